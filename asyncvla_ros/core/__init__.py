@@ -1,0 +1,1 @@
+"""Numpy-only building blocks: schedule, synchronisation, limits, contracts."""

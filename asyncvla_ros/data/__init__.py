@@ -1,0 +1,1 @@
+"""Datasets: LeRobot reading and writing, normalisation statistics."""

@@ -1,0 +1,1 @@
+"""The AsyncVLA network in PyTorch: flow matching, prefix cache, rater, checkpoint."""

@@ -1,0 +1,1 @@
+"""LIBERO without ROS: environment, scripted expert, collection, evaluation."""

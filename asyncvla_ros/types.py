@@ -1,0 +1,99 @@
+"""Values that cross module borders: what a policy sees, what it answers, what it was trained on.
+
+Array letters used throughout: ``b`` batch, ``l`` chunk length (actions in a chunk), ``d`` action
+dims, ``s`` state dims, ``h``/``w`` image height and width in pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+
+class AsyncVLAError(Exception):
+    """Base of every error this package raises on purpose; the message is meant for the user."""
+
+
+class ContractError(AsyncVLAError):
+    """A robot, checkpoint or observation does not offer what its counterpart expects."""
+
+
+class CheckpointError(AsyncVLAError):
+    """A checkpoint is missing, incomplete, corrupt or of another shape than it declares."""
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What the policy sees at one instant.
+
+    Attributes:
+        images: Camera key to an RGB image, (h, w, 3) uint8, upright.
+        state: Proprioception in the order of ``FeatureContract.state_names``, (s,) float32.
+        instruction: The task in natural language.
+        stamp_ns: Acquisition time of the *oldest* part [ns, node clock].
+    """
+
+    images: Mapping[str, np.ndarray]
+    state: np.ndarray
+    instruction: str
+    stamp_ns: int = 0
+
+
+@dataclass(frozen=True)
+class StageTimes:
+    """Wall-clock duration of each inference stage [ms]; a stage that did not run took 0."""
+
+    prefix: float
+    sfm: float
+    rater: float
+    afm: float
+    total: float
+
+
+@dataclass(frozen=True)
+class ActionChunk:
+    """Actions for the next ``l`` control steps; action ``i`` is due at ``stamp + i * step``.
+
+    Attributes:
+        actions: (l, d) float32, in the units of the checkpoint's feature contract.
+        confidence: (l,) float32 in (0, 1) from the rater, of the synchronous draft; None without a rater.
+        refined: (l,) bool, True where asynchronous flow matching generated the action again.
+        committed: Leading actions kept from the previous chunk.
+        times: Duration of each inference stage.
+    """
+
+    actions: np.ndarray
+    confidence: np.ndarray | None
+    refined: np.ndarray
+    committed: int
+    times: StageTimes
+
+
+@dataclass(frozen=True)
+class CameraFeature:
+    """One camera a checkpoint was trained with; ``height`` and ``width`` in pixels."""
+
+    key: str
+    height: int
+    width: int
+
+
+@dataclass(frozen=True)
+class FeatureContract:
+    """What a checkpoint expects of a robot and promises in return.
+
+    Attributes:
+        cameras: In the order in which the policy reads them.
+        state_names: One name per state dim, in order.
+        action_names: One name per action dim, in order.
+        action_space: ``delta_ee_pose``, ``ee_pose``, ``joint_position`` or ``delta_joint_position``.
+        control_hz: Rate at which consecutive actions of a chunk are due [Hz].
+    """
+
+    cameras: tuple[CameraFeature, ...]
+    state_names: tuple[str, ...]
+    action_names: tuple[str, ...]
+    action_space: str
+    control_hz: float
