@@ -1,0 +1,85 @@
+"""Fixtures of all tests. What needs ROS imports it inside, so that unit tests run without it."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from support.node_process import NodeProcess, node_command
+from support.ros_domain import free_domain
+
+if TYPE_CHECKING:
+    from support.ros_client import RosClient
+
+
+def _has_gpu() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skips exactly what a machine can lack: a GPU, and a ROS distribution's launch files."""
+    if any(item.get_closest_marker("gpu") for item in items) and not _has_gpu():
+        _skip(items, "gpu", "no CUDA GPU")
+    if importlib.util.find_spec("launch_ros") is None:
+        _skip(items, "launch", "launch_ros is not installed; it comes with a ROS distribution")
+
+
+def _skip(items: list[pytest.Item], marker: str, reason: str) -> None:
+    for item in items:
+        if item.get_closest_marker(marker):
+            item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture(autouse=True)
+def ros_domain(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[int | None]:
+    """Gives each test marked ``ros`` a ROS_DOMAIN_ID of its own, on this machine only."""
+    if request.node.get_closest_marker("ros") is None:
+        yield None
+        return
+    with free_domain() as domain:
+        monkeypatch.setenv("ROS_DOMAIN_ID", str(domain))
+        monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+        yield domain
+
+
+@pytest.fixture
+def start_process(ros_domain: int | None) -> Iterator[Callable[..., NodeProcess]]:
+    """Starts ``python <arguments>`` processes and ends them, with all their children, after the test.
+
+    Their output is printed at the end: pytest shows it when the test failed.
+    """
+    started: list[NodeProcess] = []
+
+    def start(*arguments: str, env: dict[str, str] | None = None) -> NodeProcess:
+        process = NodeProcess(arguments, env)
+        started.append(process)
+        return process
+
+    yield start
+    for process in reversed(started):
+        code = process.stop()
+        print(f"--- python {' '.join(process.command)} (exit code {code})\n{process.output}")
+
+
+@pytest.fixture
+def start_node(start_process: Callable[..., NodeProcess]) -> Callable[..., NodeProcess]:
+    """Starts ``asyncvla_ros.ros.<module>``: ``start_node("policy_node", params={...}, remap={...}, name=...)``."""
+
+    def start(module: str, env: dict[str, str] | None = None, **options: Any) -> NodeProcess:
+        return start_process(*node_command(module, **options), env=env)
+
+    return start
+
+
+@pytest.fixture
+def ros_client(ros_domain: int | None) -> Iterator[RosClient]:
+    """A spinning node in the test's own process, see ``support.ros_client``."""
+    from support.ros_client import RosClient
+
+    assert ros_domain is not None, "a test that uses ros_client must be marked ros"
+    with RosClient() as client:
+        yield client

@@ -1,0 +1,120 @@
+"""A node of the test itself: listens, publishes and calls while another thread spins it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import rclpy
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState, GetState
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.qos import QoSProfile
+
+
+class Inbox:
+    """Messages received on one topic, in order."""
+
+    def __init__(self) -> None:
+        self._messages: list[Any] = []
+        self._changed = threading.Condition()
+
+    def put(self, message: Any) -> None:
+        with self._changed:
+            self._messages.append(message)
+            self._changed.notify_all()
+
+    @property
+    def messages(self) -> list[Any]:
+        with self._changed:
+            return list(self._messages)
+
+    def clear(self) -> None:
+        with self._changed:
+            self._messages.clear()
+
+    def wait(self, count: int = 1, where: Callable[[Any], bool] = lambda _: True, timeout: float = 30.0) -> Any:
+        """The ``count``-th message for which ``where`` holds; AssertionError after ``timeout`` [s]."""
+
+        def matching() -> list[Any]:
+            return [message for message in self._messages if where(message)]
+
+        with self._changed:
+            self._changed.wait_for(lambda: len(matching()) >= count, timeout)
+            found, last = matching(), self._messages[-1:]
+        assert len(found) >= count, f"{len(found)} of {count} messages in {timeout} s; the last one was {last}"
+        return found[count - 1]
+
+
+class RosClient:
+    """Owns an rclpy context, a node and the thread that spins it; use as a context manager."""
+
+    def __init__(self, name: str = "test_client"):
+        self.context = rclpy.Context()
+        self.context.init()
+        self.node = rclpy.create_node(name, context=self.context)
+        self._executor = SingleThreadedExecutor(context=self.context)
+        self._executor.add_node(self.node)
+        self._thread = threading.Thread(target=self._spin, daemon=True)
+        self._thread.start()
+
+    def _spin(self) -> None:
+        try:
+            self._executor.spin()
+        except ExternalShutdownException:
+            pass
+
+    def __enter__(self) -> RosClient:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._executor.shutdown()
+        self._thread.join(10.0)
+        self.node.destroy_node()
+        self.context.try_shutdown()
+
+    def subscribe(self, kind: type, topic: str, qos: QoSProfile | int = 10) -> Inbox:
+        """Collects everything published on ``topic`` from now on."""
+        inbox = Inbox()
+        self.node.create_subscription(kind, topic, inbox.put, qos)
+        return inbox
+
+    def publisher(self, kind: type, topic: str, qos: QoSProfile | int = 10, timeout: float = 30.0) -> Any:
+        """A publisher that has at least one matched subscription."""
+        publisher = self.node.create_publisher(kind, topic, qos)
+        self.wait_until(lambda: publisher.get_subscription_count() > 0, f"a subscription of {topic}", timeout)
+        return publisher
+
+    def wait_until(self, condition: Callable[[], bool], what: str, timeout: float = 30.0) -> None:
+        """Polls for what the ROS graph offers no event for; AssertionError after ``timeout`` [s]."""
+        deadline = time.monotonic() + timeout
+        pause = threading.Event()
+        while not condition():
+            assert time.monotonic() < deadline, f"no {what} in {timeout} s"
+            pause.wait(0.02)
+
+    def call(self, kind: type, service: str, request: Any, timeout: float = 60.0) -> Any:
+        """The response of a service that is waited for; AssertionError after ``timeout`` [s]."""
+        client = self.node.create_client(kind, service)
+        try:
+            assert client.wait_for_service(timeout), f"no service {service} in {timeout} s"
+            done = threading.Event()
+            future = client.call_async(request)
+            future.add_done_callback(lambda _: done.set())
+            assert done.wait(timeout), f"{service} did not answer in {timeout} s"
+            return future.result()
+        finally:
+            self.node.destroy_client(client)
+
+    def transition(self, node: str, name: str, timeout: float = 120.0) -> bool:
+        """Asks a lifecycle node to ``configure``, ``activate``, ``deactivate``, ``cleanup``; True on success."""
+        transition = Transition(id=getattr(Transition, f"TRANSITION_{name.upper()}"))
+        return self.call(
+            ChangeState, f"/{node}/change_state", ChangeState.Request(transition=transition), timeout
+        ).success
+
+    def state(self, node: str, timeout: float = 30.0) -> str:
+        """The lifecycle state of a node, such as ``inactive``."""
+        return self.call(GetState, f"/{node}/get_state", GetState.Request(), timeout).current_state.label
