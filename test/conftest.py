@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
 from support.node_process import NodeProcess, node_command
 from support.ros_domain import free_domain
 
@@ -67,7 +68,7 @@ def start_process(ros_domain: int | None) -> Iterator[Callable[..., NodeProcess]
 
 @pytest.fixture
 def start_node(start_process: Callable[..., NodeProcess]) -> Callable[..., NodeProcess]:
-    """Starts ``asyncvla_ros.ros.<module>``: ``start_node("policy_node", params={...}, remap={...}, name=...)``."""
+    """Starts ``asyncvla_ros.ros.<module>``: ``start_node("policy_node", params={...}, remap={...})``."""
 
     def start(module: str, env: dict[str, str] | None = None, **options: Any) -> NodeProcess:
         return start_process(*node_command(module, **options), env=env)

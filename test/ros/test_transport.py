@@ -1,4 +1,4 @@
-"""Messages of this package and camera images between processes, as the shipped Fast DDS profile carries them."""
+"""Our messages and camera images cross processes; images with the shipped Fast DDS profile."""
 
 from __future__ import annotations
 

@@ -35,7 +35,9 @@ class Inbox:
         with self._changed:
             self._messages.clear()
 
-    def wait(self, count: int = 1, where: Callable[[Any], bool] = lambda _: True, timeout: float = 30.0) -> Any:
+    def wait(
+        self, count: int = 1, where: Callable[[Any], bool] = lambda _: True, timeout: float = 30.0
+    ) -> Any:
         """The ``count``-th message for which ``where`` holds; AssertionError after ``timeout`` [s]."""
 
         def matching() -> list[Any]:
@@ -44,7 +46,9 @@ class Inbox:
         with self._changed:
             self._changed.wait_for(lambda: len(matching()) >= count, timeout)
             found, last = matching(), self._messages[-1:]
-        assert len(found) >= count, f"{len(found)} of {count} messages in {timeout} s; the last one was {last}"
+        assert len(found) >= count, (
+            f"{len(found)} of {count} messages in {timeout} s; the last one was {last}"
+        )
         return found[count - 1]
 
 
@@ -83,7 +87,7 @@ class RosClient:
 
     def publisher(self, kind: type, topic: str, qos: QoSProfile | int = 10, timeout: float = 30.0) -> Any:
         """A publisher that has at least one matched subscription."""
-        publisher = self.node.create_publisher(kind, topic, qos)
+        publisher: Any = self.node.create_publisher(kind, topic, qos)
         self.wait_until(lambda: publisher.get_subscription_count() > 0, f"a subscription of {topic}", timeout)
         return publisher
 
@@ -97,7 +101,7 @@ class RosClient:
 
     def call(self, kind: type, service: str, request: Any, timeout: float = 60.0) -> Any:
         """The response of a service that is waited for; AssertionError after ``timeout`` [s]."""
-        client = self.node.create_client(kind, service)
+        client: Any = self.node.create_client(kind, service)
         try:
             assert client.wait_for_service(timeout), f"no service {service} in {timeout} s"
             done = threading.Event()
@@ -109,7 +113,7 @@ class RosClient:
             self.node.destroy_client(client)
 
     def transition(self, node: str, name: str, timeout: float = 120.0) -> bool:
-        """Asks a lifecycle node to ``configure``, ``activate``, ``deactivate``, ``cleanup``; True on success."""
+        """Tells a node to ``configure``, ``activate``, ``deactivate`` or ``cleanup``; True if it did."""
         transition = Transition(id=getattr(Transition, f"TRANSITION_{name.upper()}"))
         return self.call(
             ChangeState, f"/{node}/change_state", ChangeState.Request(transition=transition), timeout

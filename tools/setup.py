@@ -1,0 +1,252 @@
+"""Makes this checkout runnable on a Debian or Ubuntu machine without ROS: ``python3 tools/setup.py``.
+
+Six steps, each skipped when nothing it depends on has changed: system packages, Python 3.12 in ``.venv``, the
+packages of requirements.txt, the repair of the ROS wheels, the messages (asyncvla_msgs), this package itself.
+Needs only a Python 3.9 or newer; writes only to ``.venv`` and ``.cache`` of this checkout.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from interpreters import find_python, find_uv
+
+ROOT = Path(__file__).resolve().parents[1]
+VENV = ROOT / ".venv"
+CACHE = ROOT / ".cache"
+PYTHON = VENV / "bin" / "python"
+STAMPS = VENV / "asyncvla-setup"
+
+# Headless rendering (EGL in software), what OpenCV links against, and the compiler for asyncvla_msgs.
+SYSTEM_PACKAGES = ("libegl1", "libegl-mesa0", "libgl1", "libgl1-mesa-dri", "libgles2", "libglib2.0-0", "g++")
+# The same under another name, in newer releases.
+RENAMED = {"libglib2.0-0": "libglib2.0-0t64"}
+
+# The paths the machine that built the ROS wheels left in their exported CMake files.
+BUILD_INCLUDE = "/opt/python/cp312-cp312/include/python3.12"
+BUILD_NUMPY = "/opt/python/cp312-cp312/lib/python3.12/site-packages/numpy/_core/include"
+
+
+class SetupError(Exception):
+    """Set-up cannot go on; the message says what the user can do."""
+
+
+def main() -> int:
+    started = time.monotonic()
+    try:
+        for number, (title, step) in enumerate(STEPS, start=1):
+            begin = time.monotonic()
+            print(f"[{number}/{len(STEPS)}] {title} ...", end=" ", flush=True)
+            outcome = step()
+            print(f"{outcome} ({time.monotonic() - begin:.1f} s)", flush=True)
+    except SetupError as error:
+        print(f"failed\n{error}", file=sys.stderr)
+        return 1
+    print(f"Ready in {time.monotonic() - started:.1f} s.")
+    return 0
+
+
+# --- steps: each returns what it did, in a few words ------------------------------------------------------
+
+
+def install_system_packages() -> str:
+    if shutil.which("dpkg-query") is None:
+        return f"skipped, this is not Debian or Ubuntu; needed are the likes of {' '.join(SYSTEM_PACKAGES)}"
+    missing = [name for name in SYSTEM_PACKAGES if not _is_installed(name)]
+    if not missing:
+        return "all there"
+    command = ["apt-get", "install", "--yes", "--no-install-recommends", *missing]
+    if os.geteuid() != 0:
+        if shutil.which("sudo") is None or not _may_sudo():
+            raise SetupError(f"System packages are missing; install them with: sudo {' '.join(command)}")
+        command = ["sudo", *command]
+    prefix = command[: command.index("apt-get")]
+    _run([*prefix, "apt-get", "update"], "apt-update")
+    _run(command, "apt-install", env={"DEBIAN_FRONTEND": "noninteractive"})
+    return f"installed {' '.join(missing)}"
+
+
+def create_environment() -> str:
+    """Creates ``.venv``; anew when the lock changed, because pip and uv would take the ROS wheels apart.
+
+    (The wheels bring an .egg-info beside their .dist-info, which a later synchronisation removes as foreign.)
+    """
+    key = _lock_key()
+    if _stamped("environment", key) and _works(PYTHON):
+        return "up to date"
+    found = find_python(CACHE)
+    uv = find_uv(CACHE, found)
+    if uv is not None:
+        version = str(found) if found else "3.12"
+        options = [] if found else ["--managed-python"]
+        _run([str(uv), "venv", "--clear", *options, "--python", version, str(VENV)], "venv", env=_uv_env())
+    elif found is not None:
+        _run([str(found), "-m", "venv", "--clear", str(VENV)], "venv")
+    else:
+        raise SetupError("Neither Python 3.12 nor uv (which can download it) was found; install one of them.")
+    # A workspace that contains this checkout must not search the environment for ROS packages.
+    (VENV / "COLCON_IGNORE").touch()
+    _stamp("environment", key)
+    return f"{VENV.name} of {found or 'a downloaded Python 3.12'}"
+
+
+def install_packages() -> str:
+    key = _lock_key()
+    if _stamped("packages", key):
+        return "up to date"
+    lock = ROOT / "requirements.txt"
+    uv = find_uv(CACHE, None)
+    if uv is not None:
+        _run([str(uv), "pip", "sync", "--python", str(PYTHON), str(lock)], "packages", env=_uv_env())
+    else:
+        _run([str(PYTHON), "-m", "pip", "install", "--no-deps", "-r", str(lock)], "packages")
+    _stamp("packages", key)
+    return f"{sum(1 for line in lock.read_text().splitlines() if '==' in line)} packages installed"
+
+
+def repair_ros_wheels() -> str:
+    key = _lock_key()
+    if _stamped("ros-wheels", key):
+        return "up to date"
+    code = "import sysconfig, numpy; print(sysconfig.get_paths()['include']); print(numpy.get_include())"
+    include, numpy_include = _output([str(PYTHON), "-c", code]).splitlines()
+    repaired = 0
+    for path in (VENV / "share").rglob("*.cmake"):
+        text = path.read_text()
+        if BUILD_INCLUDE in text or BUILD_NUMPY in text:
+            # Written beside and renamed: the file itself may be a hard link into the cache of uv.
+            beside = path.with_suffix(".repaired")
+            beside.write_text(text.replace(BUILD_INCLUDE, include).replace(BUILD_NUMPY, numpy_include))
+            beside.replace(path)
+            repaired += 1
+    _stamp("ros-wheels", key)
+    return f"{repaired} CMake files repaired"
+
+
+def build_messages() -> str:
+    sources = sorted(path for path in (ROOT / "asyncvla_msgs").rglob("*") if path.is_file())
+    key = _digest(_lock_key(), *(str(path.relative_to(ROOT)) for path in sources), *sources)
+    if _stamped("messages", key):
+        return "up to date"
+    base = CACHE / "colcon"
+    shutil.rmtree(base, ignore_errors=True)
+    base.mkdir(parents=True)
+    (CACHE / "COLCON_IGNORE").touch()
+    # colcon warns about a prefix without set-up scripts; its own, written here, follow with the first build.
+    (VENV / "local_setup.sh").touch()
+    _run(
+        [
+            str(VENV / "bin" / "colcon"), f"--log-base={base / 'log'}",
+            "build", f"--base-paths={ROOT / 'asyncvla_msgs'}", f"--build-base={base / 'build'}",
+            f"--install-base={VENV}", "--merge-install",
+            "--cmake-args", f"-DPython3_EXECUTABLE={PYTHON}", "-DBUILD_TESTING=OFF",
+        ],
+        "messages",
+        env={
+            "AMENT_PREFIX_PATH": str(VENV),
+            "CMAKE_PREFIX_PATH": str(VENV),
+            "PATH": f"{VENV / 'bin'}{os.pathsep}{os.environ['PATH']}",
+        },
+    )  # fmt: skip
+    _run([str(PYTHON), "-c", "import rclpy, asyncvla_msgs.msg, asyncvla_msgs.action"], "messages-import")
+    _stamp("messages", key)
+    return "asyncvla_msgs built"
+
+
+def install_this_package() -> str:
+    key = _digest(_lock_key(), ROOT / "setup.py", ROOT / "setup.cfg", ROOT / "package.xml")
+    if _stamped("package", key):
+        return "up to date"
+    options = ["--no-deps", "--no-build-isolation", "--editable", str(ROOT)]
+    uv = find_uv(CACHE, None)
+    if uv is not None:
+        _run([str(uv), "pip", "install", "--python", str(PYTHON), *options], "package", env=_uv_env())
+    else:
+        _run([str(PYTHON), "-m", "pip", "install", *options], "package")
+    _stamp("package", key)
+    return "asyncvla_ros installed, editable"
+
+
+STEPS: Sequence[tuple[str, Callable[[], str]]] = (
+    ("System packages", install_system_packages),
+    ("Python environment", create_environment),
+    ("Python packages", install_packages),
+    ("ROS wheels", repair_ros_wheels),
+    ("ROS messages", build_messages),
+    ("This package", install_this_package),
+)
+
+
+# --- helpers ----------------------------------------------------------------------------------------------
+
+
+def _run(command: list[str], name: str, env: dict[str, str] | None = None) -> None:
+    """Runs a command with its output in ``.cache/setup/<name>.log``; SetupError with its end on failure."""
+    log = CACHE / "setup" / f"{name}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    full_env = {**os.environ, **(env or {})}
+    with log.open("w") as output:
+        code = subprocess.call(command, stdout=output, stderr=output, env=full_env, cwd=ROOT)
+    if code != 0:
+        tail = "\n".join(log.read_text(errors="replace").splitlines()[-40:])
+        raise SetupError(f"{tail}\nExit code {code} of: {' '.join(command)}\nThe whole output is in {log}")
+
+
+def _output(command: list[str]) -> str:
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+def _uv_env() -> dict[str, str]:
+    # A Python that uv downloads stays within the checkout, too.
+    return {"UV_PYTHON_INSTALL_DIR": str(CACHE / "python"), "UV_NO_PROGRESS": "1"}
+
+
+def _is_installed(package: str) -> bool:
+    names = [package, RENAMED.get(package, package)]
+    query = ["dpkg-query", "--show", "--showformat=${db:Status-Status}\n", *names]
+    result = subprocess.run(query, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    return "installed" in result.stdout.split()
+
+
+def _may_sudo() -> bool:
+    """Whether sudo works: without a password, or with a terminal to ask for it."""
+    silent = ["sudo", "--non-interactive", "true"]
+    return sys.stdin.isatty() or subprocess.call(silent, stderr=subprocess.DEVNULL) == 0
+
+
+def _works(python: Path) -> bool:
+    check = "import sys; sys.exit(sys.version_info[:2] != (3, 12))"
+    return python.exists() and subprocess.call([str(python), "-I", "-S", "-c", check]) == 0
+
+
+def _lock_key() -> str:
+    # The location belongs to it: scripts and CMake files in .venv contain it.
+    return _digest(str(ROOT), ROOT / "requirements.txt")
+
+
+def _digest(*parts: str | Path) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part.read_bytes() if isinstance(part, Path) else part.encode())
+    return digest.hexdigest()
+
+
+def _stamped(name: str, key: str) -> bool:
+    stamp = STAMPS / name
+    return stamp.exists() and stamp.read_text() == key
+
+
+def _stamp(name: str, key: str) -> None:
+    STAMPS.mkdir(parents=True, exist_ok=True)
+    (STAMPS / name).write_text(key)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
