@@ -1,0 +1,48 @@
+"""A chunk of actions on the time line of the node clock, as the controller receives it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class StampedChunk:
+    """Actions of which number ``i`` is due at ``stamp_ns + i * step_ns``.
+
+    Nothing is checked here: ``asyncvla_ros.core.safety.check_chunk`` decides whether a chunk may be used.
+
+    Attributes:
+        session_id: Drawn at random by each activation of a policy; chunk ids count within it.
+        chunk_id: Counts up by one per chunk of the session, from 1.
+        stamp_ns: Acquisition time of the observation [ns, node clock].
+        step_ns: Time between two consecutive actions [ns].
+        action_space: See ``FeatureContract.action_space``.
+        dof_names: One name per action dim, in order.
+        actions: (l, d) float32, physical units of the robot contract.
+        confidence: (l,) float32 in (0, 1), or None without a rater.
+        refined: (l,) bool, True where asynchronous flow matching generated the action again.
+        committed: Leading actions kept from the previous chunk.
+        instruction: The task the chunk follows.
+    """
+
+    session_id: int
+    chunk_id: int
+    stamp_ns: int
+    step_ns: int
+    action_space: str
+    dof_names: tuple[str, ...]
+    actions: np.ndarray
+    confidence: np.ndarray | None = None
+    refined: np.ndarray | None = None
+    committed: int = 0
+    instruction: str = ""
+
+    def index_at(self, now_ns: int) -> int:
+        """Index of the action due at ``now_ns``: negative before the chunk, ``>= l`` after it."""
+        return (now_ns - self.stamp_ns) // self.step_ns
+
+    def due_ns(self, index: int) -> int:
+        """When action ``index`` is due [ns, node clock]."""
+        return self.stamp_ns + index * self.step_ns

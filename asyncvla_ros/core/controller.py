@@ -1,0 +1,227 @@
+"""The controller's algorithm: from chunks to at most one command per control step. No ROS, no threads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from asyncvla_ros.core.action_schedule import ActionSchedule, ScheduledAction
+from asyncvla_ros.core.chunk import StampedChunk
+from asyncvla_ros.core.controller_types import Command, Mode, Reason, Status
+from asyncvla_ros.core.robot_contract import RobotContract
+from asyncvla_ros.core.safety import Limiter, Rejection, RejectReason, check_chunk
+
+
+class Controller:
+    """Reject -> schedule -> clamp -> command; anything missing ends in a hold with a reason.
+
+    ::
+
+        IDLE ──first action due──> TRACKING <──next chunk── HOLDING
+                                      │ dry, stale, rejected, clock jump ─┘^
+        any ──estop──> ESTOP, any ──error──> FAULT; both latched until ``reset``, then IDLE
+
+    A hold stands still: zero for dims that are changes; for dims that are targets the value at the beginning
+    of the hold, measured where the robot reports it, else last commanded.
+
+    Args:
+        robot: Dofs, limits and timeouts.
+        lockstep: The world waits for each command: a dry schedule is no underrun and needs no hold command.
+        execute_steps: Leading actions of each chunk to execute, 0: all.
+    """
+
+    def __init__(self, robot: RobotContract, lockstep: bool = False, execute_steps: int = 0):
+        self._robot = robot
+        self._lockstep = lockstep
+        self._execute_steps = execute_steps
+        self.mode, self.reason, self.text = Mode.IDLE, Reason.INACTIVE, "not active"
+        self._clear()
+
+    def _clear(self) -> None:
+        self._schedule = ActionSchedule(self._execute_steps)
+        self._limiter = Limiter(self._robot.dofs)
+        self._measured: dict[str, float] = {}
+        self._observed_ns: dict[str, int] = {}
+        self._last_values: np.ndarray | None = None
+        self._last_ns: int | None = None
+        self._held: np.ndarray | None = None
+        self._accepted = self._rejected = self._underruns = 0
+        self._rejection: Rejection | None = None
+        self._last_rejection = ""
+
+    def start(self) -> None:
+        """Activation: begins with nothing known; moves only after a chunk of now."""
+        self._clear()
+        self._enter(Mode.IDLE, Reason.NO_CHUNK, "no chunk received since activation")
+
+    def stop(self, now_ns: int) -> Command:
+        """Deactivation: the hold to send last."""
+        self._enter(Mode.IDLE, Reason.INACTIVE, "deactivated")
+        return self._hold(now_ns)
+
+    def accept(self, chunk: StampedChunk, now_ns: int) -> Rejection | None:
+        """Checks a chunk and adds it to the schedule; the rejection if it may not be executed."""
+        rejection = check_chunk(chunk, self._robot, now_ns)
+        if rejection is None and not self._schedule.merge(chunk):
+            newest = self._schedule.newest
+            known = "an earlier one" if newest is None else f"chunk {newest.chunk_id} at {newest.stamp_ns} ns"
+            rejection = Rejection(
+                RejectReason.OUT_OF_SEQUENCE,
+                f"chunk {chunk.chunk_id} at {chunk.stamp_ns} ns is not newer than {known}",
+            )
+        self._rejection = rejection
+        if rejection is None:
+            self._accepted += 1
+        else:
+            self._rejected += 1
+            self._last_rejection = str(rejection)
+        return rejection
+
+    def observe(self, source: str, stamp_ns: int, values: Mapping[str, float]) -> None:
+        """Notes a part of the robot's state: acquisition time [ns] for the watchdog, values for the hold."""
+        self._observed_ns[source] = max(stamp_ns, self._observed_ns.get(source, stamp_ns))
+        self._measured.update(values)
+
+    def update(self, now_ns: int) -> Command:
+        """The command of the control step at ``now_ns`` [ns, node clock]: the one verb while active."""
+        if self._last_ns is not None and now_ns < self._last_ns:
+            self.clock_jumped((now_ns - self._last_ns) / 1e9)
+        self._last_ns = now_ns
+        if self.mode in (Mode.FAULT, Mode.ESTOP) or self.reason is Reason.INACTIVE:
+            return self._hold(now_ns)
+        obstacle = self._obstacle(now_ns)
+        if obstacle is not None:
+            self._enter(*obstacle)
+            if self.mode is Mode.HOLDING:
+                self._underruns += 1
+            return self._hold(now_ns)
+        action = self._schedule.due(now_ns)
+        if action is not None:
+            return self._track(action)
+        if self._lockstep or not self._schedule.is_dry(now_ns):
+            # Either the action of this step was handed out already, or the next chunk has not begun.
+            return Command(None, None, now_ns) if self.mode is Mode.TRACKING else self._hold(now_ns)
+        self._underruns += 1
+        self._enter(Mode.HOLDING, *self._dry(now_ns))
+        return self._hold(now_ns)
+
+    def _track(self, action: ScheduledAction) -> Command:
+        values = self._limiter.clamp(action.values)
+        self._last_values = values
+        self._enter(Mode.TRACKING, Reason.NONE, "")
+        return Command(values, action, action.due_ns)
+
+    def _obstacle(self, now_ns: int) -> tuple[Mode, Reason, str] | None:
+        """What forbids to execute anything now, whatever the schedule says."""
+        newest = self._schedule.newest
+        if newest is None:
+            if self._rejection is not None:
+                return self.mode, Reason.CHUNK_REJECTED, f"the last chunk was rejected: {self._rejection}"
+            return self.mode, self.reason, self.text
+        for source in self._robot.state:
+            stamp_ns = self._observed_ns.get(source.topic)
+            if stamp_ns is None:
+                return Mode.HOLDING, Reason.OBSERVATION_STALE, f"no robot state received on {source.topic}"
+            age_s = (now_ns - stamp_ns) / 1e9
+            if age_s > self._robot.observation_timeout_s:
+                limit = f"limit {self._robot.observation_timeout_s:g} s"
+                return Mode.HOLDING, Reason.OBSERVATION_STALE, f"{source.topic} is {age_s:.2f} s old, {limit}"
+        if (now_ns - newest.stamp_ns) / 1e9 > self._robot.chunk_timeout_s:
+            return Mode.HOLDING, *self._dry(now_ns)
+        return None
+
+    def _dry(self, now_ns: int) -> tuple[Reason, str]:
+        """Why there is nothing to execute although there was a chunk."""
+        newest = self._schedule.newest
+        assert newest is not None
+        age_s = (now_ns - newest.stamp_ns) / 1e9
+        if self._rejection is not None:
+            return Reason.CHUNK_REJECTED, f"the last chunk was rejected: {self._rejection}"
+        if age_s > self._robot.chunk_timeout_s:
+            limit = f"limit {self._robot.chunk_timeout_s:g} s; is the policy running?"
+            return Reason.CHUNK_STALE, f"chunk {newest.chunk_id} was observed {age_s:.2f} s ago, {limit}"
+        return (
+            Reason.UNDERRUN,
+            f"all actions of chunk {newest.chunk_id} are executed, observed {age_s:.2f} s ago",
+        )
+
+    def _hold(self, now_ns: int) -> Command:
+        if self._lockstep or self._held is None:
+            return Command(None, None, now_ns)
+        return Command(self._held, None, now_ns)
+
+    def _hold_values(self) -> np.ndarray | None:
+        """(d,) float32 that stand still, or None while a target is known neither by report nor by command."""
+        values = np.zeros(len(self._robot.dofs), np.float32)
+        for index, dof in enumerate(self._robot.dofs):
+            if dof.is_delta:
+                continue
+            if np.isfinite(self._measured.get(dof.name, np.nan)):
+                values[index] = self._measured[dof.name]
+            elif self._last_values is not None:
+                values[index] = self._last_values[index]
+            else:
+                return None
+        return values
+
+    def _enter(self, mode: Mode, reason: Reason, text: str) -> None:
+        if mode is Mode.TRACKING:
+            self._held = None
+        elif self._held is None:
+            # Latched once: following the measured pose while holding would let the arm sag.
+            self._held = self._hold_values()
+        self.mode, self.reason, self.text = mode, reason, text
+
+    def starve(self, silence_s: float) -> None:
+        """No chunk for ``silence_s`` of wall time while tracking: also stops a clock that stands still."""
+        if self.mode is Mode.TRACKING:
+            self._enter(
+                Mode.HOLDING,
+                Reason.UNDERRUN,
+                f"no chunk for {silence_s:.1f} s of wall time; is the policy running?",
+            )
+
+    def clock_jumped(self, jump_s: float) -> None:
+        """Time went back by ``-jump_s``: nothing planned or observed before holds any more."""
+        self._schedule.reset()
+        self._observed_ns.clear()
+        self._last_ns = None
+        if self.mode in (Mode.TRACKING, Mode.HOLDING):
+            self._enter(
+                Mode.HOLDING, Reason.CLOCK_JUMP, f"the clock jumped by {jump_s:.3f} s; waiting for a chunk"
+            )
+
+    def estop(self) -> None:
+        """Stops at once and stays stopped until ``reset``."""
+        self._enter(Mode.ESTOP, Reason.ESTOP, "emergency stop; reset it to go on")
+
+    def fault(self, text: str) -> None:
+        """Stops because something inside broke, until ``reset``."""
+        self._enter(Mode.FAULT, Reason.INTERNAL_ERROR, text)
+
+    def reset(self) -> bool:
+        """Releases a latched stop or fault; False if there was none. What was planned is forgotten."""
+        if self.mode not in (Mode.FAULT, Mode.ESTOP):
+            return False
+        self._schedule.reset()
+        self._enter(Mode.IDLE, Reason.NO_CHUNK, "reset; waiting for a chunk")
+        return True
+
+    def status(self, now_ns: int) -> Status:
+        """A picture of now for a person or a message."""
+        newest = self._schedule.newest
+        return Status(
+            mode=self.mode,
+            reason=self.reason,
+            text=self.text,
+            chunk_id=0 if newest is None else newest.chunk_id,
+            chunk_age_s=0.0 if newest is None else (now_ns - newest.stamp_ns) / 1e9,
+            actions_left=self._schedule.remaining(now_ns),
+            accepted=self._accepted,
+            rejected=self._rejected,
+            expired=self._schedule.expired,
+            underruns=self._underruns,
+            last_rejection=self._last_rejection,
+            clipped=self._limiter.counts,
+        )

@@ -1,0 +1,68 @@
+"""What the controller answers: a command, and its mode with the reason for it."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+import numpy as np
+
+from asyncvla_ros.core.action_schedule import ScheduledAction
+
+
+class Mode(enum.IntEnum):
+    """What the controller does; the values are those of asyncvla_msgs/ControllerStatus."""
+
+    IDLE = 0
+    TRACKING = 1
+    HOLDING = 2
+    FAULT = 3
+    ESTOP = 4
+
+
+class Reason(enum.IntEnum):
+    """Why it does so; the values are those of asyncvla_msgs/ControllerStatus."""
+
+    NONE = 0
+    INACTIVE = 1
+    NO_CHUNK = 2
+    UNDERRUN = 3
+    CHUNK_STALE = 4
+    OBSERVATION_STALE = 5
+    CHUNK_REJECTED = 6
+    CLOCK_JUMP = 7
+    ESTOP = 8
+    INTERNAL_ERROR = 9
+
+
+@dataclass(frozen=True)
+class Command:
+    """The outcome of one update.
+
+    Attributes:
+        values: (d,) float32 within the limits, physical units; None: send nothing.
+        action: The action behind the values; None for a hold.
+        stamp_ns: Start of the control step the command is for [ns, node clock].
+    """
+
+    values: np.ndarray | None
+    action: ScheduledAction | None
+    stamp_ns: int
+
+
+@dataclass(frozen=True)
+class Status:
+    """Mode and reason, the newest chunk, and counts since activation."""
+
+    mode: Mode
+    reason: Reason
+    text: str
+    chunk_id: int
+    chunk_age_s: float
+    actions_left: int
+    accepted: int
+    rejected: int
+    expired: int
+    underruns: int
+    last_rejection: str
+    clipped: np.ndarray

@@ -1,0 +1,164 @@
+"""The robot contract: the one file that says how a robot maps to a policy (``config/robots/<name>.yaml``)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from asyncvla_ros.types import FeatureContract
+
+ACTION_SPACES = ("delta_ee_pose", "ee_pose", "joint_position", "delta_joint_position")
+TRANSPORTS = ("raw", "compressed")
+UNITS = ("m", "rad", "normalized")
+ADAPTERS = ("action_command",)
+
+
+@dataclass(frozen=True)
+class CameraSource:
+    """A camera topic.
+
+    Attributes:
+        key: The camera's name in the checkpoint's feature contract.
+        topic: Relative to the node's namespace unless it begins with a slash.
+        transport: ``raw`` (sensor_msgs/Image) or ``compressed`` (sensor_msgs/CompressedImage).
+    """
+
+    key: str
+    topic: str
+    transport: str
+
+
+@dataclass(frozen=True)
+class JointStateSource:
+    """Positions from a sensor_msgs/JointState: joint ``joints[i]`` becomes the state ``names[i]``."""
+
+    topic: str
+    joints: tuple[str, ...]
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class PoseSource:
+    """A geometry_msgs/PoseStamped in the base frame; ``names`` are nine, see ``transforms.pose_to_state``."""
+
+    topic: str
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Dof:
+    """One action dim.
+
+    Attributes:
+        name: As in the checkpoint's feature contract.
+        unit: Physical unit: ``m``, ``rad`` or ``normalized``; of a change per control step if ``is_delta``.
+        scale: Physical unit per unit of the checkpoint.
+        is_delta: The command is a change per control step, not a target.
+        minimum: Smallest permitted command [unit].
+        maximum: Largest permitted command [unit].
+        velocity: Largest permitted velocity [unit/s], None: not limited here.
+        acceleration: Largest permitted acceleration [unit/s²], None: not limited here.
+        jerk: Largest permitted jerk [unit/s³], None: not limited here.
+    """
+
+    name: str
+    unit: str
+    scale: float
+    is_delta: bool
+    minimum: float
+    maximum: float
+    velocity: float | None = None
+    acceleration: float | None = None
+    jerk: float | None = None
+
+
+@dataclass(frozen=True)
+class RobotContract:
+    """Everything policy_node and controller_node must agree on about one robot.
+
+    Attributes:
+        name: Name of the robot.
+        control_hz: Rate at which actions are executed [Hz].
+        base_frame: Frame of Cartesian states and actions.
+        cameras: Camera topics.
+        state: State topics; their names one after the other are the policy's state.
+        action_space: One of ``ACTION_SPACES``.
+        dofs: Action dims in order.
+        adapter: How commands leave the controller; one of ``ADAPTERS``.
+        command_topic: Where they go.
+        chunk_timeout_s: The controller holds when the newest chunk's observation is older [s].
+        observation_timeout_s: The controller holds when the robot's state is older [s].
+    """
+
+    name: str
+    control_hz: float
+    base_frame: str
+    cameras: tuple[CameraSource, ...]
+    state: tuple[JointStateSource | PoseSource, ...]
+    action_space: str
+    dofs: tuple[Dof, ...]
+    adapter: str
+    command_topic: str
+    chunk_timeout_s: float
+    observation_timeout_s: float
+
+    @property
+    def step_ns(self) -> int:
+        """Duration of a control step [ns]."""
+        return round(1e9 / self.control_hz)
+
+    @property
+    def state_names(self) -> tuple[str, ...]:
+        """One name per state dim, in order."""
+        return tuple(name for source in self.state for name in source.names)
+
+    @property
+    def dof_names(self) -> tuple[str, ...]:
+        """One name per action dim, in order."""
+        return tuple(dof.name for dof in self.dofs)
+
+    @property
+    def scale(self) -> np.ndarray:
+        """(d,) float32, physical units per unit of the checkpoint."""
+        return np.array([dof.scale for dof in self.dofs], np.float32)
+
+    @property
+    def topics(self) -> dict[str, str]:
+        """Stream name (camera key or state topic) to topic."""
+        return {**{c.key: c.topic for c in self.cameras}, **{s.topic: s.topic for s in self.state}}
+
+
+def mismatches(robot: RobotContract, features: FeatureContract) -> list[str]:
+    """What the checkpoint expects and the robot does not offer, one line each; empty if they fit.
+
+    The robot may have more cameras than the checkpoint uses.
+    """
+    lines = []
+    expected = [camera.key for camera in features.cameras]
+    found = [camera.key for camera in robot.cameras]
+    if not set(expected) <= set(found):
+        lines.append(f"cameras: the checkpoint expects {_list(expected)}, the robot has {_list(found)}")
+    lines += _name_mismatch("state", features.state_names, robot.state_names)
+    lines += _name_mismatch("action", features.action_names, robot.dof_names)
+    if features.action_space != robot.action_space:
+        wanted_space, offered_space = features.action_space, robot.action_space
+        lines.append(f"action space: the checkpoint expects {wanted_space}, the robot has {offered_space}")
+    if abs(features.control_hz - robot.control_hz) > 1e-6 * features.control_hz:
+        wanted, offered = features.control_hz, robot.control_hz
+        lines.append(f"control rate: the checkpoint expects {wanted:g} Hz, the robot has {offered:g} Hz")
+    return lines
+
+
+def _name_mismatch(what: str, expected: tuple[str, ...], found: tuple[str, ...]) -> list[str]:
+    if expected == found:
+        return []
+    kind = "order of " if sorted(expected) == sorted(found) else ""
+    return [
+        f"{kind}{what} names: the checkpoint expects {len(expected)}: {_list(expected)}; "
+        f"the robot has {len(found)}: {_list(found)}"
+    ]
+
+
+def _list(names: tuple[str, ...] | list[str]) -> str:
+    return ", ".join(names)

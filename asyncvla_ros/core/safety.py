@@ -1,0 +1,135 @@
+"""What may pass to the arm: chunks are checked whole and rejected, single commands are clamped."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from asyncvla_ros.core.chunk import StampedChunk
+from asyncvla_ros.core.robot_contract import Dof, RobotContract
+
+# Clock differences of a control step are rounding; more means another rate.
+STEP_TOLERANCE = 0.01
+
+
+class RejectReason(enum.Enum):
+    """Why a chunk was not accepted."""
+
+    WRONG_ACTION_SPACE = "wrong action space"
+    WRONG_NAMES = "wrong names"
+    WRONG_SHAPE = "wrong shape"
+    WRONG_STEP = "wrong step"
+    NON_FINITE = "non-finite values"
+    OUT_OF_SEQUENCE = "out of sequence"
+    STALE = "stale"
+    EXPIRED = "expired"
+    FROM_THE_FUTURE = "from the future"
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """A rejected chunk: the reason, and the words with numbers for a person."""
+
+    reason: RejectReason
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.reason.value}: {self.text}"
+
+
+def check_chunk(chunk: StampedChunk, robot: RobotContract, now_ns: int) -> Rejection | None:
+    """Why a chunk must not be executed at ``now_ns`` [ns, node clock]; None if nothing speaks against it.
+
+    Whether it is newer than the last one only ``ActionSchedule.merge`` knows.
+    """
+    return _check_form(chunk, robot) or _check_values(chunk) or _check_time(chunk, robot, now_ns)
+
+
+def _check_form(chunk: StampedChunk, robot: RobotContract) -> Rejection | None:
+    if chunk.action_space != robot.action_space:
+        return Rejection(
+            RejectReason.WRONG_ACTION_SPACE, f"expected {robot.action_space}, found {chunk.action_space!r}"
+        )
+    if chunk.dof_names != robot.dof_names:
+        return Rejection(
+            RejectReason.WRONG_NAMES,
+            f"expected {', '.join(robot.dof_names)}; found {', '.join(chunk.dof_names) or 'none'}",
+        )
+    shape = chunk.actions.shape
+    if len(shape) != 2 or shape[0] < 1 or shape[1] != len(robot.dofs):
+        return Rejection(
+            RejectReason.WRONG_SHAPE,
+            f"expected actions of shape (1 or more, {len(robot.dofs)}), found {shape}",
+        )
+    for name, extra in (("confidence", chunk.confidence), ("refined", chunk.refined)):
+        if extra is not None and extra.shape != shape[:1]:
+            return Rejection(
+                RejectReason.WRONG_SHAPE, f"expected {name} of shape {shape[:1]}, found {extra.shape}"
+            )
+    if abs(chunk.step_ns - robot.step_ns) > STEP_TOLERANCE * robot.step_ns:
+        return Rejection(
+            RejectReason.WRONG_STEP, f"expected {robot.step_ns / 1e9:g} s, found {chunk.step_ns / 1e9:g} s"
+        )
+    return None
+
+
+def _check_values(chunk: StampedChunk) -> Rejection | None:
+    bad = np.argwhere(~np.isfinite(chunk.actions))
+    if len(bad):
+        row, column = bad[0]
+        name, value = chunk.dof_names[column], chunk.actions[row, column]
+        return Rejection(RejectReason.NON_FINITE, f"{len(bad)} values, first {name} = {value} at index {row}")
+    if chunk.confidence is not None and not np.all((chunk.confidence >= 0) & (chunk.confidence <= 1)):
+        return Rejection(RejectReason.NON_FINITE, f"expected confidence in [0, 1], found {chunk.confidence}")
+    return None
+
+
+def _check_time(chunk: StampedChunk, robot: RobotContract, now_ns: int) -> Rejection | None:
+    age_s = (now_ns - chunk.stamp_ns) / 1e9
+    if age_s > robot.chunk_timeout_s:
+        return Rejection(RejectReason.STALE, f"observed {age_s:.3f} s ago, limit {robot.chunk_timeout_s:g} s")
+    if chunk.index_at(now_ns) >= len(chunk.actions):
+        span_s = len(chunk.actions) * chunk.step_ns / 1e9
+        return Rejection(
+            RejectReason.EXPIRED, f"observed {age_s:.3f} s ago, but it spans {span_s:.3f} s: no action left"
+        )
+    if age_s < -robot.chunk_timeout_s:
+        return Rejection(
+            RejectReason.FROM_THE_FUTURE, f"stamped {-age_s:.3f} s ahead, limit {robot.chunk_timeout_s:g} s"
+        )
+    return None
+
+
+class Limiter:
+    """Clamps commands to the contract's limits and counts how often it had to.
+
+    Args:
+        dofs: The action dims in order.
+    """
+
+    def __init__(self, dofs: Sequence[Dof]):
+        # In float32 like the actions, so that a full-scale action is not "outside" by rounding.
+        self._minimum = np.array([dof.minimum for dof in dofs], np.float32)
+        self._maximum = np.array([dof.maximum for dof in dofs], np.float32)
+        self._counts = np.zeros(len(dofs), np.int64)
+
+    def clamp(self, values: np.ndarray) -> np.ndarray:
+        """The nearest permitted command.
+
+        Args:
+            values: (d,) finite, physical units.
+
+        Returns:
+            (d,) float32 within the limits.
+        """
+        clamped = np.clip(values.astype(np.float32), self._minimum, self._maximum)
+        self._counts += clamped != values
+        return clamped
+
+    @property
+    def counts(self) -> np.ndarray:
+        """(d,) int64, how often each dof was clamped."""
+        return self._counts.copy()

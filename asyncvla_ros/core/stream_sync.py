@@ -1,0 +1,132 @@
+"""The newest sample of each stream, handed out together when they belong together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Snapshot(Generic[T]):
+    """One sample per stream, acquired within the permitted skew.
+
+    Attributes:
+        values: Stream to sample, in the order of the streams.
+        stamp_ns: Acquisition time of the oldest sample [ns, node clock].
+        skew_ns: Time from the oldest to the newest sample [ns].
+    """
+
+    values: Mapping[str, T]
+    stamp_ns: int
+    skew_ns: int
+
+
+@dataclass
+class StreamCounts:
+    """What happened to the samples of one stream.
+
+    Attributes:
+        received: All samples.
+        superseded: Replaced by a newer one before a snapshot used them (a fast stream, or a slow consumer).
+        out_of_order: Not newer than the sample at hand; dropped.
+    """
+
+    received: int = 0
+    superseded: int = 0
+    out_of_order: int = 0
+
+
+@dataclass
+class _Slot(Generic[T]):
+    stamp_ns: int | None = None
+    value: T | None = None
+    used: bool = True
+    counts: StreamCounts = field(default_factory=StreamCounts)
+
+
+class StreamSync(Generic[T]):
+    """A slot of one per stream: old samples are replaced, never queued.
+
+    Staleness is judged by acquisition stamps, because drivers deliver images 100 ms late and more. Not
+    thread-safe: its owner locks.
+
+    Args:
+        streams: Names of the streams that make a snapshot.
+        max_age_ns: Oldest permitted sample when a snapshot is taken [ns].
+        max_skew_ns: Largest permitted time between the oldest and the newest sample [ns].
+    """
+
+    def __init__(self, streams: Sequence[str], max_age_ns: int, max_skew_ns: int):
+        self.max_age_ns = max_age_ns
+        self.max_skew_ns = max_skew_ns
+        self._slots: dict[str, _Slot[T]] = {stream: _Slot() for stream in streams}
+        self._last_stamp_ns: int | None = None
+
+    def put(self, stream: str, stamp_ns: int, value: T) -> bool:
+        """Stores a sample; False if it is not newer than the one at hand.
+
+        Raises:
+            KeyError: there is no such stream.
+        """
+        slot = self._slots[stream]
+        slot.counts.received += 1
+        if slot.stamp_ns is not None and stamp_ns <= slot.stamp_ns:
+            slot.counts.out_of_order += 1
+            return False
+        if not slot.used:
+            slot.counts.superseded += 1
+        slot.stamp_ns, slot.value, slot.used = stamp_ns, value, False
+        return True
+
+    def take(self, now_ns: int) -> Snapshot[T] | None:
+        """The newest snapshot, at most once per stamp; None while there are problems or nothing is new."""
+        if self.problems(now_ns):
+            return None
+        stamps = [slot.stamp_ns for slot in self._slots.values() if slot.stamp_ns is not None]
+        oldest = min(stamps)
+        if self._last_stamp_ns is not None and oldest <= self._last_stamp_ns:
+            return None
+        self._last_stamp_ns = oldest
+        for slot in self._slots.values():
+            slot.used = True
+        values = {stream: slot.value for stream, slot in self._slots.items() if slot.value is not None}
+        return Snapshot(values=values, stamp_ns=oldest, skew_ns=max(stamps) - oldest)
+
+    def problems(self, now_ns: int) -> list[str]:
+        """Why there is no usable snapshot at ``now_ns`` [ns], one line per stream; empty if there is one."""
+        lines = []
+        newest = max((slot.stamp_ns for slot in self._slots.values() if slot.stamp_ns is not None), default=0)
+        for stream, slot in self._slots.items():
+            if slot.stamp_ns is None:
+                lines.append(f"{stream}: nothing received yet")
+            elif now_ns - slot.stamp_ns > self.max_age_ns:
+                lines.append(
+                    f"{stream}: {(now_ns - slot.stamp_ns) / 1e9:.3f} s old, limit {self.max_age_ns / 1e9:g} s"
+                )
+            elif newest - slot.stamp_ns > self.max_skew_ns:
+                behind = (newest - slot.stamp_ns) / 1e9
+                lines.append(
+                    f"{stream}: {behind:.3f} s behind the newest stream, limit {self.max_skew_ns / 1e9:g} s"
+                )
+        return lines
+
+    def ages_s(self, now_ns: int) -> dict[str, float]:
+        """Age of the sample at hand per stream [s]; NaN before the first one."""
+        return {
+            stream: float("nan") if slot.stamp_ns is None else (now_ns - slot.stamp_ns) / 1e9
+            for stream, slot in self._slots.items()
+        }
+
+    @property
+    def counts(self) -> Mapping[str, StreamCounts]:
+        """Counts per stream since creation."""
+        return {stream: slot.counts for stream, slot in self._slots.items()}
+
+    def reset(self) -> None:
+        """Empties all slots, as a backward jump of the clock requires; counts stay."""
+        self._last_stamp_ns = None
+        for slot in self._slots.values():
+            slot.stamp_ns, slot.value, slot.used = None, None, True

@@ -1,0 +1,105 @@
+"""Reading a mapping of a configuration file so that every mistake has a place and an answer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from asyncvla_ros.types import ContractError
+
+
+class Section:
+    """One mapping of a YAML file; its accessors check, and name the place in their errors.
+
+    Args:
+        data: What the YAML parser returned.
+        where: The place for messages, such as ``libero_panda.yaml: action.dofs[2]``.
+        keys: All keys the section may have.
+
+    Raises:
+        ContractError: the data is no mapping, or has a key that does not exist.
+    """
+
+    def __init__(self, data: Any, where: str, keys: Sequence[str]):
+        if not isinstance(data, Mapping):
+            raise ContractError(
+                f"{where}: expected a mapping with the keys {', '.join(keys)}, found {data!r}"
+            )
+        unknown = [str(key) for key in data if key not in keys]
+        if unknown:
+            raise ContractError(f"{where}: unknown key {', '.join(unknown)}; the keys are {', '.join(keys)}")
+        self._data = data
+        self.where = where
+
+    def has(self, key: str) -> bool:
+        """Whether the optional key is there."""
+        return key in self._data
+
+    def raw(self, key: str) -> Any:
+        """The value as parsed; it must be there."""
+        if key not in self._data:
+            found = ", ".join(map(str, self._data)) or "nothing"
+            raise ContractError(f"{self.where}: the key {key} is missing; found {found}")
+        return self._data[key]
+
+    def text(self, key: str, choices: Sequence[str] = ()) -> str:
+        """A non-empty string, one of ``choices`` where given."""
+        value = self.raw(key)
+        if not isinstance(value, str) or not value:
+            raise ContractError(f"{self.where}.{key}: expected a text, found {value!r}")
+        if choices and value not in choices:
+            raise ContractError(f"{self.where}.{key}: expected one of {', '.join(choices)}, found {value!r}")
+        return value
+
+    def positive(self, key: str) -> float:
+        """A finite number above zero."""
+        value = _number(self.raw(key), f"{self.where}.{key}")
+        if value <= 0:
+            raise ContractError(f"{self.where}.{key}: expected a number above 0, found {value:g}")
+        return value
+
+    def optional_positive(self, key: str) -> float | None:
+        """As ``positive``; None if the key is absent."""
+        return self.positive(key) if self.has(key) else None
+
+    def interval(self, key: str) -> tuple[float, float]:
+        """``[minimum, maximum]``, finite and in this order."""
+        values = self.items(key)
+        if len(values) != 2:
+            raise ContractError(f"{self.where}.{key}: expected [minimum, maximum], found {values!r}")
+        low, high = (_number(value, f"{self.where}.{key}") for value in values)
+        if low >= high:
+            raise ContractError(f"{self.where}.{key}: expected minimum < maximum, found [{low:g}, {high:g}]")
+        return low, high
+
+    def items(self, key: str) -> list[Any]:
+        """A non-empty list."""
+        value = self.raw(key)
+        if not isinstance(value, list) or not value:
+            raise ContractError(
+                f"{self.where}.{key}: expected a list with at least one entry, found {value!r}"
+            )
+        return value
+
+    def names(self, key: str) -> tuple[str, ...]:
+        """A non-empty list of distinct strings."""
+        values = self.items(key)
+        for value in values:
+            if not isinstance(value, str) or not value:
+                raise ContractError(f"{self.where}.{key}: expected names, found {value!r}")
+        return distinct(values, f"{self.where}.{key}")
+
+
+def distinct(names: Sequence[str], where: str) -> tuple[str, ...]:
+    """The names as a tuple; ContractError if one occurs twice."""
+    twice = sorted({name for name in names if list(names).count(name) > 1})
+    if twice:
+        raise ContractError(f"{where}: {', '.join(twice)} occurs more than once")
+    return tuple(names)
+
+
+def _number(value: Any, where: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise ContractError(f"{where}: expected a finite number, found {value!r}")
+    return float(value)

@@ -1,0 +1,228 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from asyncvla_ros.core.controller import Controller
+from asyncvla_ros.core.controller_types import Mode, Reason
+from support.contracts import DOFS, MS, STEP_NS, chunk, libero_panda
+
+ROBOT = libero_panda()
+SEC = 1000 * MS
+
+
+def _started(**options) -> Controller:
+    controller = Controller(ROBOT, **options)
+    controller.start()
+    return controller
+
+
+def _see(controller: Controller, now_ns: int) -> None:
+    for source in ROBOT.state:
+        controller.observe(source.topic, now_ns, {})
+
+
+def _tracking(now_ns: int = 0, **options) -> Controller:
+    controller = _started(**options)
+    _see(controller, now_ns)
+    actions = np.tile(np.array([0.01] * 6 + [1.0], np.float32), (8, 1))
+    assert controller.accept(chunk(1, now_ns, actions=actions), now_ns) is None
+    assert controller.update(now_ns).action is not None
+    assert (controller.mode, controller.reason) == (Mode.TRACKING, Reason.NONE)
+    return controller
+
+
+def test_idle_until_the_first_chunk():
+    controller = Controller(ROBOT)
+    assert (controller.mode, controller.reason) == (Mode.IDLE, Reason.INACTIVE)
+    assert controller.update(0).values is None
+    controller.start()
+    assert controller.update(STEP_NS).values is None
+    assert (controller.mode, controller.reason) == (Mode.IDLE, Reason.NO_CHUNK)
+
+
+def test_tracks_clamps_and_counts():
+    controller = _started()
+    _see(controller, 0)
+    actions = np.zeros((8, 7), np.float32)
+    actions[0] = [9, 0, -9, 0, 0, 0, 2]
+    controller.accept(chunk(actions=actions), 0)
+    command = controller.update(3 * MS)
+    assert command.values is not None and command.action is not None
+    assert command.values.tolist() == pytest.approx([0.05, 0, -0.05, 0, 0, 0, 1])
+    assert command.stamp_ns == 0 and command.action.index == 0
+    status = controller.status(3 * MS)
+    assert status.clipped.tolist() == [1, 0, 1, 0, 0, 0, 1]
+    assert (status.accepted, status.actions_left, status.chunk_id) == (1, 7, 1)
+
+
+def test_at_most_one_command_per_action():
+    controller = _tracking()
+    assert controller.update(MS).values is None
+    assert controller.mode is Mode.TRACKING
+
+
+def test_dry_schedule_holds_then_calls_the_chunk_stale_and_resumes():
+    controller = _tracking()
+    for step in range(1, 8):
+        _see(controller, step * STEP_NS)
+        assert controller.update(step * STEP_NS).action is not None
+    _see(controller, 8 * STEP_NS)
+    command = controller.update(8 * STEP_NS)
+    assert command.action is None and command.values is not None
+    assert command.values.tolist() == [0, 0, 0, 0, 0, 0, 1], "the gripper keeps its target"
+    assert (controller.mode, controller.reason) == (Mode.HOLDING, Reason.UNDERRUN)
+    _see(controller, 3 * SEC)
+    controller.update(3 * SEC)
+    assert controller.reason is Reason.CHUNK_STALE
+    assert controller.text == "chunk 1 was observed 3.00 s ago, limit 0.5 s; is the policy running?"
+    assert controller.status(3 * SEC).underruns == 2
+    assert controller.accept(chunk(1, 3 * SEC, session_id=8), 3 * SEC) is None, "a restarted policy"
+    assert controller.update(3 * SEC + MS).action is not None
+    assert controller.mode is Mode.TRACKING
+
+
+def test_stale_or_absent_robot_state_holds():
+    controller = _started()
+    controller.accept(chunk(), 0)
+    assert controller.update(0).action is None
+    assert controller.reason is Reason.OBSERVATION_STALE
+    assert controller.text == "no robot state received on ee_pose"
+    controller = _tracking()
+    controller.observe("ee_pose", 600 * MS, {})
+    controller.accept(chunk(2, 600 * MS), 600 * MS)
+    assert controller.update(600 * MS).action is None
+    assert (controller.mode, controller.reason) == (Mode.HOLDING, Reason.OBSERVATION_STALE)
+    assert controller.text == "joint_states is 0.60 s old, limit 0.5 s"
+
+
+def test_rejected_chunks_become_the_reason_of_the_hold():
+    controller = _started()
+    _see(controller, 0)
+    rejection = controller.accept(chunk(actions=np.full((8, 7), np.nan, np.float32)), 0)
+    assert rejection is not None
+    assert controller.update(0).values is None
+    assert (controller.mode, controller.reason) == (Mode.IDLE, Reason.CHUNK_REJECTED)
+    controller.accept(chunk(), 0)
+    controller.update(0)
+    rejection = controller.accept(chunk(), 0)
+    assert rejection is not None and rejection.text.startswith("chunk 1 at 0 ns is not newer than chunk 1")
+    _see(controller, SEC)
+    controller.update(SEC)
+    assert controller.reason is Reason.CHUNK_REJECTED and "out of sequence" in controller.text
+    status = controller.status(SEC)
+    assert (status.accepted, status.rejected) == (1, 2)
+    assert status.last_rejection.startswith("out of sequence")
+
+
+def test_backward_clock_forgets_the_plan():
+    controller = _tracking(now_ns=100 * SEC)
+    assert controller.update(SEC).action is None
+    assert (controller.mode, controller.reason) == (Mode.HOLDING, Reason.CLOCK_JUMP)
+    _see(controller, SEC)
+    controller.accept(chunk(2, SEC), SEC)
+    assert controller.update(SEC).action is not None
+
+
+def test_estop_and_fault_latch_until_reset():
+    controller = _tracking()
+    assert not controller.reset()
+    controller.estop()
+    controller.accept(chunk(2, STEP_NS), STEP_NS)
+    command = controller.update(STEP_NS)
+    assert command.action is None and command.values is not None and not command.values[:6].any()
+    assert controller.mode is Mode.ESTOP
+    assert controller.reset()
+    assert controller.update(STEP_NS + MS).action is None, "what was planned is forgotten"
+    controller.fault("division by zero")
+    assert (controller.mode, controller.reason) == (Mode.FAULT, Reason.INTERNAL_ERROR)
+    assert controller.reset()
+
+
+def test_deactivation_ends_with_a_hold():
+    controller = _tracking()
+    command = controller.stop(MS)
+    assert command.values is not None and not command.values[:6].any()
+    assert (controller.mode, controller.reason) == (Mode.IDLE, Reason.INACTIVE)
+
+
+def test_lockstep_waits_without_holds_until_the_policy_is_silent():
+    controller = _tracking(lockstep=True, execute_steps=2)
+    assert controller.update(STEP_NS).action is not None
+    command = controller.update(2 * STEP_NS)
+    assert (command.values, controller.mode) == (None, Mode.TRACKING)
+    controller.starve(2.0)
+    assert (controller.mode, controller.reason) == (Mode.HOLDING, Reason.UNDERRUN)
+    assert "no chunk for 2.0 s of wall time" in controller.text
+    assert controller.status(2 * STEP_NS).underruns == 0
+    controller.accept(chunk(2, 2 * STEP_NS), 2 * STEP_NS)
+    assert controller.update(2 * STEP_NS).action is not None
+    assert controller.mode is Mode.TRACKING
+
+
+def test_targets_hold_where_the_arm_was_measured_at_the_beginning():
+    dofs = tuple(replace(dof, is_delta=False, minimum=-3.0, maximum=3.0) for dof in ROBOT.dofs)
+    controller = Controller(replace(ROBOT, dofs=dofs, action_space="joint_position"))
+    controller.start()
+    _see(controller, 0)
+    controller.observe("ee_pose", 0, {name: 0.5 for name in DOFS[:6]})
+    controller.accept(chunk(action_space="joint_position"), 0)
+    controller.update(0)
+    _see(controller, SEC)
+    command = controller.update(SEC)
+    assert command.values is not None
+    assert command.values.tolist() == [0.5] * 6 + [0.0], "measured, else the last command"
+    controller.observe("ee_pose", SEC, {"dx": 0.4, "dy": float("nan")})
+    again = controller.update(SEC + STEP_NS)
+    assert again.values is not None and again.values.tolist() == command.values.tolist(), "it must not sag"
+
+
+VALUES = st.sampled_from([0.0, 0.01, -0.2, 1e30, float("nan"), float("inf")])
+EVENTS = st.lists(
+    st.one_of(
+        st.tuples(st.just("chunk"), VALUES, st.integers(-600, 600)),
+        st.tuples(st.just("tick"), st.integers(-2, 150)),
+        st.tuples(st.sampled_from(["see", "estop", "reset", "fault", "starve"])),
+    ),
+    max_size=60,
+)
+
+
+@given(EVENTS)
+@settings(deadline=None)
+def test_no_sequence_of_events_commands_outside_the_limits(events):
+    controller = _started()
+    now, chunk_id = 10 * SEC, 0
+    last: tuple[int, int] = (0, -1)
+    for event in events:
+        if event[0] == "chunk":
+            chunk_id += 1
+            actions = np.full((4, 7), event[1], np.float32)
+            controller.accept(chunk(chunk_id, now + event[2] * MS, actions=actions), now)
+        elif event[0] == "tick":
+            now += event[1] * MS
+            command = controller.update(now)
+            if command.values is not None:
+                assert np.isfinite(command.values).all()
+                for dof, value in zip(ROBOT.dofs, command.values, strict=True):
+                    assert np.float32(dof.minimum) <= value <= np.float32(dof.maximum)
+            if command.action is not None:
+                assert controller.mode is Mode.TRACKING
+                assert command.action.due_ns <= now < command.action.due_ns + STEP_NS
+                assert (command.action.chunk.chunk_id, command.action.index) > last
+                last = (command.action.chunk.chunk_id, command.action.index)
+        elif event[0] == "see":
+            _see(controller, now)
+        elif event[0] == "estop":
+            controller.estop()
+        elif event[0] == "reset":
+            controller.reset()
+        elif event[0] == "fault":
+            controller.fault("test")
+        else:
+            controller.starve(2.0)
+        assert controller.status(now).actions_left >= 0

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from asyncvla_ros.core.stream_sync import StreamSync
+from support.contracts import MS
+
+
+def _sync() -> StreamSync[str]:
+    return StreamSync(("left", "right"), max_age_ns=200 * MS, max_skew_ns=20 * MS)
+
+
+def test_snapshot_once_per_stamp_when_all_streams_agree():
+    sync = _sync()
+    assert sync.problems(0) == ["left: nothing received yet", "right: nothing received yet"]
+    sync.put("left", 100 * MS, "l1")
+    assert sync.take(100 * MS) is None
+    sync.put("right", 110 * MS, "r1")
+    snapshot = sync.take(120 * MS)
+    assert snapshot is not None
+    assert dict(snapshot.values) == {"left": "l1", "right": "r1"}
+    assert (snapshot.stamp_ns, snapshot.skew_ns) == (100 * MS, 10 * MS)
+    assert sync.take(120 * MS) is None, "the same observation again"
+    sync.put("right", 119 * MS, "r2")
+    assert sync.take(120 * MS) is None, "its oldest part is still the same"
+
+
+def test_stale_and_skewed_streams_are_named():
+    sync = _sync()
+    sync.put("left", 0, "l")
+    sync.put("right", 100 * MS, "r")
+    assert sync.problems(100 * MS) == ["left: 0.100 s behind the newest stream, limit 0.02 s"]
+    assert sync.problems(250 * MS) == ["left: 0.250 s old, limit 0.2 s"]
+    assert sync.take(100 * MS) is None
+    assert sync.ages_s(100 * MS) == {"left": 0.1, "right": 0.0}
+
+
+def test_drops_are_counted():
+    sync = _sync()
+    for stamp in (10, 20, 20, 15):
+        sync.put("left", stamp * MS, "l")
+    counts = sync.counts["left"]
+    assert (counts.received, counts.superseded, counts.out_of_order) == (4, 1, 2)
+    with pytest.raises(KeyError):
+        sync.put("middle", 0, "m")
+
+
+def test_after_a_clock_jump_old_stamps_are_welcome():
+    sync = _sync()
+    for stream in ("left", "right"):
+        sync.put(stream, 10_000 * MS, "old")
+    assert sync.take(10_000 * MS) is not None
+    sync.reset()
+    for stream in ("left", "right"):
+        assert sync.put(stream, 5 * MS, "new")
+    snapshot = sync.take(5 * MS)
+    assert snapshot is not None and snapshot.values["left"] == "new"
+
+
+@given(st.lists(st.tuples(st.sampled_from(["left", "right"]), st.integers(0, 300)), max_size=80))
+def test_snapshots_are_fresh_consistent_and_move_forward(samples):
+    sync: StreamSync[int] = StreamSync(("left", "right"), max_age_ns=50 * MS, max_skew_ns=10 * MS)
+    now, last = 0, -1
+    for stream, stamp in samples:
+        now = max(now, stamp)
+        sync.put(stream, stamp * MS, stamp)
+        snapshot = sync.take(now * MS)
+        if snapshot is None:
+            continue
+        stamps = list(snapshot.values.values())
+        assert min(stamps) * MS == snapshot.stamp_ns
+        assert max(stamps) - min(stamps) <= 10
+        assert now - min(stamps) <= 50
+        assert min(stamps) > last
+        last = min(stamps)

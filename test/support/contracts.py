@@ -1,0 +1,48 @@
+"""A robot, a chunk and a feature contract to vary in tests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from asyncvla_ros.core.chunk import StampedChunk
+from asyncvla_ros.core.robot_contract import RobotContract
+from asyncvla_ros.core.robot_file import load_robot
+from asyncvla_ros.paths import share_dir
+from asyncvla_ros.types import CameraFeature, FeatureContract
+
+MS = 1_000_000
+STEP_NS = 50 * MS
+DOFS = ("dx", "dy", "dz", "drx", "dry", "drz", "gripper")
+
+
+def libero_panda() -> RobotContract:
+    return load_robot(share_dir() / "config" / "robots" / "libero_panda.yaml")
+
+
+def libero_features(**changes: Any) -> FeatureContract:
+    values: dict[str, Any] = {
+        "cameras": (CameraFeature("agentview", 224, 224), CameraFeature("wrist", 224, 224)),
+        "state_names": libero_panda().state_names,
+        "action_names": DOFS,
+        "action_space": "delta_ee_pose",
+        "control_hz": 20.0,
+    }
+    return FeatureContract(**{**values, **changes})
+
+
+def chunk(chunk_id: int = 1, stamp_ns: int = 0, length: int = 8, **changes: Any) -> StampedChunk:
+    """A valid chunk for libero_panda whose dx tells id and index: ``0.001 * id + 0.0001 * index``."""
+    actions = np.zeros((length, len(DOFS)), np.float32)
+    actions[:, 0] = 0.001 * chunk_id + 0.0001 * np.arange(length)
+    values: dict[str, Any] = {
+        "session_id": 7,
+        "chunk_id": chunk_id,
+        "stamp_ns": stamp_ns,
+        "step_ns": STEP_NS,
+        "action_space": "delta_ee_pose",
+        "dof_names": DOFS,
+        "actions": actions,
+    }
+    return StampedChunk(**{**values, **changes})
