@@ -1,0 +1,155 @@
+"""Demonstrations as a LeRobot v3 dataset, written through the ``lerobot`` library.
+
+Video frames go to the encoder as they come (no intermediate image files). A dataset is written under a
+temporary name and renamed when complete, since an unfinished one cannot be read.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from asyncvla_ros.types import AsyncVLAError, Observation
+
+STATE_KEY = "observation.state"
+PRIVILEGED_KEY = "observation.privileged"
+ACTION_KEY = "action"
+IMAGE_PREFIX = "observation.images."
+PRIVILEGED_NAMES = (
+    *("target_from_ee_x", "target_from_ee_y", "target_from_ee_z"),
+    *("goal_from_ee_x", "goal_from_ee_y", "goal_from_ee_z"),
+)
+_QUEUE_FRAMES = 2000  # lerobot drops frames when its queue is full; an episode must always fit
+
+
+def dataset_features(
+    cameras: Mapping[str, tuple[int, int]], state_names: Sequence[str], action_names: Sequence[str]
+) -> dict[str, dict[str, Any]]:
+    """LeRobot feature declaration.
+
+    Args:
+        cameras: camera key to (height, width) [pixels].
+        state_names: one name per state dim.
+        action_names: one name per action dim.
+    """
+    features: dict[str, dict[str, Any]] = {
+        f"{IMAGE_PREFIX}{key}": {
+            "dtype": "video",
+            "shape": (height, width, 3),
+            "names": ["height", "width", "channels"],
+        }
+        for key, (height, width) in cameras.items()
+    }
+    for key, names in (
+        (STATE_KEY, state_names),
+        (PRIVILEGED_KEY, PRIVILEGED_NAMES),
+        (ACTION_KEY, action_names),
+    ):
+        features[key] = {"dtype": "float32", "shape": (len(names),), "names": list(names)}
+    return features
+
+
+class DemonstrationWriter:
+    """Writes episodes to ``root``, which appears only when :meth:`finish` is called.
+
+    Args:
+        root: folder of the dataset; must not exist.
+        features: from :func:`dataset_features`.
+        fps: frames (control steps) per second.
+        robot_type: stored in the dataset's metadata.
+
+    Raises:
+        AsyncVLAError: ``root`` exists, or lerobot is not installed.
+    """
+
+    def __init__(self, root: Path, features: dict[str, dict[str, Any]], fps: int, robot_type: str) -> None:
+        if root.exists():
+            raise AsyncVLAError(f"{root} exists already, expected a path for a new dataset")
+        try:
+            from lerobot.configs import RGBEncoderConfig
+            from lerobot.datasets.lerobot_dataset import LeRobotDataset
+        except ImportError as error:
+            raise AsyncVLAError("writing datasets needs the package lerobot[dataset] (Python >= 3.12)") from error
+        self._root = root
+        self._unfinished = root.with_name(f".{root.name}.unfinished")
+        shutil.rmtree(self._unfinished, ignore_errors=True)
+        root.parent.mkdir(parents=True, exist_ok=True)
+        self._dataset = LeRobotDataset.create(
+            repo_id=f"local/{root.name}",
+            fps=fps,
+            features=features,
+            root=self._unfinished,
+            robot_type=robot_type,
+            rgb_encoder=RGBEncoderConfig(vcodec="h264", preset="veryfast", crf=20, g=10, fast_decode=1),
+            streaming_encoding=True,
+            encoder_queue_maxsize=_QUEUE_FRAMES,
+            encoder_threads=1,
+        )
+
+    def __enter__(self) -> DemonstrationWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.finish()
+        else:
+            self.abandon()
+
+    def add(self, observation: Observation, action: np.ndarray, privileged: np.ndarray) -> None:
+        """Append one control step to the current episode.
+
+        Args:
+            observation: what the policy would see.
+            action: (d,) the action to imitate.
+            privileged: (6,) target and goal relative to the end effector [m].
+        """
+        frame: dict[str, Any] = {f"{IMAGE_PREFIX}{key}": image for key, image in observation.images.items()}
+        frame[STATE_KEY] = observation.state
+        frame[PRIVILEGED_KEY] = privileged
+        frame[ACTION_KEY] = action
+        frame["task"] = observation.instruction
+        self._dataset.add_frame(frame)
+
+    def save_episode(self) -> None:
+        """Keep the current episode."""
+        self._dataset.save_episode()
+
+    def discard_episode(self) -> None:
+        """Forget the current episode."""
+        self._dataset.writer.cancel_pending_videos()
+        self._dataset.clear_episode_buffer()
+
+    def finish(self) -> None:
+        """Close the files and give the dataset its name."""
+        self._dataset.finalize()
+        self._unfinished.rename(self._root)
+
+    def abandon(self) -> None:
+        """Delete what was written."""
+        self._dataset.writer.cancel_pending_videos()
+        self._dataset.finalize()
+        shutil.rmtree(self._unfinished, ignore_errors=True)
+
+
+def dataset_roots(folder: Path) -> tuple[Path, ...]:
+    """LeRobot datasets at or directly under a folder, sorted by name.
+
+    Raises:
+        AsyncVLAError: there is none.
+    """
+    if (folder / "meta" / "info.json").is_file():
+        return (folder,)
+    roots = sorted(path.parent.parent for path in folder.glob("*/meta/info.json"))
+    roots = [root for root in roots if not root.name.startswith(".")]
+    if not roots:
+        raise AsyncVLAError(
+            f"no LeRobot dataset in {folder}, expected meta/info.json there or in its sub-folders"
+        )
+    return tuple(roots)

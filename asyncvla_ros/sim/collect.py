@@ -1,0 +1,245 @@
+"""Collect demonstrations of the scripted expert as LeRobot datasets.
+
+Each shard (some episodes of one task) is a LeRobot dataset of its own. Shards are worked off round-robin over
+the tasks, so a partial collection is balanced, and a finished shard is never touched again, so a rerun
+continues where the last one stopped.
+
+The executed action is the expert's plus correlated noise, random kicks and now and then an opened gripper;
+the stored action is the expert's own answer to the state this led to.
+"""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from asyncvla_ros.data.lerobot_writer import DemonstrationWriter, dataset_features
+from asyncvla_ros.sim.expert import Expert, Phase
+from asyncvla_ros.sim.libero_env import ACTION_NAMES, CAMERAS, CONTROL_HZ, IMAGE_SIZE, STATE_NAMES, LiberoEnv
+from asyncvla_ros.sim.tasks import get_task, max_steps
+from asyncvla_ros.types import AsyncVLAError
+
+log = logging.getLogger(__name__)
+_ATTEMPTS = 20
+
+
+@dataclass(frozen=True)
+class NoiseConfig:
+    """Disturbance of the executed action, in action units.
+
+    Attributes:
+        std_range: standard deviation of the correlated noise, drawn once per episode.
+        correlation: of the noise from one control step to the next.
+        aligned_scale: factor on the noise while the expert aligns and closes the fingers.
+        kick_probability: per step, of a random action held for ``kick_steps``.
+        slip_probability: per episode, of opening the gripper once on the way to the goal.
+    """
+
+    std_range: tuple[float, float] = (0.05, 0.3)
+    correlation: float = 0.85
+    aligned_scale: float = 0.5
+    kick_probability: float = 0.01
+    kick_steps: int = 4
+    slip_probability: float = 0.08
+
+
+@dataclass(frozen=True)
+class CollectConfig:
+    """What to collect and where.
+
+    Attributes:
+        suite: LIBERO suite.
+        tasks: task indices.
+        episodes_per_task: demonstrations to keep per task.
+        out: folder in which each shard becomes a dataset.
+        seed: determines every placement and disturbance.
+        widen_m: displacement of objects beyond LIBERO's own placements [m].
+        widen_fraction: share of episodes with widened placements.
+        episodes_per_shard: episodes of one dataset.
+        workers: processes.
+        full_meshes: render official meshes (slower) instead of decimated ones.
+    """
+
+    suite: str
+    tasks: tuple[int, ...]
+    episodes_per_task: int
+    out: Path
+    seed: int = 0
+    widen_m: float = 0.04
+    widen_fraction: float = 0.7
+    episodes_per_shard: int = 10
+    workers: int = 2
+    full_meshes: bool = False
+    noise: NoiseConfig = NoiseConfig()
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Episodes ``first`` to ``first + count - 1`` of one task."""
+
+    task: int
+    first: int
+    count: int
+
+    @property
+    def name(self) -> str:
+        return f"task{self.task:02d}_{self.first:04d}"
+
+
+@dataclass(frozen=True)
+class ShardReport:
+    """What collecting a shard took; ``wall_s`` in seconds."""
+
+    shard: Shard
+    episodes: int
+    attempts: int
+    frames: int
+    wall_s: float
+
+
+def plan_shards(config: CollectConfig) -> tuple[Shard, ...]:
+    """All shards of a collection, round-robin over the tasks."""
+    if config.episodes_per_task < 1 or config.episodes_per_shard < 1:
+        raise AsyncVLAError(
+            f"expected at least one episode per task and shard, got {config.episodes_per_task} "
+            f"and {config.episodes_per_shard}"
+        )
+    return tuple(
+        Shard(task, first, min(config.episodes_per_shard, config.episodes_per_task - first))
+        for first in range(0, config.episodes_per_task, config.episodes_per_shard)
+        for task in config.tasks
+    )
+
+
+def collect(config: CollectConfig, on_shard: Callable[[ShardReport, int, int], None] | None = None) -> None:
+    """Collect what is still missing of a collection.
+
+    Args:
+        config: the collection.
+        on_shard: called after every shard with its report, the shards done and the shards planned.
+
+    Raises:
+        AsyncVLAError: unknown suite or task, or the expert fails again and again.
+    """
+    for task in config.tasks:
+        get_task(config.suite, task)
+    shards = plan_shards(config)
+    missing = [shard for shard in shards if not (config.out / shard.name).exists()]
+    done = len(shards) - len(missing)
+    if not missing:
+        return
+    # A forked process cannot use the parent's GL and torch state.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(config.workers, len(missing)), mp_context=context) as pool:
+        futures = [pool.submit(collect_shard, config, shard) for shard in missing]
+        try:
+            for future in as_completed(futures):
+                done += 1
+                if on_shard is not None:
+                    on_shard(future.result(), done, len(shards))
+                else:
+                    future.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def collect_shard(config: CollectConfig, shard: Shard) -> ShardReport:
+    """Collect one shard into ``config.out / shard.name``."""
+    start = time.perf_counter()
+    features = dataset_features(
+        {key: (IMAGE_SIZE, IMAGE_SIZE) for key in CAMERAS}, STATE_NAMES, ACTION_NAMES
+    )
+    attempts = frames = 0
+    with (
+        LiberoEnv(config.suite, shard.task, "full" if config.full_meshes else "decimated") as env,
+        DemonstrationWriter(config.out / shard.name, features, int(CONTROL_HZ), "libero_panda") as writer,
+    ):
+        for episode in range(shard.first, shard.first + shard.count):
+            for attempt in range(_ATTEMPTS):
+                attempts += 1
+                steps = record_episode(env, writer, config, (config.seed, shard.task, episode, attempt))
+                if steps:
+                    frames += steps
+                    break
+            else:
+                raise AsyncVLAError(
+                    f"the expert failed {_ATTEMPTS} times in a row on {config.suite} task {shard.task}"
+                )
+    return ShardReport(shard, shard.count, attempts, frames, time.perf_counter() - start)
+
+
+def record_episode(
+    env: LiberoEnv, writer: DemonstrationWriter, config: CollectConfig, seed: tuple[int, ...]
+) -> int:
+    """Record one demonstration; keep it only if it succeeds.
+
+    Returns:
+        Control steps recorded; 0 if the demonstration failed.
+    """
+    rng = np.random.default_rng(seed)
+    widen_m = config.widen_m if rng.random() < config.widen_fraction else 0.0
+    env.reset(int(rng.integers(2**31)), widen_m)
+    expert = Expert(env.scene)
+    disturbance = Disturbance(config.noise, rng)
+    for step in range(max_steps(config.suite)):
+        action = expert.act()
+        writer.add(env.observe(), action, env.scene.privileged())
+        env.step(disturbance.apply(action, expert.phase))
+        if env.success:
+            writer.save_episode()
+            return step + 1
+    writer.discard_episode()
+    return 0
+
+
+class Disturbance:
+    """Turns the expert's actions into disturbed ones, over one episode."""
+
+    def __init__(self, config: NoiseConfig, rng: np.random.Generator) -> None:
+        self._config = config
+        self._rng = rng
+        self._std = rng.uniform(*config.std_range)
+        self._noise = np.zeros(6)
+        self._kick = np.zeros(6)
+        self._kick_left = 0
+        self._slip_in = int(rng.integers(5, 25)) if rng.random() < config.slip_probability else -1
+        self._slip_left = 0
+
+    def apply(self, action: np.ndarray, phase: Phase) -> np.ndarray:
+        """The action to execute.
+
+        Args:
+            action: (7,) the expert's.
+            phase: the expert's phase.
+
+        Returns:
+            (7,) in [-1, 1].
+        """
+        config, rng = self._config, self._rng
+        rho = config.correlation
+        self._noise = rho * self._noise + np.sqrt(1 - rho**2) * self._std * rng.standard_normal(6)
+        if self._kick_left == 0 and rng.random() < config.kick_probability:
+            self._kick = rng.uniform(-1, 1, 6)
+            self._kick_left = config.kick_steps
+        executed = np.array(action, dtype=np.float64)
+        if self._kick_left > 0:
+            self._kick_left -= 1
+            executed[:6] = self._kick
+        else:
+            aligned = phase in (Phase.DESCEND, Phase.CLOSE)
+            executed[:6] += self._noise * (config.aligned_scale if aligned else 1.0)
+        if phase is Phase.CARRY and self._slip_in >= 0:
+            self._slip_left = 4 if self._slip_in == 0 else 0
+            self._slip_in -= 1
+        if self._slip_left > 0:
+            self._slip_left -= 1
+            executed[6] = -1.0
+        return np.clip(executed, -1.0, 1.0)

@@ -1,0 +1,220 @@
+"""LIBERO as a plain environment: reset, step, observe. No ROS, no policy."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+from types import TracebackType
+from typing import Any, Literal
+
+import numpy as np
+
+from asyncvla_ros.core.transforms import matrix_to_quat_xyzw, pose_to_state
+from asyncvla_ros.sim.rendering import choose_gl_backend, upload_decimated_meshes
+from asyncvla_ros.sim.scene import Scene
+from asyncvla_ros.sim.tasks import Task, get_task, load_init_states
+from asyncvla_ros.types import AsyncVLAError, Observation
+
+CONTROL_HZ = 20.0
+IMAGE_SIZE = 224
+#: Key of each camera in observations and its name in the simulator.
+CAMERAS = {"agentview": "agentview", "wrist": "robot0_eye_in_hand"}
+JOINT_NAMES = (*(f"panda_joint{i}" for i in range(1, 8)), "panda_finger_joint1", "panda_finger_joint2")
+STATE_NAMES = (
+    *("ee_x", "ee_y", "ee_z"),
+    *("ee_r11", "ee_r21", "ee_r31", "ee_r12", "ee_r22", "ee_r32"),
+    *("finger_left", "finger_right"),
+)
+ACTION_NAMES = ("dx", "dy", "dz", "drx", "dry", "drz", "gripper")
+#: Holds still with open fingers.
+IDLE_ACTION = np.array([0, 0, 0, 0, 0, 0, -1], dtype=np.float32)
+
+Render = Literal["full", "decimated", "off"]
+#: Official initial states have this much joint noise [rad]; LIBERO's own reset has none.
+_JOINT_NOISE_RAD = 0.02
+_SETTLE_STEPS = 20
+
+
+class LiberoEnv:
+    """One LIBERO task as a robot with two cameras, driven in end-effector deltas at 20 Hz.
+
+    Actions are LIBERO's own: (7,) in [-1, 1]; three translations (1 is 0.05 m), a rotation vector
+    (1 is 0.5 rad) and the gripper (-1 opens, +1 closes), each relative to the current pose, in the world
+    frame.
+
+    Args:
+        suite: suite name, e.g. ``libero_object``.
+        task: index of the task in the suite.
+        render: ``full`` meshes (official figures), ``decimated`` (four times faster) or ``off``.
+
+    Raises:
+        AsyncVLAError: unknown suite, task or render mode, or LIBERO cannot start.
+    """
+
+    def __init__(self, suite: str, task: int, render: Render = "full") -> None:
+        if render not in ("full", "decimated", "off"):
+            raise AsyncVLAError(f"unknown render mode {render!r}, expected one of: full, decimated, off")
+        self.task: Task = get_task(suite, task)
+        self._render = render
+        self._env = _make_env(self.task, with_renderer=render != "off")
+        self._init_states: np.ndarray | None = None
+        self.scene = Scene(self._env)
+        if render == "decimated":
+            context = self._env.sim._render_context_offscreen
+            context.gl_ctx.make_current()
+            upload_decimated_meshes(self._env.sim.model._model, context.con)
+
+    def __enter__(self) -> LiberoEnv:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Release the simulator and its GL context; idempotent."""
+        if self._env is not None:
+            self._env.close()
+            self._env = None
+
+    @property
+    def instruction(self) -> str:
+        return self.task.instruction
+
+    @property
+    def success(self) -> bool:
+        """Whether the goal of the task holds now."""
+        return bool(self._env._check_success())
+
+    @property
+    def joint_positions(self) -> np.ndarray:
+        """(9,) float64 in the order of JOINT_NAMES: arm [rad], fingers [m]."""
+        return self.scene.joint_positions()
+
+    @property
+    def joint_velocities(self) -> np.ndarray:
+        """(9,) float64 in the order of JOINT_NAMES: arm [rad/s], fingers [m/s]."""
+        return self.scene.joint_velocities()
+
+    @property
+    def ee_pose_in_world(self) -> tuple[np.ndarray, np.ndarray]:
+        """Position (3,) [m] and orientation (4,) x y z w of the point between the fingertips."""
+        position, rotation = self.scene.ee_pose()
+        return position, matrix_to_quat_xyzw(rotation)
+
+    def reset(self, seed: int, widen_m: float = 0.0) -> None:
+        """Random placement of the objects and of the arm.
+
+        Args:
+            seed: determines the placement.
+            widen_m: displaces every object that stands on the table or floor by up to this much in x
+                and y [m]; LIBERO's own placements hardly vary.
+        """
+        self._reset_robosuite(seed)
+        if widen_m > 0:
+            self.scene.displace_objects(np.random.default_rng(seed), widen_m)
+        self._settle()
+
+    def reset_to_init(self, index: int) -> None:
+        """Official initial state ``index`` (for evaluation, never for training).
+
+        Raises:
+            AsyncVLAError: no such state.
+        """
+        states = self.init_states()
+        if not 0 <= index < len(states):
+            raise AsyncVLAError(
+                f"{self.task.suite} task {self.task.index} has no initial state {index}, "
+                f"expected 0 to {len(states) - 1}"
+            )
+        # Fixtures are no part of an official state; a fixed seed makes them the same every time.
+        self._reset_robosuite(seed=0)
+        self._env.sim.set_state_from_flattened(states[index])
+        self._env.sim.forward()
+        self._settle()
+
+    def init_states(self) -> np.ndarray:
+        """Official initial states, (n, state size) float64."""
+        if self._init_states is None:
+            self._init_states = load_init_states(self.task)
+        return self._init_states
+
+    def step(self, action: np.ndarray) -> None:
+        """Advance one control step (1/20 s).
+
+        Args:
+            action: (7,) in [-1, 1]; values outside are clipped.
+
+        Raises:
+            AsyncVLAError: wrong shape or not finite.
+        """
+        action = np.asarray(action, dtype=np.float64)
+        if action.shape != (7,) or not np.all(np.isfinite(action)):
+            raise AsyncVLAError(f"expected a finite action of shape (7,), got {action!r}")
+        self._env.step(np.clip(action, -1.0, 1.0))
+
+    def observe(self, stamp_ns: int = 0) -> Observation:
+        """What the policy sees now; the only call that renders."""
+        return Observation(
+            images=self.render_images(), state=self.state(), instruction=self.instruction, stamp_ns=stamp_ns
+        )
+
+    def state(self) -> np.ndarray:
+        """(11,) float32 in the order of STATE_NAMES."""
+        fingers = self.joint_positions[7:].astype(np.float32)
+        return np.concatenate([pose_to_state(*self.ee_pose_in_world), fingers])
+
+    def render_images(self) -> dict[str, np.ndarray]:
+        """Camera key to (224, 224, 3) uint8 RGB, upright."""
+        if self._render == "off":
+            raise AsyncVLAError("this environment was made with render='off', expected 'full' or 'decimated'")
+        images = {}
+        # Another environment of this process may have made its own context current.
+        self._env.sim._render_context_offscreen.gl_ctx.make_current()
+        for key, camera in CAMERAS.items():
+            bottom_up = self._env.sim.render(width=IMAGE_SIZE, height=IMAGE_SIZE, camera_name=camera)
+            images[key] = np.ascontiguousarray(bottom_up[::-1])
+        return images
+
+    def _reset_robosuite(self, seed: int) -> None:
+        from robosuite.utils.errors import RandomizationError
+
+        # robosuite draws from numpy's global generator.
+        np.random.seed(seed % 2**32)
+        for _ in range(100):
+            try:
+                self._env.reset()
+                return
+            except RandomizationError:
+                continue
+        raise AsyncVLAError(f"no valid object placement found for seed {seed} in 100 tries")
+
+    def _settle(self) -> None:
+        """Let objects come to rest; 20 steps, since a bowl needs more than LIBERO's 5 to 10."""
+        for _ in range(_SETTLE_STEPS):
+            self.step(IDLE_ACTION)
+
+
+def _make_env(task: Task, with_renderer: bool) -> Any:
+    """The robosuite environment of a task, without its own (slow) observations."""
+    choose_gl_backend()
+    logging.getLogger("robosuite_logs").setLevel(logging.ERROR)
+    with contextlib.redirect_stdout(io.StringIO()):
+        from libero.libero.envs.env_wrapper import ControlEnv
+
+        env = ControlEnv(
+            bddl_file_name=str(task.scene_file),
+            use_camera_obs=False,
+            has_offscreen_renderer=with_renderer,
+            # A hard reset recompiles the model: 4 s instead of 0.03 s, for the same placements.
+            hard_reset=False,
+            ignore_done=True,
+            control_freq=int(CONTROL_HZ),
+            initialization_noise={"magnitude": _JOINT_NOISE_RAD, "type": "gaussian"},
+        ).env
+    # Observables are evaluated at every physics substep; nothing here reads them.
+    for name in list(env._observables):
+        env._observables[name].set_enabled(False)
+    return env

