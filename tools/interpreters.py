@@ -16,6 +16,12 @@ CHECK = (
     "sys.exit(sys.version_info[:2] != (3, 12) or not os.path.exists(header))"
 )
 
+SYSTEM_PYTHONS = (
+    Path("/usr/local/bin/python3.12"),
+    Path("/usr/bin/python3.12"),
+    Path("/opt/python3.12/bin/python3.12"),
+)
+
 
 def find_python(cache: Path) -> Path | None:
     """A Python 3.12 with headers, or None; each candidate is run, for a pyenv shim may lead nowhere."""
@@ -32,11 +38,7 @@ def _candidates(cache: Path) -> Iterator[Path]:
         if root is not None:
             # The newest patch release first.
             yield from sorted(root.glob("versions/3.12*/bin/python3.12"), key=_patch, reverse=True)
-    yield from (
-        Path("/usr/local/bin/python3.12"),
-        Path("/usr/bin/python3.12"),
-        Path("/opt/python3.12/bin/python3.12"),
-    )
+    yield from SYSTEM_PYTHONS
     # Downloaded by an earlier set-up.
     yield from sorted(cache.glob("python/cpython-3.12*/bin/python3.12"))
 

@@ -46,6 +46,9 @@ def main() -> int:
             print(f"[{number}/{len(STEPS)}] {title} ...", end=" ", flush=True)
             outcome = step()
             print(f"{outcome} ({time.monotonic() - begin:.1f} s)", flush=True)
+    except KeyboardInterrupt:
+        print("interrupted; the next run goes on from here", file=sys.stderr)
+        return 130
     except SetupError as error:
         print(f"failed\n{error}", file=sys.stderr)
         return 1
@@ -74,12 +77,12 @@ def install_system_packages() -> str:
 
 
 def create_environment() -> str:
-    """Creates ``.venv``; anew when the lock changed, because pip and uv would take the ROS wheels apart.
+    """Creates ``.venv``; anew unless the lock is installed in it, for it cannot be updated in place.
 
-    (The wheels bring an .egg-info beside their .dist-info, which a later synchronisation removes as foreign.)
+    The ROS wheels bring an .egg-info beside their .dist-info; a second ``uv pip sync`` takes these for
+    foreign packages and removes their files.
     """
-    key = _lock_key()
-    if _stamped("environment", key) and _works(PYTHON):
+    if _stamped("packages", _lock_key()) and _works(PYTHON):
         return "up to date"
     found = find_python(CACHE)
     uv = find_uv(CACHE, found)
@@ -93,7 +96,6 @@ def create_environment() -> str:
         raise SetupError("Neither Python 3.12 nor uv (which can download it) was found; install one of them.")
     # A workspace that contains this checkout must not search the environment for ROS packages.
     (VENV / "COLCON_IGNORE").touch()
-    _stamp("environment", key)
     return f"{VENV.name} of {found or 'a downloaded Python 3.12'}"
 
 
