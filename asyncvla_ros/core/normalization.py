@@ -1,0 +1,77 @@
+"""Scaling between physical values and what the network sees (numpy only)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from asyncvla_ros.types import CheckpointError
+
+# A dim that hardly moved in the data would turn sensor noise into large inputs.
+MIN_STD = 0.02
+
+
+@dataclass(frozen=True)
+class NormStats:
+    """Statistics of one vector feature over a dataset; each (n,) float32.
+
+    ``mode`` is ``mean_std`` (zero mean, unit deviation) or ``quantile`` (q01..q99 to -1..1).
+    """
+
+    mode: str
+    mean: np.ndarray
+    std: np.ndarray
+    q01: np.ndarray
+    q99: np.ndarray
+
+    @staticmethod
+    def of(values: np.ndarray, mode: str = "mean_std") -> NormStats:
+        """Statistics of (frames, n) values."""
+        quantiles = np.quantile(values, [0.01, 0.99], axis=0).astype(np.float32)
+        return NormStats(
+            mode, values.mean(0).astype(np.float32), values.std(0).astype(np.float32), quantiles[0], quantiles[1]
+        )
+
+    def _centre_and_scale(self) -> tuple[np.ndarray, np.ndarray]:
+        if self.mode == "mean_std":
+            return self.mean, np.maximum(self.std, MIN_STD)
+        return (self.q99 + self.q01) / 2, np.maximum((self.q99 - self.q01) / 2, MIN_STD)
+
+    def normalize(self, values: np.ndarray) -> np.ndarray:
+        """Physical (..., n) to network units."""
+        centre, scale = self._centre_and_scale()
+        return ((values - centre) / scale).astype(np.float32)
+
+    def unnormalize(self, values: np.ndarray) -> np.ndarray:
+        """Network units (..., n) to physical."""
+        centre, scale = self._centre_and_scale()
+        return (values * scale + centre).astype(np.float32)
+
+    def to_dict(self) -> dict[str, object]:
+        """As JSON-ready values."""
+        arrays = {k: getattr(self, k).tolist() for k in ("mean", "std", "q01", "q99")}
+        return {"mode": self.mode, **arrays}
+
+    @staticmethod
+    def from_dict(values: Mapping[str, object], size: int, what: str) -> NormStats:
+        """The inverse of ``to_dict``.
+
+        Args:
+            values: As written by ``to_dict``.
+            size: Expected dims.
+            what: Name for messages.
+
+        Raises:
+            CheckpointError: If a key is missing, of another length, or not finite.
+        """
+        if values.get("mode") not in ("mean_std", "quantile"):
+            raise CheckpointError(f"{what}: mode is {values.get('mode')!r}, choose 'mean_std' or 'quantile'")
+        arrays = {}
+        for key in ("mean", "std", "q01", "q99"):
+            array = np.asarray(values.get(key, []), dtype=np.float32)
+            if array.shape != (size,) or not np.isfinite(array).all():
+                raise CheckpointError(f"{what}: {key} has shape {array.shape}, expected ({size},) finite numbers")
+            arrays[key] = array
+        return NormStats(str(values["mode"]), **arrays)

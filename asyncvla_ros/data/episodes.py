@@ -1,0 +1,192 @@
+"""LeRobot v3 datasets as arrays: decoded once, resized as the policy will resize, cached on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import numpy as np
+import pyarrow.parquet as pq
+from rich.progress import track
+
+from asyncvla_ros.core.images import resize_image
+from asyncvla_ros.data.lerobot_writer import ACTION_KEY, IMAGE_PREFIX, PRIVILEGED_KEY, STATE_KEY, dataset_roots
+from asyncvla_ros.types import AsyncVLAError, CameraFeature, FeatureContract
+
+
+class Frames:
+    """Images of several memory-mapped arrays, (n, cameras, size, size, 3) uint8, read as one."""
+
+    def __init__(self, parts: Sequence[np.ndarray]) -> None:
+        self._parts = parts
+        self._starts = np.cumsum([0, *map(len, parts)])
+
+    def take(self, frames: np.ndarray) -> np.ndarray:
+        """Images at some frames, (b,) -> (b, cameras, size, size, 3)."""
+        out = np.empty((len(frames), *self._parts[0].shape[1:]), np.uint8)
+        part = np.searchsorted(self._starts, frames, side="right") - 1
+        for row, (p, frame) in enumerate(zip(part, frames, strict=True)):
+            out[row] = self._parts[p][frame - self._starts[p]]
+        return out
+
+
+@dataclass(frozen=True)
+class Episodes:
+    """Demonstrations, frame by frame; n frames in all.
+
+    Attributes:
+        images: One image per frame and camera.
+        state: (n, s) float32, physical units.
+        actions: (n, d) float32, physical units.
+        privileged: (n, k) float32 simulator quantities for auxiliary losses, or None.
+        episode: (n,) running episode number over all datasets.
+        last: (n,) index of the last frame of the same episode.
+        instruction: (n,) index into ``instructions``.
+        instructions: Distinct task descriptions.
+    """
+
+    images: Frames
+    state: np.ndarray
+    actions: np.ndarray
+    privileged: np.ndarray | None
+    episode: np.ndarray
+    last: np.ndarray
+    instruction: np.ndarray
+    instructions: tuple[str, ...]
+
+    def split(self, holdout: float) -> tuple[np.ndarray, np.ndarray]:
+        """Frame indices of training and of held-out episodes; every k-th episode is held out.
+
+        Raises:
+            AsyncVLAError: If nothing would be left to train on.
+        """
+        if not 0 <= holdout < 1:
+            raise AsyncVLAError(f"holdout is {holdout}, expected 0 <= holdout < 1")
+        every = round(1 / holdout) if holdout else 0
+        held = (self.episode % every == every - 1) if every else np.zeros(len(self.episode), bool)
+        if held.all():
+            raise AsyncVLAError(f"holdout {holdout} leaves none of {self.episode.max() + 1} episodes to train on")
+        return np.flatnonzero(~held), np.flatnonzero(held)
+
+    def chunks(self, frames: np.ndarray, length: int) -> np.ndarray:
+        """Actions of the next ``length`` steps, (b,) -> (b, l, d); the last one repeats past the end."""
+        steps = np.minimum(frames[:, None] + np.arange(length), self.last[frames][:, None])
+        return self.actions[steps]
+
+
+def feature_contract(folders: Sequence[Path], action_space: str) -> FeatureContract:
+    """What a policy trained on these datasets expects of a robot.
+
+    Raises:
+        AsyncVLAError: If the datasets differ in cameras, names or rate.
+    """
+    contracts = {}
+    for root in _roots(folders):
+        info = json.loads((root / "meta" / "info.json").read_text())
+        features = info["features"]
+        contracts[root] = FeatureContract(
+            cameras=tuple(
+                CameraFeature(key.removeprefix(IMAGE_PREFIX), *value["shape"][:2])
+                for key, value in features.items()
+                if key.startswith(IMAGE_PREFIX)
+            ),
+            state_names=tuple(features[STATE_KEY]["names"]),
+            action_names=tuple(features[ACTION_KEY]["names"]),
+            action_space=action_space,
+            control_hz=float(info["fps"]),
+        )
+    first, *others = contracts.items()
+    for root, contract in others:
+        if contract != first[1]:
+            raise AsyncVLAError(f"datasets differ: {first[0]} has {first[1]}, but {root} has {contract}")
+    return first[1]
+
+
+def load_episodes(folders: Sequence[Path], image_size: int, cache: Path) -> Episodes:
+    """Read every LeRobot v3 dataset at or under ``folders``.
+
+    Args:
+        folders: Datasets, or folders of datasets.
+        image_size: Side to which images are resized [px].
+        cache: Folder for decoded images, one file per dataset; safe to delete.
+
+    Raises:
+        AsyncVLAError: If a dataset is missing, or its videos and tables disagree.
+    """
+    roots = _roots(folders)
+    tables, images = [], []
+    for root in track(roots, description="Reading datasets", transient=True):
+        tables.append(_table(root))
+        images.append(_images(root, image_size, cache, len(tables[-1]["state"])))
+    instructions = tuple(sorted({text for table in tables for text in table["task"]}))
+    offsets = np.cumsum([0, *(int(table["episode"].max()) + 1 for table in tables)])
+    episode = np.concatenate([t["episode"] + o for t, o in zip(tables, offsets[:-1], strict=True)])
+    _, first, count = np.unique(episode, return_index=True, return_counts=True)
+    privileged = [table["privileged"] for table in tables]
+    return Episodes(
+        images=Frames(images),
+        state=np.concatenate([t["state"] for t in tables]),
+        actions=np.concatenate([t["action"] for t in tables]),
+        privileged=None if any(p is None for p in privileged) else np.concatenate(privileged),
+        episode=episode,
+        last=np.repeat(first + count - 1, count),
+        instruction=np.array([instructions.index(text) for t in tables for text in t["task"]]),
+        instructions=instructions,
+    )
+
+
+def _roots(folders: Sequence[Path]) -> list[Path]:
+    return [root for folder in folders for root in dataset_roots(folder)]
+
+
+def _table(root: Path) -> dict[str, np.ndarray]:
+    """Columns of one dataset, in frame order."""
+    files = sorted((root / "data").glob("*/*.parquet"))
+    tasks = pq.read_table(root / "meta" / "tasks.parquet").to_pandas()
+    names = {int(index): str(text) for text, index in tasks["task_index"].items()}
+    columns: dict[str, list[np.ndarray]] = {"state": [], "action": [], "privileged": [], "episode": [], "task": []}
+    for file in files:
+        table = pq.read_table(file)
+        for name, key in (("state", STATE_KEY), ("action", ACTION_KEY), ("privileged", PRIVILEGED_KEY)):
+            if key in table.column_names:
+                columns[name].append(np.array(table[key].to_pylist(), np.float32))
+        columns["episode"].append(table["episode_index"].to_numpy())
+        columns["task"].append(np.array([names[i] for i in table["task_index"].to_pylist()], object))
+    if not columns["state"]:
+        raise AsyncVLAError(f"{root} has no data/*/*.parquet; is it a LeRobot v3 dataset?")
+    return {name: np.concatenate(parts) if parts else None for name, parts in columns.items()}
+
+
+def _images(root: Path, size: int, cache: Path, frames: int) -> np.ndarray:
+    """(frames, cameras, size, size, 3) uint8 of one dataset, decoded on first use."""
+    info = (root / "meta" / "info.json").read_text()
+    keys = [key for key in json.loads(info)["features"] if key.startswith(IMAGE_PREFIX)]
+    videos = [sorted((root / "videos" / key).glob("*/*.mp4")) for key in keys]
+    stamp = [(str(f.resolve()), f.stat().st_size, f.stat().st_mtime_ns) for files in videos for f in files]
+    file = cache / f"{hashlib.sha256(repr((size, stamp)).encode()).hexdigest()[:20]}.npy"
+    if not file.is_file():
+        cache.mkdir(parents=True, exist_ok=True)
+        array = np.empty((frames, len(keys), size, size, 3), np.uint8)
+        for camera, files in enumerate(videos):
+            count = 0
+            for count, image in enumerate(_decode(files), start=1):
+                if count <= frames:
+                    array[count - 1, camera] = resize_image(image, size)
+            if count != frames:
+                raise AsyncVLAError(f"{root}: {keys[camera]} has {count} video frames, the tables have {frames}")
+        partial = file.with_suffix(".partial.npy")
+        np.save(partial, array)
+        partial.replace(file)
+    return np.load(file, mmap_mode="r")
+
+
+def _decode(files: Sequence[Path]) -> Iterator[np.ndarray]:
+    """RGB frames of consecutive video files."""
+    for file in files:
+        with av.open(str(file)) as container:
+            for frame in container.decode(video=0):
+                yield frame.to_ndarray(format="rgb24")

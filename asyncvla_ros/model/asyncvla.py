@@ -1,0 +1,126 @@
+"""AsyncVLA: a vision-language model that denoises action chunks, all at once or only where it doubts.
+
+Four verbs: ``encode`` an observation, compute the training ``loss``, ``sample`` actions under any mask,
+``rate`` a draft.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from asyncvla_ros.model import flow
+from asyncvla_ros.model.backbone import Backbone, Prefix
+from asyncvla_ros.model.config import AsyncVLAConfig
+from asyncvla_ros.model.rater import Rater
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """A batch of observations, ready for the network.
+
+    Attributes:
+        images: (b, cameras, h, w, 3) uint8.
+        words: (b, t) token ids, padded at the end.
+        word_valid: (b, t) bool.
+        state: (b, max_state_dim) normalised, padding 0.
+    """
+
+    images: Tensor
+    words: Tensor
+    word_valid: Tensor
+    state: Tensor
+
+
+class AsyncVLA(nn.Module):
+    """The policy network; shapes in ``AsyncVLAConfig``, mathematics in ``flow``."""
+
+    def __init__(self, config: AsyncVLAConfig) -> None:
+        super().__init__()
+        self.config = config
+        width, d = config.hidden_size, config.max_action_dim
+        self.backbone = Backbone(config)
+        self.action_in = nn.Linear(d, width)
+        self.time_mlp = nn.Sequential(nn.Linear(2 * width, width), nn.SiLU(), nn.Linear(width, width))
+        hidden = [m for _ in range(config.num_action_layers - 1) for m in (nn.Linear(width, width), nn.SiLU())]
+        self.action_out = nn.Sequential(*hidden, nn.Linear(width, d))
+        self.rater = Rater(config, config.rater) if config.rater else None
+
+    def encode(self, inputs: Inputs) -> Prefix:
+        """The one pass over images, words and state that everything after it shares."""
+        return self.backbone.encode(inputs.images, inputs.words, inputs.word_valid, inputs.state)
+
+    def embed_actions(self, x: Tensor, token_times: Tensor) -> Tensor:
+        """Action tokens MLP([W x; phi(tau)]); (b, n, d), (b, n) -> (b, n, width)."""
+        phi = time_embedding(token_times, self.config.hidden_size)
+        return self.time_mlp(torch.cat([self.action_in(x), phi.to(x.dtype)], dim=-1))
+
+    def velocity(self, prefix: Prefix, x: Tensor, token_times: Tensor, draws: int = 1) -> Tensor:
+        """V(o, x, tau): (b, draws * l, d), (b, draws * l) -> (b, draws * l, d)."""
+        hidden = self.backbone.suffix(prefix, self.embed_actions(x, token_times), draws)
+        return self.action_out(hidden)
+
+    def loss(
+        self, prefix: Prefix, actions: Tensor, noise: Tensor, tau: Tensor, mask: Tensor, dim_mask: Tensor
+    ) -> Tensor:
+        """Masked flow-matching loss of several draws on one prefix pass.
+
+        Args:
+            prefix: Of b observations.
+            actions: (b, l, d) normalised demonstrated actions.
+            noise: (b, k, l, d), k draws.
+            tau: (b, k) flow times.
+            mask: (b, k, l), 1 where a token is generated.
+            dim_mask: (d,), 1 where an action dim is real.
+        """
+        b, k, length, d = noise.shape
+        noise = noise * dim_mask
+        token_times = mask * tau[..., None]
+        x = flow.interpolate(actions[:, None], noise, token_times)
+        predicted = self.velocity(prefix, x.flatten(1, 2), token_times.flatten(1, 2), k)
+        target = flow.velocity_target(actions[:, None].expand_as(noise), noise)
+        return flow.masked_velocity_loss(predicted.view(b, k, length, d).float(), target, mask, dim_mask)
+
+    @torch.no_grad()
+    def sample(
+        self, prefix: Prefix, actions: Tensor, mask: Tensor, noise: Tensor, dim_mask: Tensor, steps: int
+    ) -> Tensor:
+        """Generate the masked actions, keep the others.
+
+        All ones is synchronous flow matching; the rater's doubts are asynchronous refinement; zeros on
+        actions already sent to the robot is real-time execution.
+
+        Args:
+            prefix: The encoded observation.
+            actions: (b, l, d) normalised, read where ``mask`` is 0.
+            mask: (b, l), 1 where an action is generated.
+            noise: (b, l, d) standard normal.
+            dim_mask: (d,), 1 where an action dim is real.
+            steps: Euler steps.
+        """
+
+        def velocity(x: Tensor, token_times: Tensor) -> Tensor:
+            return self.velocity(prefix, x, token_times) * dim_mask
+
+        return flow.euler_sample(velocity, actions, noise * dim_mask, mask, steps)
+
+    @torch.no_grad()
+    def rate(self, prefix: Prefix, draft: Tensor) -> Tensor:
+        """Confidence (b, l) in (0, 1) of each action of a draft (b, l, d).
+
+        Raises:
+            ValueError: If this policy has no rater.
+        """
+        if self.rater is None:
+            raise ValueError("this policy has no confidence rater; train one with `asyncvla train-rater`")
+        return torch.sigmoid(self.rater(prefix, draft))
+
+
+def time_embedding(token_times: Tensor, width: int) -> Tensor:
+    """Sinusoids of tau in [0, 1] with periods from 4 down to 0.004; (...) -> (..., width)."""
+    fraction = torch.linspace(0, 1, width // 2, device=token_times.device)
+    angle = token_times[..., None].float() * (2 * math.pi / (4 * 0.001**fraction))
+    return torch.cat([angle.sin(), angle.cos()], dim=-1)

@@ -1,0 +1,174 @@
+"""Qwen2.5-VL as the trunk of the policy: one prefix pass per observation, then cheap suffix passes.
+
+transformers' classes are used unmodified. Their decoder layers are called one by one, so that the keys
+and values of the prefix are computed once and serve every denoising step, draw and mask.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from transformers import Qwen2_5_VLConfig, Qwen2_5_VLModel
+
+from asyncvla_ros.model import attention
+from asyncvla_ros.model.config import AsyncVLAConfig
+from asyncvla_ros.model.tokens import patchify, prefix_ids, prefix_positions
+
+
+@dataclass(frozen=True)
+class Prefix:
+    """An encoded observation; everything that later passes need of it.
+
+    Attributes:
+        keys: Per layer, (b, heads, p, head_dim), rotated.
+        values: Per layer, (b, heads, p, head_dim).
+        hidden: (b, p, width), after the final norm; the state token is the last.
+        positions: (3, b, p).
+        valid: (b, p) bool, False on padding.
+        next_position: (b,), the rotary position of the first action.
+    """
+
+    keys: tuple[Tensor, ...]
+    values: tuple[Tensor, ...]
+    hidden: Tensor
+    positions: Tensor
+    valid: Tensor
+    next_position: Tensor
+
+
+class _Recorder:
+    """Stands where transformers expects a cache, and remembers each layer's keys and values."""
+
+    def __init__(self) -> None:
+        self.keys: list[Tensor] = []
+        self.values: list[Tensor] = []
+
+    def update(self, keys: Tensor, values: Tensor, layer: int) -> tuple[Tensor, Tensor]:
+        self.keys.append(keys)
+        self.values.append(values)
+        return keys, values
+
+
+class _PrefixInFront:
+    """Stands where transformers expects a cache, and shows each layer the prefix before its own tokens."""
+
+    def __init__(self, prefix: Prefix) -> None:
+        self._prefix = prefix
+
+    def update(self, keys: Tensor, values: Tensor, layer: int) -> tuple[Tensor, Tensor]:
+        return (
+            torch.cat([self._prefix.keys[layer], keys], dim=2),
+            torch.cat([self._prefix.values[layer], values], dim=2),
+        )
+
+
+class Backbone(nn.Module):
+    """Observation in, prefix out; action embeddings in, hidden action tokens out."""
+
+    def __init__(self, config: AsyncVLAConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.qwen = Qwen2_5_VLModel(Qwen2_5_VLConfig(**config.backbone))
+        language, vision = attention.IMPLEMENTATIONS[config.attention]
+        self.qwen.language_model.config._attn_implementation = language
+        self.qwen.visual.config._attn_implementation = vision
+        width = config.hidden_size
+        self.state_in = nn.Linear(config.max_state_dim, width)
+        self.image_embedding: nn.Parameter | None = None
+        if config.image_token_embedding:
+            shape = (config.num_cameras * config.tokens_per_image, width)
+            self.image_embedding = nn.Parameter(torch.randn(shape) * 0.02)
+
+    def embed_prefix(
+        self, images: Tensor, words: Tensor, word_valid: Tensor, state: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Embed an observation.
+
+        Args:
+            images: (b, cameras, h, w, 3) uint8.
+            words: (b, t) token ids, padded at the end.
+            word_valid: (b, t) bool.
+            state: (b, max_state_dim), normalised, padding 0.
+
+        Returns:
+            Embeddings (b, p, width), positions (3, b, p), valid (b, p) and the next position (b,).
+        """
+        b, cameras = images.shape[:2]
+        grid = self.config.image_grid
+        patches = patchify(images.flatten(0, 1), self.config)
+        frames = torch.tensor([[b * cameras, grid, grid]], device=images.device)
+        seen = self.qwen.visual(patches.to(self.state_in.weight.dtype), grid_thw=frames).pooler_output
+        seen = seen.view(b, -1, seen.shape[-1])
+        if self.image_embedding is not None:
+            seen = seen + self.image_embedding
+        ids = prefix_ids(words, self.config)
+        embedded = self.qwen.language_model.embed_tokens(ids)
+        is_image = (ids == self.config.backbone["image_token_id"])[..., None]
+        embedded = embedded.masked_scatter(is_image, seen.to(embedded.dtype))
+        embedded = torch.cat([embedded, self.state_in(state)[:, None].to(embedded.dtype)], dim=1)
+        positions, next_position = prefix_positions(word_valid, self.config)
+        before = torch.ones(b, ids.shape[1] - words.shape[1], dtype=torch.bool, device=images.device)
+        valid = torch.cat([before, word_valid, before[:, :1]], dim=1)
+        return embedded, positions, valid, next_position
+
+    def encode(self, images: Tensor, words: Tensor, word_valid: Tensor, state: Tensor) -> Prefix:
+        """One pass over the observation; arguments as in ``embed_prefix``."""
+        embedded, positions, valid, next_position = self.embed_prefix(images, words, word_valid, state)
+        cache = _Recorder()
+        hidden = self._layers(embedded, positions, attention.prefix_mask(valid), cache)
+        return Prefix(tuple(cache.keys), tuple(cache.values), hidden, positions, valid, next_position)
+
+    def suffix(self, prefix: Prefix, embedded: Tensor, draws: int = 1) -> Tensor:
+        """Hidden action tokens behind a cached prefix.
+
+        Args:
+            prefix: Of the same batch.
+            embedded: (b, draws * l, width); draws do not see one another.
+            draws: Chunks side by side.
+        """
+        length = embedded.shape[1] // draws
+        mask = attention.suffix_mask(prefix.valid, draws, length)
+        return self._layers(
+            embedded, self._suffix_positions(prefix.next_position, draws, length), mask, _PrefixInFront(prefix)
+        )
+
+    def uncached(self, embedded_prefix: tuple[Tensor, Tensor, Tensor, Tensor], embedded: Tensor) -> Tensor:
+        """The same as ``encode`` and ``suffix`` in one pass without a cache: the reference for tests and bench."""
+        prefix, positions, valid, next_position = embedded_prefix
+        length = embedded.shape[1]
+        positions = torch.cat([positions, self._suffix_positions(next_position, 1, length)], dim=2)
+        mask = attention.full_mask(valid, 1, length)
+        return self._layers(torch.cat([prefix, embedded], dim=1), positions, mask, None)[:, prefix.shape[1] :]
+
+    @staticmethod
+    def _suffix_positions(next_position: Tensor, draws: int, length: int) -> Tensor:
+        step = torch.arange(length, device=next_position.device).repeat(draws)
+        return (next_position[:, None] + step)[None].expand(3, -1, -1)
+
+    def _layers(
+        self, x: Tensor, positions: Tensor, mask: Tensor, cache: _Recorder | _PrefixInFront | None
+    ) -> Tensor:
+        language = self.qwen.language_model
+        return run_layers(language.layers, language.norm, language.rotary_emb, x, positions, mask, cache)
+
+
+def run_layers(
+    layers: nn.ModuleList,
+    norm: nn.Module,
+    rotary: nn.Module,
+    x: Tensor,
+    positions: Tensor,
+    mask: Tensor,
+    cache: object = None,
+) -> Tensor:
+    """Decoder layers over embeddings (b, n, width) with a boolean mask (b, 1, n, keys), True = attend."""
+    name = layers[0].self_attn.config._attn_implementation
+    ready: Tensor | None = mask
+    if name == attention.MATMUL:
+        ready = None if bool(mask.all()) else attention.additive(mask, x.dtype)
+    turned = rotary(x, positions)
+    for layer in layers:
+        x = layer(x, attention_mask=ready, position_embeddings=turned, past_key_values=cache)
+    return norm(x)

@@ -1,0 +1,148 @@
+"""A checkpoint is a folder in Hugging Face style; loading needs no network and never unpickles.
+
+    config.json         AsyncVLAConfig
+    model.safetensors   weights (any float type; computed in float32)
+    tokenizer.json      `tokenizers` file
+    features.json       FeatureContract: cameras, state and action names, action space, control rate
+    norm_stats.json     statistics of state and action
+    README.md           model card (optional)
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
+
+from asyncvla_ros.core.normalization import NormStats
+from asyncvla_ros.model.asyncvla import AsyncVLA
+from asyncvla_ros.model.config import AsyncVLAConfig
+from asyncvla_ros.types import CameraFeature, CheckpointError, FeatureContract
+
+FILES = ("config.json", "model.safetensors", "tokenizer.json", "features.json", "norm_stats.json")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Everything a policy is made of."""
+
+    model: AsyncVLA
+    tokenizer: Tokenizer
+    features: FeatureContract
+    state_stats: NormStats
+    action_stats: NormStats
+
+
+def save_checkpoint(folder: Path, checkpoint: Checkpoint, dtype: torch.dtype = torch.float32) -> None:
+    """Write a checkpoint; an interrupted write leaves the previous weights in place.
+
+    Args:
+        folder: Created if missing.
+        checkpoint: What to write.
+        dtype: Type the weights are stored in.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    _write_json(folder / "config.json", checkpoint.model.config.to_dict())
+    _write_json(folder / "features.json", asdict(checkpoint.features))
+    stats = {"state": checkpoint.state_stats.to_dict(), "action": checkpoint.action_stats.to_dict()}
+    _write_json(folder / "norm_stats.json", stats)
+    checkpoint.tokenizer.save(str(folder / "tokenizer.json"))
+    weights = {k: v.detach().to(dtype).contiguous() for k, v in checkpoint.model.state_dict().items()}
+    partial = folder / "model.safetensors.partial"
+    save_file(weights, partial)
+    partial.replace(folder / "model.safetensors")
+
+
+def load_checkpoint(folder: Path, device: str = "cpu") -> Checkpoint:
+    """Read a checkpoint folder.
+
+    Raises:
+        CheckpointError: If a file is missing, unreadable or contradicts another; says which and why.
+    """
+    missing = [name for name in FILES if not (folder / name).is_file()]
+    if missing:
+        raise CheckpointError(f"{folder} is not an AsyncVLA checkpoint: {missing} not found, expected {list(FILES)}")
+    config = AsyncVLAConfig.from_dict(_read_json(folder / "config.json"))
+    features = _features(_read_json(folder / "features.json"), folder)
+    stats = _read_json(folder / "norm_stats.json")
+    for limit, names, what in (
+        (config.max_state_dim, features.state_names, "state"),
+        (config.max_action_dim, features.action_names, "action"),
+    ):
+        if len(names) > limit:
+            raise CheckpointError(f"{folder}: {len(names)} {what} names, but max_{what}_dim is {limit}")
+    if len(features.cameras) != config.num_cameras:
+        raise CheckpointError(
+            f"{folder}: features.json has {len(features.cameras)} cameras, config.json expects {config.num_cameras}"
+        )
+    try:
+        model = AsyncVLA(config)
+    except (TypeError, ValueError, KeyError, RuntimeError) as error:
+        raise CheckpointError(f"{folder}/config.json does not describe a network: {error}") from error
+    _load_weights(model, folder / "model.safetensors")
+    try:
+        tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    except Exception as error:  # tokenizers raises bare Exception from Rust
+        raise CheckpointError(f"{folder}/tokenizer.json is not a tokenizers file: {error}") from error
+    return Checkpoint(
+        model.to(device).eval(),
+        tokenizer,
+        features,
+        NormStats.from_dict(stats.get("state", {}), len(features.state_names), f"{folder}/norm_stats.json state"),
+        NormStats.from_dict(stats.get("action", {}), len(features.action_names), f"{folder}/norm_stats.json action"),
+    )
+
+
+def _load_weights(model: AsyncVLA, file: Path) -> None:
+    try:
+        weights = load_file(file)
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{file} is corrupt or truncated: {error}") from error
+    expected = model.state_dict()
+    wrong = [
+        f"{name}: found {tuple(weights[name].shape)}, expected {tuple(expected[name].shape)}"
+        for name in sorted(expected.keys() & weights.keys())
+        if weights[name].shape != expected[name].shape
+    ]
+    wrong += [f"{name}: missing" for name in sorted(expected.keys() - weights.keys())]
+    wrong += [f"{name}: not part of this network" for name in sorted(weights.keys() - expected.keys())]
+    if wrong:
+        more = f" (and {len(wrong) - 5} more)" if len(wrong) > 5 else ""
+        raise CheckpointError(f"{file} does not fit config.json: {'; '.join(wrong[:5])}{more}")
+    bad = [name for name, tensor in weights.items() if not torch.isfinite(tensor).all()]
+    if bad:
+        raise CheckpointError(f"{file} holds non-finite numbers in {bad[:5]}")
+    model.load_state_dict({k: v.float() for k, v in weights.items()})
+
+
+def _features(values: dict[str, Any], folder: Path) -> FeatureContract:
+    try:
+        return FeatureContract(
+            cameras=tuple(CameraFeature(**camera) for camera in values["cameras"]),
+            state_names=tuple(values["state_names"]),
+            action_names=tuple(values["action_names"]),
+            action_space=values["action_space"],
+            control_hz=float(values["control_hz"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{folder}/features.json is not a feature contract: {error!r}") from error
+
+
+def _read_json(file: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(file.read_text())
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise CheckpointError(f"{file} is not JSON: {error}") from error
+    if not isinstance(values, dict):
+        raise CheckpointError(f"{file} holds a {type(values).__name__}, expected an object")
+    return values
+
+
+def _write_json(file: Path, values: object) -> None:
+    file.write_text(json.dumps(values, indent=1) + "\n")

@@ -1,0 +1,97 @@
+"""Flow matching over action chunks, synchronous and asynchronous, apart from any network.
+
+The one convention of this project (arXiv 2511.14148, section 3): time tau = 0 is data, tau = 1 is noise.
+
+    path      x_tau = (1 - tau) * a + tau * n          n ~ N(0, I)
+    target    u     = n - a
+    step      x    <- x - delta * m * V(x, m * tau)    delta = 1 / S, tau = 1, 1 - delta, ..., delta
+
+The mask m (b, l) says which actions are generated: m = 1 starts from noise, m = 0 is kept, stands at
+its own time 0 and serves as context. An all-ones mask is synchronous flow matching (SFM); every other mask
+is asynchronous (AFM). Both are this one sampler:
+
+    kept      a0 a1 .. .. a4 a5 .. ..     m = [0 0 1 1 0 0 1 1]
+    x at tau  a0 a1 x2 x3 a4 a5 x6 x7     token times = m * tau
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+VelocityField = Callable[[Tensor, Tensor], Tensor]
+
+
+def interpolate(actions: Tensor, noise: Tensor, token_times: Tensor) -> Tensor:
+    """Point on the path from data to noise; (..., l, d), (..., l, d), (..., l) -> (..., l, d)."""
+    tau = token_times[..., None]
+    return (1 - tau) * actions + tau * noise
+
+
+def velocity_target(actions: Tensor, noise: Tensor) -> Tensor:
+    """What the network regresses: d x_tau / d tau = n - a."""
+    return noise - actions
+
+
+def sample_times(shape: tuple[int, ...], generator: torch.Generator | None = None) -> Tensor:
+    """Training times tau ~ Beta(1.5, 1), by inverting its distribution function tau^1.5."""
+    return torch.rand(shape, generator=generator) ** (1 / 1.5)
+
+
+def sample_masks(
+    batch: int, length: int, p_sync: float, p_prefix: float, generator: torch.Generator | None = None
+) -> Tensor:
+    """Training masks (batch, length) float, each with at least one 1.
+
+    With probability ``p_sync`` all ones; with ``p_prefix`` a kept contiguous prefix of random length (what
+    real-time execution keeps, and what independent masks hardly ever show); else rho ~ U(0, 1) and
+    m_l ~ Bernoulli(rho).
+    """
+    kind = torch.rand(batch, 1, generator=generator)
+    rho = torch.rand(batch, 1, generator=generator)
+    independent = torch.rand(batch, length, generator=generator) < rho
+    kept = torch.randint(0, length, (batch, 1), generator=generator)
+    suffix = torch.arange(length)[None] >= kept
+    masks = torch.where(kind < p_sync, True, torch.where(kind < p_sync + p_prefix, suffix, independent))
+    lone = torch.randint(0, length, (batch, 1), generator=generator)
+    empty = ~masks.any(dim=1, keepdim=True)
+    return (masks | (empty & (torch.arange(length)[None] == lone))).float()
+
+
+def masked_velocity_loss(predicted: Tensor, target: Tensor, mask: Tensor, dim_mask: Tensor) -> Tensor:
+    """Mean squared velocity error over generated tokens and real dims only.
+
+    Args:
+        predicted: (b, l, d).
+        target: (b, l, d).
+        mask: (b, l), 1 where a token is generated.
+        dim_mask: (d,) or (b, l, d), 1 where an action dim is real rather than padding.
+    """
+    weight = mask[..., None] * dim_mask.expand_as(predicted)
+    return ((predicted - target).square() * weight).sum() / weight.sum().clamp(min=1)
+
+
+def euler_sample(velocity: VelocityField, kept: Tensor, noise: Tensor, mask: Tensor, steps: int) -> Tensor:
+    """Integrate from noise to data where ``mask`` is 1; tokens with 0 come out bit-identical.
+
+    Args:
+        velocity: V(x (b, l, d), token_times (b, l)) -> (b, l, d).
+        kept: (b, l, d), read where ``mask`` is 0.
+        noise: (b, l, d), the start where ``mask`` is 1.
+        mask: (b, l), 1 or 0.
+        steps: Euler steps S, at least 1.
+
+    Raises:
+        ValueError: If ``steps`` is below 1.
+    """
+    if steps < 1:
+        raise ValueError(f"steps is {steps}, expected at least 1")
+    generate = mask[..., None] > 0
+    x = torch.where(generate, noise, kept)
+    for step in range(steps):
+        tau = 1 - step / steps
+        # `where` rather than a product: a kept token stays the same bits, even beside a non-finite velocity.
+        x = torch.where(generate, x - velocity(x, mask * tau) / steps, x)
+    return x

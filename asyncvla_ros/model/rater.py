@@ -1,0 +1,83 @@
+"""The confidence rater: how good is each action of a draft? (arXiv 2511.14148, section 3.3)
+
+It reads [prefix tokens, draft actions] with full attention and answers p_l in (0, 1) per action. It is trained
+with the policy frozen, on labels made from e_l, the mean squared error over dims between the draft and
+the demonstrated action:
+
+    relative   q_l = alpha + beta * (max e - e_l) / (max e - min e + eps)     (the paper; max, min over the chunk)
+    absolute   q_l = s / (s + e_l)                                            (s: the error rated 0.5)
+
+The relative label always calls some action the worst; only the absolute one can say "nothing to refine".
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from transformers import Qwen2_5_VLTextConfig
+from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import (
+    Qwen2_5_VLDecoderLayer,
+    Qwen2_5_VLRMSNorm,
+    Qwen2_5_VLRotaryEmbedding,
+)
+
+from asyncvla_ros.model import attention
+from asyncvla_ros.model.backbone import Prefix, run_layers
+from asyncvla_ros.model.config import AsyncVLAConfig, RaterConfig
+
+ALPHA, BETA, EPSILON = 0.01, 0.98, 1e-6
+
+
+def token_errors(draft: Tensor, demonstrated: Tensor, dim_mask: Tensor) -> Tensor:
+    """Mean squared error over real dims, (b, l, d), (b, l, d), (d,) -> (b, l)."""
+    return ((draft - demonstrated).square() * dim_mask).sum(-1) / dim_mask.sum()
+
+
+def relative_label(errors: Tensor) -> Tensor:
+    """The paper's label: 0.99 for the best action of each chunk, 0.01 for the worst; (b, l) -> (b, l)."""
+    high, low = errors.amax(dim=1, keepdim=True), errors.amin(dim=1, keepdim=True)
+    return ALPHA + BETA * (high - errors) / (high - low + EPSILON)
+
+
+def absolute_label(errors: Tensor, scale: float) -> Tensor:
+    """Calibrated label: 1 at no error, 0.5 at ``scale``, towards 0 beyond; any shape."""
+    return scale / (scale + errors)
+
+
+def confidence_label(errors: Tensor, config: RaterConfig) -> Tensor:
+    """The label that ``config`` asks for.
+
+    Raises:
+        ValueError: If the kind of label is unknown.
+    """
+    if config.label == "relative":
+        return relative_label(errors)
+    if config.label == "absolute":
+        return absolute_label(errors, config.error_scale)
+    raise ValueError(f"rater label is {config.label!r}, choose 'absolute' or 'relative'")
+
+
+class Rater(nn.Module):
+    """Decoder layers of the backbone's width, full attention, one sigmoid per action."""
+
+    def __init__(self, config: AsyncVLAConfig, rater: RaterConfig) -> None:
+        super().__init__()
+        text = Qwen2_5_VLTextConfig(**config.backbone["text_config"])
+        text._attn_implementation = attention.IMPLEMENTATIONS[config.attention][0]
+        self.action_in = nn.Linear(config.max_action_dim, config.hidden_size)
+        self.layers = nn.ModuleList(Qwen2_5_VLDecoderLayer(text, i) for i in range(rater.num_layers))
+        self.norm = Qwen2_5_VLRMSNorm(config.hidden_size)
+        self.rotary = Qwen2_5_VLRotaryEmbedding(text)
+        self.out = nn.Linear(config.hidden_size, 1)
+
+    def forward(self, prefix: Prefix, draft: Tensor) -> Tensor:
+        """Confidence logits (b, l) of a draft (b, l, d); the prefix gets no gradient."""
+        length = draft.shape[1]
+        x = torch.cat([prefix.hidden.detach(), self.action_in(draft).to(prefix.hidden.dtype)], dim=1)
+        step = torch.arange(length, device=draft.device)
+        positions = (prefix.next_position[:, None] + step)[None].expand(3, -1, -1)
+        positions = torch.cat([prefix.positions, positions], dim=2)
+        keys = torch.cat([prefix.valid, torch.ones_like(draft[..., 0], dtype=torch.bool)], dim=1)
+        mask = keys[:, None, None, :].expand(-1, 1, x.shape[1], -1)
+        x = run_layers(self.layers, self.norm, self.rotary, x, positions, mask)
+        return self.out(x[:, -length:])[..., 0]

@@ -1,0 +1,130 @@
+"""What both training loops share: processes, progress, logging, and a state that survives a kill."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from asyncvla_ros.types import AsyncVLAError
+
+
+def launch(worker: Callable[..., None], processes: int, *args: object) -> None:
+    """Run ``worker(*args)`` in this process, or in several that average their gradients.
+
+    On a CPU one process per core beats one process with many threads, whose barriers wait for whatever
+    else the machine does. Under ``accelerate launch`` or ``torchrun`` the processes exist already.
+    """
+    if processes <= 1 or "RANK" in os.environ:
+        worker(*args)
+        return
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    torch.multiprocessing.spawn(_ranked, (processes, port, worker, args), nprocs=processes)
+
+
+def _ranked(rank: int, processes: int, port: int, worker: Callable[..., None], args: tuple[Any, ...]) -> None:
+    os.environ.update(
+        RANK=str(rank),
+        LOCAL_RANK=str(rank),
+        WORLD_SIZE=str(processes),
+        MASTER_ADDR="127.0.0.1",
+        MASTER_PORT=str(port),
+        # accelerate would set its own number of threads otherwise.
+        OMP_NUM_THREADS=str(max(1, (os.cpu_count() or 1) // processes)),
+    )
+    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+    worker(*args)
+
+
+class RunState:
+    """Step, network, averaged network and optimizer of a run, on disk as safetensors and JSON."""
+
+    def __init__(self, folder: Path, settings: Mapping[str, Any]) -> None:
+        self._folder = folder / "state"
+        self._settings = json.loads(json.dumps(settings, default=str))
+
+    def load(self, modules: Mapping[str, nn.Module], optimizer: torch.optim.Optimizer) -> int:
+        """Restore a run where it stopped; returns the steps done, 0 for a new run.
+
+        Raises:
+            AsyncVLAError: If the folder holds a run with other settings.
+        """
+        file = self._folder / "progress.json"
+        if not file.is_file():
+            return 0
+        progress = json.loads(file.read_text())
+        old = progress["settings"]
+        changed = sorted(k for k in old.keys() | self._settings.keys() if old.get(k) != self._settings.get(k))
+        if changed:
+            pairs = ", ".join(f"{k}: {old.get(k)!r} there, {self._settings.get(k)!r} here" for k in changed)
+            raise AsyncVLAError(f"{self._folder} holds a run with other settings ({pairs}); choose another --out")
+        tensors = load_file(self._folder / progress["file"])
+        for name, module in modules.items():
+            own = {k.removeprefix(f"{name}/"): v for k, v in tensors.items() if k.startswith(f"{name}/")}
+            module.load_state_dict(own)
+        state = optimizer.state_dict()
+        for key, value in tensors.items():
+            if key.startswith("optimizer/"):
+                _, index, field = key.split("/")
+                state["state"].setdefault(int(index), {})[field] = value
+        optimizer.load_state_dict(state)
+        return int(progress["step"])
+
+    def save(self, step: int, modules: Mapping[str, nn.Module], optimizer: torch.optim.Optimizer) -> None:
+        """Write the state; a kill at any moment leaves the previous or the new one, never a mixture."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        tensors: dict[str, Tensor] = {}
+        for name, module in modules.items():
+            tensors |= {f"{name}/{k}": v.detach().clone().contiguous() for k, v in module.state_dict().items()}
+        for index, fields in optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer/{index}/{k}": v.detach().clone().contiguous() for k, v in fields.items()}
+        name = f"step_{step:07d}.safetensors"
+        save_file(tensors, self._folder / name)
+        progress = self._folder / "progress.json"
+        partial = progress.with_suffix(".partial")
+        partial.write_text(json.dumps({"step": step, "file": name, "settings": self._settings}, indent=1))
+        partial.replace(progress)
+        for old in self._folder.glob("step_*.safetensors"):
+            if old.name != name:
+                old.unlink()
+
+
+class Log:
+    """A progress bar for people and one JSON line per report for programs; silent on all but one process."""
+
+    def __init__(self, folder: Path, title: str, start: int, steps: int, visible: bool) -> None:
+        self._progress = Progress(
+            TextColumn(title),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[text]}"),
+            TimeRemainingColumn(),
+            disable=not visible,
+        )
+        self._start, self._steps = start, steps
+        self._file = folder / "log.jsonl" if visible else None
+        self._task = self._progress.add_task(title, total=steps, completed=start, text="")
+
+    def steps(self) -> Iterator[int]:
+        """The steps still to do."""
+        with self._progress:
+            for step in range(self._start, self._steps):
+                yield step
+                self._progress.update(self._task, completed=step + 1)
+
+    def report(self, step: int, **values: float) -> None:
+        """Show and append one line."""
+        self._progress.update(self._task, text="  ".join(f"{k} {v:.4g}" for k, v in values.items()))
+        if self._file:
+            with self._file.open("a") as out:
+                out.write(json.dumps({"step": step, **values}) + "\n")
