@@ -125,6 +125,10 @@ class StreamSync(Generic[T]):
         """Counts per stream since creation."""
         return {stream: slot.counts for stream, slot in self._slots.items()}
 
+    def rearm(self) -> None:
+        """Lets ``take`` hand out the samples at hand once more."""
+        self._last_stamp_ns = None
+
     def reset(self) -> None:
         """Empties all slots, as a backward jump of the clock requires; counts stay."""
         self._last_stamp_ns = None

@@ -1,0 +1,234 @@
+"""Lifecycle node that executes action chunks: one command per control step, or a hold with a reason.
+
+chunks, robot state ──> Controller.update ──> ~/command
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticStatus
+from geometry_msgs.msg import PoseStamped
+from rclpy.clock import Clock
+from rclpy.clock_type import ClockType
+from rosgraph_msgs.msg import Clock as ClockMessage
+from sensor_msgs.msg import JointState
+from std_srvs.srv import Trigger
+
+from asyncvla_msgs.msg import ActionChunk, ControllerStatus
+from asyncvla_ros.core.controller import Controller
+from asyncvla_ros.core.controller_types import Command, Mode, Reason
+from asyncvla_ros.core.robot_contract import JointStateSource, PoseSource
+from asyncvla_ros.core.robot_file import load_robot
+from asyncvla_ros.core.statistics import Rates
+from asyncvla_ros.paths import robot_file
+from asyncvla_ros.ros import qos
+from asyncvla_ros.ros.controller_status import diagnostics_report, status_message
+from asyncvla_ros.ros.conversions import chunk_from_message, named_state, to_ns
+from asyncvla_ros.ros.diagnostics import Diagnostics, Report
+from asyncvla_ros.ros.lifecycle import ManagedNode, run_node
+from asyncvla_ros.ros.outputs import ActionCommandOutput
+from asyncvla_ros.ros.parameters import Parameters, parameter
+from asyncvla_ros.types import ContractError
+
+# Wall time between two status messages while nothing changes, and two looks at the silence of the policy [s].
+STATUS_PERIOD = 0.2
+
+
+@dataclass(frozen=True)
+class ControllerParameters:
+    """Parameters of controller_node; limits and timeouts are the robot contract's."""
+
+    robot: str = parameter(
+        "libero_panda", "Robot contract: a name in config/robots or a .yaml", read_only=True
+    )
+    chunk_topic: str = parameter("policy/action_chunk", "Topic of the action chunks", read_only=True)
+    lockstep: bool = parameter(
+        False, "The world waits for each command: act on each tick of /clock", read_only=True
+    )
+    execute_steps: int = parameter(
+        0, "Leading actions of each chunk to execute; 0: all", minimum=0, maximum=1000, read_only=True
+    )
+    silence_timeout_s: float = parameter(
+        2.0,
+        "Hold after so much wall time without a chunk, even if the clock stands still [s]",
+        minimum=0.1,
+        maximum=600.0,
+    )
+    sensor_reliability: str = parameter(
+        "best_effort", "QoS of the robot state", choices=tuple(qos.RELIABILITIES), read_only=True
+    )
+    autostart: bool = parameter(False, "Configure and activate at the start", read_only=True)
+
+
+class ControllerNode(ManagedNode):
+    """Topics, clock and parameters of the controller; its decisions are in ``asyncvla_ros.core.controller``."""
+
+    def __init__(self) -> None:
+        super().__init__("controller")
+        self._params = Parameters(self, ControllerParameters)
+        self._controller: Controller | None = None
+        self._rates = Rates()
+        self._commands = 0
+        self._reported: tuple[Mode, Reason] | None = None
+        self._tick_ns = 0
+        self._diagnostics = Diagnostics(self, self._report)
+
+    def configure(self) -> None:
+        """Reads the contract; subscribes to chunks and robot state."""
+        values = self._params.values
+        self._robot = load_robot(robot_file(values.robot))
+        self._controller = Controller(self._robot, values.lockstep, values.execute_steps)
+        self.resources.callback(self._forget_controller)
+        self._output = ActionCommandOutput(self, self._robot)
+        self._status_publisher = self.create_publisher(ControllerStatus, "~/status", qos.STATUS)
+        self.resources.callback(self.destroy_publisher, self._status_publisher)
+        self.subscribe(ActionChunk, values.chunk_topic, self._on_chunk, qos.CHUNK)
+        for source in self._robot.state:
+            kind: type = JointState if isinstance(source, JointStateSource) else PoseStamped
+            profile = qos.sensor(values.sensor_reliability)
+            self.subscribe(kind, source.topic, partial(self._on_state, source), profile)
+        for name, action in (("~/estop", self._estop), ("~/reset", self._reset)):
+            service = self.create_service(Trigger, name, action)
+            self.resources.callback(self.destroy_service, service)
+        self._time(STATUS_PERIOD, self._watch, Clock(clock_type=ClockType.STEADY_TIME))
+        if values.lockstep:
+            self.subscribe(ClockMessage, "/clock", self._on_tick, qos.LOCKSTEP_CLOCK)
+        else:
+            self._time(1.0 / self._robot.control_hz, self._step, self.get_clock())
+
+    def activate(self) -> None:
+        """Begins idle: nothing moves before a chunk of now arrives."""
+        assert self._controller is not None
+        self._heard_s = time.monotonic()
+        self._controller.start()
+        self._publish_status()
+
+    def deactivate(self) -> None:
+        """Sends a hold as the last command."""
+        if self._controller is not None and self._controller.reason is not Reason.INACTIVE:
+            self._send(self._controller.stop(self._now_ns()))
+            self._publish_status()
+
+    def _forget_controller(self) -> None:
+        self._controller = None
+
+    def _time(self, period_s: float, action: Callable[[], None], clock: Clock) -> None:
+        timer = self.create_timer(period_s, action, clock=clock)
+        self.resources.callback(self.destroy_timer, timer)
+
+    def _on_chunk(self, message: ActionChunk) -> None:
+        if self._controller is None or not self.is_active:
+            return
+        chunk = chunk_from_message(message)
+        # In lockstep the chunk may overtake the tick of its own observation; its stamp proves the time.
+        now_ns = max(self._now_ns(), chunk.stamp_ns) if self._params.values.lockstep else self._now_ns()
+        rejection = self._controller.accept(chunk, now_ns)
+        if rejection is not None:
+            text = f"chunk {chunk.chunk_id} rejected: {rejection}"
+            self.get_logger().warning(text, throttle_duration_sec=1.0)
+            return
+        self._heard_s = time.monotonic()
+        if self._params.values.lockstep and self._tick_ns:
+            self._step()
+
+    def _on_state(self, source: JointStateSource | PoseSource, message: Any) -> None:
+        if self._controller is None:
+            return
+        try:
+            values = named_state(message, source, self._robot.base_frame)
+        except ContractError as error:
+            self.get_logger().warning(f"robot state ignored: {error}", throttle_duration_sec=1.0)
+            return
+        self._controller.observe(source.topic, to_ns(message.header.stamp), values)
+
+    def _on_tick(self, message: ClockMessage) -> None:
+        self._tick_ns = to_ns(message.clock)
+        self._step()
+
+    def _step(self) -> None:
+        """One control step: on the timer, or in lockstep on a tick of the clock or a new chunk."""
+        if self._controller is None or not self.is_active:
+            return
+        try:
+            self._send(self._controller.update(self._now_ns()))
+        except Exception:
+            # A bug must end in a stop, not in a dead executor.
+            text = traceback.format_exc()
+            self.get_logger().fatal(text)
+            self._controller.fault(text.strip().splitlines()[-1])
+        self._publish_change()
+
+    def _send(self, command: Command) -> None:
+        self._output.send(command)
+        self._commands += command.values is not None
+
+    def _watch(self) -> None:
+        if self._controller is None:
+            return
+        silence_s = time.monotonic() - self._heard_s if self.is_active else 0.0
+        if silence_s > self._params.values.silence_timeout_s:
+            self._controller.starve(silence_s)
+        self._publish_change()
+        self._publish_status()
+
+    def _publish_change(self) -> None:
+        """Status and log line at once when mode or reason changed."""
+        assert self._controller is not None
+        now = (self._controller.mode, self._controller.reason)
+        if now == self._reported:
+            return
+        self._reported = now
+        mode, text = self._controller.mode, self._controller.text
+        log = self.get_logger()
+        (log.info if mode in (Mode.IDLE, Mode.TRACKING) else log.warning)(f"{mode.name} {text}".strip())
+        self._publish_status()
+
+    def _publish_status(self) -> None:
+        assert self._controller is not None
+        self._status_publisher.publish(
+            status_message(self._controller.status(self._now_ns()), self._robot, self._now_ns())
+        )
+
+    def _estop(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        assert self._controller is not None
+        self._controller.estop()
+        self._step()
+        self._publish_change()
+        response.success, response.message = True, "stopped; call ~/reset to go on"
+        return response
+
+    def _reset(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        assert self._controller is not None
+        response.success = self._controller.reset()
+        response.message = "waiting for a chunk" if response.success else "nothing to reset"
+        self._publish_change()
+        return response
+
+    def _report(self) -> Report:
+        if self._controller is None:
+            return Report(DiagnosticStatus.OK, "unconfigured", {})
+        status = self._controller.status(self._now_ns())
+        rates = self._rates.update(time.monotonic(), {"commands": self._commands, "chunks": status.accepted})
+        return diagnostics_report(
+            status, self._robot, rates, self.count_publishers(self._params.values.chunk_topic)
+        )
+
+    def _now_ns(self) -> int:
+        """The node clock; in lockstep the last tick itself, which the node clock may not have seen yet."""
+        return self._tick_ns if self._params.values.lockstep else self.get_clock().now().nanoseconds
+
+
+def main() -> None:
+    """Entry point of the ``controller_node`` executable."""
+    sys.exit(run_node(ControllerNode))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,117 @@
+"""Camera messages of any usual encoding to upright RGB arrays.
+
+Colours are cv_bridge's business as far as every build of it agrees. The one on PyPI ignores row padding,
+knows no YUY2 and no 16-bit colour, and answers a bare KeyError to 8UC3, 16UC1 and yuv422; so messages are
+first brought into a form that none of them can misread.
+"""
+
+from __future__ import annotations
+
+import array
+
+import cv2
+import numpy as np
+from cv_bridge import CvBridge
+from sensor_msgs.msg import CompressedImage, Image
+
+from asyncvla_ros.types import ContractError
+
+# Encoding without a meaning -> OpenCV's channel order, which drivers that use them mean.
+_UNTYPED = {"8UC1": "mono8", "8UC3": "bgr8", "8UC4": "bgra8"}
+_CHANNELS = {"mono": 1, "rgb": 3, "bgr": 3, "rgba": 4, "bgra": 4, "bayer_rggb": 1, "bayer_bggr": 1}
+_CHANNELS |= {"bayer_gbrg": 1, "bayer_grbg": 1}
+# OpenCV names a pattern by its second row, ROS by its first.
+_BAYER = {
+    "bayer_rggb": cv2.COLOR_BayerBG2RGB,
+    "bayer_bggr": cv2.COLOR_BayerRG2RGB,
+    "bayer_gbrg": cv2.COLOR_BayerGR2RGB,
+    "bayer_grbg": cv2.COLOR_BayerGB2RGB,
+}
+_YUV = {
+    "yuv422": cv2.COLOR_YUV2RGB_UYVY,
+    "uyvy": cv2.COLOR_YUV2RGB_UYVY,
+    "yuv422_yuy2": cv2.COLOR_YUV2RGB_YUY2,
+    "yuyv": cv2.COLOR_YUV2RGB_YUY2,
+}
+SUPPORTED = (*(f"{name}{bits}" for name in _CHANNELS for bits in (8, 16)), *_UNTYPED, *_YUV)
+
+_bridge = CvBridge()
+
+
+def decode_image(message: Image | CompressedImage, camera: str) -> np.ndarray:
+    """The picture of a camera message.
+
+    Args:
+        message: Raw or compressed image; 16-bit colours keep their upper byte.
+        camera: Named in errors.
+
+    Returns:
+        (h, w, 3) uint8, RGB.
+
+    Raises:
+        ContractError: the encoding is not supported, or the data is corrupt or too short.
+    """
+    if isinstance(message, CompressedImage):
+        return _decode_compressed(message, camera)
+    encoding = _UNTYPED.get(message.encoding, message.encoding)
+    if encoding in _YUV:
+        return cv2.cvtColor(_pixels(message, np.dtype(np.uint8), 2, camera), _YUV[encoding])
+    name, bits = encoding.removesuffix("16").removesuffix("8"), 16 if encoding.endswith("16") else 8
+    if name not in _CHANNELS or encoding != f"{name}{bits}":
+        hint = " (a depth image)" if encoding in ("16UC1", "32FC1") else ""
+        raise ContractError(
+            f"camera {camera}: encoding {message.encoding!r}{hint} is not supported; "
+            f"the choices are {', '.join(SUPPORTED)}"
+        )
+    pixels = _pixels(message, _dtype(bits, message.is_bigendian), _CHANNELS[name], camera)
+    if bits == 16:
+        pixels = (pixels >> 8).astype(np.uint8)
+    if name in _BAYER:
+        return cv2.cvtColor(pixels, _BAYER[name])
+    return _bridge.imgmsg_to_cv2(_plain_message(pixels, f"{name}8"), "rgb8")
+
+
+def resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
+    """The whole picture in another size [px], averaged over areas; the aspect ratio may change."""
+    if image.shape[:2] == (height, width):
+        return image
+    return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+
+
+def _dtype(bits: int, is_bigendian: bool) -> np.dtype:
+    return np.dtype(f"{'>' if is_bigendian else '<'}u{bits // 8}")
+
+
+def _pixels(message: Image, dtype: np.dtype, channels: int, camera: str) -> np.ndarray:
+    """(h, w) or (h, w, channels) without the padding at the end of rows."""
+    height, width, step = message.height, message.width, message.step
+    row = width * channels * dtype.itemsize
+    size = len(message.data)
+    if height == 0 or width == 0 or step < row or size < step * (height - 1) + row:
+        raise ContractError(
+            f"camera {camera}: {size} bytes with rows of {step} cannot hold {width}x{height} "
+            f"{message.encoding} (rows of at least {row} bytes)"
+        )
+    shape, strides = (height, width, channels), (step, channels * dtype.itemsize, dtype.itemsize)
+    pixels: np.ndarray = np.ndarray(shape, dtype, buffer=message.data, strides=strides)
+    return np.ascontiguousarray(pixels[:, :, 0] if channels == 1 else pixels)
+
+
+def _plain_message(pixels: np.ndarray, encoding: str) -> Image:
+    """An 8-bit image message without padding."""
+    height, width = pixels.shape[:2]
+    message = Image(height=height, width=width, encoding=encoding, step=pixels[0].size)
+    message.data = array.array("B", pixels.tobytes())
+    return message
+
+
+def _decode_compressed(message: CompressedImage, camera: str) -> np.ndarray:
+    # Not through cv_bridge: it fails on grey JPEGs and on pictures that do not decode.
+    data = np.frombuffer(message.data, np.uint8)
+    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+    if image is None:
+        raise ContractError(
+            f"camera {camera}: {data.size} bytes of format {message.format!r} do not decode; "
+            "expected JPEG or PNG"
+        )
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)

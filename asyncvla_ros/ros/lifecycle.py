@@ -1,0 +1,177 @@
+"""Base of the lifecycle nodes, and the ``main`` they share.
+
+rclpy swallows exceptions of transition callbacks: without this class a failed configure says nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import traceback
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Any
+
+import rclpy
+from rclpy.exceptions import ParameterException
+from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor, SingleThreadedExecutor
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.qos import QoSProfile
+from rclpy.signals import SignalHandlerOptions
+
+from asyncvla_ros.types import AsyncVLAError
+
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+# How long an orderly end may take before the process ends anyway [s].
+STOP_TIMEOUT = 10.0
+
+
+class ManagedNode(LifecycleNode):
+    """A lifecycle node whose subclass writes plain methods: ``configure``, ``activate``, ``deactivate``.
+
+    What they raise is logged: an AsyncVLAError as its message (the transition fails, the node stays as it
+    was), anything else with its traceback (the node is torn down and unconfigured). Whatever ``configure``
+    creates it puts on ``resources``, so there is one teardown, and calling it twice does no harm.
+    """
+
+    def __init__(self, name: str):
+        super().__init__(name)
+        self.resources = ExitStack()
+        self.is_active = False
+
+    def configure(self) -> None:
+        """Checks parameters and creates everything; undone by closing ``resources``."""
+        raise NotImplementedError
+
+    def activate(self) -> None:
+        """Starts to act."""
+        raise NotImplementedError
+
+    def deactivate(self) -> None:
+        """Stops to act; may be called when nothing is active."""
+        raise NotImplementedError
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Runs ``configure``; after a failure nothing of it is left."""
+        result = self._guarded("configure", self.configure)
+        if result is not TransitionCallbackReturn.SUCCESS:
+            self.teardown()
+        return result
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Enables the publishers, then runs ``activate``."""
+        super().on_activate(state)
+        result = self._guarded("activate", self.activate)
+        self.is_active = result is TransitionCallbackReturn.SUCCESS
+        if not self.is_active:
+            self._guarded("deactivate", self.deactivate)
+            super().on_deactivate(state)
+        return result
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Runs ``deactivate``, then disables the publishers."""
+        self.is_active = False
+        result = self._guarded("deactivate", self.deactivate)
+        super().on_deactivate(state)
+        return result
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Tears down."""
+        return self._guarded("clean up", self.teardown)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Tears down from any state."""
+        return self._guarded("shut down", self.teardown)
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Tears down after an unexpected error; the node can be configured again."""
+        return self._guarded("recover from an error", self.teardown)
+
+    def teardown(self) -> None:
+        """Stops acting and releases everything ``configure`` created. Idempotent."""
+        if self.is_active:
+            self.is_active = False
+            self.deactivate()
+        self.resources.close()
+
+    def start(self) -> bool:
+        """Configures and activates; False, with the reason logged, if that fails."""
+        success = TransitionCallbackReturn.SUCCESS
+        return self.trigger_configure() == success and self.trigger_activate() == success
+
+    def subscribe(self, kind: type, topic: str, callback: Callable[[Any], None], qos: QoSProfile) -> None:
+        """A subscription that lives until the teardown."""
+        subscription = self.create_subscription(kind, topic, callback, qos)
+        self.resources.callback(self.destroy_subscription, subscription)
+
+    def advertise(self, kind: type, topic: str, qos: QoSProfile) -> Any:
+        """A publisher that publishes while the node is active and lives until the teardown."""
+        publisher: Any = self.create_lifecycle_publisher(kind, topic, qos)
+        self.resources.callback(self.destroy_lifecycle_publisher, publisher)
+        return publisher
+
+    def _guarded(self, what: str, action: Callable[[], None]) -> TransitionCallbackReturn:
+        try:
+            action()
+        except AsyncVLAError as error:
+            self.get_logger().error(f"cannot {what}: {error}")
+            return TransitionCallbackReturn.FAILURE
+        except Exception:
+            self.get_logger().error(f"cannot {what}:\n{traceback.format_exc()}")
+            return TransitionCallbackReturn.ERROR
+        return TransitionCallbackReturn.SUCCESS
+
+
+def run_node(create: Callable[[], ManagedNode], threads: int = 1, autostart: str = "autostart") -> int:
+    """Runs a node until SIGINT or SIGTERM; deactivates and tears it down before it ends.
+
+    Signals are waited for here rather than left to rclpy, which would close the context at once: a controller
+    could not send its last hold any more.
+
+    Args:
+        create: Makes the node.
+        threads: Callback threads.
+        autostart: Name of the boolean parameter that asks to configure and activate at the start.
+
+    Returns:
+        Exit code: 0 after a signal, 1 if the node failed, 2 if its parameters are wrong.
+    """
+    # Before any thread exists, so that all inherit the mask and only sigwait below takes the signals.
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        node = create()
+    except (AsyncVLAError, ParameterException) as error:
+        rclpy.logging.get_logger("asyncvla_ros").fatal(str(error))
+        rclpy.shutdown()
+        return 2
+    executor = SingleThreadedExecutor() if threads == 1 else MultiThreadedExecutor(num_threads=threads)
+    executor.add_node(node)
+    failed = threading.Event()
+
+    def spin() -> None:
+        try:
+            if node.get_parameter(autostart).value and not node.start():
+                failed.set()
+            else:
+                executor.spin()
+        except ExternalShutdownException:
+            pass
+        except Exception:
+            node.get_logger().fatal(f"the node ended:\n{traceback.format_exc()}")
+            failed.set()
+        finally:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    spinner = threading.Thread(target=spin, name="executor", daemon=True)
+    spinner.start()
+    signal.sigwait(STOP_SIGNALS)
+    if node.is_active:
+        node.trigger_deactivate()
+    executor.shutdown(STOP_TIMEOUT)
+    spinner.join(STOP_TIMEOUT)
+    node.teardown()
+    node.destroy_node()
+    rclpy.try_shutdown()
+    return 1 if failed.is_set() else 0

@@ -1,0 +1,113 @@
+"""Node parameters as one frozen dataclass per node: declared once, typed, checked on every change."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any, Generic, TypeVar
+
+from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+
+from asyncvla_ros.types import AsyncVLAError
+
+P = TypeVar("P")
+
+
+@dataclasses.dataclass(frozen=True)
+class _Declaration:
+    description: str
+    minimum: float | None
+    maximum: float | None
+    choices: tuple[str, ...]
+    read_only: bool
+
+
+def parameter(
+    default: Any,
+    description: str,
+    *,
+    minimum: float | None = None,
+    maximum: float | None = None,
+    choices: Sequence[str] = (),
+    read_only: bool = False,
+) -> Any:
+    """A dataclass field that is a node parameter; its type is that of ``default``.
+
+    Args:
+        default: Value unless a parameter file or the command line gives another one.
+        description: Shown by ``ros2 param describe``; with the unit.
+        minimum: Smallest permitted number; needs ``maximum``.
+        maximum: Largest permitted number.
+        choices: Permitted texts; empty: any.
+        read_only: Fixed when the node starts.
+    """
+    declaration = _Declaration(description, minimum, maximum, tuple(choices), read_only)
+    return dataclasses.field(default=default, metadata={"declaration": declaration})
+
+
+class Parameters(Generic[P]):
+    """Declares the fields of a dataclass on a node and keeps the current values.
+
+    Args:
+        node: Owner of the parameters.
+        kind: Frozen dataclass whose fields are made by ``parameter``.
+        on_change: Called with the old and the new values; raises AsyncVLAError to refuse the change.
+
+    Raises:
+        AsyncVLAError: an initial value is none of the choices.
+        rclpy.exceptions.ParameterException: an initial value has the wrong type or is out of range.
+    """
+
+    def __init__(self, node: Node, kind: type[P], on_change: Callable[[P, P], None] | None = None):
+        self._declarations: dict[str, _Declaration] = {}
+        self._on_change = on_change
+        values = {}
+        for field in dataclasses.fields(kind):  # type: ignore[arg-type]
+            declaration: _Declaration = field.metadata["declaration"]
+            self._declarations[field.name] = declaration
+            descriptor = _descriptor(field.default, declaration)
+            values[field.name] = node.declare_parameter(field.name, field.default, descriptor).value
+            _check_choice(field.name, values[field.name], declaration)
+        self.values: P = kind(**values)
+        node.add_on_set_parameters_callback(self._changed)
+
+    def _changed(self, parameters: list[Parameter]) -> SetParametersResult:
+        changes = {p.name: p.value for p in parameters if p.name in self._declarations}
+        try:
+            for name, value in changes.items():
+                _check_choice(name, value, self._declarations[name])
+            new = dataclasses.replace(self.values, **changes)  # type: ignore[type-var]
+            if self._on_change is not None:
+                self._on_change(self.values, new)
+        except AsyncVLAError as error:
+            return SetParametersResult(successful=False, reason=str(error))
+        self.values = new
+        return SetParametersResult(successful=True)
+
+
+def _descriptor(default: Any, declaration: _Declaration) -> ParameterDescriptor:
+    text = declaration.description
+    if declaration.choices:
+        text += f"; one of {', '.join(declaration.choices)}"
+    descriptor = ParameterDescriptor(description=text, read_only=declaration.read_only)
+    if declaration.minimum is None or declaration.maximum is None:
+        return descriptor
+    if isinstance(default, float):
+        bounds = FloatingPointRange(
+            from_value=float(declaration.minimum), to_value=float(declaration.maximum)
+        )
+        descriptor.floating_point_range = [bounds]
+    else:
+        descriptor.integer_range = [
+            IntegerRange(from_value=int(declaration.minimum), to_value=int(declaration.maximum), step=1)
+        ]
+    return descriptor
+
+
+def _check_choice(name: str, value: Any, declaration: _Declaration) -> None:
+    if declaration.choices and value not in declaration.choices:
+        raise AsyncVLAError(
+            f"parameter {name} is {value!r}, expected one of {', '.join(declaration.choices)}"
+        )

@@ -1,0 +1,68 @@
+"""What policy_node counts and measures, and the diagnostics made of it."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+from diagnostic_msgs.msg import DiagnosticStatus
+
+from asyncvla_ros.core.statistics import Percentiles, Rates
+from asyncvla_ros.core.stream_sync import StreamSync
+from asyncvla_ros.ros.diagnostics import Report
+from asyncvla_ros.types import ActionChunk
+
+
+class PolicyFigures:
+    """Figures since the node was started; warm-up is never among them."""
+
+    def __init__(self) -> None:
+        self._latency_ms = Percentiles()
+        self._rates = Rates()
+        self._chunks = 0
+        self._failures = 0
+        self._refined = float("nan")
+        self.confidence = float("nan")
+        self.error = ""
+
+    def note_chunk(self, chunk: ActionChunk, latency_s: float) -> None:
+        """A chunk was published ``latency_s`` [s] after its observation was taken up."""
+        self._chunks += 1
+        self._latency_ms.add(1e3 * latency_s)
+        self._refined = float(np.mean(chunk.refined))
+        self.confidence = float("nan") if chunk.confidence is None else float(np.mean(chunk.confidence))
+        self.error = ""
+
+    def note_failure(self, text: str) -> None:
+        """An observation gave no chunk."""
+        self._failures += 1
+        self.error = text
+
+    def report(
+        self, sync: StreamSync[Any], now_ns: int, instruction: str, mode: str, is_active: bool
+    ) -> Report:
+        """The state of an at least configured node at ``now_ns`` [ns, node clock]."""
+        counts, ages = sync.counts, sync.ages_s(now_ns)
+        received = {stream: count.received for stream, count in counts.items()}
+        rates = self._rates.update(time.perf_counter(), {**received, "chunks": self._chunks})
+        values: dict[str, object] = {
+            "instruction": instruction,
+            "mode": mode,
+            "chunks": self._chunks,
+            "chunks [Hz]": rates["chunks"],
+            "failures": self._failures,
+            "mean confidence": self.confidence,
+            "refined share": self._refined,
+        }
+        values |= {f"inference {name} [ms]": value for name, value in self._latency_ms.summary().items()}
+        for stream, count in counts.items():
+            values |= {f"{stream} [Hz]": rates[stream], f"{stream} age [s]": ages[stream]}
+            values |= {f"{stream} superseded": count.superseded, f"{stream} out of order": count.out_of_order}
+        if not is_active:
+            return Report(DiagnosticStatus.OK, "inactive", values)
+        if self.error:
+            return Report(DiagnosticStatus.ERROR, self.error, values)
+        if problems := sync.problems(now_ns):
+            return Report(DiagnosticStatus.WARN, "no usable observation: " + "; ".join(problems), values)
+        return Report(DiagnosticStatus.OK, "working" if instruction else "no instruction", values)

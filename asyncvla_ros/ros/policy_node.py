@@ -1,0 +1,208 @@
+"""Lifecycle node that turns cameras, robot state and an instruction into action chunks.
+
+cameras, robot state ──> newest consistent snapshot ──> Policy.infer ──> ~/action_chunk
+"""
+
+from __future__ import annotations
+
+import secrets
+import sys
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticStatus
+from geometry_msgs.msg import PoseStamped
+from rclpy.clock import JumpThreshold, TimeJump
+from rclpy.duration import Duration
+from rclpy.parameter import Parameter
+from sensor_msgs.msg import CompressedImage, Image, JointState
+
+from asyncvla_msgs.action import RunTask
+from asyncvla_msgs.msg import ActionChunk, EpisodeStatus
+from asyncvla_msgs.srv import SetInstruction
+from asyncvla_ros.core.chunk import StampedChunk
+from asyncvla_ros.core.robot_contract import JointStateSource, RobotContract, mismatches
+from asyncvla_ros.core.robot_file import load_robot
+from asyncvla_ros.core.stream_sync import Snapshot, StreamSync
+from asyncvla_ros.paths import robot_file
+from asyncvla_ros.policy import Policy
+from asyncvla_ros.ros import qos
+from asyncvla_ros.ros.conversions import chunk_to_message, to_ns, to_observation
+from asyncvla_ros.ros.diagnostics import Diagnostics, Report
+from asyncvla_ros.ros.inference_loop import InferenceLoop
+from asyncvla_ros.ros.lifecycle import ManagedNode, run_node
+from asyncvla_ros.ros.parameters import Parameters
+from asyncvla_ros.ros.policy_figures import PolicyFigures
+from asyncvla_ros.ros.policy_parameters import PolicyParameters
+from asyncvla_ros.ros.run_task import RunTaskServer
+from asyncvla_ros.ros.tasks import TaskSlot
+from asyncvla_ros.types import AsyncVLAError, ContractError
+
+# Two for tasks that block until they end (the old one and its successor), two for everything else.
+THREADS = 4
+
+
+class PolicyNode(ManagedNode):
+    """Topics and parameters of the policy; what it computes is in ``asyncvla_ros.policy``."""
+
+    def __init__(self) -> None:
+        super().__init__("policy")
+        self._params = Parameters(self, PolicyParameters, self._on_change)
+        self._tasks = TaskSlot(self._params.values.instruction)
+        self._loop: InferenceLoop | None = None
+        self._figures = PolicyFigures()
+        self._diagnostics = Diagnostics(self, self._report)
+
+    def load_policy(self) -> Policy:
+        """The policy of the parameters."""
+        values = self._params.values
+        checkpoint = Path(values.checkpoint) if values.checkpoint else None
+        return Policy.from_checkpoint(checkpoint, values.device, values.threads or None)
+
+    def configure(self) -> None:
+        """Loads contract and checkpoint, has them agree, warms up, and subscribes."""
+        values = self._params.values
+        self._robot = load_robot(robot_file(values.robot))
+        self._policy = self.load_policy()
+        problems = mismatches(self._robot, self._policy.features)
+        if problems:
+            raise ContractError(
+                f"robot {self._robot.name} and checkpoint {values.checkpoint or 'as shipped'} do not fit:\n  "
+                + "\n  ".join(problems)
+            )
+        self._policy.warmup()
+        used = [camera.key for camera in self._policy.features.cameras]
+        streams = [*used, *(source.topic for source in self._robot.state)]
+        sync: StreamSync[Any] = StreamSync(streams, values.max_age_ns, values.max_skew_ns)
+        self._loop = InferenceLoop(
+            sync, self._now_ns, lambda: bool(self._tasks.instruction), self._infer, self._crashed
+        )
+        self.resources.callback(self._forget_loop)
+        self._publisher = self.advertise(ActionChunk, "~/action_chunk", qos.CHUNK)
+        self._subscribe_streams(self._robot, used)
+        service = self.create_service(SetInstruction, "~/set_instruction", self._set_instruction)
+        self.resources.callback(self.destroy_service, service)
+        server = RunTaskServer(self, self._tasks)
+        if values.episode_status_topic:
+            self.subscribe(EpisodeStatus, values.episode_status_topic, server.note_episode, qos.STATUS)
+        backward = JumpThreshold(
+            min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=True
+        )
+        handle = self.get_clock().create_jump_callback(backward, post_callback=self._clock_jumped)
+        self.resources.callback(handle.unregister)
+        self.get_logger().info(f"ready: robot {self._robot.name}, cameras {', '.join(used)}")
+
+    def activate(self) -> None:
+        """Starts a new session of chunks."""
+        assert self._loop is not None
+        self._session_id = secrets.randbits(32)
+        self._chunk_id = 0
+        self._figures.error = ""
+        self._loop.start()
+
+    def deactivate(self) -> None:
+        """Ends the running task and the inference thread."""
+        self._tasks.end(RunTask.Result.TERMINATION_DEACTIVATED, "the policy node was deactivated")
+        if self._loop is not None:
+            self._loop.stop()
+
+    def _forget_loop(self) -> None:
+        self._loop = None
+
+    def _subscribe_streams(self, robot: RobotContract, cameras: list[str]) -> None:
+        profile = qos.sensor(self._params.values.sensor_reliability)
+        for camera in robot.cameras:
+            if camera.key in cameras:
+                kind: type = Image if camera.transport == "raw" else CompressedImage
+                self.subscribe(kind, camera.topic, partial(self._store, camera.key), profile)
+        for source in robot.state:
+            kind = JointState if isinstance(source, JointStateSource) else PoseStamped
+            self.subscribe(kind, source.topic, partial(self._store, source.topic), profile)
+
+    def _store(self, stream: str, message: Any) -> None:
+        if self._loop is not None:
+            self._loop.put(stream, to_ns(message.header.stamp), message)
+
+    def _infer(self, snapshot: Snapshot[Any]) -> None:
+        """One decision, in the inference thread."""
+        began = time.perf_counter()
+        values, instruction = self._params.values, self._tasks.instruction
+        seed = None if values.seed < 0 else values.seed + self._chunk_id
+        try:
+            observation = to_observation(snapshot, self._robot, self._policy.features, instruction)
+            chunk = self._policy.infer(observation, mode=values.mode, seed=seed)
+        except AsyncVLAError as error:
+            self._figures.note_failure(str(error))
+            self.get_logger().error(f"no chunk: {error}", throttle_duration_sec=1.0)
+            return
+        latency_s = time.perf_counter() - began
+        self._chunk_id += 1
+        stamped = StampedChunk(
+            session_id=self._session_id,
+            chunk_id=self._chunk_id,
+            stamp_ns=snapshot.stamp_ns,
+            step_ns=self._robot.step_ns,
+            action_space=self._robot.action_space,
+            dof_names=self._robot.dof_names,
+            actions=chunk.actions * self._robot.scale,
+            confidence=chunk.confidence,
+            refined=chunk.refined,
+            committed=chunk.committed,
+            instruction=instruction,
+        )
+        self._publisher.publish(chunk_to_message(stamped, self._robot.base_frame, round(latency_s * 1e9)))
+        self._figures.note_chunk(chunk, latency_s)
+        self._tasks.note_chunk(instruction, self._figures.confidence)
+
+    def _crashed(self, text: str) -> None:
+        self._figures.note_failure(f"the inference thread ended: {text.strip().splitlines()[-1]}")
+        self.get_logger().fatal(f"the inference thread ended; deactivate and activate to try again:\n{text}")
+        self._tasks.end(RunTask.Result.TERMINATION_FAULT, self._figures.error)
+
+    def _set_instruction(
+        self, request: SetInstruction.Request, response: SetInstruction.Response
+    ) -> SetInstruction.Response:
+        before = self._tasks.instruction
+        (result,) = self.set_parameters([Parameter("instruction", value=request.instruction)])
+        response.accepted, response.message = result.successful, result.reason or before
+        return response
+
+    def _on_change(self, old: PolicyParameters, new: PolicyParameters) -> None:
+        if self._loop is not None:
+            with self._loop.locked() as sync:
+                sync.max_age_ns, sync.max_skew_ns = new.max_age_ns, new.max_skew_ns
+        if new.instruction != old.instruction:
+            self._tasks.set_standing(new.instruction)
+            self.get_logger().info(f"instruction: {new.instruction!r}")
+        if self._loop is not None:
+            self._loop.wake()
+
+    def _clock_jumped(self, jump: TimeJump) -> None:
+        if self._loop is None:
+            return
+        self.get_logger().warning("the clock jumped; all samples at hand are dropped")
+        with self._loop.locked() as sync:
+            sync.reset()
+
+    def _report(self) -> Report:
+        if self._loop is None:
+            return Report(DiagnosticStatus.OK, "unconfigured", {})
+        values = self._params.values
+        with self._loop.locked() as sync:
+            return self._figures.report(
+                sync, self._now_ns(), self._tasks.instruction, values.mode, self.is_active
+            )
+
+    def _now_ns(self) -> int:
+        return self.get_clock().now().nanoseconds
+
+
+def main() -> None:
+    """Entry point of the ``policy_node`` executable."""
+    sys.exit(run_node(PolicyNode, THREADS))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,51 @@
+"""Parameters of policy_node."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from asyncvla_ros.policy import MODES
+from asyncvla_ros.ros import qos
+from asyncvla_ros.ros.parameters import parameter
+
+
+@dataclass(frozen=True)
+class PolicyParameters:
+    """Topology is fixed at the start; what tunes or tasks the policy may change at any time."""
+
+    checkpoint: str = parameter("", "Checkpoint folder; empty: the shipped one", read_only=True)
+    robot: str = parameter(
+        "libero_panda", "Robot contract: a name in config/robots or a .yaml", read_only=True
+    )
+    device: str = parameter("cpu", "torch device, such as cpu or cuda:0", read_only=True)
+    threads: int = parameter(
+        0, "CPU threads of one inference; 0: torch decides", minimum=0, maximum=256, read_only=True
+    )
+    mode: str = parameter("afm", "afm: the rater's doubts are generated again; sfm: one pass", choices=MODES)
+    instruction: str = parameter("", "What to do outside of tasks; empty: no inference")
+    seed: int = parameter(
+        -1, "Noise of chunk n is drawn with seed + n; -1: different each time", minimum=-1, maximum=2**31
+    )
+    max_observation_age_s: float = parameter(
+        0.5, "No inference on an observation older than this [s]", minimum=0.001, maximum=60.0
+    )
+    max_skew_s: float = parameter(
+        0.1, "No inference on streams further apart than this [s]", minimum=0.0, maximum=60.0
+    )
+    sensor_reliability: str = parameter(
+        "best_effort", "QoS of cameras and robot state", choices=tuple(qos.RELIABILITIES), read_only=True
+    )
+    episode_status_topic: str = parameter(
+        "", "Simulator's EpisodeStatus that ends tasks; empty: none", read_only=True
+    )
+    autostart: bool = parameter(False, "Configure and activate at the start", read_only=True)
+
+    @property
+    def max_age_ns(self) -> int:
+        """Oldest observation to infer on [ns]."""
+        return round(self.max_observation_age_s * 1e9)
+
+    @property
+    def max_skew_ns(self) -> int:
+        """Largest time between two streams of an observation [ns]."""
+        return round(self.max_skew_s * 1e9)

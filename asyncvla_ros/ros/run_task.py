@@ -1,0 +1,131 @@
+"""The RunTask action and its service twin, on one TaskSlot."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rclpy.action import ActionServer, CancelResponse, GoalResponse
+from rclpy.action.server import ServerGoalHandle
+from rclpy.callback_groups import ReentrantCallbackGroup
+
+from asyncvla_msgs.action import RunTask
+from asyncvla_msgs.msg import EpisodeStatus
+from asyncvla_msgs.srv import RunTaskBlocking
+from asyncvla_ros.ros.conversions import to_duration, to_ns
+from asyncvla_ros.ros.lifecycle import ManagedNode
+from asyncvla_ros.ros.tasks import Task, TaskSlot
+from asyncvla_ros.types import AsyncVLAError
+
+Result = RunTask.Result
+# Wall time between two looks at the time limit, and two feedbacks, while no chunk comes [s].
+POLL = 0.2
+EPISODE_ENDS = {
+    EpisodeStatus.STATE_SUCCESS: (Result.TERMINATION_SUCCESS, "solved"),
+    EpisodeStatus.STATE_TIMEOUT: (Result.TERMINATION_TIME_LIMIT, "the episode is out of steps"),
+    EpisodeStatus.STATE_ABORTED: (Result.TERMINATION_CANCELED, "the episode was aborted by a reset"),
+    EpisodeStatus.STATE_FAULT: (Result.TERMINATION_FAULT, "the simulator failed"),
+}
+
+
+class RunTaskServer:
+    """Serves ``~/run_task`` (action) and ``~/run_task_blocking`` (service) until the node's teardown.
+
+    Their callbacks block for as long as the task runs: the node needs threads to spare.
+
+    Args:
+        node: Owner; a task is rejected while it is not active.
+        tasks: Where tasks begin and end.
+    """
+
+    def __init__(self, node: ManagedNode, tasks: TaskSlot):
+        self._node = node
+        self._tasks = tasks
+        self._by_goal: dict[bytes, Task] = {}
+        group = ReentrantCallbackGroup()
+        action = ActionServer(
+            node,
+            RunTask,
+            "~/run_task",
+            self._execute,
+            callback_group=group,
+            goal_callback=self._accepts,
+            cancel_callback=self._cancel,
+        )
+        service = node.create_service(
+            RunTaskBlocking, "~/run_task_blocking", self._run_blocking, callback_group=group
+        )
+        node.resources.callback(action.destroy)
+        node.resources.callback(node.destroy_service, service)
+
+    def note_episode(self, message: EpisodeStatus) -> None:
+        """A simulator's status; its end of an episode is the end of the task."""
+        termination, text = EPISODE_ENDS.get(message.state, (Result.TERMINATION_UNKNOWN, ""))
+        is_running = message.state == EpisodeStatus.STATE_RUNNING
+        self._tasks.note_episode(message.episode_id, is_running, termination, message.message or text)
+
+    def _accepts(self, goal: RunTask.Goal) -> GoalResponse:
+        if not self._node.is_active:
+            self._node.get_logger().warning("run_task rejected: the node is not active; activate it first")
+            return GoalResponse.REJECT
+        if not goal.instruction.strip():
+            self._node.get_logger().warning("run_task rejected: the instruction is empty")
+            return GoalResponse.REJECT
+        return GoalResponse.ACCEPT
+
+    def _cancel(self, handle: ServerGoalHandle) -> CancelResponse:
+        task = self._by_goal.get(bytes(handle.goal_id.uuid))
+        if task is not None:
+            self._tasks.end(Result.TERMINATION_CANCELED, "canceled by the client", task)
+        return CancelResponse.ACCEPT
+
+    def _execute(self, handle: ServerGoalHandle) -> RunTask.Result:
+        goal = handle.request
+        key = bytes(handle.goal_id.uuid)
+        now_ns = self._now_ns()
+        task = self._tasks.begin(goal.instruction, now_ns, to_ns(goal.time_limit))
+        self._by_goal[key] = task
+        while not task.has_ended:
+            self._wait(task)
+            handle.publish_feedback(self._feedback(task))
+            if handle.is_cancel_requested:
+                # Also a cancel that came before the task was known by its goal.
+                self._tasks.end(Result.TERMINATION_CANCELED, "canceled by the client", task)
+        del self._by_goal[key]
+        if task.termination == Result.TERMINATION_SUCCESS:
+            handle.succeed()
+        elif task.termination == Result.TERMINATION_CANCELED and handle.is_cancel_requested:
+            handle.canceled()
+        else:
+            handle.abort()
+        result = Result(termination=task.termination, text=task.text, chunks=task.chunks)
+        result.elapsed = to_duration(max(0, self._now_ns() - task.began_ns))
+        return result
+
+    def _run_blocking(
+        self, request: RunTaskBlocking.Request, response: RunTaskBlocking.Response
+    ) -> RunTaskBlocking.Response:
+        try:
+            if not self._node.is_active:
+                raise AsyncVLAError("the node is not active; activate it first")
+            task = self._tasks.begin(request.instruction, self._now_ns(), to_ns(request.time_limit))
+        except AsyncVLAError as error:
+            response.termination, response.text = Result.TERMINATION_REJECTED, str(error)
+            return response
+        while not task.has_ended:
+            self._wait(task)
+        response.termination, response.text = task.termination, task.text
+        return response
+
+    def _wait(self, task: Task) -> None:
+        self._tasks.wait(task, POLL)
+        self._tasks.check_limit(task, self._now_ns())
+
+    def _feedback(self, task: Task) -> Any:
+        elapsed_ns = max(0, self._now_ns() - task.began_ns)
+        feedback = RunTask.Feedback(mean_confidence=task.confidence, chunks=task.chunks)
+        feedback.elapsed = to_duration(elapsed_ns)
+        feedback.progress = min(1.0, elapsed_ns / task.limit_ns) if task.limit_ns else float("nan")
+        return feedback
+
+    def _now_ns(self) -> int:
+        return self._node.get_clock().now().nanoseconds
