@@ -12,13 +12,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from asyncvla_ros.core.images import resize_image
-from asyncvla_ros.model.asyncvla import Inputs
+from asyncvla_ros.model.images import resize_image
+from asyncvla_ros.model.asyncvla import AsyncVLA, Inputs
 from asyncvla_ros.model.backbone import Prefix
 from asyncvla_ros.model.checkpoint import Checkpoint, load_checkpoint
 from asyncvla_ros.model.text import encode_words
 from asyncvla_ros.paths import shipped_checkpoint
-from asyncvla_ros.types import ActionChunk, AsyncVLAError, ContractError, FeatureContract, Observation, StageTimes
+from asyncvla_ros.types import ActionChunk, AsyncVLAError, ContractError, FeatureContract, Observation, RunError, StageTimes
 
 MODES = ("afm", "sfm")
 
@@ -64,6 +64,11 @@ class Policy:
             raise AsyncVLAError(f"device is {device!r}, but torch finds no CUDA GPU; choose 'cpu'")
         return Policy(load_checkpoint(path or shipped_checkpoint(), device), device)
 
+    @property
+    def network(self) -> AsyncVLA:
+        """The network itself, for measurements below the level of a decision."""
+        return self._model
+
     def warmup(self, repetitions: int = 3) -> None:
         """Run every stage on a blank observation, so that the first real one is not slower."""
         blank = Observation(
@@ -93,7 +98,7 @@ class Policy:
 
         Raises:
             ContractError: If the observation does not fit ``features``.
-            AsyncVLAError: If the network answers non-finite numbers.
+            RunError: If the network answers non-finite numbers.
         """
         if mode not in MODES:
             raise ContractError(f"mode is {mode!r}, choose one of {MODES}")
@@ -115,7 +120,7 @@ class Policy:
         self._tick(clock)
         actions = self._checkpoint.action_stats.unnormalize(draft[0, :, : self._action_dim].cpu().numpy())
         if not np.isfinite(actions).all():
-            raise AsyncVLAError("the policy produced non-finite actions; check the observation and the checkpoint")
+            raise RunError("the policy produced non-finite actions; check the observation and the checkpoint")
         if count:
             actions[:count] = np.asarray(committed, np.float32)
         stages = [1e3 * (b - a) for a, b in zip(clock, clock[1:], strict=False)]

@@ -20,6 +20,10 @@ class ContractError(AsyncVLAError):
     """A robot, checkpoint or observation does not offer what its counterpart expects."""
 
 
+class RunError(AsyncVLAError):
+    """Something went wrong while it ran, with input that was fine."""
+
+
 class CheckpointError(AsyncVLAError):
     """A checkpoint is missing, incomplete, corrupt or of another shape than it declares."""
 

@@ -1,0 +1,264 @@
+"""The ``asyncvla`` command. Exit codes: 0 done, 1 failed run, 2 bad usage."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from asyncvla_ros.types import AsyncVLAError, RunError
+
+app = typer.Typer(
+    no_args_is_help=True, pretty_exceptions_enable=False, help="AsyncVLA policies on ROS 2 robots."
+)
+eval_app = typer.Typer(no_args_is_help=True, help="Measure a policy in simulation.")
+bench_app = typer.Typer(no_args_is_help=True, help="Measure speed.")
+app.add_typer(eval_app, name="eval")
+app.add_typer(bench_app, name="bench")
+
+CPUS = os.cpu_count() or 1
+CACHE = Path(".cache/frames")
+
+CheckpointOption = Annotated[Path | None, typer.Option(help="Checkpoint folder; default: the shipped one.")]
+SuiteOption = Annotated[str, typer.Option(help="LIBERO suite.")]
+TasksOption = Annotated[str, typer.Option(help="Task indices such as 0,1 or 0-4, or all.")]
+InitsOption = Annotated[str, typer.Option(help="Official initial states such as 0-9.")]
+ModeOption = Annotated[str, typer.Option(help="afm (refine what the rater doubts) or sfm.")]
+SeedOption = Annotated[int, typer.Option(help="Seed of everything random.")]
+JsonOption = Annotated[Path | None, typer.Option("--json", help="Write figures there; - prints them.")]
+DeviceOption = Annotated[str, typer.Option(help="torch device, such as cpu or cuda.")]
+
+
+@eval_app.command("libero")
+def eval_libero(
+    checkpoint: CheckpointOption = None,
+    suite: SuiteOption = "libero_object",
+    tasks: TasksOption = "all",
+    inits: InitsOption = "0-9",
+    mode: ModeOption = "afm",
+    seed: SeedOption = 0,
+    json_out: JsonOption = None,
+    video: Annotated[Path | None, typer.Option(help="Folder for one MP4 per episode.")] = None,
+    workers: Annotated[int, typer.Option(help="Processes, each with a simulator.")] = CPUS,
+    device: DeviceOption = "cpu",
+    blank_images: Annotated[bool, typer.Option(help="Control: the policy sees black images.")] = False,
+    displace: Annotated[float, typer.Option(help="Control: objects move by up to this much [m].")] = 0.0,
+) -> None:
+    """Run a policy on LIBERO's official initial states, in one process per worker, in lockstep."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from asyncvla_ros.policy import Policy
+    from asyncvla_ros.sim.evaluate import Episode, EvalConfig, evaluate
+
+    chosen, states = task_indices(tasks, suite), indices(inits, "inits")
+    config = EvalConfig(
+        suite, chosen, states, mode, seed, video, workers, blank_images=blank_images, displace_m=displace
+    )
+    console = Console(stderr=True)
+    columns = (TextColumn("eval"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[text]}"))
+    with Progress(*columns, TimeRemainingColumn(), console=console) as progress:
+        bar = progress.add_task("eval", total=len(chosen) * len(states), text="")
+        solved: list[bool] = []
+
+        def report(episode: Episode) -> None:
+            solved.append(episode.success)
+            progress.update(bar, advance=1, text=f"{sum(solved)}/{len(solved)} solved")
+
+        load = partial(Policy.from_checkpoint, checkpoint, device, max(1, CPUS // workers))
+        figures = evaluate(load, config, report)
+    low, high = figures["ci95"]
+    console.print(
+        f"{suite}, {mode}: success {figures['success_rate']:.1%} (n = {figures['n']}, 95 % interval "
+        f"{low:.1%} to {high:.1%}), decision p50 {figures['tick_ms']['p50']:.1f} ms, "
+        f"refined {figures['refined_fraction']:.1%}"
+    )
+    write_json(figures, json_out)
+
+
+@bench_app.command("policy")
+def bench_policy_command(
+    checkpoint: CheckpointOption = None,
+    device: DeviceOption = "cpu",
+    threads: Annotated[int, typer.Option(help="torch threads.")] = CPUS,
+    repetitions: Annotated[int, typer.Option(help="Measured decisions, at least 50.")] = 100,
+    json_out: JsonOption = None,
+) -> None:
+    """Time one decision: prefix, SFM, rater, AFM; with the prefix cache and without."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from asyncvla_ros.bench_policy import STAGES, bench_policy
+    from asyncvla_ros.core.provenance import provenance
+
+    figures = bench_policy(checkpoint, device, threads, repetitions)
+    figures |= {"threads": threads, "device": device, "repetitions": repetitions, **provenance()}
+    table = Table("stage", "cached p50 [ms]", "p95", "uncached p50 [ms]", "p95", "ratio of p50")
+    for stage in STAGES:
+        cached, uncached = figures["cached_ms"][stage], figures["uncached_ms"][stage]
+        cells = [cached["p50"], cached["p95"], uncached["p50"], uncached["p95"], uncached["p50"] / cached["p50"]]
+        table.add_row(stage, *(f"{cell:.1f}" for cell in cells))
+    Console(stderr=True).print(table)
+    write_json(figures, json_out)
+
+
+@app.command()
+def collect(
+    out: Annotated[Path, typer.Option(help="Folder of the datasets; a rerun continues.")],
+    suite: SuiteOption = "libero_object",
+    tasks: TasksOption = "all",
+    episodes_per_task: Annotated[int, typer.Option(help="Demonstrations to keep per task.")] = 40,
+    seed: SeedOption = 0,
+    workers: Annotated[int, typer.Option(help="Processes.")] = CPUS,
+    widen: Annotated[float, typer.Option(help="Displace objects by up to this much [m].")] = 0.04,
+) -> None:
+    """Record demonstrations of the scripted expert as LeRobot v3 datasets (random placements only)."""
+    from rich.console import Console
+
+    from asyncvla_ros.sim.collect import CollectConfig, ShardReport
+    from asyncvla_ros.sim.collect import collect as run
+
+    console = Console(stderr=True)
+
+    def report(shard: ShardReport, done: int, total: int) -> None:
+        console.print(
+            f"{done}/{total} {shard.shard.name}: {shard.episodes} of {shard.attempts} attempts, "
+            f"{shard.frames} frames, {shard.wall_s:.0f} s"
+        )
+
+    run(
+        CollectConfig(
+            suite, task_indices(tasks, suite), episodes_per_task, out, seed, widen_m=widen, workers=workers
+        ),
+        report,
+    )
+
+
+@app.command()
+def train(
+    data: Annotated[list[Path], typer.Option(help="LeRobot v3 dataset, or a folder of them; repeatable.")],
+    out: Annotated[Path, typer.Option(help="Run folder; a rerun continues where it stopped.")],
+    steps: Annotated[int, typer.Option(help="Optimizer steps.")] = 4500,
+    batch: Annotated[int, typer.Option(help="Observations per step.")] = 64,
+    lr: Annotated[float, typer.Option(help="Peak learning rate.")] = 1e-3,
+    holdout: Annotated[float, typer.Option(help="Share of episodes kept for the rater.")] = 0.1,
+    seed: SeedOption = 0,
+    save_every: Annotated[int, typer.Option(help="Steps between saved states.")] = 250,
+    log_every: Annotated[int, typer.Option(help="Steps between reports.")] = 25,
+    processes: Annotated[int, typer.Option(help="Data-parallel processes.")] = CPUS,
+    cache: Annotated[Path, typer.Option(help="Folder of decoded images.")] = CACHE,
+) -> None:
+    """Train the nano policy by unified synchronous and asynchronous flow matching."""
+    from asyncvla_ros.training.train import TrainSettings
+    from asyncvla_ros.training.train import train as run
+
+    run(
+        TrainSettings(
+            data=tuple(data),
+            out=out,
+            steps=steps,
+            batch=batch,
+            lr=lr,
+            holdout=holdout,
+            seed=seed,
+            save_every=save_every,
+            log_every=log_every,
+            processes=processes,
+            cache=cache,
+        )
+    )
+
+
+@app.command("train-rater")
+def train_rater(
+    data: Annotated[list[Path], typer.Option(help="What the policy was trained with; repeatable.")],
+    checkpoint: Annotated[Path, typer.Option(help="The trained policy.")],
+    out: Annotated[Path, typer.Option(help="Receives the policy with its rater; a rerun continues.")],
+    label: Annotated[str, typer.Option(help="absolute, or relative as in the paper.")] = "absolute",
+    steps: Annotated[int, typer.Option(help="Optimizer steps.")] = 600,
+    batch: Annotated[int, typer.Option(help="Observations per step.")] = 64,
+    holdout: Annotated[float, typer.Option(help="As in training; 0 uses every episode.")] = 0.1,
+    seed: SeedOption = 0,
+    save_every: Annotated[int, typer.Option(help="Steps between saved states.")] = 100,
+    log_every: Annotated[int, typer.Option(help="Steps between reports.")] = 20,
+    processes: Annotated[int, typer.Option(help="Data-parallel processes.")] = CPUS,
+    cache: Annotated[Path, typer.Option(help="Folder of decoded images.")] = CACHE,
+) -> None:
+    """Train the confidence rater of a frozen policy, on episodes that were held out from it."""
+    from asyncvla_ros.training.train_rater import RaterSettings
+    from asyncvla_ros.training.train_rater import train_rater as run
+
+    run(
+        RaterSettings(
+            data=tuple(data),
+            checkpoint=checkpoint,
+            out=out,
+            label=label,
+            steps=steps,
+            batch=batch,
+            holdout=holdout,
+            seed=seed,
+            save_every=save_every,
+            log_every=log_every,
+            processes=processes,
+            cache=cache,
+        )
+    )
+
+
+def indices(text: str, what: str) -> tuple[int, ...]:
+    """``0,2,5-7`` -> (0, 2, 5, 6, 7).
+
+    Raises:
+        AsyncVLAError: If the text is of another form.
+    """
+    chosen: list[int] = []
+    try:
+        for part in text.split(","):
+            first, _, last = part.partition("-")
+            chosen += range(int(first), int(last or first) + 1)
+    except ValueError as error:
+        raise AsyncVLAError(f"--{what} is {text!r}, expected indices such as 0,2 or 0-9") from error
+    if not chosen:
+        raise AsyncVLAError(f"--{what} is {text!r}, which names nothing; expected indices such as 0,2 or 0-9")
+    return tuple(dict.fromkeys(chosen))
+
+
+def task_indices(text: str, suite: str) -> tuple[int, ...]:
+    """Like ``indices``, with ``all`` for every task of the suite."""
+    from asyncvla_ros.sim.tasks import list_tasks
+
+    return tuple(range(len(list_tasks(suite)))) if text == "all" else indices(text, "tasks")
+
+
+def write_json(figures: dict[str, Any], out: Path | None) -> None:
+    """Write figures to a file, or print them for ``-``."""
+    text = json.dumps(figures, indent=1)
+    if out is None:
+        return
+    if str(out) == "-":
+        print(text)
+        return
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(text + "\n")
+
+
+def main() -> None:
+    """Entry point: turns errors meant for the user into one line and an exit code."""
+    try:
+        app()
+    except RunError as error:
+        print(f"asyncvla: {error}", file=sys.stderr)
+        sys.exit(1)
+    except AsyncVLAError as error:
+        print(f"asyncvla: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

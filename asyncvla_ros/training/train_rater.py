@@ -1,0 +1,228 @@
+"""Train the confidence rater: the policy is frozen, its drafts are compared with demonstrations.
+
+The rater learns from the episodes that were held out from the policy, whose drafts err there as they
+will err on the robot; on episodes it was fitted on, a policy looks better than it is.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from scipy.stats import rankdata
+from torch import Tensor, nn
+
+from asyncvla_ros.data.episodes import load_episodes
+from asyncvla_ros.model.asyncvla import AsyncVLA
+from asyncvla_ros.model.backbone import Prefix
+from asyncvla_ros.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from asyncvla_ros.model.config import RaterConfig
+from asyncvla_ros.model.rater import confidence_label, token_errors
+from asyncvla_ros.training.batches import Batch, Batches, step_generator
+from asyncvla_ros.training.run import Log, RunState, launch
+from asyncvla_ros.types import AsyncVLAError
+
+
+@dataclass(frozen=True)
+class RaterSettings:
+    """One rater training run; fields as in ``TrainSettings`` where they share a name.
+
+    Attributes:
+        checkpoint: The trained policy.
+        out: Run folder; receives a copy of the policy with its rater.
+        label: ``absolute`` or ``relative`` (see ``model.rater``).
+        num_layers: Decoder layers of the rater.
+        threshold: Actions rated below it are generated again.
+        doubtful: Share of actions with an error above the absolute label's scale.
+        holdout: Must be what the policy was trained with; 0 uses every episode.
+        validation: Share of those episodes that only measures.
+    """
+
+    data: tuple[Path, ...]
+    checkpoint: Path
+    out: Path
+    label: str = "absolute"
+    num_layers: int = 2
+    threshold: float = 0.5
+    doubtful: float = 0.2
+    steps: int = 600
+    batch: int = 64
+    lr: float = 5e-4
+    weight_decay: float = 1e-2
+    holdout: float = 0.1
+    validation: float = 0.25
+    shift: int = 4
+    brightness: float = 0.1
+    seed: int = 0
+    save_every: int = 100
+    log_every: int = 20
+    bf16: bool = True
+    processes: int = 2
+    cache: Path = Path(".cache/frames")
+
+
+_FREE = ("out", "save_every", "log_every", "cache")
+_MEASURED = 1024
+
+
+class _RaterLoss(nn.Module):
+    """MSE(p, q); a module, so that data parallelism can wrap it."""
+
+    def __init__(self, rater: nn.Module, config: RaterConfig) -> None:
+        super().__init__()
+        self.rater = rater
+        self._config = config
+
+    def forward(self, prefix: Prefix, draft: Tensor, errors: Tensor) -> Tensor:
+        confidence = torch.sigmoid(self.rater(prefix, draft).float())
+        return (confidence - confidence_label(errors, self._config)).square().mean()
+
+
+def train_rater(settings: RaterSettings) -> None:
+    """Train, or continue an interrupted run; the policy with its rater is in ``settings.out``.
+
+    Raises:
+        AsyncVLAError: If the data or the checkpoint cannot be used.
+    """
+    if settings.label not in ("absolute", "relative"):
+        raise AsyncVLAError(f"label is {settings.label!r}, choose 'absolute' or 'relative'")
+    base = load_checkpoint(settings.checkpoint)
+    load_episodes(settings.data, base.model.config.image_size, settings.cache)
+    launch(_train_rater, settings.processes, settings)
+
+
+def _train_rater(settings: RaterSettings) -> None:
+    accelerator = Accelerator(cpu=not torch.cuda.is_available(), mixed_precision="bf16" if settings.bf16 else "no")
+    torch.manual_seed(settings.seed)
+    base = load_checkpoint(settings.checkpoint)
+    episodes = load_episodes(settings.data, base.model.config.image_size, settings.cache)
+    fitted, held = episodes.split(settings.holdout)
+    frames = held if len(held) else fitted
+    measuring = _last_share(episodes.episode[frames], settings.validation)
+    train_frames, validation_frames = frames[~measuring], frames[measuring]
+    tools = (base.tokenizer, base.state_stats, base.action_stats)
+    plain = Batches(episodes, base.model.config, *tools)
+    augmented = Batches(episodes, base.model.config, *tools, settings.shift, settings.brightness)
+    drafter = _Drafter(base, accelerator)
+    scale = _error_scale(drafter, plain, train_frames, settings)
+    checkpoint = _with_rater(base, settings, scale)
+    rater_config = checkpoint.model.config.rater
+    assert checkpoint.model.rater is not None and rater_config is not None
+    objective = _RaterLoss(checkpoint.model.rater, rater_config)
+    optimizer = torch.optim.AdamW(objective.parameters(), settings.lr, weight_decay=settings.weight_decay)
+    state = RunState(settings.out, {k: v for k, v in asdict(settings).items() if k not in _FREE})
+    start = state.load({"objective": objective}, optimizer)
+    parallel, optimizer = accelerator.prepare(objective, optimizer)
+    settings.out.mkdir(parents=True, exist_ok=True)
+    log = Log(settings.out, "train-rater", start, settings.steps, accelerator.is_main_process)
+    total, done = 0.0, start
+    for step in log.steps():
+        generator = step_generator(settings.seed, step, accelerator.process_index)
+        size = settings.batch // accelerator.num_processes
+        chosen = train_frames[torch.randint(len(train_frames), (size,), generator=generator).numpy()]
+        prefix, draft, errors = drafter(augmented.at(chosen, generator), generator)
+        for group in optimizer.param_groups:
+            group["lr"] = settings.lr * min(1.0, (step + 1) / 20) * (1 - step / settings.steps)
+        with accelerator.autocast():
+            loss = parallel(prefix, draft, errors)
+        optimizer.zero_grad()
+        accelerator.backward(loss)
+        optimizer.step()
+        total += float(loss)
+        if (step + 1) % settings.log_every == 0:
+            log.report(step + 1, loss=total / (step + 1 - done))
+            total, done = 0.0, step + 1
+        if accelerator.is_main_process and ((step + 1) % settings.save_every == 0 or step + 1 == settings.steps):
+            state.save(step + 1, {"objective": objective}, optimizer)
+            save_checkpoint(settings.out, checkpoint)
+    if accelerator.is_main_process:
+        figures = measure_rater(drafter, checkpoint.model, plain, validation_frames, settings.seed)
+        figures |= {"error_scale": scale, "label": settings.label}
+        (settings.out / "rater.json").write_text(json.dumps(figures, indent=1) + "\n")
+    accelerator.end_training()
+
+
+class _Drafter:
+    """The frozen policy: batch -> prefix, SFM draft (b, l, d), error per action (b, l)."""
+
+    def __init__(self, base: Checkpoint, accelerator: Accelerator) -> None:
+        self._model = base.model
+        self._accelerator = accelerator
+        self.dim_mask = torch.zeros(base.model.config.max_action_dim)
+        self.dim_mask[: len(base.features.action_names)] = 1
+
+    @torch.no_grad()
+    def __call__(self, batch: Batch, generator: torch.Generator) -> tuple[Prefix, Tensor, Tensor]:
+        noise = torch.randn(batch.actions.shape, generator=generator)
+        mask = torch.ones(batch.actions.shape[:2])
+        steps = self._model.config.num_denoise_steps
+        with self._accelerator.autocast():
+            prefix = self._model.encode(batch.inputs)
+            draft = self._model.sample(prefix, batch.actions, mask, noise, self.dim_mask, steps)
+        return prefix, draft, token_errors(draft, batch.actions, self.dim_mask)
+
+
+def measure_rater(
+    drafter: _Drafter, model: AsyncVLA, batches: Batches, frames: np.ndarray, seed: int
+) -> dict[str, float | int]:
+    """How well confidence ranks and predicts errors on episodes that trained neither policy nor rater.
+
+    Returns:
+        ``auroc_worst_quarter`` of "this error is among the worst quarter", the correlation of confidence and
+        label, and the same AUROC for a rater that knows nothing but the action's place in the chunk.
+    """
+    assert model.rater is not None and model.config.rater is not None
+    generator = step_generator(seed, 2**31)
+    chosen = frames[torch.randperm(len(frames), generator=generator)[:_MEASURED].numpy()]
+    rated, errors = [], []
+    for part in np.array_split(chosen, max(1, len(chosen) // 64)):
+        prefix, draft, error = drafter(batches.at(part, generator), generator)
+        rated.append(model.rate(prefix, draft).float())
+        errors.append(error)
+    confidence, error = torch.cat(rated), torch.cat(errors)
+    label = confidence_label(error, model.config.rater)
+    worst = (error > error.flatten().quantile(0.75)).numpy()
+    by_position = error.mean(0, keepdim=True).expand_as(error)
+    return {
+        "n": int(error.numel()),
+        "auroc_worst_quarter": auroc(-confidence.numpy(), worst),
+        "auroc_worst_quarter_position_only": auroc(by_position.numpy(), worst),
+        "correlation": float(np.corrcoef(confidence.flatten(), label.flatten())[0, 1]),
+        "mean_error": float(error.mean()),
+        "doubtful_share": float((confidence < model.config.rater.threshold).float().mean()),
+    }
+
+
+def auroc(score: np.ndarray, positive: np.ndarray) -> float:
+    """Probability that a positive scores above a negative, ties counting half; any equal shapes."""
+    ranks, positive = rankdata(score.ravel()), positive.ravel()
+    p, n = int(positive.sum()), int((~positive).sum())
+    return float((ranks[positive].sum() - p * (p + 1) / 2) / (p * n)) if p and n else float("nan")
+
+
+def _error_scale(drafter: _Drafter, batches: Batches, frames: np.ndarray, settings: RaterSettings) -> float:
+    """The error that a share ``doubtful`` of the policy's actions exceeds."""
+    generator = step_generator(settings.seed, 2**31 - 1)
+    chosen = frames[torch.randperm(len(frames), generator=generator)[:_MEASURED].numpy()]
+    parts = np.array_split(chosen, max(1, len(chosen) // 64))
+    errors = torch.cat([drafter(batches.at(part, generator), generator)[2] for part in parts])
+    return float(errors.flatten().quantile(1 - settings.doubtful))
+
+
+def _with_rater(base: Checkpoint, settings: RaterSettings, scale: float) -> Checkpoint:
+    """The same policy with a fresh rater."""
+    rater = RaterConfig(settings.num_layers, settings.label, scale, settings.threshold)
+    model = AsyncVLA(replace(base.model.config, rater=rater))
+    model.load_state_dict(base.model.state_dict(), strict=False)
+    return replace(base, model=model)
+
+
+def _last_share(episode: np.ndarray, share: float) -> np.ndarray:
+    """True on frames of the measuring episodes: every k-th of those given."""
+    _, order = np.unique(episode, return_inverse=True)
+    every = max(2, round(1 / share))
+    return np.asarray(order % every == every - 1)

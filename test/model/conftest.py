@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from asyncvla_ros.model.asyncvla import AsyncVLA, Inputs
+from asyncvla_ros.model.config import AsyncVLAConfig, nano_config
+
+
+@pytest.fixture
+def config() -> AsyncVLAConfig:
+    return nano_config(32)
+
+
+@pytest.fixture
+def model(config: AsyncVLAConfig) -> AsyncVLA:
+    torch.manual_seed(0)
+    return AsyncVLA(config).eval()
+
+
+@pytest.fixture
+def inputs(config: AsyncVLAConfig) -> Inputs:
+    """Two observations; the second has a shorter instruction, so that padding is exercised."""
+    generator = torch.Generator().manual_seed(1)
+    side = config.image_size
+    words = torch.tensor([[6, 7, 8, 9], [10, 11, 0, 0]])
+    return Inputs(
+        torch.randint(0, 256, (2, 2, side, side, 3), dtype=torch.uint8, generator=generator),
+        words,
+        words > 0,
+        torch.randn(2, config.max_state_dim, generator=generator),
+    )

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from asyncvla_ros.model import flow
+
+
+def test_path_runs_from_data_to_noise():
+    actions, noise = torch.randn(2, 4, 3), torch.randn(2, 4, 3)
+    assert torch.equal(flow.interpolate(actions, noise, torch.zeros(2, 4)), actions)
+    assert torch.equal(flow.interpolate(actions, noise, torch.ones(2, 4)), noise)
+
+
+def test_kept_tokens_stand_on_the_data_end_of_the_path():
+    actions, noise = torch.randn(1, 3, 2), torch.randn(1, 3, 2)
+    times = torch.tensor([[1.0, 0.0, 1.0]]) * 0.7
+    assert torch.equal(flow.interpolate(actions, noise, times)[:, 1], actions[:, 1])
+
+
+@given(steps=st.integers(1, 20))
+def test_euler_is_exact_on_a_constant_field(steps: int):
+    noise, actions = torch.randn(1, 4, 3), torch.randn(1, 4, 3)
+    target = flow.velocity_target(actions, noise)
+    out = flow.euler_sample(lambda x, t: target, torch.zeros_like(noise), noise, torch.ones(1, 4), steps)
+    torch.testing.assert_close(out, actions, atol=1e-5, rtol=1e-5)
+
+
+@given(bits=st.lists(st.booleans(), min_size=5, max_size=5))
+def test_kept_tokens_come_out_bit_identical_even_beside_nan(bits: list[bool]):
+    kept, noise = torch.randn(1, 5, 2), torch.randn(1, 5, 2)
+    mask = torch.tensor([bits]).float()
+    out = flow.euler_sample(lambda x, t: torch.full_like(x, torch.nan), kept, noise, mask, 3)
+    assert torch.equal(out[mask == 0], kept[mask == 0])
+
+
+def test_token_times_are_zero_on_kept_tokens_and_fall_from_one():
+    seen: list[torch.Tensor] = []
+
+    def field(x: torch.Tensor, times: torch.Tensor) -> torch.Tensor:
+        seen.append(times)
+        return torch.zeros_like(x)
+
+    flow.euler_sample(field, torch.zeros(1, 2, 1), torch.zeros(1, 2, 1), torch.tensor([[1.0, 0.0]]), 4)
+    torch.testing.assert_close(torch.cat(seen)[:, 0], torch.tensor([1.0, 0.75, 0.5, 0.25]))
+    assert not torch.cat(seen)[:, 1].any()
+
+
+def test_no_steps_is_an_error():
+    with pytest.raises(ValueError, match="expected at least 1"):
+        flow.euler_sample(lambda x, t: x, torch.zeros(1, 1, 1), torch.zeros(1, 1, 1), torch.ones(1, 1), 0)
+
+
+def test_times_follow_beta_three_halves_one():
+    times = flow.sample_times((200_000,), torch.Generator().manual_seed(0))
+    assert float(times.mean()) == pytest.approx(1.5 / 2.5, abs=2e-3)
+    assert float(times.var()) == pytest.approx(1.5 / (2.5**2 * 3.5), abs=2e-3)
+
+
+def test_masks_have_the_promised_mixture():
+    masks = flow.sample_masks(20_000, 8, 0.5, 0.2, torch.Generator().manual_seed(0))
+    assert masks.any(dim=1).all()
+    assert set(masks.unique().tolist()) <= {0.0, 1.0}
+    assert float(masks.all(dim=1).float().mean()) > 0.5
+    falls = (masks[:, 1:] < masks[:, :-1]).any(dim=1)
+    # Only the independent 30 % can return to 0 after a 1.
+    assert 0.15 < float(falls.float().mean()) < 0.3
+
+
+def test_loss_ignores_kept_tokens_and_padded_dims():
+    predicted, target = torch.zeros(1, 3, 4), torch.ones(1, 3, 4)
+    mask, dims = torch.tensor([[1.0, 0.0, 1.0]]), torch.tensor([1.0, 1.0, 0.0, 0.0])
+    reference = flow.masked_velocity_loss(predicted, target, mask, dims)
+    predicted[0, 1] = 1e6
+    predicted[..., 2:] = 1e6
+    assert flow.masked_velocity_loss(predicted, target, mask, dims) == reference == 1

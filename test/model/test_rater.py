@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from asyncvla_ros.model.asyncvla import AsyncVLA, Inputs
+from asyncvla_ros.model.config import RaterConfig
+from asyncvla_ros.model.rater import absolute_label, confidence_label, relative_label, token_errors
+
+
+def test_errors_are_means_over_real_dims():
+    draft, truth = torch.tensor([[[1.0, 3.0, 99.0]]]), torch.tensor([[[0.0, 1.0, 0.0]]])
+    assert token_errors(draft, truth, torch.tensor([1.0, 1.0, 0.0])).item() == pytest.approx((1 + 4) / 2)
+
+
+def test_the_papers_label_on_worked_numbers():
+    """e = (0, 1, 4): q = 0.01 + 0.98 * (4 - e) / 4."""
+    label = relative_label(torch.tensor([[0.0, 1.0, 4.0]]))
+    torch.testing.assert_close(label, torch.tensor([[0.99, 0.745, 0.01]]), atol=1e-5, rtol=0)
+
+
+def test_the_papers_label_always_has_a_worst_action_and_the_absolute_one_does_not():
+    good = torch.tensor([[1e-4, 2e-4, 3e-4]])
+    assert relative_label(good).min() < 0.02
+    assert absolute_label(good, scale=0.1).min() > 0.99
+
+
+def test_absolute_label_is_a_half_at_its_scale():
+    assert absolute_label(torch.tensor(0.3), 0.3).item() == pytest.approx(0.5)
+
+
+def test_unknown_label_lists_the_choices():
+    with pytest.raises(ValueError, match="'absolute' or 'relative'"):
+        confidence_label(torch.zeros(1, 2), RaterConfig(label="best"))
+
+
+def test_confidence_is_a_probability_per_action_and_depends_on_the_draft(model: AsyncVLA, inputs: Inputs):
+    with torch.no_grad():
+        prefix = model.encode(inputs)
+        first, second = model.rate(prefix, torch.zeros(2, 8, 8)), model.rate(prefix, torch.ones(2, 8, 8))
+    assert first.shape == (2, 8) and ((first > 0) & (first < 1)).all()
+    assert not torch.equal(first, second)
+
+
+def test_rating_gives_the_policy_no_gradient(model: AsyncVLA, inputs: Inputs):
+    assert model.rater is not None
+    model.rater(model.encode(inputs), torch.zeros(2, 8, 8)).sum().backward()
+    assert all(p.grad is None for p in model.backbone.parameters())
+    assert model.rater.out.weight.grad is not None
