@@ -68,7 +68,7 @@ class ControllerParameters:
 
 
 class ControllerNode(ManagedNode):
-    """Topics, clock and parameters of the controller; its decisions are in ``asyncvla_ros.core.controller``."""
+    """Topics, clock and parameters of the controller; its decisions: ``asyncvla_ros.core.controller``."""
 
     def __init__(self) -> None:
         super().__init__("controller")
@@ -135,8 +135,7 @@ class ControllerNode(ManagedNode):
             self.get_logger().warning(text, throttle_duration_sec=1.0)
             return
         self._heard_s = time.monotonic()
-        if self._params.values.lockstep and self._tick_ns:
-            self._step()
+        self._step_in_lockstep()
 
     def _on_state(self, source: JointStateSource | PoseSource, message: Any) -> None:
         if self._controller is None:
@@ -147,13 +146,19 @@ class ControllerNode(ManagedNode):
             self.get_logger().warning(f"robot state ignored: {error}", throttle_duration_sec=1.0)
             return
         self._controller.observe(source.topic, to_ns(message.header.stamp), values)
+        self._step_in_lockstep()
 
     def _on_tick(self, message: ClockMessage) -> None:
         self._tick_ns = to_ns(message.clock)
-        self._step()
+        self._step_in_lockstep()
+
+    def _step_in_lockstep(self) -> None:
+        """Tick, chunk and robot state come in any order, on topics of their own: the last one acts."""
+        if self._params.values.lockstep and self._tick_ns:
+            self._step()
 
     def _step(self) -> None:
-        """One control step: on the timer, or in lockstep on a tick of the clock or a new chunk."""
+        """One control step: on the timer, or in lockstep when something came."""
         if self._controller is None or not self.is_active:
             return
         try:
@@ -185,9 +190,12 @@ class ControllerNode(ManagedNode):
         if now == self._reported:
             return
         self._reported = now
-        mode, text = self._controller.mode, self._controller.text
-        log = self.get_logger()
-        (log.info if mode in (Mode.IDLE, Mode.TRACKING) else log.warning)(f"{mode.name} {text}".strip())
+        text = f"{self._controller.mode.name} {self._controller.text}".strip()
+        # rclpy allows one severity per line of code.
+        if self._controller.mode in (Mode.IDLE, Mode.TRACKING):
+            self.get_logger().info(text)
+        else:
+            self.get_logger().warning(text)
         self._publish_status()
 
     def _publish_status(self) -> None:

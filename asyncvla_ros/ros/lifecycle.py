@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import threading
 import traceback
 from collections.abc import Callable
@@ -137,8 +138,12 @@ def run_node(create: Callable[[], ManagedNode], threads: int = 1, autostart: str
     Returns:
         Exit code: 0 after a signal, 1 if the node failed, 2 if its parameters are wrong.
     """
-    # Before any thread exists, so that all inherit the mask and only sigwait below takes the signals.
-    signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+    # Any thread may be the one a signal hits; the wake-up descriptor brings it here all the same.
+    woken, waker = socket.socketpair()
+    waker.setblocking(False)
+    signal.set_wakeup_fd(waker.fileno())
+    for number in STOP_SIGNALS:
+        signal.signal(number, lambda *_: None)
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     try:
         node = create()
@@ -162,15 +167,19 @@ def run_node(create: Callable[[], ManagedNode], threads: int = 1, autostart: str
             node.get_logger().fatal(f"the node ended:\n{traceback.format_exc()}")
             failed.set()
         finally:
-            os.kill(os.getpid(), signal.SIGTERM)
+            waker.send(b"\0")
 
     spinner = threading.Thread(target=spin, name="executor", daemon=True)
     spinner.start()
-    signal.sigwait(STOP_SIGNALS)
+    woken.recv(1)
     if node.is_active:
         node.trigger_deactivate()
     executor.shutdown(STOP_TIMEOUT)
     spinner.join(STOP_TIMEOUT)
+    if spinner.is_alive():
+        # Tearing down what a callback still works with would crash; the process ends as it is.
+        node.get_logger().fatal(f"a callback did not end within {STOP_TIMEOUT:g} s")
+        os._exit(1)
     node.teardown()
     node.destroy_node()
     rclpy.try_shutdown()

@@ -1,0 +1,171 @@
+"""controller_node in a process of its own; the test plays policy and robot."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from diagnostic_msgs.msg import DiagnosticArray
+from rosgraph_msgs.msg import Clock
+from std_srvs.srv import Trigger
+
+from asyncvla_msgs.msg import ActionCommand, ControllerStatus
+from asyncvla_ros.ros import qos
+from asyncvla_ros.ros.conversions import to_ns, to_time
+from support.contracts import STEP_NS
+from support.robot_peer import ChunkPeer, RobotPeer
+
+pytestmark = pytest.mark.ros
+
+
+def _mode(mode: int):
+    return lambda status: status.mode == mode
+
+
+@pytest.fixture
+def controller(start_node, ros_client):
+    """An active controller on the wall clock with a robot that reports its state."""
+    node = start_node("controller_node", params={"autostart": True})
+    robot = RobotPeer(ros_client, cameras=False)
+    robot.wait_for_subscribers()
+    robot.start()
+    return node
+
+
+def test_tracks_holds_with_a_reason_and_resumes(controller, ros_client):
+    commands = ros_client.subscribe(ActionCommand, "/controller/command", 100)
+    status = ros_client.subscribe(ControllerStatus, "/controller/status", qos.STATUS)
+    diagnostics = ros_client.subscribe(DiagnosticArray, "/diagnostics", 10)
+    status.wait(where=_mode(ControllerStatus.MODE_IDLE))
+    policy = ChunkPeer(ros_client)
+    sent = policy.send(confidence=np.full(8, 0.75, np.float32))
+
+    command = commands.wait(where=lambda c: c.source == ActionCommand.SOURCE_CHUNK)
+    assert (command.chunk_id, command.session_id, command.confidence) == (1, 7, 0.75)
+    assert to_ns(command.header.stamp) == sent.due_ns(command.index)
+    assert to_ns(command.observation_stamp) == sent.stamp_ns
+    assert command.action[0] == sent.actions[command.index, 0]
+
+    commands.wait(where=lambda c: c.source == ActionCommand.SOURCE_HOLD)
+    stale = status.wait(where=lambda s: s.reason_code == ControllerStatus.REASON_CHUNK_STALE)
+    assert stale.mode == ControllerStatus.MODE_HOLDING and "is the policy running?" in stale.reason
+    assert stale.underruns > 0 and stale.accepted_chunks == 1
+    entry = diagnostics.wait(where=lambda d: d.status[0].message.startswith("HOLDING chunk 1 was observed"))
+    values = {item.key: item.value for item in entry.status[0].values}
+    assert values["mode"] == "HOLDING" and values["reason"] == "CHUNK_STALE"
+    controller.wait_for_output("HOLDING")
+
+    indices = [c.index for c in commands.messages if c.source == ActionCommand.SOURCE_CHUNK]
+    assert indices == sorted(set(indices)), "each action at most once, in order"
+    held = [c for c in commands.messages if c.source == ActionCommand.SOURCE_HOLD]
+    assert not any(np.any(np.array(c.action[:6])) for c in held)
+
+    status.clear()
+    policy.send()
+    status.wait(where=_mode(ControllerStatus.MODE_TRACKING))
+
+
+def test_rejects_what_must_not_move_the_arm_and_clamps_the_rest(controller, ros_client):
+    commands = ros_client.subscribe(ActionCommand, "/controller/command", 100)
+    status = ros_client.subscribe(ControllerStatus, "/controller/status", qos.STATUS)
+    policy = ChunkPeer(ros_client)
+    now_ns = ros_client.node.get_clock().now().nanoseconds
+    bad = np.zeros((8, 7), np.float32)
+    bad[2, 1] = np.nan
+    spoiled = [
+        ({"actions": bad}, "non-finite"),
+        ({"dof_names": tuple("abcdefg")}, "wrong names"),
+        ({"actions": np.zeros((8, 6), np.float32)}, "wrong shape"),
+        ({"action_space": "joint_position"}, "wrong action space"),
+        ({"step_ns": 2 * STEP_NS}, "wrong step"),
+        ({"stamp_ns": now_ns - 10**10}, "stale"),
+        ({"stamp_ns": now_ns + 10**11}, "from the future"),
+    ]
+    for count, (changes, reason) in enumerate(spoiled, start=1):
+        policy.send(**changes)
+        rejected = status.wait(where=lambda s, n=count: s.rejected_chunks == n)
+        assert rejected.last_rejection.startswith(reason)
+        assert rejected.accepted_chunks == 0
+    assert not commands.messages, "nothing was executed, and before a first chunk there is nothing to hold"
+
+    policy.send(actions=np.full((8, 7), 9.0, np.float32))
+    command = commands.wait(where=lambda c: c.source == ActionCommand.SOURCE_CHUNK)
+    np.testing.assert_allclose(command.action, [0.05] * 3 + [0.5] * 3 + [1.0])
+    clipped = status.wait(where=lambda s: sum(s.clipped) > 0)
+    assert clipped.dof_names[0] == "dx" and all(clipped.clipped)
+
+
+def test_stop_is_latched_and_the_last_command_is_a_hold(controller, ros_client):
+    commands = ros_client.subscribe(ActionCommand, "/controller/command", 1000)
+    status = ros_client.subscribe(ControllerStatus, "/controller/status", qos.STATUS)
+    policy = ChunkPeer(ros_client)
+    policy.send()
+    status.wait(where=_mode(ControllerStatus.MODE_TRACKING))
+    assert ros_client.call(Trigger, "/controller/estop", Trigger.Request()).success
+    status.wait(where=_mode(ControllerStatus.MODE_ESTOP))
+    status.clear()
+    policy.send()
+    accepted = status.wait(where=lambda s: s.accepted_chunks == 2)
+    assert accepted.mode == ControllerStatus.MODE_ESTOP
+    assert ros_client.call(Trigger, "/controller/reset", Trigger.Request()).success
+    assert not ros_client.call(Trigger, "/controller/reset", Trigger.Request()).success
+    status.clear()
+    policy.send()
+    status.wait(where=_mode(ControllerStatus.MODE_TRACKING))
+    assert controller.stop() == 0
+    status.wait(where=lambda s: s.reason_code == ControllerStatus.REASON_INACTIVE)
+    assert commands.messages[-1].source == ActionCommand.SOURCE_HOLD
+
+
+def test_lockstep_answers_each_tick_with_the_due_action(start_node, ros_client):
+    params = {"autostart": True, "lockstep": True, "execute_steps": 3, "use_sim_time": True}
+    params |= {"silence_timeout_s": 1.0, "sensor_reliability": "reliable"}
+    start_node("controller_node", params=params)
+    commands = ros_client.subscribe(ActionCommand, "/controller/command", 100)
+    status = ros_client.subscribe(ControllerStatus, "/controller/status", qos.STATUS)
+    robot = RobotPeer(ros_client, cameras=False)
+    robot.wait_for_subscribers()
+    policy = ChunkPeer(ros_client)
+    clock = ros_client.publisher(Clock, "/clock", qos.LOCKSTEP_CLOCK)
+    ros_client.wait_until(
+        lambda: clock.get_subscription_count() >= 2, "the controller's own clock subscription"
+    )
+
+    begin = 20 * STEP_NS
+    for decision in range(5):
+        stamp = begin + decision * 3 * STEP_NS
+        robot.publish(stamp)
+        # Chunk and tick come on different topics: either may arrive first.
+        if decision % 2:
+            clock.publish(Clock(clock=to_time(stamp)))
+            policy.send(stamp)
+        else:
+            policy.send(stamp)
+            clock.publish(Clock(clock=to_time(stamp)))
+        for index in range(3):
+            command = commands.wait(count=decision * 3 + index + 1)
+            assert to_ns(command.header.stamp) == stamp + index * STEP_NS
+            assert (command.chunk_id, command.index) == (decision + 1, index)
+            if index < 2:
+                clock.publish(Clock(clock=to_time(stamp + (index + 1) * STEP_NS)))
+    clock.publish(Clock(clock=to_time(begin + 15 * STEP_NS)))
+    held = status.wait(where=_mode(ControllerStatus.MODE_HOLDING))
+    assert held.reason_code == ControllerStatus.REASON_UNDERRUN
+    assert "of wall time; is the policy running?" in held.reason
+    assert len(commands.messages) == 15, "in lockstep a hold is not a command: the world stands still"
+    assert held.underruns == 0
+
+
+def test_a_missing_robot_contract_fails_configure_with_the_choices(start_node, ros_client):
+    node = start_node("controller_node", params={"robot": "ur17"})
+    assert not ros_client.transition("controller", "configure")
+    assert ros_client.state("controller") == "unconfigured"
+    node.wait_for_output("cannot configure: no robot contract 'ur17'")
+    node.wait_for_output("libero_panda")
+
+
+def test_lifecycle_can_go_round(start_node, ros_client):
+    start_node("controller_node")
+    for _ in range(2):
+        for name in ("configure", "activate", "deactivate", "cleanup"):
+            assert ros_client.transition("controller", name), name
+    assert ros_client.state("controller") == "unconfigured"

@@ -1,0 +1,48 @@
+"""A real checkpoint with random weights that loads and infers in a moment."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from asyncvla_ros.core.normalization import NormStats
+from asyncvla_ros.model.asyncvla import AsyncVLA
+from asyncvla_ros.model.checkpoint import Checkpoint, save_checkpoint
+from asyncvla_ros.model.config import RaterConfig, nano_config
+from asyncvla_ros.model.text import build_tokenizer
+from support.contracts import libero_features
+
+
+def tiny_checkpoint(folder: Path, **feature_changes: Any) -> Path:
+    """Writes a checkpoint for libero_panda; ``feature_changes`` make it one for another robot."""
+    features = libero_features(**feature_changes)
+    tokenizer = build_tokenizer(["pick up the milk and place it in the basket"])
+    config = nano_config(
+        tokenizer.get_vocab_size(),
+        num_cameras=len(features.cameras),
+        num_denoise_steps=2,
+        num_refine_steps=2,
+        rater=RaterConfig(num_layers=1),
+    )
+    text = {**config.backbone["text_config"], "num_hidden_layers": 1}
+    vision = {**config.backbone["vision_config"], "depth": 1, "fullatt_block_indexes": [0]}
+    config = dataclasses.replace(
+        config, backbone={**config.backbone, "text_config": text, "vision_config": vision}
+    )
+    torch.manual_seed(0)
+    rng = np.random.default_rng(0)
+    save_checkpoint(
+        folder,
+        Checkpoint(
+            AsyncVLA(config),
+            tokenizer,
+            features,
+            NormStats.of(rng.normal(size=(100, len(features.state_names)))),
+            NormStats.of(rng.uniform(-1, 1, size=(100, len(features.action_names)))),
+        ),
+    )
+    return folder
