@@ -17,6 +17,8 @@ from asyncvla_ros.ros.conversions import chunk_to_message, to_time
 from support.contracts import chunk
 from support.ros_client import RosClient
 
+# A node that imports torch on a busy machine [s].
+START_TIMEOUT = 180.0
 SENSORS = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
 
 
@@ -71,7 +73,7 @@ class RobotPeer:
     def wait_for_subscribers(self) -> None:
         """Returns when somebody listens to each topic."""
         for topic, publisher in self._publishers.items():
-            self._client.wait_until(partial(_has_listener, publisher), f"listener of {topic}")
+            self._client.wait_until(partial(_has_listener, publisher), f"listener of {topic}", START_TIMEOUT)
 
     def publish(self, stamp_ns: int | None = None) -> int:
         """Publishes one observation and returns its stamp [ns]; without a stamp, of now."""

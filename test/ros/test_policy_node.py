@@ -1,0 +1,214 @@
+"""policy_node in a process of its own with a tiny real checkpoint; the test plays the robot."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from action_msgs.msg import GoalStatus
+from builtin_interfaces.msg import Duration
+from diagnostic_msgs.msg import DiagnosticArray
+from rcl_interfaces.srv import SetParameters
+from rclpy.action import ActionClient
+from rclpy.parameter import Parameter
+
+from asyncvla_msgs.action import RunTask
+from asyncvla_msgs.msg import ActionChunk, EpisodeStatus
+from asyncvla_msgs.srv import RunTaskBlocking, SetInstruction
+from asyncvla_ros.ros import qos
+from asyncvla_ros.ros.conversions import to_ns
+from support.checkpoints import tiny_checkpoint
+from support.robot_peer import START_TIMEOUT, RobotPeer
+
+pytestmark = pytest.mark.ros
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    return tiny_checkpoint(tmp_path_factory.mktemp("checkpoint"))
+
+
+def _params(checkpoint, **changes):
+    return {
+        "checkpoint": checkpoint,
+        "threads": 1,
+        "autostart": True,
+        "sensor_reliability": "reliable",
+        "max_observation_age_s": 5.0,
+        "max_skew_s": 0.005,
+        **changes,
+    }
+
+
+class Tasks:
+    """Calls ``~/run_task`` and waits for what comes of it."""
+
+    def __init__(self, client):
+        self._client = ActionClient(client.node, RunTask, "/policy/run_task")
+        assert self._client.wait_for_server(30.0)
+        self.feedback = []
+        self.first_feedback = threading.Event()
+
+    def _note(self, message):
+        self.feedback.append(message.feedback)
+        self.first_feedback.set()
+
+    def start(self, instruction, limit_s=0):
+        goal = RunTask.Goal(instruction=instruction, time_limit=Duration(sec=limit_s))
+        return _done(self._client.send_goal_async(goal, feedback_callback=self._note))
+
+
+def _done(future, timeout=30.0):
+    """The result of a future that another thread spins."""
+    done = threading.Event()
+    future.add_done_callback(lambda _: done.set())
+    assert done.wait(timeout), f"not done in {timeout} s"
+    return future.result()
+
+
+def test_chunks_follow_observation_and_instruction(start_node, ros_client, checkpoint):
+    start_node("policy_node", params=_params(checkpoint, seed=3))
+    chunks = ros_client.subscribe(ActionChunk, "/policy/action_chunk", qos.CHUNK)
+    diagnostics = ros_client.subscribe(DiagnosticArray, "/diagnostics", 10)
+    robot = RobotPeer(ros_client)
+    robot.wait_for_subscribers()
+    first = robot.publish()
+    diagnostics.wait(where=lambda d: d.status[0].message == "no instruction", timeout=60.0)
+    assert not chunks.messages, "without an instruction there is nothing to do"
+
+    answer = ros_client.call(
+        SetInstruction, "/policy/set_instruction", SetInstruction.Request(instruction="pick up the milk")
+    )
+    assert answer.accepted
+    chunk = chunks.wait()
+    assert to_ns(chunk.header.stamp) == first, "the observation at hand, by its own stamp"
+    assert (chunk.chunk_id, chunk.instruction, chunk.header.frame_id) == (1, "pick up the milk", "world")
+    assert chunk.action_space == "delta_ee_pose" and chunk.dof_names[-1] == "gripper"
+    assert len(chunk.actions) == 8 * 7 and len(chunk.confidence) == len(chunk.refined) == 8
+    assert to_ns(chunk.step) == 50_000_000 and to_ns(chunk.inference_latency) > 0
+
+    robot.publish(first)
+    second = robot.publish()
+    later = chunks.wait(count=2)
+    assert to_ns(later.header.stamp) == second and later.chunk_id == 2, "one stamp, one chunk"
+    assert later.session_id == chunk.session_id
+
+    answer = ros_client.call(
+        SetInstruction, "/policy/set_instruction", SetInstruction.Request(instruction="place it")
+    )
+    assert answer.message == "pick up the milk"
+    robot.publish()
+    assert chunks.wait(count=3).instruction == "place it"
+
+    sfm = Parameter("mode", value="sfm").to_parameter_msg()
+    wrong = Parameter("mode", value="magic").to_parameter_msg()
+    topology = Parameter("device", value="cuda").to_parameter_msg()
+    request = SetParameters.Request(parameters=[sfm, wrong, topology])
+    results = ros_client.call(SetParameters, "/policy/set_parameters", request).results
+    assert [result.successful for result in results] == [True, False, False]
+    assert "expected one of afm, sfm" in results[1].reason
+    robot.publish()
+    assert not chunks.wait(count=4).confidence, "sfm does not ask the rater"
+
+    robot.publish(robot.now_ns() - 60 * 10**9)
+    stale = diagnostics.wait(where=lambda d: "s old, limit 5 s" in d.status[0].message, timeout=60.0)
+    values = {item.key: item.value for item in stale.status[0].values}
+    assert int(values["chunks"]) == 4 and float(values["inference p50 [ms]"]) > 0
+    assert int(values["wrist out of order"]) >= 1
+
+    assert ros_client.transition("policy", "deactivate")
+    assert ros_client.transition("policy", "activate")
+    robot.publish()
+    again = chunks.wait(count=5)
+    assert again.chunk_id == 1 and again.session_id != chunk.session_id
+
+
+def test_skewed_streams_are_not_mixed(start_node, ros_client, checkpoint):
+    start_node("policy_node", params=_params(checkpoint, instruction="lift"))
+    chunks = ros_client.subscribe(ActionChunk, "/policy/action_chunk", qos.CHUNK)
+    robot = RobotPeer(ros_client)
+    robot.wait_for_subscribers()
+    begin = robot.now_ns()
+    stamps = [begin + n * 20_000_000 for n in range(10)]
+    for number, stamp in enumerate(stamps, start=1):
+        robot.publish(stamp)
+        assert to_ns(chunks.wait(count=number).header.stamp) == stamp
+    assert len(chunks.messages) == len(stamps)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        (
+            {"action_names": ("j1", "j2")},
+            "action names: the checkpoint expects 2: j1, j2; the robot has 7: dx, dy",
+        ),
+        ({"control_hz": 30.0}, "control rate: the checkpoint expects 30 Hz, the robot has 20 Hz"),
+    ],
+)
+def test_a_checkpoint_of_another_robot_fails_configure(start_node, ros_client, tmp_path, changes, expected):
+    node = start_node("policy_node", params=_params(tiny_checkpoint(tmp_path, **changes), autostart=False))
+    assert not ros_client.transition("policy", "configure", START_TIMEOUT)
+    node.wait_for_output("cannot configure: robot libero_panda and checkpoint")
+    node.wait_for_output(expected)
+    assert ros_client.state("policy") == "unconfigured"
+
+
+def test_a_broken_checkpoint_ends_an_autostart_with_exit_code_1(start_node, checkpoint, tmp_path):
+    node = start_node("policy_node", params=_params(tmp_path))
+    node.wait_for_output("cannot configure:", START_TIMEOUT)
+    node.wait_for_output("model.safetensors")
+    assert node.process.wait(30.0) == 1
+
+
+def test_tasks_end_with_a_reason(start_node, ros_client, checkpoint):
+    start_node("policy_node", params=_params(checkpoint, episode_status_topic="libero_sim/episode_status"))
+    robot = RobotPeer(ros_client)
+    robot.wait_for_subscribers()
+    episodes = ros_client.publisher(EpisodeStatus, "libero_sim/episode_status", qos.STATUS)
+    tasks = Tasks(ros_client)
+
+    assert not tasks.start(" ").accepted, "an empty instruction is refused"
+    robot.start()
+    result = _done(tasks.start("lift", limit_s=1).get_result_async()).result
+    assert (result.termination, result.text) == (
+        RunTask.Result.TERMINATION_TIME_LIMIT,
+        "time limit of 1 s reached",
+    )
+    assert result.chunks > 0 and tasks.feedback[-1].chunks > 0
+    assert 0.0 < tasks.feedback[-1].mean_confidence < 1.0
+
+    # A new task replaces the old one; canceling the old one afterwards must not touch the new one.
+    old, new = tasks.start("lift"), tasks.start("place")
+    replaced = _done(old.get_result_async())
+    assert replaced.result.termination == RunTask.Result.TERMINATION_PREEMPTED
+    assert replaced.status == GoalStatus.STATUS_ABORTED
+    _done(old.cancel_goal_async())
+    _done(new.cancel_goal_async())
+    canceled = _done(new.get_result_async())
+    assert canceled.result.termination == RunTask.Result.TERMINATION_CANCELED
+    assert canceled.status == GoalStatus.STATUS_CANCELED
+
+    # A latched success of the last episode is not one of this task.
+    episodes.publish(EpisodeStatus(episode_id=1, state=EpisodeStatus.STATE_SUCCESS))
+    solved = tasks.start("lift")
+    episodes.publish(EpisodeStatus(episode_id=1, state=EpisodeStatus.STATE_SUCCESS))
+    episodes.publish(EpisodeStatus(episode_id=2, state=EpisodeStatus.STATE_RUNNING))
+    tasks.first_feedback.clear()
+    assert tasks.first_feedback.wait(10.0), "still running"
+    episodes.publish(EpisodeStatus(episode_id=2, state=EpisodeStatus.STATE_SUCCESS))
+    success = _done(solved.get_result_async())
+    assert (success.result.termination, success.result.text) == (RunTask.Result.TERMINATION_SUCCESS, "solved")
+    assert success.status == GoalStatus.STATUS_SUCCEEDED
+
+    request = RunTaskBlocking.Request(instruction="lift", time_limit=Duration(sec=1))
+    answer = ros_client.call(RunTaskBlocking, "/policy/run_task_blocking", request)
+    assert answer.termination == RunTaskBlocking.Response.TERMINATION_TIME_LIMIT
+
+    last = tasks.start("lift")
+    assert ros_client.transition("policy", "deactivate")
+    ended = _done(last.get_result_async()).result
+    assert ended.termination == RunTask.Result.TERMINATION_DEACTIVATED
+    answer = ros_client.call(RunTaskBlocking, "/policy/run_task_blocking", request)
+    assert answer.termination == RunTaskBlocking.Response.TERMINATION_REJECTED and "not active" in answer.text
+    assert not tasks.start("lift").accepted
