@@ -20,7 +20,7 @@ from asyncvla_ros.types import AsyncVLAError
 STAGES = ("prefix", "sfm", "rater", "afm", "total")
 
 
-@torch.no_grad()
+@torch.inference_mode()
 def bench_policy(checkpoint: Path | None, device: str, threads: int, repetitions: int) -> dict[str, Any]:
     """Time the stages of a decision on random input; cached and uncached alternate, so noise hits both.
 

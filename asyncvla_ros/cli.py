@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from functools import partial
 from pathlib import Path
@@ -101,7 +102,13 @@ def bench_policy_command(
     table = Table("stage", "cached p50 [ms]", "p95", "uncached p50 [ms]", "p95", "ratio of p50")
     for stage in STAGES:
         cached, uncached = figures["cached_ms"][stage], figures["uncached_ms"][stage]
-        cells = [cached["p50"], cached["p95"], uncached["p50"], uncached["p95"], uncached["p50"] / cached["p50"]]
+        cells = [
+            cached["p50"],
+            cached["p95"],
+            uncached["p50"],
+            uncached["p95"],
+            uncached["p50"] / cached["p50"],
+        ]
         table.add_row(stage, *(f"{cell:.1f}" for cell in cells))
     Console(stderr=True).print(table)
     write_json(figures, json_out)
@@ -217,13 +224,12 @@ def indices(text: str, what: str) -> tuple[int, ...]:
     Raises:
         AsyncVLAError: If the text is of another form.
     """
+    if not re.fullmatch(r"\d+(-\d+)?(,\d+(-\d+)?)*", text):
+        raise AsyncVLAError(f"--{what} is {text!r}, expected indices such as 0,2 or 0-9")
     chosen: list[int] = []
-    try:
-        for part in text.split(","):
-            first, _, last = part.partition("-")
-            chosen += range(int(first), int(last or first) + 1)
-    except ValueError as error:
-        raise AsyncVLAError(f"--{what} is {text!r}, expected indices such as 0,2 or 0-9") from error
+    for part in text.split(","):
+        first, _, last = part.partition("-")
+        chosen += range(int(first), int(last or first) + 1)
     if not chosen:
         raise AsyncVLAError(f"--{what} is {text!r}, which names nothing; expected indices such as 0,2 or 0-9")
     return tuple(dict.fromkeys(chosen))

@@ -1,6 +1,6 @@
 """The policy as its users see it: an observation in, a chunk of actions out.
 
-    observation -> prefix (once) -> draft (SFM) -> confidence (rater) -> doubted actions again (AFM) -> chunk
+observation -> prefix (once) -> draft (SFM) -> confidence (rater) -> doubted actions again (AFM) -> chunk
 """
 
 from __future__ import annotations
@@ -18,7 +18,15 @@ from asyncvla_ros.model.backbone import Prefix
 from asyncvla_ros.model.checkpoint import Checkpoint, load_checkpoint
 from asyncvla_ros.model.text import encode_words
 from asyncvla_ros.paths import shipped_checkpoint
-from asyncvla_ros.types import ActionChunk, AsyncVLAError, ContractError, FeatureContract, Observation, RunError, StageTimes
+from asyncvla_ros.types import (
+    ActionChunk,
+    AsyncVLAError,
+    ContractError,
+    FeatureContract,
+    Observation,
+    RunError,
+    StageTimes,
+)
 
 MODES = ("afm", "sfm")
 
@@ -81,6 +89,7 @@ class Policy:
             self.infer(blank)
         self.threshold = threshold
 
+    @torch.inference_mode()
     def infer(
         self,
         observation: Observation,
@@ -123,13 +132,13 @@ class Policy:
             raise RunError("the policy produced non-finite actions; check the observation and the checkpoint")
         if count:
             actions[:count] = np.asarray(committed, np.float32)
-        stages = [1e3 * (b - a) for a, b in zip(clock, clock[1:], strict=False)]
+        stages = 1e3 * np.diff(clock)
         return ActionChunk(
             actions=actions,
             confidence=None if rated is None else rated[0].float().cpu().numpy(),
             refined=refine[0].cpu().numpy() > 0,
             committed=count,
-            times=StageTimes(*stages, total=1e3 * (clock[-1] - clock[0])),
+            times=StageTimes(*stages.tolist(), float(stages.sum())),
         )
 
     @property
@@ -167,7 +176,9 @@ class Policy:
         state = np.asarray(observation.state, np.float32)
         names = self.features.state_names
         if state.shape != (len(names),) or not np.isfinite(state).all():
-            raise ContractError(f"state has shape {state.shape}, expected {len(names)} finite numbers: {list(names)}")
+            raise ContractError(
+                f"state has shape {state.shape}, expected {len(names)} finite numbers: {list(names)}"
+            )
         padded = np.zeros(self._config.max_state_dim, np.float32)
         padded[: len(names)] = self._checkpoint.state_stats.normalize(state)
         words = encode_words(self._checkpoint.tokenizer, [observation.instruction], self._config.max_words)
@@ -178,10 +189,11 @@ class Policy:
             word_valid=words.valid.to(self._device),
             state=torch.from_numpy(padded)[None].to(self._device),
         )
-        with torch.no_grad():
-            return self._model.encode(inputs)
+        return self._model.encode(inputs)
 
     def _image(self, observation: Observation, key: str) -> np.ndarray:
         if key not in observation.images:
-            raise ContractError(f"camera {key!r} is missing; the observation has {sorted(observation.images)}")
+            raise ContractError(
+                f"camera {key!r} is missing; the observation has {sorted(observation.images)}"
+            )
         return resize_image(observation.images[key], self._config.image_size)

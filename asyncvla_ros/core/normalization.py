@@ -31,7 +31,11 @@ class NormStats:
         """Statistics of (frames, n) values."""
         quantiles = np.quantile(values, [0.01, 0.99], axis=0).astype(np.float32)
         return NormStats(
-            mode, values.mean(0).astype(np.float32), values.std(0).astype(np.float32), quantiles[0], quantiles[1]
+            mode,
+            values.mean(0).astype(np.float32),
+            values.std(0).astype(np.float32),
+            quantiles[0],
+            quantiles[1],
         )
 
     def _centre_and_scale(self) -> tuple[np.ndarray, np.ndarray]:
@@ -72,6 +76,8 @@ class NormStats:
         for key in ("mean", "std", "q01", "q99"):
             array = np.asarray(values.get(key, []), dtype=np.float32)
             if array.shape != (size,) or not np.isfinite(array).all():
-                raise CheckpointError(f"{what}: {key} has shape {array.shape}, expected ({size},) finite numbers")
+                raise CheckpointError(
+                    f"{what}: {key} has shape {array.shape}, expected ({size},) finite numbers"
+                )
             arrays[key] = array
         return NormStats(str(values["mode"]), **arrays)

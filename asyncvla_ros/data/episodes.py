@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -14,7 +15,13 @@ import pyarrow.parquet as pq
 from rich.progress import track
 
 from asyncvla_ros.model.images import resize_image
-from asyncvla_ros.data.lerobot_writer import ACTION_KEY, IMAGE_PREFIX, PRIVILEGED_KEY, STATE_KEY, dataset_roots
+from asyncvla_ros.data.lerobot_writer import (
+    ACTION_KEY,
+    IMAGE_PREFIX,
+    PRIVILEGED_KEY,
+    STATE_KEY,
+    dataset_roots,
+)
 from asyncvla_ros.types import AsyncVLAError, CameraFeature, FeatureContract
 
 
@@ -69,7 +76,9 @@ class Episodes:
         every = round(1 / holdout) if holdout else 0
         held = (self.episode % every == every - 1) if every else np.zeros(len(self.episode), bool)
         if held.all():
-            raise AsyncVLAError(f"holdout {holdout} leaves none of {self.episode.max() + 1} episodes to train on")
+            raise AsyncVLAError(
+                f"holdout {holdout} leaves none of {self.episode.max() + 1} episodes to train on"
+            )
         return np.flatnonzero(~held), np.flatnonzero(held)
 
     def chunks(self, frames: np.ndarray, length: int) -> np.ndarray:
@@ -143,12 +152,18 @@ def _roots(folders: Sequence[Path]) -> list[Path]:
     return [root for folder in folders for root in dataset_roots(folder)]
 
 
-def _table(root: Path) -> dict[str, np.ndarray]:
-    """Columns of one dataset, in frame order."""
+def _table(root: Path) -> dict[str, Any]:
+    """Columns of one dataset, in frame order; None for one it lacks."""
     files = sorted((root / "data").glob("*/*.parquet"))
     tasks = pq.read_table(root / "meta" / "tasks.parquet").to_pandas()
     names = {int(index): str(text) for text, index in tasks["task_index"].items()}
-    columns: dict[str, list[np.ndarray]] = {"state": [], "action": [], "privileged": [], "episode": [], "task": []}
+    columns: dict[str, list[np.ndarray]] = {
+        "state": [],
+        "action": [],
+        "privileged": [],
+        "episode": [],
+        "task": [],
+    }
     for file in files:
         table = pq.read_table(file)
         for name, key in (("state", STATE_KEY), ("action", ACTION_KEY), ("privileged", PRIVILEGED_KEY)):
@@ -177,7 +192,9 @@ def _images(root: Path, size: int, cache: Path, frames: int) -> np.ndarray:
                 if count <= frames:
                     array[count - 1, camera] = resize_image(image, size)
             if count != frames:
-                raise AsyncVLAError(f"{root}: {keys[camera]} has {count} video frames, the tables have {frames}")
+                raise AsyncVLAError(
+                    f"{root}: {keys[camera]} has {count} video frames, the tables have {frames}"
+                )
         partial = file.with_suffix(".partial.npy")
         np.save(partial, array)
         partial.replace(file)

@@ -74,7 +74,9 @@ class DemonstrationWriter:
             from lerobot.configs import RGBEncoderConfig
             from lerobot.datasets.lerobot_dataset import LeRobotDataset
         except ImportError as error:
-            raise AsyncVLAError("writing datasets needs the package lerobot[dataset] (Python >= 3.12)") from error
+            raise AsyncVLAError(
+                "writing datasets needs the package lerobot[dataset] (Python >= 3.12)"
+            ) from error
         self._root = root
         self._unfinished = root.with_name(f".{root.name}.unfinished")
         shutil.rmtree(self._unfinished, ignore_errors=True)

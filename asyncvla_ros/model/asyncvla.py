@@ -45,7 +45,9 @@ class AsyncVLA(nn.Module):
         self.backbone = Backbone(config)
         self.action_in = nn.Linear(d, width)
         self.time_mlp = nn.Sequential(nn.Linear(2 * width, width), nn.SiLU(), nn.Linear(width, width))
-        hidden = [m for _ in range(config.num_action_layers - 1) for m in (nn.Linear(width, width), nn.SiLU())]
+        hidden = [
+            m for _ in range(config.num_action_layers - 1) for m in (nn.Linear(width, width), nn.SiLU())
+        ]
         self.action_out = nn.Sequential(*hidden, nn.Linear(width, d))
         self.rater = Rater(config, config.rater) if config.rater else None
 

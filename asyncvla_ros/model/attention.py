@@ -39,14 +39,17 @@ def full_mask(valid: Tensor, draws: int, length: int) -> Tensor:
     """Prefix and suffix in one square mask (b, 1, p + n, p + n) bool, drawn at the top of this file."""
     b, p = valid.shape
     top = torch.cat(
-        [prefix_mask(valid), torch.zeros(b, 1, p, draws * length, dtype=torch.bool, device=valid.device)], dim=3
+        [prefix_mask(valid), torch.zeros(b, 1, p, draws * length, dtype=torch.bool, device=valid.device)],
+        dim=3,
     )
     return torch.cat([top, suffix_mask(valid, draws, length)], dim=2)
 
 
 def additive(mask: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
     """True -> 0, False -> a large negative number: the form that plain attention adds to its logits."""
-    return torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill(~mask, torch.finfo(dtype).min / 2)
+    return torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill(
+        ~mask, torch.finfo(dtype).min / 2
+    )
 
 
 def _matmul_attention(

@@ -131,7 +131,10 @@ class Backbone(nn.Module):
         length = embedded.shape[1] // draws
         mask = attention.suffix_mask(prefix.valid, draws, length)
         return self._layers(
-            embedded, self._suffix_positions(prefix.next_position, draws, length), mask, _PrefixInFront(prefix)
+            embedded,
+            self._suffix_positions(prefix.next_position, draws, length),
+            mask,
+            _PrefixInFront(prefix),
         )
 
     def uncached(self, embedded_prefix: tuple[Tensor, Tensor, Tensor, Tensor], embedded: Tensor) -> Tensor:
@@ -164,7 +167,7 @@ def run_layers(
     cache: object = None,
 ) -> Tensor:
     """Decoder layers over embeddings (b, n, width) with a boolean mask (b, 1, n, keys), True = attend."""
-    name = layers[0].self_attn.config._attn_implementation
+    name = getattr(layers[0], "self_attn").config._attn_implementation
     ready: Tensor | None = mask
     if name == attention.MATMUL:
         ready = None if bool(mask.all()) else attention.additive(mask, x.dtype)

@@ -1,11 +1,11 @@
 """A checkpoint is a folder in Hugging Face style; loading needs no network and never unpickles.
 
-    config.json         AsyncVLAConfig
-    model.safetensors   weights (any float type; computed in float32)
-    tokenizer.json      `tokenizers` file
-    features.json       FeatureContract: cameras, state and action names, action space, control rate
-    norm_stats.json     statistics of state and action
-    README.md           model card (optional)
+config.json         AsyncVLAConfig
+model.safetensors   weights (any float type; computed in float32)
+tokenizer.json      `tokenizers` file
+features.json       FeatureContract: cameras, state and action names, action space, control rate
+norm_stats.json     statistics of state and action
+README.md           model card (optional)
 """
 
 from __future__ import annotations
@@ -67,7 +67,9 @@ def load_checkpoint(folder: Path, device: str = "cpu") -> Checkpoint:
     """
     missing = [name for name in FILES if not (folder / name).is_file()]
     if missing:
-        raise CheckpointError(f"{folder} is not an AsyncVLA checkpoint: {missing} not found, expected {list(FILES)}")
+        raise CheckpointError(
+            f"{folder} is not an AsyncVLA checkpoint: {missing} not found, expected {list(FILES)}"
+        )
     config = AsyncVLAConfig.from_dict(_read_json(folder / "config.json"))
     features = _features(_read_json(folder / "features.json"), folder)
     stats = _read_json(folder / "norm_stats.json")
@@ -94,8 +96,12 @@ def load_checkpoint(folder: Path, device: str = "cpu") -> Checkpoint:
         model.to(device).eval(),
         tokenizer,
         features,
-        NormStats.from_dict(stats.get("state", {}), len(features.state_names), f"{folder}/norm_stats.json state"),
-        NormStats.from_dict(stats.get("action", {}), len(features.action_names), f"{folder}/norm_stats.json action"),
+        NormStats.from_dict(
+            stats.get("state", {}), len(features.state_names), f"{folder}/norm_stats.json state"
+        ),
+        NormStats.from_dict(
+            stats.get("action", {}), len(features.action_names), f"{folder}/norm_stats.json action"
+        ),
     )
 
 

@@ -44,9 +44,9 @@ def encode_words(tokenizer: Tokenizer, instructions: Sequence[str], max_words: i
         ContractError: If one is empty or longer than ``max_words`` tokens.
     """
     encoded = [tokenizer.encode(text, add_special_tokens=False).ids for text in instructions]
-    for text, ids in zip(instructions, encoded, strict=True):
-        if not 1 <= len(ids) <= max_words:
-            raise ContractError(f"instruction {text!r} has {len(ids)} tokens, expected 1 to {max_words}")
+    for text, tokens in zip(instructions, encoded, strict=True):
+        if not 1 <= len(tokens) <= max_words:
+            raise ContractError(f"instruction {text!r} has {len(tokens)} tokens, expected 1 to {max_words}")
     width = max(map(len, encoded))
     ids = torch.zeros(len(encoded), width, dtype=torch.long)
     valid = torch.zeros(len(encoded), width, dtype=torch.bool)

@@ -1,6 +1,6 @@
 """Turning images and words into the token sequence of Qwen2.5-VL, with its multimodal positions.
 
-    <start> image 1 <end>  <start> image 2 <end>  words  state | action 1 ... action l
+<start> image 1 <end>  <start> image 2 <end>  words  state | action 1 ... action l
 """
 
 from __future__ import annotations

@@ -154,9 +154,7 @@ def collect(config: CollectConfig, on_shard: Callable[[ShardReport, int, int], N
 def collect_shard(config: CollectConfig, shard: Shard) -> ShardReport:
     """Collect one shard into ``config.out / shard.name``."""
     start = time.perf_counter()
-    features = dataset_features(
-        {key: (IMAGE_SIZE, IMAGE_SIZE) for key in CAMERAS}, STATE_NAMES, ACTION_NAMES
-    )
+    features = dataset_features({key: (IMAGE_SIZE, IMAGE_SIZE) for key in CAMERAS}, STATE_NAMES, ACTION_NAMES)
     attempts = frames = 0
     with (
         LiberoEnv(config.suite, shard.task, "full" if config.full_meshes else "decimated") as env,

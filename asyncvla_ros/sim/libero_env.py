@@ -117,8 +117,13 @@ class LiberoEnv:
             self.scene.displace_objects(np.random.default_rng(seed), widen_m)
         self._settle()
 
-    def reset_to_init(self, index: int) -> None:
+    def reset_to_init(self, index: int, displace_m: float = 0.0, seed: int = 0) -> None:
         """Official initial state ``index`` (for evaluation, never for training).
+
+        Args:
+            index: which state.
+            displace_m: control experiment: displaces the objects by up to this much in x and y [m].
+            seed: determines the displacement.
 
         Raises:
             AsyncVLAError: no such state.
@@ -133,6 +138,8 @@ class LiberoEnv:
         self._reset_robosuite(seed=0)
         self._env.sim.set_state_from_flattened(states[index])
         self._env.sim.forward()
+        if displace_m > 0:
+            self.scene.displace_objects(np.random.default_rng((seed, index)), displace_m)
         self._settle()
 
     def init_states(self) -> np.ndarray:

@@ -98,9 +98,9 @@ class Scene:
     def privileged(self) -> np.ndarray:
         """(6,) float32: target minus end effector, goal minus end effector [m, world axes]."""
         ee, _ = self.ee_pose()
-        return np.concatenate([self.body_position(self.target_object) - ee, self.goal_position() - ee]).astype(
-            np.float32
-        )
+        return np.concatenate(
+            [self.body_position(self.target_object) - ee, self.goal_position() - ee]
+        ).astype(np.float32)
 
     def displace_objects(self, rng: np.random.Generator, reach_m: float) -> None:
         """Shift each object on the table or floor by up to ``reach_m`` in x and y, without overlaps.

@@ -64,7 +64,9 @@ class Batches:
         privileged = episodes.privileged
         return Batch(
             Inputs(
-                augment(torch.from_numpy(episodes.images.take(frames)), self._shift, self._brightness, generator),
+                augment(
+                    torch.from_numpy(episodes.images.take(frames)), self._shift, self._brightness, generator
+                ),
                 self._words.ids[words],
                 self._words.valid[words],
                 torch.from_numpy(self._state[frames]),

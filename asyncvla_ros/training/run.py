@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -33,6 +34,8 @@ def launch(worker: Callable[..., None], processes: int, *args: object) -> None:
 
 
 def _ranked(rank: int, processes: int, port: int, worker: Callable[..., None], args: tuple[Any, ...]) -> None:
+    # torch ends orphans by SIGINT, which a shell's background jobs ignore unless told otherwise.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ.update(
         RANK=str(rank),
         LOCAL_RANK=str(rank),
@@ -67,7 +70,9 @@ class RunState:
         changed = sorted(k for k in old.keys() | self._settings.keys() if old.get(k) != self._settings.get(k))
         if changed:
             pairs = ", ".join(f"{k}: {old.get(k)!r} there, {self._settings.get(k)!r} here" for k in changed)
-            raise AsyncVLAError(f"{self._folder} holds a run with other settings ({pairs}); choose another --out")
+            raise AsyncVLAError(
+                f"{self._folder} holds a run with other settings ({pairs}); choose another --out"
+            )
         tensors = load_file(self._folder / progress["file"])
         for name, module in modules.items():
             own = {k.removeprefix(f"{name}/"): v for k, v in tensors.items() if k.startswith(f"{name}/")}
@@ -85,7 +90,9 @@ class RunState:
         self._folder.mkdir(parents=True, exist_ok=True)
         tensors: dict[str, Tensor] = {}
         for name, module in modules.items():
-            tensors |= {f"{name}/{k}": v.detach().clone().contiguous() for k, v in module.state_dict().items()}
+            tensors |= {
+                f"{name}/{k}": v.detach().clone().contiguous() for k, v in module.state_dict().items()
+            }
         for index, fields in optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer/{index}/{k}": v.detach().clone().contiguous() for k, v in fields.items()}
         name = f"step_{step:07d}.safetensors"

@@ -117,7 +117,9 @@ def train(settings: TrainSettings) -> None:
 
 
 def _train(settings: TrainSettings) -> None:
-    accelerator = Accelerator(cpu=not torch.cuda.is_available(), mixed_precision="bf16" if settings.bf16 else "no")
+    accelerator = Accelerator(
+        cpu=not torch.cuda.is_available(), mixed_precision="bf16" if settings.bf16 else "no"
+    )
     torch.manual_seed(settings.seed)
     episodes = load_episodes(settings.data, nano_config(1).image_size, settings.cache)
     tokenizer = build_tokenizer(episodes.instructions)
@@ -155,9 +157,13 @@ def _train(settings: TrainSettings) -> None:
         total += float(flow_loss)
         if (step + 1) % settings.log_every == 0:
             rate = settings.batch * (step + 1 - done) / (time.perf_counter() - began)
-            log.report(step + 1, loss=total / (step + 1 - done), lr=learning_rate(step, settings), obs_per_s=rate)
+            log.report(
+                step + 1, loss=total / (step + 1 - done), lr=learning_rate(step, settings), obs_per_s=rate
+            )
             began, total, done = time.perf_counter(), 0.0, step + 1
-        if accelerator.is_main_process and ((step + 1) % settings.save_every == 0 or step + 1 == settings.steps):
+        if accelerator.is_main_process and (
+            (step + 1) % settings.save_every == 0 or step + 1 == settings.steps
+        ):
             state.save(step + 1, modules, optimizer)
             save_checkpoint(settings.out, _averaged(checkpoint, average))
     accelerator.end_training()
@@ -204,7 +210,11 @@ def _draw(
 
 
 def _averaged(checkpoint: Checkpoint, average: AveragedModel) -> Checkpoint:
-    model: AsyncVLA = average.module
+    assert isinstance(average.module, AsyncVLA)
     return Checkpoint(
-        model, checkpoint.tokenizer, checkpoint.features, checkpoint.state_stats, checkpoint.action_stats
+        average.module,
+        checkpoint.tokenizer,
+        checkpoint.features,
+        checkpoint.state_stats,
+        checkpoint.action_stats,
     )

@@ -96,7 +96,9 @@ def train_rater(settings: RaterSettings) -> None:
 
 
 def _train_rater(settings: RaterSettings) -> None:
-    accelerator = Accelerator(cpu=not torch.cuda.is_available(), mixed_precision="bf16" if settings.bf16 else "no")
+    accelerator = Accelerator(
+        cpu=not torch.cuda.is_available(), mixed_precision="bf16" if settings.bf16 else "no"
+    )
     torch.manual_seed(settings.seed)
     base = load_checkpoint(settings.checkpoint)
     episodes = load_episodes(settings.data, base.model.config.image_size, settings.cache)
@@ -136,13 +138,15 @@ def _train_rater(settings: RaterSettings) -> None:
         if (step + 1) % settings.log_every == 0:
             log.report(step + 1, loss=total / (step + 1 - done))
             total, done = 0.0, step + 1
-        if accelerator.is_main_process and ((step + 1) % settings.save_every == 0 or step + 1 == settings.steps):
+        if accelerator.is_main_process and (
+            (step + 1) % settings.save_every == 0 or step + 1 == settings.steps
+        ):
             state.save(step + 1, {"objective": objective}, optimizer)
             save_checkpoint(settings.out, checkpoint)
     if accelerator.is_main_process:
         figures = measure_rater(drafter, checkpoint.model, plain, validation_frames, settings.seed)
-        figures |= {"error_scale": scale, "label": settings.label}
-        (settings.out / "rater.json").write_text(json.dumps(figures, indent=1) + "\n")
+        card = {**figures, "error_scale": scale, "label": settings.label}
+        (settings.out / "rater.json").write_text(json.dumps(card, indent=1) + "\n")
     accelerator.end_training()
 
 

@@ -7,6 +7,12 @@ from asyncvla_ros.model.asyncvla import AsyncVLA, Inputs
 from asyncvla_ros.model.config import AsyncVLAConfig, nano_config
 
 
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    """Networks this small lose more to waiting threads than they gain."""
+    torch.set_num_threads(1)
+
+
 @pytest.fixture
 def config() -> AsyncVLAConfig:
     return nano_config(32)

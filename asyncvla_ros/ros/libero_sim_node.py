@@ -1,0 +1,302 @@
+"""LIBERO as a robot: cameras, joint states and a clock on one side, action commands on the other.
+
+Simulation and rendering live in one thread, which owns the GL context; ROS callbacks only hand it events.
+"""
+
+from __future__ import annotations
+
+import array
+import queue
+import sys
+import threading
+import time
+import traceback
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+import numpy as np
+from diagnostic_msgs.msg import DiagnosticStatus
+from geometry_msgs.msg import PoseStamped
+from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import Image, JointState
+
+from asyncvla_msgs.msg import ActionCommand, EpisodeStatus
+from asyncvla_msgs.srv import ResetEpisode
+from asyncvla_ros.core.robot_file import load_robot
+from asyncvla_ros.core.statistics import Rates
+from asyncvla_ros.paths import robot_file
+from asyncvla_ros.ros import qos
+from asyncvla_ros.ros.conversions import to_ns, to_time
+from asyncvla_ros.ros.diagnostics import Diagnostics, Report
+from asyncvla_ros.ros.lifecycle import ManagedNode, run_node
+from asyncvla_ros.ros.parameters import Parameters, parameter
+from asyncvla_ros.sim.libero_env import ACTION_NAMES, IDLE_ACTION, JOINT_NAMES, LiberoEnv
+from asyncvla_ros.sim.tasks import max_steps
+from asyncvla_ros.sim.world import DueAction, Environment, Scenario, State, World
+from asyncvla_ros.types import AsyncVLAError, ContractError, RunError
+
+# A peer that was restarted missed the pending observation: show it again after so much silence [s].
+REPEAT_PERIOD = 1.0
+
+
+@dataclass(frozen=True)
+class SimParameters:
+    """Parameters of libero_sim_node."""
+
+    robot: str = parameter("libero_panda", "Robot contract: topics and scale of actions", read_only=True)
+    command_topic: str = parameter("controller/command", "Topic of the commands to obey", read_only=True)
+    lockstep: bool = parameter(True, "The world waits for each command", read_only=True)
+    execute_steps: int = parameter(
+        4, "Lockstep: control steps from one observation to the next", minimum=1, maximum=1000, read_only=True
+    )
+    real_time_factor: float = parameter(
+        1.0, "Free-running: simulated per real time", minimum=0.01, maximum=100.0
+    )
+    camera_hz: float = parameter(
+        10.0, "Free-running: camera rate in simulated time [Hz]", minimum=0.1, maximum=20.0, read_only=True
+    )
+    rendering: str = parameter("full", "Meshes of the cameras", choices=("full", "decimated"), read_only=True)
+    suite: str = parameter("libero_object", "Suite of the first episode", read_only=True)
+    task: int = parameter(0, "Task of the first episode", minimum=0, maximum=1000, read_only=True)
+    init: int = parameter(
+        0, "Official initial state of the first episode; -1: random", minimum=-1, maximum=1000, read_only=True
+    )
+    start: bool = parameter(True, "Begin the first episode on activation", read_only=True)
+    autostart: bool = parameter(False, "Configure and activate at the start", read_only=True)
+    sensor_reliability: str = parameter(
+        "reliable", "QoS of cameras and robot state", choices=tuple(qos.RELIABILITIES), read_only=True
+    )
+
+
+@dataclass(frozen=True)
+class _Reset:
+    scenario: Scenario
+    reply: Future[int]
+
+
+class LiberoSimNode(ManagedNode):
+    """Topics and services of the simulated robot; episodes and time: ``asyncvla_ros.sim.world``."""
+
+    def __init__(self) -> None:
+        super().__init__("libero_sim")
+        self._params = Parameters(self, SimParameters)
+        self._events: queue.SimpleQueue[_Reset | DueAction | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._world: World | None = None
+        self._rates = Rates()
+        self._diagnostics = Diagnostics(self, self._report)
+
+    def configure(self) -> None:
+        """Checks the contract; creates publishers, the command subscription and the reset service."""
+        values = self._params.values
+        self._robot = load_robot(robot_file(values.robot))
+        names = tuple(dof.name for dof in self._robot.dofs)
+        if names != ACTION_NAMES:
+            raise ContractError(
+                f"robot {values.robot!r} has dofs {list(names)}, the simulator obeys {list(ACTION_NAMES)}"
+            )
+        self._scale = np.array([dof.scale for dof in self._robot.dofs])
+        self._step_ns = round(1e9 / self._robot.control_hz)
+        sensor = qos.sensor(values.sensor_reliability)
+        self._cameras = {c.key: self.advertise(Image, c.topic, sensor) for c in self._robot.cameras}
+        self._joints = self.advertise(JointState, "joint_states", sensor)
+        self._pose = self.advertise(PoseStamped, "ee_pose", sensor)
+        self._clock_publisher = self.advertise(Clock, "/clock", qos.LOCKSTEP_CLOCK)
+        self._status_publisher = self.advertise(EpisodeStatus, "~/episode_status", qos.STATUS)
+        self.subscribe(ActionCommand, values.command_topic, self._on_command, qos.COMMAND)
+        service = self.create_service(ResetEpisode, "~/reset_episode", self._on_reset)
+        self.resources.callback(self.destroy_service, service)
+
+    def activate(self) -> None:
+        """Starts the simulation thread, and the first episode unless a client is to begin it."""
+        values = self._params.values
+        self._events = queue.SimpleQueue()
+        self._world = World(self._make_env, max_steps, self._step_ns, values.execute_steps, IDLE_ACTION)
+        self._thread = threading.Thread(
+            target=self._simulate, args=(self._world,), name="simulation", daemon=True
+        )
+        self._thread.start()
+        if values.start:
+            init = None if values.init == EpisodeStatus.INIT_RANDOM else values.init
+            self._begin(Scenario(values.suite, values.task, init))
+
+    def deactivate(self) -> None:
+        """Ends the simulation thread and releases the simulator."""
+        if self._thread is not None:
+            self._events.put(None)
+            self._thread.join()
+            self._thread = None
+
+    def _make_env(self, suite: str, task: int) -> Environment:
+        rendering = "full" if self._params.values.rendering == "full" else "decimated"
+        return LiberoEnv(suite, task, rendering)  # type: ignore[arg-type]
+
+    def _begin(self, scenario: Scenario) -> int:
+        """Have the simulation begin an episode; returns its number."""
+        if self._thread is None or not self._thread.is_alive():
+            raise RunError("the simulation has ended; deactivate and activate this node to start another")
+        reset = _Reset(scenario, Future())
+        self._events.put(reset)
+        return reset.reply.result()
+
+    def _on_reset(
+        self, request: ResetEpisode.Request, response: ResetEpisode.Response
+    ) -> ResetEpisode.Response:
+        if not self.is_active:
+            response.message = "the node is not active"
+            return response
+        world = self._world
+        current = world.scenario if world and world.scenario else None
+        suite = request.suite or (current.suite if current else self._params.values.suite)
+        init = None if request.init == ResetEpisode.Request.INIT_RANDOM else int(request.init)
+        try:
+            response.episode_id = self._begin(Scenario(suite, int(request.task), init, int(request.seed)))
+            response.accepted = True
+        except AsyncVLAError as error:
+            response.message = str(error)
+        return response
+
+    def _on_command(self, message: ActionCommand) -> None:
+        if message.source != ActionCommand.SOURCE_CHUNK or len(message.action) != len(self._scale):
+            return
+        action = np.asarray(message.action, np.float64) / self._scale
+        stamps = to_ns(message.header.stamp), to_ns(message.observation_stamp)
+        self._events.put(DueAction(action, *stamps))
+
+    def _simulate(self, world: World) -> None:
+        """The simulation thread: one event at a time, and a tick whenever it is time for one."""
+        loop = self._lockstep if self._params.values.lockstep else self._free_run
+        try:
+            loop(world)
+        except Exception:
+            text = traceback.format_exc()
+            self.get_logger().fatal(f"the simulation ended:\n{text}")
+            self._publish_status(world, fault=text.strip().splitlines()[-1])
+        finally:
+            world.close()
+
+    def _lockstep(self, world: World) -> None:
+        while True:
+            try:
+                event = self._events.get(timeout=REPEAT_PERIOD)
+            except queue.Empty:
+                if world.state is State.RUNNING:
+                    # Somebody missed the last word: between two decisions that is the clock alone.
+                    self._show(world)
+                continue
+            if event is None:
+                return
+            if isinstance(event, _Reset):
+                self._reset(world, event)
+                if event.reply.exception() is None:
+                    self._show(world)
+            elif world.obey(event):
+                self._show(world)
+
+    def _free_run(self, world: World) -> None:
+        due: DueAction | None = None
+        cameras_ns, deadline = 0, time.monotonic()
+        while True:
+            try:
+                event = self._events.get(timeout=max(0.0, deadline - time.monotonic()))
+            except queue.Empty:
+                world.tick(due)
+                due = None
+                period = 1e-9 * self._step_ns / self._params.values.real_time_factor
+                # A world slower than asked for does not try to catch up.
+                deadline = max(deadline + period, time.monotonic())
+                if world.env is not None:
+                    with_cameras = world.now_ns >= cameras_ns
+                    if with_cameras:
+                        cameras_ns = world.now_ns + round(1e9 / self._params.values.camera_hz)
+                    self._publish(world, with_cameras)
+                continue
+            if event is None:
+                return
+            if isinstance(event, _Reset):
+                self._reset(world, event)
+                due = None
+            elif event.observation_ns >= world.decision_ns:
+                due = event
+
+    def _reset(self, world: World, event: _Reset) -> None:
+        if world.state is State.RUNNING:
+            self._publish_status(world, EpisodeStatus.STATE_ABORTED)
+        try:
+            world.start(event.scenario)
+        except AsyncVLAError as error:
+            event.reply.set_exception(error)
+        except Exception as error:
+            event.reply.set_exception(RunError(f"the simulator failed: {error}"))
+            raise
+        else:
+            event.reply.set_result(world.episode_id)
+
+    def _show(self, world: World) -> None:
+        """Lockstep: the observation at decision instants, the robot state otherwise."""
+        self._publish(world, with_cameras=world.awaits_decision)
+
+    def _publish(self, world: World, with_cameras: bool) -> None:
+        """Sensors first, then the clock: whoever acts on the tick has seen what belongs to it."""
+        env = world.env
+        assert isinstance(env, LiberoEnv)
+        stamp = to_time(world.now_ns)
+        self._publish_status(world)
+        if with_cameras:
+            for key, pixels in world.observe().images.items():
+                height, width, channels = pixels.shape
+                image = Image(height=height, width=width, encoding="rgb8", step=width * channels)
+                image.header.stamp, image.header.frame_id = stamp, key
+                image.data = array.array("B", pixels.tobytes())
+                self._cameras[key].publish(image)
+        joints = JointState(
+            name=list(JOINT_NAMES),
+            position=env.joint_positions.tolist(),
+            velocity=env.joint_velocities.tolist(),
+        )
+        joints.header.stamp = stamp
+        self._joints.publish(joints)
+        pose = PoseStamped()
+        pose.header.stamp, pose.header.frame_id = stamp, self._robot.base_frame
+        position, orientation = env.ee_pose_in_world
+        point, turn = pose.pose.position, pose.pose.orientation
+        point.x, point.y, point.z = position.tolist()
+        turn.x, turn.y, turn.z, turn.w = orientation.tolist()
+        self._pose.publish(pose)
+        self._clock_publisher.publish(Clock(clock=stamp))
+
+    def _publish_status(self, world: World, state: int | None = None, fault: str = "") -> None:
+        scenario = world.scenario
+        status = EpisodeStatus(
+            episode_id=world.episode_id,
+            state=EpisodeStatus.STATE_FAULT if fault else int(world.state) if state is None else state,
+            message=fault,
+            step=world.steps,
+            max_steps=world.max_steps,
+            held_steps=world.held_steps,
+            lockstep=self._params.values.lockstep,
+            decision_stamp=to_time(world.decision_ns),
+            instruction=world.env.instruction if world.env else "",
+        )
+        status.header.stamp = to_time(world.now_ns)
+        if scenario is not None:
+            status.suite, status.task, status.seed = scenario.suite, scenario.task, scenario.seed
+            status.init = EpisodeStatus.INIT_RANDOM if scenario.init is None else scenario.init
+        self._status_publisher.publish(status)
+
+    def _report(self) -> Report:
+        world = self._world
+        if world is None:
+            return Report(DiagnosticStatus.OK, "not active", {})
+        rates = self._rates.update(time.monotonic(), {"control_steps": world.steps})
+        values = {"episode": world.episode_id, "step": world.steps, "held_steps": world.held_steps, **rates}
+        return Report(DiagnosticStatus.OK, world.state.name.lower(), values)
+
+
+def main() -> None:
+    """Entry point of the ``libero_sim_node`` executable."""
+    sys.exit(run_node(LiberoSimNode))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,273 @@
+"""Measure a policy on LIBERO's official initial states, in lockstep: the world waits for each decision.
+
+At every decision instant the world is rendered with the official meshes, the policy answers a chunk, and
+the first ``execute_steps`` actions of it are executed.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import queue
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from asyncvla_ros.sim.libero_env import CONTROL_HZ, LiberoEnv, Render
+from asyncvla_ros.sim.stats import percentiles, wilson_interval
+from asyncvla_ros.sim.tasks import get_task, load_init_states, max_steps
+from asyncvla_ros.sim.video import side_by_side, write_video
+from asyncvla_ros.types import AsyncVLAError, Observation
+
+if TYPE_CHECKING:
+    from asyncvla_ros.core.provenance import provenance
+from asyncvla_ros.policy import Policy
+
+_POLL_S = 0.5
+
+
+@dataclass(frozen=True)
+class EvalConfig:
+    """What to measure.
+
+    Attributes:
+        suite: LIBERO suite.
+        tasks: task indices.
+        inits: indices of official initial states.
+        mode: ``sfm`` or ``afm``.
+        seed: determines the noise the policy draws.
+        video_dir: folder for one MP4 per episode; None for no videos.
+        workers: processes; each holds a policy and a simulator of its own.
+        render: ``full`` for official figures.
+        blank_images: control experiment: the policy sees black images.
+        displace_m: control experiment: objects displaced by up to this much [m].
+    """
+
+    suite: str
+    tasks: tuple[int, ...]
+    inits: tuple[int, ...]
+    mode: str = "afm"
+    seed: int = 0
+    video_dir: Path | None = None
+    workers: int = 1
+    render: Render = "full"
+    blank_images: bool = False
+    displace_m: float = 0.0
+
+
+@dataclass(frozen=True)
+class Episode:
+    """One evaluated episode; ``steps`` in control steps, ``tick_ms`` per decision.
+
+    ``refined`` and ``confidence`` are means over all actions of all chunks; the latter is None without a
+    rater.
+    """
+
+    task: int
+    init: int
+    success: bool
+    steps: int
+    tick_ms: tuple[float, ...]
+    refined: float
+    confidence: float | None
+
+
+def evaluate(
+    load_policy: Callable[[], Policy],
+    config: EvalConfig,
+    on_episode: Callable[[Episode], None] | None = None,
+) -> dict[str, Any]:
+    """Run all episodes and summarise them.
+
+    Args:
+        load_policy: makes the policy; must be picklable when ``config.workers > 1``, for instance
+            ``functools.partial(Policy.from_checkpoint, path)``.
+        config: what to measure.
+        on_episode: called after each episode, in this process.
+
+    Returns:
+        JSON-ready: episodes, success_rate, n, ci95, tick_ms, refined_fraction, versions, settings, machine.
+
+    Raises:
+        AsyncVLAError: unknown suite, task or initial state.
+    """
+    report = on_episode or (lambda episode: None)
+    units = _work_units(config)
+    workers = min(config.workers, len(units))
+    if workers <= 1:
+        policy = load_policy()
+        policy.warmup()
+        episodes = []
+        for task, inits in units:
+            for episode in run_task(policy, config, task, inits):
+                report(episode)
+                episodes.append(episode)
+    else:
+        episodes = _run_parallel(load_policy, config, units, workers, report)
+    episodes.sort(key=lambda episode: (episode.task, episode.init))
+    return summarise(episodes, config)
+
+
+def run_task(policy: Policy, config: EvalConfig, task: int, inits: tuple[int, ...]) -> Iterator[Episode]:
+    """Evaluate one task, an episode per initial state."""
+    with LiberoEnv(config.suite, task, config.render) as env:
+        for init in inits:
+            env.reset_to_init(init, displace_m=config.displace_m, seed=config.seed)
+            yield run_episode(policy, env, config, init)
+
+
+def run_episode(policy: Policy, env: LiberoEnv, config: EvalConfig, init: int) -> Episode:
+    """Let the policy act from the environment's current state until success or the suite's step limit."""
+    limit, task = max_steps(config.suite), env.task.index
+    ticks: list[float] = []
+    refined: list[float] = []
+    confidence: list[float] = []
+    frames: list[np.ndarray] = []
+    steps, success = 0, env.success
+    while steps < limit and not success:
+        observation = env.observe()
+        if config.video_dir is not None:
+            frames.append(side_by_side(observation))
+        seed = decision_seed(config.seed, task, init, len(ticks))
+        chunk = policy.infer(_seen(observation, config), mode=config.mode, seed=seed)
+        ticks.append(chunk.times.total)
+        refined.append(float(np.mean(chunk.refined)))
+        if chunk.confidence is not None:
+            confidence.append(float(np.mean(chunk.confidence)))
+        for action in chunk.actions[: min(policy.execute_steps, limit - steps)]:
+            env.step(action)
+            steps += 1
+            success = env.success
+            if success:
+                break
+    if config.video_dir is not None and frames:
+        frames.append(side_by_side(env.observe()))
+        name = f"{config.suite}_task{task:02d}_init{init:02d}_{'success' if success else 'failure'}.mp4"
+        write_video(config.video_dir / name, frames, fps=CONTROL_HZ / policy.execute_steps)
+    return Episode(
+        task=task,
+        init=init,
+        success=success,
+        steps=steps,
+        tick_ms=tuple(ticks),
+        refined=float(np.mean(refined)) if refined else 0.0,
+        confidence=float(np.mean(confidence)) if confidence else None,
+    )
+
+
+def decision_seed(seed: int, task: int, init: int, decision: int) -> int:
+    """Noise seed of one decision, independent of which process or order it runs in."""
+    return int(np.random.SeedSequence((seed, task, init, decision)).generate_state(1)[0])
+
+
+def summarise(episodes: list[Episode], config: EvalConfig) -> dict[str, Any]:
+    """The JSON-ready result of some episodes."""
+    successes = sum(episode.success for episode in episodes)
+    ticks = [tick for episode in episodes for tick in episode.tick_ms]
+    weights = [len(episode.tick_ms) for episode in episodes]
+    refined = np.average([e.refined for e in episodes], weights=weights) if sum(weights) else 0.0
+    return {
+        "suite": config.suite,
+        "mode": config.mode,
+        "episodes": [
+            {"task": e.task, "init": e.init, "success": e.success, "steps": e.steps} for e in episodes
+        ],
+        "success_rate": successes / len(episodes),
+        "n": len(episodes),
+        "ci95": list(wilson_interval(successes, len(episodes))),
+        "tick_ms": percentiles(ticks),
+        "refined_fraction": round(float(refined), 4),
+        **provenance(),
+        "settings": {
+            **{key: value for key, value in asdict(config).items() if key != "video_dir"},
+            "max_steps": max_steps(config.suite),
+            "threads_per_worker": _threads(config.workers),
+        },
+    }
+
+
+def _seen(observation: Observation, config: EvalConfig) -> Observation:
+    if not config.blank_images:
+        return observation
+    blank = {key: np.zeros_like(image) for key, image in observation.images.items()}
+    return Observation(blank, observation.state, observation.instruction, observation.stamp_ns)
+
+
+def _work_units(config: EvalConfig) -> list[tuple[int, tuple[int, ...]]]:
+    """(task, initial states) to run as one, at least one per worker where there are enough episodes."""
+    if not config.tasks or not config.inits:
+        raise AsyncVLAError("expected at least one task and one initial state")
+    for task in config.tasks:
+        available = len(load_init_states(get_task(config.suite, task)))
+        if not all(0 <= init < available for init in config.inits):
+            raise AsyncVLAError(
+                f"{config.suite} task {task} has initial states 0 to {available - 1}, got {list(config.inits)}"
+            )
+    pieces = max(1, -(-config.workers // len(config.tasks)))
+    return [
+        (task, tuple(int(init) for init in piece))
+        for task in config.tasks
+        for piece in np.array_split(config.inits, pieces)
+        if len(piece)
+    ]
+
+
+def _threads(workers: int) -> int:
+    return max(1, (os.cpu_count() or 1) // max(1, workers))
+
+
+def _run_parallel(
+    load_policy: Callable[[], Policy],
+    config: EvalConfig,
+    units: list[tuple[int, tuple[int, ...]]],
+    workers: int,
+    report: Callable[[Episode], None],
+) -> list[Episode]:
+    # A forked process cannot use the parent's GL and torch state.
+    context = multiprocessing.get_context("spawn")
+    results: multiprocessing.Queue[Episode] = context.Queue()
+    episodes: list[Episode] = []
+    total = sum(len(inits) for _, inits in units)
+    pool = ProcessPoolExecutor(
+        workers, context, _start_worker, (load_policy, config, results, _threads(workers))
+    )
+    with pool:
+        futures = [pool.submit(_run_unit, task, inits) for task, inits in units]
+        try:
+            while len(episodes) < total:
+                try:
+                    episodes.append(results.get(timeout=_POLL_S))
+                    report(episodes[-1])
+                except queue.Empty:
+                    for future in wait(futures, timeout=0, return_when=FIRST_EXCEPTION).done:
+                        future.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return episodes
+
+
+_worker: dict[str, Any] = {}
+
+
+def _start_worker(
+    load_policy: Callable[[], Policy],
+    config: EvalConfig,
+    results: multiprocessing.Queue[Episode],
+    threads: int,
+) -> None:
+    import torch
+
+    torch.set_num_threads(threads)
+    policy = load_policy()
+    policy.warmup()
+    _worker.update(policy=policy, config=config, results=results)
+
+
+def _run_unit(task: int, inits: tuple[int, ...]) -> None:
+    for episode in run_task(_worker["policy"], _worker["config"], task, inits):
+        _worker["results"].put(episode)

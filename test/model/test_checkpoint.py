@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from asyncvla_ros.model.asyncvla import Inputs
+from asyncvla_ros.model.checkpoint import FILES, load_checkpoint, save_checkpoint
+from asyncvla_ros.types import CheckpointError
+from support.checkpoints import tiny_checkpoint
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tiny_checkpoint(tmp_path / "tiny")
+
+
+@torch.no_grad()
+def test_saved_and_loaded_gives_identical_actions(folder: Path, tmp_path: Path, inputs: Inputs):
+    first = load_checkpoint(folder)
+    save_checkpoint(tmp_path / "again", first)
+    second = load_checkpoint(tmp_path / "again")
+    noise, mask = torch.randn(2, 8, 8), torch.ones(2, 8)
+    actions = [
+        c.model.sample(c.model.encode(inputs), noise, mask, noise, torch.ones(8), 2) for c in (first, second)
+    ]
+    assert torch.equal(*actions)
+    assert first.features == second.features
+    assert first.tokenizer.to_str() == second.tokenizer.to_str()
+    assert first.model.config == second.model.config
+
+
+def test_half_precision_storage_computes_in_float32(folder: Path, tmp_path: Path):
+    save_checkpoint(tmp_path / "half", load_checkpoint(folder), torch.float16)
+    half = tmp_path / "half"
+    assert (half / "model.safetensors").stat().st_size < 0.6 * (folder / "model.safetensors").stat().st_size
+    assert {p.dtype for p in load_checkpoint(half).model.parameters()} == {torch.float32}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_missing_file_is_named(folder: Path, name: str):
+    (folder / name).unlink()
+    with pytest.raises(CheckpointError, match=rf"\['{name}'\] not found"):
+        load_checkpoint(folder)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_truncated_file_is_named(folder: Path, name: str):
+    content = (folder / name).read_bytes()
+    (folder / name).write_bytes(content[: len(content) // 2])
+    with pytest.raises(CheckpointError, match=name):
+        load_checkpoint(folder)
+
+
+def test_a_corrupt_weight_file_is_named(folder: Path):
+    (folder / "model.safetensors").write_bytes(b"\xff" * 64)
+    with pytest.raises(CheckpointError, match="corrupt or truncated"):
+        load_checkpoint(folder)
+
+
+def edit(file: Path, **values: object) -> None:
+    file.write_text(json.dumps({**json.loads(file.read_text()), **values}))
+
+
+def test_weights_of_another_shape_say_found_and_expected(folder: Path):
+    edit(folder / "config.json", max_action_dim=9)
+    with pytest.raises(CheckpointError, match=r"found \(192, 8\), expected \(192, 9\)"):
+        load_checkpoint(folder)
+
+
+def test_an_unknown_setting_lists_the_known(folder: Path):
+    edit(folder / "config.json", chunk=8)
+    with pytest.raises(CheckpointError, match=r"unknown keys \['chunk'\].*action_chunk_size"):
+        load_checkpoint(folder)
+
+
+def test_statistics_of_another_length_say_what_was_expected(folder: Path):
+    stats = json.loads((folder / "norm_stats.json").read_text())
+    stats["action"]["mean"].pop()
+    (folder / "norm_stats.json").write_text(json.dumps(stats))
+    with pytest.raises(CheckpointError, match=r"action: mean has shape \(6,\), expected \(7,\)"):
+        load_checkpoint(folder)
+
+
+def test_another_number_of_cameras_is_refused(folder: Path):
+    cameras = json.loads((folder / "features.json").read_text())["cameras"]
+    edit(folder / "features.json", cameras=cameras[:1])
+    with pytest.raises(CheckpointError, match=r"1 cameras, config\.json expects 2"):
+        load_checkpoint(folder)
+
+
+def test_non_finite_weights_are_refused(folder: Path):
+    checkpoint = load_checkpoint(folder)
+    checkpoint.model.action_out[-1].weight.data[0, 0] = torch.nan
+    save_checkpoint(folder, replace(checkpoint))
+    with pytest.raises(CheckpointError, match="non-finite"):
+        load_checkpoint(folder)

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from asyncvla_ros.data.lerobot_writer import dataset_features, dataset_roots
+from asyncvla_ros.sim.collect import CollectConfig, Disturbance, NoiseConfig, plan_shards
+from asyncvla_ros.sim.expert import Phase
+from asyncvla_ros.types import AsyncVLAError
+
+
+def test_shards_alternate_between_tasks_and_cover_each_episode_once(tmp_path: Path) -> None:
+    config = CollectConfig("libero_object", (2, 5), 7, tmp_path, episodes_per_shard=3)
+    shards = plan_shards(config)
+    assert [s.name for s in shards[:3]] == ["task02_0000", "task05_0000", "task02_0003"]
+    for task in (2, 5):
+        episodes = [e for s in shards if s.task == task for e in range(s.first, s.first + s.count)]
+        assert episodes == list(range(7))
+
+
+def test_no_episodes_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(AsyncVLAError, match="at least one episode"):
+        plan_shards(CollectConfig("libero_object", (0,), 0, tmp_path))
+
+
+def test_executed_actions_stay_in_range_and_repeat_with_the_seed() -> None:
+    config = NoiseConfig(std_range=(0.3, 0.3), kick_probability=0.1)
+    action = np.array([1, -1, 0, 0, 0, 0, 1], dtype=np.float32)
+    runs = []
+    for _ in range(2):
+        disturbance = Disturbance(config, np.random.default_rng(7))
+        runs.append(np.array([disturbance.apply(action, Phase.HOVER) for _ in range(50)]))
+    np.testing.assert_array_equal(runs[0], runs[1])
+    assert np.abs(runs[0]).max() <= 1.0
+    assert np.abs(runs[0][:, 2]).max() > 0.1
+    assert (runs[0][:, 6] == 1.0).all()
+
+
+def test_a_slip_opens_the_gripper_once_while_carrying() -> None:
+    config = NoiseConfig(slip_probability=1.0)
+    disturbance = Disturbance(config, np.random.default_rng(0))
+    action = np.array([0, 0, 0, 0, 0, 0, 1], dtype=np.float32)
+    opened = [disturbance.apply(action, Phase.CARRY)[6] < 0 for _ in range(60)]
+    assert sum(opened) == 4
+    first = opened.index(True)
+    assert all(opened[first : first + 4])
+
+
+def test_features_name_every_dim() -> None:
+    features = dataset_features({"agentview": (224, 224)}, ("x", "y"), ("dx",))
+    assert features["observation.images.agentview"]["shape"] == (224, 224, 3)
+    assert features["observation.state"]["names"] == ["x", "y"]
+    assert features["action"]["shape"] == (1,)
+    assert features["observation.privileged"]["shape"] == (6,)
+
+
+def test_roots_ignore_unfinished_datasets(tmp_path: Path) -> None:
+    for name in ("b", "a", ".c.unfinished"):
+        (tmp_path / name / "meta").mkdir(parents=True)
+        (tmp_path / name / "meta" / "info.json").write_text("{}")
+    assert dataset_roots(tmp_path) == (tmp_path / "a", tmp_path / "b")
+    assert dataset_roots(tmp_path / "a") == (tmp_path / "a",)
+    with pytest.raises(AsyncVLAError, match=r"meta/info\.json"):
+        dataset_roots(tmp_path / "missing")

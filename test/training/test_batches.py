@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from asyncvla_ros.core.normalization import NormStats
+from asyncvla_ros.data.episodes import Episodes, Frames
+from asyncvla_ros.model.config import nano_config
+from asyncvla_ros.model.text import build_tokenizer, encode_words
+from asyncvla_ros.training.batches import Batches, augment, step_generator
+from asyncvla_ros.training.run import RunState
+from asyncvla_ros.training.train import TrainSettings, learning_rate
+from asyncvla_ros.training.train_rater import auroc
+from asyncvla_ros.types import AsyncVLAError, ContractError
+
+
+@pytest.fixture
+def episodes() -> Episodes:
+    """Three episodes of 5 frames in two arrays; action and pixels say which frame they belong to."""
+    n = 15
+    frame = np.arange(n, dtype=np.float32)
+    images = np.broadcast_to(np.arange(n, dtype=np.uint8)[:, None, None, None, None], (n, 2, 28, 28, 3))
+    return Episodes(
+        images=Frames([images[:4], images[4:]]),
+        state=np.stack([frame, -frame], 1),
+        actions=frame[:, None].repeat(3, 1),
+        privileged=frame[:, None],
+        episode=np.repeat([0, 1, 2], 5),
+        last=np.repeat([4, 9, 14], 5),
+        instruction=np.repeat([0, 1, 0], 5),
+        instructions=("lift the cup", "push"),
+    )
+
+
+def test_chunks_stay_in_their_episode(episodes: Episodes):
+    chunks = episodes.chunks(np.array([0, 3, 9]), 4)[..., 0]
+    np.testing.assert_array_equal(chunks, [[0, 1, 2, 3], [3, 4, 4, 4], [9, 9, 9, 9]])
+
+
+def test_split_holds_out_whole_episodes(episodes: Episodes):
+    train, held = episodes.split(1 / 3)
+    assert set(episodes.episode[train]) == {0, 1} and set(episodes.episode[held]) == {2}
+    assert len(episodes.split(0.0)[1]) == 0
+    with pytest.raises(AsyncVLAError, match="expected 0 <= holdout < 1"):
+        episodes.split(1.0)
+
+
+def test_a_batch_is_normalised_padded_and_belongs_together(episodes: Episodes):
+    config = nano_config(16)
+    stats, action_stats = NormStats.of(episodes.state), NormStats.of(episodes.actions)
+    tokenizer = build_tokenizer(episodes.instructions)
+    batches = Batches(episodes, config, tokenizer, stats, action_stats)
+    batch = batches.at(np.array([7, 1]), step_generator(0, 0))
+    assert batch.inputs.images[:, 0, 0, 0, 0].tolist() == [7, 1]
+    assert batch.inputs.state.shape == (2, config.max_state_dim) and not batch.inputs.state[:, 2:].any()
+    assert not batch.actions[..., 3:].any()
+    back = action_stats.unnormalize(batch.actions[..., :3].numpy())
+    np.testing.assert_allclose(back[0, :3, 0], [7, 8, 9], atol=1e-4)
+    assert batch.inputs.word_valid.sum(1).tolist() == [1, 3]
+
+
+def test_shift_moves_whole_images_and_repeats_edges():
+    image = torch.arange(8, dtype=torch.uint8).view(1, 1, 1, 8, 1).expand(1, 1, 8, 8, 3)
+    moved = augment(image, 2, 0.0, step_generator(0, 5))
+    assert (moved == moved[:, :, :1, :, :1]).all()
+    steps = moved[0, 0, 0, :, 0].int().diff()
+    assert set(steps.tolist()) <= {0, 1}
+    assert torch.equal(augment(image, 0, 0.0, step_generator(0, 0)), image)
+
+
+def test_a_steps_randomness_depends_on_seed_step_and_process_alone():
+    def draw(*key: int) -> float:
+        return float(torch.rand(1, generator=step_generator(*key)))
+
+    assert draw(0, 3, 1) == draw(0, 3, 1)
+    assert len({draw(0, 3, 1), draw(0, 3, 0), draw(0, 4, 1), draw(1, 3, 1)}) == 4
+
+
+def test_learning_rate_warms_up_and_falls():
+    settings = TrainSettings(data=(), out=Path(), steps=100, warmup=10, lr=1.0)
+    rates = [learning_rate(step, settings) for step in range(100)]
+    assert rates[0] == pytest.approx(0.1) and max(rates) == pytest.approx(1.0, abs=1e-3)
+    assert rates[-1] < 0.02 and rates[10:] == sorted(rates[10:], reverse=True)
+
+
+def test_a_run_resumes_exactly_and_refuses_other_settings(tmp_path: Path):
+    def make() -> tuple[torch.nn.Linear, torch.optim.AdamW]:
+        module = torch.nn.Linear(2, 1)
+        return module, torch.optim.AdamW(module.parameters(), 0.1)
+
+    def step(module: torch.nn.Linear, optimizer: torch.optim.AdamW) -> None:
+        optimizer.zero_grad()
+        module(torch.ones(1, 2)).sum().backward()
+        optimizer.step()
+
+    module, optimizer = make()
+    step(module, optimizer)
+    RunState(tmp_path, {"lr": 1}).save(1, {"m": module}, optimizer)
+    other, other_optimizer = make()
+    assert RunState(tmp_path, {"lr": 1}).load({"m": other}, other_optimizer) == 1
+    step(module, optimizer)
+    step(other, other_optimizer)
+    assert torch.equal(module.weight, other.weight)
+    with pytest.raises(AsyncVLAError, match="lr: 1 there, 2 here"):
+        RunState(tmp_path, {"lr": 2}).load({"m": other}, other_optimizer)
+
+
+def test_auroc_on_worked_numbers():
+    assert auroc(np.array([1.0, 2, 3, 4]), np.array([False, False, True, True])) == 1.0
+    assert auroc(np.array([1.0, 1]), np.array([False, True])) == 0.5
+    assert auroc(np.array([3.0, 1, 2]), np.array([False, True, True])) == 0.0
+
+
+def test_words_unknown_to_nano_are_unk_and_long_instructions_are_refused():
+    tokenizer = build_tokenizer(["Pick up the milk"])
+    assert encode_words(tokenizer, ["pick UP the soup"], 8).ids.tolist()[0][-1] == 1
+    with pytest.raises(ContractError, match="9 tokens, expected 1 to 8"):
+        encode_words(tokenizer, ["the " * 9], 8)
