@@ -5,6 +5,7 @@ observation -> prefix (once) -> draft (SFM) -> confidence (rater) -> doubted act
 
 from __future__ import annotations
 
+import itertools
 import time
 from pathlib import Path
 
@@ -12,10 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from asyncvla_ros.model.images import resize_image
 from asyncvla_ros.model.asyncvla import AsyncVLA, Inputs
 from asyncvla_ros.model.backbone import Prefix
 from asyncvla_ros.model.checkpoint import Checkpoint, load_checkpoint
+from asyncvla_ros.model.images import resize_image
 from asyncvla_ros.model.text import encode_words
 from asyncvla_ros.paths import shipped_checkpoint
 from asyncvla_ros.types import (
@@ -102,7 +103,7 @@ class Policy:
         Args:
             observation: Must offer every camera and state of ``features``.
             mode: ``afm`` or ``sfm``; without a rater ``afm`` is the same as ``sfm``.
-            committed: (k, d) actions already sent to the robot, k < chunk size; they start the chunk unchanged.
+            committed: (k, d) actions already sent to the robot, k < chunk size; they start the chunk.
             seed: Makes the drawn noise reproducible.
 
         Raises:
@@ -132,13 +133,12 @@ class Policy:
             raise RunError("the policy produced non-finite actions; check the observation and the checkpoint")
         if count:
             actions[:count] = np.asarray(committed, np.float32)
-        stages = 1e3 * np.diff(clock)
         return ActionChunk(
             actions=actions,
             confidence=None if rated is None else rated[0].float().cpu().numpy(),
             refined=refine[0].cpu().numpy() > 0,
             committed=count,
-            times=StageTimes(*stages.tolist(), float(stages.sum())),
+            times=_stage_times(clock),
         )
 
     @property
@@ -197,3 +197,9 @@ class Policy:
                 f"camera {key!r} is missing; the observation has {sorted(observation.images)}"
             )
         return resize_image(observation.images[key], self._config.image_size)
+
+
+def _stage_times(clock: list[float]) -> StageTimes:
+    """Durations [ms] between the ticks at the stages' borders [s]."""
+    prefix, sfm, rater, afm = (1e3 * (end - begin) for begin, end in itertools.pairwise(clock))
+    return StageTimes(prefix, sfm, rater, afm, total=1e3 * (clock[-1] - clock[0]))

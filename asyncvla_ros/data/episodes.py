@@ -14,7 +14,6 @@ import numpy as np
 import pyarrow.parquet as pq
 from rich.progress import track
 
-from asyncvla_ros.model.images import resize_image
 from asyncvla_ros.data.lerobot_writer import (
     ACTION_KEY,
     IMAGE_PREFIX,
@@ -22,6 +21,7 @@ from asyncvla_ros.data.lerobot_writer import (
     STATE_KEY,
     dataset_roots,
 )
+from asyncvla_ros.model.images import resize_image
 from asyncvla_ros.types import AsyncVLAError, CameraFeature, FeatureContract
 
 

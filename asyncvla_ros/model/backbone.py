@@ -7,6 +7,7 @@ and values of the prefix are computed once and serve every denoising step, draw 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -138,7 +139,7 @@ class Backbone(nn.Module):
         )
 
     def uncached(self, embedded_prefix: tuple[Tensor, Tensor, Tensor, Tensor], embedded: Tensor) -> Tensor:
-        """The same as ``encode`` and ``suffix`` in one pass without a cache: the reference for tests and bench."""
+        """``encode`` and ``suffix`` in one pass without a cache: the reference of tests and bench."""
         prefix, positions, valid, next_position = embedded_prefix
         length = embedded.shape[1]
         positions = torch.cat([positions, self._suffix_positions(next_position, 1, length)], dim=2)
@@ -167,7 +168,8 @@ def run_layers(
     cache: object = None,
 ) -> Tensor:
     """Decoder layers over embeddings (b, n, width) with a boolean mask (b, 1, n, keys), True = attend."""
-    name = getattr(layers[0], "self_attn").config._attn_implementation
+    first: Any = layers[0]
+    name = first.self_attn.config._attn_implementation
     ready: Tensor | None = mask
     if name == attention.MATMUL:
         ready = None if bool(mask.all()) else attention.additive(mask, x.dtype)

@@ -81,7 +81,8 @@ def load_checkpoint(folder: Path, device: str = "cpu") -> Checkpoint:
             raise CheckpointError(f"{folder}: {len(names)} {what} names, but max_{what}_dim is {limit}")
     if len(features.cameras) != config.num_cameras:
         raise CheckpointError(
-            f"{folder}: features.json has {len(features.cameras)} cameras, config.json expects {config.num_cameras}"
+            f"{folder}: features.json has {len(features.cameras)} cameras, "
+            f"config.json expects {config.num_cameras}"
         )
     try:
         model = AsyncVLA(config)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from asyncvla_ros.core.provenance import provenance
 from asyncvla_ros.sim.libero_env import CONTROL_HZ, LiberoEnv, Render
 from asyncvla_ros.sim.stats import percentiles, wilson_interval
 from asyncvla_ros.sim.tasks import get_task, load_init_states, max_steps
@@ -24,8 +25,7 @@ from asyncvla_ros.sim.video import side_by_side, write_video
 from asyncvla_ros.types import AsyncVLAError, Observation
 
 if TYPE_CHECKING:
-    from asyncvla_ros.core.provenance import provenance
-from asyncvla_ros.policy import Policy
+    from asyncvla_ros.policy import Policy
 
 _POLL_S = 0.5
 
@@ -205,7 +205,8 @@ def _work_units(config: EvalConfig) -> list[tuple[int, tuple[int, ...]]]:
         available = len(load_init_states(get_task(config.suite, task)))
         if not all(0 <= init < available for init in config.inits):
             raise AsyncVLAError(
-                f"{config.suite} task {task} has initial states 0 to {available - 1}, got {list(config.inits)}"
+                f"{config.suite} task {task} has initial states 0 to {available - 1}, "
+                f"got {list(config.inits)}"
             )
     pieces = max(1, -(-config.workers // len(config.tasks)))
     return [

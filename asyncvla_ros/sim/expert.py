@@ -181,7 +181,7 @@ class Expert:
             return np.array([*grip[:2], height])
         if self.phase is Phase.DESCEND:
             # Stay above the object until the fingers straddle it.
-            return grip + [0.0, 0.0, min(6.0 * self._grip.misalignment(grip - position), 0.10)]
+            return grip + np.array([0.0, 0.0, min(6.0 * self._grip.misalignment(grip - position), 0.10)])
         if self.phase in (Phase.CLOSE, Phase.OPEN):
             return grip if self.phase is Phase.CLOSE else position
         if self.phase is Phase.LIFT:

@@ -37,8 +37,8 @@ def choose_gl_backend() -> str:
         found = [name for name, library in _LIBRARIES.items() if ctypes.util.find_library(library)]
         if not found:
             raise AsyncVLAError(
-                "no headless OpenGL library found, expected EGL (Debian: libegl1 libegl-mesa0 libgl1-mesa-dri) "
-                "or OSMesa (libosmesa6)"
+                "no headless OpenGL library found, expected EGL (Debian: libegl1 libegl-mesa0 "
+                "libgl1-mesa-dri) or OSMesa (libosmesa6)"
             )
         chosen = found[0]
         os.environ["MUJOCO_GL"] = chosen
