@@ -82,6 +82,69 @@ def eval_libero(
     write_json(figures, json_out)
 
 
+@app.command()
+def demo(
+    suite: SuiteOption = "libero_object",
+    task: Annotated[int, typer.Option(help="Task index.")] = 0,
+    inits: InitsOption = "0-2",
+    mode: ModeOption = "afm",
+    checkpoint: CheckpointOption = None,
+    seed: SeedOption = 0,
+    out: Annotated[Path, typer.Option(help="Folder for video, timelines and logs.")] = Path("out/demo"),
+    headless: Annotated[bool, typer.Option(help="Plain lines instead of a live display.")] = False,
+    rendering: Annotated[str, typer.Option(help="full (official) or decimated meshes.")] = "full",
+    gif: Annotated[Path | None, typer.Option(help="Also write the first episode as a GIF there.")] = None,
+    json_out: JsonOption = None,
+) -> None:
+    """Move the LIBERO arm over ROS 2: simulator, policy and controller, each a node of its own."""
+    from rich.console import Console
+    from rich.status import Status
+
+    from asyncvla_ros.ros.demo.session import DemoSettings, Progress, run_demo
+
+    console = Console(stderr=True)
+    settings = DemoSettings(
+        suite, task, indices(inits, "inits"), mode, checkpoint, out.resolve(), seed, rendering, gif
+    )
+    status = Status("", console=console)
+
+    def show(progress: Progress) -> None:
+        confidence = "" if progress.confidence is None else f"  confidence {progress.confidence:.2f}"
+        status.update(
+            f"initial state {progress.init}  step {progress.step}/{progress.max_steps}{confidence}"
+            f"  refined {progress.refined:.0%}"
+        )
+
+    if not headless:
+        status.start()
+    try:
+        figures = run_demo(settings, console.print, show)
+    finally:
+        status.stop()
+    console.print(demo_table(figures))
+    console.print(f"video and timelines: {out}")
+    write_json(figures, json_out)
+
+
+def demo_table(figures: dict[str, Any]) -> Any:
+    """One row per episode."""
+    from rich.table import Table
+
+    table = Table("task", "init", "success", "steps", "mean confidence", "refined", "inference p50/p95 [ms]")
+    for episode in figures["episodes"]:
+        confidence = episode["mean_confidence"]
+        table.add_row(
+            f"{figures['suite']} {episode['task']}",
+            str(episode["init"]),
+            "[green]yes" if episode["success"] else "[red]no",
+            str(episode["steps"]),
+            "-" if confidence is None else f"{confidence:.2f}",
+            f"{episode['refined_fraction'] or 0:.1%}",
+            f"{episode['tick_ms']['p50']:.0f} / {episode['tick_ms']['p95']:.0f}",
+        )
+    return table
+
+
 @bench_app.command("policy")
 def bench_policy_command(
     checkpoint: CheckpointOption = None,
@@ -258,6 +321,9 @@ def main() -> None:
     """Entry point: turns errors meant for the user into one line and an exit code."""
     try:
         app()
+    except KeyboardInterrupt:
+        print("asyncvla: interrupted", file=sys.stderr)
+        sys.exit(1)
     except RunError as error:
         print(f"asyncvla: {error}", file=sys.stderr)
         sys.exit(1)

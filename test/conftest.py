@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from support.node_process import NodeProcess, node_command
-from support.ros_domain import free_domain
+from asyncvla_ros.ros.domain import free_domain
 
 if TYPE_CHECKING:
     from support.ros_client import RosClient

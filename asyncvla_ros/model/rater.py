@@ -1,8 +1,8 @@
 """The confidence rater: how good is each action of a draft? (arXiv 2511.14148, section 3.3)
 
 It reads [prefix tokens, draft actions] with full attention and answers p_l in (0, 1) per action. It is
-trained with the policy frozen, on labels made from e_l, the mean squared error over dims between the draft and
-the demonstrated action:
+trained with the policy frozen, on labels made from e_l, the mean squared error over dims between draft and
+demonstrated action:
 
     relative   q_l = alpha + beta * (max e - e_l) / (max e - min e + eps)   (the paper; over the chunk)
     absolute   q_l = s / (s + e_l)                                          (s: the error rated 0.5)

@@ -5,7 +5,6 @@ chunks, robot state ──> Controller.update ──> ~/command
 
 from __future__ import annotations
 
-import sys
 import time
 import traceback
 from collections.abc import Callable
@@ -235,7 +234,7 @@ class ControllerNode(ManagedNode):
 
 def main() -> None:
     """Entry point of the ``controller_node`` executable."""
-    sys.exit(run_node(ControllerNode))
+    run_node(ControllerNode)
 
 
 if __name__ == "__main__":

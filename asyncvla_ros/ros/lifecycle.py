@@ -8,11 +8,12 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sys
 import threading
 import traceback
 from collections.abc import Callable
 from contextlib import ExitStack
-from typing import Any
+from typing import Any, NoReturn
 
 import rclpy
 from rclpy.exceptions import ParameterException
@@ -124,8 +125,10 @@ class ManagedNode(LifecycleNode):
         return TransitionCallbackReturn.SUCCESS
 
 
-def run_node(create: Callable[[], ManagedNode], threads: int = 1, autostart: str = "autostart") -> int:
-    """Runs a node until SIGINT or SIGTERM; deactivates and tears it down before it ends.
+def run_node(create: Callable[[], ManagedNode], threads: int = 1, autostart: str = "autostart") -> NoReturn:
+    """Runs a node until SIGINT or SIGTERM; deactivates and tears it down, then ends the process.
+
+    Exit code: 0 after a signal, 1 if the node failed, 2 if its parameters are wrong.
 
     Signals are waited for here rather than left to rclpy, which would close the context at once: a controller
     could not send its last hold any more.
@@ -134,10 +137,15 @@ def run_node(create: Callable[[], ManagedNode], threads: int = 1, autostart: str
         create: Makes the node.
         threads: Callback threads.
         autostart: Name of the boolean parameter that asks to configure and activate at the start.
-
-    Returns:
-        Exit code: 0 after a signal, 1 if the node failed, 2 if its parameters are wrong.
     """
+    code = _run(create, threads, autostart)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Everything is released. Python's own end takes seconds once torch is loaded, longer than ros2 launch waits.
+    os._exit(code)
+
+
+def _run(create: Callable[[], ManagedNode], threads: int, autostart: str) -> int:
     # Any thread may be the one a signal hits; the wake-up descriptor brings it here all the same.
     woken, waker = socket.socketpair()
     waker.setblocking(False)
@@ -179,7 +187,7 @@ def run_node(create: Callable[[], ManagedNode], threads: int = 1, autostart: str
     if spinner.is_alive():
         # Tearing down what a callback still works with would crash; the process ends as it is.
         node.get_logger().fatal(f"a callback did not end within {STOP_TIMEOUT:g} s")
-        os._exit(1)
+        return 1
     node.teardown()
     node.destroy_node()
     rclpy.try_shutdown()

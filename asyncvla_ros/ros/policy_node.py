@@ -6,7 +6,6 @@ cameras, robot state ──> newest consistent snapshot ──> Policy.infer ─
 from __future__ import annotations
 
 import secrets
-import sys
 import time
 from functools import partial
 from pathlib import Path
@@ -201,7 +200,7 @@ class PolicyNode(ManagedNode):
 
 def main() -> None:
     """Entry point of the ``policy_node`` executable."""
-    sys.exit(run_node(PolicyNode, THREADS))
+    run_node(PolicyNode, THREADS)
 
 
 if __name__ == "__main__":

@@ -205,7 +205,7 @@ class Disturbance:
         self._config = config
         self._rng = rng
         self._std = rng.uniform(*config.std_range)
-        self._noise = np.zeros(6)
+        self._noise: np.ndarray = np.zeros(6)
         self._kick = np.zeros(6)
         self._kick_left = 0
         self._slip_in = int(rng.integers(5, 25)) if rng.random() < config.slip_probability else -1

@@ -1,4 +1,4 @@
-"""A ROS_DOMAIN_ID nobody else on this machine uses, so that tests cannot hear each other."""
+"""A ROS_DOMAIN_ID nobody else on this machine uses: neither demo nor tests ever talk to a real robot."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from asyncvla_ros.types import RunError
 
 # Above 101 the ports of a domain reach into Linux's ephemeral range; 0 is everybody's default.
 DOMAINS = range(1, 102)
@@ -27,11 +29,11 @@ def free_domain() -> Iterator[int]:
             if not _has_participant(domain):
                 yield domain
                 return
-    raise RuntimeError(f"all ROS domains {DOMAINS.start}..{DOMAINS.stop - 1} are in use on this machine")
+    raise RunError(f"all ROS domains {DOMAINS.start}..{DOMAINS.stop - 1} are in use on this machine")
 
 
 def _has_participant(domain: int) -> bool:
-    """Whether some process (of these tests or not) holds the first unicast discovery port of the domain."""
+    """Whether some process holds the first unicast discovery port of the domain."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
             probe.bind(("0.0.0.0", 7400 + 250 * domain + 10))

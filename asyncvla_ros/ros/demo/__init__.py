@@ -1,0 +1,1 @@
+"""``asyncvla demo``: the nodes of ``libero.launch.py`` without a launcher, watched and recorded."""

@@ -1,0 +1,109 @@
+"""Node processes that never outlive their parent."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+
+from asyncvla_ros.types import RunError
+
+# Grace after SIGINT, then after SIGTERM, before SIGKILL [s].
+_GRACE = (12.0, 3.0)
+_TAIL_LINES = 15
+_PR_SET_PDEATHSIG = 1
+
+
+class NodeProcesses:
+    """Starts nodes as ``ros2 launch`` would, one process each; leaving the block ends all of them.
+
+    Args:
+        logs: Folder of one log file per node.
+        environment: Added to this process's environment.
+    """
+
+    def __init__(self, logs: Path, environment: Mapping[str, str]) -> None:
+        self._logs = logs
+        self._environment = {**os.environ, **environment}
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
+        logs.mkdir(parents=True, exist_ok=True)
+
+    def __enter__(self) -> NodeProcesses:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self, name: str, module: str, files: Sequence[Path], parameters: Mapping[str, object]) -> None:
+        """Start ``python -m module`` as node ``name`` with parameter files, then single parameters."""
+        command = [sys.executable, "-m", module, "--ros-args", "-r", f"__node:={name}"]
+        for file in files:
+            command += ["--params-file", str(file)]
+        for key, value in parameters.items():
+            text = str(value).lower() if isinstance(value, bool) else str(value)
+            command += ["-p", f"{key}:={text}"]
+        with (self._logs / f"{name}.log").open("wb") as log:
+            self._running[name] = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=self._environment,
+                # A group of its own: Ctrl-C reaches this process alone, which then ends the nodes in order.
+                start_new_session=True,
+                preexec_fn=_die_with_parent,
+            )
+
+    def check(self) -> None:
+        """Make sure that all nodes run.
+
+        Raises:
+            RunError: One ended; with the end of its log.
+        """
+        for name, process in self._running.items():
+            code = process.poll()
+            if code is not None:
+                raise RunError(f"node {name} ended with exit code {code}\n{self.tail(name)}")
+
+    def tail(self, name: str) -> str:
+        """The last lines of a node's log."""
+        file = self._logs / f"{name}.log"
+        lines = file.read_text(errors="replace").splitlines()[-_TAIL_LINES:]
+        return "\n".join([f"--- {file}", *lines])
+
+    def stop(self) -> None:
+        """End all nodes, the last started first: SIGINT, then SIGTERM, then SIGKILL. Idempotent."""
+        processes = list(reversed(self._running.values()))
+        for number, grace in zip((signal.SIGINT, signal.SIGTERM), _GRACE, strict=True):
+            for process in processes:
+                _signal_group(process, number)
+            for process in processes:
+                try:
+                    process.wait(grace)
+                except subprocess.TimeoutExpired:
+                    continue
+        for process in processes:
+            _signal_group(process, signal.SIGKILL)
+            process.wait()
+        self._running.clear()
+
+
+def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    if process.poll() is None:
+        try:
+            os.killpg(process.pid, number)
+        except ProcessLookupError:
+            pass
+
+
+def _die_with_parent() -> None:
+    """Linux: SIGKILL for this child when its parent dies, however it dies."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
