@@ -281,6 +281,19 @@ def train_rater(
     )
 
 
+@app.command()
+def export(
+    checkpoint: Annotated[Path, typer.Option(help="Checkpoint folder to read.")],
+    out: Annotated[Path, typer.Option(help="Checkpoint folder to write.")],
+) -> None:
+    """Copy a checkpoint with its weights in half precision, to ship it; it still computes in float32."""
+    import torch
+
+    from asyncvla_ros.model.checkpoint import load_checkpoint, save_checkpoint
+
+    save_checkpoint(out, load_checkpoint(checkpoint), torch.float16)
+
+
 def indices(text: str, what: str) -> tuple[int, ...]:
     """``0,2,5-7`` -> (0, 2, 5, 6, 7).
 

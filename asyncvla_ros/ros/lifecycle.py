@@ -25,8 +25,8 @@ from rclpy.signals import SignalHandlerOptions
 from asyncvla_ros.types import AsyncVLAError
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
-# How long an orderly end may take before the process ends anyway [s].
-STOP_TIMEOUT = 10.0
+# How long callbacks may take to end before the process ends anyway [s]; ros2 launch waits five in all.
+STOP_TIMEOUT = 4.0
 
 
 class ManagedNode(LifecycleNode):
@@ -125,7 +125,7 @@ class ManagedNode(LifecycleNode):
         return TransitionCallbackReturn.SUCCESS
 
 
-def run_node(create: Callable[[], ManagedNode], threads: int = 1, autostart: str = "autostart") -> NoReturn:
+def run_node(create: Callable[[], ManagedNode], threads: int = 1) -> NoReturn:
     """Runs a node until SIGINT or SIGTERM; deactivates and tears it down, then ends the process.
 
     Exit code: 0 after a signal, 1 if the node failed, 2 if its parameters are wrong.
@@ -134,18 +134,17 @@ def run_node(create: Callable[[], ManagedNode], threads: int = 1, autostart: str
     could not send its last hold any more.
 
     Args:
-        create: Makes the node.
+        create: Makes the node; it has a boolean parameter ``autostart``.
         threads: Callback threads.
-        autostart: Name of the boolean parameter that asks to configure and activate at the start.
     """
-    code = _run(create, threads, autostart)
+    code = _run(create, threads)
     sys.stdout.flush()
     sys.stderr.flush()
-    # Everything is released. Python's own end takes seconds once torch is loaded, longer than ros2 launch waits.
+    # Everything is released; Python's own end takes seconds once torch is loaded, and ros2 launch waits five.
     os._exit(code)
 
 
-def _run(create: Callable[[], ManagedNode], threads: int, autostart: str) -> int:
+def _run(create: Callable[[], ManagedNode], threads: int) -> int:
     # Any thread may be the one a signal hits; the wake-up descriptor brings it here all the same.
     woken, waker = socket.socketpair()
     waker.setblocking(False)
@@ -165,7 +164,7 @@ def _run(create: Callable[[], ManagedNode], threads: int, autostart: str) -> int
 
     def spin() -> None:
         try:
-            if node.get_parameter(autostart).value and not node.start():
+            if node.get_parameter("autostart").value and not node.start():
                 failed.set()
             else:
                 executor.spin()
