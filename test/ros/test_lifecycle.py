@@ -1,0 +1,107 @@
+"""Transition callbacks: what they raise is said, and nothing is left behind."""
+
+from __future__ import annotations
+
+import pytest
+import rclpy
+from rclpy.lifecycle import TransitionCallbackReturn
+from std_msgs.msg import Empty
+
+from asyncvla_ros.ros import qos
+from asyncvla_ros.ros.lifecycle import ManagedNode
+from asyncvla_ros.types import AsyncVLAError
+
+pytestmark = pytest.mark.ros
+
+SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
+ERROR = TransitionCallbackReturn.ERROR
+
+
+class Fragile(ManagedNode):
+    """Fails where it is told to, and notes what was called."""
+
+    def __init__(self):
+        super().__init__("fragile")
+        self.breaks: dict[str, Exception] = {}
+        self.calls: list[str] = []
+
+    def _act(self, name):
+        self.calls.append(name)
+        if name in self.breaks:
+            raise self.breaks[name]
+
+    def configure(self):
+        self.publisher = self.advertise(Empty, "~/out", qos.COMMAND)
+        self.subscribe(Empty, "~/in", lambda _: None, qos.COMMAND)
+        self.resources.callback(self.calls.append, "released")
+        self._act("configure")
+
+    def activate(self):
+        self._act("activate")
+
+    def deactivate(self):
+        self._act("deactivate")
+
+
+@pytest.fixture
+def node(ros_domain):
+    rclpy.init()
+    built = Fragile()
+    yield built
+    built.destroy_node()
+    rclpy.shutdown()
+
+
+def _label(node):
+    return node._state_machine.current_state[1]
+
+
+def _entities(node):
+    return len(list(node.publishers)), len(list(node.subscriptions))
+
+
+def test_round_trip_releases_everything(node):
+    before = _entities(node)
+    assert node.start()
+    assert node.is_active and _label(node) == "active"
+    assert node.trigger_deactivate() == SUCCESS
+    assert not node.is_active
+    assert node.trigger_cleanup() == SUCCESS
+    assert _entities(node) == before
+    assert node.calls == ["configure", "activate", "deactivate", "released"]
+    node.teardown()
+    assert node.calls[-1] == "released" and node.calls.count("released") == 1, "twice does no harm"
+
+
+def test_an_expected_error_fails_configure_with_its_message(node, capfd):
+    before = _entities(node)
+    node.breaks["configure"] = AsyncVLAError("expected a, found b")
+    assert node.trigger_configure() == FAILURE
+    assert _label(node) == "unconfigured"
+    assert _entities(node) == before
+    assert "cannot configure: expected a, found b" in capfd.readouterr().err
+    node.breaks.clear()
+    assert node.start(), "and it can be tried again"
+
+
+def test_a_bug_is_logged_with_its_traceback(node, capfd):
+    node.breaks["configure"] = ZeroDivisionError("a bug")
+    assert node.trigger_configure() == ERROR
+    assert _label(node) == "unconfigured"
+    assert node.calls.count("released") == 1
+    error = capfd.readouterr().err
+    assert "Traceback" in error and "ZeroDivisionError: a bug" in error and "test_lifecycle.py" in error
+
+
+def test_a_failed_activation_leaves_it_inactive(node):
+    node.breaks["activate"] = AsyncVLAError("no power")
+    assert not node.start()
+    assert _label(node) == "inactive" and not node.is_active
+    assert node.calls == ["configure", "activate", "deactivate"]
+
+
+def test_shutdown_from_active_deactivates_first(node):
+    node.start()
+    node.trigger_shutdown()
+    assert _label(node) == "finalized"
+    assert node.calls[-2:] == ["deactivate", "released"]
