@@ -6,8 +6,6 @@ Four episodes and a few steps teach nothing; what counts is that each stage read
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -18,16 +16,21 @@ SUITE = "libero_object"
 SEED = "7"
 
 
-def asyncvla(*arguments: str | Path) -> None:
-    """Runs ``asyncvla`` as a user would; its output is shown if the test fails."""
-    command = [str(Path(sys.executable).with_name("asyncvla")), *map(str, arguments)]
-    result = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    print(f"--- {' '.join(command)} (exit code {result.returncode})\n{result.stdout}")
-    assert result.returncode == 0, f"asyncvla {arguments[0]} ended with exit code {result.returncode}"
+@pytest.fixture
+def asyncvla(start_process):
+    """Runs ``asyncvla`` as a user would, with all its worker processes ended whatever happens."""
+
+    def run(*arguments: str | Path) -> None:
+        process = start_process("-m", "asyncvla_ros.cli", *map(str, arguments))
+        code = process.process.wait()
+        assert code == 0, f"asyncvla {arguments[0]} ended with exit code {code}"
+
+    return run
 
 
-@pytest.mark.timeout(600)
-def test_demonstrations_become_a_rated_policy_that_can_be_evaluated(tmp_path):
+# Some minutes on two idle cores, most of it rendering; the rest is patience with a busy machine.
+@pytest.mark.timeout(1500)
+def test_demonstrations_become_a_rated_policy_that_can_be_evaluated(asyncvla, tmp_path):
     data, run, rated = tmp_path / "data", tmp_path / "run", tmp_path / "rated"
     report = tmp_path / "eval.json"
 
