@@ -134,7 +134,7 @@ def _train_rater(settings: RaterSettings) -> None:
         optimizer.zero_grad()
         accelerator.backward(loss)
         optimizer.step()
-        total += float(loss)
+        total += float(loss.detach())
         if (step + 1) % settings.log_every == 0:
             log.report(step + 1, loss=total / (step + 1 - done))
             total, done = 0.0, step + 1
