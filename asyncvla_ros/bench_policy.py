@@ -24,8 +24,8 @@ STAGES = ("prefix", "sfm", "rater", "afm", "total")
 def bench_policy(checkpoint: Path | None, device: str, threads: int, repetitions: int) -> dict[str, Any]:
     """Time the stages of a decision on random input; cached and uncached alternate, so noise hits both.
 
-    Without a cache every velocity evaluation runs the language model over prefix and actions again, as does
-    the rater; the images are embedded once either way. AFM regenerates every other action.
+    Without a cache every velocity evaluation encodes the observation again, as does the rater; so there is
+    no prefix stage of its own. AFM regenerates every other action.
 
     Args:
         checkpoint: None for the shipped one.
@@ -91,11 +91,10 @@ def _uncached(model: AsyncVLA, inputs: Inputs) -> list[float]:
     noise, ones, half, _ = _noise_and_masks(model, inputs)
     backbone = model.backbone
     clock = _Clock(inputs.state.device)
-    embedded = clock.time(
-        lambda: backbone.embed_prefix(inputs.images, inputs.words, inputs.word_valid, inputs.state)
-    )
+    clock.time(lambda: None)
 
     def velocity(x: Tensor, token_times: Tensor) -> Tensor:
+        embedded = backbone.embed_prefix(inputs.images, inputs.words, inputs.word_valid, inputs.state)
         return model.action_out(backbone.uncached(embedded, model.embed_actions(x, token_times)))
 
     steps, again = model.config.num_denoise_steps, model.config.num_refine_steps

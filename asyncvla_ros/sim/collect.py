@@ -206,7 +206,7 @@ class Disturbance:
         self._rng = rng
         self._std = rng.uniform(*config.std_range)
         self._noise: np.ndarray = np.zeros(6)
-        self._kick = np.zeros(6)
+        self._kick: np.ndarray = np.zeros(6)
         self._kick_left = 0
         self._slip_in = int(rng.integers(5, 25)) if rng.random() < config.slip_probability else -1
         self._slip_left = 0
