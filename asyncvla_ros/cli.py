@@ -1,4 +1,4 @@
-"""The ``asyncvla`` command. Exit codes: 0 done, 1 failed run, 2 bad usage."""
+"""The ``asyncvla`` command. Exit codes: 0 done, 1 failed run, 2 bad usage; 130 after Ctrl-C."""
 
 from __future__ import annotations
 
@@ -334,9 +334,6 @@ def main() -> None:
     """Entry point: turns errors meant for the user into one line and an exit code."""
     try:
         app()
-    except KeyboardInterrupt:
-        print("asyncvla: interrupted", file=sys.stderr)
-        sys.exit(1)
     except RunError as error:
         print(f"asyncvla: {error}", file=sys.stderr)
         sys.exit(1)
