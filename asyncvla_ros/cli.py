@@ -149,7 +149,7 @@ def demo_table(figures: dict[str, Any]) -> Any:
 def bench_policy_command(
     checkpoint: CheckpointOption = None,
     device: DeviceOption = "cpu",
-    threads: Annotated[int, typer.Option(help="torch threads.")] = CPUS,
+    threads: Annotated[int, typer.Option(help="torch threads; nano is fastest with 1.")] = 1,
     repetitions: Annotated[int, typer.Option(help="Measured decisions, at least 50.")] = 100,
     json_out: JsonOption = None,
 ) -> None:

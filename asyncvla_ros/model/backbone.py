@@ -7,7 +7,6 @@ and values of the prefix are computed once and serve every denoising step, draw 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -37,6 +36,14 @@ class Prefix:
     positions: Tensor
     valid: Tensor
     next_position: Tensor
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Where tokens stand and whom they see: rotary cosines and sines (b, n, head_dim), and a mask."""
+
+    rotary: tuple[Tensor, Tensor]
+    mask: Tensor | None
 
 
 class _Recorder:
@@ -118,25 +125,27 @@ class Backbone(nn.Module):
         """One pass over the observation; arguments as in ``embed_prefix``."""
         embedded, positions, valid, next_position = self.embed_prefix(images, words, word_valid, state)
         cache = _Recorder()
-        hidden = self._layers(embedded, positions, attention.prefix_mask(valid), cache)
+        frame = self._frame(positions, attention.prefix_mask(valid))
+        hidden = run_layers(
+            self.qwen.language_model.layers, self.qwen.language_model.norm, embedded, frame, cache
+        )
         return Prefix(tuple(cache.keys), tuple(cache.values), hidden, positions, valid, next_position)
 
-    def suffix(self, prefix: Prefix, embedded: Tensor, draws: int = 1) -> Tensor:
+    def suffix(self, prefix: Prefix, embedded: Tensor, frame: Frame) -> Tensor:
         """Hidden action tokens behind a cached prefix.
 
         Args:
             prefix: Of the same batch.
-            embedded: (b, draws * l, width); draws do not see one another.
-            draws: Chunks side by side.
+            embedded: (b, draws * l, width).
+            frame: From ``frame_suffix`` of the same prefix.
         """
-        length = embedded.shape[1] // draws
-        mask = attention.suffix_mask(prefix.valid, draws, length)
-        return self._layers(
-            embedded,
-            self._suffix_positions(prefix.next_position, draws, length),
-            mask,
-            _PrefixInFront(prefix),
-        )
+        language = self.qwen.language_model
+        return run_layers(language.layers, language.norm, embedded, frame, _PrefixInFront(prefix))
+
+    def frame_suffix(self, prefix: Prefix, length: int, draws: int = 1) -> Frame:
+        """What all suffix passes behind a prefix share; draws side by side do not see one another."""
+        positions = self._suffix_positions(prefix.next_position, draws, length)
+        return self._frame(positions, attention.suffix_mask(prefix.valid, draws, length))
 
     def uncached(self, embedded_prefix: tuple[Tensor, Tensor, Tensor, Tensor], embedded: Tensor) -> Tensor:
         """``encode`` and ``suffix`` in one pass without a cache: the reference of tests and bench."""
@@ -144,36 +153,32 @@ class Backbone(nn.Module):
         length = embedded.shape[1]
         positions = torch.cat([positions, self._suffix_positions(next_position, 1, length)], dim=2)
         mask = attention.full_mask(valid, 1, length)
-        return self._layers(torch.cat([prefix, embedded], dim=1), positions, mask, None)[:, prefix.shape[1] :]
+        language, x = self.qwen.language_model, torch.cat([prefix, embedded], dim=1)
+        x = run_layers(language.layers, language.norm, x, self._frame(positions, mask))
+        return x[:, prefix.shape[1] :]
 
     @staticmethod
     def _suffix_positions(next_position: Tensor, draws: int, length: int) -> Tensor:
         step = torch.arange(length, device=next_position.device).repeat(draws)
         return (next_position[:, None] + step)[None].expand(3, -1, -1)
 
-    def _layers(
-        self, x: Tensor, positions: Tensor, mask: Tensor, cache: _Recorder | _PrefixInFront | None
-    ) -> Tensor:
-        language = self.qwen.language_model
-        return run_layers(language.layers, language.norm, language.rotary_emb, x, positions, mask, cache)
+    def _frame(self, positions: Tensor, mask: Tensor) -> Frame:
+        return frame_tokens(self.qwen.language_model.rotary_emb, positions, mask, self.config.attention)
+
+
+def frame_tokens(rotary: nn.Module, positions: Tensor, mask: Tensor, implementation: str) -> Frame:
+    """Positions (3, b, n) and a boolean mask (b, 1, n, keys), True = attend, as the layers take them."""
+    ready: Tensor | None = mask
+    if implementation == "matmul":
+        ready = None if bool(mask.all()) else attention.additive(mask)
+    # Only the type and device of the first argument matter to the rotary embedding.
+    return Frame(rotary(torch.empty(0, device=positions.device), positions), ready)
 
 
 def run_layers(
-    layers: nn.ModuleList,
-    norm: nn.Module,
-    rotary: nn.Module,
-    x: Tensor,
-    positions: Tensor,
-    mask: Tensor,
-    cache: object = None,
+    layers: nn.ModuleList, norm: nn.Module, x: Tensor, frame: Frame, cache: object = None
 ) -> Tensor:
-    """Decoder layers over embeddings (b, n, width) with a boolean mask (b, 1, n, keys), True = attend."""
-    first: Any = layers[0]
-    name = first.self_attn.config._attn_implementation
-    ready: Tensor | None = mask
-    if name == attention.MATMUL:
-        ready = None if bool(mask.all()) else attention.additive(mask, x.dtype)
-    turned = rotary(x, positions)
+    """Decoder layers and the final norm over embeddings (b, n, width)."""
     for layer in layers:
-        x = layer(x, attention_mask=ready, position_embeddings=turned, past_key_values=cache)
+        x = layer(x, attention_mask=frame.mask, position_embeddings=frame.rotary, past_key_values=cache)
     return norm(x)

@@ -22,7 +22,7 @@ from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import (
 )
 
 from asyncvla_ros.model import attention
-from asyncvla_ros.model.backbone import Prefix, run_layers
+from asyncvla_ros.model.backbone import Prefix, frame_tokens, run_layers
 from asyncvla_ros.model.config import AsyncVLAConfig, RaterConfig
 
 ALPHA, BETA, EPSILON = 0.01, 0.98, 1e-6
@@ -62,6 +62,7 @@ class Rater(nn.Module):
 
     def __init__(self, config: AsyncVLAConfig, rater: RaterConfig) -> None:
         super().__init__()
+        self._attention = config.attention
         text = Qwen2_5_VLTextConfig(**config.backbone["text_config"])
         text._attn_implementation = attention.IMPLEMENTATIONS[config.attention][0]
         self.action_in = nn.Linear(config.max_action_dim, config.hidden_size)
@@ -79,5 +80,6 @@ class Rater(nn.Module):
         positions = torch.cat([prefix.positions, positions], dim=2)
         keys = torch.cat([prefix.valid, torch.ones_like(draft[..., 0], dtype=torch.bool)], dim=1)
         mask = keys[:, None, None, :].expand(-1, 1, x.shape[1], -1)
-        x = run_layers(self.layers, self.norm, self.rotary, x, positions, mask)
+        frame = frame_tokens(self.rotary, positions, mask, self._attention)
+        x = run_layers(self.layers, self.norm, x, frame)
         return self.out(x[:, -length:])[..., 0]
