@@ -72,7 +72,7 @@ def test_free_running_moves_on_without_a_policy_and_shows_the_robot(start_node, 
     clock = ros_client.subscribe(Clock, "/clock", qos.LOCKSTEP_CLOCK)
     ros_client.wait_until(lambda: ros_client.state("libero_sim") == "active", "the simulator")
     assert reset(ros_client).accepted
-    image = images.wait(timeout=60)[-1]
+    image = images.wait(timeout=60)
     assert (image.height, image.width, image.encoding) == (224, 224, "rgb8")
     assert np.frombuffer(image.data, np.uint8).std() > 10
     assert len(joints.wait(count=3, timeout=60).position) == 9
