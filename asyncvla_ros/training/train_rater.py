@@ -16,7 +16,7 @@ from accelerate import Accelerator
 from scipy.stats import rankdata
 from torch import Tensor, nn
 
-from asyncvla_ros.data.episodes import load_episodes
+from asyncvla_ros.data.episodes import Episodes, load_episodes
 from asyncvla_ros.model.asyncvla import AsyncVLA
 from asyncvla_ros.model.backbone import Prefix
 from asyncvla_ros.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
@@ -91,7 +91,7 @@ def train_rater(settings: RaterSettings) -> None:
     if settings.label not in ("absolute", "relative"):
         raise AsyncVLAError(f"label is {settings.label!r}, choose 'absolute' or 'relative'")
     base = load_checkpoint(settings.checkpoint)
-    load_episodes(settings.data, base.model.config.image_size, settings.cache)
+    _split(load_episodes(settings.data, base.model.config.image_size, settings.cache), settings)
     launch(_train_rater, settings.processes, settings)
 
 
@@ -102,10 +102,7 @@ def _train_rater(settings: RaterSettings) -> None:
     torch.manual_seed(settings.seed)
     base = load_checkpoint(settings.checkpoint)
     episodes = load_episodes(settings.data, base.model.config.image_size, settings.cache)
-    fitted, held = episodes.split(settings.holdout)
-    frames = held if len(held) else fitted
-    measuring = _last_share(episodes.episode[frames], settings.validation)
-    train_frames, validation_frames = frames[~measuring], frames[measuring]
+    train_frames, validation_frames = _split(episodes, settings)
     tools = (base.tokenizer, base.state_stats, base.action_stats)
     plain = Batches(episodes, base.model.config, *tools)
     augmented = Batches(episodes, base.model.config, *tools, settings.shift, settings.brightness)
@@ -223,6 +220,24 @@ def _with_rater(base: Checkpoint, settings: RaterSettings, scale: float) -> Chec
     model = AsyncVLA(replace(base.model.config, rater=rater))
     model.load_state_dict(base.model.state_dict(), strict=False)
     return replace(base, model=model)
+
+
+def _split(episodes: Episodes, settings: RaterSettings) -> tuple[np.ndarray, np.ndarray]:
+    """Frames to train on and frames that only measure, of the episodes held out from the policy.
+
+    Raises:
+        AsyncVLAError: If there are too few episodes for both.
+    """
+    fitted, held = episodes.split(settings.holdout)
+    frames = held if len(held) else fitted
+    measuring = _last_share(episodes.episode[frames], settings.validation)
+    if measuring.all() or not measuring.any():
+        count = len(np.unique(episodes.episode[frames]))
+        raise AsyncVLAError(
+            f"{count} episodes are held out for the rater, expected at least "
+            f"{max(2, round(1 / settings.validation))}; collect more, or use --holdout 0"
+        )
+    return frames[~measuring], frames[measuring]
 
 
 def _last_share(episode: np.ndarray, share: float) -> np.ndarray:
