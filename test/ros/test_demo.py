@@ -93,6 +93,17 @@ def test_a_killed_node_fails_the_demo_with_its_log(tmp_path: Path):
     assert not nodes_of(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [("--inits", "0-50", "initial states 0 to 49"), ("--mode", "sync", "expected one of afm, sfm")],
+)
+def test_bad_usage_exits_with_2_and_the_choices(tmp_path: Path, option: str, value: str, message: str):
+    demo = start_demo(tmp_path, option, value)
+    output, _ = demo.communicate(timeout=120)
+    assert demo.returncode == 2 and message in output
+    assert not nodes_of(tmp_path)
+
+
 def test_a_node_that_cannot_start_says_why(tmp_path: Path):
     with NodeProcesses(tmp_path / "logs", {}) as nodes:
         nodes.start("policy", "asyncvla_ros.ros.nothing", [], {})

@@ -11,11 +11,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
-from asyncvla_ros.types import RunError
+from asyncvla_ros.types import AsyncVLAError, RunError
 
 # Grace after SIGINT, then after SIGTERM, before SIGKILL [s].
 _GRACE = (12.0, 3.0)
 _TAIL_LINES = 15
+# Exit code of ``run_node``.
+_WRONG_PARAMETERS = 2
 _PR_SET_PDEATHSIG = 1
 
 
@@ -66,11 +68,13 @@ class NodeProcesses:
 
         Raises:
             RunError: One ended; with the end of its log.
+            AsyncVLAError: The same, of a node that found its parameters wrong.
         """
         for name, process in self._running.items():
             code = process.poll()
             if code is not None:
-                raise RunError(f"node {name} ended with exit code {code}\n{self.tail(name)}")
+                error = AsyncVLAError if code == _WRONG_PARAMETERS else RunError
+                raise error(f"node {name} ended with exit code {code}\n{self.tail(name)}")
 
     def tail(self, name: str) -> str:
         """The last lines of a node's log."""

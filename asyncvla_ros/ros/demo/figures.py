@@ -1,0 +1,128 @@
+"""What a demo was asked to show, and what came of it: figures, video and timelines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from asyncvla_ros.core.provenance import provenance
+from asyncvla_ros.core.robot_contract import RobotContract
+from asyncvla_ros.ros.demo.pictures import annotate, write_gif, write_timeline
+from asyncvla_ros.ros.demo.recorder import Decision
+from asyncvla_ros.sim.stats import percentiles, wilson_interval
+from asyncvla_ros.sim.video import write_video
+
+ROBOT = "libero_panda"
+
+
+@dataclass(frozen=True)
+class DemoSettings:
+    """What to show.
+
+    Attributes:
+        suite: LIBERO suite.
+        task: Task index.
+        inits: Official initial states, one episode each.
+        mode: ``afm`` or ``sfm``.
+        checkpoint: None for the shipped one.
+        out: Folder for video, timelines and logs.
+        seed: Of the noise the policy draws.
+        rendering: ``full`` (official) or ``decimated`` meshes.
+        gif: Also write the first episode as an animation there.
+    """
+
+    suite: str = "libero_object"
+    task: int = 0
+    inits: tuple[int, ...] = (0, 1, 2)
+    mode: str = "afm"
+    checkpoint: Path | None = None
+    out: Path = Path("out/demo")
+    seed: int = 0
+    rendering: str = "full"
+    gif: Path | None = None
+
+
+@dataclass(frozen=True)
+class DemoEpisode:
+    """One finished episode."""
+
+    init: int
+    success: bool
+    steps: int
+    decisions: tuple[Decision, ...]
+
+
+def summarise(settings: DemoSettings, episodes: Sequence[DemoEpisode]) -> dict[str, Any]:
+    """The figures of the measuring contract; latencies are wall clock at an onlooker."""
+    decisions = [d for e in episodes for d in e.decisions]
+    solved = sum(e.success for e in episodes)
+    return {
+        "suite": settings.suite,
+        "mode": settings.mode,
+        "episodes": [
+            {
+                "task": settings.task,
+                "init": e.init,
+                "success": e.success,
+                "steps": e.steps,
+                "mean_confidence": _mean([d.confidence for d in e.decisions]),
+                "refined_fraction": _mean([d.refined for d in e.decisions]),
+                "tick_ms": percentiles([d.inference_ms for d in e.decisions]),
+            }
+            for e in episodes
+        ],
+        "success_rate": solved / len(episodes),
+        "n": len(episodes),
+        "ci95": list(wilson_interval(solved, len(episodes))),
+        "tick_ms": percentiles([d.inference_ms for d in decisions]),
+        "refined_fraction": _mean([d.refined for d in decisions]) or 0.0,
+        "latency_ms": {
+            "camera_to_chunk": _latency([(d.seen_s, d.chunk_s) for d in decisions]),
+            "camera_to_command": _latency([(d.seen_s, d.command_s) for d in decisions]),
+        },
+        **provenance(),
+        "settings": {"seed": settings.seed, "rendering": settings.rendering, "robot": ROBOT},
+    }
+
+
+def _latency(pairs: Sequence[tuple[float | None, float | None]]) -> dict[str, float]:
+    spans = [1e3 * (end - begin) for begin, end in pairs if begin is not None and end is not None]
+    values = np.percentile(spans, (50, 95, 99)) if spans else np.zeros(3)
+    return {name: round(float(value), 2) for name, value in zip(("p50", "p95", "p99"), values, strict=True)}
+
+
+def _mean(parts: Sequence[np.ndarray | None]) -> float | None:
+    given = [part for part in parts if part is not None and len(part)]
+    return round(float(np.concatenate(given).mean()), 4) if given else None
+
+
+def write_pictures(
+    settings: DemoSettings, robot: RobotContract, episodes: Sequence[DemoEpisode], instruction: str
+) -> None:
+    """A video of all episodes, a timeline of each, and the GIF if one was asked for.
+
+    In lockstep there is one image per decision: a frame is shown for as long as its actions take, so the
+    video runs in simulated time. The GIF runs at twice that speed.
+    """
+    names = [dof.name for dof in robot.dofs]
+    steps = max((len(d.executed) for e in episodes for d in e.decisions), default=1)
+    fps = robot.control_hz / max(1, steps)
+    frames: list[np.ndarray] = []
+    for number, episode in enumerate(episodes):
+        end = "solved" if episode.success else "not solved"
+        title = f"{settings.suite} task {settings.task}, initial state {episode.init}"
+        shown = [annotate(d, instruction, title) for d in episode.decisions]
+        if shown:
+            last = annotate(episode.decisions[-1], instruction, f"{title}: {end} in {episode.steps} steps")
+            shown += [last] * round(fps)
+            name = f"timeline_task{settings.task:02d}_init{episode.init:02d}.png"
+            write_timeline(settings.out / name, episode.decisions, names, 1 / robot.control_hz)
+            if number == 0 and settings.gif is not None:
+                write_gif(settings.gif, shown, 2 * fps)
+        frames += shown
+    if frames:
+        write_video(settings.out / "demo.mp4", frames, fps)
