@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from asyncvla_ros.model.asyncvla import AsyncVLA, Inputs
-from asyncvla_ros.model.backbone import Prefix
 from asyncvla_ros.model.checkpoint import Checkpoint, load_checkpoint
 from asyncvla_ros.model.images import resize_image
+from asyncvla_ros.model.prefix import Prefix
 from asyncvla_ros.model.text import encode_words
 from asyncvla_ros.paths import shipped_checkpoint
 from asyncvla_ros.types import (
@@ -44,6 +44,8 @@ class Policy:
         self._model = checkpoint.model
         self._config = checkpoint.model.config
         self._device = torch.device(device)
+        if self._device.type == "cpu" and self._config.attention == "matmul":
+            self._model.backbone.fuse()
         self._generator = torch.Generator()
         dims = torch.zeros(self._config.max_action_dim)
         dims[: len(checkpoint.features.action_names)] = 1

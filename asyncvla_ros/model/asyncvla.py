@@ -13,8 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from asyncvla_ros.model import flow
-from asyncvla_ros.model.backbone import Backbone, Frame, Prefix
+from asyncvla_ros.model.backbone import Backbone
 from asyncvla_ros.model.config import AsyncVLAConfig
+from asyncvla_ros.model.prefix import Prefix
 from asyncvla_ros.model.rater import Rater
 
 
@@ -60,12 +61,10 @@ class AsyncVLA(nn.Module):
         phi = time_embedding(token_times, self.config.hidden_size)
         return self.time_mlp(torch.cat([self.action_in(x), phi.to(x.dtype)], dim=-1))
 
-    def velocity(
-        self, prefix: Prefix, x: Tensor, token_times: Tensor, draws: int = 1, frame: Frame | None = None
-    ) -> Tensor:
+    def velocity(self, prefix: Prefix, x: Tensor, token_times: Tensor, draws: int = 1) -> Tensor:
         """V(o, x, tau): (b, draws * l, d), (b, draws * l) -> (b, draws * l, d)."""
-        frame = frame or self.backbone.frame_suffix(prefix, x.shape[1] // draws, draws)
-        return self.action_out(self.backbone.suffix(prefix, self.embed_actions(x, token_times), frame))
+        suffix = self.backbone.behind(prefix, x.shape[1] // draws, draws)
+        return self.action_out(suffix(self.embed_actions(x, token_times)))
 
     def loss(
         self, prefix: Prefix, actions: Tensor, noise: Tensor, tau: Tensor, mask: Tensor, dim_mask: Tensor
@@ -106,10 +105,10 @@ class AsyncVLA(nn.Module):
             steps: Euler steps.
         """
 
-        frame = self.backbone.frame_suffix(prefix, actions.shape[1])
+        suffix = self.backbone.behind(prefix, actions.shape[1])
 
         def velocity(x: Tensor, token_times: Tensor) -> Tensor:
-            return self.velocity(prefix, x, token_times, frame=frame) * dim_mask
+            return self.action_out(suffix(self.embed_actions(x, token_times))) * dim_mask
 
         return flow.euler_sample(velocity, actions, noise * dim_mask, mask, steps)
 

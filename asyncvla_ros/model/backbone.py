@@ -6,7 +6,7 @@ and values of the prefix are computed once and serve every denoising step, draw 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -14,36 +14,9 @@ from transformers import Qwen2_5_VLConfig, Qwen2_5_VLModel
 
 from asyncvla_ros.model import attention
 from asyncvla_ros.model.config import AsyncVLAConfig
+from asyncvla_ros.model.fused import FusedDecoder
+from asyncvla_ros.model.prefix import Frame, Prefix
 from asyncvla_ros.model.tokens import patchify, prefix_ids, prefix_positions
-
-
-@dataclass(frozen=True)
-class Prefix:
-    """An encoded observation; everything that later passes need of it.
-
-    Attributes:
-        keys: Per layer, (b, heads, p, head_dim), rotated.
-        values: Per layer, (b, heads, p, head_dim).
-        hidden: (b, p, width), after the final norm; the state token is the last.
-        positions: (3, b, p).
-        valid: (b, p) bool, False on padding.
-        next_position: (b,), the rotary position of the first action.
-    """
-
-    keys: tuple[Tensor, ...]
-    values: tuple[Tensor, ...]
-    hidden: Tensor
-    positions: Tensor
-    valid: Tensor
-    next_position: Tensor
-
-
-@dataclass(frozen=True)
-class Frame:
-    """Where tokens stand and whom they see: rotary cosines and sines (b, n, head_dim), and a mask."""
-
-    rotary: tuple[Tensor, Tensor]
-    mask: Tensor | None
 
 
 class _Recorder:
@@ -82,6 +55,7 @@ class Backbone(nn.Module):
         language, vision = attention.IMPLEMENTATIONS[config.attention]
         self.qwen.language_model.config._attn_implementation = language
         self.qwen.visual.config._attn_implementation = vision
+        self._fused: FusedDecoder | None = None
         width = config.hidden_size
         self.state_in = nn.Linear(config.max_state_dim, width)
         self.image_embedding: nn.Parameter | None = None
@@ -131,24 +105,31 @@ class Backbone(nn.Module):
         )
         return Prefix(tuple(cache.keys), tuple(cache.values), hidden, positions, valid, next_position)
 
-    def suffix(self, prefix: Prefix, embedded: Tensor, frame: Frame) -> Tensor:
-        """Hidden action tokens behind a cached prefix.
+    def fuse(self) -> None:
+        """Make suffix passes faster for inference on a CPU; the weights must not change afterwards."""
+        language = self.qwen.language_model
+        self._fused = FusedDecoder(language.layers, language.norm)
+
+    def behind(self, prefix: Prefix, length: int, draws: int = 1) -> Callable[[Tensor], Tensor]:
+        """Suffix passes behind a cached prefix; what all of them share is computed here, once.
 
         Args:
-            prefix: Of the same batch.
-            embedded: (b, draws * l, width).
-            frame: From ``frame_suffix`` of the same prefix.
-        """
-        language = self.qwen.language_model
-        return run_layers(language.layers, language.norm, embedded, frame, _PrefixInFront(prefix))
+            prefix: The encoded observation.
+            length: Actions l of a draw.
+            draws: Chunks side by side, which do not see one another.
 
-    def frame_suffix(self, prefix: Prefix, length: int, draws: int = 1) -> Frame:
-        """What all suffix passes behind a prefix share; draws side by side do not see one another."""
+        Returns:
+            (b, draws * l, width) embeddings -> (b, draws * l, width) hidden action tokens.
+        """
         positions = self._suffix_positions(prefix.next_position, draws, length)
-        return self._frame(positions, attention.suffix_mask(prefix.valid, draws, length))
+        frame = self._frame(positions, attention.suffix_mask(prefix.valid, draws, length))
+        if self._fused is not None:
+            return self._fused.behind(prefix, frame)
+        language, cache = self.qwen.language_model, _PrefixInFront(prefix)
+        return lambda embedded: run_layers(language.layers, language.norm, embedded, frame, cache)
 
     def uncached(self, embedded_prefix: tuple[Tensor, Tensor, Tensor, Tensor], embedded: Tensor) -> Tensor:
-        """``encode`` and ``suffix`` in one pass without a cache: the reference of tests and bench."""
+        """``encode`` and ``behind`` in one pass without a cache: the reference of tests and bench."""
         prefix, positions, valid, next_position = embedded_prefix
         length = embedded.shape[1]
         positions = torch.cat([positions, self._suffix_positions(next_position, 1, length)], dim=2)

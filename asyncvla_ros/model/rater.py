@@ -22,8 +22,9 @@ from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import (
 )
 
 from asyncvla_ros.model import attention
-from asyncvla_ros.model.backbone import Prefix, frame_tokens, run_layers
+from asyncvla_ros.model.backbone import frame_tokens, run_layers
 from asyncvla_ros.model.config import AsyncVLAConfig, RaterConfig
+from asyncvla_ros.model.prefix import Prefix
 
 ALPHA, BETA, EPSILON = 0.01, 0.98, 1e-6
 

@@ -18,9 +18,9 @@ from torch import Tensor, nn
 
 from asyncvla_ros.data.episodes import Episodes, load_episodes
 from asyncvla_ros.model.asyncvla import AsyncVLA
-from asyncvla_ros.model.backbone import Prefix
 from asyncvla_ros.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from asyncvla_ros.model.config import RaterConfig
+from asyncvla_ros.model.prefix import Prefix
 from asyncvla_ros.model.rater import confidence_label, token_errors
 from asyncvla_ros.training.batches import Batch, Batches, step_generator
 from asyncvla_ros.training.run import Log, RunState, launch

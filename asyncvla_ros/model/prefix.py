@@ -1,0 +1,36 @@
+"""What an encoded observation hands to every later pass."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Prefix:
+    """An encoded observation; everything that later passes need of it.
+
+    Attributes:
+        keys: Per layer, (b, heads, p, head_dim), rotated.
+        values: Per layer, (b, heads, p, head_dim).
+        hidden: (b, p, width), after the final norm; the state token is the last.
+        positions: (3, b, p).
+        valid: (b, p) bool, False on padding.
+        next_position: (b,), the rotary position of the first action.
+    """
+
+    keys: tuple[Tensor, ...]
+    values: tuple[Tensor, ...]
+    hidden: Tensor
+    positions: Tensor
+    valid: Tensor
+    next_position: Tensor
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Where tokens stand and whom they see: rotary cosines and sines (b, n, head_dim), and a mask."""
+
+    rotary: tuple[Tensor, Tensor]
+    mask: Tensor | None
