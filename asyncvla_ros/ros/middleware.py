@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -25,6 +26,7 @@ def fastdds_environment(processes: int) -> dict[str, str]:
     """
     if not SHARED_MEMORY.is_dir() or shutil.disk_usage(SHARED_MEMORY).free < processes * SEGMENT_BYTES:
         return {}
-    # Fast DDS 2 reads the second name.
-    names = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
-    return {name: str(fastdds_profile()) for name in names}
+    # Fast DDS 2 reads the older name only; Fast DDS 3 warns about it.
+    older = os.environ.get("ROS_DISTRO") in ("humble", "jazzy")
+    name = "FASTRTPS_DEFAULT_PROFILES_FILE" if older else "FASTDDS_DEFAULT_PROFILES_FILE"
+    return {name: str(fastdds_profile())}
