@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 
 import rclpy
 from rclpy.exceptions import ParameterException
-from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor, SingleThreadedExecutor
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.qos import QoSProfile
 from rclpy.signals import SignalHandlerOptions
@@ -125,7 +125,7 @@ class ManagedNode(LifecycleNode):
         return TransitionCallbackReturn.SUCCESS
 
 
-def run_node(create: Callable[[], ManagedNode], threads: int = 1) -> NoReturn:
+def run_node(create: Callable[[], ManagedNode]) -> NoReturn:
     """Runs a node until SIGINT or SIGTERM; deactivates and tears it down, then ends the process.
 
     Exit code: 0 after a signal, 1 if the node failed, 2 if its parameters are wrong.
@@ -135,16 +135,15 @@ def run_node(create: Callable[[], ManagedNode], threads: int = 1) -> NoReturn:
 
     Args:
         create: Makes the node; it has a boolean parameter ``autostart``.
-        threads: Callback threads.
     """
-    code = _run(create, threads)
+    code = _run(create)
     sys.stdout.flush()
     sys.stderr.flush()
     # Everything is released; Python's own end takes seconds once torch is loaded, and ros2 launch waits five.
     os._exit(code)
 
 
-def _run(create: Callable[[], ManagedNode], threads: int) -> int:
+def _run(create: Callable[[], ManagedNode]) -> int:
     # Any thread may be the one a signal hits; the wake-up descriptor brings it here all the same.
     woken, waker = socket.socketpair()
     waker.setblocking(False)
@@ -158,7 +157,7 @@ def _run(create: Callable[[], ManagedNode], threads: int) -> int:
         rclpy.logging.get_logger("asyncvla_ros").fatal(str(error))
         rclpy.shutdown()
         return 2
-    executor = SingleThreadedExecutor() if threads == 1 else MultiThreadedExecutor(num_threads=threads)
+    executor = SingleThreadedExecutor()
     executor.add_node(node)
     failed = threading.Event()
 

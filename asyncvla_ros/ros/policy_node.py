@@ -39,9 +39,6 @@ from asyncvla_ros.ros.run_task import RunTaskServer
 from asyncvla_ros.ros.tasks import TaskSlot
 from asyncvla_ros.types import AsyncVLAError, ContractError
 
-# Two for tasks that block until they end (the old one and its successor), two for everything else.
-THREADS = 4
-
 
 class PolicyNode(ManagedNode):
     """Topics and parameters of the policy; what it computes is in ``asyncvla_ros.policy``."""
@@ -200,7 +197,7 @@ class PolicyNode(ManagedNode):
 
 def main() -> None:
     """Entry point of the ``policy_node`` executable."""
-    run_node(PolicyNode, THREADS)
+    run_node(PolicyNode)
 
 
 if __name__ == "__main__":

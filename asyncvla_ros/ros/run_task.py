@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 from typing import Any
 
 from rclpy.action import ActionServer, CancelResponse, GoalResponse
 from rclpy.action.server import ServerGoalHandle
 from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
+from rclpy.node import Node
 
 from asyncvla_msgs.action import RunTask
 from asyncvla_msgs.msg import EpisodeStatus
@@ -19,6 +23,8 @@ from asyncvla_ros.types import AsyncVLAError
 Result = RunTask.Result
 # Wall time between two looks at the time limit, and two feedbacks, while no chunk comes [s].
 POLL = 0.2
+# Two for tasks that block until they end (the old one and its successor), one for everything else.
+THREADS = 3
 EPISODE_ENDS = {
     EpisodeStatus.STATE_SUCCESS: (Result.TERMINATION_SUCCESS, "solved"),
     EpisodeStatus.STATE_TIMEOUT: (Result.TERMINATION_TIME_LIMIT, "the episode is out of steps"),
@@ -30,7 +36,8 @@ EPISODE_ENDS = {
 class RunTaskServer:
     """Serves ``~/run_task`` (action) and ``~/run_task_blocking`` (service) until the node's teardown.
 
-    Their callbacks block for as long as the task runs: the node needs threads to spare.
+    Their callbacks block for as long as the task runs, so they have a node and threads of their own: with
+    them in the node's executor, rclpy's multi-threaded one, camera images waited up to a second for a thread.
 
     Args:
         node: Owner; a task is rejected while it is not active.
@@ -41,21 +48,37 @@ class RunTaskServer:
         self._node = node
         self._tasks = tasks
         self._by_goal: dict[bytes, Task] = {}
+        # Names below are absolute: what renames the main node on the command line must not rename this one.
+        own = Node(
+            f"{node.get_name()}_tasks",
+            context=node.context,
+            namespace=node.get_namespace(),
+            use_global_arguments=False,
+            enable_rosout=False,
+            start_parameter_services=False,
+        )
+        node.resources.callback(own.destroy_node)
         group = ReentrantCallbackGroup()
+        prefix = node.get_fully_qualified_name()
         action = ActionServer(
-            node,
+            own,
             RunTask,
-            "~/run_task",
+            f"{prefix}/run_task",
             self._execute,
             callback_group=group,
             goal_callback=self._accepts,
             cancel_callback=self._cancel,
         )
-        service = node.create_service(
-            RunTaskBlocking, "~/run_task_blocking", self._run_blocking, callback_group=group
-        )
         node.resources.callback(action.destroy)
-        node.resources.callback(node.destroy_service, service)
+        own.create_service(
+            RunTaskBlocking, f"{prefix}/run_task_blocking", self._run_blocking, callback_group=group
+        )
+        executor = MultiThreadedExecutor(THREADS, context=node.context)
+        executor.add_node(own)
+        spinner = threading.Thread(target=_spin, args=(executor,), name="tasks", daemon=True)
+        spinner.start()
+        node.resources.callback(spinner.join)
+        node.resources.callback(executor.shutdown)
 
     def note_episode(self, message: EpisodeStatus) -> None:
         """A simulator's status; its end of an episode is the end of the task."""
@@ -129,3 +152,8 @@ class RunTaskServer:
 
     def _now_ns(self) -> int:
         return self._node.get_clock().now().nanoseconds
+
+
+def _spin(executor: MultiThreadedExecutor) -> None:
+    with contextlib.suppress(ExternalShutdownException):
+        executor.spin()

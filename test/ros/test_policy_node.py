@@ -167,6 +167,7 @@ def test_tasks_end_with_a_reason(start_node, ros_client, checkpoint):
     robot.wait_for_subscribers()
     episodes = ros_client.publisher(EpisodeStatus, "libero_sim/episode_status", qos.STATUS)
     tasks = Tasks(ros_client)
+    assert ros_client.state("policy") == "active"
 
     assert not tasks.start(" ").accepted, "an empty instruction is refused"
     robot.start()
