@@ -94,6 +94,7 @@ def demo(
     headless: Annotated[bool, typer.Option(help="Plain lines instead of a live display.")] = False,
     rendering: Annotated[str, typer.Option(help="full (official) or decimated meshes.")] = "full",
     gif: Annotated[Path | None, typer.Option(help="Also write the first episode as a GIF there.")] = None,
+    real_time: Annotated[bool, typer.Option(help="The world moves on while the policy thinks.")] = False,
     json_out: JsonOption = None,
 ) -> None:
     """Move the LIBERO arm over ROS 2: simulator, policy and controller, each a node of its own."""
@@ -104,7 +105,7 @@ def demo(
 
     console = Console(stderr=True)
     settings = DemoSettings(
-        suite, task, indices(inits, "inits"), mode, checkpoint, out.resolve(), seed, rendering, gif
+        suite, task, indices(inits, "inits"), mode, checkpoint, out.resolve(), seed, rendering, gif, real_time
     )
     status = Status("", console=console)
 

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus
 from geometry_msgs.msg import PoseStamped
 from rclpy.clock import JumpThreshold, TimeJump
@@ -95,6 +96,8 @@ class PolicyNode(ManagedNode):
         assert self._loop is not None
         self._session_id = secrets.randbits(32)
         self._chunk_id = 0
+        self._newest: StampedChunk | None = None
+        self._lag_ns = 0
         self._figures.error = ""
         self._loop.start()
 
@@ -128,7 +131,8 @@ class PolicyNode(ManagedNode):
         seed = None if values.seed < 0 else values.seed + self._chunk_id
         try:
             observation = to_observation(snapshot, self._robot, self._policy.features, instruction)
-            chunk = self._policy.infer(observation, mode=values.mode, seed=seed)
+            committed = self._committed(snapshot.stamp_ns) if values.commit else None
+            chunk = self._policy.infer(observation, mode=values.mode, committed=committed, seed=seed)
         except AsyncVLAError as error:
             self._figures.note_failure(str(error))
             self.get_logger().error(f"no chunk: {error}", throttle_duration_sec=1.0)
@@ -149,8 +153,20 @@ class PolicyNode(ManagedNode):
             instruction=instruction,
         )
         self._publisher.publish(chunk_to_message(stamped, self._robot.base_frame, round(latency_s * 1e9)))
+        self._newest, self._lag_ns = stamped, self._now_ns() - snapshot.stamp_ns
         self._figures.note_chunk(chunk, latency_s)
         self._tasks.note_chunk(instruction, self._figures.confidence)
+
+    def _committed(self, stamp_ns: int) -> np.ndarray | None:
+        """What of the newest chunk runs while an observation of ``stamp_ns`` [ns] is being answered.
+
+        (k, d) in the checkpoint's units. As long as the last answer took on the node clock: none in lockstep,
+        where that clock stands still.
+        """
+        if self._newest is None or self._newest.instruction != self._tasks.instruction:
+            return None
+        running = self._newest.following(stamp_ns, self._lag_ns)[: self._policy.chunk_size - 1]
+        return running / self._robot.scale if len(running) else None
 
     def _crashed(self, text: str) -> None:
         self._figures.note_failure(f"the inference thread ended: {text.strip().splitlines()[-1]}")
@@ -181,6 +197,7 @@ class PolicyNode(ManagedNode):
         self.get_logger().warning("the clock jumped; all samples at hand are dropped")
         with self._loop.locked() as sync:
             sync.reset()
+        self._newest = None
 
     def _report(self) -> Report:
         if self._loop is None:

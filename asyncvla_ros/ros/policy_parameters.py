@@ -23,6 +23,9 @@ class PolicyParameters:
     )
     mode: str = parameter("afm", "afm: the rater's doubts are generated again; sfm: one pass", choices=MODES)
     instruction: str = parameter("", "What to do outside of tasks; empty: no inference")
+    commit: bool = parameter(
+        True, "Keep, as context, the actions that will have been executed when the chunk arrives"
+    )
     seed: int = parameter(
         -1, "Noise of chunk n is drawn with seed + n; -1: different each time", minimum=-1, maximum=2**31
     )

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from asyncvla_ros.paths import share_dir
+from asyncvla_ros.ros.conversions import to_ns
 from support.checkpoints import tiny_checkpoint
 
 pytestmark = [pytest.mark.ros, pytest.mark.libero, pytest.mark.timeout(240)]
@@ -29,25 +30,29 @@ def reset(ros_client: Any, task: int = 0, init: int = 0) -> Any:
     return ros_client.call(ResetEpisode, "/libero_sim/reset_episode", request, timeout=120)
 
 
-def test_lockstep_with_policy_and_controller(start_node, ros_client, tmp_path: Path):
-    from asyncvla_msgs.msg import EpisodeStatus
-    from asyncvla_ros.ros import qos
-
-    start_sim(start_node)
-    start_node(
-        "controller_node", params={"autostart": True}, params_file=LIBERO / "world.yaml", name="controller"
-    )
+def start_all(start_node: Callable[..., Any], folder: Path, **params: Any) -> None:
+    """Simulator, controller (with ``params``) and a tiny policy."""
+    start_sim(start_node, lockstep=params.get("lockstep", True))
+    given = {"autostart": True, **params}
+    start_node("controller_node", params=given, params_file=LIBERO / "world.yaml", name="controller")
     start_node(
         "policy_node",
         params={
             "autostart": True,
-            "checkpoint": str(tiny_checkpoint(tmp_path / "tiny")),
+            "checkpoint": str(tiny_checkpoint(folder / "tiny")),
             "instruction": "pick up the milk and place it in the basket",
             "threads": 1,
         },
         params_file=LIBERO / "world.yaml",
         name="policy",
     )
+
+
+def test_lockstep_with_policy_and_controller(start_node, ros_client, tmp_path: Path):
+    from asyncvla_msgs.msg import EpisodeStatus
+    from asyncvla_ros.ros import qos
+
+    start_all(start_node, tmp_path)
     statuses = ros_client.subscribe(EpisodeStatus, "/libero_sim/episode_status", qos.STATUS)
     ros_client.wait_until(lambda: ros_client.state("libero_sim") == "active", "the simulator")
     assert reset(ros_client).accepted
@@ -79,3 +84,23 @@ def test_free_running_moves_on_without_a_policy_and_shows_the_robot(start_node, 
     clock.wait(count=4, timeout=60)
     ticks = [m.clock.sec * 10**9 + m.clock.nanosec for m in clock.messages]
     assert ticks == sorted(ticks)
+
+
+def test_free_running_chunks_continue_what_is_being_executed(start_node, ros_client, tmp_path: Path):
+    from asyncvla_msgs.msg import ActionChunk, ActionCommand
+    from asyncvla_ros.ros import qos
+
+    start_all(start_node, tmp_path, lockstep=False, execute_steps=0)
+    chunks = ros_client.subscribe(ActionChunk, "/policy/action_chunk", qos.CHUNK)
+    commands = ros_client.subscribe(ActionCommand, "/controller/command", qos.COMMAND)
+    ros_client.wait_until(lambda: ros_client.state("libero_sim") == "active", "the simulator")
+    assert reset(ros_client).accepted
+    commands.wait(count=5, where=lambda m: m.source == ActionCommand.SOURCE_CHUNK, timeout=60)
+    later = chunks.wait(where=lambda m: m.committed > 0, timeout=60)
+    (before,) = [m for m in chunks.messages if m.chunk_id == later.chunk_id - 1]
+    shift_ns = to_ns(later.header.stamp) - to_ns(before.header.stamp)
+    dofs, first = len(later.dof_names), shift_ns // to_ns(later.step)
+    kept = np.array(later.actions).reshape(-1, dofs)[: later.committed]
+    np.testing.assert_allclose(
+        kept, np.array(before.actions).reshape(-1, dofs)[first : first + len(kept)], atol=1e-6
+    )

@@ -33,6 +33,7 @@ class DemoSettings:
         seed: Of the noise the policy draws.
         rendering: ``full`` (official) or ``decimated`` meshes.
         gif: Also write the first episode as an animation there.
+        real_time: The world moves on while the policy thinks, instead of waiting for it.
     """
 
     suite: str = "libero_object"
@@ -44,6 +45,7 @@ class DemoSettings:
     seed: int = 0
     rendering: str = "full"
     gif: Path | None = None
+    real_time: bool = False
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,12 @@ def summarise(settings: DemoSettings, episodes: Sequence[DemoEpisode]) -> dict[s
             "camera_to_command": _latency([(d.seen_s, d.command_s) for d in decisions]),
         },
         **provenance(),
-        "settings": {"seed": settings.seed, "rendering": settings.rendering, "robot": ROBOT},
+        "settings": {
+            "seed": settings.seed,
+            "rendering": settings.rendering,
+            "robot": ROBOT,
+            "real_time": settings.real_time,
+        },
     }
 
 

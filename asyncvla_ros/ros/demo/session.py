@@ -80,6 +80,10 @@ def _start(nodes: NodeProcesses, settings: DemoSettings) -> None:
         "controller": {},
         "policy": {"mode": settings.mode, "seed": settings.seed, "checkpoint": settings.checkpoint or ""},
     }
+    if settings.real_time:
+        own["libero_sim"] |= {"lockstep": False}
+        # Should the next chunk be late, the rest of this one is better than a stop.
+        own["controller"] |= {"lockstep": False, "execute_steps": 0}
     for name in NODES:
         given = {key: value for key, value in own[name].items() if value != ""}
         chosen = [files / "world.yaml", files / f"{name}.yaml"]
