@@ -187,6 +187,9 @@ def collect(
     seed: SeedOption = 0,
     workers: Annotated[int, typer.Option(help="Processes.")] = CPUS,
     widen: Annotated[float, typer.Option(help="Displace objects by up to this much [m].")] = 0.04,
+    learner: Annotated[
+        Path | None, typer.Option(help="DAgger: this policy drives first, the expert says what was right.")
+    ] = None,
 ) -> None:
     """Record demonstrations of the scripted expert as LeRobot v3 datasets (random placements only)."""
     from rich.console import Console
@@ -204,7 +207,14 @@ def collect(
 
     run(
         CollectConfig(
-            suite, task_indices(tasks, suite), episodes_per_task, out, seed, widen_m=widen, workers=workers
+            suite,
+            task_indices(tasks, suite),
+            episodes_per_task,
+            out,
+            seed,
+            widen_m=widen,
+            workers=workers,
+            learner=learner,
         ),
         report,
     )
@@ -214,6 +224,9 @@ def collect(
 def train(
     data: Annotated[list[Path], typer.Option(help="LeRobot v3 dataset, or a folder of them; repeatable.")],
     out: Annotated[Path, typer.Option(help="Run folder; a rerun continues where it stopped.")],
+    init: Annotated[
+        Path | None, typer.Option(help="Begin with this checkpoint instead of from scratch.")
+    ] = None,
     steps: Annotated[int, typer.Option(help="Optimizer steps.")] = 4500,
     batch: Annotated[int, typer.Option(help="Observations per step.")] = 64,
     lr: Annotated[float, typer.Option(help="Peak learning rate.")] = 1e-3,
@@ -232,6 +245,7 @@ def train(
         TrainSettings(
             data=tuple(data),
             out=out,
+            init=init,
             steps=steps,
             batch=batch,
             lr=lr,

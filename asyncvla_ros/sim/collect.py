@@ -5,7 +5,11 @@ the tasks, so a partial collection is balanced, and a finished shard is never to
 continues where the last one stopped.
 
 The executed action is the expert's plus correlated noise, random kicks and now and then an opened gripper;
-the stored action is the expert's own answer to the state this led to.
+the stored action is the expert's own answer to the state this led to. With a learner (DAgger, arXiv
+1011.0686) a policy drives first, for a random part of the episode, and the expert takes over and finishes:
+
+    executed   policy policy policy ... policy | expert + noise ... expert + noise
+    stored     expert expert expert ... expert | expert         ... expert
 """
 
 from __future__ import annotations
@@ -17,6 +21,7 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -26,8 +31,13 @@ from asyncvla_ros.sim.libero_env import ACTION_NAMES, CAMERAS, CONTROL_HZ, IMAGE
 from asyncvla_ros.sim.tasks import get_task, max_steps
 from asyncvla_ros.types import AsyncVLAError
 
+if TYPE_CHECKING:
+    from asyncvla_ros.policy import Policy
+
 log = logging.getLogger(__name__)
 _ATTEMPTS = 20
+#: Part of the step limit after which the expert takes over from a learner: room enough to finish.
+_LEARNER_SHARE = (0.1, 0.55)
 
 
 @dataclass(frozen=True)
@@ -65,6 +75,7 @@ class CollectConfig:
         episodes_per_shard: episodes of one dataset.
         workers: processes.
         full_meshes: render official meshes (slower) instead of decimated ones.
+        learner: checkpoint of the policy that drives first; None: the expert alone.
     """
 
     suite: str
@@ -77,6 +88,7 @@ class CollectConfig:
     episodes_per_shard: int = 10
     workers: int = 2
     full_meshes: bool = False
+    learner: Path | None = None
     noise: NoiseConfig = NoiseConfig()
 
 
@@ -156,6 +168,11 @@ def collect_shard(config: CollectConfig, shard: Shard) -> ShardReport:
     start = time.perf_counter()
     features = dataset_features({key: (IMAGE_SIZE, IMAGE_SIZE) for key in CAMERAS}, STATE_NAMES, ACTION_NAMES)
     attempts = frames = 0
+    learner = None
+    if config.learner is not None:
+        from asyncvla_ros.policy import Policy
+
+        learner = Policy.from_checkpoint(config.learner, threads=1)
     with (
         LiberoEnv(config.suite, shard.task, "full" if config.full_meshes else "decimated") as env,
         DemonstrationWriter(config.out / shard.name, features, int(CONTROL_HZ), "libero_panda") as writer,
@@ -163,7 +180,9 @@ def collect_shard(config: CollectConfig, shard: Shard) -> ShardReport:
         for episode in range(shard.first, shard.first + shard.count):
             for attempt in range(_ATTEMPTS):
                 attempts += 1
-                steps = record_episode(env, writer, config, (config.seed, shard.task, episode, attempt))
+                steps = record_episode(
+                    env, writer, config, (config.seed, shard.task, episode, attempt), learner
+                )
                 if steps:
                     frames += steps
                     break
@@ -175,7 +194,11 @@ def collect_shard(config: CollectConfig, shard: Shard) -> ShardReport:
 
 
 def record_episode(
-    env: LiberoEnv, writer: DemonstrationWriter, config: CollectConfig, seed: tuple[int, ...]
+    env: LiberoEnv,
+    writer: DemonstrationWriter,
+    config: CollectConfig,
+    seed: tuple[int, ...],
+    learner: Policy | None = None,
 ) -> int:
     """Record one demonstration; keep it only if it succeeds.
 
@@ -187,10 +210,20 @@ def record_episode(
     env.reset(int(rng.integers(2**31)), widen_m)
     expert = Expert(env.scene)
     disturbance = Disturbance(config.noise, rng)
-    for step in range(max_steps(config.suite)):
+    limit = max_steps(config.suite)
+    handover = int(limit * rng.uniform(*_LEARNER_SHARE)) if learner is not None else 0
+    planned: list[np.ndarray] = []
+    for step in range(limit):
         action = expert.act()
-        writer.add(env.observe(), action, env.scene.privileged())
-        env.step(disturbance.apply(action, expert.phase))
+        observation = env.observe()
+        writer.add(observation, action, env.scene.privileged())
+        if learner is not None and step < handover:
+            if not planned:
+                chunk = learner.infer(observation, mode="sfm", seed=int(rng.integers(2**31)))
+                planned = list(chunk.actions[: learner.execute_steps])
+            env.step(planned.pop(0))
+        else:
+            env.step(disturbance.apply(action, expert.phase))
         if env.success:
             writer.save_episode()
             return step + 1

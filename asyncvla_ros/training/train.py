@@ -17,11 +17,12 @@ from asyncvla_ros.core.normalization import NormStats
 from asyncvla_ros.data.episodes import Episodes, feature_contract, load_episodes
 from asyncvla_ros.model import flow
 from asyncvla_ros.model.asyncvla import AsyncVLA
-from asyncvla_ros.model.checkpoint import Checkpoint, save_checkpoint
+from asyncvla_ros.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from asyncvla_ros.model.config import AsyncVLAConfig, nano_config
 from asyncvla_ros.model.text import build_tokenizer
 from asyncvla_ros.training.batches import Batch, Batches, step_generator
 from asyncvla_ros.training.run import Log, RunState, launch
+from asyncvla_ros.training.warm_start import warm_start
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class TrainSettings:
 
     Attributes:
         data: LeRobot v3 datasets, or folders of them.
+        init: Checkpoint of the same architecture to begin with; None: from scratch.
         out: Run folder; holds the checkpoint, the resumable state and ``log.jsonl``.
         steps: Optimizer steps.
         batch: Observations per step, over all processes.
@@ -55,6 +57,7 @@ class TrainSettings:
 
     data: tuple[Path, ...]
     out: Path
+    init: Path | None = None
     steps: int = 6000
     batch: int = 64
     draws: int = 4
@@ -125,9 +128,13 @@ def _train(settings: TrainSettings) -> None:
     tokenizer = build_tokenizer(episodes.instructions)
     features = feature_contract(settings.data, settings.action_space)
     config = nano_config(tokenizer.get_vocab_size(), num_cameras=len(features.cameras), rater=None)
-    checkpoint = Checkpoint(
-        AsyncVLA(config), tokenizer, features, NormStats.of(episodes.state), NormStats.of(episodes.actions)
-    )
+    model = AsyncVLA(config)
+    stats = NormStats.of(episodes.state), NormStats.of(episodes.actions)
+    if settings.init is not None:
+        source = load_checkpoint(settings.init)
+        warm_start(model, tokenizer, source)
+        stats = source.state_stats, source.action_stats
+    checkpoint = Checkpoint(model, tokenizer, features, *stats)
     privileged = None if episodes.privileged is None else NormStats.of(episodes.privileged)
     objective = LossOfBatch(checkpoint.model, privileged, settings.aux_weight)
     optimizer = torch.optim.AdamW(objective.parameters(), settings.lr, weight_decay=settings.weight_decay)

@@ -8,13 +8,17 @@ import torch
 
 from asyncvla_ros.core.normalization import NormStats
 from asyncvla_ros.data.episodes import Episodes, Frames
+from asyncvla_ros.model.asyncvla import AsyncVLA
+from asyncvla_ros.model.checkpoint import Checkpoint
 from asyncvla_ros.model.config import nano_config
 from asyncvla_ros.model.text import build_tokenizer, encode_words
 from asyncvla_ros.training.batches import Batches, augment, step_generator
 from asyncvla_ros.training.run import RunState
 from asyncvla_ros.training.train import TrainSettings, learning_rate
 from asyncvla_ros.training.train_rater import auroc
+from asyncvla_ros.training.warm_start import warm_start
 from asyncvla_ros.types import AsyncVLAError, ContractError
+from support.contracts import libero_features
 
 
 @pytest.fixture
@@ -106,6 +110,32 @@ def test_a_run_resumes_exactly_and_refuses_other_settings(tmp_path: Path):
     assert torch.equal(module.weight, other.weight)
     with pytest.raises(AsyncVLAError, match="lr: 1 there, 2 here"):
         RunState(tmp_path, {"lr": 2}).load({"m": other}, other_optimizer)
+
+
+def _fresh(words: list[str], **overrides: int) -> tuple[AsyncVLA, Checkpoint]:
+    tokenizer = build_tokenizer(words)
+    model = AsyncVLA(nano_config(tokenizer.get_vocab_size(), rater=None, **overrides))
+    stats = NormStats.of(np.random.default_rng(0).normal(size=(9, 2)))
+    return model, Checkpoint(model, tokenizer, libero_features(), stats, stats)
+
+
+def test_a_warm_start_takes_weights_and_known_words():
+    (old, source), (new, target) = _fresh(["push milk"]), _fresh(["open milk push"])
+    before = new.backbone.qwen.language_model.embed_tokens.weight.clone()
+    warm_start(new, target.tokenizer, source)
+    assert torch.equal(new.action_in.weight, old.action_in.weight)
+    rows, was = new.backbone.qwen.language_model.embed_tokens.weight, old.backbone.qwen.language_model
+    for word in ("push", "milk", "<image>"):
+        theirs = was.embed_tokens.weight[source.tokenizer.token_to_id(word)]
+        assert torch.equal(rows[target.tokenizer.token_to_id(word)], theirs)
+    added = target.tokenizer.token_to_id("open")
+    assert torch.equal(rows[added], before[added])
+
+
+def test_a_warm_start_from_another_architecture_is_refused():
+    (_, source), (new, target) = _fresh(["push"]), _fresh(["push"], max_action_dim=9)
+    with pytest.raises(AsyncVLAError, match=r"another architecture: 3 weights differ.*action_in"):
+        warm_start(new, target.tokenizer, source)
 
 
 def test_auroc_on_worked_numbers():
