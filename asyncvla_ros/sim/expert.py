@@ -11,12 +11,12 @@ What it does is nearly a function of the simulator's state, so its actions stay 
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from asyncvla_ros.sim.scene import Box, Scene
+from asyncvla_ros.sim.grip import choose_grip
+from asyncvla_ros.sim.scene import Scene
 
 #: One action unit, as LIBERO's controller defines it [m], [rad].
 POSITION_UNIT_M = 0.05
@@ -25,11 +25,9 @@ _GAIN = 1.2  # 1.5 overshoots
 _MAX_ROTATION = 0.5
 _HOVER_M = 0.07
 _CLEARANCE_M = 0.04
-_WIDEST_GRIP_M = 0.072
-_FINGER_OPENING_M = 0.08
-#: Misalignment across the fingers at which a grip still holds [m].
-_ACROSS_TOLERANCE_M = 0.012
 _HEIGHT_TOLERANCE_M = 0.012
+#: A descent that takes longer has met something: the next best grip is tried.
+_DESCENT_STEPS = 50
 _FINGERS_STOPPED_M_S = 0.01
 _FINGER_VELOCITIES = slice(7, 9)
 
@@ -45,25 +43,6 @@ class Phase(enum.Enum):
     RETREAT = "retreat"
 
 
-@dataclass(frozen=True)
-class Grip:
-    """Where to close the fingers.
-
-    Attributes:
-        offset: (3,) grip point relative to the target's body [m, world axes].
-        sideways: fingers close along world x instead of y.
-        tolerance: (2,) misalignment in x and y at which the fingers still straddle the object [m].
-    """
-
-    offset: np.ndarray
-    sideways: bool
-    tolerance: np.ndarray
-
-    def misalignment(self, to_grip: np.ndarray) -> float:
-        """How far (3,) ``to_grip`` [m] exceeds the tolerance in x or y [m]; 0 when aligned."""
-        return float(np.clip(np.abs(to_grip[:2]) - self.tolerance, 0.0, None).max())
-
-
 def translation_action(position: np.ndarray, goal: np.ndarray) -> np.ndarray:
     """Proportional step from ``position`` to ``goal``, both (3,) [m]; (3,) in action units."""
     return np.clip(_GAIN * (goal - position) / POSITION_UNIT_M, -1.0, 1.0)
@@ -73,28 +52,6 @@ def rotation_action(rotation: np.ndarray, goal: np.ndarray) -> np.ndarray:
     """Proportional step from one (3, 3) rotation to another, world axes; (3,) in action units."""
     error = Rotation.from_matrix(goal @ rotation.T).as_rotvec()
     return np.clip(_GAIN * error / ROTATION_UNIT_RAD, -_MAX_ROTATION, _MAX_ROTATION)
-
-
-def grip_height(box: Box) -> float:
-    """Height at which to hold a box [m]: near the top of tall ones, just above the ground for flat ones."""
-    return float(max(box.low[2] + 0.012, box.high[2] - 0.035))
-
-
-def choose_grip(scene: Scene) -> Grip:
-    """Where to hold the target as it lies now."""
-    name = scene.target_object
-    body = scene.body_position(name)
-    if "bowl" in name:
-        # The rim, as constants: the box is not reliable while a bowl still rocks.
-        return Grip(np.array([0.0, 0.0495, 0.040]), sideways=False, tolerance=np.array([0.006, 0.006]))
-    box = scene.object_box(name)
-    point = np.array([*box.centre[:2], grip_height(box)])
-    width_x, width_y = box.size[:2]
-    sideways = bool(width_y > _WIDEST_GRIP_M and width_x < width_y)
-    slack = max(0.004, (_FINGER_OPENING_M - (width_x if sideways else width_y)) / 2 - 0.003)
-    along = min(slack, _ACROSS_TOLERANCE_M)
-    tolerance = np.array([along, _ACROSS_TOLERANCE_M] if sideways else [_ACROSS_TOLERANCE_M, along])
-    return Grip(point - body, sideways, tolerance)
 
 
 class Expert:
@@ -109,6 +66,7 @@ class Expert:
         self._into_container = scene.goal[0] == "in"
         self.phase = Phase.HOVER
         self._phase_steps = 0
+        self._stalls = 0
         self._grip = choose_grip(scene)
 
     def act(self) -> np.ndarray:
@@ -121,7 +79,7 @@ class Expert:
         return np.concatenate(
             [
                 translation_action(position, goal),
-                rotation_action(rotation, self._goal_rotation(rotation)),
+                rotation_action(rotation, self._grip.rotation),
                 [1.0 if closed else -1.0],
             ]
         ).astype(np.float32)
@@ -130,7 +88,7 @@ class Expert:
         self.phase = phase
         self._phase_steps = 0
         if phase is Phase.HOVER:
-            self._grip = choose_grip(self._scene)
+            self._grip = choose_grip(self._scene, self._stalls)
 
     def _advance(self, position: np.ndarray) -> None:
         """Move to the phase that fits the state; at most one transition a step."""
@@ -145,6 +103,9 @@ class Expert:
                 self._enter(Phase.HOVER)
             elif self._grip.misalignment(to_grip) == 0.0 and abs(to_grip[2]) < _HEIGHT_TOLERANCE_M:
                 self._enter(Phase.CLOSE)
+            elif self._phase_steps > _DESCENT_STEPS:
+                self._stalls += 1
+                self._enter(Phase.HOVER)
         elif self.phase is Phase.CLOSE:
             speed = float(np.abs(self._scene.joint_velocities()[_FINGER_VELOCITIES]).max())
             if (self._phase_steps > 5 and speed < _FINGERS_STOPPED_M_S) or self._phase_steps > 20:
@@ -191,13 +152,6 @@ class Expert:
         if self.phase is Phase.CARRY:
             return np.array([*place[:2], self._carry_height()])
         return np.array([*position[:2], self._carry_height()])
-
-    def _goal_rotation(self, rotation: np.ndarray) -> np.ndarray:
-        """(3, 3) gripper straight down; the finger axis along y, or along x for a sideways grip."""
-        yaw_down = np.array([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, -1.0]])
-        if not self._grip.sideways:
-            return yaw_down
-        return Rotation.from_euler("z", 90, degrees=True).as_matrix() @ yaw_down
 
     def _grip_point(self) -> np.ndarray:
         return self._scene.body_position(self._scene.target_object) + self._grip.offset

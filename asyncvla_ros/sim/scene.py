@@ -41,7 +41,9 @@ class Scene:
         self._finger_qpos = list(robot._ref_gripper_joint_pos_indexes)
         self._finger_qvel = list(robot._ref_gripper_joint_vel_indexes)
         self._ee_site = robot.eef_site_id
-        self._collision_geoms = {name: self._geoms_of(name) for name in env.objects_dict}
+        self._collision_geoms = {
+            name: self._geoms_of(name) for name in (*env.objects_dict, *env.fixtures_dict)
+        }
         problem = env.parsed_problem
         self.goal = tuple(problem["goal_state"][0])
 
@@ -80,13 +82,22 @@ class Scene:
         return np.array(self._env.sim.data.body_xpos[self._env.obj_body_id[name]])
 
     def object_box(self, name: str) -> Box:
-        """Box around the collision geometry of a movable object."""
+        """Box around the collision geometry of a movable object or fixture."""
+        low, high = self._geom_boxes(self._collision_geoms[name])
+        return Box(low.min(axis=0), high.max(axis=0))
+
+    def obstacle_boxes(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        """Lower and upper corners, (n, 3) each [m], of the colliding geoms of everything but ``name``."""
+        others = [geoms for other, geoms in self._collision_geoms.items() if other != name]
+        return self._geom_boxes(np.concatenate(others))
+
+    def _geom_boxes(self, geoms: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Lower and upper corners, (n, 3) each [m], of axis-aligned boxes around geoms."""
         model, data = self._env.sim.model._model, self._env.sim.data._data
-        geoms = self._collision_geoms[name]
         rotations = data.geom_xmat[geoms].reshape(-1, 3, 3)
         centres = data.geom_xpos[geoms] + np.einsum("gij,gj->gi", rotations, model.geom_aabb[geoms, :3])
         halves = np.einsum("gij,gj->gi", np.abs(rotations), model.geom_aabb[geoms, 3:])
-        return Box((centres - halves).min(axis=0), (centres + halves).max(axis=0))
+        return centres - halves, centres + halves
 
     def goal_position(self) -> np.ndarray:
         """(3,) where the target belongs [m]: the goal region's site, or the goal object's body."""

@@ -106,7 +106,6 @@ def test_steps_move_the_arm_and_reject_nonsense(env: LiberoEnv) -> None:
             env.step(wrong)
 
 
-@pytest.mark.xfail(reason="one of these placements defeats the expert; under investigation", strict=False)
 def test_the_expert_solves_a_task(env: LiberoEnv) -> None:
     env.reset(seed=3)
     expert = Expert(env.scene)
