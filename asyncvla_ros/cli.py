@@ -23,6 +23,8 @@ app.add_typer(eval_app, name="eval")
 app.add_typer(bench_app, name="bench")
 
 CPUS = os.cpu_count() or 1
+# Of torch, in each process: a network this small gains nothing from more, and loses much on a busy machine.
+THREADS = 1
 CACHE = Path(".cache/frames")
 
 CheckpointOption = Annotated[Path | None, typer.Option(help="Checkpoint folder; default: the shipped one.")]
@@ -71,7 +73,7 @@ def eval_libero(
             solved.append(episode.success)
             progress.update(bar, advance=1, text=f"{sum(solved)}/{len(solved)} solved")
 
-        load = partial(Policy.from_checkpoint, checkpoint, device, max(1, CPUS // workers))
+        load = partial(Policy.from_checkpoint, checkpoint, device, THREADS)
         figures = evaluate(load, config, report)
     low, high = figures["ci95"]
     console.print(
@@ -94,7 +96,9 @@ def demo(
     headless: Annotated[bool, typer.Option(help="Plain lines instead of a live display.")] = False,
     rendering: Annotated[str, typer.Option(help="full (official) or decimated meshes.")] = "full",
     gif: Annotated[Path | None, typer.Option(help="Also write the first episode as a GIF there.")] = None,
-    real_time: Annotated[bool, typer.Option(help="The world moves on while the policy thinks.")] = False,
+    real_time_factor: Annotated[
+        float, typer.Option(help="Above 0 the world moves on at this rate; 0: it waits for each command.")
+    ] = 0.0,
     json_out: JsonOption = None,
 ) -> None:
     """Move the LIBERO arm over ROS 2: simulator, policy and controller, each a node of its own."""
@@ -105,7 +109,16 @@ def demo(
 
     console = Console(stderr=True)
     settings = DemoSettings(
-        suite, task, indices(inits, "inits"), mode, checkpoint, out.resolve(), seed, rendering, gif, real_time
+        suite,
+        task,
+        indices(inits, "inits"),
+        mode,
+        checkpoint,
+        out.resolve(),
+        seed,
+        rendering,
+        gif,
+        real_time_factor,
     )
     status = Status("", console=console)
 
@@ -150,7 +163,7 @@ def demo_table(figures: dict[str, Any]) -> Any:
 def bench_policy_command(
     checkpoint: CheckpointOption = None,
     device: DeviceOption = "cpu",
-    threads: Annotated[int, typer.Option(help="torch threads; nano is fastest with 1.")] = 1,
+    threads: Annotated[int, typer.Option(help="torch threads; nano is fastest with 1.")] = THREADS,
     repetitions: Annotated[int, typer.Option(help="Measured decisions, at least 50.")] = 100,
     json_out: JsonOption = None,
 ) -> None:

@@ -5,7 +5,6 @@ Simulation and rendering live in one thread, which owns the GL context; ROS call
 
 from __future__ import annotations
 
-import array
 import queue
 import sys
 import threading
@@ -16,9 +15,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus
-from geometry_msgs.msg import PoseStamped
-from rosgraph_msgs.msg import Clock
-from sensor_msgs.msg import Image, JointState
 
 from asyncvla_msgs.msg import ActionCommand, EpisodeStatus
 from asyncvla_msgs.srv import ResetEpisode
@@ -26,11 +22,12 @@ from asyncvla_ros.core.robot_file import load_robot
 from asyncvla_ros.core.statistics import Rates
 from asyncvla_ros.paths import robot_file
 from asyncvla_ros.ros import qos
-from asyncvla_ros.ros.conversions import to_ns, to_time
+from asyncvla_ros.ros.conversions import to_ns
 from asyncvla_ros.ros.diagnostics import Diagnostics, Report
 from asyncvla_ros.ros.lifecycle import ManagedNode, run_node
 from asyncvla_ros.ros.parameters import Parameters, parameter
-from asyncvla_ros.sim.libero_env import ACTION_NAMES, IDLE_ACTION, JOINT_NAMES, LiberoEnv
+from asyncvla_ros.ros.sim_streams import SimStreams
+from asyncvla_ros.sim.libero_env import ACTION_NAMES, IDLE_ACTION, LiberoEnv
 from asyncvla_ros.sim.tasks import max_steps
 from asyncvla_ros.sim.world import DueAction, Environment, Scenario, State, World
 from asyncvla_ros.types import AsyncVLAError, ContractError, RunError
@@ -97,12 +94,7 @@ class LiberoSimNode(ManagedNode):
             )
         self._scale = np.array([dof.scale for dof in self._robot.dofs])
         self._step_ns = round(1e9 / self._robot.control_hz)
-        sensor = qos.sensor(values.sensor_reliability)
-        self._cameras = {c.key: self.advertise(Image, c.topic, sensor) for c in self._robot.cameras}
-        self._joints = self.advertise(JointState, "joint_states", sensor)
-        self._pose = self.advertise(PoseStamped, "ee_pose", sensor)
-        self._clock_publisher = self.advertise(Clock, "/clock", qos.LOCKSTEP_CLOCK)
-        self._status_publisher = self.advertise(EpisodeStatus, "~/episode_status", qos.STATUS)
+        self._streams = SimStreams(self, self._robot, values.sensor_reliability, values.lockstep)
         self.subscribe(ActionCommand, values.command_topic, self._on_command, qos.COMMAND)
         service = self.create_service(ResetEpisode, "~/reset_episode", self._on_reset)
         self.resources.callback(self.destroy_service, service)
@@ -171,7 +163,7 @@ class LiberoSimNode(ManagedNode):
         except Exception:
             text = traceback.format_exc()
             self.get_logger().fatal(f"the simulation ended:\n{text}")
-            self._publish_status(world, fault=text.strip().splitlines()[-1])
+            self._streams.publish_status(world, fault=text.strip().splitlines()[-1])
         finally:
             world.close()
 
@@ -206,10 +198,13 @@ class LiberoSimNode(ManagedNode):
                 # A world slower than asked for does not try to catch up.
                 deadline = max(deadline + period, time.monotonic())
                 if world.env is not None:
-                    with_cameras = world.now_ns >= cameras_ns
-                    if with_cameras:
+                    # The clock first: rendering takes most of a step, and the command of this one is due now.
+                    self._streams.publish_clock(world)
+                    self._streams.publish_state(world)
+                    self._streams.publish_status(world)
+                    if world.now_ns >= cameras_ns:
                         cameras_ns = world.now_ns + round(1e9 / self._params.values.camera_hz)
-                    self._publish(world, with_cameras)
+                        self._streams.publish_images(world)
                 continue
             if event is None:
                 return
@@ -221,7 +216,7 @@ class LiberoSimNode(ManagedNode):
 
     def _reset(self, world: World, event: _Reset) -> None:
         if world.state is State.RUNNING:
-            self._publish_status(world, EpisodeStatus.STATE_ABORTED)
+            self._streams.publish_status(world, EpisodeStatus.STATE_ABORTED)
         try:
             world.start(event.scenario)
         except AsyncVLAError as error:
@@ -233,56 +228,12 @@ class LiberoSimNode(ManagedNode):
             event.reply.set_result(world.episode_id)
 
     def _show(self, world: World) -> None:
-        """Lockstep: the observation at decision instants, the robot state otherwise."""
-        self._publish(world, with_cameras=world.awaits_decision)
-
-    def _publish(self, world: World, with_cameras: bool) -> None:
-        """Sensors first, then the clock: whoever acts on the tick has seen what belongs to it."""
-        env = world.env
-        assert isinstance(env, LiberoEnv)
-        stamp = to_time(world.now_ns)
-        self._publish_status(world)
-        if with_cameras:
-            for key, pixels in world.observe().images.items():
-                height, width, channels = pixels.shape
-                image = Image(height=height, width=width, encoding="rgb8", step=width * channels)
-                image.header.stamp, image.header.frame_id = stamp, key
-                image.data = array.array("B", pixels.tobytes())
-                self._cameras[key].publish(image)
-        joints = JointState(
-            name=list(JOINT_NAMES),
-            position=env.joint_positions.tolist(),
-            velocity=env.joint_velocities.tolist(),
-        )
-        joints.header.stamp = stamp
-        self._joints.publish(joints)
-        pose = PoseStamped()
-        pose.header.stamp, pose.header.frame_id = stamp, self._robot.base_frame
-        position, orientation = env.ee_pose_in_world
-        point, turn = pose.pose.position, pose.pose.orientation
-        point.x, point.y, point.z = position.tolist()
-        turn.x, turn.y, turn.z, turn.w = orientation.tolist()
-        self._pose.publish(pose)
-        self._clock_publisher.publish(Clock(clock=stamp))
-
-    def _publish_status(self, world: World, state: int | None = None, fault: str = "") -> None:
-        scenario = world.scenario
-        status = EpisodeStatus(
-            episode_id=world.episode_id,
-            state=EpisodeStatus.STATE_FAULT if fault else int(world.state) if state is None else state,
-            message=fault,
-            step=world.steps,
-            max_steps=world.max_steps,
-            held_steps=world.held_steps,
-            lockstep=self._params.values.lockstep,
-            decision_stamp=to_time(world.decision_ns),
-            instruction=world.env.instruction if world.env else "",
-        )
-        status.header.stamp = to_time(world.now_ns)
-        if scenario is not None:
-            status.suite, status.task, status.seed = scenario.suite, scenario.task, scenario.seed
-            status.init = EpisodeStatus.INIT_RANDOM if scenario.init is None else scenario.init
-        self._status_publisher.publish(status)
+        """Lockstep: the clock comes last, so whoever acts on the tick has seen what belongs to it."""
+        self._streams.publish_status(world)
+        if world.awaits_decision:
+            self._streams.publish_images(world)
+        self._streams.publish_state(world)
+        self._streams.publish_clock(world)
 
     def _report(self) -> Report:
         world = self._world

@@ -7,7 +7,6 @@ the first ``execute_steps`` actions of it are executed.
 from __future__ import annotations
 
 import multiprocessing
-import os
 import queue
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
@@ -185,7 +184,6 @@ def summarise(episodes: list[Episode], config: EvalConfig) -> dict[str, Any]:
         "settings": {
             **{key: value for key, value in asdict(config).items() if key != "video_dir"},
             "max_steps": max_steps(config.suite),
-            "threads_per_worker": _threads(config.workers),
         },
     }
 
@@ -217,10 +215,6 @@ def _work_units(config: EvalConfig) -> list[tuple[int, tuple[int, ...]]]:
     ]
 
 
-def _threads(workers: int) -> int:
-    return max(1, (os.cpu_count() or 1) // max(1, workers))
-
-
 def _run_parallel(
     load_policy: Callable[[], Policy],
     config: EvalConfig,
@@ -233,9 +227,7 @@ def _run_parallel(
     results: multiprocessing.Queue[Episode] = context.Queue()
     episodes: list[Episode] = []
     total = sum(len(inits) for _, inits in units)
-    pool = ProcessPoolExecutor(
-        workers, context, _start_worker, (load_policy, config, results, _threads(workers))
-    )
+    pool = ProcessPoolExecutor(workers, context, _start_worker, (load_policy, config, results))
     with pool:
         futures = [pool.submit(_run_unit, task, inits) for task, inits in units]
         try:
@@ -259,11 +251,7 @@ def _start_worker(
     load_policy: Callable[[], Policy],
     config: EvalConfig,
     results: multiprocessing.Queue[Episode],
-    threads: int,
 ) -> None:
-    import torch
-
-    torch.set_num_threads(threads)
     policy = load_policy()
     policy.warmup()
     _worker.update(policy=policy, config=config, results=results)

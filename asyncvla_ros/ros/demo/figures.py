@@ -33,7 +33,7 @@ class DemoSettings:
         seed: Of the noise the policy draws.
         rendering: ``full`` (official) or ``decimated`` meshes.
         gif: Also write the first episode as an animation there.
-        real_time: The world moves on while the policy thinks, instead of waiting for it.
+        real_time_factor: Above 0 the world moves on while the policy thinks, at this rate; 0: it waits.
     """
 
     suite: str = "libero_object"
@@ -45,7 +45,7 @@ class DemoSettings:
     seed: int = 0
     rendering: str = "full"
     gif: Path | None = None
-    real_time: bool = False
+    real_time_factor: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def summarise(settings: DemoSettings, episodes: Sequence[DemoEpisode]) -> dict[s
             "seed": settings.seed,
             "rendering": settings.rendering,
             "robot": ROBOT,
-            "real_time": settings.real_time,
+            "real_time_factor": settings.real_time_factor,
         },
     }
 

@@ -80,8 +80,8 @@ def _start(nodes: NodeProcesses, settings: DemoSettings) -> None:
         "controller": {},
         "policy": {"mode": settings.mode, "seed": settings.seed, "checkpoint": settings.checkpoint or ""},
     }
-    if settings.real_time:
-        own["libero_sim"] |= {"lockstep": False}
+    if settings.real_time_factor > 0:
+        own["libero_sim"] |= {"lockstep": False, "real_time_factor": settings.real_time_factor}
         # Should the next chunk be late, the rest of this one is better than a stop.
         own["controller"] |= {"lockstep": False, "execute_steps": 0}
     for name in NODES:
