@@ -26,8 +26,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from asyncvla_ros.data.lerobot_writer import DemonstrationWriter, dataset_features
-from asyncvla_ros.sim.expert import Expert, Phase
+from asyncvla_ros.sim.expert import Expert
 from asyncvla_ros.sim.libero_env import ACTION_NAMES, CAMERAS, CONTROL_HZ, IMAGE_SIZE, STATE_NAMES, LiberoEnv
+from asyncvla_ros.sim.motion import Phase
 from asyncvla_ros.sim.tasks import get_task, max_steps
 from asyncvla_ros.types import AsyncVLAError
 

@@ -8,10 +8,9 @@ from itertools import product
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from asyncvla_ros.sim.scene import Box, Scene
+from asyncvla_ros.sim.motion import DOWN
+from asyncvla_ros.sim.scene import COMFORTABLE_ARM_M, Box, Scene
 
-#: Gripper straight down, fingers closing along world y.
-_DOWN = np.array([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, -1.0]])
 _WIDEST_GRIP_M = 0.072
 _FINGER_OPENING_M = 0.08
 _FINGER_HALF_WIDTH_M = 0.011
@@ -23,6 +22,18 @@ _MARGIN_M = 0.008
 #: grip point [m]. Fingers, palm, wrist end of the hand.
 _PARTS_M = ((0.068, 0.011, -0.014), (0.102, 0.023, 0.026), (0.105, 0.033, 0.085))
 _YAWS_DEG = (0.0, 15.0, -15.0, 30.0, -30.0, 90.0)
+#: Boxes closer than this are in the way of opening the fingers [m].
+_RELEASE_MARGIN_M = 0.004
+_HARMLESS_FALL_M = 0.06
+#: Rim of LIBERO's black bowl relative to its body [m].
+_RIM_RADIUS_M, _RIM_HEIGHT_M = 0.0495, 0.040
+_RIM_TOLERANCE_M = np.array([0.015, 0.012])
+_RIM_STEP_DEG = 30.0
+_HARMLESS_SINK_M = 0.01
+#: Beyond, the last joint comes near its limit [rad].
+_YAW_RANGE_RAD = (-1.7, 2.7)
+#: How far above its grip an object must at least be lifted [m].
+_LIFT_M = 0.06
 _SHIFTS_M = (0.0, 0.012, -0.012, 0.024, -0.024)
 
 
@@ -31,7 +42,7 @@ class Grip:
     """A way to hold the target.
 
     Attributes:
-        offset: (3,) grip point relative to the target's body [m, world axes].
+        offset: (3,) grip point in the target's frame [m].
         yaw: turn about world z of fingers that close along world y [rad].
         tolerance: (2,) misalignment along and across the closing direction at which the fingers still
             straddle the object [m].
@@ -44,7 +55,11 @@ class Grip:
     @property
     def rotation(self) -> np.ndarray:
         """(3, 3) orientation of the gripper in the world."""
-        return Rotation.from_euler("z", self.yaw).as_matrix() @ _DOWN
+        return Rotation.from_euler("z", self.yaw).as_matrix() @ DOWN
+
+    def yaw_error(self, rotation: np.ndarray) -> float:
+        """Angle between the gripper's (3, 3) ``rotation`` and that of the grip [rad]."""
+        return float(Rotation.from_matrix(self.rotation @ rotation.T).magnitude())
 
     def misalignment(self, to_grip: np.ndarray) -> float:
         """How far (3,) ``to_grip`` [m, world axes] exceeds the tolerance [m]; 0 when aligned."""
@@ -62,62 +77,131 @@ def grip_height(box: Box) -> float:
     return float(max(box.low[2] + 0.012, box.high[2] - 0.035))
 
 
-def clearance(point: np.ndarray, yaw: float, obstacles: tuple[np.ndarray, np.ndarray]) -> float:
-    """Least horizontal distance between the open gripper, lowered onto a point, and boxes in its way [m].
+def part_gaps(
+    point: np.ndarray, yaw: float, obstacles: tuple[np.ndarray, np.ndarray], half: tuple[float, float]
+) -> np.ndarray:
+    """Horizontal distance of boxes from a rectangle around the grip point [m], negative where they overlap.
 
     Args:
-        point: (3,) grip point [m].
+        point: (2,) or longer, the grip point [m].
         yaw: see :class:`Grip` [rad].
         obstacles: lower and upper corners of the boxes, (n, 3) each [m].
+        half: half size of the rectangle along and across the closing direction [m].
+
+    Returns:
+        (n,) [m].
+    """
+    low, high = obstacles[0][:, :2], obstacles[1][:, :2]
+    to_box, half_box, half_part = (low + high) / 2 - point[:2], (high - low) / 2, np.array(half)
+    axes = closing_axes(yaw)
+    # Separating axes of two rectangles: those of the part, then those of the boxes.
+    gaps = [
+        np.abs(to_box @ axes.T) - half_part - half_box @ np.abs(axes.T),
+        np.abs(to_box) - half_box - half_part @ np.abs(axes),
+    ]
+    return np.concatenate(gaps, axis=1).max(axis=1)
+
+
+def clearance(point: np.ndarray, yaw: float, obstacles: tuple[np.ndarray, np.ndarray]) -> float:
+    """Least horizontal distance between the open gripper, lowered onto (3,) ``point`` [m], and boxes [m].
 
     Returns:
         Negative when they overlap, infinite when nothing reaches up to the gripper.
     """
-    low, high = obstacles
-    to_box = (low[:, :2] + high[:, :2]) / 2 - point[:2]
-    half_box = (high[:, :2] - low[:, :2]) / 2
-    axes = closing_axes(yaw)
     least = np.inf
     for half_along, half_across, underside in _PARTS_M:
-        reached = high[:, 2] > point[2] + underside
-        if not reached.any():
-            continue
-        half_part = np.array([half_along, half_across])
-        # Separating axes of two rectangles: those of the part, then those of the boxes.
-        gaps = np.concatenate(
-            [
-                np.abs(to_box @ axes.T) - half_part - half_box @ np.abs(axes.T),
-                np.abs(to_box) - half_box - half_part @ np.abs(axes),
-            ],
-            axis=1,
-        ).max(axis=1)
-        least = min(least, float(gaps[reached].min()))
+        gaps = part_gaps(point, yaw, obstacles, (half_along, half_across))
+        reached = obstacles[1][:, 2] > point[2] + underside
+        least = min(least, float(gaps[reached].min(initial=np.inf)))
     return least
 
 
-def choose_grip(scene: Scene, rank: int = 0) -> Grip:
-    """Where to hold the target as it lies now.
+def free_height(xy: np.ndarray, yaw: float, obstacles: tuple[np.ndarray, np.ndarray]) -> float:
+    """Lowest height of the grip point at (2,) ``xy`` [m] at which the open gripper touches no box [m]."""
+    lowest = -np.inf
+    for half_along, half_across, underside in _PARTS_M:
+        gaps = part_gaps(xy, yaw, obstacles, (half_along, half_across))
+        top = obstacles[1][gaps < _RELEASE_MARGIN_M, 2].max(initial=-np.inf)
+        lowest = max(lowest, float(top) - underside)
+    return lowest
+
+
+def choose_grip(scene: Scene, target: str, place: str, rank: int = 0) -> Grip:
+    """How to hold an object as it lies now.
 
     Args:
         scene: the scene.
+        target: the object.
+        place: object or region where it will be let go.
         rank: 0 for the best grip, 1 for the next one, ...
     """
-    name = scene.target_object
-    body = scene.body_position(name)
-    if "bowl" in name:
-        # The rim, as constants: the box is not reliable while a bowl still rocks.
-        return Grip(np.array([0.0, 0.0495, 0.040]), 0.0, np.array([0.006, 0.006]))
-    grips = box_grips(scene.object_box(name), body)
-    obstacles = scene.obstacle_boxes(name)
-    distances = [min(clearance(body + grip.offset, grip.yaw, obstacles), _MARGIN_M) for grip in grips]
-    # A stable sort: among equally clear grips the plainer one comes first.
-    order = np.argsort(-np.array(distances), kind="stable")
-    return grips[order[rank % len(grips)]]
+    body, box = scene.body_position(target), scene.object_box(target)
+    rotation = scene.body_rotation(target)
+    grips = rim_grips(body, rotation) if "bowl" in target else box_grips(box)
+    obstacles = scene.obstacle_boxes(target)
+    scores = []
+    for point, yaw, _ in grips:
+        free = min(clearance(point, yaw, obstacles), _MARGIN_M)
+        # At the place the fingers may open above their surroundings, but a fall from high up scatters things.
+        away = scene.place_position(place)[:2] + (point - body)[:2]
+        fall = free_height(away, yaw, obstacles) - (point[2] - box.low[2]) - scene.support_height(place)
+        # Of a bowl that lies on its side only the upper rim can be held.
+        sunk = max(grip[0][2] for grip in grips) - point[2]
+        stretched = scene.arm_length(point + np.array([0.0, 0.0, _LIFT_M])) - COMFORTABLE_ARM_M
+        scores.append(
+            free - max(0.0, fall - _HARMLESS_FALL_M) - max(0.0, sunk - _HARMLESS_SINK_M) - max(0.0, stretched)
+        )
+    # A stable sort: among equally good grips the plainer one comes first.
+    point, yaw, tolerance = grips[np.argsort(-np.array(scores), kind="stable")[rank % len(grips)]]
+    return Grip(rotation.T @ (point - body), nearest_yaw(yaw, scene.ee_pose()[1]), tolerance)
 
 
-def box_grips(box: Box, body: np.ndarray) -> list[Grip]:
-    """Ways to hold a box whose body is at (3,) ``body`` [m], the plainest first."""
-    point = np.array([*box.centre[:2], grip_height(box)])
+def nearest_yaw(yaw: float, rotation: np.ndarray) -> float:
+    """Of the equivalent turns ``yaw`` and ``yaw`` plus or minus 180 degrees, the nearest the wrist can reach.
+
+    Args:
+        yaw: see :class:`Grip` [rad].
+        rotation: (3, 3) of the gripper as it is now.
+    """
+    now = np.arctan2(-rotation[0, 0], rotation[1, 0])
+    low, high = _YAW_RANGE_RAD
+    turns = [turn for turn in (yaw - np.pi, yaw, yaw + np.pi) if low <= turn <= high]
+    return float(min(turns, key=lambda turn: abs(turn - now)))
+
+
+def held_point(scene: Scene, target: str, grip: Grip) -> np.ndarray:
+    """(3,) where a grip holds an object as it lies now [m]."""
+    return scene.body_position(target) + scene.body_rotation(target) @ grip.offset
+
+
+def rim_grips(body: np.ndarray, rotation: np.ndarray) -> list[tuple[np.ndarray, float, np.ndarray]]:
+    """Ways to hold the rim of a bowl, plainest first; as :func:`box_grips`.
+
+    Constants, since the box is not reliable while a bowl still rocks.
+
+    Args:
+        body: (3,) position of the bowl [m].
+        rotation: (3, 3) its orientation.
+    """
+    angles = np.radians(np.arange(0.0, 360.0, _RIM_STEP_DEG))
+    out = np.stack([np.cos(angles), np.sin(angles), np.zeros_like(angles)], axis=1)
+    points = body + (_RIM_RADIUS_M * out + [0.0, 0.0, _RIM_HEIGHT_M]) @ rotation.T
+    grips = []
+    for point, (x, y, _) in zip(points, out @ rotation.T, strict=True):
+        # Fingers have no front: turns by 180 degrees are the same.
+        yaw = np.arctan(-x / y) if abs(y) > 1e-6 else np.pi / 2
+        grips.append((point, float(yaw), _RIM_TOLERANCE_M))
+    # Equally turned grips lie opposite each other; the one at larger y leaves more room for the arm.
+    return sorted(grips, key=lambda grip: (round(abs(grip[1]), 2), -grip[0][1]))
+
+
+def box_grips(box: Box) -> list[tuple[np.ndarray, float, np.ndarray]]:
+    """Ways to hold a box, the plainest first.
+
+    Returns:
+        Grip point (3,) in the world [m], yaw [rad] and tolerance (2,) [m] of each.
+    """
+    centre = np.array([*box.centre[:2], grip_height(box)])
     widest = max(_WIDEST_GRIP_M, float(box.size[:2].min()))
     grips = []
     for yaw_deg, shift in sorted(product(_YAWS_DEG, _SHIFTS_M), key=_plainness):
@@ -127,13 +211,9 @@ def box_grips(box: Box, body: np.ndarray) -> list[Grip]:
         width = width / np.cos(turn) + 2 * _FINGER_HALF_WIDTH_M * np.tan(turn)
         if width > widest or abs(shift) > max(0.0, length / 2 - _FINGER_HALF_WIDTH_M):
             continue
-        slack = min((_FINGER_OPENING_M - width) / 2 - 0.003, _ACROSS_TOLERANCE_M)
-        shifted = point + np.array([0.0, shift, 0.0] if sideways else [shift, 0.0, 0.0])
-        grips.append(
-            Grip(
-                shifted - body, float(np.radians(yaw_deg)), np.array([max(slack, 0.004), _ACROSS_TOLERANCE_M])
-            )
-        )
+        slack = max(0.004, min((_FINGER_OPENING_M - width) / 2 - 0.003, _ACROSS_TOLERANCE_M))
+        point = centre + np.array([0.0, shift, 0.0] if sideways else [shift, 0.0, 0.0])
+        grips.append((point, float(np.radians(yaw_deg)), np.array([slack, _ACROSS_TOLERANCE_M])))
     return grips
 
 

@@ -34,6 +34,10 @@ Render = Literal["full", "decimated", "off"]
 #: Official initial states have this much joint noise [rad]; LIBERO's own reset has none.
 _JOINT_NOISE_RAD = 0.02
 _SETTLE_STEPS = 20
+#: Objects are placed up to 7 cm above the table, which is 90 cm above the floor [m].
+_FALL_M = 0.3
+_PLACEMENT_ATTEMPTS = 10
+_SEED_STRIDE = 7919
 
 
 class LiberoEnv:
@@ -112,10 +116,16 @@ class LiberoEnv:
             widen_m: displaces every object that stands on the table or floor by up to this much in x
                 and y [m]; LIBERO's own placements hardly vary.
         """
-        self._reset_robosuite(seed)
-        if widen_m > 0:
-            self.scene.displace_objects(np.random.default_rng(seed), widen_m)
-        self._settle()
+        for attempt in range(_PLACEMENT_ATTEMPTS):
+            self._reset_robosuite(seed + attempt * _SEED_STRIDE)
+            if widen_m > 0:
+                self.scene.displace_objects(np.random.default_rng(seed), widen_m)
+            standing = self.scene.lowest_object()
+            self._settle()
+            # LIBERO at times places objects inside one another; they then burst apart, off the table.
+            if self.scene.lowest_object() > standing - _FALL_M:
+                return
+        raise AsyncVLAError(f"objects fell off the table for seed {seed} in {_PLACEMENT_ATTEMPTS} placements")
 
     def reset_to_init(self, index: int, displace_m: float = 0.0, seed: int = 0) -> None:
         """Official initial state ``index`` (for evaluation, never for training).
@@ -188,6 +198,15 @@ class LiberoEnv:
     def _reset_robosuite(self, seed: int) -> None:
         from robosuite.utils.errors import RandomizationError
 
+        # LIBERO adds the pose of a fixture to that of its regions as if the fixture were still at the origin,
+        # which without a hard reset it is not.
+        for name in self._env.fixtures_dict:
+            body = self._env.obj_body_id[name]
+            self._env.sim.model.body_pos[body] = 0.0
+            self._env.sim.model.body_quat[body] = (1.0, 0.0, 0.0, 0.0)
+        # The gripper integrates its commands over resets.
+        gripper = self._env.robots[0].gripper
+        gripper.current_action = np.zeros(gripper.dof)
         # robosuite draws from numpy's global generator.
         np.random.seed(seed % 2**32)
         for _ in range(100):

@@ -7,7 +7,17 @@ from typing import Any
 
 import numpy as np
 
+#: Shoulder above the base, and wrist relative to the point between the fingertips of a gripper that points
+#: down: above it, and nearer to the base [m].
+_SHOULDER_M, _WRIST_ABOVE_M, _WRIST_BEHIND_M = 0.333, 0.21, 0.088
+#: Distance from shoulder to wrist up to which the arm moves freely; it is stretched, and stuck, at 0.70 [m].
+COMFORTABLE_ARM_M = 0.66
 _PLACEMENT_TRIES = 200
+#: Where plates and bowls carry what is put on them, above their body [m].
+_DISH_FLOOR_M = 0.005
+#: What is this close to a region's centre in x and y, and at most this far above it, supports things [m].
+_SUPPORT_REACH_M = 0.02
+_SUPPORT_ABOVE_CENTRE_M = 0.03
 
 
 @dataclass(frozen=True)
@@ -45,20 +55,75 @@ class Scene:
             name: self._geoms_of(name) for name in (*env.objects_dict, *env.fixtures_dict)
         }
         problem = env.parsed_problem
-        self.goal = tuple(problem["goal_state"][0])
+        #: All must hold, e.g. ``("on", "akita_black_bowl_1", "plate_1")``.
+        self.goals = tuple(tuple(goal) for goal in problem["goal_state"])
 
-    @property
-    def target_object(self) -> str:
-        """Name of the object to move: the first argument of the goal."""
-        return str(self.goal[1])
+    def holds(self, goal: tuple[str, ...]) -> bool:
+        """Whether one of the task's goals holds now."""
+        return bool(self._env._eval_predicate(goal))
 
-    @property
-    def goal_object(self) -> str:
-        """Name of the object in or on which the target belongs."""
-        place = str(self.goal[2])
+    def place_object(self, place: str) -> str:
+        """Name of the object or fixture to which a region belongs; objects are regions themselves."""
         if place in self._env.object_sites_dict:
             return str(self._env.object_sites_dict[place].parent_name)
         return place
+
+    def place_position(self, place: str) -> np.ndarray:
+        """(3,) centre of a region, or the body of an object [m]."""
+        if place in self._env.object_sites_dict:
+            return np.array(self._env.sim.data.get_site_xpos(place))
+        return self.body_position(place)
+
+    def support_height(self, place: str) -> float:
+        """Height at which something stands in a region or on an object [m]."""
+        centre = self.place_position(place)
+        if place not in self._env.object_sites_dict:
+            return float(centre[2]) + _DISH_FLOOR_M
+        low, high = self._geom_boxes(self._collision_geoms[self.place_object(place)])
+        below = np.all(
+            (low < centre + _SUPPORT_REACH_M)[:, :2] & (high > centre - _SUPPORT_REACH_M)[:, :2], axis=1
+        )
+        below &= high[:, 2] < centre[2] + _SUPPORT_ABOVE_CENTRE_M
+        return float(high[below, 2].max(initial=-np.inf)) if below.any() else float(centre[2])
+
+    def is_container(self, goal: tuple[str, ...]) -> bool:
+        """Whether a goal is to put something into a movable object, e.g. a basket."""
+        return goal[0] == "in" and self.place_object(goal[2]) in self._env.objects_dict
+
+    def is_drawer(self, place: str) -> bool:
+        """Whether a place is a region inside a drawer."""
+        return place in self._env.object_sites_dict and bool(self._env.object_sites_dict[place].joints)
+
+    def joint_value(self, name: str) -> float:
+        """Opening of a drawer [m, negative outwards] or angle of a knob [rad], by region or fixture."""
+        return float(self._env.sim.data._data.qpos[self._env.sim.model._model.jnt_qposadr[self._joint(name)]])
+
+    def handle(self, drawer: str) -> tuple[np.ndarray, np.ndarray]:
+        """Centre (3,) of a drawer's handle [m], and the unit vector (3,) along which the drawer opens."""
+        out = -np.array(self._env.sim.data._data.xaxis[self._joint(drawer)])
+        low, high = self._moving_boxes(drawer)
+        centres = (low + high) / 2
+        return centres[np.argmax(centres @ out)], out
+
+    def knob(self, fixture: str) -> np.ndarray:
+        """(3,) top of a knob, in the middle of its highest part [m]."""
+        low, high = self._moving_boxes(fixture)
+        highest = np.argmax(high[:, 2])
+        return np.array([*(low[highest] + high[highest])[:2] / 2, high[highest, 2]])
+
+    def _joint(self, name: str) -> int:
+        """Id of the joint of a region or fixture."""
+        sites = self._env.object_sites_dict
+        owner = sites[name] if name in sites else self._env.get_object(name)
+        return int(self._env.sim.model.joint_name2id(owner.joints[0]))
+
+    def _moving_boxes(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        """Lower and upper corners, (n, 3) each [m], of the colliding geoms that a joint moves."""
+        model = self._env.sim.model._model
+        collides = (model.geom_contype != 0) | (model.geom_conaffinity != 0)
+        return self._geom_boxes(
+            np.flatnonzero((model.geom_bodyid == model.jnt_bodyid[self._joint(name)]) & collides)
+        )
 
     def joint_positions(self) -> np.ndarray:
         """(9,): seven arm joints [rad], two fingers [m]."""
@@ -73,6 +138,21 @@ class Scene:
         data = self._env.sim.data
         return np.array(data.site_xpos[self._ee_site]), np.array(data.site_xmat[self._ee_site]).reshape(3, 3)
 
+    def reach(self, point: np.ndarray) -> float:
+        """Horizontal distance of (2,) or (3,) ``point`` from the robot's base [m]."""
+        return float(np.linalg.norm(point[:2] - self._env.robots[0].base_pos[:2]))
+
+    def arm_length(self, point: np.ndarray) -> float:
+        """Distance from shoulder to wrist when the gripper, pointing down, is at (3,) ``point`` [m]."""
+        radius = self.reach(point) - _WRIST_BEHIND_M
+        height = point[2] + _WRIST_ABOVE_M - self._env.robots[0].base_pos[2] - _SHOULDER_M
+        return float(np.hypot(radius, height))
+
+    def away_from_base(self, point: np.ndarray) -> np.ndarray:
+        """(2,) unit vector from the robot's base towards a point, in x and y."""
+        way = point[:2] - self._env.robots[0].base_pos[:2]
+        return np.asarray(way / np.linalg.norm(way))
+
     def object_names(self) -> tuple[str, ...]:
         """Movable objects."""
         return tuple(self._env.objects_dict)
@@ -81,10 +161,18 @@ class Scene:
         """(3,) position of an object's or fixture's root body in the world [m]."""
         return np.array(self._env.sim.data.body_xpos[self._env.obj_body_id[name]])
 
+    def body_rotation(self, name: str) -> np.ndarray:
+        """(3, 3) orientation of an object's or fixture's root body in the world."""
+        return np.array(self._env.sim.data.body_xmat[self._env.obj_body_id[name]]).reshape(3, 3)
+
     def object_box(self, name: str) -> Box:
         """Box around the collision geometry of a movable object or fixture."""
         low, high = self._geom_boxes(self._collision_geoms[name])
         return Box(low.min(axis=0), high.max(axis=0))
+
+    def lowest_object(self) -> float:
+        """Height of the lowest body of all movable objects [m]."""
+        return float(min(self.body_position(name)[2] for name in self.object_names()))
 
     def obstacle_boxes(self, name: str) -> tuple[np.ndarray, np.ndarray]:
         """Lower and upper corners, (n, 3) each [m], of the colliding geoms of everything but ``name``."""
@@ -99,24 +187,21 @@ class Scene:
         halves = np.einsum("gij,gj->gi", np.abs(rotations), model.geom_aabb[geoms, 3:])
         return centres - halves, centres + halves
 
-    def goal_position(self) -> np.ndarray:
-        """(3,) where the target belongs [m]: the goal region's site, or the goal object's body."""
-        place = str(self.goal[2])
-        if place in self._env.object_sites_dict:
-            return np.array(self._env.sim.data.get_site_xpos(place))
-        return self.body_position(place)
-
     def privileged(self) -> np.ndarray:
-        """(6,) float32: target minus end effector, goal minus end effector [m, world axes]."""
+        """(6,) float32: target minus end effector, its place minus end effector [m, world axes].
+
+        Of the first goal that does not hold yet; target and place are the same for goals such as ``open``.
+        """
         ee, _ = self.ee_pose()
-        return np.concatenate(
-            [self.body_position(self.target_object) - ee, self.goal_position() - ee]
-        ).astype(np.float32)
+        goal = next((goal for goal in self.goals if not self.holds(goal)), self.goals[-1])
+        target, place = self.place_position(goal[1]), self.place_position(goal[-1])
+        return np.concatenate([target - ee, place - ee]).astype(np.float32)
 
     def displace_objects(self, rng: np.random.Generator, reach_m: float) -> None:
         """Shift each object on the table or floor by up to ``reach_m`` in x and y, without overlaps.
 
-        What stands on another object moves with it. A shift that cannot be placed is dropped.
+        What stands on another object moves with it; fixtures and what is on or in them stay. A shift that
+        cannot be placed, or leads out of the arm's reach, is dropped.
 
         Args:
             rng: source of the shifts.
@@ -131,10 +216,13 @@ class Scene:
         on_workspace = self._on_workspace()
         for name in on_workspace:
             riders = [rider for rider, support in supports.items() if support == name]
-            others = [other for other in on_workspace if other != name]
+            obstacles = [other for other in (*on_workspace, *self._env.fixtures_dict) if other != name]
             for _ in range(_PLACEMENT_TRIES):
                 shift = rng.uniform(-reach_m, reach_m, size=2)
-                if self._is_free(name, shift, others):
+                body = self.body_position(name)
+                farthest = max(COMFORTABLE_ARM_M, self.arm_length(body))
+                within_reach = self.arm_length(body + np.append(shift, 0.0)) <= farthest
+                if within_reach and self._is_free(name, shift, obstacles):
                     for moved in (name, *riders):
                         joint = self._env.objects_dict[moved].joints[-1]
                         qpos = np.array(data.get_joint_qpos(joint))

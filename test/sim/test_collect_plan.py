@@ -7,7 +7,7 @@ import pytest
 
 from asyncvla_ros.data.lerobot_writer import dataset_features, dataset_roots
 from asyncvla_ros.sim.collect import CollectConfig, Disturbance, NoiseConfig, plan_shards
-from asyncvla_ros.sim.expert import Phase
+from asyncvla_ros.sim.motion import Phase
 from asyncvla_ros.types import AsyncVLAError
 
 

@@ -116,6 +116,18 @@ def test_the_expert_solves_a_task(env: LiberoEnv) -> None:
     assert env.success
 
 
+@pytest.mark.parametrize(("suite", "task"), [("libero_goal", 0), ("libero_goal", 5), ("libero_goal", 7)])
+def test_the_expert_opens_pushes_and_turns(suite: str, task: int) -> None:
+    with LiberoEnv(suite, task, render="off") as goal_env:
+        goal_env.reset(seed=102)
+        expert = Expert(goal_env.scene)
+        for _ in range(max_steps(suite)):
+            goal_env.step(expert.act())
+            if goal_env.success:
+                break
+        assert goal_env.success
+
+
 def test_collected_demonstrations_load_back_and_a_rerun_continues(tmp_path: Path) -> None:
     from lerobot.datasets.lerobot_dataset import LeRobotDataset
 

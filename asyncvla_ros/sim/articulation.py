@@ -1,0 +1,256 @@
+"""Skills of the scripted expert for what is not picked up: drawers, the stove's knob, a plate to push.
+
+All three go HOVER ──> DESCEND ──> CLOSE ──> CARRY and back to HOVER when they lose hold. For a drawer "hover"
+is in front of its handle, "descend" the way to it and "carry" the pull.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from asyncvla_ros.sim.motion import DOWN, Phase, motion_action
+from asyncvla_ros.sim.scene import Scene
+
+_STANDOFF_M = 0.10
+#: Off the middle of a handle towards the robot's base, for an arm that is less stretched [m].
+_NEARER_M = 0.014
+_HOVER_M = 0.07
+#: Distance along the way at which the fingers are around a handle or knob, and off the way [m].
+_REACHED_M = 0.014
+_OFF_M = 0.06
+_TURNED_RAD = 0.15
+_LOST_M = 0.05
+#: Opening at which a drawer is let go, and below which it counts as closed again [m].
+_WIDE_OPEN_M = 0.15
+_CLOSED_M = 0.10
+_CLEAR_M = 0.09
+_PULL_M = 0.06
+_STALLED_STEPS = 50
+_LET_GO_STEPS = 8
+_FINGERS_STOPPED_M_S = 0.01
+_FINGER_VELOCITIES = slice(7, 9)
+_KNOB_DEPTH_M = 0.02
+#: The knob is near the robot's base: a hand that leans outwards keeps the arm from folding too far [rad].
+_LEAN_RAD = 0.45
+_TURN_STEP_RAD = 0.45
+#: The wrist turns a knob this far before it takes hold again [rad].
+_LONGEST_TURN_RAD = 1.2
+#: Fingertips reach this far below the grip point [m].
+_FINGERTIP_M = 0.014
+_FLOOR_REACHED_M = 0.012
+#: How far below the plate's floor the arm is sent to press on it [m].
+_PRESS_M = 0.012
+_PUSH_M = 0.05
+
+
+#: Straight down with the palm along x, clear of a cabinet behind the plate.
+_SIDEWAYS = Rotation.from_euler("z", np.pi / 2).as_matrix() @ DOWN
+
+
+class _Skill:
+    """The state all skills keep: which phase, and for how many steps."""
+
+    def __init__(self, scene: Scene) -> None:
+        self._scene = scene
+        self.phase = Phase.HOVER
+        self._steps = 0
+
+    def _enter(self, phase: Phase) -> None:
+        self.phase, self._steps = phase, 0
+
+    def _closed_firmly(self) -> bool:
+        speed = float(np.abs(self._scene.joint_velocities()[_FINGER_VELOCITIES]).max())
+        return (self._steps > 5 and speed < _FINGERS_STOPPED_M_S) or self._steps > 20
+
+
+class OpenDrawer(_Skill):
+    """Pulls a drawer open by its handle, with the gripper horizontal, and leaves the handle.
+
+    Args:
+        scene: the simulator's privileged view.
+        drawer: region inside the drawer, e.g. ``wooden_cabinet_1_top_region``.
+    """
+
+    def __init__(self, scene: Scene, drawer: str) -> None:
+        super().__init__(scene)
+        self._drawer = drawer
+        self._left = self._opening() > _CLOSED_M
+
+    def done(self) -> bool:
+        """Whether the drawer is open and the hand off its handle."""
+        if self._opening() < _CLOSED_M:
+            self._left = False
+        return self._left
+
+    def act(self) -> np.ndarray:
+        """The action for the current state, (7,) float32 in [-1, 1]."""
+        position, rotation = self._scene.ee_pose()
+        handle, out = self._scene.handle(self._drawer)
+        away = np.array([*self._scene.away_from_base(handle), 0.0])
+        handle = handle - _NEARER_M * (away - (away @ out) * out)
+        level = _facing(-out)
+        along = float((position - handle) @ out)
+        side = position - handle - along * out
+        self._advance(along, float(np.linalg.norm(side)), _angle(rotation, level))
+        goals = {
+            Phase.HOVER: handle + _STANDOFF_M * out,
+            Phase.DESCEND: handle,
+            Phase.CLOSE: position,
+            Phase.CARRY: handle + (along + _PULL_M) * out,
+            Phase.OPEN: position,
+            Phase.RETREAT: position + _PULL_M * out,
+        }
+        closed = self.phase in (Phase.CLOSE, Phase.CARRY)
+        return motion_action((position, rotation), (goals[self.phase], level), closed)
+
+    def _opening(self) -> float:
+        return -self._scene.joint_value(self._drawer)
+
+    def _advance(self, along: float, off: float, angle: float) -> None:
+        self._steps += 1
+        if self.phase is Phase.HOVER:
+            if off < 0.02 and 0.02 < along < _STANDOFF_M + 0.03 and angle < _TURNED_RAD:
+                self._enter(Phase.DESCEND)
+        elif self.phase is Phase.DESCEND:
+            if off > _OFF_M or self._steps > _STALLED_STEPS:
+                self._enter(Phase.HOVER)
+            elif abs(along) < _REACHED_M and off < 0.025:
+                self._enter(Phase.CLOSE)
+        elif self.phase is Phase.CLOSE:
+            if self._closed_firmly():
+                self._enter(Phase.CARRY)
+        elif self.phase is Phase.CARRY:
+            if self._opening() > _WIDE_OPEN_M:
+                self._enter(Phase.OPEN)
+            elif np.hypot(along, off) > _LOST_M:
+                self._enter(Phase.HOVER)
+        elif self.phase is Phase.OPEN:
+            if self._steps > _LET_GO_STEPS:
+                self._enter(Phase.RETREAT)
+        elif along > _CLEAR_M:
+            self._left = self._opening() > _CLOSED_M
+            self._enter(Phase.HOVER)
+
+
+class TurnKnob(_Skill):
+    """Grips a knob's bar from above and turns it on.
+
+    Args:
+        scene: the simulator's privileged view.
+        goal: e.g. ``("turnon", "flat_stove_1")``.
+    """
+
+    def __init__(self, scene: Scene, goal: tuple[str, ...]) -> None:
+        super().__init__(scene)
+        self._goal = goal
+        self._gripped_at = 0.0
+
+    def done(self) -> bool:
+        """Whether it is on."""
+        return self._scene.holds(self._goal)
+
+    def act(self) -> np.ndarray:
+        """The action for the current state, (7,) float32 in [-1, 1]."""
+        position, rotation = self._scene.ee_pose()
+        angle = self._scene.joint_value(self._goal[1])
+        knob = self._scene.knob(self._goal[1]) - np.array([0.0, 0.0, _KNOB_DEPTH_M])
+        # The bar lies along x at angle 0, so that fingers closing along y straddle it.
+        level = Rotation.from_euler("yz", [_LEAN_RAD, angle]).as_matrix() @ DOWN
+        self._advance(position - knob, _angle(rotation, level), angle)
+        goal = {
+            Phase.HOVER: (knob + np.array([0.0, 0.0, _HOVER_M]), level),
+            Phase.DESCEND: (knob, level),
+            Phase.CLOSE: (position, level),
+            Phase.CARRY: (knob, Rotation.from_euler("z", _TURN_STEP_RAD).as_matrix() @ rotation),
+            Phase.OPEN: (position, rotation),
+            Phase.RETREAT: (position + np.array([0.0, 0.0, _PULL_M]), rotation),
+        }[self.phase]
+        return motion_action((position, rotation), goal, self.phase in (Phase.CLOSE, Phase.CARRY))
+
+    def _advance(self, offset: np.ndarray, turn: float, angle: float) -> None:
+        self._steps += 1
+        off = float(np.linalg.norm(offset[:2]))
+        if self.phase is Phase.HOVER:
+            if off < 0.02 and offset[2] < _HOVER_M + 0.02 and turn < _TURNED_RAD:
+                self._enter(Phase.DESCEND)
+        elif self.phase is Phase.DESCEND:
+            if off > _OFF_M or self._steps > _STALLED_STEPS:
+                self._enter(Phase.HOVER)
+            elif off < _REACHED_M and abs(offset[2]) < _REACHED_M:
+                self._enter(Phase.CLOSE)
+        elif self.phase is Phase.CLOSE:
+            if self._closed_firmly():
+                self._gripped_at = angle
+                self._enter(Phase.CARRY)
+        elif self.phase is Phase.CARRY:
+            if (
+                np.linalg.norm(offset) > _LOST_M
+                or self._steps > _STALLED_STEPS
+                or angle - self._gripped_at > _LONGEST_TURN_RAD
+            ):
+                self._enter(Phase.OPEN)
+        elif self.phase is Phase.OPEN:
+            if self._steps > _LET_GO_STEPS:
+                self._enter(Phase.RETREAT)
+        elif offset[2] > _HOVER_M:
+            self._enter(Phase.HOVER)
+
+
+class PushPlate(_Skill):
+    """Pushes a plate along the table from within, with closed fingers pressed against its floor and rim.
+
+    The rim is ahead of the plate's centre, so the plate follows instead of turning away.
+
+    Args:
+        scene: the simulator's privileged view.
+        goal: e.g. ``("on", "plate_1", "main_table_stove_front_region")``.
+    """
+
+    def __init__(self, scene: Scene, goal: tuple[str, ...]) -> None:
+        super().__init__(scene)
+        self._goal = goal
+
+    def done(self) -> bool:
+        """Whether it is where it belongs."""
+        return self._scene.holds(self._goal)
+
+    def act(self) -> np.ndarray:
+        """The action for the current state, (7,) float32 in [-1, 1]."""
+        position, rotation = self._scene.ee_pose()
+        _, plate, place = self._goal
+        box = self._scene.object_box(plate)
+        floor = np.array([*box.centre[:2], box.low[2] + _FINGERTIP_M])
+        way = self._scene.place_position(place)[:2] - box.centre[:2]
+        step = way / max(float(np.linalg.norm(way)), 1e-6) * _PUSH_M
+        offset = position - floor
+        self._advance(offset, float(box.size[:2].min()) / 2)
+        # Over the rim, not against it.
+        beside = np.linalg.norm(offset[:2]) > _LOST_M and offset[2] < _HOVER_M / 2
+        goal = {
+            Phase.HOVER: np.array([*(position if beside else floor)[:2], floor[2] + _HOVER_M]),
+            Phase.DESCEND: floor - np.array([0.0, 0.0, _PRESS_M]),
+            Phase.CARRY: np.array([*(position[:2] + step), floor[2] - _PRESS_M]),
+        }[self.phase]
+        return motion_action((position, rotation), (goal, _SIDEWAYS), closed=True)
+
+    def _advance(self, offset: np.ndarray, radius: float) -> None:
+        off = float(np.linalg.norm(offset[:2]))
+        if self.phase is Phase.HOVER:
+            if off < 0.02 and offset[2] < _HOVER_M + 0.02:
+                self._enter(Phase.DESCEND)
+        elif off > radius or offset[2] > _HOVER_M + _LOST_M:
+            self._enter(Phase.HOVER)
+        elif self.phase is Phase.DESCEND and offset[2] < _FLOOR_REACHED_M:
+            self._enter(Phase.CARRY)
+
+
+def _facing(direction: np.ndarray) -> np.ndarray:
+    """(3, 3) horizontal gripper that points along (3,) ``direction``, its fingers closing vertically."""
+    heading = np.arctan2(direction[1], direction[0])
+    return Rotation.from_euler("xz", [-np.pi / 2, heading + np.pi / 2]).as_matrix() @ DOWN
+
+
+def _angle(rotation: np.ndarray, goal: np.ndarray) -> float:
+    """Angle between two (3, 3) rotations [rad]."""
+    return float(np.linalg.norm(Rotation.from_matrix(goal @ rotation.T).as_rotvec()))

@@ -1,0 +1,73 @@
+"""What all skills of the scripted expert share: phases and proportional control of the end effector."""
+
+from __future__ import annotations
+
+import enum
+from typing import Protocol
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+#: One action unit, as LIBERO's controller defines it [m], [rad].
+POSITION_UNIT_M = 0.05
+ROTATION_UNIT_RAD = 0.5
+#: Gripper straight down, fingers closing along world y.
+DOWN = np.array([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, -1.0]])
+_GAIN = 1.2  # 1.5 overshoots
+_MAX_ROTATION = 0.5
+
+
+class Phase(enum.Enum):
+    """What a skill is doing; decides how strongly a demonstration may be disturbed."""
+
+    HOVER = "hover"
+    DESCEND = "descend"
+    CLOSE = "close"
+    LIFT = "lift"
+    CARRY = "carry"
+    LOWER = "lower"
+    OPEN = "open"
+    RETREAT = "retreat"
+
+
+class Skill(Protocol):
+    """One thing the expert can do; nearly a function of the simulator's state."""
+
+    @property
+    def phase(self) -> Phase:
+        """What it is doing."""
+
+    def done(self) -> bool:
+        """Whether it is not needed (any more)."""
+
+    def act(self) -> np.ndarray:
+        """The action for the current state, (7,) float32 in [-1, 1]."""
+
+
+def translation_action(position: np.ndarray, goal: np.ndarray) -> np.ndarray:
+    """Proportional step from ``position`` to ``goal``, both (3,) [m]; (3,) in action units."""
+    return np.clip(_GAIN * (goal - position) / POSITION_UNIT_M, -1.0, 1.0)
+
+
+def rotation_action(rotation: np.ndarray, goal: np.ndarray) -> np.ndarray:
+    """Proportional step from one (3, 3) rotation to another, world axes; (3,) in action units."""
+    error = Rotation.from_matrix(goal @ rotation.T).as_rotvec()
+    return np.clip(_GAIN * error / ROTATION_UNIT_RAD, -_MAX_ROTATION, _MAX_ROTATION)
+
+
+def motion_action(
+    pose: tuple[np.ndarray, np.ndarray], goal: tuple[np.ndarray, np.ndarray], closed: bool
+) -> np.ndarray:
+    """Step of the end effector from one pose towards another.
+
+    Args:
+        pose: position (3,) [m] and rotation (3, 3), in the world.
+        goal: likewise.
+        closed: whether the fingers close.
+
+    Returns:
+        (7,) float32 in [-1, 1].
+    """
+    gripper = [1.0 if closed else -1.0]
+    translation, rotation = translation_action(pose[0], goal[0]), rotation_action(pose[1], goal[1])
+    return np.concatenate([translation, rotation, gripper]).astype(np.float32)

@@ -1,0 +1,191 @@
+"""Skill of the scripted expert: take an object and leave it in or on something.
+
+HOVER ──> DESCEND ──> CLOSE ──> LIFT ──> CARRY ──> LOWER ──> OPEN ──> RETREAT
+  ^          │          │        │        │         │
+  └──────────┴──────────┴────────┴────────┴─────────┘   the object is no longer between the fingers
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from asyncvla_ros.sim.grip import choose_grip, free_height, held_point
+from asyncvla_ros.sim.motion import Phase, motion_action
+from asyncvla_ros.sim.scene import Scene
+
+_HOVER_M = 0.055
+#: Height at which fingers or the held object pass over things [m].
+_CLEARANCE_M = 0.04
+#: Half width of the swath that must be free of obstacles on the way [m].
+_SWATH_M = 0.06
+_HEIGHT_TOLERANCE_M = 0.012
+_YAW_TOLERANCE_RAD = 0.15
+_PLACE_TOLERANCE_M = 0.018
+#: Distance from the held point at which the object counts as lost [m].
+_SLIP_M = 0.04
+#: Nearer to its base than this the arm cannot lift: it would have to fold beyond a joint limit [m].
+_FOLDED_REACH_M = 0.40
+#: A descent that takes longer has met something: the next best grip is tried.
+_DESCENT_STEPS = 50
+_FINGERS_STOPPED_M_S = 0.01
+_FINGER_VELOCITIES = slice(7, 9)
+_HOLDING = (Phase.LIFT, Phase.CARRY, Phase.LOWER)
+
+
+class PickAndPlace:
+    """Makes ``goal`` true; make a new one for every episode.
+
+    Args:
+        scene: the simulator's privileged view, after the reset.
+        goal: ``on`` or ``in``, the object to move, and the object or region where it belongs.
+    """
+
+    def __init__(self, scene: Scene, goal: tuple[str, ...]) -> None:
+        self._scene = scene
+        self._goal = goal
+        _, self._target, self._place = goal
+        self.phase = Phase.HOVER
+        self._phase_steps = 0
+        self._stalls = 0
+        self._grip = choose_grip(scene, self._target, self._place)
+
+    def done(self) -> bool:
+        """Whether the object is where it belongs and let go."""
+        return self.phase not in (Phase.CLOSE, *_HOLDING) and self._scene.holds(self._goal)
+
+    def act(self) -> np.ndarray:
+        """The action for the current state, (7,) float32 in [-1, 1]."""
+        pose = self._scene.ee_pose()
+        self._advance(*pose)
+        closed = self.phase in (Phase.CLOSE, *_HOLDING)
+        return motion_action(pose, (self._goal_position(pose[0]), self._grip.rotation), closed)
+
+    def _enter(self, phase: Phase) -> None:
+        self.phase = phase
+        self._phase_steps = 0
+        if phase is Phase.HOVER:
+            self._grip = choose_grip(self._scene, self._target, self._place, self._stalls)
+
+    def _advance(self, position: np.ndarray, rotation: np.ndarray) -> None:
+        """Move to the phase that fits the state; at most one transition a step."""
+        self._phase_steps += 1
+        to_grip = self._grip_point() - position
+        xy_error = float(np.linalg.norm(to_grip[:2]))
+        if self.phase is Phase.HOVER:
+            turned = self._grip.yaw_error(rotation) < _YAW_TOLERANCE_RAD
+            if xy_error < 0.03 and turned and position[2] < self._hover_height() + 0.02:
+                self._enter(Phase.DESCEND)
+        elif self.phase is Phase.DESCEND:
+            if xy_error > 0.06:
+                self._enter(Phase.HOVER)
+            elif self._grip.misalignment(to_grip) == 0.0 and abs(to_grip[2]) < _HEIGHT_TOLERANCE_M:
+                self._enter(Phase.CLOSE)
+            elif self._phase_steps > _DESCENT_STEPS:
+                self._stalls += 1
+                self._enter(Phase.HOVER)
+        elif self.phase is Phase.CLOSE:
+            speed = float(np.abs(self._scene.joint_velocities()[_FINGER_VELOCITIES]).max())
+            if (self._phase_steps > 5 and speed < _FINGERS_STOPPED_M_S) or self._phase_steps > 20:
+                self._enter(Phase.LIFT)
+        elif self.phase in _HOLDING:
+            self._advance_holding(position, float(np.linalg.norm(to_grip)))
+        elif self.phase is Phase.OPEN and self._phase_steps > 8:
+            self._enter(Phase.RETREAT)
+        elif self.phase is Phase.RETREAT and self._phase_steps > 20:
+            self._enter(Phase.HOVER)
+
+    def _advance_holding(self, position: np.ndarray, slip: float) -> None:
+        if slip > _SLIP_M:
+            self._enter(Phase.HOVER)
+            return
+        place = self._place_point(position)
+        place_error = float(np.linalg.norm(place[:2] - position[:2]))
+        if self.phase is Phase.LIFT and position[2] > self._carry_height(position, place) - 0.03:
+            self._enter(Phase.CARRY)
+        elif self.phase is Phase.CARRY and place_error < 0.03:
+            self._enter(Phase.LOWER)
+        elif self.phase is Phase.LOWER:
+            arrived = place_error < _PLACE_TOLERANCE_M and abs(position[2] - place[2]) < 0.01
+            if place_error > 0.05:
+                self._enter(Phase.CARRY)
+            elif arrived or self._phase_steps > 40:
+                self._enter(Phase.OPEN)
+
+    def _goal_position(self, position: np.ndarray) -> np.ndarray:
+        """(3,) where the end effector should be in this phase [m]."""
+        grip = self._grip_point()
+        if self.phase is Phase.HOVER:
+            return self._hover_position(position, grip)
+        if self.phase is Phase.DESCEND:
+            # Stay above the object until the fingers straddle it.
+            return grip + np.array([0.0, 0.0, min(6.0 * self._grip.misalignment(grip - position), 0.10)])
+        if self.phase is Phase.CLOSE:
+            return grip
+        if self.phase is Phase.OPEN:
+            return position
+        if self.phase is Phase.RETREAT:
+            return position + np.array([0.0, 0.0, _HOVER_M])
+        place = self._place_point(position)
+        if self.phase is Phase.LOWER:
+            return place
+        height = self._carry_height(position, place)
+        if self.phase is Phase.CARRY and position[2] > height - 0.05:
+            return np.array([*place[:2], height])
+        return self._rising_position(position, height)
+
+    def _hover_position(self, position: np.ndarray, grip: np.ndarray) -> np.ndarray:
+        obstacles = self._scene.obstacle_boxes(self._target)
+        if np.linalg.norm(grip[:2] - position[:2]) > 0.08:
+            over = highest_between(position, grip, obstacles) + _CLEARANCE_M
+        else:
+            over = free_height(position[:2], self._grip.yaw, obstacles)
+        xy = position if position[2] < over - 0.03 else grip
+        return np.array([*xy[:2], max(self._hover_height(), over)])
+
+    def _rising_position(self, position: np.ndarray, height: float) -> np.ndarray:
+        """Straight up, but away from the robot's base where the arm would have to fold."""
+        out = self._scene.away_from_base(position)
+        push = max(0.0, _FOLDED_REACH_M - self._scene.reach(position))
+        return np.array([*(position[:2] + push * out), height])
+
+    def _grip_point(self) -> np.ndarray:
+        return held_point(self._scene, self._target, self._grip)
+
+    def _hover_height(self) -> float:
+        return float(self._scene.object_box(self._target).high[2]) + _HOVER_M
+
+    def _hang(self) -> float:
+        """How far the object reaches below the held point [m]."""
+        return float(self._grip_point()[2] - self._scene.object_box(self._target).low[2])
+
+    def _carry_height(self, position: np.ndarray, place: np.ndarray) -> float:
+        """Height at which the held object clears everything on the way [m]."""
+        obstacles = self._scene.obstacle_boxes(self._target)
+        over = highest_between(position, place, obstacles) + self._hang() + _CLEARANCE_M
+        return max(over, float(place[2]) + _CLEARANCE_M)
+
+    def _place_point(self, position: np.ndarray) -> np.ndarray:
+        """(3,) where the end effector should let go [m]."""
+        scene, held = self._scene, self._grip_point() - self._scene.body_position(self._target)
+        goal = scene.place_position(self._place)
+        xy = goal[:2] + held[:2]
+        if scene.is_container(self._goal):
+            rim = scene.object_box(scene.place_object(self._place)).high[2]
+            return np.array([*goal[:2], rim - 0.06 + held[2]])
+        height = scene.support_height(self._place) + self._hang() + 0.005
+        obstacles = scene.obstacle_boxes(self._target)
+        return np.array([*xy, max(height, free_height(xy, self._grip.yaw, obstacles))])
+
+
+def highest_between(start: np.ndarray, end: np.ndarray, obstacles: tuple[np.ndarray, np.ndarray]) -> float:
+    """Top of what stands under a straight way in x and y [m]; minus infinity when nothing does.
+
+    Args:
+        start: (3,) [m].
+        end: (3,) [m].
+        obstacles: lower and upper corners of boxes, (n, 3) each [m].
+    """
+    low, high = obstacles
+    way = start[:2] + np.linspace(0.0, 1.0, 12)[:, None, None] * (end - start)[:2]
+    near = ((way > low[:, :2] - _SWATH_M) & (way < high[:, :2] + _SWATH_M)).all(axis=2).any(axis=0)
+    return float(high[near, 2].max(initial=-np.inf))
