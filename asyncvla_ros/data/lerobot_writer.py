@@ -6,12 +6,14 @@ temporary name and renamed when complete, since an unfinished one cannot be read
 
 from __future__ import annotations
 
+import logging
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import av
 import numpy as np
 
 from asyncvla_ros.types import AsyncVLAError, Observation
@@ -70,6 +72,8 @@ class DemonstrationWriter:
     def __init__(self, root: Path, features: dict[str, dict[str, Any]], fps: int, robot_type: str) -> None:
         if root.exists():
             raise AsyncVLAError(f"{root} exists already, expected a path for a new dataset")
+        # Its second decoder may not load here, at the length of a traceback; only the encoder is used.
+        logging.getLogger("lerobot.utils.import_utils").setLevel(logging.ERROR)
         try:
             from lerobot.configs import RGBEncoderConfig
             from lerobot.datasets.lerobot_dataset import LeRobotDataset
@@ -77,6 +81,8 @@ class DemonstrationWriter:
             raise AsyncVLAError(
                 "writing datasets needs the package lerobot[dataset] (Python >= 3.12)"
             ) from error
+        # FFmpeg's encoders describe themselves for every episode.
+        av.logging.set_libav_level(av.logging.ERROR)
         self._root = root
         self._unfinished = root.with_name(f".{root.name}.unfinished")
         shutil.rmtree(self._unfinished, ignore_errors=True)
