@@ -51,6 +51,16 @@ def eval_libero(
     device: DeviceOption = "cpu",
     blank_images: Annotated[bool, typer.Option(help="Control: the policy sees black images.")] = False,
     displace: Annotated[float, typer.Option(help="Control: objects move by up to this much [m].")] = 0.0,
+    select: Annotated[
+        str, typer.Option(help="What afm refines: rater, random (as many) or variance (of denoising).")
+    ] = "rater",
+    threshold: Annotated[
+        float | None, typer.Option(help="Refine below this confidence, or above this variance.")
+    ] = None,
+    rounds: Annotated[int, typer.Option(help="Refinements at most.")] = 1,
+    denoise_steps: Annotated[int | None, typer.Option(help="Euler steps of a draft.")] = None,
+    refine_steps: Annotated[int | None, typer.Option(help="Euler steps of a refinement.")] = None,
+    best_of: Annotated[int, typer.Option(help="Drafts; the most confident one counts.")] = 1,
 ) -> None:
     """Run a policy on LIBERO's official initial states, in one process per worker, in lockstep."""
     from rich.console import Console
@@ -58,10 +68,12 @@ def eval_libero(
 
     from asyncvla_ros.policy import Policy
     from asyncvla_ros.sim.evaluate import Episode, EvalConfig, evaluate
+    from asyncvla_ros.strategy import Strategy
 
     chosen, states = task_indices(tasks, suite), indices(inits, "inits")
+    strategy = Strategy(mode, select, threshold, rounds, denoise_steps, refine_steps, best_of)
     config = EvalConfig(
-        suite, chosen, states, mode, seed, video, workers, blank_images=blank_images, displace_m=displace
+        suite, chosen, states, strategy, seed, video, workers, blank_images=blank_images, displace_m=displace
     )
     console = Console(stderr=True)
     columns = (TextColumn("eval"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[text]}"))

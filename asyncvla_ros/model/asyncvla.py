@@ -89,7 +89,14 @@ class AsyncVLA(nn.Module):
 
     @torch.no_grad()
     def sample(
-        self, prefix: Prefix, actions: Tensor, mask: Tensor, noise: Tensor, dim_mask: Tensor, steps: int
+        self,
+        prefix: Prefix,
+        actions: Tensor,
+        mask: Tensor,
+        noise: Tensor,
+        dim_mask: Tensor,
+        steps: int,
+        velocities: list[Tensor] | None = None,
     ) -> Tensor:
         """Generate the masked actions, keep the others.
 
@@ -103,14 +110,14 @@ class AsyncVLA(nn.Module):
             noise: (b, l, d) standard normal.
             dim_mask: (d,), 1 where an action dim is real.
             steps: Euler steps.
+            velocities: Receives the velocity (b, l, d) of every step, for ``flow.velocity_variance``.
         """
-
         suffix = self.backbone.behind(prefix, actions.shape[1])
 
         def velocity(x: Tensor, token_times: Tensor) -> Tensor:
             return self.action_out(suffix(self.embed_actions(x, token_times))) * dim_mask
 
-        return flow.euler_sample(velocity, actions, noise * dim_mask, mask, steps)
+        return flow.euler_sample(velocity, actions, noise * dim_mask, mask, steps, velocities)
 
     @torch.no_grad()
     def rate(self, prefix: Prefix, draft: Tensor) -> Tensor:

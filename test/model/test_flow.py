@@ -76,3 +76,21 @@ def test_loss_ignores_kept_tokens_and_padded_dims():
     predicted[0, 1] = 1e6
     predicted[..., 2:] = 1e6
     assert flow.masked_velocity_loss(predicted, target, mask, dims) == reference == 1
+
+
+def test_variance_of_the_velocity_on_worked_numbers():
+    """Two steps, real dims (1, 3) and (3, 3): variances 1 and 0, mean 0.5; the padded dim is not counted."""
+    first, second = torch.tensor([[[1.0, 3.0, 50.0]]]), torch.tensor([[[3.0, 3.0, -50.0]]])
+    variance = flow.velocity_variance([first, second], torch.tensor([1.0, 1.0, 0.0]))
+    assert variance.tolist() == [[0.5]]
+
+
+def test_velocities_are_handed_out_without_changing_the_sample():
+    def field(x: torch.Tensor, times: torch.Tensor) -> torch.Tensor:
+        return x * times[..., None]
+
+    noise, mask = torch.randn(1, 3, 2), torch.tensor([[1.0, 0.0, 1.0]])
+    velocities: list[torch.Tensor] = []
+    watched = flow.euler_sample(field, torch.zeros(1, 3, 2), noise, mask, 4, velocities)
+    assert torch.equal(watched, flow.euler_sample(field, torch.zeros(1, 3, 2), noise, mask, 4))
+    assert len(velocities) == 4 and torch.equal(velocities[0][0, 0], noise[0, 0])

@@ -1,0 +1,186 @@
+"""One decision in normalised actions: draft, rate, refine (arXiv 2511.14148, section 3.3, and controls).
+
+    noise -> drafts (SFM) -> confidence -> best draft -> select -> regenerate (AFM) -> judge again ...
+
+Strategies with the same seed share their noise, so that they can be compared in pairs: whatever is selected,
+draft and refinements start from the same numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from asyncvla_ros.model import flow
+from asyncvla_ros.model.asyncvla import AsyncVLA
+from asyncvla_ros.model.prefix import Prefix
+from asyncvla_ros.strategy import Strategy
+from asyncvla_ros.types import ContractError
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What was decided.
+
+    Attributes:
+        actions: (1, l, d) normalised.
+        confidence: (1, l) of the synchronous draft; None where nothing was rated.
+        refined: (1, l) bool, True where an action was generated again.
+    """
+
+    actions: Tensor
+    confidence: Tensor | None
+    refined: Tensor
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """Actions (1, l, d) with what is known of each: confidence (1, l) and variance (1, l)."""
+
+    actions: Tensor
+    confidence: Tensor | None
+    variance: Tensor | None
+
+
+class Decider:
+    """Draws the noise and makes the passes that a strategy asks for, one observation at a time.
+
+    Args:
+        model: The network.
+        dim_mask: (d,), 1 where an action dim is real.
+        generator: Source of all noise and of the random choice.
+    """
+
+    def __init__(self, model: AsyncVLA, dim_mask: Tensor, generator: torch.Generator) -> None:
+        self._model = model
+        self._dim_mask = dim_mask
+        self._generator = generator
+
+    def decide(
+        self, prefix: Prefix, kept: Tensor, mask: Tensor, strategy: Strategy, lap: Callable[[str], None]
+    ) -> Decision:
+        """Decide on one chunk.
+
+        Args:
+            prefix: The encoded observation.
+            kept: (1, l, d) normalised, read where ``mask`` is 0.
+            mask: (1, l), 0 on committed actions.
+            strategy: How.
+            lap: Called with ``sfm``, ``rater`` or ``afm`` whenever a piece of that stage is done.
+
+        Raises:
+            ContractError: If the strategy needs a rater and the policy has none.
+        """
+        draft = judged = self._draft(prefix, kept, mask, strategy, lap)
+        refined = torch.zeros_like(mask, dtype=torch.bool)
+        if strategy.mode == "sfm":
+            return Decision(draft.actions, draft.confidence, refined)
+        for turn in range(strategy.rounds):
+            if turn and judged.confidence is not None:
+                judged = _Judged(judged.actions, self._model.rate(prefix, judged.actions), judged.variance)
+                lap("rater")
+            # Drawn in every case, so that all ways to select start from the same noise.
+            noise, order = self._noise(kept), torch.randperm(mask.shape[1], generator=self._generator)
+            chosen = select(
+                strategy, self._threshold(strategy), mask, judged.confidence, judged.variance, order
+            )
+            if not chosen.any():
+                break
+            judged = self._refine(prefix, judged, chosen, noise, strategy)
+            refined |= chosen
+            lap("afm")
+        return Decision(judged.actions, draft.confidence, refined)
+
+    def _draft(
+        self, prefix: Prefix, kept: Tensor, mask: Tensor, strategy: Strategy, lap: Callable[[str], None]
+    ) -> _Judged:
+        """The best of the synchronous drafts."""
+        n = strategy.best_of
+        # One draw each: the first draft is the same however many there are.
+        noise = torch.cat([self._noise(kept) for _ in range(n)])
+        many = prefix.repeat(n) if n > 1 else prefix
+        velocities: list[Tensor] | None = [] if _by_variance(strategy) else None
+        steps = strategy.denoise_steps or self._model.config.num_denoise_steps
+        start, generate = kept.expand(n, -1, -1), mask.expand(n, -1)
+        drafts = self._model.sample(many, start, generate, noise, self._dim_mask, steps, velocities)
+        lap("sfm")
+        variance = None if velocities is None else flow.velocity_variance(velocities, self._dim_mask)
+        if not self._rates(strategy):
+            return _Judged(drafts, None, variance)
+        confidence = self._model.rate(many, drafts)
+        best = int((confidence * generate).sum(1).argmax())
+        lap("rater")
+        row = slice(best, best + 1)
+        return _Judged(drafts[row], confidence[row], None if variance is None else variance[row])
+
+    def _refine(
+        self, prefix: Prefix, judged: _Judged, chosen: Tensor, noise: Tensor, strategy: Strategy
+    ) -> _Judged:
+        velocities: list[Tensor] | None = [] if _by_variance(strategy) else None
+        steps = strategy.refine_steps or self._model.config.num_refine_steps
+        actions = self._model.sample(
+            prefix, judged.actions, chosen.float(), noise, self._dim_mask, steps, velocities
+        )
+        variance = judged.variance
+        if velocities is not None and variance is not None:
+            variance = torch.where(chosen, flow.velocity_variance(velocities, self._dim_mask), variance)
+        return _Judged(actions, judged.confidence, variance)
+
+    def _rates(self, strategy: Strategy) -> bool:
+        needed = strategy.best_of > 1 or (strategy.mode == "afm" and strategy.select == "random")
+        if self._model.rater is None and needed:
+            raise ContractError(
+                f"best_of {strategy.best_of} with select {strategy.select!r} needs a confidence rater, which "
+                "this policy lacks; train one with `asyncvla train-rater`, or use best_of 1 and 'variance'"
+            )
+        wanted = needed or (strategy.mode == "afm" and strategy.select == "rater")
+        return wanted and self._model.rater is not None
+
+    def _threshold(self, strategy: Strategy) -> float:
+        if strategy.threshold is not None:
+            return strategy.threshold
+        rater = self._model.config.rater
+        return rater.threshold if rater else 0.0
+
+    def _noise(self, like: Tensor) -> Tensor:
+        return torch.randn(like.shape, generator=self._generator).to(like.device)
+
+
+def select(
+    strategy: Strategy,
+    threshold: float,
+    mask: Tensor,
+    confidence: Tensor | None,
+    variance: Tensor | None,
+    order: Tensor,
+) -> Tensor:
+    """Which actions to generate again, (1, l) bool; never one that is committed.
+
+    Args:
+        strategy: Its ``select`` says how.
+        threshold: On confidence or variance.
+        mask: (1, l), 0 on committed actions.
+        confidence: (1, l), or None: then nothing is doubted by the rater.
+        variance: (1, l), read by ``variance``.
+        order: (l,) random permutation, in which ``random`` takes as many as are doubted.
+    """
+    free = mask > 0
+    if strategy.select == "variance" and variance is not None:
+        return free & (variance > threshold)
+    if confidence is None:
+        return torch.zeros_like(free)
+    doubted = free & (confidence < threshold)
+    if strategy.select == "rater":
+        return doubted
+    order = order.to(mask.device)
+    taken = order[free[0, order]][: int(doubted.sum())]
+    chosen = torch.zeros_like(free)
+    chosen[0, taken] = True
+    return chosen
+
+
+def _by_variance(strategy: Strategy) -> bool:
+    return strategy.mode == "afm" and strategy.select == "variance"
