@@ -20,8 +20,8 @@ class Strategy:
 
             - ``rater``: confidence below ``threshold``; without a rater, none.
             - ``random``: as many as the rater would choose, drawn uniformly: the control of the choice.
-            - ``variance``: velocity varied by more than ``threshold`` over the denoising steps
-              (``flow.velocity_variance``); costs nothing and needs no rater.
+            - ``variance``: estimates of the action varied by more than ``threshold`` over the denoising steps
+              (``flow.denoising_variance``); costs nothing and needs no rater.
         threshold: Confidence in [0, 1], None for the checkpoint's; for ``variance`` an absolute variance in
             squared normalised action units, which must be given (``rater.json`` proposes one).
         rounds: Refinements at most; the result of each is judged again, and nothing to refine ends them.

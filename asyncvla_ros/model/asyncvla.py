@@ -110,7 +110,7 @@ class AsyncVLA(nn.Module):
             noise: (b, l, d) standard normal.
             dim_mask: (d,), 1 where an action dim is real.
             steps: Euler steps.
-            velocities: Receives the velocity (b, l, d) of every step, for ``flow.velocity_variance``.
+            velocities: Receives the velocity (b, l, d) of every step, for ``flow.denoising_variance``.
         """
         suffix = self.backbone.behind(prefix, actions.shape[1])
 

@@ -101,13 +101,13 @@ class Decider:
         n = strategy.best_of
         # One draw each: the first draft is the same however many there are.
         noise = torch.cat([self._noise(kept) for _ in range(n)])
-        many = prefix.repeat(n) if n > 1 else prefix
+        many = prefix.repeat(n)
         velocities: list[Tensor] | None = [] if _by_variance(strategy) else None
         steps = strategy.denoise_steps or self._model.config.num_denoise_steps
         start, generate = kept.expand(n, -1, -1), mask.expand(n, -1)
         drafts = self._model.sample(many, start, generate, noise, self._dim_mask, steps, velocities)
         lap("sfm")
-        variance = None if velocities is None else flow.velocity_variance(velocities, self._dim_mask)
+        variance = None if velocities is None else flow.denoising_variance(velocities, self._dim_mask)
         if not self._rates(strategy):
             return _Judged(drafts, None, variance)
         confidence = self._model.rate(many, drafts)
@@ -126,7 +126,7 @@ class Decider:
         )
         variance = judged.variance
         if velocities is not None and variance is not None:
-            variance = torch.where(chosen, flow.velocity_variance(velocities, self._dim_mask), variance)
+            variance = torch.where(chosen, flow.denoising_variance(velocities, self._dim_mask), variance)
         return _Judged(actions, judged.confidence, variance)
 
     def _rates(self, strategy: Strategy) -> bool:

@@ -89,7 +89,7 @@ def euler_sample(
         noise: (b, l, d), the start where ``mask`` is 1.
         mask: (b, l), 1 or 0.
         steps: Euler steps S, at least 1.
-        velocities: Receives V (b, l, d) of every step, for ``velocity_variance``.
+        velocities: Receives V (b, l, d) of every step, for ``denoising_variance``.
 
     Raises:
         ValueError: If ``steps`` is below 1.
@@ -108,12 +108,12 @@ def euler_sample(
     return x
 
 
-def velocity_variance(velocities: Sequence[Tensor], dim_mask: Tensor) -> Tensor:
-    """How much the velocity of each generated token varied over the denoising steps: a free sign of doubt.
+def denoising_variance(velocities: Sequence[Tensor], dim_mask: Tensor) -> Tensor:
+    """How much each generated token changed its mind while it was denoised: a free sign of doubt.
 
-    A straight path has the same velocity at every step and variance 0; one that changes its mind does not.
-    Mean over real dims of the population variance over steps (after arXiv 2606.03847, which observes the
-    estimates of the clean action instead).
+    At every step the clean action can be estimated as x_tau - tau * V. On a straight path all steps agree;
+    this is the population variance of their estimates over the steps, mean over real dims (arXiv 2606.03847,
+    which takes the last steps only; over all of them it predicts errors better here).
 
     Args:
         velocities: S tensors (b, l, d), from ``euler_sample``.
@@ -122,5 +122,9 @@ def velocity_variance(velocities: Sequence[Tensor], dim_mask: Tensor) -> Tensor:
     Returns:
         (b, l); meaningless on kept tokens.
     """
-    variance = torch.stack(tuple(velocities)).float().var(dim=0, correction=0)
+    v = torch.stack(tuple(velocities)).float()
+    tau = torch.linspace(1, 1 / len(v), len(v), device=v.device)[:, None, None, None]
+    # x_tau is the result plus what the remaining steps will take away; the result itself is in all estimates.
+    remaining = v.flip(0).cumsum(0).flip(0) / len(v)
+    variance = (remaining - tau * v).var(dim=0, correction=0)
     return (variance * dim_mask).sum(-1) / dim_mask.sum()

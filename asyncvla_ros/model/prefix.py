@@ -29,6 +29,8 @@ class Prefix:
 
     def repeat(self, times: int) -> Prefix:
         """Each observation ``times`` times in a row, for several drafts of each on one prefix pass."""
+        if times == 1:
+            return self
 
         def rows(x: Tensor) -> Tensor:
             return x.repeat_interleave(times, dim=0)

@@ -6,8 +6,11 @@ demonstrated action:
 
     relative   q_l = alpha + beta * (max e - e_l) / (max e - min e + eps)   (the paper; over the chunk)
     absolute   q_l = s / (s + e_l)                                          (s: the error rated 0.5)
+    position   q_l = s_l / (s_l + e_l)                                      (its own s for each place l)
 
-The relative label always calls some action the worst; only the absolute one can say "nothing to refine".
+The relative label always calls some action the worst; only the others can say "nothing to refine". Errors
+grow along the chunk: a rater of the first two labels gets far by knowing the place alone, while ``position``
+asks whether an action is bad for its place.
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import (
 
 from asyncvla_ros.model import attention
 from asyncvla_ros.model.backbone import frame_tokens, run_layers
-from asyncvla_ros.model.config import AsyncVLAConfig, RaterConfig
+from asyncvla_ros.model.config import RATER_LABELS, AsyncVLAConfig, RaterConfig
 from asyncvla_ros.model.prefix import Prefix
 
 ALPHA, BETA, EPSILON = 0.01, 0.98, 1e-6
@@ -40,8 +43,8 @@ def relative_label(errors: Tensor) -> Tensor:
     return ALPHA + BETA * (high - errors) / (high - low + EPSILON)
 
 
-def absolute_label(errors: Tensor, scale: float) -> Tensor:
-    """Calibrated label: 1 at no error, 0.5 at ``scale``, towards 0 beyond; any shape."""
+def absolute_label(errors: Tensor, scale: float | Tensor) -> Tensor:
+    """Calibrated label: 1 at no error, 0.5 at ``scale``, towards 0 beyond; any shapes that broadcast."""
     return scale / (scale + errors)
 
 
@@ -53,9 +56,9 @@ def confidence_label(errors: Tensor, config: RaterConfig) -> Tensor:
     """
     if config.label == "relative":
         return relative_label(errors)
-    if config.label == "absolute":
-        return absolute_label(errors, config.error_scale)
-    raise ValueError(f"rater label is {config.label!r}, choose 'absolute' or 'relative'")
+    if config.label in ("absolute", "position"):
+        return absolute_label(errors, torch.tensor(config.error_scale, device=errors.device))
+    raise ValueError(f"rater label is {config.label!r}, choose one of {RATER_LABELS}")
 
 
 class Rater(nn.Module):

@@ -87,9 +87,9 @@ def test_the_most_confident_draft_counts_without_its_committed_actions():
 
 
 def test_variance_is_judged_again_only_where_it_was_regenerated():
-    """Velocities of two steps, +-v about 0, so the variance is v^2: 0, 1, 4, 9, then 0.25 everywhere."""
-    draft = [[[0.0], [1.0], [2.0], [3.0]]]
-    again = [[[0.5]] * 4]
+    """Velocities v then -v: estimates v and 0 but for a constant, variance v^2 / 4: 0, 1, 4, 9; then 0.25."""
+    draft = [[[0.0], [2.0], [4.0], [6.0]]]
+    again = [[[1.0]] * 4]
     signs = torch.tensor([1.0, -1.0])[:, None, None, None]
     velocities = [(signs * torch.tensor(v)[None]).tolist() for v in (draft, again)]
     network = Scripted([], velocities)
