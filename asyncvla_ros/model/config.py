@@ -25,12 +25,14 @@ class RaterConfig:
         error_scale: Mean squared error at which the label is 0.5 (normalised action units): one number for
             ``absolute``, one for each place in the chunk for ``position``, unused by ``relative``.
         threshold: Actions rated below it are generated again.
+        reads_variance: Whether it also reads each action's ``flow.denoising_variance``; the paper's does not.
     """
 
     num_layers: int = 2
     label: str = "absolute"
     error_scale: float | tuple[float, ...] = 0.1
     threshold: float = 0.5
+    reads_variance: bool = False
 
 
 @dataclass(frozen=True)

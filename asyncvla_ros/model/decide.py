@@ -9,7 +9,7 @@ draft and refinements start from the same numbers.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -76,20 +76,23 @@ class Decider:
         """
         draft = judged = self._draft(prefix, kept, mask, strategy, lap)
         refined = torch.zeros_like(mask, dtype=torch.bool)
-        if strategy.mode == "sfm":
-            return Decision(draft.actions, draft.confidence, refined)
-        for turn in range(strategy.rounds):
-            if turn and judged.confidence is not None:
-                judged = _Judged(judged.actions, self._model.rate(prefix, judged.actions), judged.variance)
+        for turn in range(strategy.rounds if strategy.mode == "afm" else 0):
+            if turn and strategy.select != "variance" and judged.confidence is not None:
+                confidence = self._model.rate(prefix, judged.actions, judged.variance)
+                judged = replace(judged, confidence=confidence)
                 lap("rater")
             # Drawn in every case, so that all ways to select start from the same noise.
             noise, order = self._noise(kept), torch.randperm(mask.shape[1], generator=self._generator)
             chosen = select(
-                strategy, self._threshold(strategy), mask, judged.confidence, judged.variance, order
+                strategy.select, self._threshold(strategy), mask, judged.confidence, judged.variance, order
             )
             if not chosen.any():
                 break
-            judged = self._refine(prefix, judged, chosen, noise, strategy)
+            steps = strategy.refine_steps or self._model.config.num_refine_steps
+            actions, variance = self._sample(
+                prefix, judged.actions, judged.variance, chosen.float(), noise, steps
+            )
+            judged = replace(judged, actions=actions, variance=variance)
             refined |= chosen
             lap("afm")
         return Decision(judged.actions, draft.confidence, refined)
@@ -98,36 +101,36 @@ class Decider:
         self, prefix: Prefix, kept: Tensor, mask: Tensor, strategy: Strategy, lap: Callable[[str], None]
     ) -> _Judged:
         """The best of the synchronous drafts."""
-        n = strategy.best_of
+        n, rated = strategy.best_of, self._rates(strategy)
         # One draw each: the first draft is the same however many there are.
         noise = torch.cat([self._noise(kept) for _ in range(n)])
-        many = prefix.repeat(n)
-        velocities: list[Tensor] | None = [] if _by_variance(strategy) else None
+        many, start, generate = prefix.repeat(n), kept.expand(n, -1, -1), mask.expand(n, -1)
+        rater = self._model.config.rater
+        watched = strategy.mode == "afm" and strategy.select == "variance"
+        watched |= rated and rater is not None and rater.reads_variance
+        # Committed actions are beyond doubt.
+        known = torch.zeros_like(generate) if watched else None
         steps = strategy.denoise_steps or self._model.config.num_denoise_steps
-        start, generate = kept.expand(n, -1, -1), mask.expand(n, -1)
-        drafts = self._model.sample(many, start, generate, noise, self._dim_mask, steps, velocities)
+        drafts, variance = self._sample(many, start, known, generate, noise, steps)
         lap("sfm")
-        variance = None if velocities is None else flow.denoising_variance(velocities, self._dim_mask)
-        if not self._rates(strategy):
+        if not rated:
             return _Judged(drafts, None, variance)
-        confidence = self._model.rate(many, drafts)
+        confidence = self._model.rate(many, drafts, variance)
         best = int((confidence * generate).sum(1).argmax())
         lap("rater")
         row = slice(best, best + 1)
         return _Judged(drafts[row], confidence[row], None if variance is None else variance[row])
 
-    def _refine(
-        self, prefix: Prefix, judged: _Judged, chosen: Tensor, noise: Tensor, strategy: Strategy
-    ) -> _Judged:
-        velocities: list[Tensor] | None = [] if _by_variance(strategy) else None
-        steps = strategy.refine_steps or self._model.config.num_refine_steps
-        actions = self._model.sample(
-            prefix, judged.actions, chosen.float(), noise, self._dim_mask, steps, velocities
-        )
-        variance = judged.variance
-        if velocities is not None and variance is not None:
-            variance = torch.where(chosen, flow.denoising_variance(velocities, self._dim_mask), variance)
-        return _Judged(actions, judged.confidence, variance)
+    def _sample(
+        self, prefix: Prefix, kept: Tensor, variance: Tensor | None, mask: Tensor, noise: Tensor, steps: int
+    ) -> tuple[Tensor, Tensor | None]:
+        """Actions, and their variance if that of the kept ones is given."""
+        if variance is None:
+            return self._model.sample(prefix, kept, mask, noise, self._dim_mask, steps), None
+        velocities: list[Tensor] = []
+        actions = self._model.sample(prefix, kept, mask, noise, self._dim_mask, steps, velocities)
+        fresh = flow.denoising_variance(velocities, self._dim_mask)
+        return actions, torch.where(mask > 0, fresh, variance)
 
     def _rates(self, strategy: Strategy) -> bool:
         needed = strategy.best_of > 1 or (strategy.mode == "afm" and strategy.select == "random")
@@ -150,7 +153,7 @@ class Decider:
 
 
 def select(
-    strategy: Strategy,
+    how: str,
     threshold: float,
     mask: Tensor,
     confidence: Tensor | None,
@@ -160,7 +163,7 @@ def select(
     """Which actions to generate again, (1, l) bool; never one that is committed.
 
     Args:
-        strategy: Its ``select`` says how.
+        how: ``rater``, ``random`` or ``variance``, see ``Strategy``.
         threshold: On confidence or variance.
         mask: (1, l), 0 on committed actions.
         confidence: (1, l), or None: then nothing is doubted by the rater.
@@ -168,19 +171,15 @@ def select(
         order: (l,) random permutation, in which ``random`` takes as many as are doubted.
     """
     free = mask > 0
-    if strategy.select == "variance" and variance is not None:
+    if how == "variance" and variance is not None:
         return free & (variance > threshold)
     if confidence is None:
         return torch.zeros_like(free)
     doubted = free & (confidence < threshold)
-    if strategy.select == "rater":
+    if how == "rater":
         return doubted
     order = order.to(mask.device)
     taken = order[free[0, order]][: int(doubted.sum())]
     chosen = torch.zeros_like(free)
     chosen[0, taken] = True
     return chosen
-
-
-def _by_variance(strategy: Strategy) -> bool:
-    return strategy.mode == "afm" and strategy.select == "variance"

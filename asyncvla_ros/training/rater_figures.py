@@ -50,7 +50,12 @@ def rate_drafts(
         seed: Determines frames and noise.
     """
     pieces = [
-        (model.rate(drafts.prefix, drafts.actions), drafts.variance, drafts.errors, episode[part])
+        (
+            model.rate(drafts.prefix, drafts.actions, drafts.variance),
+            drafts.variance,
+            drafts.errors,
+            episode[part],
+        )
         for part, drafts in drafter.some(batches, frames, 1024, step_generator(seed, 2**31))
     ]
     return RatedDrafts(

@@ -20,10 +20,9 @@ from asyncvla_ros.data.episodes import Episodes, load_episodes
 from asyncvla_ros.model.asyncvla import AsyncVLA
 from asyncvla_ros.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from asyncvla_ros.model.config import RATER_LABELS, RaterConfig
-from asyncvla_ros.model.prefix import Prefix
 from asyncvla_ros.model.rater import confidence_label
 from asyncvla_ros.training.batches import Batches, step_generator
-from asyncvla_ros.training.drafts import Drafter
+from asyncvla_ros.training.drafts import Drafter, Drafts
 from asyncvla_ros.training.rater_figures import rate_drafts, rater_figures
 from asyncvla_ros.training.run import Log, RunState, launch
 from asyncvla_ros.types import AsyncVLAError
@@ -38,6 +37,7 @@ class RaterSettings:
         out: Run folder; receives a copy of the policy with its rater.
         label: ``absolute``, ``position`` or ``relative`` (see ``model.rater``).
         drafts: Of each observation, from different noise on one prefix pass.
+        variance: Whether the rater also reads the denoising variance.
         num_layers: Decoder layers of the rater.
         threshold: Actions rated below it are generated again.
         doubtful: Share of actions with an error above the label's scale.
@@ -50,6 +50,7 @@ class RaterSettings:
     out: Path
     label: str = "absolute"
     drafts: int = 1
+    variance: bool = False
     num_layers: int = 2
     threshold: float = 0.5
     doubtful: float = 0.2
@@ -80,9 +81,9 @@ class _RaterLoss(nn.Module):
         self.rater = rater
         self._config = config
 
-    def forward(self, prefix: Prefix, draft: Tensor, errors: Tensor) -> Tensor:
-        confidence = torch.sigmoid(self.rater(prefix, draft).float())
-        return (confidence - confidence_label(errors, self._config)).square().mean()
+    def forward(self, drafts: Drafts) -> Tensor:
+        confidence = torch.sigmoid(self.rater(drafts.prefix, drafts.actions, drafts.variance).float())
+        return (confidence - confidence_label(drafts.errors, self._config)).square().mean()
 
 
 def train_rater(settings: RaterSettings) -> None:
@@ -132,7 +133,7 @@ def _train_rater(settings: RaterSettings) -> None:
         for group in optimizer.param_groups:
             group["lr"] = settings.lr * min(1.0, (step + 1) / 20) * (1 - step / settings.steps)
         with accelerator.autocast():
-            loss = parallel(drafts.prefix, drafts.actions, drafts.errors)
+            loss = parallel(drafts)
         optimizer.zero_grad()
         accelerator.backward(loss)
         optimizer.step()
@@ -170,7 +171,7 @@ def _error_scale(
 
 def _with_rater(base: Checkpoint, settings: RaterSettings, scale: float | tuple[float, ...]) -> Checkpoint:
     """The same policy with a fresh rater."""
-    rater = RaterConfig(settings.num_layers, settings.label, scale, settings.threshold)
+    rater = RaterConfig(settings.num_layers, settings.label, scale, settings.threshold, settings.variance)
     model = AsyncVLA(replace(base.model.config, rater=rater))
     model.load_state_dict(base.model.state_dict(), strict=False)
     return replace(base, model=model)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from asyncvla_ros.model.asyncvla import AsyncVLA, Inputs
+from asyncvla_ros.model.config import RaterConfig
 from asyncvla_ros.model.decide import Decider, Decision, select
 from asyncvla_ros.model.prefix import Prefix
 from asyncvla_ros.strategy import Strategy
@@ -25,13 +26,21 @@ class Scripted:
 
     def __init__(self, ratings: list[Any], velocities: list[Any] | None = None) -> None:
         self.config = type("Config", (), {"num_denoise_steps": 10, "num_refine_steps": 5})
-        self.config.rater = type("Rater", (), {"threshold": 0.5})
+        self.config.rater = RaterConfig(threshold=0.5, reads_variance=velocities is not None)
         self._ratings = [torch.tensor(r) for r in ratings]
         self._velocities = [torch.tensor(v) for v in velocities or []]
         self.samples: list[tuple[Tensor, int]] = []
+        self.variances: list[Tensor | None] = []
 
     def sample(
-        self, prefix: Any, actions: Tensor, mask: Tensor, noise: Tensor, dims: Tensor, steps: int, record: Any
+        self,
+        prefix: Any,
+        actions: Tensor,
+        mask: Tensor,
+        noise: Tensor,
+        dims: Tensor,
+        steps: int,
+        record: Any = None,
     ) -> Tensor:
         self.samples.append((mask, steps))
         if record is not None:
@@ -39,7 +48,8 @@ class Scripted:
         fresh = 100.0 * len(self.samples) + torch.arange(len(actions))[:, None, None]
         return torch.where(mask[..., None] > 0, fresh.expand_as(actions), actions)
 
-    def rate(self, prefix: Any, draft: Tensor) -> Tensor:
+    def rate(self, prefix: Any, draft: Tensor, variance: Tensor | None) -> Tensor:
+        self.variances.append(variance)
         return self._ratings.pop(0)
 
 
@@ -61,6 +71,7 @@ def test_rounds_stop_when_nothing_is_doubted():
     network = Scripted([[[0.9, 0.4, 0.9, 0.4]], [[0.9, 0.9, 0.9, 0.3]], [[0.9, 0.9, 0.9, 0.9]]])
     decision, laps = decide(network, Strategy(rounds=5))
     assert laps == ["sfm", "rater", "afm", "rater", "afm", "rater"]
+    assert network.variances == [None] * 3
     assert [mask.tolist() for mask, _ in network.samples] == [[[1, 1, 1, 1]], [[0, 1, 0, 1]], [[0, 0, 0, 1]]]
     assert [steps for _, steps in network.samples] == [10, 5, 5]
     assert decision.actions.flatten().tolist() == [100, 200, 100, 300]
@@ -98,14 +109,25 @@ def test_variance_is_judged_again_only_where_it_was_regenerated():
     assert laps == ["sfm", "afm"] and decision.confidence is None
 
 
+def test_a_rater_that_reads_the_variance_is_told_it():
+    """Committed actions have none, kept ones that of their draft, regenerated ones their own."""
+    signs = torch.tensor([1.0, -1.0])[:, None, None, None]
+    velocities = [(signs * v * torch.ones(1, 4, 1)).tolist() for v in (2.0, 4.0)]
+    ratings = [[[0.1, 0.9, 0.1, 0.9]], [[0.9, 0.9, 0.9, 0.9]]]
+    network = Scripted(ratings, velocities)
+    decide(network, Strategy(rounds=2), torch.tensor([[0.0, 1, 1, 1]]))
+    told = [v.tolist() for v in network.variances if v is not None]
+    assert told == [[[0, 1, 1, 1]], [[0, 1, 4, 1]]]
+
+
 def test_the_random_control_is_uniform_over_free_actions():
-    strategy, mask = Strategy(select="random"), torch.tensor([[0.0, 1, 1, 1]])
+    mask = torch.tensor([[0.0, 1, 1, 1]])
     confidence = torch.tensor([[0.1, 0.1, 0.9, 0.2]])
     generator = torch.Generator().manual_seed(0)
     counts = torch.zeros(4)
     for _ in range(600):
         order = torch.randperm(4, generator=generator)
-        chosen = select(strategy, 0.5, mask, confidence, None, order)
+        chosen = select("random", 0.5, mask, confidence, None, order)
         assert int(chosen.sum()) == 2
         counts += chosen[0]
     assert counts[0] == 0

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from asyncvla_ros.model.asyncvla import AsyncVLA, Inputs
-from asyncvla_ros.model.config import RaterConfig
+from asyncvla_ros.model.config import RaterConfig, nano_config
 from asyncvla_ros.model.rater import absolute_label, confidence_label, relative_label, token_errors
 
 
@@ -53,3 +53,14 @@ def test_rating_gives_the_policy_no_gradient(model: AsyncVLA, inputs: Inputs):
     model.rater(model.encode(inputs), torch.zeros(2, 8, 8)).sum().backward()
     assert all(p.grad is None for p in model.backbone.parameters())
     assert model.rater.out.weight.grad is not None
+
+
+@torch.no_grad()
+def test_a_rater_may_read_the_denoising_variance_and_asks_for_it(inputs: Inputs):
+    torch.manual_seed(0)
+    model = AsyncVLA(nano_config(32, rater=RaterConfig(num_layers=1, reads_variance=True))).eval()
+    prefix, draft = model.encode(inputs), torch.zeros(2, 8, 8)
+    certain = model.rate(prefix, draft, torch.zeros(2, 8))
+    assert not torch.allclose(certain, model.rate(prefix, draft, torch.ones(2, 8)))
+    with pytest.raises(ValueError, match="reads the denoising variance"):
+        model.rate(prefix, draft)
