@@ -114,7 +114,7 @@ def _train_rater(settings: RaterSettings) -> None:
     augmented = Batches(episodes, base.model.config, *tools, settings.shift, settings.brightness)
     drafter = Drafter(base, accelerator.autocast)
     scale = _error_scale(drafter, plain, train_frames, settings)
-    checkpoint = _with_rater(base, settings, scale)
+    checkpoint = with_rater(base, settings, scale)
     rater_config = checkpoint.model.config.rater
     assert checkpoint.model.rater is not None and rater_config is not None
     objective = _RaterLoss(checkpoint.model.rater, rater_config)
@@ -169,11 +169,12 @@ def _error_scale(
     return float(errors.flatten().quantile(1 - settings.doubtful))
 
 
-def _with_rater(base: Checkpoint, settings: RaterSettings, scale: float | tuple[float, ...]) -> Checkpoint:
+def with_rater(base: Checkpoint, settings: RaterSettings, scale: float | tuple[float, ...]) -> Checkpoint:
     """The same policy with a fresh rater."""
     rater = RaterConfig(settings.num_layers, settings.label, scale, settings.threshold, settings.variance)
     model = AsyncVLA(replace(base.model.config, rater=rater))
-    model.load_state_dict(base.model.state_dict(), strict=False)
+    weights = {k: v for k, v in base.model.state_dict().items() if not k.startswith("rater.")}
+    model.load_state_dict(weights, strict=False)
     return replace(base, model=model)
 
 

@@ -14,6 +14,7 @@ from asyncvla_ros.model.config import RaterConfig
 from asyncvla_ros.training.batches import Batches, step_generator
 from asyncvla_ros.training.drafts import Drafter
 from asyncvla_ros.training.rater_figures import RatedDrafts, rate_drafts, rater_figures
+from asyncvla_ros.training.train_rater import RaterSettings, with_rater
 from support.checkpoints import tiny_checkpoint
 
 
@@ -90,3 +91,13 @@ def test_drafts_share_a_prefix_and_differ_in_noise(episodes: Episodes, tmp_path:
     rated = rate_drafts(drafter, checkpoint.model, batches, np.arange(8, 24), episodes.episode, seed=0)
     assert rated.confidence.shape == rated.error.shape == (16, 8)
     assert sorted(rated.episode) == sorted(np.repeat([2, 3, 4, 5], 4))
+
+
+def test_training_again_begins_with_a_fresh_rater_on_the_same_policy(tmp_path: Path):
+    base = load_checkpoint(tiny_checkpoint(tmp_path / "tiny"))
+    settings = RaterSettings(data=(), checkpoint=Path(), out=Path(), num_layers=1, variance=True)
+    again = with_rater(base, settings, 0.3)
+    assert again.model.config.rater == RaterConfig(1, "absolute", 0.3, 0.5, reads_variance=True)
+    assert torch.equal(again.model.action_in.weight, base.model.action_in.weight)
+    assert base.model.rater is not None and again.model.rater is not None
+    assert not torch.equal(again.model.rater.action_in.weight, base.model.rater.action_in.weight)
