@@ -80,15 +80,16 @@ def _cached(model: AsyncVLA, inputs: Inputs) -> list[float]:
     steps, again = model.config.num_denoise_steps, model.config.num_refine_steps
     clock = _Clock(inputs.state.device)
     prefix = clock.time(lambda: model.encode(inputs))
-    draft = clock.time(lambda: model.sample(prefix, noise, ones, noise, dims, steps))
-    clock.time(lambda: model.rate(prefix, draft))
+    seen: list[Tensor] = []
+    draft = clock.time(lambda: model.sample(prefix, noise, ones, noise, dims, steps, seen))
+    clock.time(lambda: model.rate(prefix, draft, flow.denoising_variance(seen, dims)))
     clock.time(lambda: model.sample(prefix, draft, half, noise, dims, again))
     return clock.stages
 
 
 def _uncached(model: AsyncVLA, inputs: Inputs) -> list[float]:
     """The same decision without keys and values kept between passes."""
-    noise, ones, half, _ = _noise_and_masks(model, inputs)
+    noise, ones, half, dims = _noise_and_masks(model, inputs)
     backbone = model.backbone
     clock = _Clock(inputs.state.device)
     clock.time(lambda: None)
@@ -98,8 +99,9 @@ def _uncached(model: AsyncVLA, inputs: Inputs) -> list[float]:
         return model.action_out(backbone.uncached(embedded, model.embed_actions(x, token_times)))
 
     steps, again = model.config.num_denoise_steps, model.config.num_refine_steps
-    draft = clock.time(lambda: flow.euler_sample(velocity, noise, noise, ones, steps))
-    clock.time(lambda: model.rate(model.encode(inputs), draft))
+    seen: list[Tensor] = []
+    draft = clock.time(lambda: flow.euler_sample(velocity, noise, noise, ones, steps, seen))
+    clock.time(lambda: model.rate(model.encode(inputs), draft, flow.denoising_variance(seen, dims)))
     clock.time(lambda: flow.euler_sample(velocity, draft, noise, half, again))
     return clock.stages
 

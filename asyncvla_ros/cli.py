@@ -51,6 +51,16 @@ def eval_libero(
     device: DeviceOption = "cpu",
     blank_images: Annotated[bool, typer.Option(help="Control: the policy sees black images.")] = False,
     displace: Annotated[float, typer.Option(help="Control: objects move by up to this much [m].")] = 0.0,
+    select: Annotated[
+        str, typer.Option(help="What afm refines: rater, random (as many) or variance (of denoising).")
+    ] = "rater",
+    threshold: Annotated[
+        float | None, typer.Option(help="Refine below this confidence, or above this variance.")
+    ] = None,
+    rounds: Annotated[int, typer.Option(help="Refinements at most.")] = 1,
+    denoise_steps: Annotated[int | None, typer.Option(help="Euler steps of a draft.")] = None,
+    refine_steps: Annotated[int | None, typer.Option(help="Euler steps of a refinement.")] = None,
+    best_of: Annotated[int, typer.Option(help="Drafts; the most confident one counts.")] = 1,
 ) -> None:
     """Run a policy on LIBERO's official initial states, in one process per worker, in lockstep."""
     from rich.console import Console
@@ -58,10 +68,12 @@ def eval_libero(
 
     from asyncvla_ros.policy import Policy
     from asyncvla_ros.sim.evaluate import Episode, EvalConfig, evaluate
+    from asyncvla_ros.strategy import Strategy
 
     chosen, states = task_indices(tasks, suite), indices(inits, "inits")
+    strategy = Strategy(mode, select, threshold, rounds, denoise_steps, refine_steps, best_of)
     config = EvalConfig(
-        suite, chosen, states, mode, seed, video, workers, blank_images=blank_images, displace_m=displace
+        suite, chosen, states, strategy, seed, video, workers, blank_images=blank_images, displace_m=displace
     )
     console = Console(stderr=True)
     columns = (TextColumn("eval"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[text]}"))
@@ -277,7 +289,9 @@ def train_rater(
     data: Annotated[list[Path], typer.Option(help="What the policy was trained with; repeatable.")],
     checkpoint: Annotated[Path, typer.Option(help="The trained policy.")],
     out: Annotated[Path, typer.Option(help="Receives the policy with its rater; a rerun continues.")],
-    label: Annotated[str, typer.Option(help="absolute, or relative as in the paper.")] = "absolute",
+    label: Annotated[str, typer.Option(help="absolute, position, or relative as in the paper.")] = "absolute",
+    drafts: Annotated[int, typer.Option(help="Drafts of each observation.")] = 1,
+    variance: Annotated[bool, typer.Option(help="The rater also reads the denoising variance.")] = False,
     steps: Annotated[int, typer.Option(help="Optimizer steps.")] = 600,
     batch: Annotated[int, typer.Option(help="Observations per step.")] = 64,
     holdout: Annotated[float, typer.Option(help="As in training; 0 uses every episode.")] = 0.1,
@@ -297,6 +311,8 @@ def train_rater(
             checkpoint=checkpoint,
             out=out,
             label=label,
+            drafts=drafts,
+            variance=variance,
             steps=steps,
             batch=batch,
             holdout=holdout,

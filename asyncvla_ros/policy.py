@@ -5,7 +5,6 @@ observation -> prefix (once) -> draft (SFM) -> confidence (rater) -> doubted act
 
 from __future__ import annotations
 
-import itertools
 import time
 from pathlib import Path
 
@@ -15,10 +14,12 @@ from torch import Tensor
 
 from asyncvla_ros.model.asyncvla import AsyncVLA, Inputs
 from asyncvla_ros.model.checkpoint import Checkpoint, load_checkpoint
+from asyncvla_ros.model.decide import Decider
 from asyncvla_ros.model.images import resize_image
 from asyncvla_ros.model.prefix import Prefix
 from asyncvla_ros.model.text import encode_words
 from asyncvla_ros.paths import shipped_checkpoint
+from asyncvla_ros.strategy import Strategy
 from asyncvla_ros.types import (
     ActionChunk,
     AsyncVLAError,
@@ -29,14 +30,11 @@ from asyncvla_ros.types import (
     StageTimes,
 )
 
-MODES = ("afm", "sfm")
-
 
 class Policy:
     """A loaded checkpoint that turns observations into action chunks.
 
-    ``sfm`` generates a chunk synchronously; ``afm`` has the rater score it and generates the doubtful
-    actions again. Not thread-safe: one inference at a time.
+    Not thread-safe: one inference at a time.
     """
 
     def __init__(self, checkpoint: Checkpoint, device: str = "cpu") -> None:
@@ -49,12 +47,11 @@ class Policy:
         self._generator = torch.Generator()
         dims = torch.zeros(self._config.max_action_dim)
         dims[: len(checkpoint.features.action_names)] = 1
-        self._dim_mask = dims.to(self._device)
+        self._decider = Decider(self._model, dims.to(self._device), self._generator)
         self.features: FeatureContract = checkpoint.features
         self.chunk_size: int = self._config.action_chunk_size
         self.execute_steps: int = self._config.execute_steps
         self.has_rater: bool = self._config.rater is not None
-        self.threshold: float = self._config.rater.threshold if self._config.rater else 0.0
 
     @staticmethod
     def from_checkpoint(path: Path | None = None, device: str = "cpu", threads: int | None = None) -> Policy:
@@ -87,16 +84,14 @@ class Policy:
             state=self._checkpoint.state_stats.mean,
             instruction="warm up",
         )
-        threshold, self.threshold = self.threshold, 1.0
         for _ in range(repetitions):
-            self.infer(blank)
-        self.threshold = threshold
+            self.infer(blank, Strategy(threshold=1.0))
 
     @torch.inference_mode()
     def infer(
         self,
         observation: Observation,
-        mode: str = "afm",
+        strategy: Strategy = Strategy(),
         committed: np.ndarray | None = None,
         seed: int | None = None,
     ) -> ActionChunk:
@@ -104,57 +99,41 @@ class Policy:
 
         Args:
             observation: Must offer every camera and state of ``features``.
-            mode: ``afm`` or ``sfm``; without a rater ``afm`` is the same as ``sfm``.
+            strategy: How to decide.
             committed: (k, d) actions already sent to the robot, k < chunk size; they start the chunk.
-            seed: Makes the drawn noise reproducible.
+            seed: Makes the decision reproducible; strategies share the noise of a seed.
 
         Raises:
-            ContractError: If the observation does not fit ``features``.
+            ContractError: If the observation does not fit ``features``, or the strategy needs a rater that is
+                not there.
             RunError: If the network answers non-finite numbers.
         """
-        if mode not in MODES:
-            raise ContractError(f"mode is {mode!r}, choose one of {MODES}")
         if seed is not None:
             self._generator.manual_seed(seed)
-        clock = [time.perf_counter()]
+        clock = _StageClock(self._device)
         prefix = self._encode(observation)
-        self._tick(clock)
+        clock.lap("prefix")
         kept, mask, count = self._committed(committed)
-        draft = self._sample(prefix, kept, mask, self._config.num_denoise_steps)
-        self._tick(clock)
-        rated = self._model.rate(prefix, draft) if self.has_rater and mode == "afm" else None
-        self._tick(clock)
-        refine = torch.zeros_like(mask)
-        if rated is not None:
-            refine = mask * (rated < self.threshold)
-            if refine.any():
-                draft = self._sample(prefix, draft, refine, self._config.num_refine_steps)
-        self._tick(clock)
-        actions = self._checkpoint.action_stats.unnormalize(draft[0, :, : self._action_dim].cpu().numpy())
+        decision = self._decider.decide(prefix, kept, mask, strategy, clock.lap)
+        times = clock.times()
+        normalized = decision.actions[0, :, : self._action_dim].cpu().numpy()
+        actions = self._checkpoint.action_stats.unnormalize(normalized)
         if not np.isfinite(actions).all():
             raise RunError("the policy produced non-finite actions; check the observation and the checkpoint")
         if count:
             actions[:count] = np.asarray(committed, np.float32)
+        confidence = decision.confidence
         return ActionChunk(
             actions=actions,
-            confidence=None if rated is None else rated[0].float().cpu().numpy(),
-            refined=refine[0].cpu().numpy() > 0,
+            confidence=None if confidence is None else confidence[0].float().cpu().numpy(),
+            refined=decision.refined[0].cpu().numpy(),
             committed=count,
-            times=_stage_times(clock),
+            times=times,
         )
 
     @property
     def _action_dim(self) -> int:
         return len(self.features.action_names)
-
-    def _tick(self, clock: list[float]) -> None:
-        if self._device.type == "cuda":
-            torch.cuda.synchronize(self._device)
-        clock.append(time.perf_counter())
-
-    def _sample(self, prefix: Prefix, kept: Tensor, mask: Tensor, steps: int) -> Tensor:
-        noise = torch.randn(kept.shape, generator=self._generator).to(self._device)
-        return self._model.sample(prefix, kept, mask, noise, self._dim_mask, steps)
 
     def _committed(self, committed: np.ndarray | None) -> tuple[Tensor, Tensor, int]:
         """Kept actions (1, l, d), mask (1, l), and how many are kept."""
@@ -201,7 +180,24 @@ class Policy:
         return resize_image(observation.images[key], self._config.image_size)
 
 
-def _stage_times(clock: list[float]) -> StageTimes:
-    """Durations [ms] between the ticks at the stages' borders [s]."""
-    prefix, sfm, rater, afm = (1e3 * (end - begin) for begin, end in itertools.pairwise(clock))
-    return StageTimes(prefix, sfm, rater, afm, total=1e3 * (clock[-1] - clock[0]))
+class _StageClock:
+    """Sums up how long each stage took, over all its laps."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._ms = {"prefix": 0.0, "sfm": 0.0, "rater": 0.0, "afm": 0.0}
+        self._began = self._last = time.perf_counter()
+
+    def lap(self, stage: str) -> None:
+        """What happened since the last lap belongs to ``stage``."""
+        now = self._now()
+        self._ms[stage] += 1e3 * (now - self._last)
+        self._last = now
+
+    def times(self) -> StageTimes:
+        return StageTimes(**self._ms, total=1e3 * (self._now() - self._began))
+
+    def _now(self) -> float:
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
+        return time.perf_counter()

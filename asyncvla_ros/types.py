@@ -62,7 +62,7 @@ class ActionChunk:
 
     Attributes:
         actions: (l, d) float32, in the units of the checkpoint's feature contract.
-        confidence: (l,) float32 in (0, 1) from the rater, of the synchronous draft; None without a rater.
+        confidence: (l,) float32 in (0, 1) from the rater, of the synchronous draft; None if unrated.
         refined: (l,) bool, True where asynchronous flow matching generated the action again.
         committed: Leading actions kept from the previous chunk.
         times: Duration of each inference stage.

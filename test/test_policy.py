@@ -2,14 +2,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from asyncvla_ros.model.images import resize_image
 from asyncvla_ros.policy import Policy
-from asyncvla_ros.types import AsyncVLAError, ContractError, Observation
+from asyncvla_ros.strategy import Strategy
+from asyncvla_ros.types import ActionChunk, AsyncVLAError, ContractError, Observation
 from support.checkpoints import tiny_checkpoint
+
+SFM = Strategy("sfm")
 
 
 @pytest.fixture(scope="module")
@@ -42,24 +46,60 @@ def test_same_seed_same_chunk(policy: Policy, observation: Observation):
 
 
 def test_refinement_regenerates_exactly_what_the_rater_doubts(policy: Policy, observation: Observation):
-    draft = policy.infer(observation, mode="sfm", seed=0)
+    draft = policy.infer(observation, SFM, seed=0)
     assert draft.confidence is None and not draft.refined.any()
-    threshold = policy.threshold
-    try:
-        policy.threshold = 1.0
-        assert policy.infer(observation, seed=0).refined.all()
-        policy.threshold = 0.0
-        untouched = policy.infer(observation, seed=0)
-        np.testing.assert_array_equal(untouched.actions, draft.actions)
-        confidence = untouched.confidence
-        assert confidence is not None
-        policy.threshold = float(np.median(confidence))
-        some = policy.infer(observation, seed=0)
-        np.testing.assert_array_equal(some.refined, confidence < policy.threshold)
-        np.testing.assert_array_equal(some.actions[~some.refined], draft.actions[~some.refined])
-        assert not np.array_equal(some.actions[some.refined], draft.actions[some.refined])
-    finally:
-        policy.threshold = threshold
+    assert policy.infer(observation, Strategy(threshold=1.0), seed=0).refined.all()
+    untouched = policy.infer(observation, Strategy(threshold=0.0), seed=0)
+    np.testing.assert_array_equal(untouched.actions, draft.actions)
+    some, confidence = doubting_half(policy, observation)
+    np.testing.assert_array_equal(some.refined, confidence < np.median(confidence))
+    np.testing.assert_array_equal(some.actions[~some.refined], draft.actions[~some.refined])
+    assert (some.actions[some.refined] != draft.actions[some.refined]).any(axis=1).all()
+
+
+def doubting_half(policy: Policy, observation: Observation, **changes: Any) -> tuple[ActionChunk, np.ndarray]:
+    """A decision with the median confidence of the draft as threshold, and that confidence."""
+    confidence = policy.infer(observation, Strategy(threshold=0.0), seed=0).confidence
+    assert confidence is not None
+    strategy = Strategy(threshold=float(np.median(confidence)), **changes)
+    return policy.infer(observation, strategy, seed=0), confidence
+
+
+def test_the_same_seed_pairs_all_strategies(policy: Policy, observation: Observation):
+    """What is kept are the bits of the synchronous draft; the random control has as many as the rater."""
+    draft = policy.infer(observation, SFM, seed=0)
+    by_rater, _ = doubting_half(policy, observation)
+    by_chance, _ = doubting_half(policy, observation, select="random")
+    by_variance = policy.infer(observation, Strategy(select="variance", threshold=0.5), seed=0)
+    for chunk in (by_rater, by_chance, by_variance):
+        np.testing.assert_array_equal(chunk.actions[~chunk.refined], draft.actions[~chunk.refined])
+    assert by_chance.refined.sum() == by_rater.refined.sum() == 4
+    assert by_chance.refined.tolist() != by_rater.refined.tolist()
+    np.testing.assert_array_equal(by_chance.confidence, by_rater.confidence)
+    assert by_variance.confidence is None and by_variance.times.rater == 0
+
+
+def test_no_strategy_touches_committed_actions(policy: Policy, observation: Observation):
+    committed = np.full((3, 7), 0.25, np.float32)
+    for strategy in (
+        Strategy(threshold=1.0, rounds=2),
+        Strategy(select="random", threshold=1.0),
+        Strategy(select="variance", threshold=0.0),
+        Strategy(threshold=1.0, best_of=3),
+    ):
+        chunk = policy.infer(observation, strategy, committed, seed=0)
+        np.testing.assert_array_equal(chunk.actions[:3], committed)
+        assert chunk.refined.tolist() == [False] * 3 + [True] * 5
+
+
+def test_more_steps_give_another_draft_and_stage_times_add_up(policy: Policy, observation: Observation):
+    draft = policy.infer(observation, SFM, seed=0)
+    finer = policy.infer(observation, Strategy("sfm", denoise_steps=7), seed=0)
+    assert not np.array_equal(finer.actions, draft.actions)
+    assert draft.times.rater == draft.times.afm == 0
+    times = policy.infer(observation, Strategy(threshold=1.0, rounds=3, best_of=2), seed=0).times
+    stages = (times.prefix, times.sfm, times.rater, times.afm)
+    assert min(stages) > 0 and sum(stages) <= times.total
 
 
 def test_committed_actions_start_the_chunk_unchanged(policy: Policy, observation: Observation):
@@ -84,8 +124,6 @@ def test_bad_observations_say_what_was_expected(policy: Policy, observation: Obs
         policy.infer(replace(observation, state=np.full(11, np.nan, np.float32)))
     with pytest.raises(ContractError, match="0 tokens, expected 1 to"):
         policy.infer(replace(observation, instruction=""))
-    with pytest.raises(ContractError, match="choose one of"):
-        policy.infer(observation, mode="fast")
 
 
 def test_an_absent_gpu_is_one_clear_error(tmp_path: Path):

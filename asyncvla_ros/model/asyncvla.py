@@ -89,7 +89,14 @@ class AsyncVLA(nn.Module):
 
     @torch.no_grad()
     def sample(
-        self, prefix: Prefix, actions: Tensor, mask: Tensor, noise: Tensor, dim_mask: Tensor, steps: int
+        self,
+        prefix: Prefix,
+        actions: Tensor,
+        mask: Tensor,
+        noise: Tensor,
+        dim_mask: Tensor,
+        steps: int,
+        velocities: list[Tensor] | None = None,
     ) -> Tensor:
         """Generate the masked actions, keep the others.
 
@@ -103,25 +110,25 @@ class AsyncVLA(nn.Module):
             noise: (b, l, d) standard normal.
             dim_mask: (d,), 1 where an action dim is real.
             steps: Euler steps.
+            velocities: Receives the velocity (b, l, d) of every step, for ``flow.denoising_variance``.
         """
-
         suffix = self.backbone.behind(prefix, actions.shape[1])
 
         def velocity(x: Tensor, token_times: Tensor) -> Tensor:
             return self.action_out(suffix(self.embed_actions(x, token_times))) * dim_mask
 
-        return flow.euler_sample(velocity, actions, noise * dim_mask, mask, steps)
+        return flow.euler_sample(velocity, actions, noise * dim_mask, mask, steps, velocities)
 
     @torch.no_grad()
-    def rate(self, prefix: Prefix, draft: Tensor) -> Tensor:
-        """Confidence (b, l) in (0, 1) of each action of a draft (b, l, d).
+    def rate(self, prefix: Prefix, draft: Tensor, variance: Tensor | None = None) -> Tensor:
+        """Confidence (b, l) in (0, 1) of each action of a draft (b, l, d); see ``Rater.forward``.
 
         Raises:
-            ValueError: If this policy has no rater.
+            ValueError: If this policy has no rater, or its rater needs the variance.
         """
         if self.rater is None:
             raise ValueError("this policy has no confidence rater; train one with `asyncvla train-rater`")
-        return torch.sigmoid(self.rater(prefix, draft))
+        return torch.sigmoid(self.rater(prefix, draft, variance))
 
 
 def time_embedding(token_times: Tensor, width: int) -> Tensor:

@@ -12,6 +12,8 @@ from typing import Any
 
 from asyncvla_ros.types import CheckpointError
 
+RATER_LABELS = ("absolute", "position", "relative")
+
 
 @dataclass(frozen=True)
 class RaterConfig:
@@ -19,15 +21,18 @@ class RaterConfig:
 
     Attributes:
         num_layers: Decoder layers.
-        label: ``absolute`` (q = s / (s + e), calibrated by ``error_scale``) or ``relative`` (the paper's).
-        error_scale: Mean squared error at which the absolute label is 0.5 (normalised action units).
+        label: One of ``RATER_LABELS``, see ``model.rater``.
+        error_scale: Mean squared error at which the label is 0.5 (normalised action units): one number for
+            ``absolute``, one for each place in the chunk for ``position``, unused by ``relative``.
         threshold: Actions rated below it are generated again.
+        reads_variance: Whether it also reads each action's ``flow.denoising_variance``; the paper's does not.
     """
 
     num_layers: int = 2
     label: str = "absolute"
-    error_scale: float = 0.1
+    error_scale: float | tuple[float, ...] = 0.1
     threshold: float = 0.5
+    reads_variance: bool = False
 
 
 @dataclass(frozen=True)
@@ -101,6 +106,8 @@ class AsyncVLAConfig:
         if "backbone" not in values:
             raise CheckpointError("config.json has no 'backbone' (the keyword arguments of Qwen2_5_VLConfig)")
         rater = values.get("rater")
+        if rater and isinstance(rater.get("error_scale"), list):
+            rater = {**rater, "error_scale": tuple(rater["error_scale"])}
         return AsyncVLAConfig(**{**values, "rater": RaterConfig(**rater) if rater else None})
 
 

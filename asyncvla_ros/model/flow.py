@@ -16,7 +16,7 @@ is asynchronous (AFM). Both are this one sampler:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -73,7 +73,14 @@ def masked_velocity_loss(predicted: Tensor, target: Tensor, mask: Tensor, dim_ma
     return ((predicted - target).square() * weight).sum() / weight.sum().clamp(min=1)
 
 
-def euler_sample(velocity: VelocityField, kept: Tensor, noise: Tensor, mask: Tensor, steps: int) -> Tensor:
+def euler_sample(
+    velocity: VelocityField,
+    kept: Tensor,
+    noise: Tensor,
+    mask: Tensor,
+    steps: int,
+    velocities: list[Tensor] | None = None,
+) -> Tensor:
     """Integrate from noise to data where ``mask`` is 1; tokens with 0 come out bit-identical.
 
     Args:
@@ -82,6 +89,7 @@ def euler_sample(velocity: VelocityField, kept: Tensor, noise: Tensor, mask: Ten
         noise: (b, l, d), the start where ``mask`` is 1.
         mask: (b, l), 1 or 0.
         steps: Euler steps S, at least 1.
+        velocities: Receives V (b, l, d) of every step, for ``denoising_variance``.
 
     Raises:
         ValueError: If ``steps`` is below 1.
@@ -92,6 +100,31 @@ def euler_sample(velocity: VelocityField, kept: Tensor, noise: Tensor, mask: Ten
     x = torch.where(generate, noise, kept)
     for step in range(steps):
         tau = 1 - step / steps
+        v = velocity(x, mask * tau)
+        if velocities is not None:
+            velocities.append(v)
         # `where` rather than a product: a kept token stays the same bits, even beside a non-finite velocity.
-        x = torch.where(generate, x - velocity(x, mask * tau) / steps, x)
+        x = torch.where(generate, x - v / steps, x)
     return x
+
+
+def denoising_variance(velocities: Sequence[Tensor], dim_mask: Tensor) -> Tensor:
+    """How much each generated token changed its mind while it was denoised: a free sign of doubt.
+
+    At every step the clean action can be estimated as x_tau - tau * V. On a straight path all steps agree;
+    this is the population variance of their estimates over the steps, mean over real dims (arXiv 2606.03847,
+    which takes the last steps only; over all of them it predicts errors better here).
+
+    Args:
+        velocities: S tensors (b, l, d), from ``euler_sample``.
+        dim_mask: (d,), 1 where an action dim is real.
+
+    Returns:
+        (b, l); meaningless on kept tokens.
+    """
+    v = torch.stack(tuple(velocities)).float()
+    tau = torch.linspace(1, 1 / len(v), len(v), device=v.device)[:, None, None, None]
+    # x_tau is the result plus what the remaining steps will take away; the result itself is in all estimates.
+    remaining = v.flip(0).cumsum(0).flip(0) / len(v)
+    variance = (remaining - tau * v).var(dim=0, correction=0)
+    return (variance * dim_mask).sum(-1) / dim_mask.sum()

@@ -27,6 +27,23 @@ class Prefix:
     valid: Tensor
     next_position: Tensor
 
+    def repeat(self, times: int) -> Prefix:
+        """Each observation ``times`` times in a row, for several drafts of each on one prefix pass."""
+        if times == 1:
+            return self
+
+        def rows(x: Tensor) -> Tensor:
+            return x.repeat_interleave(times, dim=0)
+
+        return Prefix(
+            tuple(rows(keys) for keys in self.keys),
+            tuple(rows(values) for values in self.values),
+            rows(self.hidden),
+            self.positions.repeat_interleave(times, dim=1),
+            rows(self.valid),
+            rows(self.next_position),
+        )
+
 
 @dataclass(frozen=True)
 class Frame:

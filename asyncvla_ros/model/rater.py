@@ -6,8 +6,14 @@ demonstrated action:
 
     relative   q_l = alpha + beta * (max e - e_l) / (max e - min e + eps)   (the paper; over the chunk)
     absolute   q_l = s / (s + e_l)                                          (s: the error rated 0.5)
+    position   q_l = s_l / (s_l + e_l)                                      (its own s for each place l)
 
-The relative label always calls some action the worst; only the absolute one can say "nothing to refine".
+The relative label always calls some action the worst; only the others can say "nothing to refine". Errors
+grow along the chunk: a rater of the first two labels gets far by knowing the place alone, while ``position``
+asks whether an action is bad for its place.
+
+Beyond the paper, it may also read how much each action's estimates varied while it was denoised
+(``flow.denoising_variance``), which alone predicts errors about as well as reading the draft does.
 """
 
 from __future__ import annotations
@@ -23,7 +29,7 @@ from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import (
 
 from asyncvla_ros.model import attention
 from asyncvla_ros.model.backbone import frame_tokens, run_layers
-from asyncvla_ros.model.config import AsyncVLAConfig, RaterConfig
+from asyncvla_ros.model.config import RATER_LABELS, AsyncVLAConfig, RaterConfig
 from asyncvla_ros.model.prefix import Prefix
 
 ALPHA, BETA, EPSILON = 0.01, 0.98, 1e-6
@@ -40,8 +46,8 @@ def relative_label(errors: Tensor) -> Tensor:
     return ALPHA + BETA * (high - errors) / (high - low + EPSILON)
 
 
-def absolute_label(errors: Tensor, scale: float) -> Tensor:
-    """Calibrated label: 1 at no error, 0.5 at ``scale``, towards 0 beyond; any shape."""
+def absolute_label(errors: Tensor, scale: float | Tensor) -> Tensor:
+    """Calibrated label: 1 at no error, 0.5 at ``scale``, towards 0 beyond; any shapes that broadcast."""
     return scale / (scale + errors)
 
 
@@ -53,9 +59,9 @@ def confidence_label(errors: Tensor, config: RaterConfig) -> Tensor:
     """
     if config.label == "relative":
         return relative_label(errors)
-    if config.label == "absolute":
-        return absolute_label(errors, config.error_scale)
-    raise ValueError(f"rater label is {config.label!r}, choose 'absolute' or 'relative'")
+    if config.label in ("absolute", "position"):
+        return absolute_label(errors, torch.tensor(config.error_scale, device=errors.device))
+    raise ValueError(f"rater label is {config.label!r}, choose one of {RATER_LABELS}")
 
 
 class Rater(nn.Module):
@@ -67,15 +73,34 @@ class Rater(nn.Module):
         text = Qwen2_5_VLTextConfig(**config.backbone["text_config"])
         text._attn_implementation = attention.IMPLEMENTATIONS[config.attention][0]
         self.action_in = nn.Linear(config.max_action_dim, config.hidden_size)
+        self.variance_in = nn.Linear(1, config.hidden_size, bias=False) if rater.reads_variance else None
         self.layers = nn.ModuleList(Qwen2_5_VLDecoderLayer(text, i) for i in range(rater.num_layers))
         self.norm = Qwen2_5_VLRMSNorm(config.hidden_size)
         self.rotary = Qwen2_5_VLRotaryEmbedding(text)
         self.out = nn.Linear(config.hidden_size, 1)
 
-    def forward(self, prefix: Prefix, draft: Tensor) -> Tensor:
-        """Confidence logits (b, l) of a draft (b, l, d); the prefix gets no gradient."""
+    def forward(self, prefix: Prefix, draft: Tensor, variance: Tensor | None = None) -> Tensor:
+        """Confidence logits; the prefix gets no gradient.
+
+        Args:
+            prefix: The encoded observation.
+            draft: (b, l, d) normalised.
+            variance: (b, l) denoising variance; read if ``RaterConfig.reads_variance``, and needed then.
+
+        Returns:
+            (b, l).
+
+        Raises:
+            ValueError: If the variance is needed and missing.
+        """
         length = draft.shape[1]
-        x = torch.cat([prefix.hidden.detach(), self.action_in(draft).to(prefix.hidden.dtype)], dim=1)
+        tokens = self.action_in(draft)
+        if self.variance_in is not None:
+            if variance is None:
+                raise ValueError("this rater reads the denoising variance, expected (b, l), got None")
+            # From about 1e-4, where rounding to bfloat16 is as large, to 1; as a number about 0.
+            tokens = tokens + self.variance_in(torch.log10(variance + 1e-4)[..., None] + 2)
+        x = torch.cat([prefix.hidden.detach(), tokens.to(prefix.hidden.dtype)], dim=1)
         step = torch.arange(length, device=draft.device)
         positions = (prefix.next_position[:, None] + step)[None].expand(3, -1, -1)
         positions = torch.cat([prefix.positions, positions], dim=2)

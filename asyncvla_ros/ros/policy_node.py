@@ -38,6 +38,7 @@ from asyncvla_ros.ros.policy_figures import PolicyFigures
 from asyncvla_ros.ros.policy_parameters import PolicyParameters
 from asyncvla_ros.ros.run_task import RunTaskServer
 from asyncvla_ros.ros.tasks import TaskSlot
+from asyncvla_ros.strategy import Strategy
 from asyncvla_ros.types import AsyncVLAError, ContractError
 
 
@@ -132,7 +133,7 @@ class PolicyNode(ManagedNode):
         try:
             observation = to_observation(snapshot, self._robot, self._policy.features, instruction)
             committed = self._committed(snapshot.stamp_ns) if values.commit else None
-            chunk = self._policy.infer(observation, mode=values.mode, committed=committed, seed=seed)
+            chunk = self._policy.infer(observation, Strategy(values.mode), committed, seed)
         except AsyncVLAError as error:
             self._figures.note_failure(str(error))
             self.get_logger().error(f"no chunk: {error}", throttle_duration_sec=1.0)

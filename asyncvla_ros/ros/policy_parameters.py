@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from asyncvla_ros.policy import MODES
 from asyncvla_ros.ros import qos
 from asyncvla_ros.ros.parameters import parameter
+from asyncvla_ros.strategy import MODES
 
 
 @dataclass(frozen=True)

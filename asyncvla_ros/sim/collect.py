@@ -30,6 +30,7 @@ from asyncvla_ros.sim.expert import Expert
 from asyncvla_ros.sim.libero_env import ACTION_NAMES, CAMERAS, CONTROL_HZ, IMAGE_SIZE, STATE_NAMES, LiberoEnv
 from asyncvla_ros.sim.motion import Phase
 from asyncvla_ros.sim.tasks import get_task, max_steps
+from asyncvla_ros.strategy import Strategy
 from asyncvla_ros.types import AsyncVLAError
 
 if TYPE_CHECKING:
@@ -220,7 +221,7 @@ def record_episode(
         writer.add(observation, action, env.scene.privileged())
         if learner is not None and step < handover:
             if not planned:
-                chunk = learner.infer(observation, mode="sfm", seed=int(rng.integers(2**31)))
+                chunk = learner.infer(observation, Strategy("sfm"), seed=int(rng.integers(2**31)))
                 planned = list(chunk.actions[: learner.execute_steps])
             env.step(planned.pop(0))
         else:

@@ -21,6 +21,7 @@ from asyncvla_ros.sim.libero_env import CONTROL_HZ, LiberoEnv, Render
 from asyncvla_ros.sim.stats import percentiles, wilson_interval
 from asyncvla_ros.sim.tasks import get_task, load_init_states, max_steps
 from asyncvla_ros.sim.video import side_by_side, write_video
+from asyncvla_ros.strategy import Strategy
 from asyncvla_ros.types import AsyncVLAError, Observation
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class EvalConfig:
         suite: LIBERO suite.
         tasks: task indices.
         inits: indices of official initial states.
-        mode: ``sfm`` or ``afm``.
+        strategy: how the policy decides.
         seed: determines the noise the policy draws.
         video_dir: folder for one MP4 per episode; None for no videos.
         workers: processes; each holds a policy and a simulator of its own.
@@ -49,7 +50,7 @@ class EvalConfig:
     suite: str
     tasks: tuple[int, ...]
     inits: tuple[int, ...]
-    mode: str = "afm"
+    strategy: Strategy = Strategy()
     seed: int = 0
     video_dir: Path | None = None
     workers: int = 1
@@ -132,7 +133,7 @@ def run_episode(policy: Policy, env: LiberoEnv, config: EvalConfig, init: int) -
         if config.video_dir is not None:
             frames.append(side_by_side(observation))
         seed = decision_seed(config.seed, task, init, len(ticks))
-        chunk = policy.infer(_seen(observation, config), mode=config.mode, seed=seed)
+        chunk = policy.infer(_seen(observation, config), config.strategy, seed=seed)
         ticks.append(chunk.times.total)
         refined.append(float(np.mean(chunk.refined)))
         if chunk.confidence is not None:
@@ -171,7 +172,7 @@ def summarise(episodes: list[Episode], config: EvalConfig) -> dict[str, Any]:
     refined = np.average([e.refined for e in episodes], weights=weights) if sum(weights) else 0.0
     return {
         "suite": config.suite,
-        "mode": config.mode,
+        "mode": config.strategy.mode,
         "episodes": [
             {"task": e.task, "init": e.init, "success": e.success, "steps": e.steps} for e in episodes
         ],

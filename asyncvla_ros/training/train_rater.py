@@ -7,22 +7,23 @@ will err on the robot; on episodes it was fitted on, a policy looks better than 
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from accelerate import Accelerator
-from scipy.stats import rankdata
 from torch import Tensor, nn
 
 from asyncvla_ros.data.episodes import Episodes, load_episodes
 from asyncvla_ros.model.asyncvla import AsyncVLA
 from asyncvla_ros.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from asyncvla_ros.model.config import RaterConfig
-from asyncvla_ros.model.prefix import Prefix
-from asyncvla_ros.model.rater import confidence_label, token_errors
-from asyncvla_ros.training.batches import Batch, Batches, step_generator
+from asyncvla_ros.model.config import RATER_LABELS, RaterConfig
+from asyncvla_ros.model.rater import confidence_label
+from asyncvla_ros.training.batches import Batches, step_generator
+from asyncvla_ros.training.drafts import Drafter, Drafts
+from asyncvla_ros.training.rater_figures import rate_drafts, rater_figures
 from asyncvla_ros.training.run import Log, RunState, launch
 from asyncvla_ros.types import AsyncVLAError
 
@@ -34,10 +35,12 @@ class RaterSettings:
     Attributes:
         checkpoint: The trained policy.
         out: Run folder; receives a copy of the policy with its rater.
-        label: ``absolute`` or ``relative`` (see ``model.rater``).
+        label: ``absolute``, ``position`` or ``relative`` (see ``model.rater``).
+        drafts: Of each observation, from different noise on one prefix pass.
+        variance: Whether the rater also reads the denoising variance.
         num_layers: Decoder layers of the rater.
         threshold: Actions rated below it are generated again.
-        doubtful: Share of actions with an error above the absolute label's scale.
+        doubtful: Share of actions with an error above the label's scale.
         holdout: Must be what the policy was trained with; 0 uses every episode.
         validation: Share of those episodes that only measures.
     """
@@ -46,6 +49,8 @@ class RaterSettings:
     checkpoint: Path
     out: Path
     label: str = "absolute"
+    drafts: int = 1
+    variance: bool = False
     num_layers: int = 2
     threshold: float = 0.5
     doubtful: float = 0.2
@@ -66,7 +71,6 @@ class RaterSettings:
 
 
 _FREE = ("out", "save_every", "log_every", "cache")
-_MEASURED = 1024
 
 
 class _RaterLoss(nn.Module):
@@ -77,9 +81,9 @@ class _RaterLoss(nn.Module):
         self.rater = rater
         self._config = config
 
-    def forward(self, prefix: Prefix, draft: Tensor, errors: Tensor) -> Tensor:
-        confidence = torch.sigmoid(self.rater(prefix, draft).float())
-        return (confidence - confidence_label(errors, self._config)).square().mean()
+    def forward(self, drafts: Drafts) -> Tensor:
+        confidence = torch.sigmoid(self.rater(drafts.prefix, drafts.actions, drafts.variance).float())
+        return (confidence - confidence_label(drafts.errors, self._config)).square().mean()
 
 
 def train_rater(settings: RaterSettings) -> None:
@@ -88,8 +92,10 @@ def train_rater(settings: RaterSettings) -> None:
     Raises:
         AsyncVLAError: If the data or the checkpoint cannot be used.
     """
-    if settings.label not in ("absolute", "relative"):
-        raise AsyncVLAError(f"label is {settings.label!r}, choose 'absolute' or 'relative'")
+    if settings.label not in RATER_LABELS:
+        raise AsyncVLAError(f"label is {settings.label!r}, choose one of {RATER_LABELS}")
+    if settings.drafts < 1:
+        raise AsyncVLAError(f"drafts is {settings.drafts}, expected at least 1")
     base = load_checkpoint(settings.checkpoint)
     _split(load_episodes(settings.data, base.model.config.image_size, settings.cache), settings)
     launch(_train_rater, settings.processes, settings)
@@ -106,9 +112,9 @@ def _train_rater(settings: RaterSettings) -> None:
     tools = (base.tokenizer, base.state_stats, base.action_stats)
     plain = Batches(episodes, base.model.config, *tools)
     augmented = Batches(episodes, base.model.config, *tools, settings.shift, settings.brightness)
-    drafter = _Drafter(base, accelerator)
+    drafter = Drafter(base, accelerator.autocast)
     scale = _error_scale(drafter, plain, train_frames, settings)
-    checkpoint = _with_rater(base, settings, scale)
+    checkpoint = with_rater(base, settings, scale)
     rater_config = checkpoint.model.config.rater
     assert checkpoint.model.rater is not None and rater_config is not None
     objective = _RaterLoss(checkpoint.model.rater, rater_config)
@@ -123,11 +129,11 @@ def _train_rater(settings: RaterSettings) -> None:
         generator = step_generator(settings.seed, step, accelerator.process_index)
         size = settings.batch // accelerator.num_processes
         chosen = train_frames[torch.randint(len(train_frames), (size,), generator=generator).numpy()]
-        prefix, draft, errors = drafter(augmented.at(chosen, generator), generator)
+        drafts = drafter(augmented.at(chosen, generator), generator, settings.drafts)
         for group in optimizer.param_groups:
             group["lr"] = settings.lr * min(1.0, (step + 1) / 20) * (1 - step / settings.steps)
         with accelerator.autocast():
-            loss = parallel(prefix, draft, errors)
+            loss = parallel(drafts)
         optimizer.zero_grad()
         accelerator.backward(loss)
         optimizer.step()
@@ -141,84 +147,34 @@ def _train_rater(settings: RaterSettings) -> None:
             state.save(step + 1, {"objective": objective}, optimizer)
             save_checkpoint(settings.out, checkpoint)
     if accelerator.is_main_process:
-        figures = measure_rater(drafter, checkpoint.model, plain, validation_frames, settings.seed)
-        card = {**figures, "error_scale": scale, "label": settings.label}
+        # In the precision in which it will run: rounding must not pass for the policy's own hesitation.
+        exact = Drafter(base, nullcontext)
+        rated = rate_drafts(
+            exact, checkpoint.model, plain, validation_frames, episodes.episode, settings.seed
+        )
+        figures = rater_figures(rated, rater_config, settings.seed)
+        card = {"label": settings.label, "error_scale": scale, **figures}
         (settings.out / "rater.json").write_text(json.dumps(card, indent=1) + "\n")
     accelerator.end_training()
 
 
-class _Drafter:
-    """The frozen policy: batch -> prefix, SFM draft (b, l, d), error per action (b, l)."""
-
-    def __init__(self, base: Checkpoint, accelerator: Accelerator) -> None:
-        self._model = base.model
-        self._accelerator = accelerator
-        self.dim_mask = torch.zeros(base.model.config.max_action_dim)
-        self.dim_mask[: len(base.features.action_names)] = 1
-
-    @torch.no_grad()
-    def __call__(self, batch: Batch, generator: torch.Generator) -> tuple[Prefix, Tensor, Tensor]:
-        noise = torch.randn(batch.actions.shape, generator=generator)
-        mask = torch.ones(batch.actions.shape[:2])
-        steps = self._model.config.num_denoise_steps
-        with self._accelerator.autocast():
-            prefix = self._model.encode(batch.inputs)
-            draft = self._model.sample(prefix, batch.actions, mask, noise, self.dim_mask, steps)
-        return prefix, draft, token_errors(draft, batch.actions, self.dim_mask)
-
-
-def measure_rater(
-    drafter: _Drafter, model: AsyncVLA, batches: Batches, frames: np.ndarray, seed: int
-) -> dict[str, float | int]:
-    """How well confidence ranks and predicts errors on episodes that trained neither policy nor rater.
-
-    Returns:
-        ``auroc_worst_quarter`` of "this error is among the worst quarter", the correlation of confidence and
-        label, and the same AUROC for a rater that knows nothing but the action's place in the chunk.
-    """
-    assert model.rater is not None and model.config.rater is not None
-    generator = step_generator(seed, 2**31)
-    chosen = frames[torch.randperm(len(frames), generator=generator)[:_MEASURED].numpy()]
-    rated, errors = [], []
-    for part in np.array_split(chosen, max(1, len(chosen) // 64)):
-        prefix, draft, error = drafter(batches.at(part, generator), generator)
-        rated.append(model.rate(prefix, draft).float())
-        errors.append(error)
-    confidence, error = torch.cat(rated), torch.cat(errors)
-    label = confidence_label(error, model.config.rater)
-    worst = (error > error.flatten().quantile(0.75)).numpy()
-    by_position = error.mean(0, keepdim=True).expand_as(error)
-    return {
-        "n": int(error.numel()),
-        "auroc_worst_quarter": auroc(-confidence.numpy(), worst),
-        "auroc_worst_quarter_position_only": auroc(by_position.numpy(), worst),
-        "correlation": float(np.corrcoef(confidence.flatten(), label.flatten())[0, 1]),
-        "mean_error": float(error.mean()),
-        "doubtful_share": float((confidence < model.config.rater.threshold).float().mean()),
-    }
-
-
-def auroc(score: np.ndarray, positive: np.ndarray) -> float:
-    """Probability that a positive scores above a negative, ties counting half; any equal shapes."""
-    ranks, positive = rankdata(score.ravel()), positive.ravel()
-    p, n = int(positive.sum()), int((~positive).sum())
-    return float((ranks[positive].sum() - p * (p + 1) / 2) / (p * n)) if p and n else float("nan")
-
-
-def _error_scale(drafter: _Drafter, batches: Batches, frames: np.ndarray, settings: RaterSettings) -> float:
-    """The error that a share ``doubtful`` of the policy's actions exceeds."""
-    generator = step_generator(settings.seed, 2**31 - 1)
-    chosen = frames[torch.randperm(len(frames), generator=generator)[:_MEASURED].numpy()]
-    parts = np.array_split(chosen, max(1, len(chosen) // 64))
-    errors = torch.cat([drafter(batches.at(part, generator), generator)[2] for part in parts])
+def _error_scale(
+    drafter: Drafter, batches: Batches, frames: np.ndarray, settings: RaterSettings
+) -> float | tuple[float, ...]:
+    """The error that a share ``doubtful`` of the policy's actions exceeds; ``position``: at each place."""
+    pieces = drafter.some(batches, frames, 1024, step_generator(settings.seed, 2**31 - 1))
+    errors = torch.cat([drafts.errors for _, drafts in pieces])
+    if settings.label == "position":
+        return tuple(errors.quantile(1 - settings.doubtful, dim=0).tolist())
     return float(errors.flatten().quantile(1 - settings.doubtful))
 
 
-def _with_rater(base: Checkpoint, settings: RaterSettings, scale: float) -> Checkpoint:
+def with_rater(base: Checkpoint, settings: RaterSettings, scale: float | tuple[float, ...]) -> Checkpoint:
     """The same policy with a fresh rater."""
-    rater = RaterConfig(settings.num_layers, settings.label, scale, settings.threshold)
+    rater = RaterConfig(settings.num_layers, settings.label, scale, settings.threshold, settings.variance)
     model = AsyncVLA(replace(base.model.config, rater=rater))
-    model.load_state_dict(base.model.state_dict(), strict=False)
+    weights = {k: v for k, v in base.model.state_dict().items() if not k.startswith("rater.")}
+    model.load_state_dict(weights, strict=False)
     return replace(base, model=model)
 
 

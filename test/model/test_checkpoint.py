@@ -9,6 +9,7 @@ import torch
 
 from asyncvla_ros.model.asyncvla import Inputs
 from asyncvla_ros.model.checkpoint import FILES, load_checkpoint, save_checkpoint
+from asyncvla_ros.model.config import AsyncVLAConfig, RaterConfig, nano_config
 from asyncvla_ros.types import CheckpointError
 from support.checkpoints import tiny_checkpoint
 
@@ -31,6 +32,11 @@ def test_saved_and_loaded_gives_identical_actions(folder: Path, tmp_path: Path, 
     assert first.features == second.features
     assert first.tokenizer.to_str() == second.tokenizer.to_str()
     assert first.model.config == second.model.config
+
+
+def test_a_scale_for_each_place_survives_json():
+    config = nano_config(8, rater=RaterConfig(label="position", error_scale=(0.1, 0.2)))
+    assert AsyncVLAConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
 
 
 def test_half_precision_storage_computes_in_float32(folder: Path, tmp_path: Path):

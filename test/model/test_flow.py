@@ -76,3 +76,39 @@ def test_loss_ignores_kept_tokens_and_padded_dims():
     predicted[0, 1] = 1e6
     predicted[..., 2:] = 1e6
     assert flow.masked_velocity_loss(predicted, target, mask, dims) == reference == 1
+
+
+def test_denoising_variance_on_worked_numbers():
+    """Noise 0, steps at tau 1 and 1/2, velocities 1 then 3: estimates 0 - 1 = -1 and -1/2 - 3/2 = -2.
+
+    Their variance is 1/4. The second dim goes straight, the third is padding: mean 1/8.
+    """
+    velocities = [torch.tensor([[[1.0, 2.0, 50.0]]]), torch.tensor([[[3.0, 2.0, -50.0]]])]
+    variance = flow.denoising_variance(velocities, torch.tensor([1.0, 1.0, 0.0]))
+    assert variance.tolist() == [[0.125]]
+
+
+def test_denoising_variance_is_that_of_the_estimates_on_the_path():
+    estimates: list[torch.Tensor] = []
+    velocities: list[torch.Tensor] = []
+
+    def field(x: torch.Tensor, times: torch.Tensor) -> torch.Tensor:
+        v = torch.sin(3 * x) + times[..., None]
+        estimates.append(x - times[..., None] * v)
+        return v
+
+    noise = torch.randn(2, 3, 2)
+    flow.euler_sample(field, noise, noise, torch.ones(2, 3), 5, velocities)
+    expected = torch.stack(estimates).var(0, correction=0).mean(-1)
+    torch.testing.assert_close(flow.denoising_variance(velocities, torch.ones(2)), expected)
+
+
+def test_velocities_are_handed_out_without_changing_the_sample():
+    def field(x: torch.Tensor, times: torch.Tensor) -> torch.Tensor:
+        return x * times[..., None]
+
+    noise, mask = torch.randn(1, 3, 2), torch.tensor([[1.0, 0.0, 1.0]])
+    velocities: list[torch.Tensor] = []
+    watched = flow.euler_sample(field, torch.zeros(1, 3, 2), noise, mask, 4, velocities)
+    assert torch.equal(watched, flow.euler_sample(field, torch.zeros(1, 3, 2), noise, mask, 4))
+    assert len(velocities) == 4 and torch.equal(velocities[0][0, 0], noise[0, 0])

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from asyncvla_ros.model.asyncvla import AsyncVLA, Inputs
-from asyncvla_ros.model.config import RaterConfig
+from asyncvla_ros.model.config import RaterConfig, nano_config
 from asyncvla_ros.model.rater import absolute_label, confidence_label, relative_label, token_errors
 
 
@@ -29,8 +29,14 @@ def test_absolute_label_is_a_half_at_its_scale():
     assert absolute_label(torch.tensor(0.3), 0.3).item() == pytest.approx(0.5)
 
 
+def test_position_label_has_a_scale_for_each_place():
+    config = RaterConfig(label="position", error_scale=(0.1, 0.3))
+    label = confidence_label(torch.tensor([[0.1, 0.1], [0.3, 0.3]]), config)
+    torch.testing.assert_close(label, torch.tensor([[0.5, 0.75], [0.25, 0.5]]))
+
+
 def test_unknown_label_lists_the_choices():
-    with pytest.raises(ValueError, match="'absolute' or 'relative'"):
+    with pytest.raises(ValueError, match="'absolute', 'position', 'relative'"):
         confidence_label(torch.zeros(1, 2), RaterConfig(label="best"))
 
 
@@ -47,3 +53,14 @@ def test_rating_gives_the_policy_no_gradient(model: AsyncVLA, inputs: Inputs):
     model.rater(model.encode(inputs), torch.zeros(2, 8, 8)).sum().backward()
     assert all(p.grad is None for p in model.backbone.parameters())
     assert model.rater.out.weight.grad is not None
+
+
+@torch.no_grad()
+def test_a_rater_may_read_the_denoising_variance_and_asks_for_it(inputs: Inputs):
+    torch.manual_seed(0)
+    model = AsyncVLA(nano_config(32, rater=RaterConfig(num_layers=1, reads_variance=True))).eval()
+    prefix, draft = model.encode(inputs), torch.zeros(2, 8, 8)
+    certain = model.rate(prefix, draft, torch.zeros(2, 8))
+    assert not torch.allclose(certain, model.rate(prefix, draft, torch.ones(2, 8)))
+    with pytest.raises(ValueError, match="reads the denoising variance"):
+        model.rate(prefix, draft)

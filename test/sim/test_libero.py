@@ -15,6 +15,7 @@ from asyncvla_ros.sim.evaluate import EvalConfig, evaluate
 from asyncvla_ros.sim.expert import Expert
 from asyncvla_ros.sim.libero_env import IDLE_ACTION, STATE_NAMES, LiberoEnv
 from asyncvla_ros.sim.tasks import get_task, list_tasks, max_steps
+from asyncvla_ros.strategy import Strategy
 from asyncvla_ros.types import AsyncVLAError
 from support.policies import LIBERO_FEATURES, StillPolicy
 
@@ -159,8 +160,9 @@ def test_evaluation_of_a_policy_that_does_nothing(tmp_path: Path) -> None:
         policies.append(StillPolicy())
         return policies[-1]
 
+    sfm = Strategy("sfm")
     config = EvalConfig(
-        "libero_object", (1,), (4,), mode="sfm", video_dir=tmp_path, render="decimated", blank_images=True
+        "libero_object", (1,), (4,), sfm, video_dir=tmp_path, render="decimated", blank_images=True
     )
     result = evaluate(load, config)  # type: ignore[arg-type]
     assert result["episodes"] == [{"task": 1, "init": 4, "success": False, "steps": 280}]

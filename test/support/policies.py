@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from asyncvla_ros.strategy import Strategy
 from asyncvla_ros.types import ActionChunk, CameraFeature, FeatureContract, Observation, StageTimes
 
 LIBERO_FEATURES = FeatureContract(
@@ -26,7 +27,6 @@ class StillPolicy:
     chunk_size = 8
     execute_steps = 4
     has_rater = True
-    threshold = 0.5
 
     def __init__(self) -> None:
         self.seeds: list[int | None] = []
@@ -38,7 +38,7 @@ class StillPolicy:
     def infer(
         self,
         observation: Observation,
-        mode: str = "afm",
+        strategy: Strategy = Strategy(),
         committed: np.ndarray | None = None,
         seed: int | None = None,
     ) -> ActionChunk:

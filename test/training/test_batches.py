@@ -15,7 +15,6 @@ from asyncvla_ros.model.text import build_tokenizer, encode_words
 from asyncvla_ros.training.batches import Batches, augment, step_generator
 from asyncvla_ros.training.run import RunState
 from asyncvla_ros.training.train import TrainSettings, learning_rate
-from asyncvla_ros.training.train_rater import auroc
 from asyncvla_ros.training.warm_start import warm_start
 from asyncvla_ros.types import AsyncVLAError, ContractError
 from support.contracts import libero_features
@@ -136,12 +135,6 @@ def test_a_warm_start_from_another_architecture_is_refused():
     (_, source), (new, target) = _fresh(["push"]), _fresh(["push"], max_action_dim=9)
     with pytest.raises(AsyncVLAError, match=r"another architecture: 3 weights differ.*action_in"):
         warm_start(new, target.tokenizer, source)
-
-
-def test_auroc_on_worked_numbers():
-    assert auroc(np.array([1.0, 2, 3, 4]), np.array([False, False, True, True])) == 1.0
-    assert auroc(np.array([1.0, 1]), np.array([False, True])) == 0.5
-    assert auroc(np.array([3.0, 1, 2]), np.array([False, True, True])) == 0.0
 
 
 def test_words_unknown_to_nano_are_unk_and_long_instructions_are_refused():

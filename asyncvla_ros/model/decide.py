@@ -1,0 +1,185 @@
+"""One decision in normalised actions: draft, rate, refine (arXiv 2511.14148, section 3.3, and controls).
+
+    noise -> drafts (SFM) -> confidence -> best draft -> select -> regenerate (AFM) -> judge again ...
+
+Strategies with the same seed share their noise, so that they can be compared in pairs: whatever is selected,
+draft and refinements start from the same numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from asyncvla_ros.model import flow
+from asyncvla_ros.model.asyncvla import AsyncVLA
+from asyncvla_ros.model.prefix import Prefix
+from asyncvla_ros.strategy import Strategy
+from asyncvla_ros.types import ContractError
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What was decided.
+
+    Attributes:
+        actions: (1, l, d) normalised.
+        confidence: (1, l) of the synchronous draft; None where nothing was rated.
+        refined: (1, l) bool, True where an action was generated again.
+    """
+
+    actions: Tensor
+    confidence: Tensor | None
+    refined: Tensor
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """Actions (1, l, d) with what is known of each: confidence (1, l) and variance (1, l)."""
+
+    actions: Tensor
+    confidence: Tensor | None
+    variance: Tensor | None
+
+
+class Decider:
+    """Draws the noise and makes the passes that a strategy asks for, one observation at a time.
+
+    Args:
+        model: The network.
+        dim_mask: (d,), 1 where an action dim is real.
+        generator: Source of all noise and of the random choice.
+    """
+
+    def __init__(self, model: AsyncVLA, dim_mask: Tensor, generator: torch.Generator) -> None:
+        self._model = model
+        self._dim_mask = dim_mask
+        self._generator = generator
+
+    def decide(
+        self, prefix: Prefix, kept: Tensor, mask: Tensor, strategy: Strategy, lap: Callable[[str], None]
+    ) -> Decision:
+        """Decide on one chunk.
+
+        Args:
+            prefix: The encoded observation.
+            kept: (1, l, d) normalised, read where ``mask`` is 0.
+            mask: (1, l), 0 on committed actions.
+            strategy: How.
+            lap: Called with ``sfm``, ``rater`` or ``afm`` whenever a piece of that stage is done.
+
+        Raises:
+            ContractError: If the strategy needs a rater and the policy has none.
+        """
+        draft = judged = self._draft(prefix, kept, mask, strategy, lap)
+        refined = torch.zeros_like(mask, dtype=torch.bool)
+        for turn in range(strategy.rounds if strategy.mode == "afm" else 0):
+            if turn and strategy.select != "variance" and judged.confidence is not None:
+                confidence = self._model.rate(prefix, judged.actions, judged.variance)
+                judged = replace(judged, confidence=confidence)
+                lap("rater")
+            # Drawn in every case, so that all ways to select start from the same noise.
+            noise, order = self._noise(kept), torch.randperm(mask.shape[1], generator=self._generator)
+            chosen = select(
+                strategy.select, self._threshold(strategy), mask, judged.confidence, judged.variance, order
+            )
+            if not chosen.any():
+                break
+            steps = strategy.refine_steps or self._model.config.num_refine_steps
+            actions, variance = self._sample(
+                prefix, judged.actions, judged.variance, chosen.float(), noise, steps
+            )
+            judged = replace(judged, actions=actions, variance=variance)
+            refined |= chosen
+            lap("afm")
+        return Decision(judged.actions, draft.confidence, refined)
+
+    def _draft(
+        self, prefix: Prefix, kept: Tensor, mask: Tensor, strategy: Strategy, lap: Callable[[str], None]
+    ) -> _Judged:
+        """The best of the synchronous drafts."""
+        n, rated = strategy.best_of, self._rates(strategy)
+        # One draw each: the first draft is the same however many there are.
+        noise = torch.cat([self._noise(kept) for _ in range(n)])
+        many, start, generate = prefix.repeat(n), kept.expand(n, -1, -1), mask.expand(n, -1)
+        rater = self._model.config.rater
+        watched = strategy.mode == "afm" and strategy.select == "variance"
+        watched |= rated and rater is not None and rater.reads_variance
+        # Committed actions are beyond doubt.
+        known = torch.zeros_like(generate) if watched else None
+        steps = strategy.denoise_steps or self._model.config.num_denoise_steps
+        drafts, variance = self._sample(many, start, known, generate, noise, steps)
+        lap("sfm")
+        if not rated:
+            return _Judged(drafts, None, variance)
+        confidence = self._model.rate(many, drafts, variance)
+        best = int((confidence * generate).sum(1).argmax())
+        lap("rater")
+        row = slice(best, best + 1)
+        return _Judged(drafts[row], confidence[row], None if variance is None else variance[row])
+
+    def _sample(
+        self, prefix: Prefix, kept: Tensor, variance: Tensor | None, mask: Tensor, noise: Tensor, steps: int
+    ) -> tuple[Tensor, Tensor | None]:
+        """Actions, and their variance if that of the kept ones is given."""
+        if variance is None:
+            return self._model.sample(prefix, kept, mask, noise, self._dim_mask, steps), None
+        velocities: list[Tensor] = []
+        actions = self._model.sample(prefix, kept, mask, noise, self._dim_mask, steps, velocities)
+        fresh = flow.denoising_variance(velocities, self._dim_mask)
+        return actions, torch.where(mask > 0, fresh, variance)
+
+    def _rates(self, strategy: Strategy) -> bool:
+        needed = strategy.best_of > 1 or (strategy.mode == "afm" and strategy.select == "random")
+        if self._model.rater is None and needed:
+            raise ContractError(
+                f"best_of {strategy.best_of} with select {strategy.select!r} needs a confidence rater, which "
+                "this policy lacks; train one with `asyncvla train-rater`, or use best_of 1 and 'variance'"
+            )
+        wanted = needed or (strategy.mode == "afm" and strategy.select == "rater")
+        return wanted and self._model.rater is not None
+
+    def _threshold(self, strategy: Strategy) -> float:
+        if strategy.threshold is not None:
+            return strategy.threshold
+        rater = self._model.config.rater
+        return rater.threshold if rater else 0.0
+
+    def _noise(self, like: Tensor) -> Tensor:
+        return torch.randn(like.shape, generator=self._generator).to(like.device)
+
+
+def select(
+    how: str,
+    threshold: float,
+    mask: Tensor,
+    confidence: Tensor | None,
+    variance: Tensor | None,
+    order: Tensor,
+) -> Tensor:
+    """Which actions to generate again, (1, l) bool; never one that is committed.
+
+    Args:
+        how: ``rater``, ``random`` or ``variance``, see ``Strategy``.
+        threshold: On confidence or variance.
+        mask: (1, l), 0 on committed actions.
+        confidence: (1, l), or None: then nothing is doubted by the rater.
+        variance: (1, l), read by ``variance``.
+        order: (l,) random permutation, in which ``random`` takes as many as are doubted.
+    """
+    free = mask > 0
+    if how == "variance" and variance is not None:
+        return free & (variance > threshold)
+    if confidence is None:
+        return torch.zeros_like(free)
+    doubted = free & (confidence < threshold)
+    if how == "rater":
+        return doubted
+    order = order.to(mask.device)
+    taken = order[free[0, order]][: int(doubted.sum())]
+    chosen = torch.zeros_like(free)
+    chosen[0, taken] = True
+    return chosen

@@ -1,0 +1,170 @@
+"""Decisions of a network whose drafts, confidence and velocities are known numbers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, cast
+
+import pytest
+import torch
+from torch import Tensor
+
+from asyncvla_ros.model.asyncvla import AsyncVLA, Inputs
+from asyncvla_ros.model.config import RaterConfig
+from asyncvla_ros.model.decide import Decider, Decision, select
+from asyncvla_ros.model.prefix import Prefix
+from asyncvla_ros.strategy import Strategy
+from asyncvla_ros.types import ContractError
+
+FREE = torch.ones(1, 4)
+
+
+class Scripted:
+    """Stands for the network: samples are counted numbers, ratings and velocities are read from a list."""
+
+    rater = object()
+
+    def __init__(self, ratings: list[Any], velocities: list[Any] | None = None) -> None:
+        self.config = type("Config", (), {"num_denoise_steps": 10, "num_refine_steps": 5})
+        self.config.rater = RaterConfig(threshold=0.5, reads_variance=velocities is not None)
+        self._ratings = [torch.tensor(r) for r in ratings]
+        self._velocities = [torch.tensor(v) for v in velocities or []]
+        self.samples: list[tuple[Tensor, int]] = []
+        self.variances: list[Tensor | None] = []
+
+    def sample(
+        self,
+        prefix: Any,
+        actions: Tensor,
+        mask: Tensor,
+        noise: Tensor,
+        dims: Tensor,
+        steps: int,
+        record: Any = None,
+    ) -> Tensor:
+        self.samples.append((mask, steps))
+        if record is not None:
+            record += list(self._velocities.pop(0))
+        fresh = 100.0 * len(self.samples) + torch.arange(len(actions))[:, None, None]
+        return torch.where(mask[..., None] > 0, fresh.expand_as(actions), actions)
+
+    def rate(self, prefix: Any, draft: Tensor, variance: Tensor | None) -> Tensor:
+        self.variances.append(variance)
+        return self._ratings.pop(0)
+
+
+class AnyPrefix:
+    def repeat(self, times: int) -> AnyPrefix:
+        return self
+
+
+def decide(network: Scripted, strategy: Strategy, mask: Tensor = FREE) -> tuple[Decision, list[str]]:
+    laps: list[str] = []
+    decider = Decider(cast(AsyncVLA, network), torch.ones(1), torch.Generator().manual_seed(0))
+    decision = decider.decide(
+        cast(Prefix, AnyPrefix()), torch.zeros(1, 4, 1), mask, strategy, lambda stage: laps.append(stage)
+    )
+    return decision, laps
+
+
+def test_rounds_stop_when_nothing_is_doubted():
+    network = Scripted([[[0.9, 0.4, 0.9, 0.4]], [[0.9, 0.9, 0.9, 0.3]], [[0.9, 0.9, 0.9, 0.9]]])
+    decision, laps = decide(network, Strategy(rounds=5))
+    assert laps == ["sfm", "rater", "afm", "rater", "afm", "rater"]
+    assert network.variances == [None] * 3
+    assert [mask.tolist() for mask, _ in network.samples] == [[[1, 1, 1, 1]], [[0, 1, 0, 1]], [[0, 0, 0, 1]]]
+    assert [steps for _, steps in network.samples] == [10, 5, 5]
+    assert decision.actions.flatten().tolist() == [100, 200, 100, 300]
+    assert decision.refined.tolist() == [[False, True, False, True]]
+    assert decision.confidence is not None
+    assert decision.confidence.flatten().tolist() == pytest.approx([0.9, 0.4, 0.9, 0.4])
+
+
+def test_one_round_rates_once():
+    network = Scripted([[[0.1, 0.1, 0.9, 0.9]]])
+    _, laps = decide(network, Strategy(denoise_steps=3, refine_steps=2))
+    assert laps == ["sfm", "rater", "afm"] and [steps for _, steps in network.samples] == [3, 2]
+
+
+def test_the_most_confident_draft_counts_without_its_committed_actions():
+    """Means over the last three: 0.5, 0.6, 0.4; over all four the first would win."""
+    ratings = [[[1.0, 0.5, 0.5, 0.5], [0.1, 0.6, 0.6, 0.6], [0.9, 0.4, 0.4, 0.4]]]
+    mask = torch.tensor([[0.0, 1, 1, 1]])
+    decision, laps = decide(Scripted(ratings), Strategy("sfm", best_of=3), mask)
+    assert laps == ["sfm", "rater"]
+    assert decision.actions.flatten().tolist() == [0, 101, 101, 101]
+    assert decision.confidence is not None
+    assert decision.confidence.flatten().tolist() == pytest.approx([0.1, 0.6, 0.6, 0.6])
+
+
+def test_variance_is_judged_again_only_where_it_was_regenerated():
+    """Velocities v then -v: estimates v and 0 but for a constant, variance v^2 / 4: 0, 1, 4, 9; then 0.25."""
+    draft = [[[0.0], [2.0], [4.0], [6.0]]]
+    again = [[[1.0]] * 4]
+    signs = torch.tensor([1.0, -1.0])[:, None, None, None]
+    velocities = [(signs * torch.tensor(v)[None]).tolist() for v in (draft, again)]
+    network = Scripted([], velocities)
+    decision, laps = decide(network, Strategy(select="variance", threshold=0.5, rounds=3))
+    assert decision.refined.tolist() == [[False, True, True, True]]
+    assert laps == ["sfm", "afm"] and decision.confidence is None
+
+
+def test_a_rater_that_reads_the_variance_is_told_it():
+    """Committed actions have none, kept ones that of their draft, regenerated ones their own."""
+    signs = torch.tensor([1.0, -1.0])[:, None, None, None]
+    velocities = [(signs * v * torch.ones(1, 4, 1)).tolist() for v in (2.0, 4.0)]
+    ratings = [[[0.1, 0.9, 0.1, 0.9]], [[0.9, 0.9, 0.9, 0.9]]]
+    network = Scripted(ratings, velocities)
+    decide(network, Strategy(rounds=2), torch.tensor([[0.0, 1, 1, 1]]))
+    told = [v.tolist() for v in network.variances if v is not None]
+    assert told == [[[0, 1, 1, 1]], [[0, 1, 4, 1]]]
+
+
+def test_the_random_control_is_uniform_over_free_actions():
+    mask = torch.tensor([[0.0, 1, 1, 1]])
+    confidence = torch.tensor([[0.1, 0.1, 0.9, 0.2]])
+    generator = torch.Generator().manual_seed(0)
+    counts = torch.zeros(4)
+    for _ in range(600):
+        order = torch.randperm(4, generator=generator)
+        chosen = select("random", 0.5, mask, confidence, None, order)
+        assert int(chosen.sum()) == 2
+        counts += chosen[0]
+    assert counts[0] == 0
+    # Two of three: 400 each, standard deviation 12.
+    assert counts[1:].tolist() == pytest.approx([400] * 3, abs=50)
+
+
+@torch.no_grad()
+def test_best_of_one_is_the_first_of_several(model: AsyncVLA, inputs: Inputs):
+    one = Inputs(inputs.images[:1], inputs.words[:1], inputs.word_valid[:1], inputs.state[:1])
+    prefix, dims, seen = model.encode(one), torch.ones(8), []
+    sample = model.sample
+
+    def record(*arguments: Any) -> Tensor:
+        seen.append(sample(*arguments))
+        return seen[-1]
+
+    model.sample = record  # type: ignore[method-assign]
+    for count in (1, 3):
+        decider = Decider(model, dims, torch.Generator().manual_seed(0))
+        strategy = Strategy("sfm", best_of=count, denoise_steps=2)
+        decider.decide(prefix, torch.zeros(1, 8, 8), torch.ones(1, 8), strategy, lambda stage: None)
+    assert seen[1].shape == (3, 8, 8) and not torch.allclose(seen[1][0], seen[1][1])
+    torch.testing.assert_close(seen[1][:1], seen[0], atol=1e-5, rtol=1e-5)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(
+    "strategy", [Strategy(best_of=2), Strategy("sfm", best_of=2), Strategy(select="random")]
+)
+def test_what_needs_a_rater_says_so(model: AsyncVLA, inputs: Inputs, strategy: Strategy):
+    without = AsyncVLA(replace(model.config, rater=None)).eval()
+    decider = Decider(without, torch.ones(8), torch.Generator().manual_seed(0))
+    mask = torch.ones(2, 8)[:1]
+    one = Inputs(inputs.images[:1], inputs.words[:1], inputs.word_valid[:1], inputs.state[:1])
+    arguments = (without.encode(one), torch.zeros(1, 8, 8), mask)
+    with pytest.raises(ContractError, match="needs a confidence rater"):
+        decider.decide(*arguments, strategy, lambda stage: None)
+    plain = decider.decide(*arguments, Strategy(), lambda stage: None)
+    assert plain.confidence is None and not plain.refined.any()

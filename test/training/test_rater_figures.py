@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import json
+from contextlib import nullcontext
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from asyncvla_ros.data.episodes import Episodes, Frames
+from asyncvla_ros.model.checkpoint import load_checkpoint
+from asyncvla_ros.model.config import RaterConfig
+from asyncvla_ros.training.batches import Batches, step_generator
+from asyncvla_ros.training.drafts import Drafter
+from asyncvla_ros.training.rater_figures import RatedDrafts, rate_drafts, rater_figures
+from asyncvla_ros.training.train_rater import RaterSettings, with_rater
+from support.checkpoints import tiny_checkpoint
+
+
+def _rated(confidence: np.ndarray, variance: np.ndarray, error: np.ndarray) -> RatedDrafts:
+    return RatedDrafts(confidence, variance, error, np.arange(len(error)) // 5)
+
+
+def test_a_rater_that_knows_the_error_and_a_variance_that_knows_nothing():
+    rng = np.random.default_rng(0)
+    error = rng.exponential(size=(200, 8)).astype(np.float32)
+    config = RaterConfig(error_scale=1.0)
+    perfect = 1 / (1 + error)
+    figures = rater_figures(_rated(perfect, rng.random(error.shape), error), config, seed=0)
+    assert figures["n"] == 1600
+    assert figures["auroc_worst_quarter"] == figures["auroc_within_position"] == 1
+    assert figures["auroc_worst_quarter_variance"] == pytest.approx(0.5, abs=0.05)
+    assert figures["auroc_within_position_variance"] == pytest.approx(0.5, abs=0.05)
+    low, high = figures["auroc_gain_over_variance_ci95"]
+    assert 0.4 < low < 0.5 < high < 0.6
+    assert figures["ece"] == pytest.approx(0, abs=1e-6) and figures["correlation"] == pytest.approx(1)
+    assert sum(b["count"] for b in figures["reliability"]) == 1600
+    # Confidence below a half is an error above 1: exp(-1) of them.
+    assert figures["doubtful_share"] == pytest.approx(np.exp(-1), abs=0.03)
+    assert figures["variance_threshold"] == pytest.approx(1 - figures["doubtful_share"], abs=0.03)
+    json.dumps(figures)
+
+
+def test_a_rater_that_knows_only_the_place_is_found_out():
+    """Errors grow along the chunk: the place alone ranks well over all actions, and not at all within one."""
+    rng = np.random.default_rng(0)
+    error = rng.exponential(size=(400, 8)) * np.arange(1, 9)
+    place = np.broadcast_to(1 / np.arange(2.0, 10), error.shape)
+    figures = rater_figures(_rated(place, 1 - place, error), RaterConfig(), seed=0)
+    assert figures["auroc_worst_quarter"] == figures["auroc_worst_quarter_position_only"] > 0.65
+    assert figures["auroc_within_position"] == 0.5
+    assert figures["auroc_gain_over_variance_ci95"] == [0, 0]
+
+
+@pytest.fixture
+def episodes() -> Episodes:
+    """Six episodes of 4 random frames."""
+    rng = np.random.default_rng(0)
+    return Episodes(
+        images=Frames([rng.integers(0, 256, (24, 2, 112, 112, 3), dtype=np.uint8)]),
+        state=rng.normal(size=(24, 11)).astype(np.float32),
+        actions=rng.normal(size=(24, 7)).astype(np.float32),
+        privileged=None,
+        episode=np.repeat(np.arange(6), 4),
+        last=np.repeat(np.arange(3, 24, 4), 4),
+        instruction=np.zeros(24, int),
+        instructions=("pick up the milk",),
+    )
+
+
+def test_drafts_share_a_prefix_and_differ_in_noise(episodes: Episodes, tmp_path: Path):
+    torch.set_num_threads(1)
+    checkpoint = load_checkpoint(tiny_checkpoint(tmp_path / "tiny"))
+    tools = (checkpoint.tokenizer, checkpoint.state_stats, checkpoint.action_stats)
+    batches = Batches(episodes, checkpoint.model.config, *tools)
+    drafter = Drafter(checkpoint, nullcontext)
+    batch = batches.at(np.array([3, 20]), step_generator(0, 0))
+    drafts = drafter(batch, step_generator(0, 1), drafts=3)
+    assert drafts.actions.shape == (6, 8, 8) and drafts.errors.shape == drafts.variance.shape == (6, 8)
+    assert torch.equal(drafts.prefix.hidden[0], drafts.prefix.hidden[2])
+    assert not torch.equal(drafts.prefix.hidden[2], drafts.prefix.hidden[3])
+    assert not torch.allclose(drafts.actions[0], drafts.actions[1])
+    # Noise in the same order: the first drafts of two observations are rows 0 and 3.
+    noise = torch.randn(6, 8, 8, generator=step_generator(0, 1))
+    prefix, ones = checkpoint.model.encode(batch.inputs), torch.ones(2, 8)
+    dims = torch.tensor([1.0] * 7 + [0])
+    alone = checkpoint.model.sample(prefix, batch.actions, ones, noise[[0, 3]], dims, 2)
+    torch.testing.assert_close(drafts.actions[[0, 3]], alone, atol=1e-5, rtol=1e-5)
+
+    rated = rate_drafts(drafter, checkpoint.model, batches, np.arange(8, 24), episodes.episode, seed=0)
+    assert rated.confidence.shape == rated.error.shape == (16, 8)
+    assert sorted(rated.episode) == sorted(np.repeat([2, 3, 4, 5], 4))
+
+
+def test_training_again_begins_with_a_fresh_rater_on_the_same_policy(tmp_path: Path):
+    base = load_checkpoint(tiny_checkpoint(tmp_path / "tiny"))
+    settings = RaterSettings(data=(), checkpoint=Path(), out=Path(), num_layers=1, variance=True)
+    again = with_rater(base, settings, 0.3)
+    assert again.model.config.rater == RaterConfig(1, "absolute", 0.3, 0.5, reads_variance=True)
+    assert torch.equal(again.model.action_in.weight, base.model.action_in.weight)
+    assert base.model.rater is not None and again.model.rater is not None
+    assert not torch.equal(again.model.rater.action_in.weight, base.model.rater.action_in.weight)
