@@ -51,6 +51,9 @@ def eval_libero(
     device: DeviceOption = "cpu",
     blank_images: Annotated[bool, typer.Option(help="Control: the policy sees black images.")] = False,
     displace: Annotated[float, typer.Option(help="Control: objects move by up to this much [m].")] = 0.0,
+    wrong_instruction: Annotated[
+        bool, typer.Option(help="Control: the policy is told the next task of the suite.")
+    ] = False,
     select: Annotated[
         str, typer.Option(help="What afm refines: rater, random (as many) or variance (of denoising).")
     ] = "rater",
@@ -62,38 +65,60 @@ def eval_libero(
     refine_steps: Annotated[int | None, typer.Option(help="Euler steps of a refinement.")] = None,
     best_of: Annotated[int, typer.Option(help="Drafts; the most confident one counts.")] = 1,
 ) -> None:
-    """Run a policy on LIBERO's official initial states, in one process per worker, in lockstep."""
+    """Run a policy on LIBERO's official initial states, in lockstep; with --json a rerun continues."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+    from asyncvla_ros.paths import shipped_checkpoint
     from asyncvla_ros.policy import Policy
-    from asyncvla_ros.sim.evaluate import Episode, EvalConfig, evaluate
+    from asyncvla_ros.sim.episode_log import EpisodeLog
+    from asyncvla_ros.sim.evaluate import evaluate
+    from asyncvla_ros.sim.results import Episode, EvalConfig
     from asyncvla_ros.strategy import Strategy
 
     chosen, states = task_indices(tasks, suite), indices(inits, "inits")
     strategy = Strategy(mode, select, threshold, rounds, denoise_steps, refine_steps, best_of)
     config = EvalConfig(
-        suite, chosen, states, strategy, seed, video, workers, blank_images=blank_images, displace_m=displace
+        suite,
+        chosen,
+        states,
+        strategy,
+        seed,
+        video,
+        workers,
+        blank_images=blank_images,
+        displace_m=displace,
+        wrong_instruction=wrong_instruction,
     )
+    log = None
+    if json_out is not None and str(json_out) != "-":
+        log = EpisodeLog(json_out, config, checkpoint or shipped_checkpoint())
+    done = log.done(config) if log else ()
     console = Console(stderr=True)
     columns = (TextColumn("eval"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[text]}"))
     with Progress(*columns, TimeRemainingColumn(), console=console) as progress:
-        bar = progress.add_task("eval", total=len(chosen) * len(states), text="")
-        solved: list[bool] = []
+        bar = progress.add_task("eval", total=len(chosen) * len(states), completed=len(done), text="")
+        solved = [episode.success for episode in done]
 
         def report(episode: Episode) -> None:
+            if log:
+                log.append(episode)
             solved.append(episode.success)
             progress.update(bar, advance=1, text=f"{sum(solved)}/{len(solved)} solved")
 
         load = partial(Policy.from_checkpoint, checkpoint, device, THREADS)
-        figures = evaluate(load, config, report)
+        figures = evaluate(load, config, report, done)
     low, high = figures["ci95"]
     console.print(
         f"{suite}, {mode}: success {figures['success_rate']:.1%} (n = {figures['n']}, 95 % interval "
         f"{low:.1%} to {high:.1%}), decision p50 {figures['tick_ms']['p50']:.1f} ms, "
         f"refined {figures['refined_fraction']:.1%}"
     )
+    solved_tasks = (f"{task}: {row['successes']}/{row['n']}" for task, row in figures["per_task"].items())
+    console.print(f"solved by task: {', '.join(solved_tasks)}")
     write_json(figures, json_out)
+    if log:
+        log.close()
 
 
 @app.command()

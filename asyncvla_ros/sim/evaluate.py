@@ -10,18 +10,16 @@ import multiprocessing
 import queue
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
-from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from asyncvla_ros.core.provenance import provenance
-from asyncvla_ros.sim.libero_env import CONTROL_HZ, LiberoEnv, Render
-from asyncvla_ros.sim.stats import percentiles, wilson_interval
-from asyncvla_ros.sim.tasks import get_task, load_init_states, max_steps
+from asyncvla_ros.sim.consistency import commanded_jerk
+from asyncvla_ros.sim.libero_env import CONTROL_HZ, LiberoEnv
+from asyncvla_ros.sim.motion import POSITION_UNIT_M
+from asyncvla_ros.sim.results import Episode, EvalConfig, summarise
+from asyncvla_ros.sim.tasks import get_task, list_tasks, load_init_states, max_steps
 from asyncvla_ros.sim.video import side_by_side, write_video
-from asyncvla_ros.strategy import Strategy
 from asyncvla_ros.types import AsyncVLAError, Observation
 
 if TYPE_CHECKING:
@@ -30,56 +28,11 @@ if TYPE_CHECKING:
 _POLL_S = 0.5
 
 
-@dataclass(frozen=True)
-class EvalConfig:
-    """What to measure.
-
-    Attributes:
-        suite: LIBERO suite.
-        tasks: task indices.
-        inits: indices of official initial states.
-        strategy: how the policy decides.
-        seed: determines the noise the policy draws.
-        video_dir: folder for one MP4 per episode; None for no videos.
-        workers: processes; each holds a policy and a simulator of its own.
-        render: ``full`` for official figures.
-        blank_images: control experiment: the policy sees black images.
-        displace_m: control experiment: objects displaced by up to this much [m].
-    """
-
-    suite: str
-    tasks: tuple[int, ...]
-    inits: tuple[int, ...]
-    strategy: Strategy = Strategy()
-    seed: int = 0
-    video_dir: Path | None = None
-    workers: int = 1
-    render: Render = "full"
-    blank_images: bool = False
-    displace_m: float = 0.0
-
-
-@dataclass(frozen=True)
-class Episode:
-    """One evaluated episode; ``steps`` in control steps, ``tick_ms`` per decision.
-
-    ``refined`` and ``confidence`` are means over all actions of all chunks; the latter is None without a
-    rater.
-    """
-
-    task: int
-    init: int
-    success: bool
-    steps: int
-    tick_ms: tuple[float, ...]
-    refined: float
-    confidence: float | None
-
-
 def evaluate(
     load_policy: Callable[[], Policy],
     config: EvalConfig,
     on_episode: Callable[[Episode], None] | None = None,
+    done: tuple[Episode, ...] = (),
 ) -> dict[str, Any]:
     """Run all episodes and summarise them.
 
@@ -87,7 +40,8 @@ def evaluate(
         load_policy: makes the policy; must be picklable when ``config.workers > 1``, for instance
             ``functools.partial(Policy.from_checkpoint, path)``.
         config: what to measure.
-        on_episode: called after each episode, in this process.
+        on_episode: called after each new episode, in this process.
+        done: episodes that are finished already and are not run again.
 
     Returns:
         JSON-ready: episodes, success_rate, n, ci95, tick_ms, refined_fraction, versions, settings, machine.
@@ -96,9 +50,11 @@ def evaluate(
         AsyncVLAError: unknown suite, task or initial state.
     """
     report = on_episode or (lambda episode: None)
-    units = _work_units(config)
+    units = _work_units(config, {(episode.task, episode.init) for episode in done})
     workers = min(config.workers, len(units))
-    if workers <= 1:
+    if not units:
+        episodes: list[Episode] = []
+    elif workers == 1:
         policy = load_policy()
         policy.warmup()
         episodes = []
@@ -108,6 +64,7 @@ def evaluate(
                 episodes.append(episode)
     else:
         episodes = _run_parallel(load_policy, config, units, workers, report)
+    episodes += done
     episodes.sort(key=lambda episode: (episode.task, episode.init))
     return summarise(episodes, config)
 
@@ -127,19 +84,24 @@ def run_episode(policy: Policy, env: LiberoEnv, config: EvalConfig, init: int) -
     refined: list[float] = []
     confidence: list[float] = []
     frames: list[np.ndarray] = []
+    executed: list[np.ndarray] = []
+    origin: list[int] = []
+    instruction = _instruction(env, config)
     steps, success = 0, env.success
     while steps < limit and not success:
         observation = env.observe()
         if config.video_dir is not None:
             frames.append(side_by_side(observation))
         seed = decision_seed(config.seed, task, init, len(ticks))
-        chunk = policy.infer(_seen(observation, config), config.strategy, seed=seed)
+        chunk = policy.infer(_seen(observation, instruction, config), config.strategy, seed=seed)
         ticks.append(chunk.times.total)
         refined.append(float(np.mean(chunk.refined)))
         if chunk.confidence is not None:
             confidence.append(float(np.mean(chunk.confidence)))
         for action in chunk.actions[: min(policy.execute_steps, limit - steps)]:
             env.step(action)
+            executed.append(action)
+            origin.append(len(ticks))
             steps += 1
             success = env.success
             if success:
@@ -148,6 +110,7 @@ def run_episode(policy: Policy, env: LiberoEnv, config: EvalConfig, init: int) -
         frames.append(side_by_side(env.observe()))
         name = f"{config.suite}_task{task:02d}_init{init:02d}_{'success' if success else 'failure'}.mp4"
         write_video(config.video_dir / name, frames, fps=CONTROL_HZ / policy.execute_steps)
+    inside, seam = commanded_jerk(np.array(executed), origin, POSITION_UNIT_M, CONTROL_HZ)
     return Episode(
         task=task,
         init=init,
@@ -156,6 +119,8 @@ def run_episode(policy: Policy, env: LiberoEnv, config: EvalConfig, init: int) -
         tick_ms=tuple(ticks),
         refined=float(np.mean(refined)) if refined else 0.0,
         confidence=float(np.mean(confidence)) if confidence else None,
+        jerk_inside=inside,
+        jerk_seam=seam,
     )
 
 
@@ -164,40 +129,22 @@ def decision_seed(seed: int, task: int, init: int, decision: int) -> int:
     return int(np.random.SeedSequence((seed, task, init, decision)).generate_state(1)[0])
 
 
-def summarise(episodes: list[Episode], config: EvalConfig) -> dict[str, Any]:
-    """The JSON-ready result of some episodes."""
-    successes = sum(episode.success for episode in episodes)
-    ticks = [tick for episode in episodes for tick in episode.tick_ms]
-    weights = [len(episode.tick_ms) for episode in episodes]
-    refined = np.average([e.refined for e in episodes], weights=weights) if sum(weights) else 0.0
-    return {
-        "suite": config.suite,
-        "mode": config.strategy.mode,
-        "episodes": [
-            {"task": e.task, "init": e.init, "success": e.success, "steps": e.steps} for e in episodes
-        ],
-        "success_rate": successes / len(episodes),
-        "n": len(episodes),
-        "ci95": list(wilson_interval(successes, len(episodes))),
-        "tick_ms": percentiles(ticks),
-        "refined_fraction": round(float(refined), 4),
-        **provenance(),
-        "settings": {
-            **{key: value for key, value in asdict(config).items() if key != "video_dir"},
-            "max_steps": max_steps(config.suite),
-        },
-    }
+def _instruction(env: LiberoEnv, config: EvalConfig) -> str:
+    if not config.wrong_instruction:
+        return env.instruction
+    tasks = list_tasks(config.suite)
+    return tasks[(env.task.index + 1) % len(tasks)].instruction
 
 
-def _seen(observation: Observation, config: EvalConfig) -> Observation:
-    if not config.blank_images:
-        return observation
-    blank = {key: np.zeros_like(image) for key, image in observation.images.items()}
-    return Observation(blank, observation.state, observation.instruction, observation.stamp_ns)
+def _seen(observation: Observation, instruction: str, config: EvalConfig) -> Observation:
+    images = observation.images
+    if config.blank_images:
+        images = {key: np.zeros_like(image) for key, image in images.items()}
+    return Observation(images, observation.state, instruction, observation.stamp_ns)
 
 
-def _work_units(config: EvalConfig) -> list[tuple[int, tuple[int, ...]]]:
-    """(task, initial states) to run as one, at least one per worker where there are enough episodes."""
+def _work_units(config: EvalConfig, done: set[tuple[int, int]]) -> list[tuple[int, tuple[int, ...]]]:
+    """(task, initial states) still to run as one, at least one per worker where there are enough episodes."""
     if not config.tasks or not config.inits:
         raise AsyncVLAError("expected at least one task and one initial state")
     for task in config.tasks:
@@ -211,7 +158,7 @@ def _work_units(config: EvalConfig) -> list[tuple[int, tuple[int, ...]]]:
     return [
         (task, tuple(int(init) for init in piece))
         for task in config.tasks
-        for piece in np.array_split(config.inits, pieces)
+        for piece in np.array_split([i for i in config.inits if (task, i) not in done], pieces)
         if len(piece)
     ]
 

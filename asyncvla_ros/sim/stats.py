@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+from scipy.stats import binomtest
 
 _Z95 = 1.959963984540054
 
@@ -36,3 +37,46 @@ def percentiles(values: Sequence[float]) -> dict[str, float]:
         return {"p50": 0.0, "p95": 0.0}
     p50, p95 = np.percentile(np.asarray(values, dtype=np.float64), [50, 95])
     return {"p50": round(float(p50), 2), "p95": round(float(p95), 2)}
+
+
+def mcnemar(first: Sequence[bool], second: Sequence[bool]) -> float:
+    """Exact two-sided p-value of McNemar's test: do two paired success rates differ?
+
+    Only pairs with one success and one failure count; without a difference both ways are as likely.
+
+    Raises:
+        ValueError: the sequences are not equally long.
+    """
+    a, b = _pairs(first, second)
+    only_a, only_b = int((a & ~b).sum()), int((~a & b).sum())
+    differing = only_a + only_b
+    return float(binomtest(only_a, differing).pvalue) if differing else 1.0
+
+
+def paired_difference(
+    first: Sequence[bool], second: Sequence[bool], seed: int = 0, resamples: int = 10_000
+) -> tuple[float, tuple[float, float]]:
+    """Difference of two paired success rates, ``second`` minus ``first``, with its 95 % bootstrap interval.
+
+    Args:
+        first: (n,) outcomes.
+        second: (n,) outcomes of the same episodes.
+        seed: of the resampling.
+        resamples: of the pairs, with replacement.
+
+    Raises:
+        ValueError: no pairs, or the sequences are not equally long.
+    """
+    a, b = _pairs(first, second)
+    if not len(a):
+        raise ValueError("expected at least one pair")
+    gain = b.astype(float) - a
+    draws = np.random.default_rng(seed).integers(len(gain), size=(resamples, len(gain)))
+    low, high = np.percentile(gain[draws].mean(axis=1), [2.5, 97.5])
+    return float(gain.mean()), (float(low), float(high))
+
+
+def _pairs(first: Sequence[bool], second: Sequence[bool]) -> tuple[np.ndarray, np.ndarray]:
+    if len(first) != len(second):
+        raise ValueError(f"expected pairs, got {len(first)} and {len(second)} outcomes")
+    return np.asarray(first, bool), np.asarray(second, bool)

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from asyncvla_ros.sim.evaluate import Episode, EvalConfig, decision_seed, summarise
+from asyncvla_ros.sim.evaluate import decision_seed
+from asyncvla_ros.sim.results import Episode, EvalConfig, summarise
 
 
 def _episode(task: int, init: int, success: bool, refined: float = 0.5) -> Episode:

@@ -1,0 +1,107 @@
+"""What an evaluation was asked to measure, what an episode showed, and the figures made of many."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from asyncvla_ros.core.provenance import provenance
+from asyncvla_ros.sim.libero_env import Render
+from asyncvla_ros.sim.stats import percentiles, wilson_interval
+from asyncvla_ros.sim.tasks import max_steps
+from asyncvla_ros.strategy import Strategy
+
+
+@dataclass(frozen=True)
+class EvalConfig:
+    """What to measure.
+
+    Attributes:
+        suite: LIBERO suite.
+        tasks: task indices.
+        inits: indices of official initial states.
+        strategy: how the policy decides.
+        seed: determines the noise the policy draws.
+        video_dir: folder for one MP4 per episode; None for no videos.
+        workers: processes; each holds a policy and a simulator of its own.
+        render: ``full`` for official figures.
+        blank_images: control experiment: the policy sees black images.
+        displace_m: control experiment: objects displaced by up to this much [m].
+        wrong_instruction: control experiment: the instruction is that of the next task of the suite.
+    """
+
+    suite: str
+    tasks: tuple[int, ...]
+    inits: tuple[int, ...]
+    strategy: Strategy = Strategy()
+    seed: int = 0
+    video_dir: Path | None = None
+    workers: int = 1
+    render: Render = "full"
+    blank_images: bool = False
+    displace_m: float = 0.0
+    wrong_instruction: bool = False
+
+
+@dataclass(frozen=True)
+class Episode:
+    """One evaluated episode; ``steps`` in control steps, ``tick_ms`` per decision.
+
+    ``refined`` and ``confidence`` are means over all actions of all chunks; the latter is None without a
+    rater. ``jerk_inside`` and ``jerk_seam`` as in ``commanded_jerk`` [m/s³].
+    """
+
+    task: int
+    init: int
+    success: bool
+    steps: int
+    tick_ms: tuple[float, ...]
+    refined: float
+    confidence: float | None
+    jerk_inside: float = 0.0
+    jerk_seam: float = 0.0
+
+
+def summarise(episodes: list[Episode], config: EvalConfig) -> dict[str, Any]:
+    """The JSON-ready result of some episodes."""
+    successes = sum(episode.success for episode in episodes)
+    ticks = [tick for episode in episodes for tick in episode.tick_ms]
+    weights = [len(episode.tick_ms) for episode in episodes]
+    refined = np.average([e.refined for e in episodes], weights=weights) if sum(weights) else 0.0
+    return {
+        "suite": config.suite,
+        "mode": config.strategy.mode,
+        "episodes": [
+            {"task": e.task, "init": e.init, "success": e.success, "steps": e.steps} for e in episodes
+        ],
+        "success_rate": successes / len(episodes),
+        "n": len(episodes),
+        "ci95": list(wilson_interval(successes, len(episodes))),
+        "per_task": {
+            str(task): {
+                "successes": sum(won),
+                "n": len(won),
+                "ci95": list(wilson_interval(sum(won), len(won))),
+            }
+            for task, won in _by_task(episodes).items()
+        },
+        "tick_ms": percentiles(ticks),
+        "refined_fraction": round(float(refined), 4),
+        "temporal_consistency": {
+            "jerk_inside_m_s3": round(float(np.median([e.jerk_inside for e in episodes])), 3),
+            "jerk_seam_m_s3": round(float(np.median([e.jerk_seam for e in episodes])), 3),
+        },
+        **provenance(),
+        "settings": {
+            **{key: value for key, value in asdict(config).items() if key != "video_dir"},
+            "max_steps": max_steps(config.suite),
+        },
+    }
+
+
+def _by_task(episodes: list[Episode]) -> dict[int, list[bool]]:
+    tasks = sorted({episode.task for episode in episodes})
+    return {task: [e.success for e in episodes if e.task == task] for task in tasks}
