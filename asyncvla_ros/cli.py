@@ -363,6 +363,20 @@ def export(
     save_checkpoint(out, load_checkpoint(checkpoint), torch.float16)
 
 
+@app.command("report")
+def report_command(
+    folder: Annotated[Path, typer.Argument(help="Folder with JSON files of eval, bench and train-rater.")],
+    out: Annotated[Path, typer.Option(help="Markdown to write; figures go beside it.")] = Path(
+        "docs/results.md"
+    ),
+) -> None:
+    """Render tables and figures from measured results."""
+    from asyncvla_ros.report import report
+
+    for file in report(folder, out):
+        print(file)
+
+
 def indices(text: str, what: str) -> tuple[int, ...]:
     """``0,2,5-7`` -> (0, 2, 5, 6, 7).
 

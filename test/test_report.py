@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from asyncvla_ros.report import compare, load, report
+from asyncvla_ros.strategy import Strategy
+from asyncvla_ros.types import AsyncVLAError
+
+
+def write_eval(
+    file: Path, outcomes: list[bool], mode: str = "afm", p50: float = 40.0, **settings: Any
+) -> None:
+    episodes = [{"task": i % 2, "init": i // 2, "success": s, "steps": 90} for i, s in enumerate(outcomes)]
+    result = {
+        "suite": "libero_object",
+        "mode": mode,
+        "episodes": episodes,
+        "success_rate": sum(outcomes) / len(outcomes),
+        "n": len(outcomes),
+        "tick_ms": {"p50": p50, "p95": 2 * p50},
+        "refined_fraction": 0.02,
+        "versions": {"torch": "2.11.0"},
+        "machine": {"cpus": 2},
+        "settings": {"seed": 0, "strategy": vars(Strategy(mode)), **settings},
+    }
+    file.write_text(json.dumps(result))
+
+
+def test_evaluations_become_tables_with_intervals_and_paired_differences(tmp_path: Path) -> None:
+    write_eval(tmp_path / "afm.json", [True] * 40)
+    write_eval(tmp_path / "sfm.json", [False] * 6 + [True] * 34, mode="sfm", p50=25.0)
+    write_eval(tmp_path / "blank.json", [False] * 40, blank_images=True)
+    written = report(tmp_path, tmp_path / "out" / "results.md")
+    text = written[0].read_text()
+    assert "| afm | libero_object | afm | - | 40/40 | 100.0% (91.2% to 100.0%) |" in text
+    assert "| blank | libero_object | afm | blank images | 0/40 |" in text
+    assert "| sfm | 17/20 | 17/20 |" in text
+    (only,) = compare(load(tmp_path)["eval"])
+    assert (only.first, only.second, only.pairs) == ("afm", "sfm", 40)
+    assert (only.gain, only.p, only.more_ms) == pytest.approx((-0.15, 0.03125, -15.0))
+    assert "| sfm - afm | 40 | -15.0%" in text
+    assert "torch 2.11.0; cpus 2" in text
+
+
+def test_a_rater_gets_a_reliability_diagram(tmp_path: Path) -> None:
+    figures = {
+        "label": "absolute",
+        "n": 80,
+        "auroc_worst_quarter": 0.81,
+        "auroc_worst_quarter_variance": 0.83,
+        "ece": 0.021,
+        "reliability": [{"confidence": 0.3, "outcome": 0.4, "count": 20}],
+    }
+    (tmp_path / "rater.json").write_text(json.dumps(figures))
+    text, picture = report(tmp_path, tmp_path / "results.md")
+    assert "| rater | absolute | 80 | 0.810 | 0.830 | - | 0.021 | - | - |" in text.read_text()
+    assert picture.read_bytes().startswith(b"\x89PNG") and picture.name in text.read_text()
+
+
+def test_a_folder_without_results_says_what_is_expected(tmp_path: Path) -> None:
+    (tmp_path / "other.json").write_text("[1]")
+    with pytest.raises(AsyncVLAError, match="no result, expected JSON files of `asyncvla eval libero`"):
+        report(tmp_path, tmp_path / "results.md")
+    (tmp_path / "broken.json").write_text("{")
+    with pytest.raises(AsyncVLAError, match=r"broken\.json is no JSON file"):
+        report(tmp_path, tmp_path / "results.md")
