@@ -15,9 +15,9 @@ from asyncvla_ros.sim.scene import Scene
 from asyncvla_ros.types import AsyncVLAError
 
 _ELBOW = 3
-#: Angle of the elbow beyond which the arm counts as stretched; its limit is -0.07 [rad].
-_STRETCHED_RAD = -0.12
-#: Rotation that bends it [action units].
+#: Angle of the elbow at which the arm is straight; beyond, up to -0.07, it is over-stretched [rad].
+_STRAIGHT_RAD = -0.47
+#: Rotation that bends a straight arm [action units].
 _UNLOCK = 0.5
 
 
@@ -43,9 +43,9 @@ class Expert:
     def act(self) -> np.ndarray:
         """The action for the current state, (7,) float32 in [-1, 1]."""
         action = self._current().act()
-        if self._scene.joint_positions()[_ELBOW] > _STRETCHED_RAD:
-            # With a stretched arm the controller is singular and corrections hold the elbow at its limit;
-            # tilting the fingers towards the base bends it again.
+        if self._scene.joint_positions()[_ELBOW] > _STRAIGHT_RAD:
+            # Every way back leads through the singularity, from which corrections hold the arm off; tilting
+            # the fingers towards the base takes the wrist outwards and lets the elbow bend.
             outwards = self._scene.away_from_base(self._scene.ee_pose()[0])
             action[:6] = 0.0
             action[3:5] = _UNLOCK * np.array([-outwards[1], outwards[0]])

@@ -9,9 +9,11 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from asyncvla_ros.sim.motion import DOWN
-from asyncvla_ros.sim.scene import COMFORTABLE_ARM_M, Box, Scene
+from asyncvla_ros.sim.scene import COMFORTABLE_ARM_M, Box, Obstacles, Scene
 
 _WIDEST_GRIP_M = 0.072
+#: Edges shorter than this, seen from above, count as vertical [m].
+_VERTICAL_M = 1e-6
 _FINGER_OPENING_M = 0.08
 _FINGER_HALF_WIDTH_M = 0.011
 #: Misalignment across the fingers at which a grip still holds [m].
@@ -19,8 +21,8 @@ _ACROSS_TOLERANCE_M = 0.012
 #: Distance to neighbours beyond which more makes no difference [m].
 _MARGIN_M = 0.008
 #: The open gripper as boxes: half size along and across the closing direction, and underside above the
-#: grip point [m]. Fingers, palm, wrist end of the hand.
-_PARTS_M = ((0.068, 0.011, -0.014), (0.102, 0.023, 0.026), (0.105, 0.033, 0.085))
+#: grip point [m]. Fingers, palm, wrist end of the hand, flange.
+_PARTS_M = ((0.068, 0.011, -0.014), (0.102, 0.023, 0.026), (0.105, 0.033, 0.085), (0.06, 0.06, 0.125))
 _YAWS_DEG = (0.0, 15.0, -15.0, 30.0, -30.0, 90.0)
 #: Boxes closer than this are in the way of opening the fingers [m].
 _RELEASE_MARGIN_M = 0.004
@@ -29,6 +31,8 @@ _HARMLESS_FALL_M = 0.06
 _RIM_RADIUS_M, _RIM_HEIGHT_M = 0.0495, 0.040
 _RIM_TOLERANCE_M = np.array([0.015, 0.012])
 _RIM_STEP_DEG = 30.0
+#: Turns away from the radius at which the fingers still hold the rim, to reach beside something tall [rad].
+_RIM_SKEWS_RAD = (0.0, 0.45, -0.45)
 _HARMLESS_SINK_M = 0.01
 #: Beyond, the last joint comes near its limit [rad].
 _YAW_RANGE_RAD = (-1.7, 2.7)
@@ -77,32 +81,34 @@ def grip_height(box: Box) -> float:
     return float(max(box.low[2] + 0.012, box.high[2] - 0.035))
 
 
-def part_gaps(
-    point: np.ndarray, yaw: float, obstacles: tuple[np.ndarray, np.ndarray], half: tuple[float, float]
-) -> np.ndarray:
+def part_gaps(point: np.ndarray, yaw: float, obstacles: Obstacles, half: tuple[float, float]) -> np.ndarray:
     """Horizontal distance of boxes from a rectangle around the grip point [m], negative where they overlap.
 
     Args:
         point: (2,) or longer, the grip point [m].
         yaw: see :class:`Grip` [rad].
-        obstacles: lower and upper corners of the boxes, (n, 3) each [m].
+        obstacles: n boxes.
         half: half size of the rectangle along and across the closing direction [m].
 
     Returns:
         (n,) [m].
     """
-    low, high = obstacles[0][:, :2], obstacles[1][:, :2]
-    to_box, half_box, half_part = (low + high) / 2 - point[:2], (high - low) / 2, np.array(half)
     axes = closing_axes(yaw)
-    # Separating axes of two rectangles: those of the part, then those of the boxes.
-    gaps = [
-        np.abs(to_box @ axes.T) - half_part - half_box @ np.abs(axes.T),
-        np.abs(to_box) - half_box - half_part @ np.abs(axes),
-    ]
-    return np.concatenate(gaps, axis=1).max(axis=1)
+    part_edges = np.array(half)[:, None] * axes
+    to_box, box_edges = obstacles.centre[:, :2] - point[:2], obstacles.edges[:, :, :2]
+    # Seen from above both are convex: they are apart if the normal of some edge separates them.
+    across = np.stack([-box_edges[..., 1], box_edges[..., 0]], axis=2)
+    length = np.linalg.norm(across, axis=2, keepdims=True)
+    # A vertical edge is a point from above, without a normal; the closing direction stands in for it.
+    across = np.where(length > _VERTICAL_M, across / np.maximum(length, _VERTICAL_M), axes[0])
+    normals = np.concatenate([np.broadcast_to(axes, (len(to_box), 2, 2)), across], axis=1)
+    apart = np.abs(np.einsum("nad,nd->na", normals, to_box))
+    box_half = np.abs(np.einsum("nad,ned->nae", normals, box_edges)).sum(axis=2)
+    part_half = np.abs(np.einsum("nad,ed->nae", normals, part_edges)).sum(axis=2)
+    return np.asarray((apart - box_half - part_half).max(axis=1))
 
 
-def clearance(point: np.ndarray, yaw: float, obstacles: tuple[np.ndarray, np.ndarray]) -> float:
+def clearance(point: np.ndarray, yaw: float, obstacles: Obstacles) -> float:
     """Least horizontal distance between the open gripper, lowered onto (3,) ``point`` [m], and boxes [m].
 
     Returns:
@@ -111,17 +117,17 @@ def clearance(point: np.ndarray, yaw: float, obstacles: tuple[np.ndarray, np.nda
     least = np.inf
     for half_along, half_across, underside in _PARTS_M:
         gaps = part_gaps(point, yaw, obstacles, (half_along, half_across))
-        reached = obstacles[1][:, 2] > point[2] + underside
+        reached = obstacles.high[:, 2] > point[2] + underside
         least = min(least, float(gaps[reached].min(initial=np.inf)))
     return least
 
 
-def free_height(xy: np.ndarray, yaw: float, obstacles: tuple[np.ndarray, np.ndarray]) -> float:
+def free_height(xy: np.ndarray, yaw: float, obstacles: Obstacles) -> float:
     """Lowest height of the grip point at (2,) ``xy`` [m] at which the open gripper touches no box [m]."""
     lowest = -np.inf
     for half_along, half_across, underside in _PARTS_M:
         gaps = part_gaps(xy, yaw, obstacles, (half_along, half_across))
-        top = obstacles[1][gaps < _RELEASE_MARGIN_M, 2].max(initial=-np.inf)
+        top = obstacles.high[gaps < _RELEASE_MARGIN_M, 2].max(initial=-np.inf)
         lowest = max(lowest, float(top) - underside)
     return lowest
 
@@ -138,7 +144,7 @@ def choose_grip(scene: Scene, target: str, place: str, rank: int = 0) -> Grip:
     body, box = scene.body_position(target), scene.object_box(target)
     rotation = scene.body_rotation(target)
     grips = rim_grips(body, rotation) if "bowl" in target else box_grips(box)
-    obstacles = scene.obstacle_boxes(target)
+    obstacles = scene.obstacles(target)
     scores = []
     for point, yaw, _ in grips:
         free = min(clearance(point, yaw, obstacles), _MARGIN_M)
@@ -147,10 +153,9 @@ def choose_grip(scene: Scene, target: str, place: str, rank: int = 0) -> Grip:
         fall = free_height(away, yaw, obstacles) - (point[2] - box.low[2]) - scene.support_height(place)
         # Of a bowl that lies on its side only the upper rim can be held.
         sunk = max(grip[0][2] for grip in grips) - point[2]
-        stretched = scene.arm_length(point + np.array([0.0, 0.0, _LIFT_M])) - COMFORTABLE_ARM_M
-        scores.append(
-            free - max(0.0, fall - _HARMLESS_FALL_M) - max(0.0, sunk - _HARMLESS_SINK_M) - max(0.0, stretched)
-        )
+        arm = scene.arm_length(point + np.array([0.0, 0.0, _LIFT_M]))
+        strain = max(0.0, COMFORTABLE_ARM_M[0] - arm, arm - COMFORTABLE_ARM_M[1])
+        scores.append(free - max(0.0, fall - _HARMLESS_FALL_M) - max(0.0, sunk - _HARMLESS_SINK_M) - strain)
     # A stable sort: among equally good grips the plainer one comes first.
     point, yaw, tolerance = grips[np.argsort(-np.array(scores), kind="stable")[rank % len(grips)]]
     return Grip(rotation.T @ (point - body), nearest_yaw(yaw, scene.ee_pose()[1]), tolerance)
@@ -186,13 +191,14 @@ def rim_grips(body: np.ndarray, rotation: np.ndarray) -> list[tuple[np.ndarray, 
     angles = np.radians(np.arange(0.0, 360.0, _RIM_STEP_DEG))
     out = np.stack([np.cos(angles), np.sin(angles), np.zeros_like(angles)], axis=1)
     points = body + (_RIM_RADIUS_M * out + [0.0, 0.0, _RIM_HEIGHT_M]) @ rotation.T
-    grips = []
-    for point, (x, y, _) in zip(points, out @ rotation.T, strict=True):
+    grips, costs = [], []
+    for (point, (x, y, _)), skew in product(zip(points, out @ rotation.T, strict=True), _RIM_SKEWS_RAD):
         # Fingers have no front: turns by 180 degrees are the same.
-        yaw = np.arctan(-x / y) if abs(y) > 1e-6 else np.pi / 2
-        grips.append((point, float(yaw), _RIM_TOLERANCE_M))
+        yaw = float(np.arctan(-x / y) if abs(y) > 1e-6 else np.pi / 2) + skew
+        grips.append((point, yaw, _RIM_TOLERANCE_M))
+        costs.append((round(abs(yaw) + 2 * abs(skew), 2), -point[1]))
     # Equally turned grips lie opposite each other; the one at larger y leaves more room for the arm.
-    return sorted(grips, key=lambda grip: (round(abs(grip[1]), 2), -grip[0][1]))
+    return [grips[i] for i in sorted(range(len(grips)), key=costs.__getitem__)]
 
 
 def box_grips(box: Box) -> list[tuple[np.ndarray, float, np.ndarray]]:

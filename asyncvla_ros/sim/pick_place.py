@@ -11,20 +11,26 @@ import numpy as np
 
 from asyncvla_ros.sim.grip import choose_grip, free_height, held_point
 from asyncvla_ros.sim.motion import Phase, motion_action
-from asyncvla_ros.sim.scene import Scene
+from asyncvla_ros.sim.scene import Box, Obstacles, Scene
 
 _HOVER_M = 0.055
 #: Height at which fingers or the held object pass over things [m].
 _CLEARANCE_M = 0.04
 #: Half width of the swath that must be free of obstacles on the way [m].
 _SWATH_M = 0.06
+#: So near the grip point, in x and y, the gripper goes down [m].
+_ABOVE_GRIP_M = 0.03
 _HEIGHT_TOLERANCE_M = 0.012
 _YAW_TOLERANCE_RAD = 0.15
-_PLACE_TOLERANCE_M = 0.018
+_PLACE_TOLERANCE_M = 0.012
 #: Distance from the held point at which the object counts as lost [m].
 _SLIP_M = 0.04
 #: Nearer to its base than this the arm cannot lift: it would have to fold beyond a joint limit [m].
-_FOLDED_REACH_M = 0.40
+_FOLDED_REACH_M = 0.46
+#: How far an object is kept from what hangs over it, and how steeply it slides out from under it [m].
+_ASIDE_MARGIN_M, _SLIDE_M = 0.003, 0.005
+#: If it has not come out by then, something holds it and it is lifted where it is [control steps].
+_SLIDE_STEPS = 25
 #: A descent that takes longer has met something: the next best grip is tried.
 _DESCENT_STEPS = 50
 _FINGERS_STOPPED_M_S = 0.01
@@ -58,7 +64,7 @@ class PickAndPlace:
         pose = self._scene.ee_pose()
         self._advance(*pose)
         closed = self.phase in (Phase.CLOSE, *_HOLDING)
-        return motion_action(pose, (self._goal_position(pose[0]), self._grip.rotation), closed)
+        return motion_action(pose, (self._goal_position(*pose), self._grip.rotation), closed)
 
     def _enter(self, phase: Phase) -> None:
         self.phase = phase
@@ -73,7 +79,7 @@ class PickAndPlace:
         xy_error = float(np.linalg.norm(to_grip[:2]))
         if self.phase is Phase.HOVER:
             turned = self._grip.yaw_error(rotation) < _YAW_TOLERANCE_RAD
-            if xy_error < 0.03 and turned and position[2] < self._hover_height() + 0.02:
+            if xy_error < _ABOVE_GRIP_M and turned and position[2] < self._hover_height() + 0.02:
                 self._enter(Phase.DESCEND)
         elif self.phase is Phase.DESCEND:
             if xy_error > 0.06:
@@ -111,11 +117,11 @@ class PickAndPlace:
             elif arrived or self._phase_steps > 40:
                 self._enter(Phase.OPEN)
 
-    def _goal_position(self, position: np.ndarray) -> np.ndarray:
+    def _goal_position(self, position: np.ndarray, rotation: np.ndarray) -> np.ndarray:
         """(3,) where the end effector should be in this phase [m]."""
         grip = self._grip_point()
         if self.phase is Phase.HOVER:
-            return self._hover_position(position, grip)
+            return self._hover_position(position, rotation, grip)
         if self.phase is Phase.DESCEND:
             # Stay above the object until the fingers straddle it.
             return grip + np.array([0.0, 0.0, min(6.0 * self._grip.misalignment(grip - position), 0.10)])
@@ -133,17 +139,22 @@ class PickAndPlace:
             return np.array([*place[:2], height])
         return self._rising_position(position, height)
 
-    def _hover_position(self, position: np.ndarray, grip: np.ndarray) -> np.ndarray:
-        obstacles = self._scene.obstacle_boxes(self._target)
-        if np.linalg.norm(grip[:2] - position[:2]) > 0.08:
+    def _hover_position(self, position: np.ndarray, rotation: np.ndarray, grip: np.ndarray) -> np.ndarray:
+        obstacles = self._scene.obstacles(self._target)
+        distance = float(np.linalg.norm(grip[:2] - position[:2]))
+        over = -np.inf
+        if distance > 0.08 or self._grip.yaw_error(rotation) > _YAW_TOLERANCE_RAD:
             over = highest_between(position, grip, obstacles) + _CLEARANCE_M
-        else:
+        elif distance > _ABOVE_GRIP_M:
             over = free_height(position[:2], self._grip.yaw, obstacles)
         xy = position if position[2] < over - 0.03 else grip
         return np.array([*xy[:2], max(self._hover_height(), over)])
 
     def _rising_position(self, position: np.ndarray, height: float) -> np.ndarray:
-        """Straight up, but away from the robot's base where the arm would have to fold."""
+        """Straight up, but first out from under things and from where the arm would have to fold."""
+        aside = way_from_under(self._scene.object_box(self._target), self._scene.obstacles(self._target))
+        if aside.any() and self._phase_steps < _SLIDE_STEPS:
+            return position + np.append(aside, _SLIDE_M)
         out = self._scene.away_from_base(position)
         push = max(0.0, _FOLDED_REACH_M - self._scene.reach(position))
         return np.array([*(position[:2] + push * out), height])
@@ -160,7 +171,7 @@ class PickAndPlace:
 
     def _carry_height(self, position: np.ndarray, place: np.ndarray) -> float:
         """Height at which the held object clears everything on the way [m]."""
-        obstacles = self._scene.obstacle_boxes(self._target)
+        obstacles = self._scene.obstacles(self._target)
         over = highest_between(position, place, obstacles) + self._hang() + _CLEARANCE_M
         return max(over, float(place[2]) + _CLEARANCE_M)
 
@@ -173,19 +184,41 @@ class PickAndPlace:
             rim = scene.object_box(scene.place_object(self._place)).high[2]
             return np.array([*goal[:2], rim - 0.06 + held[2]])
         height = scene.support_height(self._place) + self._hang() + 0.005
-        obstacles = scene.obstacle_boxes(self._target)
+        obstacles = scene.obstacles(self._target)
         return np.array([*xy, max(height, free_height(xy, self._grip.yaw, obstacles))])
 
 
-def highest_between(start: np.ndarray, end: np.ndarray, obstacles: tuple[np.ndarray, np.ndarray]) -> float:
+def highest_between(start: np.ndarray, end: np.ndarray, obstacles: Obstacles) -> float:
     """Top of what stands under a straight way in x and y [m]; minus infinity when nothing does.
 
     Args:
         start: (3,) [m].
         end: (3,) [m].
-        obstacles: lower and upper corners of boxes, (n, 3) each [m].
+        obstacles: boxes, of which there may be none.
     """
-    low, high = obstacles
+    low, high = obstacles.low, obstacles.high
     way = start[:2] + np.linspace(0.0, 1.0, 12)[:, None, None] * (end - start)[:2]
     near = ((way > low[:, :2] - _SWATH_M) & (way < high[:, :2] + _SWATH_M)).all(axis=2).any(axis=0)
     return float(high[near, 2].max(initial=-np.inf))
+
+
+def way_from_under(box: Box, obstacles: Obstacles) -> np.ndarray:
+    """Shortest way, along x or y, on which a box leaves what hangs over it.
+
+    Args:
+        box: the object.
+        obstacles: boxes, of which there may be none.
+
+    Returns:
+        (2,) [m]; zero if nothing hangs over it.
+    """
+    low, high = obstacles.low, obstacles.high
+    margin = _ASIDE_MARGIN_M
+    over = np.all((low < box.high + margin)[:, :2] & (high > box.low - margin)[:, :2], axis=1)
+    over &= low[:, 2] > box.high[2] - margin
+    if not over.any():
+        return np.zeros(2)
+    up = high[over, :2].max(axis=0) - box.low[:2] + margin
+    down = low[over, :2].min(axis=0) - box.high[:2] - margin
+    ways = np.array([[up[0], 0.0], [0.0, up[1]], [down[0], 0.0], [0.0, down[1]]])
+    return np.asarray(ways[np.abs(ways).sum(axis=1).argmin()])

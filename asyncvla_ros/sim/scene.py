@@ -10,11 +10,14 @@ import numpy as np
 #: Shoulder above the base, and wrist relative to the point between the fingertips of a gripper that points
 #: down: above it, and nearer to the base [m].
 _SHOULDER_M, _WRIST_ABOVE_M, _WRIST_BEHIND_M = 0.333, 0.21, 0.088
-#: Distance from shoulder to wrist up to which the arm moves freely; it is stretched, and stuck, at 0.70 [m].
-COMFORTABLE_ARM_M = 0.66
+#: Distances from shoulder to wrist between which the arm moves freely: it is straight, and stuck, at 0.72;
+#: folded, the wrist must turn the hand back under the forearm [m].
+COMFORTABLE_ARM_M = (0.38, 0.66)
 _PLACEMENT_TRIES = 200
 #: Where plates and bowls carry what is put on them, above their body [m].
 _DISH_FLOOR_M = 0.005
+#: Middle of a region above its site, along its normal [m]; regions with a steeper normal are boxes.
+_REGION_MIDDLE_M, _FACING_UP = 0.03, 0.3
 #: What is this close to a region's centre in x and y, and at most this far above it, supports things [m].
 _SUPPORT_REACH_M = 0.02
 _SUPPORT_ABOVE_CENTRE_M = 0.03
@@ -34,6 +37,29 @@ class Box:
     @property
     def size(self) -> np.ndarray:
         return self.high - self.low
+
+
+@dataclass(frozen=True)
+class Obstacles:
+    """Boxes in the world frame, of any orientation [m].
+
+    Attributes:
+        centre: (n, 3).
+        edges: (n, 3, 3) vectors from the centre of each box to the centres of three of its faces.
+    """
+
+    centre: np.ndarray
+    edges: np.ndarray
+
+    @property
+    def low(self) -> np.ndarray:
+        """(n, 3) lower corners of the axis-aligned boxes around them."""
+        return np.asarray(self.centre - np.abs(self.edges).sum(axis=1))
+
+    @property
+    def high(self) -> np.ndarray:
+        """(n, 3) upper corners of the axis-aligned boxes around them."""
+        return np.asarray(self.centre + np.abs(self.edges).sum(axis=1))
 
 
 class Scene:
@@ -71,7 +97,12 @@ class Scene:
     def place_position(self, place: str) -> np.ndarray:
         """(3,) centre of a region, or the body of an object [m]."""
         if place in self._env.object_sites_dict:
-            return np.array(self._env.sim.data.get_site_xpos(place))
+            centre = np.array(self._env.sim.data.get_site_xpos(place))
+            normal = np.array(self._env.sim.data.get_site_xmat(place)).reshape(3, 3)[:, 2]
+            if normal[2] > _FACING_UP:
+                # A region extends along its normal: over a sloping one, its middle is not over its site.
+                centre[:2] += _REGION_MIDDLE_M * normal[:2]
+            return centre
         return self.body_position(place)
 
     def support_height(self, place: str) -> float:
@@ -79,12 +110,14 @@ class Scene:
         centre = self.place_position(place)
         if place not in self._env.object_sites_dict:
             return float(centre[2]) + _DISH_FLOOR_M
-        low, high = self._geom_boxes(self._collision_geoms[self.place_object(place)])
-        below = np.all(
-            (low < centre + _SUPPORT_REACH_M)[:, :2] & (high > centre - _SUPPORT_REACH_M)[:, :2], axis=1
-        )
-        below &= high[:, 2] < centre[2] + _SUPPORT_ABOVE_CENTRE_M
-        return float(high[below, 2].max(initial=-np.inf)) if below.any() else float(centre[2])
+        owner = self.place_object(place)
+        if owner not in self._collision_geoms:
+            return float(centre[2])  # a region of the table
+        boxes = self._geom_boxes(self._collision_geoms[owner])
+        low, high = boxes.low - _SUPPORT_REACH_M, boxes.high + _SUPPORT_REACH_M
+        below = np.all((low < centre)[:, :2] & (high > centre)[:, :2], axis=1)
+        below &= boxes.high[:, 2] < centre[2] + _SUPPORT_ABOVE_CENTRE_M
+        return float(boxes.high[below, 2].max()) if below.any() else float(centre[2])
 
     def is_container(self, goal: tuple[str, ...]) -> bool:
         """Whether a goal is to put something into a movable object, e.g. a basket."""
@@ -101,15 +134,14 @@ class Scene:
     def handle(self, drawer: str) -> tuple[np.ndarray, np.ndarray]:
         """Centre (3,) of a drawer's handle [m], and the unit vector (3,) along which the drawer opens."""
         out = -np.array(self._env.sim.data._data.xaxis[self._joint(drawer)])
-        low, high = self._moving_boxes(drawer)
-        centres = (low + high) / 2
+        centres = self._moving_boxes(drawer).centre
         return centres[np.argmax(centres @ out)], out
 
     def knob(self, fixture: str) -> np.ndarray:
         """(3,) top of a knob, in the middle of its highest part [m]."""
-        low, high = self._moving_boxes(fixture)
-        highest = np.argmax(high[:, 2])
-        return np.array([*(low[highest] + high[highest])[:2] / 2, high[highest, 2]])
+        boxes = self._moving_boxes(fixture)
+        highest = np.argmax(boxes.high[:, 2])
+        return np.array([*boxes.centre[highest, :2], boxes.high[highest, 2]])
 
     def _joint(self, name: str) -> int:
         """Id of the joint of a region or fixture."""
@@ -117,8 +149,8 @@ class Scene:
         owner = sites[name] if name in sites else self._env.get_object(name)
         return int(self._env.sim.model.joint_name2id(owner.joints[0]))
 
-    def _moving_boxes(self, name: str) -> tuple[np.ndarray, np.ndarray]:
-        """Lower and upper corners, (n, 3) each [m], of the colliding geoms that a joint moves."""
+    def _moving_boxes(self, name: str) -> Obstacles:
+        """Boxes around the colliding geoms that a joint moves."""
         model = self._env.sim.model._model
         collides = (model.geom_contype != 0) | (model.geom_conaffinity != 0)
         return self._geom_boxes(
@@ -167,25 +199,24 @@ class Scene:
 
     def object_box(self, name: str) -> Box:
         """Box around the collision geometry of a movable object or fixture."""
-        low, high = self._geom_boxes(self._collision_geoms[name])
-        return Box(low.min(axis=0), high.max(axis=0))
+        boxes = self._geom_boxes(self._collision_geoms[name])
+        return Box(boxes.low.min(axis=0), boxes.high.max(axis=0))
 
     def lowest_object(self) -> float:
         """Height of the lowest body of all movable objects [m]."""
         return float(min(self.body_position(name)[2] for name in self.object_names()))
 
-    def obstacle_boxes(self, name: str) -> tuple[np.ndarray, np.ndarray]:
-        """Lower and upper corners, (n, 3) each [m], of the colliding geoms of everything but ``name``."""
+    def obstacles(self, name: str) -> Obstacles:
+        """Boxes around the colliding geoms of everything but the robot and ``name``."""
         others = [geoms for other, geoms in self._collision_geoms.items() if other != name]
         return self._geom_boxes(np.concatenate(others))
 
-    def _geom_boxes(self, geoms: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Lower and upper corners, (n, 3) each [m], of axis-aligned boxes around geoms."""
+    def _geom_boxes(self, geoms: np.ndarray) -> Obstacles:
+        """Boxes around geoms, each aligned with its geom."""
         model, data = self._env.sim.model._model, self._env.sim.data._data
         rotations = data.geom_xmat[geoms].reshape(-1, 3, 3)
         centres = data.geom_xpos[geoms] + np.einsum("gij,gj->gi", rotations, model.geom_aabb[geoms, :3])
-        halves = np.einsum("gij,gj->gi", np.abs(rotations), model.geom_aabb[geoms, 3:])
-        return centres - halves, centres + halves
+        return Obstacles(centres, np.einsum("gij,gj->gji", rotations, model.geom_aabb[geoms, 3:]))
 
     def privileged(self) -> np.ndarray:
         """(6,) float32: target minus end effector, its place minus end effector [m, world axes].
@@ -220,7 +251,7 @@ class Scene:
             for _ in range(_PLACEMENT_TRIES):
                 shift = rng.uniform(-reach_m, reach_m, size=2)
                 body = self.body_position(name)
-                farthest = max(COMFORTABLE_ARM_M, self.arm_length(body))
+                farthest = max(COMFORTABLE_ARM_M[1], self.arm_length(body))
                 within_reach = self.arm_length(body + np.append(shift, 0.0)) <= farthest
                 if within_reach and self._is_free(name, shift, obstacles):
                     for moved in (name, *riders):

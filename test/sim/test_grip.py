@@ -2,9 +2,18 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
-from asyncvla_ros.sim.grip import Grip, box_grips, clearance, grip_height
-from asyncvla_ros.sim.scene import Box
+from asyncvla_ros.sim.grip import (
+    Grip,
+    box_grips,
+    clearance,
+    free_height,
+    grip_height,
+    nearest_yaw,
+    rim_grips,
+)
+from asyncvla_ros.sim.scene import Box, Obstacles
 
 CHEESE = Box(np.array([-0.04, -0.02, 0.0]), np.array([0.04, 0.02, 0.018]))
 
@@ -35,12 +44,40 @@ def test_the_plainest_grip_comes_first_and_none_is_wider_than_the_fingers() -> N
     assert {yaw for _, yaw, _ in box_grips(turned)} == {np.pi / 2}
 
 
+def _box(low: tuple[float, ...], high: tuple[float, ...], yaw: float = 0.0) -> Obstacles:
+    centre, half = (np.array(low) + high) / 2, (np.array(high) - low) / 2
+    turn = Rotation.from_euler("z", yaw).as_matrix()
+    return Obstacles(centre[None], (turn * half).T[None])
+
+
 def test_a_can_beside_a_flat_object_is_in_the_way_of_the_palm_only() -> None:
-    low, high = np.array([[-0.03, 0.08, 0.0]]), np.array([[0.03, 0.14, 0.075]])
     point = np.array([0.0, 0.0, 0.012])
-    assert clearance(point, 0.0, (low, high)) == pytest.approx(-0.022)
-    assert clearance(point, np.pi / 2, (low, high)) > 0.05
-    high[0, 2] = 0.03
-    assert clearance(point, 0.0, (low, high)) == pytest.approx(0.012), "the fingers pass beside it"
-    high[0, 2] = -0.01
-    assert clearance(point, 0.0, (low, high)) == np.inf
+    can = _box((-0.03, 0.08, 0.0), (0.03, 0.14, 0.075))
+    assert clearance(point, 0.0, can) == pytest.approx(-0.022)
+    assert clearance(point, np.pi / 2, can) > 0.04
+    flat = _box((-0.03, 0.08, 0.0), (0.03, 0.14, 0.03))
+    assert clearance(point, 0.0, flat) == pytest.approx(0.012), "the fingers pass beside it"
+    assert clearance(point, 0.0, _box((-0.03, 0.08, -0.1), (0.03, 0.14, -0.01))) == np.inf
+
+
+def test_a_turned_wall_is_not_taken_for_the_box_around_it() -> None:
+    turn = Rotation.from_euler("z", np.pi / 4).as_matrix()
+    wall = Obstacles(np.array([[-0.05, 0.05, 0.015]]), (turn * [0.1, 0.002, 0.015]).T[None])
+    point = np.array([0.0, 0.0, 0.012])
+    assert clearance(point, -np.pi / 4, wall) > 0.05, "closing along the wall, 7 cm beside it"
+    around = _box(tuple(wall.low[0]), tuple(wall.high[0]))
+    assert clearance(point, -np.pi / 4, around) < 0.0
+
+
+def test_the_release_is_above_what_the_opening_fingers_would_touch() -> None:
+    bowl = _box((-0.05, -0.05, 0.0), (0.05, 0.05, 0.05))
+    assert free_height(np.zeros(2), 0.0, bowl) == pytest.approx(0.064)
+    assert free_height(np.array([0.5, 0.0]), 0.0, bowl) == -np.inf
+
+
+def test_the_rim_is_held_plainly_first_and_always_with_reachable_turns() -> None:
+    point, yaw, _ = rim_grips(np.zeros(3), np.eye(3))[0]
+    assert yaw == pytest.approx(0.0)
+    np.testing.assert_allclose(point, [0.0, 0.0495, 0.040], atol=1e-12)
+    now = Grip(np.zeros(3), np.pi / 2, np.zeros(2)).rotation
+    assert nearest_yaw(-np.radians(80), now) == pytest.approx(np.radians(100))
