@@ -2,123 +2,38 @@
 
 from __future__ import annotations
 
-import json
-import os
-import re
 import sys
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from asyncvla_ros.cli_eval import eval_app
+from asyncvla_ros.cli_options import (
+    CACHE,
+    CPUS,
+    THREADS,
+    CacheOption,
+    CheckpointOption,
+    DeviceOption,
+    InitsOption,
+    JsonOption,
+    ModeOption,
+    SeedOption,
+    SuiteOption,
+    TasksOption,
+    indices,
+    task_indices,
+    write_json,
+)
 from asyncvla_ros.types import AsyncVLAError, RunError
 
 app = typer.Typer(
     no_args_is_help=True, pretty_exceptions_enable=False, help="AsyncVLA policies on ROS 2 robots."
 )
-eval_app = typer.Typer(no_args_is_help=True, help="Measure a policy in simulation.")
 bench_app = typer.Typer(no_args_is_help=True, help="Measure speed.")
 app.add_typer(eval_app, name="eval")
 app.add_typer(bench_app, name="bench")
-
-CPUS = os.cpu_count() or 1
-# Of torch, in each process: a network this small gains nothing from more, and loses much on a busy machine.
-THREADS = 1
-CACHE = Path(".cache/frames")
-
-CheckpointOption = Annotated[Path | None, typer.Option(help="Checkpoint folder; default: the shipped one.")]
-SuiteOption = Annotated[str, typer.Option(help="LIBERO suite.")]
-TasksOption = Annotated[str, typer.Option(help="Task indices such as 0,1 or 0-4, or all.")]
-InitsOption = Annotated[str, typer.Option(help="Official initial states such as 0-9.")]
-ModeOption = Annotated[str, typer.Option(help="afm (refine what the rater doubts) or sfm.")]
-SeedOption = Annotated[int, typer.Option(help="Seed of everything random.")]
-JsonOption = Annotated[Path | None, typer.Option("--json", help="Write figures there; - prints them.")]
-DeviceOption = Annotated[str, typer.Option(help="torch device, such as cpu or cuda.")]
-
-
-@eval_app.command("libero")
-def eval_libero(
-    checkpoint: CheckpointOption = None,
-    suite: SuiteOption = "libero_object",
-    tasks: TasksOption = "all",
-    inits: InitsOption = "0-9",
-    mode: ModeOption = "afm",
-    seed: SeedOption = 0,
-    json_out: JsonOption = None,
-    video: Annotated[Path | None, typer.Option(help="Folder for one MP4 per episode.")] = None,
-    workers: Annotated[int, typer.Option(help="Processes, each with a simulator.")] = CPUS,
-    device: DeviceOption = "cpu",
-    blank_images: Annotated[bool, typer.Option(help="Control: the policy sees black images.")] = False,
-    displace: Annotated[float, typer.Option(help="Control: objects move by up to this much [m].")] = 0.0,
-    wrong_instruction: Annotated[
-        bool, typer.Option(help="Control: the policy is told the next task of the suite.")
-    ] = False,
-    select: Annotated[
-        str, typer.Option(help="What afm refines: rater, random (as many) or variance (of denoising).")
-    ] = "rater",
-    threshold: Annotated[
-        float | None, typer.Option(help="Refine below this confidence, or above this variance.")
-    ] = None,
-    rounds: Annotated[int, typer.Option(help="Refinements at most.")] = 1,
-    denoise_steps: Annotated[int | None, typer.Option(help="Euler steps of a draft.")] = None,
-    refine_steps: Annotated[int | None, typer.Option(help="Euler steps of a refinement.")] = None,
-    best_of: Annotated[int, typer.Option(help="Drafts; the most confident one counts.")] = 1,
-) -> None:
-    """Run a policy on LIBERO's official initial states, in lockstep; with --json a rerun continues."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    from asyncvla_ros.paths import shipped_checkpoint
-    from asyncvla_ros.policy import Policy
-    from asyncvla_ros.sim.episode_log import EpisodeLog
-    from asyncvla_ros.sim.evaluate import evaluate
-    from asyncvla_ros.sim.results import Episode, EvalConfig
-    from asyncvla_ros.strategy import Strategy
-
-    chosen, states = task_indices(tasks, suite), indices(inits, "inits")
-    strategy = Strategy(mode, select, threshold, rounds, denoise_steps, refine_steps, best_of)
-    config = EvalConfig(
-        suite,
-        chosen,
-        states,
-        strategy,
-        seed,
-        video,
-        workers,
-        blank_images=blank_images,
-        displace_m=displace,
-        wrong_instruction=wrong_instruction,
-    )
-    log = None
-    if json_out is not None and str(json_out) != "-":
-        log = EpisodeLog(json_out, config, checkpoint or shipped_checkpoint())
-    done = log.done(config) if log else ()
-    console = Console(stderr=True)
-    columns = (TextColumn("eval"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[text]}"))
-    with Progress(*columns, TimeRemainingColumn(), console=console) as progress:
-        bar = progress.add_task("eval", total=len(chosen) * len(states), completed=len(done), text="")
-        solved = [episode.success for episode in done]
-
-        def report(episode: Episode) -> None:
-            if log:
-                log.append(episode)
-            solved.append(episode.success)
-            progress.update(bar, advance=1, text=f"{sum(solved)}/{len(solved)} solved")
-
-        load = partial(Policy.from_checkpoint, checkpoint, device, THREADS)
-        figures = evaluate(load, config, report, done)
-    low, high = figures["ci95"]
-    console.print(
-        f"{suite}, {mode}: success {figures['success_rate']:.1%} (n = {figures['n']}, 95 % interval "
-        f"{low:.1%} to {high:.1%}), decision p50 {figures['tick_ms']['p50']:.1f} ms, "
-        f"refined {figures['refined_fraction']:.1%}"
-    )
-    solved_tasks = (f"{task}: {row['successes']}/{row['n']}" for task, row in figures["per_task"].items())
-    console.print(f"solved by task: {', '.join(solved_tasks)}")
-    write_json(figures, json_out)
-    if log:
-        log.close()
 
 
 @app.command()
@@ -285,7 +200,7 @@ def train(
     save_every: Annotated[int, typer.Option(help="Steps between saved states.")] = 250,
     log_every: Annotated[int, typer.Option(help="Steps between reports.")] = 25,
     processes: Annotated[int, typer.Option(help="Data-parallel processes.")] = CPUS,
-    cache: Annotated[Path, typer.Option(help="Folder of decoded images.")] = CACHE,
+    cache: CacheOption = CACHE,
 ) -> None:
     """Train the nano policy by unified synchronous and asynchronous flow matching."""
     from asyncvla_ros.training.train import TrainSettings
@@ -324,7 +239,7 @@ def train_rater(
     save_every: Annotated[int, typer.Option(help="Steps between saved states.")] = 100,
     log_every: Annotated[int, typer.Option(help="Steps between reports.")] = 20,
     processes: Annotated[int, typer.Option(help="Data-parallel processes.")] = CPUS,
-    cache: Annotated[Path, typer.Option(help="Folder of decoded images.")] = CACHE,
+    cache: CacheOption = CACHE,
 ) -> None:
     """Train the confidence rater of a frozen policy, on episodes that were held out from it."""
     from asyncvla_ros.training.train_rater import RaterSettings
@@ -375,42 +290,6 @@ def report_command(
 
     for file in report(folder, out):
         print(file)
-
-
-def indices(text: str, what: str) -> tuple[int, ...]:
-    """``0,2,5-7`` -> (0, 2, 5, 6, 7).
-
-    Raises:
-        AsyncVLAError: If the text is of another form.
-    """
-    if not re.fullmatch(r"\d+(-\d+)?(,\d+(-\d+)?)*", text):
-        raise AsyncVLAError(f"--{what} is {text!r}, expected indices such as 0,2 or 0-9")
-    chosen: list[int] = []
-    for part in text.split(","):
-        first, _, last = part.partition("-")
-        chosen += range(int(first), int(last or first) + 1)
-    if not chosen:
-        raise AsyncVLAError(f"--{what} is {text!r}, which names nothing; expected indices such as 0,2 or 0-9")
-    return tuple(dict.fromkeys(chosen))
-
-
-def task_indices(text: str, suite: str) -> tuple[int, ...]:
-    """Like ``indices``, with ``all`` for every task of the suite."""
-    from asyncvla_ros.sim.tasks import list_tasks
-
-    return tuple(range(len(list_tasks(suite)))) if text == "all" else indices(text, "tasks")
-
-
-def write_json(figures: dict[str, Any], out: Path | None) -> None:
-    """Write figures to a file, or print them for ``-``."""
-    text = json.dumps(figures, indent=1)
-    if out is None:
-        return
-    if str(out) == "-":
-        print(text)
-        return
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(text + "\n")
 
 
 def main() -> None:

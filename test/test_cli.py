@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from asyncvla_ros.cli import indices
+from asyncvla_ros.cli_options import indices
 from asyncvla_ros.types import AsyncVLAError
 
 

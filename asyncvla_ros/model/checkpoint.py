@@ -10,6 +10,7 @@ README.md           model card (optional)
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -59,20 +60,28 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint, dtype: torch.dtype = t
     partial.replace(folder / "model.safetensors")
 
 
+def fingerprint(folder: Path) -> str:
+    """16 hex digits that differ between checkpoints that decide differently; the model card does not count.
+
+    Raises:
+        CheckpointError: If a file is missing.
+    """
+    _require_files(folder)
+    digest = hashlib.sha256()
+    for name in FILES:
+        digest.update(hashlib.sha256((folder / name).read_bytes()).digest())
+    return digest.hexdigest()[:16]
+
+
 def load_checkpoint(folder: Path, device: str = "cpu") -> Checkpoint:
     """Read a checkpoint folder.
 
     Raises:
         CheckpointError: If a file is missing, unreadable or contradicts another; says which and why.
     """
-    missing = [name for name in FILES if not (folder / name).is_file()]
-    if missing:
-        raise CheckpointError(
-            f"{folder} is not an AsyncVLA checkpoint: {missing} not found, expected {list(FILES)}"
-        )
+    _require_files(folder)
     config = AsyncVLAConfig.from_dict(_read_json(folder / "config.json"))
     features = _features(_read_json(folder / "features.json"), folder)
-    stats = _read_json(folder / "norm_stats.json")
     for limit, names, what in (
         (config.max_state_dim, features.state_names, "state"),
         (config.max_action_dim, features.action_names, "action"),
@@ -93,17 +102,29 @@ def load_checkpoint(folder: Path, device: str = "cpu") -> Checkpoint:
         tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     except Exception as error:  # tokenizers raises bare Exception from Rust
         raise CheckpointError(f"{folder}/tokenizer.json is not a tokenizers file: {error}") from error
-    return Checkpoint(
-        model.to(device).eval(),
-        tokenizer,
-        features,
-        NormStats.from_dict(
-            stats.get("state", {}), len(features.state_names), f"{folder}/norm_stats.json state"
-        ),
-        NormStats.from_dict(
-            stats.get("action", {}), len(features.action_names), f"{folder}/norm_stats.json action"
-        ),
+    return Checkpoint(model.to(device).eval(), tokenizer, features, *load_stats(folder, features))
+
+
+def load_stats(folder: Path, features: FeatureContract) -> tuple[NormStats, NormStats]:
+    """Statistics of state and action of a checkpoint folder.
+
+    Raises:
+        CheckpointError: If they are unreadable or do not fit ``features``.
+    """
+    file = folder / "norm_stats.json"
+    stats = _read_json(file)
+    return (
+        NormStats.from_dict(stats.get("state", {}), len(features.state_names), f"{file} state"),
+        NormStats.from_dict(stats.get("action", {}), len(features.action_names), f"{file} action"),
     )
+
+
+def _require_files(folder: Path) -> None:
+    missing = [name for name in FILES if not (folder / name).is_file()]
+    if missing:
+        raise CheckpointError(
+            f"{folder} is not an AsyncVLA checkpoint: {missing} not found, expected {list(FILES)}"
+        )
 
 
 def _load_weights(model: AsyncVLA, file: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import asdict
 from pathlib import Path
@@ -21,19 +20,17 @@ class EpisodeLog:
     Args:
         result: Path of the final JSON.
         config: The evaluation; tasks, initial states and workers may differ from those of the file.
-        checkpoint: Folder of the policy, recognised by the digest of its weights.
 
     Raises:
         AsyncVLAError: If the file is of another evaluation.
     """
 
-    def __init__(self, result: Path, config: EvalConfig, checkpoint: Path) -> None:
+    def __init__(self, result: Path, config: EvalConfig) -> None:
         self._file = result.with_suffix(".partial.jsonl")
         settings = {k: v for k, v in asdict(config).items() if k not in _FREE}
-        settings["weights"] = _digest(checkpoint / "model.safetensors")
         self._settings = json.loads(json.dumps(settings, default=str))
         self._episodes: list[Episode] = []
-        if self._file.is_file():
+        if self._file.is_file() and self._file.stat().st_size:
             self._read()
         else:
             self._file.parent.mkdir(parents=True, exist_ok=True)
@@ -53,7 +50,12 @@ class EpisodeLog:
         self._file.unlink()
 
     def _read(self) -> None:
-        first, *lines = self._file.read_text().splitlines()
+        text = self._file.read_text()
+        if not text.endswith("\n"):
+            # A kill cut the last line off; the next episode must not continue it.
+            with self._file.open("a") as out:
+                out.write("\n")
+        first, *lines = text.splitlines()
         before: dict[str, Any] = json.loads(first)
         keys = sorted(before.keys() | self._settings.keys())
         changed = [key for key in keys if before.get(key) != self._settings.get(key)]
@@ -68,11 +70,5 @@ class EpisodeLog:
             try:
                 values = json.loads(line)
             except json.JSONDecodeError:
-                continue  # cut off by a kill: that episode runs again
+                continue  # cut off: that episode runs again
             self._episodes.append(Episode(**{**values, "tick_ms": tuple(values["tick_ms"])}))
-
-
-def _digest(file: Path) -> str:
-    if not file.is_file():
-        raise AsyncVLAError(f"{file} does not exist, expected the weights of a checkpoint")
-    return hashlib.sha256(file.read_bytes()).hexdigest()[:16]

@@ -31,6 +31,7 @@ class EvalConfig:
         blank_images: control experiment: the policy sees black images.
         displace_m: control experiment: objects displaced by up to this much [m].
         wrong_instruction: control experiment: the instruction is that of the next task of the suite.
+        checkpoint: ``fingerprint`` of the policy's checkpoint; tells results of different policies apart.
     """
 
     suite: str
@@ -44,6 +45,7 @@ class EvalConfig:
     blank_images: bool = False
     displace_m: float = 0.0
     wrong_instruction: bool = False
+    checkpoint: str = ""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from asyncvla_ros.model.asyncvla import Inputs
-from asyncvla_ros.model.checkpoint import FILES, load_checkpoint, save_checkpoint
+from asyncvla_ros.model.checkpoint import FILES, fingerprint, load_checkpoint, save_checkpoint
 from asyncvla_ros.model.config import AsyncVLAConfig, RaterConfig, nano_config
 from asyncvla_ros.types import CheckpointError
 from support.checkpoints import tiny_checkpoint
@@ -75,6 +75,16 @@ def test_weights_of_another_shape_say_found_and_expected(folder: Path):
     edit(folder / "config.json", max_action_dim=9)
     with pytest.raises(CheckpointError, match=r"found \(192, 8\), expected \(192, 9\)"):
         load_checkpoint(folder)
+
+
+def test_a_fingerprint_tells_what_decides_differently(folder: Path, tmp_path: Path):
+    first = fingerprint(folder)
+    (folder / "README.md").write_text("A model card.")
+    assert fingerprint(folder) == first == fingerprint(tiny_checkpoint(tmp_path / "same"))
+    edit(folder / "config.json", execute_steps=2)
+    assert fingerprint(folder) != first
+    with pytest.raises(CheckpointError, match="not found, expected"):
+        fingerprint(tmp_path / "nowhere")
 
 
 def test_an_unknown_setting_lists_the_known(folder: Path):

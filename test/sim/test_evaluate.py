@@ -1,11 +1,75 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 
+import numpy as np
 import pytest
 
-from asyncvla_ros.sim.evaluate import decision_seed
+from asyncvla_ros.sim.evaluate import decision_seed, run_episode
 from asyncvla_ros.sim.results import Episode, EvalConfig, summarise
+from asyncvla_ros.sim.tasks import Task, list_tasks
+from asyncvla_ros.types import ActionChunk, Observation
+from support.policies import StillPolicy
+
+
+@dataclass
+class FakeWorld:
+    """The surface of ``LiberoEnv`` that an episode uses; solved after some control steps."""
+
+    task: Task
+    solved_after: int
+    steps: int = 0
+
+    @property
+    def instruction(self) -> str:
+        return self.task.instruction
+
+    @property
+    def success(self) -> bool:
+        return self.steps >= self.solved_after
+
+    def observe(self) -> Observation:
+        images = {key: np.full((224, 224, 3), 200, np.uint8) for key in ("agentview", "wrist")}
+        return Observation(images, np.zeros(11, np.float32), self.instruction)
+
+    def step(self, action: np.ndarray) -> None:
+        self.steps += 1
+
+
+class SteppingPolicy(StillPolicy):
+    """Moves along x by 0, 1, 2, ... units: chunks are straight and each decision adds a step of speed."""
+
+    def infer(self, observation: Observation, *args: object, **more: int) -> ActionChunk:
+        chunk = super().infer(observation, seed=more["seed"])
+        chunk.actions[:, 0] = len(self.seeds) - 1
+        return chunk
+
+
+def _run(policy: StillPolicy, config: EvalConfig, task: int, solved_after: int) -> Episode:
+    world = FakeWorld(list_tasks(config.suite)[task], solved_after)
+    return run_episode(policy, world, config, 0)  # type: ignore[arg-type]
+
+
+def test_an_episode_measures_what_was_executed() -> None:
+    config = EvalConfig("libero_goal", (0,), (0,))
+    episode = _run(SteppingPolicy(), config, 0, solved_after=10)
+    assert (episode.success, episode.steps, len(episode.tick_ms)) == (True, 10, 3)
+    assert episode.refined == 0.5 and episode.confidence == pytest.approx(0.5)
+    assert episode.jerk_inside == 0
+    # Each seam is two triples that bend, by one unit of 5 cm at 20 Hz.
+    assert episode.jerk_seam == pytest.approx(0.05 * 20**3)
+
+
+def test_the_wrong_instruction_is_that_of_the_next_task() -> None:
+    tasks = list_tasks("libero_goal")
+    for task, told in ((0, 1), (9, 0)):
+        policy = StillPolicy()
+        _run(policy, EvalConfig("libero_goal", (0,), (0,), wrong_instruction=True), task, 4)
+        assert policy.instructions == [tasks[told].instruction] != [tasks[task].instruction]
+    policy = StillPolicy()
+    _run(policy, EvalConfig("libero_goal", (0,), (0,), blank_images=True), 3, 4)
+    assert policy.instructions == [tasks[3].instruction] and policy.brightest == 0
 
 
 def _episode(task: int, init: int, success: bool, refined: float = 0.5) -> Episode:
@@ -23,6 +87,7 @@ def test_summary_has_the_agreed_form() -> None:
     assert result["refined_fraction"] == 0.5
     assert {"python", "torch", "mujoco"} <= set(result["versions"])
     assert result["settings"]["max_steps"] == 280
+    assert result["per_task"]["0"]["successes"] == 3 and result["per_task"]["0"]["n"] == 4
     json.dumps(result)
 
 

@@ -21,7 +21,7 @@ LIBERO_FEATURES = FeatureContract(
 
 
 class StillPolicy:
-    """Holds still with open fingers; remembers the seeds and the brightest pixel it was given."""
+    """Holds still with open fingers; remembers seeds, instructions and the brightest pixel it was given."""
 
     features = LIBERO_FEATURES
     chunk_size = 8
@@ -30,6 +30,7 @@ class StillPolicy:
 
     def __init__(self) -> None:
         self.seeds: list[int | None] = []
+        self.instructions: list[str] = []
         self.brightest = 0
 
     def warmup(self) -> None:
@@ -43,6 +44,7 @@ class StillPolicy:
         seed: int | None = None,
     ) -> ActionChunk:
         self.seeds.append(seed)
+        self.instructions.append(observation.instruction)
         self.brightest = max(self.brightest, *(int(image.max()) for image in observation.images.values()))
         actions = np.zeros((self.chunk_size, 7), dtype=np.float32)
         actions[:, 6] = -1.0

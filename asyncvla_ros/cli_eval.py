@@ -1,0 +1,127 @@
+"""The ``asyncvla eval`` commands."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from asyncvla_ros.cli_options import (
+    CPUS,
+    THREADS,
+    BestOfOption,
+    CheckpointOption,
+    DenoiseStepsOption,
+    DeviceOption,
+    InitsOption,
+    JsonOption,
+    ModeOption,
+    RefineStepsOption,
+    RoundsOption,
+    SeedOption,
+    SelectOption,
+    SuiteOption,
+    TasksOption,
+    ThresholdOption,
+    indices,
+    task_indices,
+    write_json,
+)
+
+eval_app = typer.Typer(no_args_is_help=True, help="Measure a policy: in simulation, or on demonstrations.")
+
+
+@eval_app.command("libero")
+def eval_libero(
+    checkpoint: CheckpointOption = None,
+    suite: SuiteOption = "libero_object",
+    tasks: TasksOption = "all",
+    inits: InitsOption = "0-9",
+    mode: ModeOption = "afm",
+    seed: SeedOption = 0,
+    json_out: JsonOption = None,
+    video: Annotated[Path | None, typer.Option(help="Folder for one MP4 per episode.")] = None,
+    workers: Annotated[int, typer.Option(help="Processes, each with a simulator.")] = CPUS,
+    device: DeviceOption = "cpu",
+    blank_images: Annotated[bool, typer.Option(help="Control: the policy sees black images.")] = False,
+    displace: Annotated[float, typer.Option(help="Control: objects move by up to this much [m].")] = 0.0,
+    wrong_instruction: Annotated[
+        bool, typer.Option(help="Control: the policy is told the next task of the suite.")
+    ] = False,
+    select: SelectOption = "rater",
+    threshold: ThresholdOption = None,
+    rounds: RoundsOption = 1,
+    denoise_steps: DenoiseStepsOption = None,
+    refine_steps: RefineStepsOption = None,
+    best_of: BestOfOption = 1,
+) -> None:
+    """Run a policy on LIBERO's official initial states, in lockstep; with --json a rerun continues."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from asyncvla_ros.model.checkpoint import fingerprint
+    from asyncvla_ros.paths import shipped_checkpoint
+    from asyncvla_ros.policy import Policy
+    from asyncvla_ros.sim.episode_log import EpisodeLog
+    from asyncvla_ros.sim.evaluate import evaluate
+    from asyncvla_ros.sim.results import Episode, EvalConfig
+    from asyncvla_ros.strategy import Strategy
+
+    chosen, states = task_indices(tasks, suite), indices(inits, "inits")
+    config = EvalConfig(
+        suite,
+        chosen,
+        states,
+        Strategy(mode, select, threshold, rounds, denoise_steps, refine_steps, best_of),
+        seed,
+        video,
+        workers,
+        blank_images=blank_images,
+        displace_m=displace,
+        wrong_instruction=wrong_instruction,
+        checkpoint=fingerprint(checkpoint or shipped_checkpoint()),
+    )
+    log = None
+    if json_out is not None and str(json_out) != "-":
+        log = EpisodeLog(json_out, config)
+    done = log.done(config) if log else ()
+    console = Console(stderr=True)
+    columns = (TextColumn("eval"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[text]}"))
+    with Progress(*columns, TimeRemainingColumn(), console=console) as progress:
+        bar = progress.add_task("eval", total=len(chosen) * len(states), completed=len(done), text="")
+        solved = [episode.success for episode in done]
+
+        def report(episode: Episode) -> None:
+            if log:
+                log.append(episode)
+            solved.append(episode.success)
+            progress.update(bar, advance=1, text=f"{sum(solved)}/{len(solved)} solved")
+
+        load = partial(Policy.from_checkpoint, checkpoint, device, THREADS)
+        figures = evaluate(load, config, report, done)
+    low, high = figures["ci95"]
+    console.print(_task_table(figures))
+    console.print(
+        f"{suite}, {mode}: success {figures['success_rate']:.1%} (n = {figures['n']}, 95 % interval "
+        f"{low:.1%} to {high:.1%}), decision p50 {figures['tick_ms']['p50']:.1f} ms, "
+        f"refined {figures['refined_fraction']:.1%}"
+    )
+    write_json(figures, json_out)
+    if log:
+        log.close()
+
+
+def _task_table(figures: dict[str, Any]) -> Any:
+    from rich.table import Table
+
+    from asyncvla_ros.sim.tasks import list_tasks
+
+    instructions = [task.instruction for task in list_tasks(figures["suite"])]
+    table = Table("task", "instruction", "solved", "95 % interval")
+    for task, row in figures["per_task"].items():
+        low, high = row["ci95"]
+        solved = f"{row['successes']}/{row['n']}"
+        table.add_row(task, instructions[int(task)], solved, f"{low:.0%} to {high:.0%}")
+    return table

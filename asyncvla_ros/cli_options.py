@@ -1,0 +1,75 @@
+"""Options and values that several commands share."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from asyncvla_ros.types import AsyncVLAError
+
+CPUS = os.cpu_count() or 1
+# Of torch, in each process: a network this small gains nothing from more, and loses much on a busy machine.
+THREADS = 1
+CACHE = Path(".cache/frames")
+
+CheckpointOption = Annotated[Path | None, typer.Option(help="Checkpoint folder; default: the shipped one.")]
+SuiteOption = Annotated[str, typer.Option(help="LIBERO suite.")]
+TasksOption = Annotated[str, typer.Option(help="Task indices such as 0,1 or 0-4, or all.")]
+InitsOption = Annotated[str, typer.Option(help="Official initial states such as 0-9.")]
+ModeOption = Annotated[str, typer.Option(help="afm (refine what the rater doubts) or sfm.")]
+SeedOption = Annotated[int, typer.Option(help="Seed of everything random.")]
+JsonOption = Annotated[Path | None, typer.Option("--json", help="Write figures there; - prints them.")]
+DeviceOption = Annotated[str, typer.Option(help="torch device, such as cpu or cuda.")]
+CacheOption = Annotated[Path, typer.Option(help="Folder of decoded images.")]
+
+SelectOption = Annotated[
+    str, typer.Option(help="What afm refines: rater, random (as many) or variance (of denoising).")
+]
+ThresholdOption = Annotated[
+    float | None, typer.Option(help="Refine below this confidence, or above this variance.")
+]
+RoundsOption = Annotated[int, typer.Option(help="Refinements at most.")]
+DenoiseStepsOption = Annotated[int | None, typer.Option(help="Euler steps of a draft.")]
+RefineStepsOption = Annotated[int | None, typer.Option(help="Euler steps of a refinement.")]
+BestOfOption = Annotated[int, typer.Option(help="Drafts; the most confident one counts.")]
+
+
+def indices(text: str, what: str) -> tuple[int, ...]:
+    """``0,2,5-7`` -> (0, 2, 5, 6, 7).
+
+    Raises:
+        AsyncVLAError: If the text is of another form.
+    """
+    if not re.fullmatch(r"\d+(-\d+)?(,\d+(-\d+)?)*", text):
+        raise AsyncVLAError(f"--{what} is {text!r}, expected indices such as 0,2 or 0-9")
+    chosen: list[int] = []
+    for part in text.split(","):
+        first, _, last = part.partition("-")
+        chosen += range(int(first), int(last or first) + 1)
+    if not chosen:
+        raise AsyncVLAError(f"--{what} is {text!r}, which names nothing; expected indices such as 0,2 or 0-9")
+    return tuple(dict.fromkeys(chosen))
+
+
+def task_indices(text: str, suite: str) -> tuple[int, ...]:
+    """Like ``indices``, with ``all`` for every task of the suite."""
+    from asyncvla_ros.sim.tasks import list_tasks
+
+    return tuple(range(len(list_tasks(suite)))) if text == "all" else indices(text, "tasks")
+
+
+def write_json(figures: dict[str, Any], out: Path | None) -> None:
+    """Write figures to a file, or print them for ``-``."""
+    text = json.dumps(figures, indent=1)
+    if out is None:
+        return
+    if str(out) == "-":
+        print(text)
+        return
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(text + "\n")
