@@ -9,9 +9,11 @@ from typing import Annotated, Any
 import typer
 
 from asyncvla_ros.cli_options import (
+    CACHE,
     CPUS,
     THREADS,
     BestOfOption,
+    CacheOption,
     CheckpointOption,
     DenoiseStepsOption,
     DeviceOption,
@@ -111,6 +113,57 @@ def eval_libero(
     write_json(figures, json_out)
     if log:
         log.close()
+
+
+@eval_app.command("demos")
+def eval_demos(
+    data: Annotated[list[Path], typer.Option(help="LeRobot datasets, or folders of them.")],
+    checkpoint: CheckpointOption = None,
+    mode: ModeOption = "afm",
+    holdout: Annotated[float, typer.Option(help="Share that was held out in training.")] = 0.1,
+    fresh: Annotated[bool, typer.Option(help="The data trained nothing: use all of it.")] = False,
+    frames: Annotated[int, typer.Option(help="Observations at most.")] = 500,
+    seed: SeedOption = 0,
+    json_out: JsonOption = None,
+    device: DeviceOption = "cpu",
+    cache: CacheOption = CACHE,
+    select: SelectOption = "rater",
+    threshold: ThresholdOption = None,
+    rounds: RoundsOption = 1,
+    denoise_steps: DenoiseStepsOption = None,
+    refine_steps: RefineStepsOption = None,
+    best_of: BestOfOption = 1,
+) -> None:
+    """Compare a policy with demonstrations that trained neither it nor its rater."""
+    from rich.console import Console
+
+    from asyncvla_ros.paths import shipped_checkpoint
+    from asyncvla_ros.strategy import Strategy
+    from asyncvla_ros.training.evaluate_demos import DemoSettings, evaluate_demos
+
+    figures = evaluate_demos(
+        DemoSettings(
+            tuple(data),
+            checkpoint or shipped_checkpoint(),
+            Strategy(mode, select, threshold, rounds, denoise_steps, refine_steps, best_of),
+            holdout,
+            fresh,
+            frames,
+            seed,
+            device,
+            THREADS,
+            cache,
+        )
+    )
+    console = Console(stderr=True)
+    for name, accuracy in figures["action_accuracy"].items():
+        gripper = accuracy["gripper_accuracy"]
+        console.print(
+            f"{name}: mean absolute error {accuracy['mae']:.4f}"
+            + ("" if gripper is None else f", gripper right {gripper:.1%}")
+            + f" (n = {figures['frames']} observations of {figures['episodes']} episodes)"
+        )
+    write_json(figures, json_out)
 
 
 def _task_table(figures: dict[str, Any]) -> Any:

@@ -23,7 +23,12 @@ _SUCCESS_HEAD = (
     *("file", "suite", "strategy", "control", "solved", "success (95 %, Wilson)"),
     *("decision p50/p95 [ms]", "refined", "jerk inside/seam [m/s³]"),
 )
-_KINDS = {"eval": "success_rate", "bench": "cached_ms", "rater": "auroc_worst_quarter"}
+_KINDS = {
+    "eval": "success_rate",
+    "bench": "cached_ms",
+    "rater": "auroc_worst_quarter",
+    "demos": "action_accuracy",
+}
 
 
 @dataclass(frozen=True)
@@ -41,7 +46,7 @@ def report(folder: Path, out: Path) -> list[Path]:
         The files written.
 
     Raises:
-        AsyncVLAError: If no file is a result of eval, bench or train-rater.
+        AsyncVLAError: If no file is a result of eval, bench or train-rater, or one is no JSON file.
     """
     found = load(folder)
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -56,9 +61,15 @@ def report(folder: Path, out: Path) -> list[Path]:
         draw_reliability(found["rater"], picture)
         written.append(picture)
         sections += ["## Confidence", rater_table(found["rater"]), f"![Reliability]({picture.name})"]
+    if found["demos"]:
+        picture = out.with_name(f"{out.stem}-horizon.png")
+        draw_horizon(found["demos"], picture)
+        written.append(picture)
+        sections += ["## Actions beside the demonstrated ones", accuracy_table(found["demos"])]
+        sections += [f"![Error along the chunk]({picture.name})"]
     if found["bench"]:
         sections += ["## Speed of a decision", bench_table(found["bench"])]
-    sections += ["## Made with", *_provenance(itertools.chain(found["eval"], found["bench"]))]
+    sections += ["## Made with", *_provenance(itertools.chain(found["eval"], found["demos"], found["bench"]))]
     out.write_text("\n\n".join(sections) + "\n")
     return written
 
@@ -76,7 +87,7 @@ def load(folder: Path) -> dict[str, list[Source]]:
                 found[kind].append(Source(str(file.relative_to(folder).with_suffix("")), values))
     if not any(found.values()):
         raise AsyncVLAError(
-            f"{folder} has no result, expected JSON files of `asyncvla eval libero`, `bench policy` or the "
+            f"{folder} has no result, expected JSON files of `asyncvla eval`, `bench policy` or the "
             "rater.json of `train-rater`"
         )
     return found
@@ -143,7 +154,7 @@ class Comparison:
 
 
 def compare(evaluations: Sequence[Source]) -> Iterator[Comparison]:
-    """All pairs of evaluations of the same suite, seed and controls."""
+    """All pairs of evaluations of the same policy, suite, seed and controls."""
     for a, b in itertools.combinations(evaluations, 2):
         if _key(a.values) != _key(b.values) or _strategy(a.values) == _strategy(b.values):
             continue
@@ -188,6 +199,38 @@ def rater_table(raters: Sequence[Source]) -> str:
         for source in raters
     ]
     return _table(["file", "label", "actions", *keys.values()], rows)
+
+
+def accuracy_table(demos: Sequence[Source]) -> str:
+    """Mean absolute error of each mode, over all dofs but the gripper and for each dof."""
+    names = list(dict.fromkeys(n for s in demos for a in _accuracies(s) for n in a[1]["mae_per_dof"]))
+    rows = [
+        [source.name, mode, str(source.values["frames"]), f"{a['mae']:.4f}"]
+        + [f"{a['mae_per_dof'][n]:.4f}" if n in a["mae_per_dof"] else "-" for n in names]
+        + ["-" if a["gripper_accuracy"] is None else f"{a['gripper_accuracy']:.1%}"]
+        for source in demos
+        for mode, a in _accuracies(source)
+    ]
+    return _table(["file", "mode", "observations", "error", *names, "gripper right"], rows)
+
+
+def draw_horizon(demos: Sequence[Source], out: Path) -> None:
+    """Mean absolute error at each step of the chunk."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5, 3.5), layout="constrained")
+    axes = figure.subplots()
+    for source in demos:
+        for mode, accuracy in _accuracies(source):
+            error = accuracy["mae_per_step"]
+            axes.plot(range(1, len(error) + 1), error, marker=".", label=f"{source.name}, {mode}")
+    axes.set(xlabel="step of the chunk", ylabel="mean absolute error [action units]", ylim=(0, None))
+    axes.legend()
+    figure.savefig(out, dpi=130)
+
+
+def _accuracies(source: Source) -> list[tuple[str, Mapping[str, Any]]]:
+    return list(source.values["action_accuracy"].items())
 
 
 def bench_table(benches: Sequence[Source]) -> str:
@@ -235,7 +278,8 @@ def _controls(values: Mapping[str, Any]) -> str:
 
 def _key(values: Mapping[str, Any]) -> tuple[Any, ...]:
     settings = values["settings"]
-    return values["suite"], settings["seed"], settings.get("render"), _controls(values)
+    policy = settings.get("checkpoint")
+    return policy, values["suite"], settings["seed"], settings.get("render"), _controls(values)
 
 
 def _provenance(sources: Iterable[Source]) -> list[str]:

@@ -61,3 +61,13 @@ def test_demonstrations_become_a_rated_policy_that_can_be_evaluated(asyncvla, tm
     assert result["episodes"][0]["steps"] > 0
     assert 0.0 <= result["refined_fraction"] <= 1.0
     assert 0 < result["tick_ms"]["p50"] <= result["tick_ms"]["p95"]
+
+    demos = tmp_path / "demos.json"
+    asyncvla(
+        "eval", "demos", "--checkpoint", rated, "--data", data, "--cache", tmp_path / "frames", "--fresh",
+        "--frames", "5", "--seed", SEED, "--json", demos,
+    )  # fmt: skip
+    accuracy = json.loads(demos.read_text())["action_accuracy"]
+    assert set(accuracy) == {"sfm", "afm"} and len(accuracy["afm"]["mae_per_step"]) == 8
+    asyncvla("report", tmp_path, "--out", tmp_path / "results.md")
+    assert "Actions beside the demonstrated ones" in (tmp_path / "results.md").read_text()

@@ -46,6 +46,27 @@ def test_evaluations_become_tables_with_intervals_and_paired_differences(tmp_pat
     assert "torch 2.11.0; cpus 2" in text
 
 
+def test_different_policies_are_not_compared(tmp_path: Path) -> None:
+    write_eval(tmp_path / "afm.json", [True] * 10, checkpoint="a")
+    write_eval(tmp_path / "sfm.json", [False] * 10, mode="sfm", checkpoint="b")
+    assert not list(compare(load(tmp_path)["eval"]))
+
+
+def test_errors_against_demonstrations_become_a_table_and_a_figure(tmp_path: Path) -> None:
+    accuracy = {
+        "mae": 0.125,
+        "mae_per_step": [0.1, 0.15],
+        "mae_per_dof": {"dx": 0.125, "gripper": 0.5},
+        "gripper_accuracy": 0.75,
+    }
+    figures = {"action_accuracy": {"sfm": accuracy}, "frames": 40, "versions": {}, "machine": {}}
+    (tmp_path / "demos.json").write_text(json.dumps(figures))
+    text, picture = report(tmp_path, tmp_path / "results.md")
+    assert "| file | mode | observations | error | dx | gripper | gripper right |" in text.read_text()
+    assert "| demos | sfm | 40 | 0.1250 | 0.1250 | 0.5000 | 75.0% |" in text.read_text()
+    assert picture.read_bytes().startswith(b"\x89PNG") and picture.name in text.read_text()
+
+
 def test_a_rater_gets_a_reliability_diagram(tmp_path: Path) -> None:
     figures = {
         "label": "absolute",
@@ -63,7 +84,7 @@ def test_a_rater_gets_a_reliability_diagram(tmp_path: Path) -> None:
 
 def test_a_folder_without_results_says_what_is_expected(tmp_path: Path) -> None:
     (tmp_path / "other.json").write_text("[1]")
-    with pytest.raises(AsyncVLAError, match="no result, expected JSON files of `asyncvla eval libero`"):
+    with pytest.raises(AsyncVLAError, match="no result, expected JSON files of `asyncvla eval`"):
         report(tmp_path, tmp_path / "results.md")
     (tmp_path / "broken.json").write_text("{")
     with pytest.raises(AsyncVLAError, match=r"broken\.json is no JSON file"):

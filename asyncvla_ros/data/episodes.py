@@ -81,6 +81,15 @@ class Episodes:
             )
         return np.flatnonzero(~held), np.flatnonzero(held)
 
+    def measuring(self, frames: np.ndarray, share: float) -> np.ndarray:
+        """(b,) bool, true at those of some frames (b,) that a rater does not learn from.
+
+        They are of every k-th of the episodes that the frames belong to.
+        """
+        _, order = np.unique(self.episode[frames], return_inverse=True)
+        every = max(2, round(1 / share))
+        return np.asarray(order % every == every - 1)
+
     def chunks(self, frames: np.ndarray, length: int) -> np.ndarray:
         """Actions of the next ``length`` steps, (b,) -> (b, l, d); the last one repeats past the end."""
         steps = np.minimum(frames[:, None] + np.arange(length), self.last[frames][:, None])

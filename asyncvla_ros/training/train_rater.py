@@ -186,7 +186,7 @@ def _split(episodes: Episodes, settings: RaterSettings) -> tuple[np.ndarray, np.
     """
     fitted, held = episodes.split(settings.holdout)
     frames = held if len(held) else fitted
-    measuring = _last_share(episodes.episode[frames], settings.validation)
+    measuring = episodes.measuring(frames, settings.validation)
     if measuring.all() or not measuring.any():
         count = len(np.unique(episodes.episode[frames]))
         raise AsyncVLAError(
@@ -194,10 +194,3 @@ def _split(episodes: Episodes, settings: RaterSettings) -> tuple[np.ndarray, np.
             f"{max(2, round(1 / settings.validation))}; collect more, or use --holdout 0"
         )
     return frames[~measuring], frames[measuring]
-
-
-def _last_share(episode: np.ndarray, share: float) -> np.ndarray:
-    """True on frames of the measuring episodes: every k-th of those given."""
-    _, order = np.unique(episode, return_inverse=True)
-    every = max(2, round(1 / share))
-    return np.asarray(order % every == every - 1)

@@ -1,0 +1,226 @@
+"""How close a policy is to the expert on demonstrations that it never saw, and whether its rater knows.
+
+The policy decides as it does on the robot, one observation at a time, and its chunk is compared with the
+actions that the expert took from there:
+
+    error[i, l, d] = |chunk[i, l, d] - demonstrated[i, l, d]|    i: observation, l: step of the horizon
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.progress import track
+
+from asyncvla_ros.core.calibration import auroc, expected_calibration_error, reliability
+from asyncvla_ros.core.provenance import provenance
+from asyncvla_ros.data.episodes import Episodes, feature_contract, load_episodes
+from asyncvla_ros.model.checkpoint import fingerprint, load_stats
+from asyncvla_ros.model.config import RaterConfig
+from asyncvla_ros.model.rater import confidence_label
+from asyncvla_ros.policy import Policy
+from asyncvla_ros.strategy import Strategy
+from asyncvla_ros.training.train_rater import RaterSettings
+from asyncvla_ros.types import ActionChunk, AsyncVLAError, ContractError, Observation
+
+GRIPPER = "gripper"
+
+
+@dataclass(frozen=True)
+class DemoSettings:
+    """What to compare.
+
+    Attributes:
+        data: What the policy was trained with, or fresh data.
+        checkpoint: Folder of the policy.
+        strategy: Compared with the synchronous draft that it starts from.
+        holdout: As in training.
+        fresh: The data trained neither policy nor rater, so all of it counts.
+        frames: Observations at most, drawn at random.
+        seed: Determines observations and noise.
+        device: torch device.
+        threads: Of torch.
+        cache: Folder of decoded images.
+    """
+
+    data: tuple[Path, ...]
+    checkpoint: Path
+    strategy: Strategy = Strategy()
+    holdout: float = 0.1
+    fresh: bool = False
+    frames: int = 500
+    seed: int = 0
+    device: str = "cpu"
+    threads: int = 1
+    cache: Path = Path(".cache/frames")
+
+
+def evaluate_demos(settings: DemoSettings) -> dict[str, Any]:
+    """Compare a policy with demonstrations.
+
+    Returns:
+        JSON-ready: ``action_accuracy`` by mode, ``refined`` (None for ``sfm``), ``calibration`` (None where
+        the strategy asks no rater), ``frames``, ``episodes``, ``action_space``, versions, settings, machine.
+
+    Raises:
+        AsyncVLAError: If data or checkpoint cannot be used, or do not belong together.
+    """
+    policy = Policy.from_checkpoint(settings.checkpoint, settings.device, settings.threads)
+    offered = feature_contract(settings.data, policy.features.action_space)
+    if offered != policy.features:
+        raise ContractError(f"the data offers {offered}, but the policy expects {policy.features}")
+    episodes = load_episodes(settings.data, policy.network.config.image_size, settings.cache)
+    frames = unseen_frames(episodes, settings, policy.chunk_size, policy.has_rater)
+    strategies = {"sfm": replace(settings.strategy, mode="sfm"), settings.strategy.mode: settings.strategy}
+    chunks = {
+        mode: [
+            policy.infer(_observation(policy, episodes, frame), strategy, seed=_seed(settings.seed, frame))
+            for frame in track(frames, description=f"Deciding ({mode})", transient=True)
+        ]
+        for mode, strategy in strategies.items()
+    }
+    demonstrated = episodes.chunks(frames, policy.chunk_size)
+    names = policy.features.action_names
+    actions = {mode: np.stack([chunk.actions for chunk in answers]) for mode, answers in chunks.items()}
+    answers = chunks[settings.strategy.mode]
+    stats = load_stats(settings.checkpoint, policy.features)[1]
+    draft_error = np.square(stats.normalize(actions["sfm"]) - stats.normalize(demonstrated)).mean(-1)
+    return {
+        "action_accuracy": {
+            mode: action_accuracy(given, demonstrated, names, _gripper_middle(episodes, names))
+            for mode, given in actions.items()
+        },
+        "refined": refinement(actions, demonstrated, answers, names) if "afm" in actions else None,
+        "calibration": calibration(answers, draft_error, policy.network.config.rater),
+        "frames": len(frames),
+        "episodes": len(np.unique(episodes.episode[frames])),
+        "action_space": policy.features.action_space,
+        **provenance(),
+        "settings": {
+            **{k: v for k, v in asdict(settings).items() if k not in ("data", "cache", "checkpoint")},
+            "data": [folder.name for folder in settings.data],
+            "checkpoint": fingerprint(settings.checkpoint),
+        },
+    }
+
+
+def unseen_frames(episodes: Episodes, settings: DemoSettings, length: int, rated: bool) -> np.ndarray:
+    """Frames (n,) of episodes that trained neither policy nor rater, with a whole chunk to compare with.
+
+    Raises:
+        AsyncVLAError: If there are none.
+    """
+    frames = np.arange(len(episodes.episode)) if settings.fresh else episodes.split(settings.holdout)[1]
+    if rated and not settings.fresh:
+        frames = frames[episodes.measuring(frames, RaterSettings.validation)]
+    frames = frames[frames + length - 1 <= episodes.last[frames]]
+    if not len(frames):
+        raise AsyncVLAError(
+            f"none of {episodes.episode.max() + 1} episodes trained neither policy nor rater, with holdout "
+            f"{settings.holdout}; expected more episodes, or --fresh for data that trained nothing"
+        )
+    rng = np.random.default_rng(settings.seed)
+    return np.sort(rng.permutation(frames)[: settings.frames])
+
+
+def action_accuracy(
+    actions: np.ndarray, demonstrated: np.ndarray, names: tuple[str, ...], gripper_middle: float | None
+) -> dict[str, Any]:
+    """Mean absolute errors in the units of the actions, and how often the gripper does the right thing.
+
+    Args:
+        actions: (n, l, d).
+        demonstrated: (n, l, d).
+        names: Of the d dofs.
+        gripper_middle: Between open and closed; None without a dof called ``gripper``.
+
+    Returns:
+        ``mae`` and ``mae_per_step`` [l] over all dofs but the gripper, ``mae_per_dof`` {name}; and, of the
+        gripper being on the right side, ``gripper_accuracy`` and ``gripper_accuracy_per_step`` [l] (or None).
+    """
+    error = np.abs(actions - demonstrated)
+    moving = error[..., _moving(names)]
+    figures: dict[str, Any] = {
+        "mae": float(moving.mean()),
+        "mae_per_step": moving.mean(axis=(0, 2)).tolist(),
+        "mae_per_dof": {name: float(error[..., i].mean()) for i, name in enumerate(names)},
+        "gripper_accuracy": None,
+        "gripper_accuracy_per_step": None,
+    }
+    if gripper_middle is not None:
+        i = names.index(GRIPPER)
+        right = (actions[..., i] > gripper_middle) == (demonstrated[..., i] > gripper_middle)
+        figures["gripper_accuracy"] = float(right.mean())
+        figures["gripper_accuracy_per_step"] = right.mean(axis=0).tolist()
+    return figures
+
+
+def refinement(
+    actions: dict[str, np.ndarray],
+    demonstrated: np.ndarray,
+    answers: list[ActionChunk],
+    names: tuple[str, ...],
+) -> dict[str, Any]:
+    """Share of the actions that were refined, and their mean absolute error before and after (or None)."""
+    chosen = np.stack([answer.refined for answer in answers])
+    errors = (np.abs(actions[mode] - demonstrated)[chosen][:, _moving(names)] for mode in ("sfm", "afm"))
+    before, after = (float(error.mean()) if error.size else None for error in errors)
+    return {"share": float(chosen.mean()), "mae_before": before, "mae_after": after}
+
+
+def calibration(
+    answers: list[ActionChunk], error: np.ndarray, rater: RaterConfig | None
+) -> dict[str, Any] | None:
+    """Ranking and calibration of the confidence in drafts; keys as in ``rater.json``.
+
+    Args:
+        answers: n decisions.
+        error: (n, l) mean squared error of the draft, normalised units.
+        rater: Whose label the confidence predicts.
+
+    Returns:
+        None if the drafts were not rated.
+    """
+    rated = [answer.confidence for answer in answers if answer.confidence is not None]
+    if rater is None or not rated:
+        return None
+    confidence = np.stack(rated)
+    label = confidence_label(torch.from_numpy(error), rater).numpy()
+    diagram = reliability(confidence, label)
+    return {
+        "label": rater.label,
+        "n": int(error.size),
+        "auroc_worst_quarter": auroc(-confidence, error > np.quantile(error, 0.75)),
+        "ece": expected_calibration_error(diagram),
+        "reliability": [asdict(b) for b in diagram],
+        "correlation": float(np.corrcoef(confidence.ravel(), label.ravel())[0, 1]),
+        "doubtful_share": float((confidence < rater.threshold).mean()),
+    }
+
+
+def _moving(names: tuple[str, ...]) -> list[int]:
+    return [i for i, name in enumerate(names) if name != GRIPPER]
+
+
+def _gripper_middle(episodes: Episodes, names: tuple[str, ...]) -> float | None:
+    if GRIPPER not in names:
+        return None
+    column = episodes.actions[:, names.index(GRIPPER)]
+    return float(column.min() + column.max()) / 2
+
+
+def _observation(policy: Policy, episodes: Episodes, frame: int) -> Observation:
+    images = episodes.images.take(np.array([frame]))[0]
+    return Observation(
+        images={camera.key: image for camera, image in zip(policy.features.cameras, images, strict=True)},
+        state=episodes.state[frame],
+        instruction=episodes.instructions[episodes.instruction[frame]],
+    )
+
+
+def _seed(seed: int, frame: int) -> int:
+    return int(np.random.SeedSequence((seed, int(frame))).generate_state(1)[0])

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from asyncvla_ros.data.episodes import Episodes, Frames
+from asyncvla_ros.model.config import RaterConfig
+from asyncvla_ros.training.evaluate_demos import (
+    DemoSettings,
+    action_accuracy,
+    calibration,
+    refinement,
+    unseen_frames,
+)
+from asyncvla_ros.types import ActionChunk, AsyncVLAError, StageTimes
+
+NAMES = ("dx", "dy", "gripper")
+SETTINGS = DemoSettings(data=(), checkpoint=Path())
+
+
+def _episodes(count: int, length: int) -> Episodes:
+    frames = count * length
+    return Episodes(
+        images=Frames([np.zeros((frames, 1, 2, 2, 3), np.uint8)]),
+        state=np.zeros((frames, 1), np.float32),
+        actions=np.zeros((frames, 3), np.float32),
+        privileged=None,
+        episode=np.repeat(np.arange(count), length),
+        last=np.repeat(np.arange(count) * length + length - 1, length),
+        instruction=np.zeros(frames, int),
+        instructions=("wait",),
+    )
+
+
+def _answer(confidence: np.ndarray | None, refined: list[bool]) -> ActionChunk:
+    actions = np.zeros((len(refined), 3), np.float32)
+    return ActionChunk(actions, confidence, np.array(refined), 0, StageTimes(0, 0, 0, 0, 0))
+
+
+def test_errors_are_per_dof_and_per_step_and_the_gripper_counts_by_its_side() -> None:
+    demonstrated = np.zeros((2, 2, 3))
+    demonstrated[..., 2] = [1.0, -1.0]
+    actions = np.zeros((2, 2, 3))
+    actions[:, 1, 0], actions[:, :, 1] = 0.4, -0.2
+    actions[..., 2] = [[0.3, -0.9], [-0.1, -0.9]]
+    figures = action_accuracy(actions, demonstrated, NAMES, gripper_middle=0.0)
+    assert figures["mae_per_dof"] == pytest.approx({"dx": 0.2, "dy": 0.2, "gripper": 0.5})
+    assert figures["mae_per_step"] == pytest.approx([0.1, 0.3])
+    assert figures["mae"] == pytest.approx(0.2)
+    assert (figures["gripper_accuracy"], figures["gripper_accuracy_per_step"]) == (0.75, [0.5, 1.0])
+
+
+def test_refinement_is_judged_on_the_refined_actions_only() -> None:
+    demonstrated = np.zeros((1, 2, 3))
+    sfm = np.full((1, 2, 3), 0.5)
+    afm = np.array([[[0.5, 0.5, 0.5], [0.1, 0.3, 9.0]]])
+    figures = refinement({"sfm": sfm, "afm": afm}, demonstrated, [_answer(None, [False, True])], NAMES)
+    assert figures == pytest.approx({"share": 0.5, "mae_before": 0.5, "mae_after": 0.2})
+    nothing = refinement({"sfm": sfm, "afm": afm}, demonstrated, [_answer(None, [False, False])], NAMES)
+    assert nothing == {"share": 0.0, "mae_before": None, "mae_after": None}
+
+
+def test_a_confidence_that_equals_the_label_is_calibrated() -> None:
+    error = np.random.default_rng(0).exponential(size=(50, 8))
+    config = RaterConfig(error_scale=1.0)
+    confidence = 1 / (1 + error)
+    figures = calibration([_answer(row, [False] * 8) for row in confidence], error, config)
+    assert figures is not None
+    assert figures["auroc_worst_quarter"] == 1 and figures["n"] == 400
+    assert figures["ece"] == pytest.approx(0, abs=1e-6)
+    assert calibration([_answer(None, [False] * 8)], error[:1], config) is None
+
+
+def test_only_episodes_that_trained_nothing_and_whole_chunks_are_compared() -> None:
+    episodes = _episodes(count=40, length=10)
+    # One in ten is held out (9, 19, 29, 39), and of those the rater learns from all but the last.
+    assert set(episodes.episode[unseen_frames(episodes, SETTINGS, 8, rated=True)]) == {39}
+    assert unseen_frames(episodes, SETTINGS, 8, rated=False).tolist() == [
+        *(90, 91, 92),
+        *(190, 191, 192),
+        *(290, 291, 292),
+        *(390, 391, 392),
+    ]
+    assert len(unseen_frames(episodes, replace(SETTINGS, fresh=True), 8, rated=True)) == 120
+    assert len(unseen_frames(episodes, replace(SETTINGS, fresh=True, frames=7), 8, rated=True)) == 7
+    with pytest.raises(AsyncVLAError, match="none of 8 episodes trained neither policy nor rater"):
+        unseen_frames(_episodes(8, 10), SETTINGS, 8, rated=True)
