@@ -63,7 +63,7 @@ class SimStreams:
         self._joints.publish(joints)
         pose = PoseStamped()
         pose.header.stamp, pose.header.frame_id = to_time(world.now_ns), self._base_frame
-        position, orientation = env.ee_pose_in_world
+        position, orientation = env.ee_pose_in_base
         point, turn = pose.pose.position, pose.pose.orientation
         point.x, point.y, point.z = position.tolist()
         turn.x, turn.y, turn.z, turn.w = orientation.tolist()

@@ -44,8 +44,8 @@ class LiberoEnv:
     """One LIBERO task as a robot with two cameras, driven in end-effector deltas at 20 Hz.
 
     Actions are LIBERO's own: (7,) in [-1, 1]; three translations (1 is 0.05 m), a rotation vector
-    (1 is 0.5 rad) and the gripper (-1 opens, +1 closes), each relative to the current pose, in the world
-    frame.
+    (1 is 0.5 rad) and the gripper (-1 opens, +1 closes), each relative to the current pose, along the axes
+    of the robot's base, which are those of the world.
 
     Args:
         suite: suite name, e.g. ``libero_object``.
@@ -103,10 +103,13 @@ class LiberoEnv:
         return self.scene.joint_velocities()
 
     @property
-    def ee_pose_in_world(self) -> tuple[np.ndarray, np.ndarray]:
-        """Position (3,) [m] and orientation (4,) x y z w of the point between the fingertips."""
+    def ee_pose_in_base(self) -> tuple[np.ndarray, np.ndarray]:
+        """Position (3,) [m] and orientation (4,) x y z w of the point between the fingertips.
+
+        In the frame of the robot's base, as a real arm reports it; the suites mount it at different heights.
+        """
         position, rotation = self.scene.ee_pose()
-        return position, matrix_to_quat_xyzw(rotation)
+        return position - self.scene.base_position(), matrix_to_quat_xyzw(rotation)
 
     def reset(self, seed: int, widen_m: float = 0.0) -> None:
         """Random placement of the objects and of the arm.
@@ -181,7 +184,7 @@ class LiberoEnv:
     def state(self) -> np.ndarray:
         """(11,) float32 in the order of STATE_NAMES."""
         fingers = self.joint_positions[7:].astype(np.float32)
-        return np.concatenate([pose_to_state(*self.ee_pose_in_world), fingers])
+        return np.concatenate([pose_to_state(*self.ee_pose_in_base), fingers])
 
     def render_images(self) -> dict[str, np.ndarray]:
         """Camera key to (224, 224, 3) uint8 RGB, upright."""

@@ -170,19 +170,23 @@ class Scene:
         data = self._env.sim.data
         return np.array(data.site_xpos[self._ee_site]), np.array(data.site_xmat[self._ee_site]).reshape(3, 3)
 
+    def base_position(self) -> np.ndarray:
+        """(3,) where the robot stands in the world, unturned [m]."""
+        return np.array(self._env.robots[0].base_pos)
+
     def reach(self, point: np.ndarray) -> float:
         """Horizontal distance of (2,) or (3,) ``point`` from the robot's base [m]."""
-        return float(np.linalg.norm(point[:2] - self._env.robots[0].base_pos[:2]))
+        return float(np.linalg.norm(point[:2] - self.base_position()[:2]))
 
     def arm_length(self, point: np.ndarray) -> float:
         """Distance from shoulder to wrist when the gripper, pointing down, is at (3,) ``point`` [m]."""
         radius = self.reach(point) - _WRIST_BEHIND_M
-        height = point[2] + _WRIST_ABOVE_M - self._env.robots[0].base_pos[2] - _SHOULDER_M
+        height = point[2] + _WRIST_ABOVE_M - self.base_position()[2] - _SHOULDER_M
         return float(np.hypot(radius, height))
 
     def away_from_base(self, point: np.ndarray) -> np.ndarray:
         """(2,) unit vector from the robot's base towards a point, in x and y."""
-        way = point[:2] - self._env.robots[0].base_pos[:2]
+        way = point[:2] - self.base_position()[:2]
         return np.asarray(way / np.linalg.norm(way))
 
     def object_names(self) -> tuple[str, ...]:

@@ -178,7 +178,7 @@ def test_observation_in_the_order_of_the_contract():
     assert seen.images["wrist"].shape == (224, 224, 3)
     expected = [0.1, 0.2, 0.3, 1, 0, 0, 0, 1, 0, 0.02, -0.02]
     np.testing.assert_allclose(seen.state, expected, atol=1e-7)
-    named = conversions.named_state(values["joint_states"], libero_panda().state[1], "world")
+    named = conversions.named_state(values["joint_states"], libero_panda().state[1], "panda_link0")
     assert named == pytest.approx({"finger_left": 0.02, "finger_right": -0.02})
 
 
@@ -199,7 +199,7 @@ def test_poses_must_be_in_the_base_frame_and_rotations():
         conversions.pose_state(message, source, "base_link")
     message.pose.orientation.w = 0.0
     with pytest.raises(ContractError, match="ee_pose: expected a finite quaternion"):
-        conversions.pose_state(message, source, "world")
+        conversions.pose_state(message, source, "panda_link0")
 
 
 def test_chunks_survive_the_wire():
@@ -210,15 +210,15 @@ def test_chunks_survive_the_wire():
         refined=np.arange(8) > 3,
         instruction="lift",
     )
-    message = conversions.chunk_to_message(sent, "world", latency_ns=50_000_000)
-    assert message.header.frame_id == "world" and message.inference_latency.nanosec == 50_000_000
+    message = conversions.chunk_to_message(sent, "panda_link0", latency_ns=50_000_000)
+    assert message.header.frame_id == "panda_link0" and message.inference_latency.nanosec == 50_000_000
     received = conversions.chunk_from_message(message)
     for name, value in vars(sent).items():
         np.testing.assert_array_equal(getattr(received, name), value, err_msg=name)
 
 
 def test_a_chunk_without_rater_and_one_of_no_shape():
-    message = conversions.chunk_to_message(chunk(), "world", 0)
+    message = conversions.chunk_to_message(chunk(), "panda_link0", 0)
     received = conversions.chunk_from_message(message)
     assert received.confidence is None and received.refined is None
     message.actions = message.actions[:-1]

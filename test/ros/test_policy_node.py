@@ -82,7 +82,11 @@ def test_chunks_follow_observation_and_instruction(start_node, ros_client, check
     assert answer.accepted
     chunk = chunks.wait()
     assert to_ns(chunk.header.stamp) == first, "the observation at hand, by its own stamp"
-    assert (chunk.chunk_id, chunk.instruction, chunk.header.frame_id) == (1, "pick up the milk", "world")
+    assert (chunk.chunk_id, chunk.instruction, chunk.header.frame_id) == (
+        1,
+        "pick up the milk",
+        "panda_link0",
+    )
     assert chunk.action_space == "delta_ee_pose" and chunk.dof_names[-1] == "gripper"
     assert len(chunk.actions) == 8 * 7 and len(chunk.confidence) == len(chunk.refined) == 8
     assert to_ns(chunk.step) == 50_000_000 and to_ns(chunk.inference_latency) > 0

@@ -93,15 +93,26 @@ def test_official_states_are_not_the_random_ones_and_repeat(env: LiberoEnv) -> N
         env.reset_to_init(50)
 
 
+def test_every_suite_starts_with_the_arm_in_the_same_pose_of_its_base_frame() -> None:
+    states = []
+    for suite in ("libero_object", "libero_goal"):
+        with LiberoEnv(suite, 0, "off") as env:
+            env.reset_to_init(0)
+            states.append(env.state())
+    # The table of one is 0.9 m high and 6 cm farther away; arms start with 0.02 rad of noise.
+    np.testing.assert_allclose(*states, atol=0.03)
+    np.testing.assert_allclose(states[0][:3], [0.46, 0.0, 0.26], atol=0.05)
+
+
 def test_steps_move_the_arm_and_reject_nonsense(env: LiberoEnv) -> None:
     env.reset(seed=0)
-    start, _ = env.ee_pose_in_world
+    start, _ = env.ee_pose_in_base
     action = IDLE_ACTION.copy()
     action[2] = -0.5
     # The impedance controller lags: five steps move 2.8 cm, of 12.5 cm commanded.
     for _ in range(10):
         env.step(action)
-    end, _ = env.ee_pose_in_world
+    end, _ = env.ee_pose_in_base
     assert end[2] < start[2] - 0.03
     for wrong in (np.zeros(6), np.full(7, np.nan)):
         with pytest.raises(AsyncVLAError, match=r"shape \(7,\)"):

@@ -34,7 +34,7 @@ def pose_message(stamp_ns: int) -> PoseStamped:
     """The end effector at (0.1, 0.2, 0.3), unturned."""
     message = PoseStamped()
     message.header.stamp = to_time(stamp_ns)
-    message.header.frame_id = "world"
+    message.header.frame_id = "panda_link0"
     position, orientation = message.pose.position, message.pose.orientation
     position.x, position.y, position.z, orientation.w = 0.1, 0.2, 0.3, 1.0
     return message
@@ -113,5 +113,5 @@ class ChunkPeer:
         self._count += 1
         now_ns = self._client.node.get_clock().now().nanoseconds
         sent = chunk(self._count, now_ns if stamp_ns is None else stamp_ns, **changes)
-        self._publisher.publish(chunk_to_message(sent, "world", 0))
+        self._publisher.publish(chunk_to_message(sent, "panda_link0", 0))
         return sent
