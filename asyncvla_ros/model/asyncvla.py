@@ -52,6 +52,11 @@ class AsyncVLA(nn.Module):
         self.action_out = nn.Sequential(*hidden, nn.Linear(width, d))
         self.rater = Rater(config, config.rater) if config.rater else None
 
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.action_in.weight.device
+
     def encode(self, inputs: Inputs) -> Prefix:
         """The one pass over images, words and state that everything after it shares."""
         return self.backbone.encode(inputs.images, inputs.words, inputs.word_valid, inputs.state)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
@@ -18,11 +18,17 @@ from asyncvla_ros.model.text import encode_words
 
 @dataclass(frozen=True)
 class Batch:
-    """Inputs, normalised actions (b, l, max_action_dim) and privileged targets (b, k) or None."""
+    """Inputs, actions (b, l, max_action_dim) and privileged targets (b, k) or None, both normalised."""
 
     inputs: Inputs
     actions: Tensor
     privileged: Tensor | None
+
+    def to(self, device: torch.device) -> Batch:
+        """The same on another device."""
+        inputs = Inputs(*(getattr(self.inputs, field.name).to(device) for field in fields(Inputs)))
+        privileged = None if self.privileged is None else self.privileged.to(device)
+        return Batch(inputs, self.actions.to(device), privileged)
 
 
 class Batches:
@@ -36,6 +42,7 @@ class Batches:
         action_stats: Of the actions.
         shift: Images move by up to this many pixels each way; 0 for evaluation.
         brightness: Images are scaled by 1 +- this; 0 for evaluation.
+        blank: Control experiment: all images are black.
     """
 
     def __init__(
@@ -47,6 +54,7 @@ class Batches:
         action_stats: NormStats,
         shift: int = 0,
         brightness: float = 0.0,
+        blank: bool = False,
     ) -> None:
         self._episodes = episodes
         self._config = config
@@ -55,24 +63,27 @@ class Batches:
         self._words = encode_words(tokenizer, episodes.instructions, config.max_words)
         self._shift = shift
         self._brightness = brightness
+        self._blank = blank
+        targets = episodes.privileged
+        self._privileged = None if targets is None else NormStats.of(targets).normalize(targets)
 
     def at(self, frames: np.ndarray, generator: torch.Generator) -> Batch:
         """The observations at some frames (b,), and the actions that follow them."""
         episodes = self._episodes
         words = torch.from_numpy(episodes.instruction[frames])
         chunk = self._action_stats.normalize(episodes.chunks(frames, self._config.action_chunk_size))
-        privileged = episodes.privileged
+        images = torch.from_numpy(episodes.images.take(frames))
+        if self._blank:
+            images.zero_()
         return Batch(
             Inputs(
-                augment(
-                    torch.from_numpy(episodes.images.take(frames)), self._shift, self._brightness, generator
-                ),
+                augment(images, self._shift, self._brightness, generator),
                 self._words.ids[words],
                 self._words.valid[words],
                 torch.from_numpy(self._state[frames]),
             ),
             torch.from_numpy(_pad(chunk, self._config.max_action_dim)),
-            None if privileged is None else torch.from_numpy(privileged[frames]),
+            None if self._privileged is None else torch.from_numpy(self._privileged[frames]),
         )
 
 

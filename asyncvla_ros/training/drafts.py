@@ -47,18 +47,21 @@ class Drafter:
     def __init__(self, base: Checkpoint, precision: Callable[[], AbstractContextManager[None]]) -> None:
         self._model = base.model
         self._precision = precision
-        self._dim_mask = torch.zeros(base.model.config.max_action_dim)
+        self._device = base.model.device
+        self._dim_mask = torch.zeros(base.model.config.max_action_dim, device=self._device)
         self._dim_mask[: len(base.features.action_names)] = 1
 
     @torch.no_grad()
     def __call__(self, batch: Batch, generator: torch.Generator, drafts: int = 1) -> Drafts:
         """Several drafts of each observation, from different noise on one prefix pass."""
+        batch = batch.to(self._device)
         truth = batch.actions.repeat_interleave(drafts, dim=0)
-        noise = torch.randn(truth.shape, generator=generator)
+        noise = torch.randn(truth.shape, generator=generator).to(self._device)
         velocities: list[Tensor] = []
         with self._precision():
             prefix = self._model.encode(batch.inputs).repeat(drafts)
-            mask, steps = torch.ones(truth.shape[:2]), self._model.config.num_denoise_steps
+            mask = torch.ones(truth.shape[:2], device=self._device)
+            steps = self._model.config.num_denoise_steps
             actions = self._model.sample(prefix, truth, mask, noise, self._dim_mask, steps, velocities)
         errors = token_errors(actions, truth, self._dim_mask)
         return Drafts(prefix, actions, errors, flow.denoising_variance(velocities, self._dim_mask))

@@ -49,18 +49,12 @@ def rate_drafts(
         episode: (frames of the whole data,) episode of each frame.
         seed: Determines frames and noise.
     """
-    pieces = [
-        (
-            model.rate(drafts.prefix, drafts.actions, drafts.variance),
-            drafts.variance,
-            drafts.errors,
-            episode[part],
-        )
-        for part, drafts in drafter.some(batches, frames, 1024, step_generator(seed, 2**31))
-    ]
-    return RatedDrafts(
-        *(np.concatenate([np.asarray(x) for x in column]) for column in zip(*pieces, strict=True))
-    )
+    pieces = []
+    for part, drafts in drafter.some(batches, frames, 1024, step_generator(seed, 2**31)):
+        confidence = model.rate(drafts.prefix, drafts.actions, drafts.variance)
+        known = (confidence, drafts.variance, drafts.errors)
+        pieces.append((*(x.numpy(force=True) for x in known), episode[part]))
+    return RatedDrafts(*map(np.concatenate, zip(*pieces, strict=True)))
 
 
 def rater_figures(rated: RatedDrafts, config: RaterConfig, seed: int) -> dict[str, Any]:

@@ -45,6 +45,7 @@ class TrainSettings:
         aux_weight: Weight of regressing the privileged quantities from the state token.
         shift: Image shift augmentation [px].
         brightness: Image gain augmentation, 1 +- this.
+        blank_images: Control experiment: the policy never sees anything but its state and the instruction.
         holdout: Share of episodes kept for the rater and for validation.
         action_space: Written into the feature contract.
         seed: Of everything random.
@@ -70,6 +71,7 @@ class TrainSettings:
     aux_weight: float = 0.2
     shift: int = 4
     brightness: float = 0.1
+    blank_images: bool = False
     holdout: float = 0.1
     action_space: str = "delta_ee_pose"
     seed: int = 0
@@ -85,14 +87,18 @@ _FREE = ("out", "save_every", "log_every", "cache")
 
 
 class LossOfBatch(nn.Module):
-    """Flow-matching loss plus the auxiliary one; a module, so that data parallelism can wrap it."""
+    """Flow-matching loss plus the auxiliary one; a module, so that data parallelism can wrap it.
 
-    def __init__(self, model: AsyncVLA, privileged_stats: NormStats | None, aux_weight: float) -> None:
+    Args:
+        model: The policy.
+        targets: How many privileged quantities the state token must tell; may be 0.
+        aux_weight: Of their loss.
+    """
+
+    def __init__(self, model: AsyncVLA, targets: int, aux_weight: float) -> None:
         super().__init__()
         self.model = model
-        size = 0 if privileged_stats is None else len(privileged_stats.mean)
-        self.aux = nn.Linear(model.config.hidden_size, size) if size else None
-        self._stats = privileged_stats
+        self.aux = nn.Linear(model.config.hidden_size, targets) if targets else None
         self._aux_weight = aux_weight
 
     def forward(
@@ -101,10 +107,9 @@ class LossOfBatch(nn.Module):
         """Total loss, and the flow-matching part of it."""
         prefix = self.model.encode(batch.inputs)
         flow_loss = self.model.loss(prefix, batch.actions, noise, tau, mask, dim_mask)
-        if self.aux is None or self._stats is None or batch.privileged is None:
+        if self.aux is None or batch.privileged is None:
             return flow_loss, flow_loss.detach()
-        target = torch.from_numpy(self._stats.normalize(batch.privileged.numpy()))
-        aux_loss = (self.aux(prefix.hidden[:, -1]).float() - target).square().mean()
+        aux_loss = (self.aux(prefix.hidden[:, -1]).float() - batch.privileged).square().mean()
         return flow_loss + self._aux_weight * aux_loss, flow_loss.detach()
 
 
@@ -129,14 +134,12 @@ def _train(settings: TrainSettings) -> None:
     features = feature_contract(settings.data, settings.action_space)
     config = nano_config(tokenizer.get_vocab_size(), num_cameras=len(features.cameras), rater=None)
     model = AsyncVLA(config)
-    stats = NormStats.of(episodes.state), NormStats.of(episodes.actions)
     if settings.init is not None:
-        source = load_checkpoint(settings.init)
-        warm_start(model, tokenizer, source)
-        stats = source.state_stats, source.action_stats
+        warm_start(model, tokenizer, load_checkpoint(settings.init))
+    stats = NormStats.of(episodes.state), NormStats.of(episodes.actions)
     checkpoint = Checkpoint(model, tokenizer, features, *stats)
-    privileged = None if episodes.privileged is None else NormStats.of(episodes.privileged)
-    objective = LossOfBatch(checkpoint.model, privileged, settings.aux_weight)
+    targets = 0 if episodes.privileged is None else episodes.privileged.shape[1]
+    objective = LossOfBatch(checkpoint.model, targets, settings.aux_weight).to(accelerator.device)
     optimizer = torch.optim.AdamW(objective.parameters(), settings.lr, weight_decay=settings.weight_decay)
     average = AveragedModel(checkpoint.model, multi_avg_fn=get_ema_multi_avg_fn(settings.ema))
     modules = {"objective": objective, "average": average}
@@ -145,7 +148,7 @@ def _train(settings: TrainSettings) -> None:
     parallel, optimizer = accelerator.prepare(objective, optimizer)
     frames, _ = episodes.split(settings.holdout)
     batches = _batches(episodes, checkpoint, settings)
-    dim_mask = torch.zeros(config.max_action_dim)
+    dim_mask = torch.zeros(config.max_action_dim, device=accelerator.device)
     dim_mask[: len(features.action_names)] = 1
     settings.out.mkdir(parents=True, exist_ok=True)
     log = Log(settings.out, "train", start, settings.steps, accelerator.is_main_process)
@@ -193,6 +196,7 @@ def _batches(episodes: Episodes, checkpoint: Checkpoint, settings: TrainSettings
         checkpoint.action_stats,
         settings.shift,
         settings.brightness,
+        settings.blank_images,
     )
 
 
@@ -213,7 +217,8 @@ def _draw(
     noise = torch.randn(b, k, length, config.max_action_dim, generator=generator)
     tau = flow.sample_times((b, k), generator)
     mask = flow.sample_masks(b * k, length, settings.p_sync, settings.p_prefix, generator).view(b, k, length)
-    return batch, (noise, tau, mask)
+    device = accelerator.device
+    return batch.to(device), (noise.to(device), tau.to(device), mask.to(device))
 
 
 def _averaged(checkpoint: Checkpoint, average: AveragedModel) -> Checkpoint:

@@ -106,7 +106,7 @@ def _train_rater(settings: RaterSettings) -> None:
         cpu=not torch.cuda.is_available(), mixed_precision="bf16" if settings.bf16 else "no"
     )
     torch.manual_seed(settings.seed)
-    base = load_checkpoint(settings.checkpoint)
+    base = load_checkpoint(settings.checkpoint, str(accelerator.device))
     episodes = load_episodes(settings.data, base.model.config.image_size, settings.cache)
     train_frames, validation_frames = _split(episodes, settings)
     tools = (base.tokenizer, base.state_stats, base.action_stats)
@@ -175,7 +175,7 @@ def with_rater(base: Checkpoint, settings: RaterSettings, scale: float | tuple[f
     model = AsyncVLA(replace(base.model.config, rater=rater))
     weights = {k: v for k, v in base.model.state_dict().items() if not k.startswith("rater.")}
     model.load_state_dict(weights, strict=False)
-    return replace(base, model=model)
+    return replace(base, model=model.to(base.model.device))
 
 
 def _split(episodes: Episodes, settings: RaterSettings) -> tuple[np.ndarray, np.ndarray]:

@@ -63,6 +63,18 @@ def test_a_batch_is_normalised_padded_and_belongs_together(episodes: Episodes):
     back = action_stats.unnormalize(batch.actions[..., :3].numpy())
     np.testing.assert_allclose(back[0, :3, 0], [7, 8, 9], atol=1e-4)
     assert batch.inputs.word_valid.sum(1).tolist() == [1, 3]
+    assert batch.privileged is not None
+    # Frames 0 to 14 have mean 7 and deviation sqrt(56 / 3).
+    np.testing.assert_allclose(batch.privileged[:, 0], [0.0, -6 / np.sqrt(56 / 3)], atol=1e-6)
+
+
+def test_a_blind_policy_sees_black(episodes: Episodes):
+    stats, tokenizer = NormStats.of(episodes.state), build_tokenizer(episodes.instructions)
+    tools = (nano_config(16), tokenizer, stats, NormStats.of(episodes.actions))
+    blind = Batches(episodes, *tools, shift=2, brightness=0.1, blank=True)
+    batch, same = (b.at(np.array([7, 1]), step_generator(0, 0)) for b in (blind, Batches(episodes, *tools)))
+    assert not batch.inputs.images.any() and same.inputs.images.any()
+    assert torch.equal(batch.inputs.state, same.inputs.state)
 
 
 def test_shift_moves_whole_images_and_repeats_edges():
