@@ -14,11 +14,12 @@ the stored action is the expert's own answer to the state this led to. With a le
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import logging
-import multiprocessing
 import time
-from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Iterator
+from concurrent.futures import as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,6 +31,7 @@ from asyncvla_ros.sim.expert import Expert
 from asyncvla_ros.sim.libero_env import ACTION_NAMES, CAMERAS, CONTROL_HZ, IMAGE_SIZE, STATE_NAMES, LiberoEnv
 from asyncvla_ros.sim.motion import Phase
 from asyncvla_ros.sim.tasks import get_task, max_steps
+from asyncvla_ros.sim.workers import simulator_pool
 from asyncvla_ros.strategy import Strategy
 from asyncvla_ros.types import AsyncVLAError
 
@@ -140,7 +142,8 @@ def collect(config: CollectConfig, on_shard: Callable[[ShardReport, int, int], N
         on_shard: called after every shard with its report, the shards done and the shards planned.
 
     Raises:
-        AsyncVLAError: unknown suite or task, or the expert fails again and again.
+        AsyncVLAError: unknown suite or task, another collection into the same folder, or the expert fails
+            again and again.
     """
     for task in config.tasks:
         get_task(config.suite, task)
@@ -149,9 +152,7 @@ def collect(config: CollectConfig, on_shard: Callable[[ShardReport, int, int], N
     done = len(shards) - len(missing)
     if not missing:
         return
-    # A forked process cannot use the parent's GL and torch state.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(config.workers, len(missing)), mp_context=context) as pool:
+    with _sole_writer(config.out), simulator_pool(min(config.workers, len(missing))) as pool:
         futures = [pool.submit(collect_shard, config, shard) for shard in missing]
         try:
             for future in as_completed(futures):
@@ -163,6 +164,20 @@ def collect(config: CollectConfig, on_shard: Callable[[ShardReport, int, int], N
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+@contextlib.contextmanager
+def _sole_writer(folder: Path) -> Iterator[None]:
+    """Two collections into one folder would write, and clean up, each other's unfinished shards."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise AsyncVLAError(
+                f"another collection is writing to {folder}; wait for it, end it, or choose another --out"
+            ) from error
+        yield
 
 
 def collect_shard(config: CollectConfig, shard: Shard) -> ShardReport:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import queue
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, wait
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from asyncvla_ros.sim.motion import POSITION_UNIT_M
 from asyncvla_ros.sim.results import Episode, EvalConfig, summarise
 from asyncvla_ros.sim.tasks import get_task, list_tasks, load_init_states, max_steps
 from asyncvla_ros.sim.video import side_by_side, write_video
+from asyncvla_ros.sim.workers import simulator_pool
 from asyncvla_ros.types import AsyncVLAError, Observation
 
 if TYPE_CHECKING:
@@ -170,13 +171,10 @@ def _run_parallel(
     workers: int,
     report: Callable[[Episode], None],
 ) -> list[Episode]:
-    # A forked process cannot use the parent's GL and torch state.
-    context = multiprocessing.get_context("spawn")
-    results: multiprocessing.Queue[Episode] = context.Queue()
+    results: multiprocessing.Queue[Episode] = multiprocessing.get_context("spawn").Queue()
     episodes: list[Episode] = []
     total = sum(len(inits) for _, inits in units)
-    pool = ProcessPoolExecutor(workers, context, _start_worker, (load_policy, config, results))
-    with pool:
+    with simulator_pool(workers, _start_worker, (load_policy, config, results)) as pool:
         futures = [pool.submit(_run_unit, task, inits) for task, inits in units]
         try:
             while len(episodes) < total:

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import fcntl
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from asyncvla_ros.data.lerobot_writer import dataset_features, dataset_roots
-from asyncvla_ros.sim.collect import CollectConfig, Disturbance, NoiseConfig, plan_shards
+from asyncvla_ros.sim.collect import CollectConfig, Disturbance, NoiseConfig, collect, plan_shards
 from asyncvla_ros.sim.motion import Phase
 from asyncvla_ros.types import AsyncVLAError
 
@@ -23,6 +24,13 @@ def test_shards_alternate_between_tasks_and_cover_each_episode_once(tmp_path: Pa
 def test_no_episodes_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(AsyncVLAError, match="at least one episode"):
         plan_shards(CollectConfig("libero_object", (0,), 0, tmp_path))
+
+
+def test_a_second_collection_into_the_same_folder_is_refused(tmp_path: Path) -> None:
+    with (tmp_path / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(AsyncVLAError, match="another collection is writing to"):
+            collect(CollectConfig("libero_object", (0,), 1, tmp_path))
 
 
 def test_executed_actions_stay_in_range_and_repeat_with_the_seed() -> None:
