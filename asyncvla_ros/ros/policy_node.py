@@ -38,7 +38,6 @@ from asyncvla_ros.ros.policy_figures import PolicyFigures
 from asyncvla_ros.ros.policy_parameters import PolicyParameters
 from asyncvla_ros.ros.run_task import RunTaskServer
 from asyncvla_ros.ros.tasks import TaskSlot
-from asyncvla_ros.strategy import Strategy
 from asyncvla_ros.types import AsyncVLAError, ContractError
 
 
@@ -62,6 +61,7 @@ class PolicyNode(ManagedNode):
     def configure(self) -> None:
         """Loads contract and checkpoint, has them agree, warms up, and subscribes."""
         values = self._params.values
+        _ = values.strategy  # raises now rather than at the first inference
         self._robot = load_robot(robot_file(values.robot))
         self._policy = self.load_policy()
         problems = mismatches(self._robot, self._policy.features)
@@ -133,7 +133,7 @@ class PolicyNode(ManagedNode):
         try:
             observation = to_observation(snapshot, self._robot, self._policy.features, instruction)
             committed = self._committed(snapshot.stamp_ns) if values.commit else None
-            chunk = self._policy.infer(observation, Strategy(values.mode), committed, seed)
+            chunk = self._policy.infer(observation, values.strategy, committed, seed)
         except AsyncVLAError as error:
             self._figures.note_failure(str(error))
             self.get_logger().error(f"no chunk: {error}", throttle_duration_sec=1.0)
@@ -183,6 +183,7 @@ class PolicyNode(ManagedNode):
         return response
 
     def _on_change(self, old: PolicyParameters, new: PolicyParameters) -> None:
+        _ = new.strategy  # raises to refuse the change
         if self._loop is not None:
             with self._loop.locked() as sync:
                 sync.max_age_ns, sync.max_skew_ns = new.max_age_ns, new.max_skew_ns

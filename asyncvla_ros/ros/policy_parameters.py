@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from asyncvla_ros.ros import qos
 from asyncvla_ros.ros.parameters import parameter
-from asyncvla_ros.strategy import MODES
+from asyncvla_ros.strategy import MODES, SELECTIONS, Strategy
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,24 @@ class PolicyParameters:
         0, "CPU threads of one inference; 0: torch decides", minimum=0, maximum=256, read_only=True
     )
     mode: str = parameter("afm", "afm: the rater's doubts are generated again; sfm: one pass", choices=MODES)
+    select: str = parameter(
+        "rater",
+        "What afm generates again: what the rater doubts, as many at random, or what varied while denoised",
+        choices=SELECTIONS,
+    )
+    threshold: float = parameter(
+        -1.0,
+        "Generate again below this confidence or, with select variance, above this variance; -1: the "
+        "checkpoint's confidence",
+        minimum=-1.0,
+        maximum=100.0,
+    )
+    rounds: int = parameter(1, "Generate again at most so often", minimum=1, maximum=100)
+    denoise_steps: int = parameter(0, "Euler steps of a draft; 0: the checkpoint's", minimum=0, maximum=1000)
+    refine_steps: int = parameter(
+        0, "Euler steps of generating again; 0: the checkpoint's", minimum=0, maximum=1000
+    )
+    best_of: int = parameter(1, "Drafts, of which the most confident one counts", minimum=1, maximum=100)
     instruction: str = parameter("", "What to do outside of tasks; empty: no inference")
     commit: bool = parameter(
         True, "Keep, as context, the actions that will have been executed when the chunk arrives"
@@ -42,6 +60,23 @@ class PolicyParameters:
         "", "Simulator's EpisodeStatus that ends tasks; empty: none", read_only=True
     )
     autostart: bool = parameter(False, "Configure and activate at the start", read_only=True)
+
+    @property
+    def strategy(self) -> Strategy:
+        """How to decide.
+
+        Raises:
+            AsyncVLAError: If the parameters do not go together.
+        """
+        return Strategy(
+            self.mode,
+            self.select,
+            self.threshold if self.threshold >= 0 else None,
+            self.rounds,
+            self.denoise_steps or None,
+            self.refine_steps or None,
+            self.best_of,
+        )
 
     @property
     def max_age_ns(self) -> int:

@@ -8,7 +8,7 @@ import pytest
 from action_msgs.msg import GoalStatus
 from builtin_interfaces.msg import Duration
 from diagnostic_msgs.msg import DiagnosticArray
-from rcl_interfaces.srv import SetParameters
+from rcl_interfaces.srv import SetParameters, SetParametersAtomically
 from rclpy.action import ActionClient
 from rclpy.parameter import Parameter
 
@@ -125,6 +125,27 @@ def test_chunks_follow_observation_and_instruction(start_node, ros_client, check
     robot.publish()
     again = chunks.wait(count=5)
     assert again.chunk_id == 1 and again.session_id != chunk.session_id
+
+
+def test_the_strategy_can_be_changed_while_it_runs(start_node, ros_client, checkpoint):
+    start_node("policy_node", params=_params(checkpoint, instruction="place it", threshold=1.0))
+    chunks = ros_client.subscribe(ActionChunk, "/policy/action_chunk", qos.CHUNK)
+    robot = RobotPeer(ros_client)
+    robot.wait_for_subscribers()
+    robot.publish()
+    assert all(chunks.wait(timeout=START_TIMEOUT).refined), "no confidence reaches 1"
+
+    def change(**values):
+        parameters = [Parameter(name, value=value).to_parameter_msg() for name, value in values.items()]
+        request = SetParametersAtomically.Request(parameters=parameters)
+        return ros_client.call(SetParametersAtomically, "/policy/set_parameters_atomically", request).result
+
+    refused = change(select="variance", threshold=-1.0)
+    assert not refused.successful and "expects a variance of at least 0" in refused.reason
+    assert change(select="variance", threshold=100.0, refine_steps=1).successful
+    robot.publish()
+    last = chunks.wait(count=2)
+    assert not any(last.refined) and not last.confidence, "nothing varies that much, and no rater was asked"
 
 
 def test_skewed_streams_are_not_mixed(start_node, ros_client, checkpoint):
