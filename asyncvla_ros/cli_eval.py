@@ -52,6 +52,11 @@ def eval_libero(
     wrong_instruction: Annotated[
         bool, typer.Option(help="Control: the policy is told the next task of the suite.")
     ] = False,
+    random_placements: Annotated[
+        bool, typer.Option(help="Random placements instead of official states, for choices to be tested.")
+    ] = False,
+    rendering: Annotated[str, typer.Option(help="full (official) or decimated meshes.")] = "full",
+    execute_steps: Annotated[int | None, typer.Option(help="Actions executed of each chunk.")] = None,
     select: SelectOption = "rater",
     threshold: ThresholdOption = None,
     rounds: RoundsOption = 1,
@@ -83,6 +88,9 @@ def eval_libero(
         blank_images=blank_images,
         displace_m=displace,
         wrong_instruction=wrong_instruction,
+        random_placements=random_placements,
+        render=rendering,
+        execute_steps=execute_steps,
         checkpoint=fingerprint(checkpoint or shipped_checkpoint()),
     )
     log = None

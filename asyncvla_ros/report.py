@@ -13,11 +13,12 @@ from asyncvla_ros.sim.stats import mcnemar, paired_difference, wilson_interval
 from asyncvla_ros.strategy import Strategy
 from asyncvla_ros.types import AsyncVLAError
 
-#: Settings of an evaluation that make it a control experiment, and what to call them.
+#: Settings of an evaluation that make it another than the official one, and what to call them.
 CONTROLS = {
     "blank_images": "blank images",
     "displace_m": "displaced",
     "wrong_instruction": "wrong instruction",
+    "random_placements": "random placements",
 }
 _SUCCESS_HEAD = (
     *("file", "suite", "strategy", "control", "solved", "success (95 %, Wilson)"),
@@ -267,19 +268,23 @@ def _strategy(values: Mapping[str, Any]) -> str:
     given = values["settings"].get("strategy", {"mode": values["mode"]})
     default = vars(Strategy())
     changed = [f"{k} {v}" for k, v in given.items() if k != "mode" and v != default.get(k)]
+    if executed := values["settings"].get("execute_steps"):
+        changed.append(f"execute_steps {executed}")
     return ", ".join([values["mode"], *changed])
 
 
 def _controls(values: Mapping[str, Any]) -> str:
     settings = values["settings"]
     names = [(name, settings.get(key)) for key, name in CONTROLS.items()]
-    return ", ".join(f"{name} {100 * v:g} cm" if name == "displaced" else name for name, v in names if v)
+    chosen = [f"{name} {100 * v:g} cm" if name == "displaced" else name for name, v in names if v]
+    if settings.get("render", "full") != "full":
+        chosen.append("decimated meshes")
+    return ", ".join(chosen)
 
 
 def _key(values: Mapping[str, Any]) -> tuple[Any, ...]:
     settings = values["settings"]
-    policy = settings.get("checkpoint")
-    return policy, values["suite"], settings["seed"], settings.get("render"), _controls(values)
+    return settings.get("checkpoint"), values["suite"], settings["seed"], _controls(values)
 
 
 def _provenance(sources: Iterable[Source]) -> list[str]:

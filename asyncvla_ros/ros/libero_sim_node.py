@@ -120,8 +120,7 @@ class LiberoSimNode(ManagedNode):
             self._thread = None
 
     def _make_env(self, suite: str, task: int) -> Environment:
-        rendering = "full" if self._params.values.rendering == "full" else "decimated"
-        return LiberoEnv(suite, task, rendering)  # type: ignore[arg-type]
+        return LiberoEnv(suite, task, self._params.values.rendering)
 
     def _begin(self, scenario: Scenario) -> int:
         """Have the simulation begin an episode; returns its number."""

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from asyncvla_ros.policy import Policy
 
 _POLL_S = 0.5
+#: Beyond any decision's number: random placements have random numbers of their own.
+_PLACEMENT = 2**31
 
 
 def evaluate(
@@ -74,13 +76,17 @@ def run_task(policy: Policy, config: EvalConfig, task: int, inits: tuple[int, ..
     """Evaluate one task, an episode per initial state."""
     with LiberoEnv(config.suite, task, config.render) as env:
         for init in inits:
-            env.reset_to_init(init, displace_m=config.displace_m, seed=config.seed)
+            if config.random_placements:
+                env.reset(decision_seed(config.seed, task, init, _PLACEMENT), config.displace_m)
+            else:
+                env.reset_to_init(init, displace_m=config.displace_m, seed=config.seed)
             yield run_episode(policy, env, config, init)
 
 
 def run_episode(policy: Policy, env: LiberoEnv, config: EvalConfig, init: int) -> Episode:
     """Let the policy act from the environment's current state until success or the suite's step limit."""
     limit, task = max_steps(config.suite), env.task.index
+    execute = config.execute_steps or policy.execute_steps
     ticks: list[float] = []
     refined: list[float] = []
     confidence: list[float] = []
@@ -99,7 +105,7 @@ def run_episode(policy: Policy, env: LiberoEnv, config: EvalConfig, init: int) -
         refined.append(float(np.mean(chunk.refined)))
         if chunk.confidence is not None:
             confidence.append(float(np.mean(chunk.confidence)))
-        for action in chunk.actions[: min(policy.execute_steps, limit - steps)]:
+        for action in chunk.actions[: min(execute, limit - steps)]:
             env.step(action)
             executed.append(action)
             origin.append(len(ticks))
@@ -110,7 +116,7 @@ def run_episode(policy: Policy, env: LiberoEnv, config: EvalConfig, init: int) -
     if config.video_dir is not None and frames:
         frames.append(side_by_side(env.observe()))
         name = f"{config.suite}_task{task:02d}_init{init:02d}_{'success' if success else 'failure'}.mp4"
-        write_video(config.video_dir / name, frames, fps=CONTROL_HZ / policy.execute_steps)
+        write_video(config.video_dir / name, frames, fps=CONTROL_HZ / execute)
     inside, seam = commanded_jerk(np.array(executed), origin, POSITION_UNIT_M, CONTROL_HZ)
     return Episode(
         task=task,
@@ -149,7 +155,10 @@ def _work_units(config: EvalConfig, done: set[tuple[int, int]]) -> list[tuple[in
     if not config.tasks or not config.inits:
         raise AsyncVLAError("expected at least one task and one initial state")
     for task in config.tasks:
-        available = len(load_init_states(get_task(config.suite, task)))
+        chosen = get_task(config.suite, task)
+        if config.random_placements:
+            continue
+        available = len(load_init_states(chosen))
         if not all(0 <= init < available for init in config.inits):
             raise AsyncVLAError(
                 f"{config.suite} task {task} has initial states 0 to {available - 1}, "

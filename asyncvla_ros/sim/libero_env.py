@@ -6,7 +6,7 @@ import contextlib
 import io
 import logging
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -30,7 +30,7 @@ ACTION_NAMES = ("dx", "dy", "dz", "drx", "dry", "drz", "gripper")
 #: Holds still with open fingers.
 IDLE_ACTION = np.array([0, 0, 0, 0, 0, 0, -1], dtype=np.float32)
 
-Render = Literal["full", "decimated", "off"]
+RENDERINGS = ("full", "decimated", "off")
 #: Official initial states have this much joint noise [rad]; LIBERO's own reset has none.
 _JOINT_NOISE_RAD = 0.02
 _SETTLE_STEPS = 20
@@ -56,9 +56,9 @@ class LiberoEnv:
         AsyncVLAError: unknown suite, task or render mode, or LIBERO cannot start.
     """
 
-    def __init__(self, suite: str, task: int, render: Render = "full") -> None:
-        if render not in ("full", "decimated", "off"):
-            raise AsyncVLAError(f"unknown render mode {render!r}, expected one of: full, decimated, off")
+    def __init__(self, suite: str, task: int, render: str = "full") -> None:
+        if render not in RENDERINGS:
+            raise AsyncVLAError(f"rendering is {render!r}, choose one of {RENDERINGS}")
         self.task: Task = get_task(suite, task)
         self._render = render
         self._env = _make_env(self.task, with_renderer=render != "off")

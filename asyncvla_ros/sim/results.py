@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from asyncvla_ros.core.provenance import provenance
-from asyncvla_ros.sim.libero_env import Render
 from asyncvla_ros.sim.stats import percentiles, wilson_interval
 from asyncvla_ros.sim.tasks import max_steps
 from asyncvla_ros.strategy import Strategy
@@ -22,7 +21,7 @@ class EvalConfig:
     Attributes:
         suite: LIBERO suite.
         tasks: task indices.
-        inits: indices of official initial states.
+        inits: indices of official initial states; of random placements, if those are asked for.
         strategy: how the policy decides.
         seed: determines the noise the policy draws.
         video_dir: folder for one MP4 per episode; None for no videos.
@@ -31,6 +30,8 @@ class EvalConfig:
         blank_images: control experiment: the policy sees black images.
         displace_m: control experiment: objects displaced by up to this much [m].
         wrong_instruction: control experiment: the instruction is that of the next task of the suite.
+        random_placements: for choices, such as thresholds: anything but the official initial states.
+        execute_steps: actions executed of each chunk; None: as the checkpoint says.
         checkpoint: ``fingerprint`` of the policy's checkpoint; tells results of different policies apart.
     """
 
@@ -41,10 +42,12 @@ class EvalConfig:
     seed: int = 0
     video_dir: Path | None = None
     workers: int = 1
-    render: Render = "full"
+    render: str = "full"
     blank_images: bool = False
     displace_m: float = 0.0
     wrong_instruction: bool = False
+    random_placements: bool = False
+    execute_steps: int | None = None
     checkpoint: str = ""
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from asyncvla_ros.sim.evaluate import decision_seed, run_episode
+from asyncvla_ros.sim.evaluate import decision_seed, evaluate, run_episode
 from asyncvla_ros.sim.results import Episode, EvalConfig, summarise
 from asyncvla_ros.sim.tasks import Task, list_tasks
 from asyncvla_ros.types import ActionChunk, Observation
@@ -59,6 +59,33 @@ def test_an_episode_measures_what_was_executed() -> None:
     assert episode.jerk_inside == 0
     # Each seam is two triples that bend, by one unit of 5 cm at 20 Hz.
     assert episode.jerk_seam == pytest.approx(0.05 * 20**3)
+
+
+def test_fewer_actions_of_each_chunk_are_more_decisions() -> None:
+    episode = _run(StillPolicy(), EvalConfig("libero_goal", (0,), (0,), execute_steps=2), 0, solved_after=10)
+    assert (episode.steps, len(episode.tick_ms)) == (10, 5)
+
+
+def test_choices_are_made_on_random_placements_that_repeat(monkeypatch: pytest.MonkeyPatch) -> None:
+    resets: list[tuple[int, float]] = []
+
+    class Placed(FakeWorld):
+        def __enter__(self) -> Placed:
+            return self
+
+        def __exit__(self, *_: object) -> None: ...
+
+        def reset(self, seed: int, widen_m: float) -> None:
+            resets.append((seed, widen_m))
+
+    monkeypatch.setattr(
+        "asyncvla_ros.sim.evaluate.LiberoEnv", lambda suite, task, _: Placed(list_tasks(suite)[task], 4)
+    )
+    config = EvalConfig("libero_goal", (0,), (0, 99), random_placements=True, displace_m=0.02)
+    for _ in range(2):
+        result = evaluate(lambda: StillPolicy(), config)  # type: ignore[arg-type,return-value]
+        assert [(e["init"], e["success"]) for e in result["episodes"]] == [(0, True), (99, True)]
+    assert resets[:2] == resets[2:] and resets[0][0] != resets[1][0] and resets[0][1] == 0.02
 
 
 def test_the_wrong_instruction_is_that_of_the_next_task() -> None:
