@@ -154,16 +154,10 @@ def collect(config: CollectConfig, on_shard: Callable[[ShardReport, int, int], N
         return
     with _sole_writer(config.out), simulator_pool(min(config.workers, len(missing))) as pool:
         futures = [pool.submit(collect_shard, config, shard) for shard in missing]
-        try:
-            for future in as_completed(futures):
-                done += 1
-                if on_shard is not None:
-                    on_shard(future.result(), done, len(shards))
-                else:
-                    future.result()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+        for future in as_completed(futures):
+            report, done = future.result(), done + 1
+            if on_shard is not None:
+                on_shard(report, done, len(shards))
 
 
 @contextlib.contextmanager

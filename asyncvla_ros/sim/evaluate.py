@@ -185,17 +185,13 @@ def _run_parallel(
     total = sum(len(inits) for _, inits in units)
     with simulator_pool(workers, _start_worker, (load_policy, config, results)) as pool:
         futures = [pool.submit(_run_unit, task, inits) for task, inits in units]
-        try:
-            while len(episodes) < total:
-                try:
-                    episodes.append(results.get(timeout=_POLL_S))
-                    report(episodes[-1])
-                except queue.Empty:
-                    for future in wait(futures, timeout=0, return_when=FIRST_EXCEPTION).done:
-                        future.result()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+        while len(episodes) < total:
+            try:
+                episodes.append(results.get(timeout=_POLL_S))
+                report(episodes[-1])
+            except queue.Empty:
+                for future in wait(futures, timeout=0, return_when=FIRST_EXCEPTION).done:
+                    future.result()
     return episodes
 
 

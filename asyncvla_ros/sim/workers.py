@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing.connection import wait
 from typing import Any
 
 
+@contextlib.contextmanager
 def simulator_pool(
     workers: int, start: Callable[..., None] | None = None, arguments: tuple[Any, ...] = ()
-) -> ProcessPoolExecutor:
+) -> Iterator[ProcessPoolExecutor]:
     """A pool whose processes end when this one does, however it ends.
+
+    An exception in the body drops what has not begun and waits for what has.
 
     Args:
         workers: processes.
@@ -23,7 +27,12 @@ def simulator_pool(
     """
     # A forked process cannot use the parent's GL and torch state.
     context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(workers, context, _start, (start, arguments))
+    pool = ProcessPoolExecutor(workers, context, _start, (start, arguments))
+    try:
+        yield pool
+    finally:
+        # The pool's own exit would take the cancellation back.
+        pool.shutdown(cancel_futures=True)
 
 
 def _start(start: Callable[..., None] | None, arguments: tuple[Any, ...]) -> None:

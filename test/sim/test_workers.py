@@ -6,20 +6,30 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from asyncvla_ros.sim.workers import simulator_pool
 
 PARENT = """
 import os, time
 from asyncvla_ros.sim.workers import simulator_pool
-pool = simulator_pool(1)
-print(pool.submit(os.getpid).result(), flush=True)
-pool.submit(time.sleep, 600)
+with simulator_pool(1) as pool:
+    print(pool.submit(os.getpid).result(), flush=True)
+    pool.submit(time.sleep, 600)
 """
 
 
 def test_each_process_is_started_before_it_works(tmp_path: Path) -> None:
     with simulator_pool(1, os.chdir, (tmp_path,)) as pool:
         assert pool.submit(os.getcwd).result() == str(tmp_path)
+
+
+def test_an_exception_drops_what_has_not_begun(tmp_path: Path) -> None:
+    with pytest.raises(KeyError), simulator_pool(1) as pool:
+        for number in range(20):
+            pool.submit(os.mkdir, tmp_path / str(number))
+        raise KeyError
+    assert len(list(tmp_path.iterdir())) < 20
 
 
 def test_a_killed_parent_leaves_no_worker_behind() -> None:
