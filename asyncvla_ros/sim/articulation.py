@@ -13,6 +13,8 @@ from asyncvla_ros.sim.motion import DOWN, Phase, motion_action
 from asyncvla_ros.sim.scene import Scene
 
 _STANDOFF_M = 0.10
+#: So well aimed, off the way and turned, the fingers move in: there is room for more correction on the way.
+_ASIDE_M, _ROUGHLY_LEVEL_RAD = 0.03, 0.25
 #: Off the middle of a handle towards the robot's base, for an arm that is less stretched [m].
 _NEARER_M = 0.014
 _HOVER_M = 0.07
@@ -24,7 +26,7 @@ _LOST_M = 0.05
 #: Opening at which a drawer is let go, and below which it counts as closed again [m].
 _WIDE_OPEN_M = 0.15
 _CLOSED_M = 0.10
-_CLEAR_M = 0.09
+_CLEAR_M = 0.06
 _PULL_M = 0.06
 _STALLED_STEPS = 50
 _LET_GO_STEPS = 8
@@ -96,7 +98,7 @@ class OpenDrawer(_Skill):
         goals = {
             Phase.HOVER: handle + _STANDOFF_M * out,
             Phase.DESCEND: handle,
-            Phase.CLOSE: position,
+            Phase.CLOSE: handle,
             Phase.CARRY: handle + (along + _PULL_M) * out,
             Phase.OPEN: position,
             Phase.RETREAT: position + _PULL_M * out,
@@ -110,7 +112,7 @@ class OpenDrawer(_Skill):
     def _advance(self, along: float, off: float, angle: float) -> None:
         self._steps += 1
         if self.phase is Phase.HOVER:
-            if off < 0.02 and 0.02 < along < _STANDOFF_M + 0.03 and angle < _TURNED_RAD:
+            if off < _ASIDE_M and 0.02 < along < _STANDOFF_M + 0.03 and angle < _ROUGHLY_LEVEL_RAD:
                 self._enter(Phase.DESCEND)
         elif self.phase is Phase.DESCEND:
             if off > _OFF_M or self._steps > _STALLED_STEPS:

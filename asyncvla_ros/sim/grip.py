@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
@@ -33,9 +33,15 @@ _RIM_TOLERANCE_M = np.array([0.015, 0.012])
 _RIM_STEP_DEG = 30.0
 #: Turns away from the radius at which the fingers still hold the rim, to reach beside something tall [rad].
 _RIM_SKEWS_RAD = (0.0, 0.45, -0.45)
+#: Leans of a hand that holds a rim, to reach under something that hangs over the object [rad].
+_RIM_LEANS_RAD = (0.0, 0.7, -0.7)
 _HARMLESS_SINK_M = 0.01
 #: Beyond, the last joint comes near its limit [rad].
 _YAW_RANGE_RAD = (-1.7, 2.7)
+#: How far those limits move for a hand that leans sideways, per sine of the lean [rad].
+_LEAN_TURNS_WRIST_RAD = 2.4
+#: Sine of the angle by which a hand may lean towards the robot's base; beyond, the wrist cannot bend.
+_MOST_BACKWARDS = 0.2
 #: How far above its grip an object must at least be lifted [m].
 _LIFT_M = 0.06
 _SHIFTS_M = (0.0, 0.012, -0.012, 0.024, -0.024)
@@ -50,16 +56,27 @@ class Grip:
         yaw: turn about world z of fingers that close along world y [rad].
         tolerance: (2,) misalignment along and across the closing direction at which the fingers still
             straddle the object [m].
+        lean: turn about the closing direction of fingers that otherwise point straight down [rad].
     """
 
     offset: np.ndarray
     yaw: float
     tolerance: np.ndarray
+    lean: float = 0.0
 
     @property
     def rotation(self) -> np.ndarray:
         """(3, 3) orientation of the gripper in the world."""
-        return Rotation.from_euler("z", self.yaw).as_matrix() @ DOWN
+        return leaning(self.yaw, self.lean) @ Rotation.from_euler("z", self.yaw).as_matrix() @ DOWN
+
+    @property
+    def up(self) -> np.ndarray:
+        """(3,) unit vector from the fingertips to the palm, the way to the grip and back."""
+        return np.asarray(-self.rotation[:, 2])
+
+    def off_way(self, to_grip: np.ndarray) -> float:
+        """How far (3,) ``to_grip`` [m, world axes] leads beside the way to the grip [m]."""
+        return float(np.linalg.norm(to_grip @ self.rotation[:, :2]))
 
     def yaw_error(self, rotation: np.ndarray) -> float:
         """Angle between the gripper's (3, 3) ``rotation`` and that of the grip [rad]."""
@@ -67,13 +84,18 @@ class Grip:
 
     def misalignment(self, to_grip: np.ndarray) -> float:
         """How far (3,) ``to_grip`` [m, world axes] exceeds the tolerance [m]; 0 when aligned."""
-        along_across = closing_axes(self.yaw) @ to_grip[:2]
+        along_across = to_grip @ self.rotation[:, :2]
         return float(np.clip(np.abs(along_across) - self.tolerance, 0.0, None).max())
 
 
 def closing_axes(yaw: float) -> np.ndarray:
     """(2, 2): unit vectors along and across the direction in which the fingers close."""
     return np.array([[-np.sin(yaw), np.cos(yaw)], [np.cos(yaw), np.sin(yaw)]])
+
+
+def leaning(yaw: float, lean: float) -> np.ndarray:
+    """(3, 3) turn of an upright gripper about the direction in which its fingers close; see :class:`Grip`."""
+    return Rotation.from_rotvec(lean * np.array([-np.sin(yaw), np.cos(yaw), 0.0])).as_matrix()
 
 
 def grip_height(box: Box) -> float:
@@ -108,12 +130,22 @@ def part_gaps(point: np.ndarray, yaw: float, obstacles: Obstacles, half: tuple[f
     return np.asarray((apart - box_half - part_half).max(axis=1))
 
 
-def clearance(point: np.ndarray, yaw: float, obstacles: Obstacles) -> float:
-    """Least horizontal distance between the open gripper, lowered onto (3,) ``point`` [m], and boxes [m].
+def clearance(point: np.ndarray, yaw: float, obstacles: Obstacles, lean: float = 0.0) -> float:
+    """Least distance between the open gripper, on its way to a grip, and boxes, across this way [m].
+
+    Args:
+        point: (3,) the grip point [m].
+        yaw: see :class:`Grip` [rad].
+        obstacles: boxes, of which there may be none.
+        lean: see :class:`Grip` [rad].
 
     Returns:
         Negative when they overlap, infinite when nothing reaches up to the gripper.
     """
+    if lean:
+        # Seen from the hand it is the boxes that are turned.
+        turn = leaning(yaw, lean)
+        obstacles = Obstacles(point + (obstacles.centre - point) @ turn, obstacles.edges @ turn)
     least = np.inf
     for half_along, half_across, underside in _PARTS_M:
         gaps = part_gaps(point, yaw, obstacles, (half_along, half_across))
@@ -143,35 +175,45 @@ def choose_grip(scene: Scene, target: str, place: str, rank: int = 0) -> Grip:
     """
     body, box = scene.body_position(target), scene.object_box(target)
     rotation = scene.body_rotation(target)
-    grips = rim_grips(body, rotation) if "bowl" in target else box_grips(box)
+    leans = _RIM_LEANS_RAD if "bowl" in target else (0.0,)
+    ways = rim_grips(body, rotation) if "bowl" in target else box_grips(box)
+    away = scene.away_from_base(body)
+    grips = [
+        (point, yaw, tolerance, lean)
+        for lean in leans
+        for point, yaw, tolerance in ways
+        if leaning(yaw, lean)[:2, 2] @ away > -_MOST_BACKWARDS
+    ]
     obstacles = scene.obstacles(target)
     scores = []
-    for point, yaw, _ in grips:
-        free = min(clearance(point, yaw, obstacles), _MARGIN_M)
+    for point, yaw, _, lean in grips:
+        free = min(clearance(point, yaw, obstacles, lean), _MARGIN_M)
         # At the place the fingers may open above their surroundings, but a fall from high up scatters things.
-        away = scene.place_position(place)[:2] + (point - body)[:2]
-        fall = free_height(away, yaw, obstacles) - (point[2] - box.low[2]) - scene.support_height(place)
+        let_go = scene.place_position(place)[:2] + (point - body)[:2]
+        # (A hand that leans is taken for an upright one.)
+        fall = free_height(let_go, yaw, obstacles) - (point[2] - box.low[2]) - scene.support_height(place)
         # Of a bowl that lies on its side only the upper rim can be held.
         sunk = max(grip[0][2] for grip in grips) - point[2]
         arm = scene.arm_length(point + np.array([0.0, 0.0, _LIFT_M]))
         strain = max(0.0, COMFORTABLE_ARM_M[0] - arm, arm - COMFORTABLE_ARM_M[1])
         scores.append(free - max(0.0, fall - _HARMLESS_FALL_M) - max(0.0, sunk - _HARMLESS_SINK_M) - strain)
     # A stable sort: among equally good grips the plainer one comes first.
-    point, yaw, tolerance = grips[np.argsort(-np.array(scores), kind="stable")[rank % len(grips)]]
-    return Grip(rotation.T @ (point - body), nearest_yaw(yaw, scene.ee_pose()[1]), tolerance)
+    point, yaw, tolerance, lean = grips[np.argsort(-np.array(scores), kind="stable")[rank % len(grips)]]
+    return nearest_turn(Grip(rotation.T @ (point - body), yaw, tolerance, lean), scene.ee_pose()[1])
 
 
-def nearest_yaw(yaw: float, rotation: np.ndarray) -> float:
-    """Of the equivalent turns ``yaw`` and ``yaw`` plus or minus 180 degrees, the nearest the wrist can reach.
+def nearest_turn(grip: Grip, rotation: np.ndarray) -> Grip:
+    """Of a grip and the same one turned by 180 degrees, the nearest that the wrist can reach.
 
     Args:
-        yaw: see :class:`Grip` [rad].
+        grip: the grip.
         rotation: (3, 3) of the gripper as it is now.
     """
-    now = np.arctan2(-rotation[0, 0], rotation[1, 0])
-    low, high = _YAW_RANGE_RAD
-    turns = [turn for turn in (yaw - np.pi, yaw, yaw + np.pi) if low <= turn <= high]
-    return float(min(turns, key=lambda turn: abs(turn - now)))
+    low, high = np.array(_YAW_RANGE_RAD) + _LEAN_TURNS_WRIST_RAD * grip.up[1]
+    # Seen from the turned hand the same lean is the opposite one.
+    turns = [replace(grip, yaw=grip.yaw + turn, lean=-grip.lean) for turn in (-np.pi, np.pi)]
+    reachable = [turned for turned in (turns[0], grip, turns[1]) if low <= turned.yaw <= high]
+    return min(reachable, key=lambda turned: turned.yaw_error(rotation))
 
 
 def held_point(scene: Scene, target: str, grip: Grip) -> np.ndarray:

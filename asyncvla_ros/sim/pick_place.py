@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from asyncvla_ros.sim.grip import choose_grip, free_height, held_point
+from asyncvla_ros.sim.grip import Grip, choose_grip, free_height, held_point
 from asyncvla_ros.sim.motion import Phase, motion_action
 from asyncvla_ros.sim.scene import Box, Obstacles, Scene
 
@@ -22,6 +22,8 @@ _SWATH_M = 0.06
 _ABOVE_GRIP_M = 0.03
 _HEIGHT_TOLERANCE_M = 0.012
 _YAW_TOLERANCE_RAD = 0.15
+#: The gripper turns by more than this only above everything around [rad].
+_SWING_RAD = 0.4
 _PLACE_TOLERANCE_M = 0.012
 #: Distance from the held point at which the object counts as lost [m].
 _SLIP_M = 0.04
@@ -29,6 +31,8 @@ _SLIP_M = 0.04
 _FOLDED_REACH_M = 0.46
 #: How far an object is kept from what hangs over it, and how steeply it slides out from under it [m].
 _ASIDE_MARGIN_M, _SLIDE_M = 0.003, 0.005
+#: Aiming so far beyond the end of the slide keeps the last part from becoming slow [m].
+_SLIDE_ON_M = 0.02
 #: If it has not come out by then, something holds it and it is lifted where it is [control steps].
 _SLIDE_STEPS = 25
 #: A descent that takes longer has met something: the next best grip is tried.
@@ -53,7 +57,7 @@ class PickAndPlace:
         self.phase = Phase.HOVER
         self._phase_steps = 0
         self._stalls = 0
-        self._grip = choose_grip(scene, self._target, self._place)
+        self._grip: Grip
 
     def done(self) -> bool:
         """Whether the object is where it belongs and let go."""
@@ -61,6 +65,9 @@ class PickAndPlace:
 
     def act(self) -> np.ndarray:
         """The action for the current state, (7,) float32 in [-1, 1]."""
+        if self.phase is Phase.HOVER and self._phase_steps == 0:
+            # Not before: what another skill does first, e.g. to a drawer, decides which grips are free.
+            self._grip = choose_grip(self._scene, self._target, self._place, self._stalls)
         pose = self._scene.ee_pose()
         self._advance(*pose)
         closed = self.phase in (Phase.CLOSE, *_HOLDING)
@@ -69,20 +76,18 @@ class PickAndPlace:
     def _enter(self, phase: Phase) -> None:
         self.phase = phase
         self._phase_steps = 0
-        if phase is Phase.HOVER:
-            self._grip = choose_grip(self._scene, self._target, self._place, self._stalls)
 
     def _advance(self, position: np.ndarray, rotation: np.ndarray) -> None:
         """Move to the phase that fits the state; at most one transition a step."""
         self._phase_steps += 1
         to_grip = self._grip_point() - position
-        xy_error = float(np.linalg.norm(to_grip[:2]))
+        off_way = self._grip.off_way(to_grip)
         if self.phase is Phase.HOVER:
             turned = self._grip.yaw_error(rotation) < _YAW_TOLERANCE_RAD
-            if xy_error < _ABOVE_GRIP_M and turned and position[2] < self._hover_height() + 0.02:
+            if off_way < _ABOVE_GRIP_M and turned and position[2] < self._hover_height() + 0.02:
                 self._enter(Phase.DESCEND)
         elif self.phase is Phase.DESCEND:
-            if xy_error > 0.06:
+            if off_way > 0.06:
                 self._enter(Phase.HOVER)
             elif self._grip.misalignment(to_grip) == 0.0 and abs(to_grip[2]) < _HEIGHT_TOLERANCE_M:
                 self._enter(Phase.CLOSE)
@@ -124,13 +129,13 @@ class PickAndPlace:
             return self._hover_position(position, rotation, grip)
         if self.phase is Phase.DESCEND:
             # Stay above the object until the fingers straddle it.
-            return grip + np.array([0.0, 0.0, min(6.0 * self._grip.misalignment(grip - position), 0.10)])
+            return grip + min(6.0 * self._grip.misalignment(grip - position), 0.10) * self._grip.up
         if self.phase is Phase.CLOSE:
             return grip
         if self.phase is Phase.OPEN:
             return position
         if self.phase is Phase.RETREAT:
-            return position + np.array([0.0, 0.0, _HOVER_M])
+            return position + _HOVER_M * self._grip.up
         place = self._place_point(position)
         if self.phase is Phase.LOWER:
             return place
@@ -141,20 +146,22 @@ class PickAndPlace:
 
     def _hover_position(self, position: np.ndarray, rotation: np.ndarray, grip: np.ndarray) -> np.ndarray:
         obstacles = self._scene.obstacles(self._target)
-        distance = float(np.linalg.norm(grip[:2] - position[:2]))
+        distance = self._grip.off_way(grip - position)
         over = -np.inf
-        if distance > 0.08 or self._grip.yaw_error(rotation) > _YAW_TOLERANCE_RAD:
+        if distance > 0.08 or self._grip.yaw_error(rotation) > _SWING_RAD:
             over = highest_between(position, grip, obstacles) + _CLEARANCE_M
         elif distance > _ABOVE_GRIP_M:
             over = free_height(position[:2], self._grip.yaw, obstacles)
-        xy = position if position[2] < over - 0.03 else grip
-        return np.array([*xy[:2], max(self._hover_height(), over)])
+        height = max(self._hover_height(), over)
+        if position[2] < over - 0.03:
+            return np.array([*position[:2], height])
+        return grip + (height - grip[2]) / self._grip.up[2] * self._grip.up
 
     def _rising_position(self, position: np.ndarray, height: float) -> np.ndarray:
         """Straight up, but first out from under things and from where the arm would have to fold."""
         aside = way_from_under(self._scene.object_box(self._target), self._scene.obstacles(self._target))
         if aside.any() and self._phase_steps < _SLIDE_STEPS:
-            return position + np.append(aside, _SLIDE_M)
+            return position + np.append(aside + _SLIDE_ON_M * np.sign(aside), _SLIDE_M)
         out = self._scene.away_from_base(position)
         push = max(0.0, _FOLDED_REACH_M - self._scene.reach(position))
         return np.array([*(position[:2] + push * out), height])

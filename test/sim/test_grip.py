@@ -10,7 +10,7 @@ from asyncvla_ros.sim.grip import (
     clearance,
     free_height,
     grip_height,
-    nearest_yaw,
+    nearest_turn,
     rim_grips,
 )
 from asyncvla_ros.sim.scene import Box, Obstacles
@@ -80,4 +80,24 @@ def test_the_rim_is_held_plainly_first_and_always_with_reachable_turns() -> None
     assert yaw == pytest.approx(0.0)
     np.testing.assert_allclose(point, [0.0, 0.0495, 0.040], atol=1e-12)
     now = Grip(np.zeros(3), np.pi / 2, np.zeros(2)).rotation
-    assert nearest_yaw(-np.radians(80), now) == pytest.approx(np.radians(100))
+    turned = nearest_turn(Grip(np.zeros(3), -np.radians(80), np.zeros(2)), now)
+    assert turned.yaw == pytest.approx(np.radians(100))
+
+
+def test_a_hand_that_leans_aside_reaches_under_a_shelf() -> None:
+    leaning = Grip(np.zeros(3), np.pi / 2, tolerance=np.array([0.01, 0.01]), lean=0.7)
+    np.testing.assert_allclose(leaning.up, [0.0, np.sin(0.7), np.cos(0.7)], atol=1e-12)
+    assert leaning.off_way(-0.1 * leaning.up) == pytest.approx(0.0)
+    assert leaning.misalignment(-0.1 * leaning.up) == 0.0
+    shelf = _box((-0.1, -0.2, 0.1), (0.1, -0.01, 0.15))
+    point = np.zeros(3)
+    assert clearance(point, np.pi / 2, shelf) < 0.0
+    assert clearance(point, np.pi / 2, shelf, lean=0.7) > 0.02
+    assert clearance(point, np.pi / 2, shelf, lean=-0.7) < 0.0
+
+
+def test_a_leaning_hand_turned_by_180_degrees_leans_to_the_same_side() -> None:
+    grip = Grip(np.zeros(3), -1.0, np.zeros(2), lean=-0.7)
+    turned = nearest_turn(grip, grip.rotation)
+    assert turned.yaw == pytest.approx(np.pi - 1.0), "the wrist cannot turn so far the other way"
+    np.testing.assert_allclose(turned.up, grip.up, atol=1e-12)
