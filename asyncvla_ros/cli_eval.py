@@ -123,6 +123,33 @@ def eval_libero(
         log.close()
 
 
+@eval_app.command("expert")
+def eval_expert(
+    suite: SuiteOption = "libero_object",
+    tasks: TasksOption = "all",
+    episodes: Annotated[int, typer.Option(help="Random placements per task.")] = 20,
+    seed: SeedOption = 0,
+    disturbed: Annotated[bool, typer.Option(help="With the noise of a collection.")] = False,
+    workers: Annotated[int, typer.Option(help="Processes, each with a simulator.")] = CPUS,
+    json_out: JsonOption = None,
+) -> None:
+    """Let the scripted expert, which knows all poses, solve tasks from random placements."""
+    from rich.console import Console
+
+    from asyncvla_ros.sim.evaluate_expert import ExpertConfig, evaluate_expert
+
+    console = Console(stderr=True)
+
+    def report(task: int, row: dict[str, Any]) -> None:
+        steps = "" if row["mean_steps"] is None else f", {row['mean_steps']:.0f} steps"
+        console.print(f"{suite} {task}: {row['successes']}/{row['n']}{steps}")
+
+    config = ExpertConfig(
+        suite, task_indices(tasks, suite), episodes, seed, disturbed=disturbed, workers=workers
+    )
+    write_json(evaluate_expert(config, report), json_out)
+
+
 @eval_app.command("demos")
 def eval_demos(
     data: Annotated[list[Path], typer.Option(help="LeRobot datasets, or folders of them.")],

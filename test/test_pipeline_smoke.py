@@ -36,6 +36,9 @@ def test_demonstrations_become_a_rated_policy_that_can_be_evaluated(asyncvla, tm
     data, run, rated = tmp_path / "data", tmp_path / "run", tmp_path / "rated"
     report = tmp_path / "eval.json"
 
+    expert = tmp_path / "expert.json"
+    asyncvla("eval", "expert", "--suite", SUITE, "--tasks", "0", "--episodes", "2", "--json", expert)
+    assert json.loads(expert.read_text())["per_task"]["0"]["successes"] == 2
     asyncvla(
         "collect", "--suite", SUITE, "--tasks", "0", "--episodes-per-task", "4", "--out", data,
         "--seed", SEED, "--workers", "1",

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from asyncvla_ros.report import compare, load, report
+from asyncvla_ros.report import report
+from asyncvla_ros.report.results import load
+from asyncvla_ros.report.success import compare
 from asyncvla_ros.strategy import Strategy
 from asyncvla_ros.types import AsyncVLAError
 
@@ -44,6 +46,26 @@ def test_evaluations_become_tables_with_intervals_and_paired_differences(tmp_pat
     assert (only.gain, only.p, only.more_ms) == pytest.approx((-0.15, 0.03125, -15.0))
     assert "| sfm - afm | 40 | -15.0%" in text
     assert "torch 2.11.0; cpus 2" in text
+
+
+def test_strategies_are_compared_with_the_plain_ones_only(tmp_path: Path) -> None:
+    for name, strategy in (
+        ("afm", Strategy()),
+        ("random", Strategy(select="random")),
+        ("twice", Strategy(rounds=2)),
+    ):
+        write_eval(tmp_path / f"{name}.json", [True] * 4, strategy=vars(strategy))
+    pairs = {(c.first, c.second) for c in compare(load(tmp_path)["eval"])}
+    assert pairs == {("afm", "random"), ("afm", "twice")}
+
+
+def test_the_expert_gets_a_table_by_task(tmp_path: Path) -> None:
+    rows = {"2": {"successes": 19, "n": 20}, "10": {"successes": 20, "n": 20}}
+    figures = {"expert_suite": "libero_goal", "per_task": rows, "settings": {"disturbed": True}}
+    (tmp_path / "expert.json").write_text(json.dumps(figures))
+    text = report(tmp_path, tmp_path / "results.md")[0].read_text()
+    assert "| file | suite | disturbed | 2 | 10 |" in text
+    assert "| expert | libero_goal | yes | 19/20 | 20/20 |" in text
 
 
 def test_different_policies_are_not_compared(tmp_path: Path) -> None:

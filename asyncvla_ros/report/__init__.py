@@ -1,0 +1,54 @@
+"""Tables and figures from the JSON files that evaluation, training and bench write."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from asyncvla_ros.report.details import (
+    accuracy_table,
+    bench_table,
+    draw_horizon,
+    draw_reliability,
+    expert_table,
+    rater_table,
+)
+from asyncvla_ros.report.results import load, provenance_lines
+from asyncvla_ros.report.success import compare, comparison_table, success_table, task_table
+
+
+def report(folder: Path, out: Path) -> list[Path]:
+    """Write ``out`` (Markdown) and figures beside it from all JSON files under ``folder``.
+
+    Returns:
+        The files written.
+
+    Raises:
+        AsyncVLAError: If no file is a result of eval, bench or train-rater, or one is no JSON file.
+    """
+    found = load(folder)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    written = [out]
+    sections = ["# Results\n", f"Rendered by `asyncvla report` from {sum(map(len, found.values()))} files."]
+    if found["eval"]:
+        sections += ["## Success", success_table(found["eval"]), "### By task", task_table(found["eval"])]
+    if comparisons := list(compare(found["eval"])):
+        sections += ["## Paired comparisons", comparison_table(comparisons)]
+    if found["rater"]:
+        picture = out.with_name(f"{out.stem}-reliability.png")
+        draw_reliability(found["rater"], picture)
+        written.append(picture)
+        sections += ["## Confidence", rater_table(found["rater"]), f"![Reliability]({picture.name})"]
+    if found["demos"]:
+        picture = out.with_name(f"{out.stem}-horizon.png")
+        draw_horizon(found["demos"], picture)
+        written.append(picture)
+        sections += ["## Actions beside the demonstrated ones", accuracy_table(found["demos"])]
+        sections += [f"![Error along the chunk]({picture.name})"]
+    if found["expert"]:
+        sections += ["## The scripted expert", expert_table(found["expert"])]
+    if found["bench"]:
+        sections += ["## Speed of a decision", bench_table(found["bench"])]
+    measured = [source for kind in ("eval", "demos", "expert", "bench") for source in found[kind]]
+    sections += ["## Made with", *provenance_lines(measured)]
+    out.write_text("\n\n".join(sections) + "\n")
+    return written

@@ -1,0 +1,100 @@
+"""Confidence, errors against demonstrations, the scripted expert, and speed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from asyncvla_ros.report.results import Source, table
+
+
+def rater_table(raters: Sequence[Source]) -> str:
+    """Ranking and calibration of each rater."""
+    keys = {
+        "auroc_worst_quarter": "AUROC rater",
+        "auroc_worst_quarter_variance": "variance",
+        "auroc_worst_quarter_position_only": "position",
+        "ece": "ECE",
+        "correlation": "correlation",
+        "doubtful_share": "doubted",
+    }
+    rows = [
+        [source.name, str(source.values.get("label", "-")), str(source.values["n"])]
+        + [f"{source.values[k]:.3f}" if k in source.values else "-" for k in keys]
+        for source in raters
+    ]
+    return table(["file", "label", "actions", *keys.values()], rows)
+
+
+def draw_reliability(raters: Sequence[Source], out: Path) -> None:
+    """Mean label against mean confidence; the size of a point is the share of actions in its bin."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5, 4.5), layout="constrained")
+    axes = figure.subplots()
+    axes.plot([0, 1], [0, 1], color="grey", linewidth=1, label="calibrated")
+    for source in raters:
+        bins = source.values.get("reliability", [])
+        total = sum(b["count"] for b in bins) or 1
+        sizes = [400 * b["count"] / total for b in bins]
+        x, y = [b["confidence"] for b in bins], [b["outcome"] for b in bins]
+        axes.scatter(x, y, sizes, alpha=0.7, label=source.name)
+    axes.set(xlabel="confidence", ylabel="label", xlim=(0, 1), ylim=(0, 1))
+    axes.legend()
+    figure.savefig(out, dpi=130)
+
+
+def accuracy_table(demos: Sequence[Source]) -> str:
+    """Mean absolute error of each mode, over all dofs but the gripper and for each dof."""
+    names = list(dict.fromkeys(n for s in demos for a in _accuracies(s) for n in a[1]["mae_per_dof"]))
+    rows = [
+        [source.name, mode, str(source.values["frames"]), f"{a['mae']:.4f}"]
+        + [f"{a['mae_per_dof'][n]:.4f}" if n in a["mae_per_dof"] else "-" for n in names]
+        + ["-" if a["gripper_accuracy"] is None else f"{a['gripper_accuracy']:.1%}"]
+        for source in demos
+        for mode, a in _accuracies(source)
+    ]
+    return table(["file", "mode", "observations", "error", *names, "gripper right"], rows)
+
+
+def draw_horizon(demos: Sequence[Source], out: Path) -> None:
+    """Mean absolute error at each step of the chunk."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5, 3.5), layout="constrained")
+    axes = figure.subplots()
+    for source in demos:
+        for mode, accuracy in _accuracies(source):
+            error = accuracy["mae_per_step"]
+            axes.plot(range(1, len(error) + 1), error, marker=".", label=f"{source.name}, {mode}")
+    axes.set(xlabel="step of the chunk", ylabel="mean absolute error [action units]", ylim=(0, None))
+    axes.legend()
+    figure.savefig(out, dpi=130)
+
+
+def _accuracies(source: Source) -> list[tuple[str, Mapping[str, Any]]]:
+    return list(source.values["action_accuracy"].items())
+
+
+def expert_table(experts: Sequence[Source]) -> str:
+    """Solved and tried, per task; every other placement is widened."""
+    tasks = sorted({int(task) for source in experts for task in source.values["per_task"]})
+    rows = []
+    for source in experts:
+        v = source.values
+        done = [v["per_task"].get(str(task)) for task in tasks]
+        solved = [f"{row['successes']}/{row['n']}" if row else "-" for row in done]
+        rows.append([source.name, v["expert_suite"], "yes" if v["settings"]["disturbed"] else "no", *solved])
+    return table(["file", "suite", "disturbed", *map(str, tasks)], rows)
+
+
+def bench_table(benches: Sequence[Source]) -> str:
+    """Milliseconds per stage, with the prefix cache and without."""
+    rows = [
+        [source.name, stage]
+        + [f"{source.values[k][stage][p]:.1f}" for k in ("cached_ms", "uncached_ms") for p in ("p50", "p95")]
+        for source in benches
+        for stage in source.values["cached_ms"]
+    ]
+    return table(["file", "stage", "cached p50", "p95", "uncached p50", "p95"], rows)

@@ -1,0 +1,92 @@
+"""JSON files that hold results, and what they have in common."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from asyncvla_ros.strategy import Strategy
+from asyncvla_ros.types import AsyncVLAError
+
+#: Settings of an evaluation that make it another than the official one, and what to call them.
+CONTROLS = {
+    "blank_images": "blank images",
+    "displace_m": "displaced",
+    "wrong_instruction": "wrong instruction",
+    "random_placements": "random placements",
+}
+_KINDS = {
+    "eval": "success_rate",
+    "bench": "cached_ms",
+    "rater": "auroc_worst_quarter",
+    "demos": "action_accuracy",
+    "expert": "expert_suite",
+}
+
+
+@dataclass(frozen=True)
+class Source:
+    """A JSON file and what it holds."""
+
+    name: str
+    values: Mapping[str, Any]
+
+
+def load(folder: Path) -> dict[str, list[Source]]:
+    """Sort the JSON files under a folder by what they are; others are ignored."""
+    found: dict[str, list[Source]] = {kind: [] for kind in _KINDS}
+    for file in sorted(folder.rglob("*.json")):
+        try:
+            values = json.loads(file.read_text())
+        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+            raise AsyncVLAError(f"{file} is no JSON file: {error}") from error
+        for kind, key in _KINDS.items():
+            if isinstance(values, dict) and key in values:
+                found[kind].append(Source(str(file.relative_to(folder).with_suffix("")), values))
+    if not any(found.values()):
+        raise AsyncVLAError(
+            f"{folder} has no result, expected JSON files of `asyncvla eval`, `bench policy` or the "
+            "rater.json of `train-rater`"
+        )
+    return found
+
+
+def strategy_of(values: Mapping[str, Any]) -> str:
+    """Mode, and what differs from the default strategy."""
+    given = values["settings"].get("strategy", {"mode": values["mode"]})
+    default = vars(Strategy())
+    changed = [f"{k} {v}" for k, v in given.items() if k != "mode" and v != default.get(k)]
+    if executed := values["settings"].get("execute_steps"):
+        changed.append(f"execute_steps {executed}")
+    return ", ".join([values["mode"], *changed])
+
+
+def controls_of(values: Mapping[str, Any]) -> str:
+    """What makes an evaluation another than the official one; empty if nothing does."""
+    settings = values["settings"]
+    names = [(name, settings.get(key)) for key, name in CONTROLS.items()]
+    chosen = [f"{name} {100 * v:g} cm" if name == "displaced" else name for name, v in names if v]
+    if settings.get("render", "full") != "full":
+        chosen.append("decimated meshes")
+    return ", ".join(chosen)
+
+
+def provenance_lines(sources: Iterable[Source]) -> list[str]:
+    """One line per combination of versions and machine."""
+    made = {
+        "; ".join(
+            ", ".join(f"{k} {v}" for k, v in source.values.get(part, {}).items())
+            for part in ("versions", "machine")
+        )
+        for source in sources
+    }
+    return [f"- {line}" for line in sorted(made)]
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

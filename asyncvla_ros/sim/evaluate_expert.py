@@ -1,0 +1,89 @@
+"""How often the scripted expert, which makes the demonstrations, solves a task from random placements."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import as_completed
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from asyncvla_ros.core.provenance import provenance
+from asyncvla_ros.sim.collect import Disturbance, NoiseConfig
+from asyncvla_ros.sim.expert import Expert
+from asyncvla_ros.sim.libero_env import LiberoEnv
+from asyncvla_ros.sim.stats import wilson_interval
+from asyncvla_ros.sim.tasks import max_steps
+from asyncvla_ros.sim.workers import simulator_pool
+
+
+@dataclass(frozen=True)
+class ExpertConfig:
+    """What to measure.
+
+    Attributes:
+        suite: LIBERO suite.
+        tasks: task indices.
+        episodes: random placements per task; every other one widened.
+        seed: determines placements and disturbances.
+        widen_m: displacement of objects in widened placements [m].
+        disturbed: execute noise, kicks and slips as in a collection.
+        workers: processes.
+    """
+
+    suite: str
+    tasks: tuple[int, ...]
+    episodes: int = 20
+    seed: int = 0
+    widen_m: float = 0.04
+    disturbed: bool = False
+    workers: int = 2
+
+
+def evaluate_expert(config: ExpertConfig, on_task: Callable[[int, dict[str, Any]], None]) -> dict[str, Any]:
+    """Let the expert act in every task.
+
+    Args:
+        config: what to measure.
+        on_task: called after each task with its index and figures.
+
+    Returns:
+        JSON-ready: per_task {successes, n, ci95, mean_steps of the successes}, versions, settings, machine.
+    """
+    per_task = {}
+    with simulator_pool(min(config.workers, len(config.tasks))) as pool:
+        futures = {pool.submit(_run_task, config, task): task for task in config.tasks}
+        for future in as_completed(futures):
+            task, steps = futures[future], [count for count in future.result() if count]
+            per_task[task] = {
+                "successes": len(steps),
+                "n": config.episodes,
+                "ci95": list(wilson_interval(len(steps), config.episodes)),
+                "mean_steps": float(np.mean(steps)) if steps else None,
+            }
+            on_task(task, per_task[task])
+    return {
+        "expert_suite": config.suite,
+        "per_task": {str(task): per_task[task] for task in config.tasks},
+        **provenance(),
+        "settings": asdict(config),
+    }
+
+
+def _run_task(config: ExpertConfig, task: int) -> list[int]:
+    """Control steps of each episode, 0 where the expert failed."""
+    with LiberoEnv(config.suite, task, "off") as env:
+        return [_run_episode(env, config, task, episode) for episode in range(config.episodes)]
+
+
+def _run_episode(env: LiberoEnv, config: ExpertConfig, task: int, episode: int) -> int:
+    rng = np.random.default_rng((config.seed, task, episode))
+    env.reset(int(rng.integers(2**31)), config.widen_m if episode % 2 else 0.0)
+    expert, disturbance = Expert(env.scene), Disturbance(NoiseConfig(), rng)
+    for step in range(max_steps(config.suite)):
+        action = expert.act()
+        env.step(disturbance.apply(action, expert.phase) if config.disturbed else action)
+        if env.success:
+            return step + 1
+    return 0
