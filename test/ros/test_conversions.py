@@ -195,7 +195,7 @@ def test_joints_are_found_by_name():
 def test_poses_must_be_in_the_base_frame_and_rotations():
     source = PoseSource("ee_pose", tuple("abcdefghi"))
     message = pose_message(0)
-    with pytest.raises(ContractError, match="expected a pose in frame base_link, found frame 'world'"):
+    with pytest.raises(ContractError, match="expected a pose in frame base_link, found frame 'panda_link0'"):
         conversions.pose_state(message, source, "base_link")
     message.pose.orientation.w = 0.0
     with pytest.raises(ContractError, match="ee_pose: expected a finite quaternion"):
