@@ -16,6 +16,7 @@ from contextlib import ExitStack
 from typing import Any, NoReturn
 
 import rclpy
+from rclpy.duration import Duration
 from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
@@ -27,6 +28,8 @@ from asyncvla_ros.types import AsyncVLAError
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 # How long callbacks may take to end before the process ends anyway [s]; ros2 launch waits five in all.
 STOP_TIMEOUT = 4.0
+# How long each publisher waits for its subscribers to take its last message.
+LAST_WORD_TIMEOUT = Duration(seconds=0.3)
 
 
 class ManagedNode(LifecycleNode):
@@ -95,6 +98,9 @@ class ManagedNode(LifecycleNode):
         if self.is_active:
             self.is_active = False
             self.deactivate()
+        for publisher in self.publishers:
+            # The last message, often a hold, may still be on its way: with the publisher it would be lost.
+            publisher.wait_for_all_acked(LAST_WORD_TIMEOUT)
         self.resources.close()
 
     def start(self) -> bool:
