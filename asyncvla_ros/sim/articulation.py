@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from asyncvla_ros.sim.motion import DOWN, Phase, motion_action
+from asyncvla_ros.sim.motion import DOWN, Phase, closed_firmly, motion_action
 from asyncvla_ros.sim.scene import Scene
 
 _STANDOFF_M = 0.10
@@ -30,8 +30,6 @@ _CLEAR_M = 0.06
 _PULL_M = 0.06
 _STALLED_STEPS = 50
 _LET_GO_STEPS = 8
-_FINGERS_STOPPED_M_S = 0.01
-_FINGER_VELOCITIES = slice(7, 9)
 _KNOB_DEPTH_M = 0.02
 #: The knob is near the robot's base: a hand that leans outwards keeps the arm from folding too far [rad].
 _LEAN_RAD = 0.45
@@ -62,8 +60,7 @@ class _Skill:
         self.phase, self._steps = phase, 0
 
     def _closed_firmly(self) -> bool:
-        speed = float(np.abs(self._scene.joint_velocities()[_FINGER_VELOCITIES]).max())
-        return (self._steps > 5 and speed < _FINGERS_STOPPED_M_S) or self._steps > 20
+        return closed_firmly(self._scene.joint_velocities(), self._steps)
 
 
 class OpenDrawer(_Skill):

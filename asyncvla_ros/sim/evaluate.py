@@ -1,7 +1,8 @@
-"""Measure a policy on LIBERO's official initial states, in lockstep: the world waits for each decision.
+"""Measure a policy in LIBERO, in lockstep: the world waits for each decision.
 
-At every decision instant the world is rendered with the official meshes, the policy answers a chunk, and
-the first ``execute_steps`` actions of it are executed.
+From official initial states (or random placements, for choices), at every decision instant the world is
+rendered, with the official meshes unless told otherwise, the policy answers a chunk, and the first
+``execute_steps`` actions of it are executed.
 """
 
 from __future__ import annotations

@@ -15,6 +15,8 @@ ROTATION_UNIT_RAD = 0.5
 DOWN = np.array([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, -1.0]])
 _GAIN = 1.2  # 1.5 overshoots
 _MAX_ROTATION = 0.5
+_FINGERS_STOPPED_M_S = 0.01
+_FINGER_VELOCITIES = slice(7, 9)
 
 
 class Phase(enum.Enum):
@@ -42,6 +44,17 @@ class Skill(Protocol):
 
     def act(self) -> np.ndarray:
         """The action for the current state, (7,) float32 in [-1, 1]."""
+
+
+def closed_firmly(joint_velocities: np.ndarray, steps: int) -> bool:
+    """Whether fingers that have been closing for some control steps have stopped, or should have by now.
+
+    Args:
+        joint_velocities: (9,), see ``Scene.joint_velocities``.
+        steps: Since they began to close.
+    """
+    speed = float(np.abs(joint_velocities[_FINGER_VELOCITIES]).max())
+    return (steps > 5 and speed < _FINGERS_STOPPED_M_S) or steps > 20
 
 
 def translation_action(position: np.ndarray, goal: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from asyncvla_ros.sim.grip import Grip, choose_grip, free_height, held_point
-from asyncvla_ros.sim.motion import Phase, motion_action
+from asyncvla_ros.sim.motion import Phase, closed_firmly, motion_action
 from asyncvla_ros.sim.scene import Box, Obstacles, Scene
 
 _HOVER_M = 0.055
@@ -37,8 +37,6 @@ _SLIDE_ON_M = 0.02
 _SLIDE_STEPS = 25
 #: A descent that takes longer has met something: the next best grip is tried.
 _DESCENT_STEPS = 50
-_FINGERS_STOPPED_M_S = 0.01
-_FINGER_VELOCITIES = slice(7, 9)
 _HOLDING = (Phase.LIFT, Phase.CARRY, Phase.LOWER)
 
 
@@ -95,8 +93,7 @@ class PickAndPlace:
                 self._stalls += 1
                 self._enter(Phase.HOVER)
         elif self.phase is Phase.CLOSE:
-            speed = float(np.abs(self._scene.joint_velocities()[_FINGER_VELOCITIES]).max())
-            if (self._phase_steps > 5 and speed < _FINGERS_STOPPED_M_S) or self._phase_steps > 20:
+            if closed_firmly(self._scene.joint_velocities(), self._phase_steps):
                 self._enter(Phase.LIFT)
         elif self.phase in _HOLDING:
             self._advance_holding(position, float(np.linalg.norm(to_grip)))

@@ -16,14 +16,14 @@ import numpy as np
 import torch
 from rich.progress import track
 
-from asyncvla_ros.core.calibration import auroc, expected_calibration_error, reliability
 from asyncvla_ros.core.provenance import provenance
 from asyncvla_ros.data.episodes import Episodes, feature_contract, load_episodes
 from asyncvla_ros.model.checkpoint import fingerprint, load_stats
 from asyncvla_ros.model.config import RaterConfig
-from asyncvla_ros.model.rater import confidence_label
+from asyncvla_ros.model.rater import token_errors
 from asyncvla_ros.policy import Policy
 from asyncvla_ros.strategy import Strategy
+from asyncvla_ros.training.rater_figures import confidence_figures
 from asyncvla_ros.training.train_rater import RaterSettings
 from asyncvla_ros.types import ActionChunk, AsyncVLAError, ContractError, Observation
 
@@ -88,7 +88,8 @@ def evaluate_demos(settings: DemoSettings) -> dict[str, Any]:
     actions = {mode: np.stack([chunk.actions for chunk in answers]) for mode, answers in chunks.items()}
     answers = chunks[settings.strategy.mode]
     stats = load_stats(settings.checkpoint, policy.features)[1]
-    draft_error = np.square(stats.normalize(actions["sfm"]) - stats.normalize(demonstrated)).mean(-1)
+    draft, truth = (torch.from_numpy(stats.normalize(x)) for x in (actions["sfm"], demonstrated))
+    draft_error = token_errors(draft, truth, torch.ones(len(names))).numpy()
     return {
         "action_accuracy": {
             mode: action_accuracy(given, demonstrated, names, _gripper_middle(episodes, names))
@@ -188,18 +189,7 @@ def calibration(
     rated = [answer.confidence for answer in answers if answer.confidence is not None]
     if rater is None or not rated:
         return None
-    confidence = np.stack(rated)
-    label = confidence_label(torch.from_numpy(error), rater).numpy()
-    diagram = reliability(confidence, label)
-    return {
-        "label": rater.label,
-        "n": int(error.size),
-        "auroc_worst_quarter": auroc(-confidence, error > np.quantile(error, 0.75)),
-        "ece": expected_calibration_error(diagram),
-        "reliability": [asdict(b) for b in diagram],
-        "correlation": float(np.corrcoef(confidence.ravel(), label.ravel())[0, 1]),
-        "doubtful_share": float((confidence < rater.threshold).mean()),
-    }
+    return {"label": rater.label, **confidence_figures(np.stack(rated), error, rater)}
 
 
 def _moving(names: tuple[str, ...]) -> list[int]:

@@ -69,13 +69,10 @@ def rater_figures(rated: RatedDrafts, config: RaterConfig, seed: int) -> dict[st
         confidence and label.
         ``variance_threshold``: the variance that as many actions exceed as the rater doubts.
     """
-    label = confidence_label(torch.from_numpy(rated.error), config).numpy()
-    worst = rated.error > np.quantile(rated.error, 0.75)
-    doubtful = float((rated.confidence < config.threshold).mean())
-    diagram = reliability(rated.confidence, label)
+    figures = confidence_figures(rated.confidence, rated.error, config)
+    worst = _worst_quarter(rated.error)
     return {
-        "n": int(rated.error.size),
-        "auroc_worst_quarter": auroc(-rated.confidence, worst),
+        **figures,
         "auroc_worst_quarter_variance": auroc(rated.variance, worst),
         "auroc_worst_quarter_position_only": auroc(
             np.broadcast_to(rated.error.mean(0), rated.error.shape), worst
@@ -83,13 +80,33 @@ def rater_figures(rated: RatedDrafts, config: RaterConfig, seed: int) -> dict[st
         "auroc_gain_over_variance_ci95": _gain_interval(rated, worst, seed),
         "auroc_within_position": _within_position(-rated.confidence, rated.error),
         "auroc_within_position_variance": _within_position(rated.variance, rated.error),
+        "mean_error": float(rated.error.mean()),
+        "variance_threshold": float(np.quantile(rated.variance, 1 - figures["doubtful_share"])),
+    }
+
+
+def confidence_figures(confidence: np.ndarray, error: np.ndarray, config: RaterConfig) -> dict[str, Any]:
+    """Ranking and calibration of a confidence alone; keys as in ``rater_figures``.
+
+    Args:
+        confidence: (n, l) of the rater.
+        error: (n, l) mean squared error, normalised units.
+        config: Whose label the confidence predicts.
+    """
+    label = confidence_label(torch.from_numpy(error), config).numpy()
+    diagram = reliability(confidence, label)
+    return {
+        "n": int(error.size),
+        "auroc_worst_quarter": auroc(-confidence, _worst_quarter(error)),
         "ece": expected_calibration_error(diagram),
         "reliability": [asdict(b) for b in diagram],
-        "correlation": float(np.corrcoef(rated.confidence.ravel(), label.ravel())[0, 1]),
-        "mean_error": float(rated.error.mean()),
-        "doubtful_share": doubtful,
-        "variance_threshold": float(np.quantile(rated.variance, 1 - doubtful)),
+        "correlation": float(np.corrcoef(confidence.ravel(), label.ravel())[0, 1]),
+        "doubtful_share": float((confidence < config.threshold).mean()),
     }
+
+
+def _worst_quarter(error: np.ndarray) -> np.ndarray:
+    return np.asarray(error > np.quantile(error, 0.75))
 
 
 def _within_position(score: np.ndarray, error: np.ndarray) -> float:
