@@ -17,6 +17,8 @@ from asyncvla_ros.core.robot_contract import RobotContract
 STOP_PERIODS = 300
 # Share of its way to a target that the arm goes within a period.
 FOLLOWS = 0.6
+# Chunks between two signs of progress.
+REPORT = 100
 # How late an observation may arrive [periods].
 LATEST = 3
 
@@ -53,9 +55,7 @@ class HostileWorld:
         self._high = np.array(
             [d.maximum if s is None else s.maximum for d, s in zip(robot.dofs, spaces, strict=True)]
         )
-        self._names = [
-            d.name if s is None else s.state for d, s in zip(robot.dofs, spaces, strict=True)
-        ]
+        self._names = [d.name if s is None else s.state for d, s in zip(robot.dofs, spaces, strict=True)]
         self._now_ns = 10**12
         self._position = (self._low + self._high) / 2
         self._history: deque[tuple[int, np.ndarray]] = deque(maxlen=LATEST + 1)
@@ -63,14 +63,15 @@ class HostileWorld:
         self._has_sent = False
         self._controller.start()
 
-    def run(self, chunks: int, advance: Callable[[], None]) -> None:
-        """Sends so many chunks; ``advance`` is called after each."""
-        for _ in range(chunks):
+    def run(self, chunks: int, advance: Callable[[int], None]) -> None:
+        """Sends so many chunks; ``advance`` is told of every few of them."""
+        for number in range(1, chunks + 1):
             self._disturb()
             self._guard(self._send_chunk)
             for _ in range(int(self._rng.integers(1, 5))):
                 self._step()
-            advance()
+            if number % REPORT == 0:
+                advance(REPORT)
         self.audit.finish()
 
     def _send_chunk(self) -> None:
@@ -87,7 +88,7 @@ class HostileWorld:
         events: tuple[tuple[float, Callable[[], object]], ...] = (
             (0.003, self._restart),
             (0.01, controller.estop),
-            (0.02, controller.reset),
+            (0.1, controller.reset),
             (0.002, lambda: controller.fault("injected")),
             (0.005, lambda: controller.starve(2.0)),
             (0.005, self._jump_back),
@@ -122,6 +123,11 @@ class HostileWorld:
         self.modes[self._controller.mode.name] += 1
         if isinstance(command, Command):
             self._obey(command)
+        if late_ns % 16 == 0:
+            # A timer that fires twice.
+            command = self._guard(lambda: self._controller.update(self._now_ns + late_ns))
+            if isinstance(command, Command):
+                self._obey(command)
         self._now_ns += self._robot.period_ns
 
     def _observe(self, delay: int) -> None:

@@ -65,7 +65,7 @@ class Controller:
     @property
     def at_rest(self) -> bool:
         """Whether the last command left the arm standing still."""
-        return self._follower.at_rest
+        return self._lockstep or self._follower.at_rest
 
     def accept(self, chunk: StampedChunk, now_ns: int) -> Rejection | None:
         """Checks a chunk and adds it to the schedule; the rejection if it may not be executed."""
@@ -240,4 +240,5 @@ class Controller:
             underruns=self._underruns,
             last_rejection=self._last_rejection,
             clipped=self._follower.counts,
+            braked=self._follower.braked,
         )

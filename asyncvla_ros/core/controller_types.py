@@ -68,3 +68,4 @@ class Status:
     underruns: int
     last_rejection: str
     clipped: np.ndarray
+    braked: int

@@ -9,7 +9,8 @@ from asyncvla_ros.core.reference import reference
 from asyncvla_ros.core.robot_contract import RobotContract
 from asyncvla_ros.core.robot_state import RobotState
 from asyncvla_ros.core.safety import Limiter
-from asyncvla_ros.core.tracker import Tracker, tracked
+from asyncvla_ros.core.motion import State
+from asyncvla_ros.core.tracker import HORIZON, Tracker, tracked
 from asyncvla_ros.core.workspace import Workspace
 from asyncvla_ros.types import ContractError
 
@@ -88,9 +89,9 @@ class Follower:
         return self._limiter.counts
 
     @property
-    def fallbacks(self) -> int:
-        """How often a dof had to brake instead of following its plan."""
-        return 0 if self._tracker is None else self._tracker.fallbacks
+    def braked(self) -> int:
+        """How often a tracked dof had to brake, because its plan would have led to a limit."""
+        return 0 if self._tracker is None else self._tracker.braked
 
     def begin(self, state: RobotState) -> str:
         """Takes the measured pose as the commanded one; why the arm cannot be moved from there, or empty."""
@@ -136,11 +137,14 @@ class Follower:
         if not self._workspace.is_empty:
             values = self._workspace.clamp(values, positions).astype(np.float32)
         if self._tracker is not None:
-            goal, slope = reference(action, now_ns)
+            ahead_ns = (HORIZON - 1) * self._robot.period_ns
+            goal, slope, bend = reference(action.chunk, now_ns + ahead_ns)
             goal = self._ramp_start + authority * (goal - self._ramp_start)
             slope = np.where(self._is_delta, values * (1e9 / self._robot.period_ns), authority * slope)
+            goals = zip(goal.tolist(), slope.tolist(), (authority * bend).tolist(), strict=True)
+            states = [State(*one) for one in goals]
             self._tracker.anchor(positions[self._index].tolist())
-            self._tracker.follow(goal[self._index].tolist(), slope[self._index].tolist())
+            self._tracker.follow([states[i] for i in self._index])
             values = self._with_tracked(values)
         self._last_values = values
         self._workspace.note(values, now_ns)
@@ -187,7 +191,7 @@ class Follower:
         if self._target is None:
             self._tracker.stop()
         else:
-            self._tracker.follow(self._target, [0.0] * len(self._target))
+            self._tracker.follow([State(position, 0.0, 0.0) for position in self._target])
         values = self._with_tracked(self._held)
         self._workspace.note(values, now_ns)
         return values

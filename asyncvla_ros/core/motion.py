@@ -104,6 +104,10 @@ def can_stop(state: State, bounds: Bounds) -> bool:
     if min(v, ease) < bounds.min_velocity or max(v, ease) > bounds.max_velocity:
         return False
     phases = stop_phases(v, a, bounds.acceleration, bounds.jerk)
+    # Far from both ends, the common case, no exact extremes are needed.
+    reach = max(abs(v), abs(ease)) * sum(duration for duration, _ in phases)
+    if bounds.minimum + reach <= state.position <= bounds.maximum - reach:
+        return True
     return all(bounds.minimum <= p <= bounds.maximum for p in _extremes(state, phases))
 
 

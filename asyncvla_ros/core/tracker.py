@@ -8,11 +8,13 @@ from collections.abc import Sequence
 import numpy as np
 import ruckig
 
-from asyncvla_ros.core.motion import Bounds, State, can_stop, cut, move, stays_within, stop
+from asyncvla_ros.core.motion import Bounds, Phase, State, can_stop, cut, move, stays_within, stop
 from asyncvla_ros.core.robot_contract import Dof
 
 # Plans keep this share of each limit in reserve, so that rounding in a plan cannot reach the limit itself.
 RESERVE = 1e-6
+# How far ahead a reference is met [periods]: meeting it at once would take full jerk in every period.
+HORIZON = 4
 
 
 class Tracker:
@@ -43,23 +45,11 @@ class Tracker:
         self._bounds = [_bounds(dof, period_s) for dof in dofs]
         self._states = [State(0.0, 0.0, 0.0) for _ in dofs]
         self._before = [0.0 for _ in dofs]
-        self._plan = ruckig.Ruckig(len(self._dofs))
-        self._trajectory = ruckig.Trajectory(len(self._dofs))
-        self._input = self._plan_input()
-        self._fallbacks = 0
-
-    def _plan_input(self) -> ruckig.InputParameter:
-        given = ruckig.InputParameter(len(self._dofs))
-        share = 1 - RESERVE
-        given.max_velocity = [share * max(b.max_velocity, -b.min_velocity) for b in self._bounds]
-        given.max_acceleration = [share * b.acceleration for b in self._bounds]
-        given.max_jerk = [share * b.jerk for b in self._bounds]
-        given.synchronization = ruckig.Synchronization.No
-        given.per_dof_control_interface = [
-            ruckig.ControlInterface.Velocity if dof.is_delta else ruckig.ControlInterface.Position
-            for dof in self._dofs
+        self._plans = [
+            _Plan(bounds, dof.is_delta, HORIZON * period_s)
+            for dof, bounds in zip(dofs, self._bounds, strict=True)
         ]
-        return given
+        self._braked = 0
 
     def begin(self, positions: Sequence[float]) -> str:
         """Starts at rest at the measured positions (k,); why that is impossible, or an empty text.
@@ -86,19 +76,15 @@ class Tracker:
             for dof, state, position in zip(self._dofs, self._states, positions, strict=True)
         ]
 
-    def follow(self, positions: Sequence[float], velocities: Sequence[float]) -> None:
+    def follow(self, goals: Sequence[State]) -> None:
         """One period towards a reference.
 
         Args:
-            positions: (k,) [unit]; without meaning for dofs that are changes.
-            velocities: (k,) of the reference [unit/s]; 0 is taken where it could not be kept up.
+            goals: (k,) where to be ``HORIZON`` periods after the present command, or as soon as possible; of
+                dofs that are changes only the velocity counts.
         """
         self._before = [state.position for state in self._states]
-        plans = self._planned(positions, velocities)
-        self._states = [
-            self._checked(state, plan, bounds)
-            for state, plan, bounds in zip(self._states, plans, self._bounds, strict=True)
-        ]
+        self._states = [self._towards(index, goal) for index, goal in enumerate(goals)]
 
     def stop(self) -> None:
         """One period of the quickest stop; at rest it stays where it is."""
@@ -108,52 +94,37 @@ class Tracker:
             for state, bounds in zip(self._states, self._bounds, strict=True)
         ]
 
-    def _planned(
-        self, positions: Sequence[float], velocities: Sequence[float]
-    ) -> list[list[tuple[float, float]]]:
-        """Phases of the coming period for each dof; none where no plan was found."""
-        given = self._input
-        targets = [self._target(i, p, v) for i, (p, v) in enumerate(zip(positions, velocities, strict=True))]
-        given.current_position = [state.position for state in self._states]
-        given.current_velocity = [state.velocity for state in self._states]
-        given.current_acceleration = [state.acceleration for state in self._states]
-        given.target_position = [position for position, _ in targets]
-        given.target_velocity = [velocity for _, velocity in targets]
-        if self._plan.calculate(given, self._trajectory) < 0:
-            return [[] for _ in self._dofs]
-        return [
-            cut(
-                (
-                    *zip(profile.brake.t, profile.brake.j, strict=True),
-                    *zip(profile.t, profile.j, strict=True),
-                ),
-                self._period_s,
-            )
-            for profile in self._trajectory.profiles[0]
-        ]
-
-    def _target(self, index: int, position: float, velocity: float) -> tuple[float, float]:
-        """The nearest reference that can be reached and left again within the limits."""
-        bounds, share = self._bounds[index], 1 - RESERVE
-        if self._dofs[index].is_delta:
-            return 0.0, min(max(velocity, share * bounds.min_velocity), share * bounds.max_velocity)
-        inset = RESERVE * (bounds.maximum - bounds.minimum)
-        position = min(max(position, bounds.minimum + inset), bounds.maximum - inset)
-        # To arrive with a velocity takes a run-up as long as the way to stop afterwards.
-        moving = (State(position, speed, 0.0) for speed in (velocity / share, -velocity / share))
-        return position, velocity if velocity and all(can_stop(s, bounds) for s in moving) else 0.0
-
-    def _checked(self, state: State, plan: list[tuple[float, float]], bounds: Bounds) -> State:
+    def _towards(self, index: int, goal: State) -> State:
+        """The state a period later."""
+        state, bounds, plan = self._states[index], self._bounds[index], self._plans[index]
+        phases = plan.phases(state, self._feasible(index, goal), self._period_s)
         # A dof that is a change may have been displaced from outside: never farther out than it is.
         low, high = min(bounds.minimum, state.position), max(bounds.maximum, state.position)
         bounds = bounds._replace(minimum=low, maximum=high)
         after = state
-        for phase in plan:
+        for phase in phases:
             after = move(after, phase)
-        if plan and stays_within(state, plan, bounds) and can_stop(after, bounds):
+        if phases and stays_within(state, phases, bounds) and can_stop(after, bounds):
             return after
-        self._fallbacks += 1
+        self._braked += 1
         return stop(state, bounds, self._period_s)
+
+    def _feasible(self, index: int, goal: State) -> State:
+        """The nearest goal that can be reached and left again within the limits."""
+        bounds, share = self._bounds[index], 1 - RESERVE
+        if self._dofs[index].is_delta:
+            speed = min(max(goal.velocity, share * bounds.min_velocity), share * bounds.max_velocity)
+            return State(0.0, speed, 0.0)
+        inset = RESERVE * (bounds.maximum - bounds.minimum)
+        position = min(max(goal.position, bounds.minimum + inset), bounds.maximum - inset)
+        if position == goal.position:
+            # The run-up to a moving goal is the way to stop after it, backwards in time.
+            velocity, acceleration = goal.velocity / share, goal.acceleration / share
+            if can_stop(State(position, velocity, acceleration), bounds) and can_stop(
+                State(position, -velocity, acceleration), bounds
+            ):
+                return goal
+        return State(position, 0.0, 0.0)
 
     @property
     def commands(self) -> list[float]:
@@ -174,9 +145,39 @@ class Tracker:
         return all(state.velocity == 0 and state.acceleration == 0 for state in self._states)
 
     @property
-    def fallbacks(self) -> int:
-        """How often a dof had to brake because the plan towards its reference could not be taken."""
-        return self._fallbacks
+    def braked(self) -> int:
+        """How often a dof had to brake, because the plan towards its reference could not be taken."""
+        return self._braked
+
+
+class _Plan:
+    """Ruckig for one dof."""
+
+    def __init__(self, bounds: Bounds, is_delta: bool, horizon_s: float):
+        self._ruckig = ruckig.Ruckig(1)
+        self._trajectory = ruckig.Trajectory(1)
+        self._input = given = ruckig.InputParameter(1)
+        share = 1 - RESERVE
+        given.max_velocity = [share * max(bounds.max_velocity, -bounds.min_velocity)]
+        given.max_acceleration = [share * bounds.acceleration]
+        given.max_jerk = [share * bounds.jerk]
+        if is_delta:
+            given.control_interface = ruckig.ControlInterface.Velocity
+        else:
+            given.minimum_duration = horizon_s
+
+    def phases(self, state: State, goal: State, duration_s: float) -> list[Phase]:
+        """The first ``duration_s`` [s] of the way to the goal; empty if none was found."""
+        given = self._input
+        given.current_position, given.target_position = [state.position], [goal.position]
+        given.current_velocity, given.target_velocity = [state.velocity], [goal.velocity]
+        given.current_acceleration, given.target_acceleration = [state.acceleration], [goal.acceleration]
+        if self._ruckig.calculate(given, self._trajectory) < 0:
+            return []
+        profile = self._trajectory.profiles[0][0]
+        brake = profile.brake
+        before = zip(brake.t, brake.j, strict=True) if brake.duration else ()
+        return cut([*before, *zip(profile.t, profile.j, strict=True)], duration_s)
 
 
 def _bounds(dof: Dof, period_s: float) -> Bounds:

@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticStatus
@@ -23,9 +24,10 @@ from std_srvs.srv import Trigger
 from asyncvla_msgs.msg import ActionChunk, ControllerStatus
 from asyncvla_ros.core.controller import Controller
 from asyncvla_ros.core.controller_types import Command, Mode, Reason
-from asyncvla_ros.core.robot_contract import JointStateSource, PoseSource
+from asyncvla_ros.core.robot_contract import JointStateSource, PoseSource, RobotContract
 from asyncvla_ros.core.robot_file import load_robot
 from asyncvla_ros.core.statistics import Rates
+from asyncvla_ros.core.urdf import tighten
 from asyncvla_ros.paths import robot_file
 from asyncvla_ros.ros import qos
 from asyncvla_ros.ros.controller_status import diagnostics_report, status_message
@@ -38,6 +40,8 @@ from asyncvla_ros.types import ContractError
 
 # Wall time between two status messages while nothing changes, and two looks at the silence of the policy [s].
 STATUS_PERIOD = 0.2
+# Wall time after which deactivation no longer waits for the arm to come to rest [s].
+STOP_TIMEOUT = 3.0
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,7 @@ class ControllerParameters:
     robot: str = parameter(
         "libero_panda", "Robot contract: a name in config/robots or a .yaml", read_only=True
     )
+    urdf: str = parameter("", "URDF file whose joint limits tighten the contract's", read_only=True)
     chunk_topic: str = parameter("policy/action_chunk", "Topic of the action chunks", read_only=True)
     lockstep: bool = parameter(
         False, "The world waits for each command: act on each tick of /clock", read_only=True
@@ -82,7 +87,7 @@ class ControllerNode(ManagedNode):
     def configure(self) -> None:
         """Reads the contract; subscribes to chunks and robot state."""
         values = self._params.values
-        self._robot = load_robot(robot_file(values.robot))
+        self._robot = _read_robot(values)
         self._controller = Controller(self._robot, values.lockstep, values.execute_steps)
         self.resources.callback(self._forget_controller)
         self._output = ActionCommandOutput(self, self._robot)
@@ -100,7 +105,7 @@ class ControllerNode(ManagedNode):
         if values.lockstep:
             self.subscribe(ClockMessage, "/clock", self._on_tick, qos.LOCKSTEP_CLOCK)
         else:
-            self._time(1.0 / self._robot.control_hz, self._step, self.get_clock())
+            self._time(self._robot.period_ns / 1e9, self._step, self.get_clock())
 
     def activate(self) -> None:
         """Begins idle: nothing moves before a chunk of now arrives."""
@@ -110,10 +115,17 @@ class ControllerNode(ManagedNode):
         self._publish_status()
 
     def deactivate(self) -> None:
-        """Sends a hold as the last command."""
-        if self._controller is not None and self._controller.reason is not Reason.INACTIVE:
-            self._send(self._controller.stop(self._now_ns()))
-            self._publish_status()
+        """Sends a stop, to its end, and a hold as the last command."""
+        if self._controller is None or self._controller.reason is Reason.INACTIVE:
+            return
+        # Paced by wall time: within this callback a simulated clock stands still.
+        now_ns, latest_s = self._now_ns(), time.monotonic() + STOP_TIMEOUT
+        self._send(self._controller.stop(now_ns))
+        while not self._controller.at_rest and time.monotonic() < latest_s:
+            time.sleep(self._robot.period_ns / 1e9)
+            now_ns += self._robot.period_ns
+            self._send(self._controller.update(now_ns))
+        self._publish_status()
 
     def _forget_controller(self) -> None:
         self._controller = None
@@ -230,6 +242,16 @@ class ControllerNode(ManagedNode):
     def _now_ns(self) -> int:
         """The node clock; in lockstep the last tick itself, which the node clock may not have seen yet."""
         return self._tick_ns if self._params.values.lockstep else self.get_clock().now().nanoseconds
+
+
+def _read_robot(values: ControllerParameters) -> RobotContract:
+    robot = load_robot(robot_file(values.robot))
+    if not values.urdf:
+        return robot
+    try:
+        return tighten(robot, Path(values.urdf).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ContractError(f"{values.urdf}: cannot read the URDF: {error.strerror}") from error
 
 
 def main() -> None:

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from asyncvla_ros.core.motion import State
 from asyncvla_ros.core.robot_contract import Dof, WorkspaceLimit
 from asyncvla_ros.core.tracker import Tracker
 
@@ -34,7 +35,7 @@ def test_whatever_is_asked_for_the_samples_keep_every_limit(steps, begin):
     for what, position, velocity, count in steps:
         for _ in range(count):
             if what == "go":
-                tracker.follow([position] * len(DOFS), [velocity] * len(DOFS))
+                tracker.follow([State(position, velocity, 0.0)] * len(DOFS))
             else:
                 tracker.stop()
             samples.append(tracker.commands)
@@ -52,16 +53,16 @@ def test_reaches_a_target_and_a_limit_and_stays():
     tracker.begin([0.2])
     for target, expected in ((0.7, 0.7), (9.0, 1.0), (-9.0, -1.0)):
         for _ in range(200):
-            tracker.follow([target], [0.0])
+            tracker.follow([State(target, 0.0, 0.0)])
         assert tracker.commands == pytest.approx([expected], abs=1e-5)
-    assert tracker.fallbacks == 0
+    assert tracker.braked == 0
 
 
 def test_a_steady_ramp_is_followed_within_a_period():
     tracker = Tracker(DOFS[:1], PERIOD)
     tracker.begin([-0.9])
     for step in range(120):
-        tracker.follow([-0.9 + 0.01 * step], [1.0])
+        tracker.follow([State(-0.9 + 0.01 * step, 1.0, 0.0)])
     assert tracker.commands[0] == pytest.approx(-0.9 + 0.01 * 119, abs=0.01)
 
 
@@ -69,7 +70,7 @@ def test_a_velocity_that_could_not_be_kept_up_is_not_aimed_at():
     tracker = Tracker(DOFS[:1], PERIOD)
     tracker.begin([0.9])
     for _ in range(300):
-        tracker.follow([0.999], [-1.9])
+        tracker.follow([State(0.999, -1.9, 0.0)])
     assert tracker.commands[0] == pytest.approx(0.999, abs=1e-5), "no run-up beyond the limit"
 
 
@@ -77,7 +78,7 @@ def test_stops_and_is_at_rest():
     tracker = Tracker(DOFS, PERIOD)
     tracker.begin([0.0] * 4)
     for _ in range(10):
-        tracker.follow([1.0] * 4, [0.0] * 4)
+        tracker.follow([State(1.0, 0.0, 0.0)] * 4)
     assert not tracker.at_rest
     for _ in range(100):
         tracker.stop()
@@ -101,7 +102,7 @@ def test_changes_are_limited_as_rates():
     tracker.begin([0.0])
     changes = [0.0] * 3
     for goal in [9.0] * 30 + [-9.0] * 30:
-        tracker.follow([0.0], [goal])
+        tracker.follow([State(0.0, goal, 0.0)])
         changes.append(tracker.commands[0])
     rates = np.array(changes) / 0.05
     assert rates.max() == pytest.approx(0.5, abs=1e-5) and rates.min() == pytest.approx(-0.2, abs=1e-5)
@@ -116,14 +117,14 @@ def test_changes_stay_in_the_workspace_or_come_back_to_it():
     position = 0.0
     for _ in range(50):
         tracker.anchor([position])
-        tracker.follow([0.0], [0.5])
+        tracker.follow([State(0.0, 0.5, 0.0)])
         position += tracker.commands[0]
         assert position <= 0.1 + TOLERANCE
     assert position > 0.05
     position = 0.3
     for _ in range(50):
         tracker.anchor([position])
-        tracker.follow([0.0], [-0.5])
+        tracker.follow([State(0.0, -0.5, 0.0)])
         assert tracker.commands[0] <= TOLERANCE
         position += tracker.commands[0]
     assert -0.1 - TOLERANCE <= position < 0
