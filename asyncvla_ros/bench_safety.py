@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+from rich.console import Console
 from rich.progress import Progress
 
 from asyncvla_ros.bench_safety_audit import DERIVATIVES, KINDS, TOLERANCE
@@ -16,7 +17,7 @@ from asyncvla_ros.core.robot_contract import RobotContract
 from asyncvla_ros.core.robot_file import parse_robot
 from asyncvla_ros.types import AsyncVLAError
 
-# Minimum and maximum [rad], velocity [rad/s], acceleration [rad/s²], jerk [rad/s³]: a 7-joint arm of 1 m reach.
+# Minimum and maximum [rad], velocity [rad/s], acceleration [rad/s²], jerk [rad/s³] of a 7-joint arm.
 ARM = (
     (-2.7437, 2.7437, 2.62, 10.0, 5000.0),
     (-1.7837, 1.7837, 2.62, 10.0, 5000.0),
@@ -41,7 +42,7 @@ def joint_arm() -> RobotContract:
 
 
 def delta_arm() -> RobotContract:
-    """Changes of the end effector at 20 Hz: limited as rates, by a workspace, by both or by their step only."""
+    """Changes of the end effector at 20 Hz: limited as rates, by a workspace, by both or neither."""
     box, rates = [-0.2, 0.2], {"velocity": 0.5, "acceleration": 2.0, "jerk": 40.0}
     dofs: list[dict[str, Any]] = []
     for name, limits in (
@@ -106,7 +107,7 @@ def bench_safety(
     if chunks < 2:
         raise AsyncVLAError(f"chunks is {chunks}, expected at least 2")
     arms: dict[str, dict[str, Any]] = {}
-    with Progress(transient=True) as progress:
+    with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("Hostile chunks", total=chunks)
         for number, robot in enumerate((joint_arm(), delta_arm())):
             world = HostileWorld(robot, seed + number, make_controller)

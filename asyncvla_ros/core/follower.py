@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from asyncvla_ros.core.action_schedule import ScheduledAction
+from asyncvla_ros.core.motion import State
 from asyncvla_ros.core.reference import reference
 from asyncvla_ros.core.robot_contract import RobotContract
 from asyncvla_ros.core.robot_state import RobotState
 from asyncvla_ros.core.safety import Limiter
-from asyncvla_ros.core.motion import State
 from asyncvla_ros.core.tracker import HORIZON, Tracker, tracked
 from asyncvla_ros.core.workspace import Workspace
 from asyncvla_ros.types import ContractError
