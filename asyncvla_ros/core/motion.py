@@ -45,7 +45,8 @@ def move(state: State, phase: Phase) -> State:
 
 def cut(phases: Sequence[Phase], duration_s: float) -> list[Phase]:
     """The first ``duration_s`` of a motion; where it is shorter, it goes on without jerk."""
-    left, kept = duration_s, []
+    kept: list[Phase] = []
+    left = duration_s
     for duration, jerk in phases:
         if duration >= left:
             return [*kept, (left, jerk)]

@@ -8,9 +8,7 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticStatus
@@ -24,51 +22,22 @@ from std_srvs.srv import Trigger
 from asyncvla_msgs.msg import ActionChunk, ControllerStatus
 from asyncvla_ros.core.controller import Controller
 from asyncvla_ros.core.controller_types import Command, Mode, Reason
-from asyncvla_ros.core.robot_contract import JointStateSource, PoseSource, RobotContract
-from asyncvla_ros.core.robot_file import load_robot
+from asyncvla_ros.core.robot_contract import JointStateSource, PoseSource
 from asyncvla_ros.core.statistics import Rates
-from asyncvla_ros.core.urdf import tighten
-from asyncvla_ros.paths import robot_file
 from asyncvla_ros.ros import qos
+from asyncvla_ros.ros.controller_parameters import ControllerParameters, read_robot
 from asyncvla_ros.ros.controller_status import diagnostics_report, status_message
 from asyncvla_ros.ros.conversions import chunk_from_message, named_state, to_ns
 from asyncvla_ros.ros.diagnostics import Diagnostics, Report
 from asyncvla_ros.ros.lifecycle import ManagedNode, run_node
 from asyncvla_ros.ros.outputs import ActionCommandOutput
-from asyncvla_ros.ros.parameters import Parameters, parameter
+from asyncvla_ros.ros.parameters import Parameters
 from asyncvla_ros.types import ContractError
 
 # Wall time between two status messages while nothing changes, and two looks at the silence of the policy [s].
 STATUS_PERIOD = 0.2
 # Wall time after which deactivation no longer waits for the arm to come to rest [s].
 STOP_TIMEOUT = 3.0
-
-
-@dataclass(frozen=True)
-class ControllerParameters:
-    """Parameters of controller_node; limits and timeouts are the robot contract's."""
-
-    robot: str = parameter(
-        "libero_panda", "Robot contract: a name in config/robots or a .yaml", read_only=True
-    )
-    urdf: str = parameter("", "URDF file whose joint limits tighten the contract's", read_only=True)
-    chunk_topic: str = parameter("policy/action_chunk", "Topic of the action chunks", read_only=True)
-    lockstep: bool = parameter(
-        False, "The world waits for each command: act on each tick of /clock", read_only=True
-    )
-    execute_steps: int = parameter(
-        0, "Leading actions of each chunk to execute; 0: all", minimum=0, maximum=1000, read_only=True
-    )
-    silence_timeout_s: float = parameter(
-        2.0,
-        "Hold after so much wall time without a chunk, even if the clock stands still [s]",
-        minimum=0.1,
-        maximum=600.0,
-    )
-    sensor_reliability: str = parameter(
-        "best_effort", "QoS of the robot state", choices=tuple(qos.RELIABILITIES), read_only=True
-    )
-    autostart: bool = parameter(False, "Configure and activate at the start", read_only=True)
 
 
 class ControllerNode(ManagedNode):
@@ -87,7 +56,7 @@ class ControllerNode(ManagedNode):
     def configure(self) -> None:
         """Reads the contract; subscribes to chunks and robot state."""
         values = self._params.values
-        self._robot = _read_robot(values)
+        self._robot = read_robot(values)
         self._controller = Controller(self._robot, values.lockstep, values.execute_steps)
         self.resources.callback(self._forget_controller)
         self._output = ActionCommandOutput(self, self._robot)
@@ -242,16 +211,6 @@ class ControllerNode(ManagedNode):
     def _now_ns(self) -> int:
         """The node clock; in lockstep the last tick itself, which the node clock may not have seen yet."""
         return self._tick_ns if self._params.values.lockstep else self.get_clock().now().nanoseconds
-
-
-def _read_robot(values: ControllerParameters) -> RobotContract:
-    robot = load_robot(robot_file(values.robot))
-    if not values.urdf:
-        return robot
-    try:
-        return tighten(robot, Path(values.urdf).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ContractError(f"{values.urdf}: cannot read the URDF: {error.strerror}") from error
 
 
 def main() -> None:
