@@ -87,11 +87,14 @@ class ControllerNode(ManagedNode):
         """Sends a stop, to its end, and a hold as the last command."""
         if self._controller is None or self._controller.reason is Reason.INACTIVE:
             return
-        # Paced by wall time: within this callback a simulated clock stands still.
-        now_ns, latest_s = self._now_ns(), time.monotonic() + STOP_TIMEOUT
+        # Paced by wall time, from the last command on: within this callback a simulated clock stands still.
+        period_s, latest_s = self._robot.period_ns / 1e9, time.monotonic() + STOP_TIMEOUT
+        if not self._controller.at_rest:
+            time.sleep(period_s)
+        now_ns = self._now_ns()
         self._send(self._controller.stop(now_ns))
         while not self._controller.at_rest and time.monotonic() < latest_s:
-            time.sleep(self._robot.period_ns / 1e9)
+            time.sleep(period_s)
             now_ns += self._robot.period_ns
             self._send(self._controller.update(now_ns))
         self._publish_status()
