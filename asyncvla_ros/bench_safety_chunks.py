@@ -10,7 +10,8 @@ import numpy as np
 from asyncvla_ros.core.chunk import StampedChunk
 from asyncvla_ros.core.robot_contract import RobotContract
 
-LENGTH = 10
+# Shorter than the time after which a chunk is stale: some are expired before that.
+LENGTH = 8
 MS = 1_000_000
 # How old the observation of a chunk is when it arrives [ms].
 LATENCY_MS = (30, 80)
