@@ -8,14 +8,13 @@ from typing import Annotated, Any
 
 import typer
 
+from asyncvla_ros.cli_bench import bench_app
 from asyncvla_ros.cli_eval import eval_app
 from asyncvla_ros.cli_options import (
     CACHE,
     CPUS,
-    THREADS,
     CacheOption,
     CheckpointOption,
-    DeviceOption,
     InitsOption,
     JsonOption,
     ModeOption,
@@ -31,7 +30,6 @@ from asyncvla_ros.types import AsyncVLAError, RunError
 app = typer.Typer(
     no_args_is_help=True, pretty_exceptions_enable=False, help="AsyncVLA policies on ROS 2 robots."
 )
-bench_app = typer.Typer(no_args_is_help=True, help="Measure speed.")
 app.add_typer(eval_app, name="eval")
 app.add_typer(bench_app, name="bench")
 
@@ -109,38 +107,6 @@ def demo_table(figures: dict[str, Any]) -> Any:
             f"{episode['tick_ms']['p50']:.0f} / {episode['tick_ms']['p95']:.0f}",
         )
     return table
-
-
-@bench_app.command("policy")
-def bench_policy_command(
-    checkpoint: CheckpointOption = None,
-    device: DeviceOption = "cpu",
-    threads: Annotated[int, typer.Option(help="torch threads; nano is fastest with 1.")] = THREADS,
-    repetitions: Annotated[int, typer.Option(help="Measured decisions, at least 50.")] = 100,
-    json_out: JsonOption = None,
-) -> None:
-    """Time one decision: prefix, SFM, rater, AFM; with the prefix cache and without."""
-    from rich.console import Console
-    from rich.table import Table
-
-    from asyncvla_ros.bench_policy import STAGES, bench_policy
-    from asyncvla_ros.core.provenance import provenance
-
-    figures = bench_policy(checkpoint, device, threads, repetitions)
-    figures |= {"threads": threads, "device": device, "repetitions": repetitions, **provenance()}
-    table = Table("stage", "cached p50 [ms]", "p95", "uncached p50 [ms]", "p95", "ratio of p50")
-    for stage in STAGES:
-        cached, uncached = figures["cached_ms"][stage], figures["uncached_ms"][stage]
-        cells = [
-            cached["p50"],
-            cached["p95"],
-            uncached["p50"],
-            uncached["p95"],
-            uncached["p50"] / cached["p50"],
-        ]
-        table.add_row(stage, *(f"{cell:.1f}" for cell in cells))
-    Console(stderr=True).print(table)
-    write_json(figures, json_out)
 
 
 @app.command()

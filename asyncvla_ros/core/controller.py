@@ -1,20 +1,20 @@
-"""The controller's algorithm: from chunks to at most one command per control step. No ROS, no threads."""
+"""The controller's algorithm: from chunks to at most one command per control period. No ROS, no threads."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-import numpy as np
-
 from asyncvla_ros.core.action_schedule import ActionSchedule, ScheduledAction
 from asyncvla_ros.core.chunk import StampedChunk
 from asyncvla_ros.core.controller_types import Command, Mode, Reason, Status
+from asyncvla_ros.core.follower import Follower
 from asyncvla_ros.core.robot_contract import RobotContract
-from asyncvla_ros.core.safety import Limiter, Rejection, RejectReason, check_chunk
+from asyncvla_ros.core.robot_state import RobotState
+from asyncvla_ros.core.safety import Rejection, RejectReason, check_chunk
 
 
 class Controller:
-    """Reject -> schedule -> clamp -> command; anything missing ends in a hold with a reason.
+    """Reject -> schedule -> clamp -> track -> command; anything missing ends in a stop with a reason.
 
     ::
 
@@ -22,13 +22,15 @@ class Controller:
                                       │ dry, stale, rejected, clock jump ─┘^
         any ──estop──> ESTOP, any ──error──> FAULT; both latched until ``reset``, then IDLE
 
-    A hold stands still: zero for dims that are changes; for dims that are targets the value at the beginning
-    of the hold, measured where the robot reports it, else last commanded.
+    What is commanded in each of them: ``asyncvla_ros.core.follower``.
 
     Args:
         robot: Dofs, limits and timeouts.
         lockstep: The world waits for each command: a dry schedule is no underrun and needs no hold command.
         execute_steps: Leading actions of each chunk to execute, 0: all.
+
+    Raises:
+        ContractError: the robot does not measure what its limits need.
     """
 
     def __init__(self, robot: RobotContract, lockstep: bool = False, execute_steps: int = 0):
@@ -40,12 +42,11 @@ class Controller:
 
     def _clear(self) -> None:
         self._schedule = ActionSchedule(self._execute_steps)
-        self._limiter = Limiter(self._robot.dofs)
-        self._measured: dict[str, float] = {}
-        self._observed_ns: dict[str, int] = {}
-        self._last_values: np.ndarray | None = None
+        self._follower = Follower(self._robot)
+        self._state = RobotState(self._robot)
+        self._action: ScheduledAction | None = None
         self._last_ns: int | None = None
-        self._held: np.ndarray | None = None
+        self._sent_ns: int | None = None
         self._accepted = self._rejected = self._underruns = 0
         self._rejection: Rejection | None = None
         self._last_rejection = ""
@@ -56,9 +57,15 @@ class Controller:
         self._enter(Mode.IDLE, Reason.NO_CHUNK, "no chunk received since activation")
 
     def stop(self, now_ns: int) -> Command:
-        """Deactivation: the hold to send last."""
+        """Deactivation: the first command of the stop; ``update`` gives the others until ``at_rest``."""
+        self._follower.halt()
         self._enter(Mode.IDLE, Reason.INACTIVE, "deactivated")
         return self._hold(now_ns)
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether the last command left the arm standing still."""
+        return self._lockstep or self._follower.at_rest
 
     def accept(self, chunk: StampedChunk, now_ns: int) -> Rejection | None:
         """Checks a chunk and adds it to the schedule; the rejection if it may not be executed."""
@@ -80,17 +87,18 @@ class Controller:
 
     def observe(self, source: str, stamp_ns: int, values: Mapping[str, float]) -> None:
         """Notes a part of the robot's state: acquisition time [ns] for the watchdog, values for the hold."""
-        self._observed_ns[source] = max(stamp_ns, self._observed_ns.get(source, stamp_ns))
-        self._measured.update(values)
+        self._state.observe(source, stamp_ns, values)
 
     def update(self, now_ns: int) -> Command:
-        """The command of the control step at ``now_ns`` [ns, node clock]: the one verb while active."""
+        """The command of the control period at ``now_ns`` [ns, node clock]: the one verb while active."""
         if self._last_ns is not None and now_ns < self._last_ns:
             self.clock_jumped((now_ns - self._last_ns) / 1e9)
         self._last_ns = now_ns
+        if self._is_early(now_ns):
+            return Command(None, None, now_ns)
         if self.mode in (Mode.FAULT, Mode.ESTOP) or self.reason is Reason.INACTIVE:
             return self._hold(now_ns)
-        obstacle = self._obstacle(now_ns)
+        obstacle = self._obstacle(now_ns) or self._cannot_begin(now_ns)
         if obstacle is not None:
             self._enter(*obstacle)
             if self.mode is Mode.HOLDING:
@@ -98,19 +106,33 @@ class Controller:
             return self._hold(now_ns)
         action = self._schedule.due(now_ns)
         if action is not None:
-            return self._track(action)
-        if self._lockstep or not self._schedule.is_dry(now_ns):
+            return self._track(action, now_ns)
+        is_dry = self._schedule.is_dry(now_ns)
+        if self._lockstep or not is_dry:
             # Either the action of this step was handed out already, or the next chunk has not begun.
-            return Command(None, None, now_ns) if self.mode is Mode.TRACKING else self._hold(now_ns)
+            return self._between(now_ns, is_dry)
         self._underruns += 1
         self._enter(Mode.HOLDING, *self._dry(now_ns))
         return self._hold(now_ns)
 
-    def _track(self, action: ScheduledAction) -> Command:
-        values = self._limiter.clamp(action.values)
-        self._last_values = values
+    def _is_early(self, now_ns: int) -> bool:
+        """Tracked commands are samples of one motion, a period apart: two at once would be a jump."""
+        if self._sent_ns is None or not self._follower.is_tracked:
+            return False
+        return now_ns - self._sent_ns < self._robot.period_ns // 2
+
+    def _track(self, action: ScheduledAction, now_ns: int) -> Command:
+        values = self._follower.follow(action, action is not self._action, now_ns, self._state)
+        self._action, self._sent_ns = action, now_ns
         self._enter(Mode.TRACKING, Reason.NONE, "")
-        return Command(values, action, action.due_ns)
+        return Command(values, action, now_ns if self._follower.is_continuous else action.due_ns)
+
+    def _between(self, now_ns: int, is_dry: bool) -> Command:
+        if self.mode is not Mode.TRACKING:
+            return self._hold(now_ns)
+        if self._follower.is_continuous and self._action is not None and not is_dry:
+            return self._track(self._action, now_ns)
+        return Command(None, None, now_ns)
 
     def _obstacle(self, now_ns: int) -> tuple[Mode, Reason, str] | None:
         """What forbids to execute anything now, whatever the schedule says."""
@@ -118,18 +140,23 @@ class Controller:
         if newest is None:
             if self._rejection is not None:
                 return self.mode, Reason.CHUNK_REJECTED, f"the last chunk was rejected: {self._rejection}"
-            return self.mode, self.reason, self.text
-        for source in self._robot.state:
-            stamp_ns = self._observed_ns.get(source.topic)
-            if stamp_ns is None:
-                return Mode.HOLDING, Reason.OBSERVATION_STALE, f"no robot state received on {source.topic}"
-            age_s = (now_ns - stamp_ns) / 1e9
-            if age_s > self._robot.observation_timeout_s:
-                limit = f"limit {self._robot.observation_timeout_s:g} s"
-                return Mode.HOLDING, Reason.OBSERVATION_STALE, f"{source.topic} is {age_s:.2f} s old, {limit}"
+            return self._cannot_begin(now_ns) or (self.mode, self.reason, self.text)
+        stale = self._state.obstacle(now_ns)
+        if stale:
+            return Mode.HOLDING, Reason.OBSERVATION_STALE, stale
         if (now_ns - newest.stamp_ns) / 1e9 > self._robot.chunk_timeout_s:
             return Mode.HOLDING, *self._dry(now_ns)
         return None
+
+    def _cannot_begin(self, now_ns: int) -> tuple[Mode, Reason, str] | None:
+        """Takes the measured pose for the commanded one, once it is known; the fault if it is impossible."""
+        if self._follower.has_begun or self._state.obstacle(now_ns):
+            return None
+        problem = self._follower.begin(self._state)
+        if not problem:
+            return None
+        text = f"{problem}; move the arm inside by other means, then reset: it will not be made to jump"
+        return Mode.FAULT, Reason.OUTSIDE_LIMITS, text
 
     def _dry(self, now_ns: int) -> tuple[Reason, str]:
         """Why there is nothing to execute although there was a chunk."""
@@ -147,30 +174,14 @@ class Controller:
         )
 
     def _hold(self, now_ns: int) -> Command:
-        if self._lockstep or self._held is None:
-            return Command(None, None, now_ns)
-        return Command(self._held, None, now_ns)
-
-    def _hold_values(self) -> np.ndarray | None:
-        """(d,) float32 that stand still, or None while a target is known neither by report nor by command."""
-        values = np.zeros(len(self._robot.dofs), np.float32)
-        for index, dof in enumerate(self._robot.dofs):
-            if dof.is_delta:
-                continue
-            if np.isfinite(self._measured.get(dof.name, np.nan)):
-                values[index] = self._measured[dof.name]
-            elif self._last_values is not None:
-                values[index] = self._last_values[index]
-            else:
-                return None
-        return values
+        values = None if self._lockstep else self._follower.hold(now_ns, self._state)
+        if values is not None:
+            self._sent_ns = now_ns
+        return Command(values, None, now_ns)
 
     def _enter(self, mode: Mode, reason: Reason, text: str) -> None:
-        if mode is Mode.TRACKING:
-            self._held = None
-        elif self._held is None:
-            # Latched once: following the measured pose while holding would let the arm sag.
-            self._held = self._hold_values()
+        if mode is not Mode.TRACKING:
+            self._follower.latch(self._state)
         self.mode, self.reason, self.text = mode, reason, text
 
     def starve(self, silence_s: float) -> None:
@@ -185,19 +196,22 @@ class Controller:
     def clock_jumped(self, jump_s: float) -> None:
         """Time went back by ``-jump_s``: nothing planned or observed before holds any more."""
         self._schedule.reset()
-        self._observed_ns.clear()
-        self._last_ns = None
+        self._state.forget_times()
+        self._follower.forget_times()
+        self._last_ns = self._sent_ns = None
         if self.mode in (Mode.TRACKING, Mode.HOLDING):
             self._enter(
                 Mode.HOLDING, Reason.CLOCK_JUMP, f"the clock jumped by {jump_s:.3f} s; waiting for a chunk"
             )
 
     def estop(self) -> None:
-        """Stops at once and stays stopped until ``reset``."""
+        """Stops as fast as the limits permit and stays stopped until ``reset``."""
+        self._follower.halt()
         self._enter(Mode.ESTOP, Reason.ESTOP, "emergency stop; reset it to go on")
 
     def fault(self, text: str) -> None:
         """Stops because something inside broke, until ``reset``."""
+        self._follower.halt()
         self._enter(Mode.FAULT, Reason.INTERNAL_ERROR, text)
 
     def reset(self) -> bool:
@@ -205,6 +219,8 @@ class Controller:
         if self.mode not in (Mode.FAULT, Mode.ESTOP):
             return False
         self._schedule.reset()
+        self._follower.halt()
+        self._follower.restart_ramp()
         self._enter(Mode.IDLE, Reason.NO_CHUNK, "reset; waiting for a chunk")
         return True
 
@@ -223,5 +239,6 @@ class Controller:
             expired=self._schedule.expired,
             underruns=self._underruns,
             last_rejection=self._last_rejection,
-            clipped=self._limiter.counts,
+            clipped=self._follower.counts,
+            braked=self._follower.braked,
         )

@@ -33,6 +33,7 @@ class Reason(enum.IntEnum):
     CLOCK_JUMP = 7
     ESTOP = 8
     INTERNAL_ERROR = 9
+    OUTSIDE_LIMITS = 10
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,8 @@ class Command:
     """The outcome of one update.
 
     Attributes:
-        values: (d,) float32 within the limits, physical units; None: send nothing.
+        values: (d,) within the limits, physical units; None: send nothing. float64 if anything is tracked,
+            else float32.
         action: The action behind the values; None for a hold.
         stamp_ns: Start of the control step the command is for [ns, node clock].
     """
@@ -66,3 +68,4 @@ class Status:
     underruns: int
     last_rejection: str
     clipped: np.ndarray
+    braked: int

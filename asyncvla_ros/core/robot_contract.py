@@ -47,6 +47,18 @@ class PoseSource:
 
 
 @dataclass(frozen=True)
+class WorkspaceLimit:
+    """The state a change moves, and the range in which it must stay [unit of the dof].
+
+    A dof that is a target needs none: its ``minimum`` and ``maximum`` are its workspace.
+    """
+
+    state: str
+    minimum: float
+    maximum: float
+
+
+@dataclass(frozen=True)
 class Dof:
     """One action dim.
 
@@ -58,8 +70,9 @@ class Dof:
         minimum: Smallest permitted command [unit].
         maximum: Largest permitted command [unit].
         velocity: Largest permitted velocity [unit/s], None: not limited here.
-        acceleration: Largest permitted acceleration [unit/s²], None: not limited here.
-        jerk: Largest permitted jerk [unit/s³], None: not limited here.
+        acceleration: Largest permitted acceleration [unit/s²], None: not limited here; needs ``velocity``.
+        jerk: Largest permitted jerk [unit/s³], None: not limited here; needs ``acceleration``.
+        workspace: Of a change: where it may lead, None: not limited here.
     """
 
     name: str
@@ -71,6 +84,7 @@ class Dof:
     velocity: float | None = None
     acceleration: float | None = None
     jerk: float | None = None
+    workspace: WorkspaceLimit | None = None
 
 
 @dataclass(frozen=True)
@@ -89,6 +103,8 @@ class RobotContract:
         command_topic: Where they go.
         chunk_timeout_s: The controller holds when the newest chunk's observation is older [s].
         observation_timeout_s: The controller holds when the robot's state is older [s].
+        command_hz: Rate at which tracked commands are sent [Hz], None: ``control_hz``.
+        ramp_s: Time in which the policy's authority grows from 0 to 1 after activation [s].
     """
 
     name: str
@@ -102,6 +118,13 @@ class RobotContract:
     command_topic: str
     chunk_timeout_s: float
     observation_timeout_s: float
+    command_hz: float | None = None
+    ramp_s: float = 0.0
+
+    @property
+    def period_ns(self) -> int:
+        """Time between two commands [ns]."""
+        return round(1e9 / (self.command_hz or self.control_hz))
 
     @property
     def step_ns(self) -> int:

@@ -17,6 +17,7 @@ from asyncvla_ros.core.robot_contract import (
     JointStateSource,
     PoseSource,
     RobotContract,
+    WorkspaceLimit,
 )
 from asyncvla_ros.core.yaml_section import Section, distinct
 from asyncvla_ros.types import ContractError
@@ -43,7 +44,7 @@ def load_robot(path: Path) -> RobotContract:
 def parse_robot(data: Any, where: str) -> RobotContract:
     """A contract from parsed YAML; ``where`` begins the messages of ``ContractError``."""
     keys = ("name", "control_hz", "base_frame", "cameras", "state", "action", "output", "timeouts")
-    root = Section(data, where, keys)
+    root = Section(data, where, (*keys, "command_hz", "ramp_s"))
     action = Section(root.raw("action"), f"{where}: action", ("space", "dofs"))
     output = Section(root.raw("output"), f"{where}: output", ("adapter", "topic"))
     timeouts = Section(root.raw("timeouts"), f"{where}: timeouts", ("chunk_s", "observation_s"))
@@ -69,7 +70,26 @@ def parse_robot(data: Any, where: str) -> RobotContract:
         command_topic=output.text("topic"),
         chunk_timeout_s=timeouts.positive("chunk_s"),
         observation_timeout_s=timeouts.positive("observation_s"),
+        command_hz=_command_hz(root, dofs),
+        ramp_s=root.optional_positive("ramp_s") or 0.0,
     )
+
+
+def _command_hz(root: Section, dofs: tuple[Dof, ...]) -> float | None:
+    command_hz, control_hz = root.optional_positive("command_hz"), root.positive("control_hz")
+    if command_hz is None:
+        return None
+    if command_hz < control_hz:
+        raise ContractError(
+            f"{root.where}.command_hz: expected control_hz ({control_hz:g}) or more, found {command_hz:g}"
+        )
+    once = [dof.name for dof in dofs if dof.is_delta or dof.velocity is None]
+    if once and command_hz != control_hz:
+        raise ContractError(
+            f"{root.where}.command_hz: only targets with a velocity limit can be commanded more often than "
+            f"control_hz; {', '.join(once)} cannot"
+        )
+    return command_hz
 
 
 def _camera(data: Any, where: str) -> CameraSource:
@@ -99,9 +119,8 @@ def _state(data: Any, where: str) -> JointStateSource | PoseSource:
 
 def _dof(data: Any, where: str, space: str) -> Dof:
     section = Section(data, where, ("name", "unit", "scale", "limits"))
-    limits = Section(
-        section.raw("limits"), f"{where}.limits", ("step", "position", "velocity", "acceleration", "jerk")
-    )
+    keys = ("step", "position", "velocity", "acceleration", "jerk", "workspace")
+    limits = Section(section.raw("limits"), f"{where}.limits", keys)
     is_delta = limits.has("step")
     if is_delta == limits.has("position"):
         raise ContractError(
@@ -114,7 +133,7 @@ def _dof(data: Any, where: str, space: str) -> Dof:
         raise ContractError(
             f"{where}.limits.step: [{minimum:g}, {maximum:g}] does not permit standing still (0)"
         )
-    return Dof(
+    dof = Dof(
         name=section.text("name"),
         unit=section.text("unit", UNITS),
         scale=section.positive("scale"),
@@ -124,4 +143,17 @@ def _dof(data: Any, where: str, space: str) -> Dof:
         velocity=limits.optional_positive("velocity"),
         acceleration=limits.optional_positive("acceleration"),
         jerk=limits.optional_positive("jerk"),
+        workspace=_workspace(limits, is_delta) if limits.has("workspace") else None,
     )
+    for key, needed in (("acceleration", "velocity"), ("jerk", "acceleration")):
+        if limits.has(key) and not limits.has(needed):
+            raise ContractError(f"{where}.limits: a limit of {key} needs one of {needed}")
+    return dof
+
+
+def _workspace(limits: Section, is_delta: bool) -> WorkspaceLimit:
+    where = f"{limits.where}.workspace"
+    if not is_delta:
+        raise ContractError(f"{where}: only for a change per control step; a target has its position limits")
+    section = Section(limits.raw("workspace"), where, ("state", "range"))
+    return WorkspaceLimit(section.text("state"), *section.interval("range"))

@@ -8,7 +8,6 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -24,46 +23,21 @@ from asyncvla_msgs.msg import ActionChunk, ControllerStatus
 from asyncvla_ros.core.controller import Controller
 from asyncvla_ros.core.controller_types import Command, Mode, Reason
 from asyncvla_ros.core.robot_contract import JointStateSource, PoseSource
-from asyncvla_ros.core.robot_file import load_robot
 from asyncvla_ros.core.statistics import Rates
-from asyncvla_ros.paths import robot_file
 from asyncvla_ros.ros import qos
+from asyncvla_ros.ros.controller_parameters import ControllerParameters, read_robot
 from asyncvla_ros.ros.controller_status import diagnostics_report, status_message
 from asyncvla_ros.ros.conversions import chunk_from_message, named_state, to_ns
 from asyncvla_ros.ros.diagnostics import Diagnostics, Report
 from asyncvla_ros.ros.lifecycle import ManagedNode, run_node
 from asyncvla_ros.ros.outputs import ActionCommandOutput
-from asyncvla_ros.ros.parameters import Parameters, parameter
+from asyncvla_ros.ros.parameters import Parameters
 from asyncvla_ros.types import ContractError
 
 # Wall time between two status messages while nothing changes, and two looks at the silence of the policy [s].
 STATUS_PERIOD = 0.2
-
-
-@dataclass(frozen=True)
-class ControllerParameters:
-    """Parameters of controller_node; limits and timeouts are the robot contract's."""
-
-    robot: str = parameter(
-        "libero_panda", "Robot contract: a name in config/robots or a .yaml", read_only=True
-    )
-    chunk_topic: str = parameter("policy/action_chunk", "Topic of the action chunks", read_only=True)
-    lockstep: bool = parameter(
-        False, "The world waits for each command: act on each tick of /clock", read_only=True
-    )
-    execute_steps: int = parameter(
-        0, "Leading actions of each chunk to execute; 0: all", minimum=0, maximum=1000, read_only=True
-    )
-    silence_timeout_s: float = parameter(
-        2.0,
-        "Hold after so much wall time without a chunk, even if the clock stands still [s]",
-        minimum=0.1,
-        maximum=600.0,
-    )
-    sensor_reliability: str = parameter(
-        "best_effort", "QoS of the robot state", choices=tuple(qos.RELIABILITIES), read_only=True
-    )
-    autostart: bool = parameter(False, "Configure and activate at the start", read_only=True)
+# Wall time after which deactivation no longer waits for the arm to come to rest [s].
+STOP_TIMEOUT = 3.0
 
 
 class ControllerNode(ManagedNode):
@@ -82,7 +56,7 @@ class ControllerNode(ManagedNode):
     def configure(self) -> None:
         """Reads the contract; subscribes to chunks and robot state."""
         values = self._params.values
-        self._robot = load_robot(robot_file(values.robot))
+        self._robot = read_robot(values)
         self._controller = Controller(self._robot, values.lockstep, values.execute_steps)
         self.resources.callback(self._forget_controller)
         self._output = ActionCommandOutput(self, self._robot)
@@ -100,7 +74,7 @@ class ControllerNode(ManagedNode):
         if values.lockstep:
             self.subscribe(ClockMessage, "/clock", self._on_tick, qos.LOCKSTEP_CLOCK)
         else:
-            self._time(1.0 / self._robot.control_hz, self._step, self.get_clock())
+            self._time(self._robot.period_ns / 1e9, self._step, self.get_clock())
 
     def activate(self) -> None:
         """Begins idle: nothing moves before a chunk of now arrives."""
@@ -110,10 +84,20 @@ class ControllerNode(ManagedNode):
         self._publish_status()
 
     def deactivate(self) -> None:
-        """Sends a hold as the last command."""
-        if self._controller is not None and self._controller.reason is not Reason.INACTIVE:
-            self._send(self._controller.stop(self._now_ns()))
-            self._publish_status()
+        """Sends a stop, to its end, and a hold as the last command."""
+        if self._controller is None or self._controller.reason is Reason.INACTIVE:
+            return
+        # Paced by wall time, from the last command on: within this callback a simulated clock stands still.
+        period_s, latest_s = self._robot.period_ns / 1e9, time.monotonic() + STOP_TIMEOUT
+        if not self._controller.at_rest:
+            time.sleep(period_s)
+        now_ns = self._now_ns()
+        self._send(self._controller.stop(now_ns))
+        while not self._controller.at_rest and time.monotonic() < latest_s:
+            time.sleep(period_s)
+            now_ns += self._robot.period_ns
+            self._send(self._controller.update(now_ns))
+        self._publish_status()
 
     def _forget_controller(self) -> None:
         self._controller = None

@@ -66,6 +66,7 @@ def diagnostics_report(
         "last rejection": status.last_rejection,
         "expired actions": status.expired,
         "underruns": status.underruns,
+        "braked at a limit": status.braked,
     }
     values |= {f"clipped {dof}": int(n) for dof, n in zip(robot.dof_names, status.clipped, strict=True)}
     return Report(LEVELS[status.mode], f"{status.mode.name} {status.text}".strip(), values)

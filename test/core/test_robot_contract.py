@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from asyncvla_ros.core.robot_contract import mismatches
+from asyncvla_ros.core.robot_contract import WorkspaceLimit, mismatches
 from asyncvla_ros.core.robot_file import load_robot, parse_robot
 from asyncvla_ros.paths import share_dir
 from asyncvla_ros.types import CameraFeature, ContractError
@@ -114,3 +114,37 @@ def test_mismatches_list_expected_and_found():
         "action space: the checkpoint expects ee_pose, the robot has delta_ee_pose",
         "control rate: the checkpoint expects 20 Hz, the robot has 10 Hz",
     ]
+
+
+def test_workspace_rates_and_ramp(data):
+    limits = {"step": [-0.05, 0.05], "workspace": {"state": "ee_x", "range": [0.2, 0.7]}}
+    changed = _set(_set(data, "action/dofs/0/limits", limits), "ramp_s", 1.5)
+    robot = parse_robot(changed, "robot")
+    assert robot.dofs[0].workspace == WorkspaceLimit("ee_x", 0.2, 0.7)
+    assert (robot.ramp_s, robot.command_hz, robot.period_ns) == (1.5, None, robot.step_ns)
+    gripper = {"position": [-1, 1], "velocity": 4}
+    assert parse_robot(_set(data, "action/dofs/6/limits", gripper), "robot").dofs[6].velocity == 4
+
+
+LIMIT_MISTAKES = [
+    (
+        "action/dofs/0/limits",
+        {"step": [-1, 1], "acceleration": 3},
+        "acceleration needs one of velocity",
+    ),
+    ("action/dofs/0/limits", {"step": [-1, 1], "velocity": 1, "jerk": 3}, "limit of jerk needs one of accel"),
+    (
+        "action/dofs/6/limits",
+        {"position": [-1, 1], "workspace": {"state": "ee_x", "range": [0, 1]}},
+        "only for a change per control step",
+    ),
+    ("command_hz", 10, r"expected control_hz \(20\) or more, found 10"),
+    ("command_hz", 100, "only targets with a velocity limit .* dx, dy, dz, drx, dry, drz, gripper cannot"),
+    ("ramp_s", -1, "ramp_s: expected a number above 0"),
+]
+
+
+@pytest.mark.parametrize(("path", "value", "message"), LIMIT_MISTAKES)
+def test_mistakes_in_limits_are_named(data, path, value, message):
+    with pytest.raises(ContractError, match=message):
+        parse_robot(_set(data, path, value), "robot")

@@ -155,6 +155,59 @@ def test_lockstep_answers_each_tick_with_the_due_action(start_node, ros_client):
     assert held.underruns == 0
 
 
+TRACKED = """
+name: tracked
+control_hz: 20.0
+command_hz: 100.0
+base_frame: panda_link0
+cameras: [{key: top, topic: top/image_raw, transport: raw}]
+state:
+  - {type: PoseStamped, topic: ee_pose, names: [x, y, z, r11, r21, r31, r12, r22, r32]}
+  - {type: JointState, topic: joint_states, joints: [panda_joint1], names: [j1]}
+action:
+  space: joint_position
+  dofs:
+    - {name: j1, unit: rad, scale: 1.0, limits: {position: [-1, 1], velocity: 2, acceleration: 2, jerk: 50}}
+output: {adapter: action_command, topic: ~/command}
+timeouts: {chunk_s: 0.5, observation_s: 2.0}
+"""
+URDF = """<robot name="panda">
+  <joint name="panda_joint1" type="revolute"><limit lower="-3" upper="3" velocity="0.5" effort="1"/></joint>
+</robot>"""
+
+
+def test_a_tracked_arm_comes_to_rest_before_deactivation(start_node, ros_client, tmp_path):
+    robot, urdf = tmp_path / "tracked.yaml", tmp_path / "panda.urdf"
+    robot.write_text(TRACKED)
+    urdf.write_text(URDF)
+    node = start_node("controller_node", params={"autostart": True, "robot": str(robot), "urdf": str(urdf)})
+    peer = RobotPeer(ros_client, cameras=False)
+    peer.wait_for_subscribers()
+    peer.start()
+    commands = ros_client.subscribe(ActionCommand, "/controller/command", 1000)
+    status = ros_client.subscribe(ControllerStatus, "/controller/status", qos.STATUS)
+    commands.wait(count=5)
+    policy = ChunkPeer(ros_client)
+    far = {"actions": np.ones((8, 1), np.float32), "dof_names": ("j1",), "action_space": "joint_position"}
+    while not commands.messages or commands.messages[-1].action[0] < 0.2:
+        policy.send(**far)
+        commands.wait(count=len(commands.messages) + 20)
+    assert node.stop() == 0
+    status.wait(where=lambda s: s.reason_code == ControllerStatus.REASON_INACTIVE)
+
+    def at_rest() -> bool:
+        last, before = (command.action[0] for command in commands.messages[-2:])
+        return abs(last - before) < 1e-4
+
+    ros_client.wait_until(at_rest, "the end of the stop")
+    path = np.array([command.action[0] for command in commands.messages], float)
+    speed = np.diff(path) / 0.01
+    assert 0.4 < speed.max() < 0.501, "the URDF permits less than the contract"
+    assert speed.min() > -1e-3
+    assert np.abs(np.diff(speed)).max() / 0.01 < 2.1
+    assert commands.messages[-1].source == ActionCommand.SOURCE_HOLD
+
+
 def test_a_missing_robot_contract_fails_configure_with_the_choices(start_node, ros_client):
     node = start_node("controller_node", params={"robot": "ur17"})
     assert not ros_client.transition("controller", "configure")

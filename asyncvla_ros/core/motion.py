@@ -1,0 +1,153 @@
+"""Jerk-limited motion of one dof in closed form: pieces of constant jerk, and the quickest stop.
+
+Units are those of the dof: position [unit], velocity [unit/s], acceleration [unit/s²], jerk [unit/s³].
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+Phase = tuple[float, float]
+"""Duration [s] and the constant jerk meanwhile [unit/s³]."""
+
+
+class State(NamedTuple):
+    """Position, velocity and acceleration of one dof."""
+
+    position: float
+    velocity: float
+    acceleration: float
+
+
+class Bounds(NamedTuple):
+    """Closed intervals a dof's motion stays in; acceleration and jerk are symmetric."""
+
+    minimum: float
+    maximum: float
+    min_velocity: float
+    max_velocity: float
+    acceleration: float
+    jerk: float
+
+
+def move(state: State, phase: Phase) -> State:
+    """The state after one phase."""
+    t, jerk = phase
+    position, velocity, acceleration = state
+    return State(
+        position + t * (velocity + t * (acceleration / 2 + t * jerk / 6)),
+        velocity + t * (acceleration + t * jerk / 2),
+        acceleration + t * jerk,
+    )
+
+
+def cut(phases: Sequence[Phase], duration_s: float) -> list[Phase]:
+    """The first ``duration_s`` of a motion; where it is shorter, it goes on without jerk."""
+    kept: list[Phase] = []
+    left = duration_s
+    for duration, jerk in phases:
+        if duration >= left:
+            return [*kept, (left, jerk)]
+        if duration > 0:
+            kept.append((duration, jerk))
+            left -= duration
+    return [*kept, (left, 0.0)]
+
+
+def stop_phases(velocity: float, acceleration: float, max_acceleration: float, jerk: float) -> list[Phase]:
+    """The quickest way to velocity and acceleration 0.
+
+    ::
+
+        acceleration   0 ╲            ╱ 0      towards -peak, along it, back to 0;
+                          ╲__________╱         mirrored where the dof moves backwards
+
+    Args:
+        velocity: [unit/s].
+        acceleration: [unit/s²], within ``max_acceleration``.
+        max_acceleration: [unit/s²].
+        jerk: [unit/s³].
+    """
+    # Where the velocity ends if the acceleration is brought to 0: its sign says which way to brake.
+    sign = -1.0 if velocity + acceleration * abs(acceleration) / (2 * jerk) < 0 else 1.0
+    v, a = sign * velocity, sign * acceleration
+    peak = math.sqrt(max(0.0, jerk * v + a * a / 2))
+    cruise = 0.0
+    if peak > max_acceleration:
+        peak = max_acceleration
+        cruise = max(0.0, (v + a * a / (2 * jerk)) / peak - peak / jerk)
+    return [(max(0.0, (a + peak) / jerk), -sign * jerk), (cruise, 0.0), (peak / jerk, sign * jerk)]
+
+
+def stop(state: State, bounds: Bounds, duration_s: float) -> State:
+    """The state after ``duration_s`` [s] of the quickest stop; at rest exactly once it has ended."""
+    phases = stop_phases(state.velocity, state.acceleration, bounds.acceleration, bounds.jerk)
+    ended = sum(duration for duration, _ in phases) <= duration_s
+    if ended:
+        # Not cut: what rounding leaves of the velocity must not creep on.
+        for phase in phases:
+            state = move(state, phase)
+        return State(state.position, 0.0, 0.0)
+    for phase in cut(phases, duration_s):
+        state = move(state, phase)
+    return state
+
+
+def can_stop(state: State, bounds: Bounds) -> bool:
+    """Whether the quickest stop from here stays within every bound: what makes a state safe to be in."""
+    v, a = state.velocity, state.acceleration
+    if not abs(a) <= bounds.acceleration:
+        return False
+    # The velocity is largest where the acceleration is brought to 0.
+    ease = v + a * abs(a) / (2 * bounds.jerk)
+    if min(v, ease) < bounds.min_velocity or max(v, ease) > bounds.max_velocity:
+        return False
+    phases = stop_phases(v, a, bounds.acceleration, bounds.jerk)
+    # Far from both ends, the common case, no exact extremes are needed.
+    reach = max(abs(v), abs(ease)) * sum(duration for duration, _ in phases)
+    if bounds.minimum + reach <= state.position <= bounds.maximum - reach:
+        return True
+    return all(bounds.minimum <= p <= bounds.maximum for p in _extremes(state, phases))
+
+
+def _extremes(state: State, phases: Sequence[Phase]) -> Iterator[float]:
+    """Positions between which a motion stays: where phases begin and end, and where it turns back."""
+    yield state.position
+    for duration, jerk in phases:
+        for t in _roots(jerk / 2, state.acceleration, state.velocity):
+            if 0 < t < duration:
+                yield move(state, (t, jerk)).position
+        state = move(state, (duration, jerk))
+        yield state.position
+
+
+def _roots(a: float, b: float, c: float) -> tuple[float, ...]:
+    """Real roots of a·t² + b·t + c."""
+    if a == 0:
+        return () if b == 0 else (-c / b,)
+    discriminant = b * b - 4 * a * c
+    if discriminant < 0:
+        return ()
+    # Of the two textbook formulas the one without cancellation, for each root.
+    q = -(b + math.copysign(math.sqrt(discriminant), b)) / 2
+    return (q / a, c / q) if q else (0.0,)
+
+
+def stays_within(state: State, phases: Sequence[Phase], bounds: Bounds) -> bool:
+    """Whether velocity, acceleration and jerk keep their bounds all along a motion."""
+    for duration, jerk in phases:
+        after = move(state, (duration, jerk))
+        speeds = [state.velocity, after.velocity]
+        if jerk and 0 < -state.acceleration / jerk < duration:
+            speeds.append(move(state, (-state.acceleration / jerk, jerk)).velocity)
+        if (
+            abs(jerk) > bounds.jerk
+            or max(abs(state.acceleration), abs(after.acceleration)) > bounds.acceleration
+            or min(speeds) < bounds.min_velocity
+            or max(speeds) > bounds.max_velocity
+        ):
+            return False
+        state = after
+    return True

@@ -1,0 +1,42 @@
+"""Where the arm should be between two actions, so that it is commanded more often than the policy decides."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from asyncvla_ros.core.chunk import StampedChunk
+
+
+def reference(chunk: StampedChunk, at_ns: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Position, velocity and acceleration on the cubic Hermite curve through the actions of a chunk.
+
+    ::
+
+        a0 ●──╮                     at a due time the action itself, with the slope between its neighbours
+              ╰──● a1 ──● a2        (0 at both ends of the chunk); before and after the chunk it stands still
+
+    Args:
+        chunk: The chunk.
+        at_ns: [ns, node clock].
+
+    Returns:
+        (d,) float64 position [unit], velocity [unit/s] and acceleration [unit/s²].
+    """
+    step_s, last = chunk.step_ns / 1e9, len(chunk.actions) - 1
+    index = chunk.index_at(at_ns)
+    if not 0 <= index < last:
+        still = np.zeros(chunk.actions.shape[1])
+        return chunk.actions[min(max(index, 0), last)].astype(np.float64), still, still
+    first = max(0, index - 1)
+    actions = chunk.actions[first : index + 3].astype(np.float64)
+    begin, end = actions[index - first], actions[index - first + 1]
+    # Slopes per step.
+    leaving = (end - actions[0]) / 2 if index else np.zeros_like(begin)
+    arriving = (actions[-1] - begin) / 2 if index + 1 < last else np.zeros_like(begin)
+    # begin + t·leaving + t²·square + t³·cube
+    square = 3 * (end - begin) - 2 * leaving - arriving
+    cube = leaving + arriving - 2 * (end - begin)
+    t = (at_ns - chunk.due_ns(index)) / chunk.step_ns
+    position = begin + t * (leaving + t * (square + t * cube))
+    velocity = (leaving + t * (2 * square + t * 3 * cube)) / step_s
+    return position, velocity, (2 * square + t * 6 * cube) / step_s**2

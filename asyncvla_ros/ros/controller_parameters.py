@@ -1,0 +1,52 @@
+"""Parameters of controller_node, and the robot contract they name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from asyncvla_ros.core.robot_contract import RobotContract
+from asyncvla_ros.core.robot_file import load_robot
+from asyncvla_ros.core.urdf import tighten
+from asyncvla_ros.paths import robot_file
+from asyncvla_ros.ros import qos
+from asyncvla_ros.ros.parameters import parameter
+from asyncvla_ros.types import ContractError
+
+
+@dataclass(frozen=True)
+class ControllerParameters:
+    """Parameters of controller_node; limits and timeouts are the robot contract's."""
+
+    robot: str = parameter(
+        "libero_panda", "Robot contract: a name in config/robots or a .yaml", read_only=True
+    )
+    urdf: str = parameter("", "URDF file whose joint limits tighten the contract's", read_only=True)
+    chunk_topic: str = parameter("policy/action_chunk", "Topic of the action chunks", read_only=True)
+    lockstep: bool = parameter(
+        False, "The world waits for each command: act on each tick of /clock", read_only=True
+    )
+    execute_steps: int = parameter(
+        0, "Leading actions of each chunk to execute; 0: all", minimum=0, maximum=1000, read_only=True
+    )
+    silence_timeout_s: float = parameter(
+        2.0,
+        "Hold after so much wall time without a chunk, even if the clock stands still [s]",
+        minimum=0.1,
+        maximum=600.0,
+    )
+    sensor_reliability: str = parameter(
+        "best_effort", "QoS of the robot state", choices=tuple(qos.RELIABILITIES), read_only=True
+    )
+    autostart: bool = parameter(False, "Configure and activate at the start", read_only=True)
+
+
+def read_robot(values: ControllerParameters) -> RobotContract:
+    """The contract, tightened by the URDF if there is one; ContractError if either is missing or wrong."""
+    robot = load_robot(robot_file(values.robot))
+    if not values.urdf:
+        return robot
+    try:
+        return tighten(robot, Path(values.urdf).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ContractError(f"{values.urdf}: cannot read the URDF: {error.strerror}") from error

@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from asyncvla_ros.core.motion import State
+from asyncvla_ros.core.robot_contract import Dof, WorkspaceLimit
+from asyncvla_ros.core.tracker import HORIZON, Tracker
+
+PERIOD = 0.01
+TOLERANCE = 1e-6
+
+
+def _dof(velocity=2.0, acceleration: float | None = 10.0, jerk: float | None = 500.0, **changes) -> Dof:
+    values = {"name": "j", "unit": "rad", "scale": 1.0, "is_delta": False, "minimum": -1.0, "maximum": 1.0}
+    return Dof(**{**values, "velocity": velocity, "acceleration": acceleration, "jerk": jerk, **changes})
+
+
+DOFS = (_dof(), _dof(jerk=None), _dof(acceleration=None, jerk=None), _dof(0.1, 50.0, 1e4))
+STEPS = st.lists(
+    st.tuples(st.sampled_from(["go", "stop"]), st.floats(-3, 3), st.floats(-4, 4), st.integers(1, 20)),
+    min_size=1,
+    max_size=20,
+)
+
+
+@given(STEPS, st.floats(-1, 1))
+@settings(deadline=None, max_examples=60)
+def test_whatever_is_asked_for_the_samples_keep_every_limit(steps, begin):
+    tracker = Tracker(DOFS, PERIOD)
+    assert not tracker.begin([begin] * len(DOFS))
+    samples = [tracker.commands] * 4
+    for what, position, velocity, count in steps:
+        for _ in range(count):
+            if what == "go":
+                tracker.follow([State(position, velocity, 0.0)] * len(DOFS))
+            else:
+                tracker.stop()
+            samples.append(tracker.commands)
+    path = np.array(samples)
+    assert np.abs(path).max() <= 1
+    for order, name in enumerate(("velocity", "acceleration", "jerk"), start=1):
+        largest = np.abs(np.diff(path, order, axis=0)).max(axis=0) / PERIOD**order
+        for dof, value in zip(DOFS, largest, strict=True):
+            limit = getattr(dof, name)
+            assert limit is None or value <= limit + TOLERANCE, (name, limit)
+
+
+def test_reaches_a_target_and_a_limit_and_stays():
+    tracker = Tracker(DOFS[:1], PERIOD)
+    tracker.begin([0.2])
+    for target, expected in ((0.7, 0.7), (9.0, 1.0), (-9.0, -1.0)):
+        for _ in range(200):
+            tracker.follow([State(target, 0.0, 0.0)])
+        assert tracker.commands == pytest.approx([expected], abs=1e-5)
+    assert tracker.braked == 0
+
+
+def test_a_steady_ramp_is_met_and_followed():
+    tracker = Tracker(DOFS[:1], PERIOD)
+    tracker.begin([-0.9])
+    for step in range(120):
+        tracker.follow([State(-0.9 + 0.01 * step, 1.0, 0.0)])
+    assert tracker.commands[0] == pytest.approx(-0.9 + 0.01 * (119 - HORIZON + 1), abs=1e-4)
+
+
+def test_a_velocity_that_could_not_be_kept_up_is_not_aimed_at():
+    tracker = Tracker(DOFS[:1], PERIOD)
+    tracker.begin([0.9])
+    for _ in range(300):
+        tracker.follow([State(0.999, -1.9, 0.0)])
+    assert tracker.commands[0] == pytest.approx(0.999, abs=1e-5), "no run-up beyond the limit"
+
+
+def test_stops_and_is_at_rest():
+    tracker = Tracker(DOFS, PERIOD)
+    tracker.begin([0.0] * 4)
+    for _ in range(10):
+        tracker.follow([State(1.0, 0.0, 0.0)] * 4)
+    assert not tracker.at_rest
+    for _ in range(100):
+        tracker.stop()
+    assert tracker.at_rest
+    rest = tracker.commands
+    tracker.stop()
+    assert tracker.commands == rest
+
+
+def test_a_start_outside_the_limits_is_refused_but_for_rounding():
+    tracker = Tracker(DOFS[:1], PERIOD)
+    assert tracker.begin([1.2]) == "j is measured at 1.2 rad, outside [-1, 1]"
+    assert "nan" in tracker.begin([float("nan")])
+    assert not tracker.begin([1.00005])
+    assert tracker.commands == [1.0]
+
+
+def test_changes_are_limited_as_rates():
+    dof = _dof(0.5, 2.0, 40.0, is_delta=True, minimum=-0.01, maximum=0.05)
+    tracker = Tracker([dof], 0.05)
+    tracker.begin([0.0])
+    changes = [0.0] * 3
+    for goal in [9.0] * 30 + [-9.0] * 30:
+        tracker.follow([State(0.0, goal, 0.0)])
+        changes.append(tracker.commands[0])
+    rates = np.array(changes) / 0.05
+    assert rates.max() == pytest.approx(0.5, abs=1e-5) and rates.min() == pytest.approx(-0.2, abs=1e-5)
+    assert np.abs(np.diff(rates)).max() / 0.05 <= 2 + TOLERANCE
+    assert np.abs(np.diff(rates, 2)).max() / 0.05**2 <= 40 + TOLERANCE
+
+
+def test_changes_stay_in_the_workspace_or_come_back_to_it():
+    dof = _dof(0.5, 2.0, 40.0, is_delta=True, workspace=WorkspaceLimit("x", -0.1, 0.1))
+    tracker = Tracker([dof], 0.05)
+    tracker.begin([0.0])
+    position = 0.0
+    for _ in range(50):
+        tracker.anchor([position])
+        tracker.follow([State(0.0, 0.5, 0.0)])
+        position += tracker.commands[0]
+        assert position <= 0.1 + TOLERANCE
+    assert position > 0.05
+    position = 0.3
+    for _ in range(50):
+        tracker.anchor([position])
+        tracker.follow([State(0.0, -0.5, 0.0)])
+        assert tracker.commands[0] <= TOLERANCE
+        position += tracker.commands[0]
+    assert -0.1 - TOLERANCE <= position < 0

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from asyncvla_ros.core.robot_contract import Dof, JointStateSource, WorkspaceLimit
+from asyncvla_ros.core.urdf import joint_limits, tighten
+from asyncvla_ros.types import ContractError
+from support.contracts import libero_panda
+
+URDF = """<robot name="r">
+  <joint name="shoulder" type="revolute"><limit lower="-1.5" upper="2.0" velocity="3.0" effort="1"/></joint>
+  <joint name="elbow" type="revolute">
+    <limit lower="-1" upper="1" velocity="0.5" effort="1"/>
+    <safety_controller soft_lower_limit="-0.9" soft_upper_limit="0.8" k_velocity="1"/>
+  </joint>
+  <joint name="wrist" type="continuous"/>
+  <joint name="tool" type="fixed"/>
+</robot>"""
+
+
+def _robot(is_delta: bool = False):
+    dof = Dof("j1", "rad", 1.0, is_delta, -1.0, 3.0, velocity=2.0)
+    dofs = (dof, replace(dof, name="j2", velocity=None), replace(dof, name="wrist"))
+    grip = Dof("grip", "normalized", 1.0, False, 0.0, 1.0)
+    source = JointStateSource("joint_states", ("shoulder", "elbow", "wrist"), ("j1", "j2", "wrist"))
+    space = "delta_joint_position" if is_delta else "joint_position"
+    return replace(libero_panda(), action_space=space, dofs=(*dofs, grip), state=(source,))
+
+
+def test_the_tighter_bound_wins():
+    first, second, wrist, grip = tighten(_robot(), URDF).dofs
+    assert (first.minimum, first.maximum, first.velocity) == (-1.0, 2.0, 2.0)
+    assert (second.minimum, second.maximum, second.velocity) == (-0.9, 0.8, 0.5)
+    assert (wrist, grip) == _robot().dofs[2:]
+
+
+def test_of_a_change_the_range_limits_where_it_may_lead():
+    dof = tighten(_robot(is_delta=True), URDF).dofs[1]
+    assert (dof.minimum, dof.maximum, dof.velocity) == (-1.0, 3.0, 0.5)
+    assert dof.workspace == WorkspaceLimit("j2", -0.9, 0.8)
+
+
+@pytest.mark.parametrize(
+    ("urdf", "message"),
+    [
+        (URDF.replace("elbow", "knee"), "dof j2 is joint elbow, .*; its joints are shoulder, knee, wrist"),
+        (URDF.replace('lower="-1.5"', 'lower="2.5"'), r"expected lower < upper, found \[2.5, 2\]"),
+        (URDF.replace('velocity="3.0"', 'velocity="0"'), "shoulder.velocity: expected a number above 0"),
+        (
+            URDF.replace('upper="2.0"', 'upper="wide"'),
+            "shoulder.upper: expected a finite number",
+        ),
+        (URDF.replace('lower="-1.5" upper="2.0"', 'lower="-9" upper="-8"'), "nothing in common"),
+        ("<robot", "no valid XML"),
+        ("<sdf/>", "expected the root element robot, found sdf"),
+        ("<!DOCTYPE a><robot/>", "document type"),
+        ('<robot><joint name="a" type="prismatic"/></robot>', "joint a has no <limit>"),
+    ],
+)
+def test_mistakes_are_named(urdf, message):
+    with pytest.raises(ContractError, match=message):
+        tighten(_robot(), urdf)
+
+
+def test_only_joint_spaces_can_be_tightened():
+    with pytest.raises(ContractError, match="found delta_ee_pose"):
+        tighten(libero_panda(), URDF)
+
+
+def test_a_change_without_a_state_cannot_be_kept_in_range():
+    robot = _robot(is_delta=True)
+    source = JointStateSource("joint_states", ("shoulder",), ("j1",))
+    dof = replace(robot.dofs[1], name="elbow")
+    with pytest.raises(ContractError, match="only be kept in its range if dof elbow names a state"):
+        tighten(replace(robot, dofs=(dof,), state=(source,)), URDF)
+
+
+def test_fixed_joints_have_no_limits():
+    assert list(joint_limits(URDF)) == ["shoulder", "elbow", "wrist"]
