@@ -26,6 +26,7 @@ from asyncvla_ros.cli_options import (
     task_indices,
     write_json,
 )
+from asyncvla_ros.cli_robot import check, new_robot
 from asyncvla_ros.types import AsyncVLAError, RunError
 
 app = typer.Typer(
@@ -34,6 +35,8 @@ app = typer.Typer(
 bench_app = typer.Typer(no_args_is_help=True, help="Measure speed.")
 app.add_typer(eval_app, name="eval")
 app.add_typer(bench_app, name="bench")
+app.command()(check)
+app.command("new-robot")(new_robot)
 
 
 @app.command()

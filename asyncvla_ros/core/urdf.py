@@ -1,0 +1,107 @@
+"""What a robot contract needs of a URDF: which joints move, how far and how fast."""
+
+from __future__ import annotations
+
+import math
+import xml.etree.ElementTree as ElementTree
+from dataclasses import dataclass
+
+from asyncvla_ros.core.yaml_section import distinct
+from asyncvla_ros.types import ContractError
+
+MOVING = ("revolute", "continuous", "prismatic")
+
+
+@dataclass(frozen=True)
+class UrdfJoint:
+    """A joint that moves by itself.
+
+    Attributes:
+        name: As in joint_states.
+        unit: ``rad``, or ``m`` of a prismatic joint.
+        limits: Smallest and largest position [unit]; None: turns without end, or the file says nothing.
+        velocity: Largest velocity [unit/s]; None: the file says nothing.
+    """
+
+    name: str
+    unit: str
+    limits: tuple[float, float] | None
+    velocity: float | None
+
+
+@dataclass(frozen=True)
+class Urdf:
+    """The link everything hangs from, and the joints that move, from there outwards."""
+
+    root: str
+    joints: tuple[UrdfJoint, ...]
+
+
+def read_urdf(text: str, where: str) -> Urdf:
+    """Reads a URDF.
+
+    Args:
+        text: The XML.
+        where: Begins the messages, such as the file's name.
+
+    Raises:
+        ContractError: this is no URDF, or nothing in it moves.
+    """
+    try:
+        robot = ElementTree.fromstring(text)
+    except ElementTree.ParseError as error:
+        raise ContractError(f"{where}: expected a URDF, found no XML: {error}") from error
+    if any("xacro" in element.tag for element in robot.iter()):
+        raise ContractError(f"{where}: this is xacro; first write the URDF: xacro {where} > robot.urdf")
+    if robot.tag != "robot":
+        raise ContractError(f"{where}: expected the root element <robot>, found <{robot.tag}>")
+    # Not those of transmissions, which only repeat names.
+    elements = robot.findall("joint")
+    try:
+        children = distinct([_link(joint, "child") for joint in elements], f"{where}: children of joints")
+        links = [link.attrib["name"] for link in robot.findall("link")]
+        roots = [name for name in links if name not in children]
+        if len(roots) != 1:
+            raise ContractError(
+                f"{where}: expected one link without a parent, found {', '.join(roots) or 'none'}"
+            )
+        joints = tuple(_joint(element) for element in _outwards(roots[0], elements))
+    except (KeyError, ValueError) as error:
+        raise ContractError(f"{where}: a joint is incomplete: {error!r}") from error
+    if not joints:
+        raise ContractError(f"{where}: expected joints that move ({', '.join(MOVING)}), found none")
+    return Urdf(roots[0], joints)
+
+
+def _outwards(link: str, elements: list[ElementTree.Element]) -> list[ElementTree.Element]:
+    """The moving joints below a link, depth first; those that only mimic others are left out."""
+    found = []
+    for element in elements:
+        if _link(element, "parent") != link:
+            continue
+        if element.attrib["type"] in MOVING and element.find("mimic") is None:
+            found.append(element)
+        found += _outwards(_link(element, "child"), elements)
+    return found
+
+
+def _link(joint: ElementTree.Element, end: str) -> str:
+    """The link at the ``parent`` or ``child`` end of a joint; KeyError if it is not said."""
+    element = joint.find(end)
+    if element is None:
+        raise KeyError(f"<{end}> of {joint.attrib.get('name')}")
+    return element.attrib["link"]
+
+
+def _joint(element: ElementTree.Element) -> UrdfJoint:
+    kind, limit = element.attrib["type"], element.find("limit")
+    attributes = {} if limit is None else limit.attrib
+    lower, upper = float(attributes.get("lower", 0)), float(attributes.get("upper", 0))
+    velocity = float(attributes.get("velocity", 0))
+    bounded = kind != "continuous" and math.isfinite(lower) and math.isfinite(upper) and lower < upper
+    return UrdfJoint(
+        name=element.attrib["name"],
+        unit="m" if kind == "prismatic" else "rad",
+        limits=(lower, upper) if bounded else None,
+        velocity=velocity if math.isfinite(velocity) and velocity > 0 else None,
+    )
