@@ -78,7 +78,7 @@ def _contract(name: str, space: str, dofs: list[dict[str, Any]], **rates: float)
         "cameras": [{"key": "front", "topic": "front/image_raw", "transport": "raw"}],
         "state": [{"type": "JointState", "topic": "joint_states", "joints": states, "names": states}],
         "action": {"space": space, "dofs": dofs},
-        "output": {"adapter": "action_command", "topic": "~/command"},
+        "outputs": [{"adapter": "action_command", "topic": "~/command"}],
         "timeouts": {"chunk_s": 0.5, "observation_s": 0.2},
         **rates,
     }

@@ -25,6 +25,7 @@ from asyncvla_ros.cli_options import (
     task_indices,
     write_json,
 )
+from asyncvla_ros.cli_robot import check, new_robot
 from asyncvla_ros.types import AsyncVLAError, RunError
 
 app = typer.Typer(
@@ -32,6 +33,8 @@ app = typer.Typer(
 )
 app.add_typer(eval_app, name="eval")
 app.add_typer(bench_app, name="bench")
+app.command()(check)
+app.command("new-robot")(new_robot)
 
 
 @app.command()

@@ -125,7 +125,8 @@ class Controller:
         values = self._follower.follow(action, action is not self._action, now_ns, self._state)
         self._action, self._sent_ns = action, now_ns
         self._enter(Mode.TRACKING, Reason.NONE, "")
-        return Command(values, action, now_ns if self._follower.is_continuous else action.due_ns)
+        stamp_ns = now_ns if self._follower.is_continuous else action.due_ns
+        return Command(values, action, stamp_ns, self._follower.velocity)
 
     def _between(self, now_ns: int, is_dry: bool) -> Command:
         if self.mode is not Mode.TRACKING:
@@ -177,7 +178,7 @@ class Controller:
         values = None if self._lockstep else self._follower.hold(now_ns, self._state)
         if values is not None:
             self._sent_ns = now_ns
-        return Command(values, None, now_ns)
+        return Command(values, None, now_ns, self._follower.velocity)
 
     def _enter(self, mode: Mode, reason: Reason, text: str) -> None:
         if mode is not Mode.TRACKING:

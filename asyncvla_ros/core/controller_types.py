@@ -45,11 +45,13 @@ class Command:
             else float32.
         action: The action behind the values; None for a hold.
         stamp_ns: Start of the control step the command is for [ns, node clock].
+        velocity: (d,) float64 of the targets when they are reached [unit/s]; None: nothing is tracked.
     """
 
     values: np.ndarray | None
     action: ScheduledAction | None
     stamp_ns: int
+    velocity: np.ndarray | None = None
 
 
 @dataclass(frozen=True)

@@ -84,6 +84,16 @@ class Follower:
         return self._tracker is None or not self._has_begun or self._tracker.at_rest
 
     @property
+    def velocity(self) -> np.ndarray | None:
+        """(d,) float64 with which targets move as commanded [unit/s]; None: nothing is tracked."""
+        if self._tracker is None:
+            return None
+        velocity = np.zeros(len(self._robot.dofs))
+        velocity[self._index] = self._tracker.velocities
+        velocity[self._is_delta] = 0.0
+        return velocity
+
+    @property
     def counts(self) -> np.ndarray:
         """(d,) int64, how often each dof was clamped."""
         return self._limiter.counts

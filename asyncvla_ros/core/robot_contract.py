@@ -11,7 +11,16 @@ from asyncvla_ros.types import FeatureContract
 ACTION_SPACES = ("delta_ee_pose", "ee_pose", "joint_position", "delta_joint_position")
 TRANSPORTS = ("raw", "compressed")
 UNITS = ("m", "rad", "normalized")
-ADAPTERS = ("action_command",)
+ADAPTERS = (
+    "action_command",
+    "joint_trajectory",
+    "forward_position",
+    "forward_velocity",
+    "twist",
+    "pose",
+    "gripper_command",
+    "parallel_gripper_command",
+)
 
 
 @dataclass(frozen=True)
@@ -88,6 +97,28 @@ class Dof:
 
 
 @dataclass(frozen=True)
+class Output:
+    """One way by which commands leave the controller.
+
+    Attributes:
+        adapter: One of ``ADAPTERS``: the message and what it means.
+        topic: Where it goes; the name of the action for the gripper commands.
+        dofs: Names of the action dims it carries, in the order of its values.
+        joints: Names of the robot's joints, one per dof; as the dofs unless the message names joints.
+        travel: Joint positions [m or rad] where its only dof is at its minimum and at its maximum; None: the
+            dof is the joint's position itself.
+        max_effort: Of a gripper [N or Nm]; 0: the driver decides.
+    """
+
+    adapter: str
+    topic: str
+    dofs: tuple[str, ...]
+    joints: tuple[str, ...]
+    travel: tuple[float, float] | None = None
+    max_effort: float = 0.0
+
+
+@dataclass(frozen=True)
 class RobotContract:
     """Everything policy_node and controller_node must agree on about one robot.
 
@@ -99,8 +130,7 @@ class RobotContract:
         state: State topics; their names one after the other are the policy's state.
         action_space: One of ``ACTION_SPACES``.
         dofs: Action dims in order.
-        adapter: How commands leave the controller; one of ``ADAPTERS``.
-        command_topic: Where they go.
+        outputs: How commands leave the controller; arm and gripper may take different ways.
         chunk_timeout_s: The controller holds when the newest chunk's observation is older [s].
         observation_timeout_s: The controller holds when the robot's state is older [s].
         command_hz: Rate at which tracked commands are sent [Hz], None: ``control_hz``.
@@ -114,8 +144,7 @@ class RobotContract:
     state: tuple[JointStateSource | PoseSource, ...]
     action_space: str
     dofs: tuple[Dof, ...]
-    adapter: str
-    command_topic: str
+    outputs: tuple[Output, ...]
     chunk_timeout_s: float
     observation_timeout_s: float
     command_hz: float | None = None

@@ -7,9 +7,9 @@ from typing import Any
 
 import yaml
 
+from asyncvla_ros.core.output_file import parse_outputs
 from asyncvla_ros.core.robot_contract import (
     ACTION_SPACES,
-    ADAPTERS,
     TRANSPORTS,
     UNITS,
     CameraSource,
@@ -24,29 +24,35 @@ from asyncvla_ros.types import ContractError
 
 # position (3) and two columns of the rotation matrix (6), see transforms.pose_to_state.
 POSE_SIZE = 9
+# What new-robot writes where only a person knows the answer.
+FILL_IN = "FILL_IN"
 
 
 def load_robot(path: Path) -> RobotContract:
     """Reads and checks a contract file.
 
     Raises:
-        ContractError: the file is missing, is no YAML, or says something impossible; the message says where.
+        ContractError: the file is missing, is no YAML, is not filled in, or says something impossible; the
+            message says where.
     """
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        data = yaml.safe_load(text)
     except OSError as error:
         raise ContractError(f"{path}: cannot read the robot contract: {error.strerror}") from error
     except yaml.YAMLError as error:
         raise ContractError(f"{path}: no valid YAML: {error}") from error
+    blanks = [str(n) for n, line in enumerate(text.splitlines(), 1) if FILL_IN in line.split("#")[0]]
+    if blanks:
+        raise ContractError(f"{path}: not filled in yet: {FILL_IN} in line {', '.join(blanks)}")
     return parse_robot(data, path.name)
 
 
 def parse_robot(data: Any, where: str) -> RobotContract:
     """A contract from parsed YAML; ``where`` begins the messages of ``ContractError``."""
-    keys = ("name", "control_hz", "base_frame", "cameras", "state", "action", "output", "timeouts")
+    keys = ("name", "control_hz", "base_frame", "cameras", "state", "action", "outputs", "timeouts")
     root = Section(data, where, (*keys, "command_hz", "ramp_s"))
     action = Section(root.raw("action"), f"{where}: action", ("space", "dofs"))
-    output = Section(root.raw("output"), f"{where}: output", ("adapter", "topic"))
     timeouts = Section(root.raw("timeouts"), f"{where}: timeouts", ("chunk_s", "observation_s"))
     cameras = tuple(_camera(item, f"{where}: cameras[{i}]") for i, item in enumerate(root.items("cameras")))
     state = tuple(_state(item, f"{where}: state[{i}]") for i, item in enumerate(root.items("state")))
@@ -66,8 +72,7 @@ def parse_robot(data: Any, where: str) -> RobotContract:
         state=state,
         action_space=space,
         dofs=dofs,
-        adapter=output.text("adapter", ADAPTERS),
-        command_topic=output.text("topic"),
+        outputs=parse_outputs(root.items("outputs"), where, space, dofs),
         chunk_timeout_s=timeouts.positive("chunk_s"),
         observation_timeout_s=timeouts.positive("observation_s"),
         command_hz=_command_hz(root, dofs),

@@ -140,6 +140,11 @@ class Tracker:
         return [state.position for state in self._states]
 
     @property
+    def velocities(self) -> list[float]:
+        """(k,) commanded velocities [unit/s]."""
+        return [state.velocity for state in self._states]
+
+    @property
     def at_rest(self) -> bool:
         """Whether nothing moves."""
         return all(state.velocity == 0 and state.acceleration == 0 for state in self._states)

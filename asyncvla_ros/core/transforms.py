@@ -74,3 +74,25 @@ def pose_to_state(position: np.ndarray, quat_xyzw: np.ndarray) -> np.ndarray:
     return np.concatenate([np.asarray(position, dtype=np.float64), rotation[:, 0], rotation[:, 1]]).astype(
         np.float32
     )
+
+
+def state_to_pose(state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The inverse of ``pose_to_state``; a policy's columns need be neither of unit length nor orthogonal.
+
+    Args:
+        state: (9,) x y z, r11 r21 r31, r12 r22 r32.
+
+    Returns:
+        (3,) position [m] and (4,) orientation, x y z w; both float64.
+
+    Raises:
+        ValueError: the columns are not finite, or (nearly) parallel or zero: they say no orientation.
+    """
+    values = np.asarray(state, dtype=np.float64)
+    first, second = values[3:6], values[6:9]
+    normal = np.cross(first, second)
+    lengths = np.linalg.norm(first), np.linalg.norm(normal)
+    if not np.all(np.isfinite(values)) or min(lengths) < 1e-3:
+        raise ValueError(f"expected two finite, independent columns of a rotation matrix, got {values[3:]}")
+    x, z = first / lengths[0], normal / lengths[1]
+    return values[:3], matrix_to_quat_xyzw(np.column_stack([x, np.cross(z, x), z]))

@@ -1,137 +1,126 @@
-"""Joint limits of a URDF, which may tighten those of a robot contract but never widen them."""
+"""What a robot contract needs of a URDF: which joints move, how far and how fast."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
-from xml.etree import ElementTree
+import xml.etree.ElementTree as ElementTree
+from dataclasses import dataclass
 
-from asyncvla_ros.core.robot_contract import Dof, JointStateSource, RobotContract, WorkspaceLimit
+from asyncvla_ros.core.yaml_section import distinct
 from asyncvla_ros.types import ContractError
+
+MOVING = ("revolute", "continuous", "prismatic")
 
 
 @dataclass(frozen=True)
-class JointLimits:
-    """Limits of one URDF joint: positions [rad or m], infinite if continuous; velocity [rad/s or m/s]."""
+class UrdfJoint:
+    """A joint that moves by itself.
 
-    minimum: float
-    maximum: float
-    velocity: float
+    Attributes:
+        name: As in joint_states.
+        unit: ``rad``, or ``m`` of a prismatic joint.
+        limits: Smallest and largest position [unit], of soft limits where there are some; None: turns without
+            end, or the file gives no range.
+        velocity: Largest velocity [unit/s]; None: the file says nothing.
+        is_continuous: It turns without end.
+    """
+
+    name: str
+    unit: str
+    limits: tuple[float, float] | None
+    velocity: float | None
+    is_continuous: bool = False
 
 
-def tighten(robot: RobotContract, urdf_text: str) -> RobotContract:
-    """The contract with each joint's position and velocity limits cut to those of the URDF.
+@dataclass(frozen=True)
+class Urdf:
+    """The link everything hangs from, and the joints that move, from there outwards."""
 
-    The tighter bound wins. A dof belongs to the joint of the state of its name, else to the joint of its own
-    name; dofs without a physical unit belong to none. For a change per step the joint's range limits where it
-    may lead (``Dof.workspace``).
+    root: str
+    joints: tuple[UrdfJoint, ...]
+
+
+def read_urdf(text: str, where: str) -> Urdf:
+    """Reads a URDF.
 
     Args:
-        robot: A contract with a joint action space.
-        urdf_text: The robot description.
+        text: The XML.
+        where: Begins the messages, such as the file's name.
 
     Raises:
-        ContractError: the text is no URDF, a joint is missing in it, or no common range is left.
+        ContractError: this is no URDF, or nothing in it moves.
     """
-    if robot.action_space not in ("joint_position", "delta_joint_position"):
-        raise ContractError(
-            f"{robot.name}: a URDF limits joints, so it can only tighten the action spaces joint_position "
-            f"and delta_joint_position, found {robot.action_space}"
-        )
-    joints = joint_limits(urdf_text)
-    sources = [source for source in robot.state if isinstance(source, JointStateSource)]
-    names = {name: joint for s in sources for name, joint in zip(s.names, s.joints, strict=True)}
-    dofs = []
-    for dof in robot.dofs:
-        joint = names.get(dof.name, dof.name)
-        if dof.unit == "normalized":
-            dofs.append(dof)
-        elif joint in joints:
-            dofs.append(_tightened(dof, joints[joint], dof.name in names, f"{robot.name}: joint {joint}"))
-        else:
-            raise ContractError(
-                f"{robot.name}: dof {dof.name} is joint {joint}, which the URDF does not move; "
-                f"its joints are {', '.join(joints) or 'none'}"
-            )
-    return replace(robot, dofs=tuple(dofs))
-
-
-def joint_limits(urdf_text: str) -> dict[str, JointLimits]:
-    """Name to limits of every revolute, prismatic and continuous joint; soft limits count if they are there.
-
-    Raises:
-        ContractError: the text is no URDF, or a limit is missing or impossible.
-    """
-    if "<!DOCTYPE" in urdf_text or "<!ENTITY" in urdf_text:
-        raise ContractError("URDF: a document type or entity is not accepted; expected a plain <robot>")
+    if "<!DOCTYPE" in text or "<!ENTITY" in text:
+        raise ContractError(f"{where}: a document type or entity is not accepted; expected a plain <robot>")
     try:
-        root = ElementTree.fromstring(urdf_text)
+        robot = ElementTree.fromstring(text)
     except ElementTree.ParseError as error:
-        raise ContractError(f"URDF: no valid XML: {error}") from error
-    if root.tag != "robot":
-        raise ContractError(f"URDF: expected the root element robot, found {root.tag}")
-    moving = ("revolute", "prismatic", "continuous")
-    found = [joint for joint in root.iter("joint") if joint.get("type") in moving]
-    return {joint.get("name", ""): _limits(joint) for joint in found}
+        raise ContractError(f"{where}: expected a URDF, found no XML: {error}") from error
+    if any("xacro" in element.tag for element in robot.iter()):
+        raise ContractError(f"{where}: this is xacro; first write the URDF: xacro {where} > robot.urdf")
+    if robot.tag != "robot":
+        raise ContractError(f"{where}: expected the root element <robot>, found <{robot.tag}>")
+    # Not those of transmissions, which only repeat names.
+    elements = robot.findall("joint")
+    try:
+        children = distinct([_link(joint, "child") for joint in elements], f"{where}: children of joints")
+        links = [link.attrib["name"] for link in robot.findall("link")]
+        roots = [name for name in links if name not in children]
+        if len(roots) != 1:
+            raise ContractError(
+                f"{where}: expected one link without a parent, found {', '.join(roots) or 'none'}"
+            )
+        joints = tuple(_joint(element) for element in _outwards(roots[0], elements))
+    except (KeyError, ValueError) as error:
+        raise ContractError(f"{where}: a joint is incomplete: {error!r}") from error
+    if not joints:
+        raise ContractError(f"{where}: expected joints that move ({', '.join(MOVING)}), found none")
+    return Urdf(roots[0], joints)
 
 
-def _limits(joint: ElementTree.Element) -> JointLimits:
-    where = f"URDF: joint {joint.get('name', '')}"
-    limit, soft = joint.find("limit"), joint.find("safety_controller")
-    is_continuous = joint.get("type") == "continuous"
-    if limit is None and not is_continuous:
-        raise ContractError(f"{where} has no <limit>")
-    if is_continuous:
-        minimum, maximum = -math.inf, math.inf
-    else:
-        # URDF: a bound that is not given is 0.
-        minimum, maximum = _number(limit, "lower", 0.0, where), _number(limit, "upper", 0.0, where)
-        minimum = max(minimum, _number(soft, "soft_lower_limit", minimum, where))
-        maximum = min(maximum, _number(soft, "soft_upper_limit", maximum, where))
-        if minimum >= maximum:
-            raise ContractError(f"{where}: expected lower < upper, found [{minimum:g}, {maximum:g}]")
-    velocity = _number(limit, "velocity", math.inf, where)
-    if velocity <= 0:
-        raise ContractError(f"{where}.velocity: expected a number above 0, found {velocity:g}")
-    return JointLimits(minimum, maximum, velocity)
+def _outwards(link: str, elements: list[ElementTree.Element]) -> list[ElementTree.Element]:
+    """The moving joints below a link, depth first; those that only mimic others are left out."""
+    found = []
+    for element in elements:
+        if _link(element, "parent") != link:
+            continue
+        if element.attrib["type"] in MOVING and element.find("mimic") is None:
+            found.append(element)
+        found += _outwards(_link(element, "child"), elements)
+    return found
 
 
-def _number(element: ElementTree.Element | None, key: str, default: float, where: str) -> float:
+def _link(joint: ElementTree.Element, end: str) -> str:
+    """The link at the ``parent`` or ``child`` end of a joint; KeyError if it is not said."""
+    element = joint.find(end)
+    if element is None:
+        raise KeyError(f"<{end}> of {joint.attrib.get('name')}")
+    return element.attrib["link"]
+
+
+def _joint(element: ElementTree.Element) -> UrdfJoint:
+    kind = element.attrib["type"]
+    # What is not given is 0; a velocity of 0 means that nobody filled it in.
+    lower, upper = _number(element, "limit", "lower"), _number(element, "limit", "upper")
+    lower = max(lower, _number(element, "safety_controller", "soft_lower_limit", lower))
+    upper = min(upper, _number(element, "safety_controller", "soft_upper_limit", upper))
+    velocity = _number(element, "limit", "velocity")
+    bounded = kind != "continuous" and lower < upper
+    return UrdfJoint(
+        name=element.attrib["name"],
+        unit="m" if kind == "prismatic" else "rad",
+        limits=(lower, upper) if bounded else None,
+        velocity=velocity if velocity > 0 else None,
+        is_continuous=kind == "continuous",
+    )
+
+
+def _number(joint: ElementTree.Element, tag: str, key: str, default: float = 0.0) -> float:
+    element = joint.find(tag)
     text = None if element is None else element.get(key)
     if text is None:
         return default
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
+    value = float(text)
     if not math.isfinite(value):
-        raise ContractError(f"{where}.{key}: expected a finite number, found {text!r}")
+        raise ValueError(f"{key} of {joint.attrib.get('name')} is {text}")
     return value
-
-
-def _tightened(dof: Dof, limits: JointLimits, is_measured: bool, where: str) -> Dof:
-    velocity = min(limits.velocity, math.inf if dof.velocity is None else dof.velocity)
-    dof = replace(dof, velocity=velocity if math.isfinite(velocity) else None)
-    if not dof.is_delta:
-        minimum, maximum = _common(dof.minimum, dof.maximum, limits, where)
-        return replace(dof, minimum=minimum, maximum=maximum)
-    space = dof.workspace
-    if space is None and not is_measured:
-        raise ContractError(
-            f"{where}: a change of it can only be kept in its range if dof {dof.name} names a state, or has "
-            f"a workspace that does"
-        )
-    if space is None:
-        space = WorkspaceLimit(dof.name, -math.inf, math.inf)
-    minimum, maximum = _common(space.minimum, space.maximum, limits, where)
-    return replace(dof, workspace=WorkspaceLimit(space.state, minimum, maximum))
-
-
-def _common(minimum: float, maximum: float, limits: JointLimits, where: str) -> tuple[float, float]:
-    low, high = max(minimum, limits.minimum), min(maximum, limits.maximum)
-    if low >= high:
-        raise ContractError(
-            f"{where}: the contract permits [{minimum:g}, {maximum:g}] and the URDF "
-            f"[{limits.minimum:g}, {limits.maximum:g}]: nothing in common"
-        )
-    return low, high

@@ -73,6 +73,16 @@ class Section:
             raise ContractError(f"{self.where}.{key}: expected minimum < maximum, found [{low:g}, {high:g}]")
         return low, high
 
+    def pair(self, key: str) -> tuple[float, float]:
+        """Two different finite numbers, in either order."""
+        values = self.items(key)
+        if len(values) != 2:
+            raise ContractError(f"{self.where}.{key}: expected two numbers, found {values!r}")
+        first, second = (_number(value, f"{self.where}.{key}") for value in values)
+        if first == second:
+            raise ContractError(f"{self.where}.{key}: expected two different numbers, found {first:g} twice")
+        return first, second
+
     def items(self, key: str) -> list[Any]:
         """A non-empty list."""
         value = self.raw(key)

@@ -14,17 +14,17 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 
+from asyncvla_ros.core.feature_file import load_features, read_json
 from asyncvla_ros.core.normalization import NormStats
 from asyncvla_ros.model.asyncvla import AsyncVLA
 from asyncvla_ros.model.config import AsyncVLAConfig
-from asyncvla_ros.types import CameraFeature, CheckpointError, FeatureContract
+from asyncvla_ros.types import CheckpointError, FeatureContract
 
 FILES = ("config.json", "model.safetensors", "tokenizer.json", "features.json", "norm_stats.json")
 
@@ -80,8 +80,8 @@ def load_checkpoint(folder: Path, device: str = "cpu") -> Checkpoint:
         CheckpointError: If a file is missing, unreadable or contradicts another; says which and why.
     """
     _require_files(folder)
-    config = AsyncVLAConfig.from_dict(_read_json(folder / "config.json"))
-    features = _features(_read_json(folder / "features.json"), folder)
+    config = AsyncVLAConfig.from_dict(read_json(folder / "config.json"))
+    features = load_features(folder)
     for limit, names, what in (
         (config.max_state_dim, features.state_names, "state"),
         (config.max_action_dim, features.action_names, "action"),
@@ -112,7 +112,7 @@ def load_stats(folder: Path, features: FeatureContract) -> tuple[NormStats, Norm
         CheckpointError: If they are unreadable or do not fit ``features``.
     """
     file = folder / "norm_stats.json"
-    stats = _read_json(file)
+    stats = read_json(file)
     return (
         NormStats.from_dict(stats.get("state", {}), len(features.state_names), f"{file} state"),
         NormStats.from_dict(stats.get("action", {}), len(features.action_names), f"{file} action"),
@@ -147,29 +147,6 @@ def _load_weights(model: AsyncVLA, file: Path) -> None:
     if bad:
         raise CheckpointError(f"{file} holds non-finite numbers in {bad[:5]}")
     model.load_state_dict({k: v.float() for k, v in weights.items()})
-
-
-def _features(values: dict[str, Any], folder: Path) -> FeatureContract:
-    try:
-        return FeatureContract(
-            cameras=tuple(CameraFeature(**camera) for camera in values["cameras"]),
-            state_names=tuple(values["state_names"]),
-            action_names=tuple(values["action_names"]),
-            action_space=values["action_space"],
-            control_hz=float(values["control_hz"]),
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{folder}/features.json is not a feature contract: {error!r}") from error
-
-
-def _read_json(file: Path) -> dict[str, Any]:
-    try:
-        values = json.loads(file.read_text())
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise CheckpointError(f"{file} is not JSON: {error}") from error
-    if not isinstance(values, dict):
-        raise CheckpointError(f"{file} holds a {type(values).__name__}, expected an object")
-    return values
 
 
 def _write_json(file: Path, values: object) -> None:

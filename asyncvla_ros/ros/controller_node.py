@@ -1,6 +1,6 @@
 """Lifecycle node that executes action chunks: one command per control step, or a hold with a reason.
 
-chunks, robot state ──> Controller.update ──> ~/command
+chunks, robot state ──> Controller.update ──> the outputs of the robot contract
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from asyncvla_ros.ros.controller_status import diagnostics_report, status_messag
 from asyncvla_ros.ros.conversions import chunk_from_message, named_state, to_ns
 from asyncvla_ros.ros.diagnostics import Diagnostics, Report
 from asyncvla_ros.ros.lifecycle import ManagedNode, run_node
-from asyncvla_ros.ros.outputs import ActionCommandOutput
+from asyncvla_ros.ros.outputs import Outputs
 from asyncvla_ros.ros.parameters import Parameters
 from asyncvla_ros.types import ContractError
 
@@ -59,7 +59,7 @@ class ControllerNode(ManagedNode):
         self._robot = read_robot(values)
         self._controller = Controller(self._robot, values.lockstep, values.execute_steps)
         self.resources.callback(self._forget_controller)
-        self._output = ActionCommandOutput(self, self._robot)
+        self._outputs = Outputs(self, self._robot)
         self._status_publisher = self.create_publisher(ControllerStatus, "~/status", qos.STATUS)
         self.resources.callback(self.destroy_publisher, self._status_publisher)
         self.subscribe(ActionChunk, values.chunk_topic, self._on_chunk, qos.CHUNK)
@@ -154,7 +154,7 @@ class ControllerNode(ManagedNode):
         self._publish_change()
 
     def _send(self, command: Command) -> None:
-        self._output.send(command)
+        self._outputs.send(command, self._now_ns())
         self._commands += command.values is not None
 
     def _watch(self) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from asyncvla_ros.core.robot_contract import RobotContract
 from asyncvla_ros.core.robot_file import load_robot
-from asyncvla_ros.core.urdf import tighten
+from asyncvla_ros.core.urdf import read_urdf
+from asyncvla_ros.core.urdf_limits import tighten
 from asyncvla_ros.paths import robot_file
 from asyncvla_ros.ros import qos
 from asyncvla_ros.ros.parameters import parameter
@@ -47,6 +48,7 @@ def read_robot(values: ControllerParameters) -> RobotContract:
     if not values.urdf:
         return robot
     try:
-        return tighten(robot, Path(values.urdf).read_text(encoding="utf-8"))
+        text = Path(values.urdf).read_text(encoding="utf-8")
     except OSError as error:
         raise ContractError(f"{values.urdf}: cannot read the URDF: {error.strerror}") from error
+    return tighten(robot, read_urdf(text, values.urdf))

@@ -1,33 +1,76 @@
-"""How a command leaves the controller. The contract names the adapter; there is one so far."""
+"""How a command leaves the controller: by the adapters that the robot contract lists."""
 
 from __future__ import annotations
+
+from typing import Any, Protocol
+
+from rclpy.action import ActionClient
+from rclpy.task import Future
 
 from asyncvla_msgs.msg import ActionCommand
 from asyncvla_ros.core.action_schedule import ScheduledAction
 from asyncvla_ros.core.controller_types import Command
-from asyncvla_ros.core.robot_contract import RobotContract
+from asyncvla_ros.core.output_values import GoalGate, OutputValues
+from asyncvla_ros.core.robot_contract import Output, RobotContract
 from asyncvla_ros.ros import qos
 from asyncvla_ros.ros.conversions import floats, to_time
 from asyncvla_ros.ros.lifecycle import ManagedNode
+from asyncvla_ros.ros.output_messages import TOPIC_ADAPTERS, gripper_action, gripper_goal
 
 
-class ActionCommandOutput:
-    """Publishes ``ActionCommand``: what simulators obey and bags record.
+class Adapter(Protocol):
+    """One output of the contract."""
+
+    def send(self, command: Command, now_ns: int) -> None:
+        """Sends a command that has values; see ``Outputs.send``."""
+        ...
+
+
+class Outputs:
+    """All outputs of a robot.
 
     Args:
-        node: The controller; owns the publisher.
-        robot: Names the topic, the dofs and the frame.
+        node: The controller; owns publishers and action clients.
+        robot: Lists the outputs.
+
+    Raises:
+        ContractError: an adapter needs messages that are not installed.
     """
 
     def __init__(self, node: ManagedNode, robot: RobotContract):
+        self._adapters = [_adapter(node, robot, output) for output in robot.outputs]
+
+    def send(self, command: Command, now_ns: int) -> None:
+        """Sends a command by every output; one without values is nothing to say.
+
+        Args:
+            command: What the controller decided.
+            now_ns: Node clock [ns].
+        """
+        if command.values is not None:
+            for adapter in self._adapters:
+                adapter.send(command, now_ns)
+
+
+def _adapter(node: ManagedNode, robot: RobotContract, output: Output) -> Adapter:
+    if output.adapter == "action_command":
+        return ActionCommandOutput(node, robot, output)
+    if output.adapter in TOPIC_ADAPTERS:
+        return TopicOutput(node, robot, output)
+    return GripperActionOutput(node, robot, output)
+
+
+class ActionCommandOutput:
+    """Publishes ``ActionCommand``: what simulators obey and bags record."""
+
+    def __init__(self, node: ManagedNode, robot: RobotContract, output: Output):
         self._robot = robot
-        self._publisher = node.advertise(ActionCommand, robot.command_topic, qos.COMMAND)
+        self._publisher = node.advertise(ActionCommand, output.topic, qos.COMMAND)
         self._last: ScheduledAction | None = None
 
-    def send(self, command: Command) -> None:
-        """Publishes a command; one without values is nothing to say."""
-        if command.values is None:
-            return
+    def send(self, command: Command, now_ns: int) -> None:
+        """Publishes the command with the chunk and the index it comes from."""
+        assert command.values is not None
         self._last = command.action or self._last
         message = ActionCommand(
             action_space=self._robot.action_space,
@@ -45,3 +88,60 @@ class ActionCommandOutput:
             message.index = self._last.index
             message.observation_stamp = to_time(self._last.chunk.stamp_ns)
         self._publisher.publish(message)
+
+
+class TopicOutput:
+    """Publishes one standard message per command, see ``output_messages``."""
+
+    def __init__(self, node: ManagedNode, robot: RobotContract, output: Output):
+        kind, self._convert = TOPIC_ADAPTERS[output.adapter]
+        self._values = OutputValues(robot, output)
+        self._publisher = node.advertise(kind, output.topic, qos.COMMAND)
+
+    def send(self, command: Command, now_ns: int) -> None:
+        """Publishes the message of the command."""
+        assert command.values is not None
+        self._publisher.publish(self._convert(self._values, command.values, command.velocity, now_ns))
+
+
+class GripperActionOutput:
+    """Sends a goal of a control_msgs action whenever the gripper's target changes.
+
+    While the server has not answered a goal no further one is sent; the newest target follows then.
+    """
+
+    def __init__(self, node: ManagedNode, robot: RobotContract, output: Output):
+        self._node = node
+        self._values = OutputValues(robot, output)
+        self._gate = GoalGate(self._values.travel)
+        self._action = gripper_action(output.adapter)
+        self._client: Any = ActionClient(node, self._action, output.topic)
+        node.resources.callback(self._client.destroy)
+        self._asked = False
+
+    def send(self, command: Command, now_ns: int) -> None:
+        """Sends the goal if it differs from the last one and the server is there."""
+        assert command.values is not None
+        position = float(self._values.position(command.values)[0])
+        if not self._client.server_is_ready():
+            self._asked = False
+            self._gate.note(None)
+            self._warn("nobody serves it; is the gripper's driver running?")
+            return
+        if self._asked or not self._gate.wants(position):
+            return
+        self._asked = True
+        self._gate.note(position)
+        goal = gripper_goal(self._action, self._values, position)
+        self._client.send_goal_async(goal).add_done_callback(self._answered)
+
+    def _answered(self, future: Future) -> None:
+        self._asked = False
+        handle = future.result()
+        if handle is None or not handle.accepted:
+            self._gate.note(None)
+            self._warn("the goal was refused")
+
+    def _warn(self, text: str) -> None:
+        topic = self._values.output.topic
+        self._node.get_logger().warning(f"gripper action {topic}: {text}", throttle_duration_sec=2.0)

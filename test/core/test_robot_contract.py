@@ -4,6 +4,7 @@ import copy
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
@@ -23,7 +24,34 @@ def data() -> dict[str, Any]:
 
 @pytest.mark.parametrize("path", ROBOTS, ids=lambda path: path.stem)
 def test_every_shipped_contract_loads(path):
-    assert load_robot(path).name == path.stem
+    robot = load_robot(path)
+    assert robot.name == path.stem
+    assert parse_robot(yaml.safe_load(path.read_text()), path.name) == robot
+    carried = [name for output in robot.outputs[1:] for name in output.dofs]
+    assert carried in ([], list(robot.dof_names)), "every dof leaves by one output beside action_command"
+    assert robot.outputs[0].adapter == "action_command", "for bags"
+
+
+@pytest.mark.parametrize("path", ROBOTS, ids=lambda path: path.stem)
+def test_limits_of_shipped_arms_are_sane(path):
+    robot = load_robot(path)
+    for dof in robot.dofs:
+        if dof.unit == "normalized" or dof.is_delta:
+            continue
+        assert dof.velocity and dof.acceleration and dof.jerk, f"{dof.name}: a real joint has all limits"
+        assert -2 * np.pi <= dof.minimum < dof.maximum <= 2 * np.pi
+        assert 0.5 <= dof.velocity <= 2 * np.pi <= 2 * dof.jerk
+        assert dof.velocity <= dof.acceleration <= dof.jerk
+        # Between two control steps the arm cannot cross its range.
+        assert dof.velocity / robot.control_hz < dof.maximum - dof.minimum
+    arm = [dof for dof in robot.dofs if dof.unit == "rad" and not dof.is_delta and dof.name != "gripper"]
+    assert {dof.name for dof in arm} <= set(robot.state_names), "a hold needs the measured position"
+
+
+def test_a_gripper_is_never_held_where_it_is_measured():
+    for path in ROBOTS:
+        robot = load_robot(path)
+        assert "gripper" in robot.dof_names and "gripper" not in robot.state_names, path.stem
 
 
 def test_libero_panda():
@@ -42,7 +70,7 @@ def _set(data: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
     *parents, last = path.split("/")
     for key in parents:
         target = target[int(key)] if key.isdigit() else target[key]
-    target[last] = value
+    target[int(last) if last.isdigit() else last] = value
     return changed
 
 
@@ -71,7 +99,10 @@ MISTAKES = [
     ("action/dofs/0/limits", {"step": [-1, 1, 2]}, r"expected \[minimum, maximum\]"),
     ("action/dofs/0/limits", {"step": [-1, 1], "jerk": 0}, "limits.jerk: expected a number above 0"),
     ("action/dofs/1/name", "dx", "action.dofs: dx occurs more than once"),
-    ("output/adapter", "magic", "output.adapter: expected one of action_command, found 'magic'"),
+    ("outputs", [], "outputs: expected a list with at least one entry"),
+    ("outputs/0/adapter", "magic", r"outputs\[0\].adapter: expected one of action_command, joint_traj"),
+    ("outputs/0/joints", ["a"], r"\(action_command\): unknown key joints; the keys are adapter, topic"),
+    ("outputs/0/speed", 1, r"outputs\[0\]: unknown key speed"),
     ("timeouts", 3, "timeouts: expected a mapping with the keys chunk_s, observation_s, found 3"),
     ("timeouts", {"chunk_s": 1.0}, "timeouts: the key observation_s is missing; found chunk_s"),
 ]
@@ -81,6 +112,50 @@ MISTAKES = [
 def test_mistakes_are_named(data, path, value, message):
     with pytest.raises(ContractError, match=message):
         parse_robot(_set(data, path, value), "robot")
+
+
+JOINT_MISTAKES = [
+    ("outputs/1/dofs", ["joint1"], "outputs: dof joint2 is carried by 0 outputs beside action_command"),
+    ("outputs/2/dofs", ["joint1"], "outputs: dof joint1 is carried by 2 outputs"),
+    ("outputs/1/dofs", ["joint9"], "unknown joint9; the dofs are joint1, joint2"),
+    ("outputs/1/joints", ["a"], r"outputs\[1\] \(joint_trajectory\): 1 joints for 7 dofs"),
+    ("outputs/1/travel", [0, 1], "travel: expected one dof, found 7"),
+    ("outputs/2/travel", [0.5, 0.5], "travel: expected two different numbers, found 0.5 twice"),
+    ("outputs/2/travel", [0.5], "travel: expected two numbers"),
+    ("outputs/2/dofs", ["joint1", "gripper"], "expected 1 dofs: the opening; found 2 of joint_position"),
+    ("outputs/2/max_effort", 0, "max_effort: expected a number above 0"),
+    ("outputs/1", {"adapter": "forward_velocity", "topic": "v"}, "expected changes per step .*are targets"),
+    ("outputs/1", {"adapter": "pose", "topic": "p"}, "expected 9 dofs of the action space ee_pose"),
+    ("outputs/1", {"adapter": "twist", "topic": "t"}, "expected 6 dofs of the action space delta_ee_pose"),
+]
+
+
+@pytest.mark.parametrize(("path", "value", "message"), JOINT_MISTAKES)
+def test_outputs_that_cannot_be_are_named(path, value, message):
+    data = yaml.safe_load((share_dir() / "config" / "robots" / "xarm7.yaml").read_text())
+    with pytest.raises(ContractError, match=message):
+        parse_robot(_set(data, path, value), "robot")
+
+
+def test_changes_per_step_are_no_targets(data):
+    trajectory = {"adapter": "joint_trajectory", "topic": "t"}
+    with pytest.raises(ContractError, match=r"expected targets .*; dx, dy, dz, drx, dry, drz are changes"):
+        parse_robot(_set(data, "outputs/0", trajectory), "robot")
+
+
+def test_a_twist_and_a_gripper_share_the_work(data):
+    twist = {"adapter": "twist", "topic": "t", "dofs": ["dx", "dy", "dz", "drx", "dry", "drz"]}
+    gripper = {"adapter": "forward_position", "topic": "g", "dofs": ["gripper"], "travel": [0.04, 0]}
+    robot = parse_robot({**data, "outputs": [twist, gripper]}, "robot")
+    assert [output.adapter for output in robot.outputs] == ["twist", "forward_position"]
+    assert robot.outputs[1].travel == (0.04, 0.0)
+
+
+def test_a_contract_with_blanks_says_where(tmp_path):
+    blank = tmp_path / "new.yaml"
+    blank.write_text("name: new\ncontrol_hz: FILL_IN # of the checkpoint\n# FILL_IN\nbase_frame: FILL_IN\n")
+    with pytest.raises(ContractError, match="not filled in yet: FILL_IN in line 2, 4"):
+        load_robot(blank)
 
 
 def test_unreadable_files(tmp_path):

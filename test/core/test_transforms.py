@@ -7,7 +7,12 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.spatial.transform import Rotation
 
-from asyncvla_ros.core.transforms import matrix_to_quat_xyzw, pose_to_state, quat_xyzw_to_matrix
+from asyncvla_ros.core.transforms import (
+    matrix_to_quat_xyzw,
+    pose_to_state,
+    quat_xyzw_to_matrix,
+    state_to_pose,
+)
 
 quaternions = arrays(np.float64, 4, elements=st.floats(-1, 1)).filter(lambda q: np.linalg.norm(q) > 1e-3)
 
@@ -41,3 +46,16 @@ def test_pose_to_state_ignores_the_sign_of_the_quaternion() -> None:
 def test_pose_to_state_rejects_what_is_no_rotation(quat: np.ndarray) -> None:
     with pytest.raises(ValueError, match="expected a finite quaternion"):
         pose_to_state(np.zeros(3), quat)
+
+
+@given(quaternions)
+def test_state_to_pose_is_the_inverse(quat: np.ndarray) -> None:
+    position, found = state_to_pose(pose_to_state(np.array([0.1, 0.2, 0.3]), quat))
+    np.testing.assert_allclose(position, [0.1, 0.2, 0.3], atol=1e-6)
+    np.testing.assert_allclose(quat_xyzw_to_matrix(found), quat_xyzw_to_matrix(quat), atol=1e-5)
+
+
+@pytest.mark.parametrize("columns", [np.zeros(6), np.ones(6), np.array([1, 0, 0, 0, np.nan, 0])])
+def test_state_to_pose_rejects_what_says_no_orientation(columns: np.ndarray) -> None:
+    with pytest.raises(ValueError, match="two finite, independent columns"):
+        state_to_pose(np.concatenate([np.zeros(3), columns]))

@@ -17,8 +17,12 @@ STEP_NS = 50 * MS
 DOFS = ("dx", "dy", "dz", "drx", "dry", "drz", "gripper")
 
 
+def shipped_robot(name: str) -> RobotContract:
+    return load_robot(share_dir() / "config" / "robots" / f"{name}.yaml")
+
+
 def libero_panda() -> RobotContract:
-    return load_robot(share_dir() / "config" / "robots" / "libero_panda.yaml")
+    return shipped_robot("libero_panda")
 
 
 def libero_features(**changes: Any) -> FeatureContract:

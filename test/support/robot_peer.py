@@ -54,11 +54,14 @@ class RobotPeer:
     Args:
         client: Owner of the publishers.
         cameras: Whether to publish images too.
+        pose: Whether to publish the end effector's pose too.
     """
 
-    def __init__(self, client: RosClient, cameras: bool = True):
+    def __init__(self, client: RosClient, cameras: bool = True, pose: bool = True):
         self._client = client
-        kinds: dict[str, type] = {"ee_pose": PoseStamped, "joint_states": JointState}
+        kinds: dict[str, type] = {"joint_states": JointState}
+        if pose:
+            kinds["ee_pose"] = PoseStamped
         if cameras:
             kinds |= {"agentview/image_raw": Image, "wrist/image_raw": Image}
         self._publishers: dict[str, Any] = {

@@ -1,0 +1,162 @@
+"""A commented robot contract to start from, written from what is known of a robot."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from string import Template
+
+import yaml
+
+from asyncvla_ros.core.robot_contract import CameraSource
+from asyncvla_ros.core.robot_file import FILL_IN
+from asyncvla_ros.core.urdf import Urdf, UrdfJoint
+
+# Parts of a topic that name the kind of image rather than the camera.
+GENERIC = re.compile(r"image\w*|color|colour|rgb|compressed|raw|rect|camera|cam")
+# Not pictures a policy can read.
+NO_COLOUR = re.compile(r"depth|infra|disparity", re.IGNORECASE)
+
+TEMPLATE = Template("""\
+# A starting contract. Replace every $fill_in and read every line: the limits are what keeps the arm safe.
+# Then: asyncvla check --robot THIS_FILE --checkpoint FOLDER
+name: $name
+# Rate of the checkpoint's actions [Hz].
+control_hz: $fill_in
+base_frame: $base_frame
+
+cameras:
+  # key: as in the checkpoint; transport: raw or compressed. Leave out what the policy does not see.
+$cameras
+$other_images
+state:
+  - type: JointState
+    topic: $joint_topic
+    joints: $joints
+    # As in the checkpoint. A gripper's should differ from the name of its dof: what is named alike is held
+    # where it is measured, and a gripper would lose its grip.
+    names: $joints
+
+action:
+  # delta_ee_pose, ee_pose, joint_position or delta_joint_position, as the checkpoint.
+  space: joint_position
+  # position and velocity: of the URDF. A URDF has neither acceleration nor jerk: these reach full velocity
+  # in 1 s and full acceleration in 0.1 s; the maker's data sheet has better ones.
+  dofs:
+$dofs
+
+outputs:
+  # For bags.
+  - {adapter: action_command, topic: ~/command}
+  # Of a joint_trajectory_controller: /NAME_OF_THE_CONTROLLER/joint_trajectory. A gripper usually has one of
+  # its own: move its dof to an output of its own then.
+  - adapter: joint_trajectory
+    topic: $trajectory_topic
+    dofs: $joints
+$other_topics
+# Hold when the newest chunk's observation, or the robot's state, is older [s].
+timeouts: {chunk_s: 1.0, observation_s: 0.5}
+""")
+
+
+@dataclass(frozen=True)
+class LiveTopics:
+    """What a running robot publishes and obeys.
+
+    Attributes:
+        joint_topic: The sensor_msgs/JointState with the most joints; empty: none.
+        joints: Their names.
+        images: Topic to transport, ``raw`` or ``compressed``.
+        trajectory_topics: trajectory_msgs/JointTrajectory topics that somebody obeys.
+        urdf: What is published as robot_description; empty: nothing.
+    """
+
+    joint_topic: str
+    joints: tuple[str, ...]
+    images: dict[str, str]
+    trajectory_topics: tuple[str, ...]
+    urdf: str
+
+
+def cameras_of(images: dict[str, str]) -> tuple[tuple[CameraSource, ...], tuple[str, ...]]:
+    """The cameras among image topics, and the topics that are none; raw where there is a choice."""
+    cameras: dict[str, CameraSource] = {}
+    others = []
+    for topic, transport in sorted(images.items()):
+        if NO_COLOUR.search(topic) or (transport == "compressed" and topic.rpartition("/")[0] in images):
+            others.append(topic)
+            continue
+        parts = [part for part in topic.split("/") if part and not GENERIC.fullmatch(part)]
+        name = re.sub(r"\W", "_", parts[-1]) if parts else "camera"
+        key = next(key for key in (name, *(f"{name}_{n}" for n in range(2, 1000))) if key not in cameras)
+        cameras[key] = CameraSource(key, topic, transport)
+    return tuple(cameras.values()), tuple(others)
+
+
+def draft(name: str, urdf: Urdf | None, live: LiveTopics | None) -> str:
+    """The YAML text of a contract; FILL_IN marks what only a person or a checkpoint knows.
+
+    Args:
+        name: Name of the robot.
+        urdf: Joints and limits; None: unknown.
+        live: Topics; None: unknown.
+    """
+    joints = _joints(urdf, live)
+    cameras, others = cameras_of(live.images) if live else ((), ())
+    topics = live.trajectory_topics if live else ()
+    return TEMPLATE.substitute(
+        fill_in=FILL_IN,
+        name=_text(name),
+        base_frame=_text(urdf.root) if urdf else FILL_IN,
+        cameras="\n".join(
+            [
+                f"  - {{key: {_text(c.key)}, topic: {_text(c.topic)}, transport: {c.transport}}}"
+                for c in cameras
+            ]
+            or [f"  - {{key: {FILL_IN}, topic: {FILL_IN}, transport: raw}}"]
+        ),
+        other_images="".join(f"  # not taken: {other}\n" for other in others),
+        joint_topic=_text(live.joint_topic) if live and live.joint_topic else "joint_states",
+        joints=f"[{', '.join(_text(joint.name) for joint in joints)}]",
+        dofs="\n".join(_dof(joint) for joint in joints),
+        trajectory_topic=_text(topics[0]) if topics else FILL_IN,
+        other_topics="".join(f"  # also obeyed: {other}\n" for other in topics[1:]),
+    )
+
+
+def _joints(urdf: Urdf | None, live: LiveTopics | None) -> Sequence[UrdfJoint]:
+    """The joints to name: those of the URDF that are published, or whatever is known."""
+    published = live.joints if live else ()
+    if urdf is None:
+        return [UrdfJoint(name, FILL_IN, None, None) for name in published or (FILL_IN,)]
+    return [joint for joint in urdf.joints if joint.name in published] or urdf.joints
+
+
+def _camera(camera: CameraSource) -> str:
+    key, topic = _text(camera.key), _text(camera.topic)
+    return f"  - {{key: {key}, topic: {topic}, transport: {camera.transport}}}"
+
+
+def _dof(joint: UrdfJoint) -> str:
+    low, high = (FILL_IN, FILL_IN) if joint.limits is None else _inwards(*joint.limits)
+    if joint.velocity is None:
+        velocity = acceleration = jerk = FILL_IN
+    else:
+        velocity = acceleration = f"{joint.velocity:g}"
+        jerk = f"{10 * joint.velocity:g}"
+    limits = f"position: [{low}, {high}], velocity: {velocity}, acceleration: {acceleration}, jerk: {jerk}"
+    return f"    - {{name: {_text(joint.name)}, unit: {joint.unit}, scale: 1.0, limits: {{{limits}}}}}"
+
+
+def _inwards(low: float, high: float) -> tuple[str, str]:
+    """The limits with four decimals, never wider."""
+    return f"{math.ceil(low * 1e4 - 1e-6) / 1e4:g}", f"{math.floor(high * 1e4 + 1e-6) / 1e4:g}"
+
+
+def _text(value: str) -> str:
+    """A YAML scalar that is read as this text."""
+    plain = re.fullmatch(r"[~/]?[A-Za-z_][\w./-]*", value)
+    return value if plain and isinstance(yaml.safe_load(value), str) else json.dumps(value)

@@ -1,0 +1,114 @@
+"""What a running robot publishes and obeys, for a first contract."""
+
+from __future__ import annotations
+
+import os
+import time
+from functools import partial
+from typing import Any
+
+import rclpy
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import JointState
+from std_msgs.msg import String
+
+from asyncvla_ros.core.robot_draft import LiveTopics
+from asyncvla_ros.ros import qos
+from asyncvla_ros.types import RunError
+
+IMAGES = {"sensor_msgs/msg/Image": "raw", "sensor_msgs/msg/CompressedImage": "compressed"}
+LATCHED = QoSProfile(
+    depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
+)
+# rclpy has no event for changes of the graph: a timer looks so often [s].
+LOOK_PERIOD = 0.1
+# Nothing new for so long after the first find: that is all [s].
+QUIET_S = 1.5
+
+
+def discover(patience_s: float) -> LiveTopics:
+    """Looks around for at most ``patience_s`` [s] of wall time; ends early when nothing new appears.
+
+    Raises:
+        RunError: neither joint states nor images are published.
+    """
+    context = rclpy.Context()
+    context.init()
+    try:
+        node = rclpy.create_node("asyncvla_new_robot", context=context)
+        executor = SingleThreadedExecutor(context=context)
+        executor.add_node(node)
+        search = _Search(node)
+        deadline = time.monotonic() + patience_s
+        while time.monotonic() < min(deadline, search.quiet_after):
+            executor.spin_once(timeout_sec=LOOK_PERIOD)
+        executor.shutdown()
+        node.destroy_node()
+    finally:
+        context.try_shutdown()
+    found = search.found()
+    if not found.joint_topic and not found.images:
+        domain = os.environ.get("ROS_DOMAIN_ID", "0")
+        raise RunError(
+            f"neither sensor_msgs/JointState nor images found in {patience_s:g} s; are the drivers running, "
+            f"and in this ROS_DOMAIN_ID ({domain})?"
+        )
+    return found
+
+
+class _Search:
+    """Notes topics as they appear, and reads joint names and robot description."""
+
+    def __init__(self, node: Node):
+        self._node = node
+        self._types: dict[str, str] = {}
+        self._joints: dict[str, tuple[str, ...]] = {}
+        self._urdf = ""
+        self.quiet_after = float("inf")
+        node.create_timer(LOOK_PERIOD, self._look)
+
+    def _look(self) -> None:
+        for topic, types in self._node.get_topic_names_and_types():
+            kind = types[0]
+            obeyed = kind == "trajectory_msgs/msg/JointTrajectory"
+            ends = self._node.count_subscribers(topic) if obeyed else self._node.count_publishers(topic)
+            if topic in self._types or not ends:
+                continue
+            if kind == "sensor_msgs/msg/JointState":
+                read = partial(self._read_joints, topic)
+                self._node.create_subscription(JointState, topic, read, qos.sensor("best_effort"))
+            elif kind == "std_msgs/msg/String" and topic.endswith("/robot_description"):
+                self._node.create_subscription(String, topic, self._read_urdf, LATCHED)
+            elif kind not in IMAGES and not obeyed:
+                continue
+            self._types[topic] = kind
+            self._news()
+
+    def _news(self) -> None:
+        self.quiet_after = time.monotonic() + QUIET_S
+
+    def _read_joints(self, topic: str, message: Any) -> None:
+        if len(message.name) > len(self._joints.get(topic, ())):
+            self._joints[topic] = tuple(message.name)
+            self._news()
+
+    def _read_urdf(self, message: Any) -> None:
+        if message.data != self._urdf:
+            self._urdf = message.data
+            self._news()
+
+    def found(self) -> LiveTopics:
+        """Everything noted so far."""
+        joint_topics = [topic for topic, kind in self._types.items() if kind.endswith("/JointState")]
+        best = max(sorted(joint_topics), key=lambda topic: len(self._joints.get(topic, ())), default="")
+        return LiveTopics(
+            joint_topic=best,
+            joints=self._joints.get(best, ()),
+            images={topic: IMAGES[kind] for topic, kind in self._types.items() if kind in IMAGES},
+            trajectory_topics=tuple(
+                sorted(topic for topic, kind in self._types.items() if kind.endswith("/JointTrajectory"))
+            ),
+            urdf=self._urdf,
+        )

@@ -1,0 +1,89 @@
+"""controller_node towards the controllers of a robot; the test plays all its neighbours."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from std_msgs.msg import Float64MultiArray
+from trajectory_msgs.msg import JointTrajectory
+
+from asyncvla_msgs.msg import ActionCommand
+from asyncvla_ros.ros.conversions import to_ns
+from support.contracts import STEP_NS
+from support.robot_peer import ChunkPeer, RobotPeer
+from support.trajectory_controller import TrajectoryController
+
+pytestmark = pytest.mark.ros
+
+JOINTS = ("panda_joint1", "panda_joint2")
+CONTRACT = {
+    "name": "two_joints",
+    "control_hz": 20.0,
+    "base_frame": "panda_link0",
+    "cameras": [{"key": "agentview", "topic": "agentview/image_raw", "transport": "raw"}],
+    "state": [{"type": "JointState", "topic": "joint_states", "joints": list(JOINTS), "names": list(JOINTS)}],
+    "action": {
+        "space": "joint_position",
+        "dofs": [
+            {
+                "name": name,
+                "unit": "rad",
+                "scale": 1.0,
+                "limits": {"position": [-2.0, 2.0], "velocity": 2.0, "acceleration": 10.0, "jerk": 100.0},
+            }
+            for name in JOINTS
+        ]
+        + [{"name": "gripper", "unit": "normalized", "scale": 1.0, "limits": {"position": [-1.0, 1.0]}}],
+    },
+    "outputs": [
+        {"adapter": "action_command", "topic": "~/command"},
+        {"adapter": "joint_trajectory", "topic": "/arm/joint_trajectory", "dofs": list(JOINTS)},
+        {"adapter": "forward_position", "topic": "/hand/commands", "dofs": ["gripper"], "travel": [0.04, 0]},
+    ],
+    "timeouts": {"chunk_s": 0.5, "observation_s": 0.5},
+}
+
+
+def test_arm_and_gripper_leave_by_outputs_of_their_own(start_node, ros_client, tmp_path: Path):
+    contract = tmp_path / "two_joints.yaml"
+    contract.write_text(yaml.safe_dump(CONTRACT))
+    node = start_node("controller_node", params={"autostart": True, "robot": contract})
+    robot = RobotPeer(ros_client, cameras=False, pose=False)
+    robot.wait_for_subscribers()
+    robot.start()
+    commands = ros_client.subscribe(ActionCommand, "/controller/command", 100)
+    arm = ros_client.subscribe(JointTrajectory, "/arm/joint_trajectory", 100)
+    hand = ros_client.subscribe(Float64MultiArray, "/hand/commands", 100)
+    policy = ChunkPeer(ros_client)
+    now_ns = robot.now_ns()
+    controller = TrajectoryController(JOINTS, np.zeros(2), now_ns)
+
+    actions = np.stack([0.01 * np.arange(8), np.full(8, 9.0), np.full(8, 1.0)], axis=1).astype(np.float32)
+    policy.send(actions=actions, dof_names=(*JOINTS, "gripper"), action_space="joint_position")
+    command = commands.wait(where=lambda c: c.source == ActionCommand.SOURCE_CHUNK)
+    trajectory = arm.wait(where=lambda m: m.points[0].positions[1] == 2.0)
+    assert trajectory.points[0].positions == pytest.approx([command.action[0], 2.0]), "clamped"
+    assert hand.wait(where=lambda m: m.data[0] == 0).data.tolist() == [0.0], "closed"
+
+    # The chunk runs dry: what is measured (zero) is held; the gripper keeps its grip.
+    held = arm.wait(where=lambda m: m.points[0].positions[1] == 0.0)
+    assert list(held.points[-1].velocities) == [0.0, 0.0]
+    assert hand.messages[-1].data.tolist() == [0.0]
+    assert node.stop() == 0
+    for message in arm.messages:
+        stamp_ns = to_ns(message.header.stamp)
+        assert stamp_ns >= now_ns
+        assert controller.accept(message, stamp_ns) == ""
+    assert to_ns(arm.messages[0].points[0].time_from_start) == STEP_NS
+    assert list(arm.messages[-1].points[0].positions) == [0.0, 0.0], "the last command is a hold"
+
+
+@pytest.mark.skipif(importlib.util.find_spec("control_msgs") is not None, reason="control_msgs is installed")
+def test_a_gripper_action_without_its_package_fails_configure(start_node, ros_client):
+    node = start_node("controller_node", params={"robot": "xarm7"})
+    assert not ros_client.transition("controller", "configure")
+    node.wait_for_output("cannot configure: output gripper_command needs control_msgs/action/GripperCommand")
