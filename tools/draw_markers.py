@@ -1,4 +1,4 @@
-"""Draws docs/chunk-markers.png with the code that makes the markers: ``python tools/draw_markers.py [PNG]``."""
+"""Draws docs/chunk-markers.png with the code behind the markers: ``python tools/draw_markers.py [PNG]``."""
 
 from __future__ import annotations
 

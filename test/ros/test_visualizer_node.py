@@ -29,8 +29,12 @@ def _is_deletion(message):
     return [marker.action for marker in message.markers] == [Marker.DELETEALL]
 
 
-def test_shows_the_chunk_the_caption_and_takes_stale_markers_away(start_node, ros_client):
-    node = start_node("visualizer_node", params={"autostart": True, "publish_hz": 20.0})
+def test_shows_the_chunk_the_caption_and_takes_stale_markers_away(start_node, ros_client, tmp_path):
+    contract = yaml.safe_load(robot_file("libero_panda").read_text())
+    contract["timeouts"]["chunk_s"] = 3.0
+    (tmp_path / "patient.yaml").write_text(yaml.safe_dump(contract))
+    params = {"autostart": True, "robot": tmp_path / "patient.yaml"}
+    node = start_node("visualizer_node", params=params)
     robot = RobotPeer(ros_client)
     markers = ros_client.subscribe(MarkerArray, "/visualizer/markers", 100)
     overlays = ros_client.subscribe(Image, "/visualizer/overlay", 10)
@@ -54,8 +58,10 @@ def test_shows_the_chunk_the_caption_and_takes_stale_markers_away(start_node, ro
     overlays.wait(where=lambda image: image.data != plain.data)
 
     markers.wait(where=lambda m: _path(m) is not None and _path(m).colors[0].a < 0.5)
-    markers.clear()
-    markers.wait(where=_is_deletion)
+    before = next(i for i, message in enumerate(markers.messages) if message is shown)
+    deletions = sum(map(_is_deletion, markers.messages[:before]))
+    markers.wait(deletions + 1, where=_is_deletion)
+    robot.stop()
     assert node.stop() == 0
 
 
