@@ -25,7 +25,7 @@ from launch_ros.event_handlers import OnStateTransition
 from launch_ros.events.lifecycle import ChangeState
 from lifecycle_msgs.msg import Transition
 
-from asyncvla_ros.ros.launching import middleware, needs, shipped, value
+from asyncvla_ros.ros.launching import ends_launch, middleware, needs, shipped, value
 
 
 def _change(node: LifecycleNode, transition: int) -> ChangeState:
@@ -51,7 +51,7 @@ def generate_launch_description() -> LaunchDescription:
         namespace=namespace,
         parameters=[LaunchConfiguration("params_file"), common],
         output="screen",
-        on_exit=Shutdown(reason="the controller ended"),
+        on_exit=ends_launch("the controller"),
     )
     policy = Node(
         package="asyncvla_ros",

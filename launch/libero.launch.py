@@ -7,12 +7,12 @@ r"""LIBERO as a robot, with policy and controller: what ``asyncvla demo`` runs w
 from __future__ import annotations
 
 from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument, Shutdown
+from launch.actions import DeclareLaunchArgument
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterFile
 
-from asyncvla_ros.ros.launching import middleware, shipped, value
+from asyncvla_ros.ros.launching import ends_launch, middleware, shipped, value
 
 
 def _tuning(name: str) -> ParameterFile:
@@ -88,7 +88,7 @@ def generate_launch_description() -> LaunchDescription:
                     episode,
                 ],
                 output="screen",
-                on_exit=Shutdown(reason="the simulator ended"),
+                on_exit=ends_launch("the simulator"),
             ),
         ]
     )

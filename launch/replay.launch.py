@@ -16,7 +16,6 @@ from launch.actions import (
     IncludeLaunchDescription,
     OpaqueFunction,
     RegisterEventHandler,
-    Shutdown,
 )
 from launch.conditions import IfCondition
 from launch.launch_description_sources import PythonLaunchDescriptionSource
@@ -24,7 +23,7 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import LifecycleNode, Node
 from launch_ros.event_handlers import OnStateTransition
 
-from asyncvla_ros.ros.launching import middleware, needs, recorded_inputs, shipped, value
+from asyncvla_ros.ros.launching import ends_launch, middleware, needs, recorded_inputs, shipped, value
 
 NAME = "replayed_policy"
 
@@ -36,7 +35,7 @@ def _play(context: LaunchContext) -> list[ExecuteProcess]:
     )
     topics = recorded_inputs(robot, namespace)
     command = ["ros2", "bag", "play", bag, "--clock", "100", "--rate", rate, "--topics", *topics]
-    return [ExecuteProcess(cmd=command, output="screen", on_exit=Shutdown(reason="the bag ended"))]
+    return [ExecuteProcess(cmd=command, output="screen", on_exit=ends_launch("the bag"))]
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -55,7 +54,7 @@ def generate_launch_description() -> LaunchDescription:
         namespace=namespace,
         parameters=[LaunchConfiguration("params_file"), common, policy_values],
         output="screen",
-        on_exit=Shutdown(reason="the policy ended"),
+        on_exit=ends_launch("the policy"),
     )
     return LaunchDescription(
         [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 from launch import Action, Condition, LaunchContext, SomeSubstitutionsType, Substitution
@@ -58,11 +59,23 @@ def needs(*packages: str, condition: Condition | None = None) -> OpaqueFunction:
 def after(first: ExecuteProcess, then: Action) -> RegisterEventHandler:
     """Runs ``then`` when the process ``first`` has done its work; ends the launch if it failed."""
 
-    def go_on(event: ProcessExited, context: LaunchContext) -> list[Action]:
+    def go_on(event: ProcessExited, context: LaunchContext) -> Action | None:
+        if context.is_shutdown:
+            return None
         failed = f"{event.process_name} ended with exit code {event.returncode}"
-        return [Shutdown(reason=failed)] if event.returncode else [then]
+        return Shutdown(reason=failed) if event.returncode else then
 
     return RegisterEventHandler(OnProcessExit(target_action=first, on_exit=go_on))
+
+
+def ends_launch(what: str) -> Callable[[ProcessExited, LaunchContext], Shutdown | None]:
+    """For ``on_exit`` of a process without which the others make no sense."""
+
+    def shut_down(event: ProcessExited, context: LaunchContext) -> Shutdown | None:
+        # A second shutdown would be an error.
+        return None if context.is_shutdown else Shutdown(reason=f"{what} ended")
+
+    return shut_down
 
 
 class BaseFrame(Substitution):
