@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import re
 from pathlib import Path
 
 import pytest
 
 from asyncvla_ros.paths import share_dir
+from support.stand_ins import StandIns
 
 pytestmark = [pytest.mark.ros, pytest.mark.launch]
 
@@ -56,8 +59,8 @@ def _nodes(entities):
                 yield from _nodes(conditional)
 
 
-def _launch(start_process, name, *arguments):
-    return start_process(str(PEER), str(share_dir() / "launch" / f"{name}.launch.py"), *arguments)
+def _launch(start_process, name, *arguments, env=None):
+    return start_process(str(PEER), str(share_dir() / "launch" / f"{name}.launch.py"), *arguments, env=env)
 
 
 def _name(path):
@@ -115,6 +118,54 @@ def test_an_arm_that_cannot_be_configured_ends_the_launch(start_process):
     started.process.wait(PATIENCE)
     started.wait_for_output("[controller]: cannot configure: no robot contract 'nobody'")
     assert "policy_node" not in started.output
+
+
+@pytest.fixture
+def stand_ins(tmp_path):
+    return StandIns(tmp_path / "stand_ins")
+
+
+def _environment(stand_ins):
+    return stand_ins.environment(os.environ["AMENT_PREFIX_PATH"], os.environ["PATH"])
+
+
+def test_gazebo_goes_on_step_by_step(start_process, ros_client, stand_ins):
+    stand_ins.gazebo()
+    started = _launch(start_process, "gazebo", "gui:=false", env=_environment(stand_ins))
+    started.wait_for_output("[controller]: IDLE", PATIENCE)
+    assert ros_client.state("controller") == "active"
+    output = started.output
+    steps = (
+        "STAND-IN create -name asyncvla_arm -topic robot_description",
+        "STAND-IN spawner joint_state_broadcaster joint_trajectory_controller gripper_controller",
+        "[controller_node-6]: process started",
+    )
+    places = [output.index(step) for step in steps]
+    assert places == sorted(places)
+    assert re.search(r"STAND-IN gz sim -r -s --headless-rendering /\S+/config/gazebo/table.sdf\n", output)
+    assert "STAND-IN parameter_bridge" in output and "STAND-IN robot_state_publisher" in output
+    assert "policy_node" not in output
+
+
+def test_gazebo_ends_if_the_robot_cannot_be_spawned(start_process, stand_ins):
+    stand_ins.gazebo(create="echo no world; exit 3")
+    started = _launch(start_process, "gazebo", env=_environment(stand_ins))
+    started.process.wait(PATIENCE)
+    started.wait_for_output("no world")
+    assert "STAND-IN spawner" not in started.output and "controller_node" not in started.output
+
+
+@pytest.mark.slow
+def test_a_replay_plays_when_the_policy_is_ready_and_ends_with_the_bag(start_process, stand_ins):
+    stand_ins.command("ros2")
+    stand_ins.package("ros2bag")
+    stand_ins.package("rosbag2_transport")
+    started = _launch(start_process, "replay", "bag:=recording", env=_environment(stand_ins))
+    started.process.wait(PATIENCE)
+    played = "STAND-IN ros2 bag play recording --clock 100 --rate 1.0 --topics /agentview/image_raw "
+    started.wait_for_output(played)
+    assert started.output.index("[replayed_policy]: ready") < started.output.index(played)
+    assert "Caught exception" not in started.output and "controller_node" not in started.output
 
 
 def test_a_replay_takes_observations_from_the_bag_and_nothing_that_moves_a_robot():
