@@ -11,32 +11,19 @@ from __future__ import annotations
 from launch import LaunchDescription
 from launch.actions import (
     DeclareLaunchArgument,
-    EmitEvent,
     IncludeLaunchDescription,
-    RegisterEventHandler,
-    Shutdown,
 )
 from launch.conditions import IfCondition
-from launch.events import matches_action
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import LifecycleNode, Node
-from launch_ros.event_handlers import OnStateTransition
-from launch_ros.events.lifecycle import ChangeState
-from lifecycle_msgs.msg import Transition
 
-from asyncvla_ros.ros.launching import ends_launch, middleware, needs, shipped, value
-
-
-def _change(node: LifecycleNode, transition: int) -> ChangeState:
-    """Asks a node for a lifecycle transition."""
-    return ChangeState(lifecycle_node_matcher=matches_action(node), transition_id=transition)
+from asyncvla_ros.ros.launching import bring_up, ends_launch, middleware, needs, shipped, value
 
 
 def generate_launch_description() -> LaunchDescription:
     """What ``ros2 launch`` runs."""
     namespace = LaunchConfiguration("namespace")
-    autostart = IfCondition(LaunchConfiguration("autostart"))
     common = {"robot": value("robot"), "use_sim_time": value("use_sim_time", bool)}
     start = {"autostart": value("autostart", bool)}
     policy_values = {
@@ -84,35 +71,7 @@ def generate_launch_description() -> LaunchDescription:
             ),
             DeclareLaunchArgument("rviz", default_value="false", description="Start rviz2, too"),
             needs("rviz2", condition=IfCondition(LaunchConfiguration("rviz"))),
-            RegisterEventHandler(
-                OnStateTransition(
-                    target_lifecycle_node=controller,
-                    start_state="configuring",
-                    goal_state="inactive",
-                    entities=[EmitEvent(event=_change(controller, Transition.TRANSITION_ACTIVATE))],
-                    handle_once=True,
-                ),
-                condition=autostart,
-            ),
-            RegisterEventHandler(
-                OnStateTransition(
-                    target_lifecycle_node=controller,
-                    start_state="configuring",
-                    goal_state="unconfigured",
-                    entities=[Shutdown(reason="the controller could not be configured")],
-                ),
-                condition=autostart,
-            ),
-            RegisterEventHandler(
-                OnStateTransition(
-                    target_lifecycle_node=controller,
-                    goal_state="active",
-                    entities=[policy],
-                    handle_once=True,
-                )
-            ),
-            controller,
-            EmitEvent(event=_change(controller, Transition.TRANSITION_CONFIGURE), condition=autostart),
+            *bring_up(controller, then=policy, condition=IfCondition(LaunchConfiguration("autostart"))),
             Node(
                 package="asyncvla_ros",
                 executable="visualizer_node",

@@ -15,15 +15,21 @@ from launch.actions import (
     ExecuteProcess,
     IncludeLaunchDescription,
     OpaqueFunction,
-    RegisterEventHandler,
 )
 from launch.conditions import IfCondition
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import LifecycleNode, Node
-from launch_ros.event_handlers import OnStateTransition
 
-from asyncvla_ros.ros.launching import ends_launch, middleware, needs, recorded_inputs, shipped, value
+from asyncvla_ros.ros.launching import (
+    bring_up,
+    ends_launch,
+    middleware,
+    needs,
+    recorded_inputs,
+    shipped,
+    value,
+)
 
 NAME = "replayed_policy"
 
@@ -41,7 +47,7 @@ def _play(context: LaunchContext) -> list[ExecuteProcess]:
 def generate_launch_description() -> LaunchDescription:
     """What ``ros2 launch`` runs."""
     namespace = LaunchConfiguration("namespace")
-    common = {"robot": value("robot"), "use_sim_time": True, "autostart": True}
+    common = {"robot": value("robot"), "use_sim_time": True}
     policy_values = {
         "checkpoint": value("checkpoint"),
         "device": value("device"),
@@ -73,15 +79,7 @@ def generate_launch_description() -> LaunchDescription:
             needs("ros2bag", "rosbag2_transport"),
             needs("rviz2", condition=IfCondition(LaunchConfiguration("rviz"))),
             # The model takes seconds to load; the recording waits for it.
-            RegisterEventHandler(
-                OnStateTransition(
-                    target_lifecycle_node=policy,
-                    goal_state="active",
-                    entities=[OpaqueFunction(function=_play)],
-                    handle_once=True,
-                )
-            ),
-            policy,
+            *bring_up(policy, then=OpaqueFunction(function=_play)),
             Node(
                 package="asyncvla_ros",
                 executable="visualizer_node",
@@ -90,7 +88,7 @@ def generate_launch_description() -> LaunchDescription:
                 parameters=[
                     LaunchConfiguration("params_file"),
                     common,
-                    {"chunk_topic": f"{NAME}/action_chunk"},
+                    {"chunk_topic": f"{NAME}/action_chunk", "autostart": True},
                 ],
                 output="screen",
             ),

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 from launch import Action, Condition, LaunchContext, SomeSubstitutionsType, Substitution
 from launch.actions import (
+    EmitEvent,
     ExecuteProcess,
     OpaqueFunction,
     RegisterEventHandler,
@@ -15,11 +16,16 @@ from launch.actions import (
     Shutdown,
 )
 from launch.event_handlers import OnProcessExit
+from launch.events import matches_action
 from launch.events.process import ProcessExited
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch.utilities import normalize_to_list_of_substitutions, perform_substitutions
+from launch_ros.actions import LifecycleNode
+from launch_ros.event_handlers import OnStateTransition
+from launch_ros.events.lifecycle import ChangeState
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
+from lifecycle_msgs.msg import Transition
 
 from asyncvla_ros.core.robot_file import load_robot
 from asyncvla_ros.paths import robot_file
@@ -76,6 +82,47 @@ def ends_launch(what: str) -> Callable[[ProcessExited, LaunchContext], Shutdown 
         return None if context.is_shutdown else Shutdown(reason=f"{what} ended")
 
     return shut_down
+
+
+def bring_up(node: LifecycleNode, then: Action, condition: Condition | None = None) -> list[Action]:
+    """Starts a lifecycle node and runs ``then`` once it is active; ends the launch if it cannot configure.
+
+    Launch asks for the transitions itself: when a request arrives, both sides know each other, so its news of
+    the transition arrive, too. A node that starts on its own may be faster than its discovery.
+
+    Args:
+        node: Must not start on its own.
+        then: What waits for it.
+        condition: Whether to configure and activate it; without, ``then`` waits for someone who does.
+    """
+    activated = OnStateTransition(
+        target_lifecycle_node=node, goal_state="active", entities=[then], handle_once=True
+    )
+    configured = OnStateTransition(
+        target_lifecycle_node=node,
+        start_state="configuring",
+        goal_state="inactive",
+        entities=[_change(node, Transition.TRANSITION_ACTIVATE)],
+        handle_once=True,
+    )
+    failed = OnStateTransition(
+        target_lifecycle_node=node,
+        start_state="configuring",
+        goal_state="unconfigured",
+        entities=[Shutdown(reason="a node could not be configured")],
+    )
+    return [
+        RegisterEventHandler(activated),
+        RegisterEventHandler(configured, condition=condition),
+        RegisterEventHandler(failed, condition=condition),
+        node,
+        _change(node, Transition.TRANSITION_CONFIGURE, condition),
+    ]
+
+
+def _change(node: LifecycleNode, transition: int, condition: Condition | None = None) -> EmitEvent:
+    event = ChangeState(lifecycle_node_matcher=matches_action(node), transition_id=transition)
+    return EmitEvent(event=event, condition=condition)
 
 
 class BaseFrame(Substitution):
