@@ -48,6 +48,7 @@ setup(
             "policy_node = asyncvla_ros.ros.policy_node:main",
             "controller_node = asyncvla_ros.ros.controller_node:main",
             "libero_sim_node = asyncvla_ros.ros.libero_sim_node:main",
+            "visualizer_node = asyncvla_ros.ros.visualizer_node:main",
         ],
     },
 )

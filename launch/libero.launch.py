@@ -7,47 +7,38 @@ r"""LIBERO as a robot, with policy and controller: what ``asyncvla demo`` runs w
 from __future__ import annotations
 
 from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument, SetEnvironmentVariable, Shutdown
-from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
+from launch.actions import DeclareLaunchArgument
+from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
-from launch_ros.parameter_descriptions import ParameterFile, ParameterValue
-from launch_ros.substitutions import FindPackageShare
+from launch_ros.parameter_descriptions import ParameterFile
 
-from asyncvla_ros.ros.middleware import fastdds_environment
-
-
-def _value(name: str, kind: type = str) -> ParameterValue:
-    """A launch argument as a parameter of a fixed type: a text such as "on" stays a text."""
-    return ParameterValue(LaunchConfiguration(name), value_type=kind)
+from asyncvla_ros.ros.launching import ends_launch, middleware, shipped, value
 
 
-def _shipped(name: str) -> ParameterFile:
+def _tuning(name: str) -> ParameterFile:
     """A parameter file of ``config/libero``."""
-    return ParameterFile(PathJoinSubstitution([FindPackageShare("asyncvla_ros"), "config", "libero", name]))
+    return ParameterFile(shipped("config", "libero", name))
 
 
 def generate_launch_description() -> LaunchDescription:
     """What ``ros2 launch`` runs."""
-    common = {"lockstep": _value("lockstep", bool), "autostart": _value("autostart", bool)}
+    common = {"lockstep": value("lockstep", bool), "autostart": value("autostart", bool)}
     policy = {
-        "checkpoint": _value("checkpoint"),
-        "device": _value("device"),
-        "instruction": _value("instruction"),
+        "checkpoint": value("checkpoint"),
+        "device": value("device"),
+        "instruction": value("instruction"),
     }
     episode = {
-        "suite": _value("suite"),
-        "task": _value("task", int),
-        "init": _value("init", int),
+        "suite": value("suite"),
+        "task": value("task", int),
+        "init": value("init", int),
         # It makes the clock the others follow.
         "use_sim_time": False,
     }
     overrides = ParameterFile(LaunchConfiguration("params_file"))
     return LaunchDescription(
         [
-            *(
-                SetEnvironmentVariable(name, value)
-                for name, value in fastdds_environment(processes=3).items()
-            ),
+            *middleware(processes=3),
             DeclareLaunchArgument("checkpoint", default_value="", description="Folder; empty: shipped"),
             DeclareLaunchArgument("device", default_value="cpu", description="torch device, such as cuda:0"),
             DeclareLaunchArgument("suite", default_value="libero_object", description="LIBERO suite"),
@@ -62,9 +53,7 @@ def generate_launch_description() -> LaunchDescription:
             DeclareLaunchArgument("namespace", default_value="", description="One per robot"),
             DeclareLaunchArgument(
                 "params_file",
-                default_value=PathJoinSubstitution(
-                    [FindPackageShare("asyncvla_ros"), "config", "libero", "world.yaml"]
-                ),
+                default_value=shipped("config", "libero", "world.yaml"),
                 description="Overrides of the files in config/libero, for all nodes",
             ),
             DeclareLaunchArgument("autostart", default_value="true", description="Configure and activate"),
@@ -73,7 +62,7 @@ def generate_launch_description() -> LaunchDescription:
                 executable="controller_node",
                 name="controller",
                 namespace=LaunchConfiguration("namespace"),
-                parameters=[_shipped("world.yaml"), _shipped("controller.yaml"), overrides, common],
+                parameters=[_tuning("world.yaml"), _tuning("controller.yaml"), overrides, common],
                 output="screen",
             ),
             Node(
@@ -81,7 +70,7 @@ def generate_launch_description() -> LaunchDescription:
                 executable="policy_node",
                 name="policy",
                 namespace=LaunchConfiguration("namespace"),
-                parameters=[_shipped("world.yaml"), _shipped("policy.yaml"), overrides, common, policy],
+                parameters=[_tuning("world.yaml"), _tuning("policy.yaml"), overrides, common, policy],
                 output="screen",
                 respawn=True,
                 respawn_delay=2.0,
@@ -92,14 +81,14 @@ def generate_launch_description() -> LaunchDescription:
                 name="libero_sim",
                 namespace=LaunchConfiguration("namespace"),
                 parameters=[
-                    _shipped("world.yaml"),
-                    _shipped("libero_sim.yaml"),
+                    _tuning("world.yaml"),
+                    _tuning("libero_sim.yaml"),
                     overrides,
                     common,
                     episode,
                 ],
                 output="screen",
-                on_exit=Shutdown(reason="the simulator ended"),
+                on_exit=ends_launch("the simulator"),
             ),
         ]
     )

@@ -6,39 +6,29 @@ ros2 launch asyncvla_ros policy.launch.py robot:=my_robot.yaml checkpoint:=my_ch
 from __future__ import annotations
 
 from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument, SetEnvironmentVariable
-from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
+from launch.actions import DeclareLaunchArgument
+from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
-from launch_ros.parameter_descriptions import ParameterValue
-from launch_ros.substitutions import FindPackageShare
 
-from asyncvla_ros.ros.middleware import fastdds_environment
-
-
-def _value(name: str, kind: type = str) -> ParameterValue:
-    """A launch argument as a parameter of a fixed type: a text such as "on" stays a text."""
-    return ParameterValue(LaunchConfiguration(name), value_type=kind)
+from asyncvla_ros.ros.launching import middleware, shipped, value
 
 
 def generate_launch_description() -> LaunchDescription:
     """What ``ros2 launch`` runs."""
     common = {
-        "robot": _value("robot"),
-        "use_sim_time": _value("use_sim_time", bool),
-        "autostart": _value("autostart", bool),
+        "robot": value("robot"),
+        "use_sim_time": value("use_sim_time", bool),
+        "autostart": value("autostart", bool),
     }
     policy = {
-        "checkpoint": _value("checkpoint"),
-        "device": _value("device"),
-        "instruction": _value("instruction"),
+        "checkpoint": value("checkpoint"),
+        "device": value("device"),
+        "instruction": value("instruction"),
     }
-    default_file = PathJoinSubstitution([FindPackageShare("asyncvla_ros"), "config", "policy.yaml"])
+    default_file = shipped("config", "policy.yaml")
     return LaunchDescription(
         [
-            *(
-                SetEnvironmentVariable(name, value)
-                for name, value in fastdds_environment(processes=2).items()
-            ),
+            *middleware(processes=2),
             DeclareLaunchArgument("checkpoint", default_value="", description="Folder; empty: shipped"),
             DeclareLaunchArgument("robot", default_value="libero_panda", description="Name or .yaml"),
             DeclareLaunchArgument("device", default_value="cpu", description="torch device, such as cuda:0"),

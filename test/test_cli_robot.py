@@ -12,7 +12,8 @@ from asyncvla_ros.cli import main
 from asyncvla_ros.core.contract_listing import listings
 from asyncvla_ros.core.robot_file import load_robot
 from asyncvla_ros.paths import share_dir, shipped_checkpoint
-from support.urdf import URDF, filled_in
+from support.drafts import filled_in
+from support.urdf import URDF
 
 ROBOTS = sorted(path.stem for path in (share_dir() / "config" / "robots").glob("*.yaml"))
 

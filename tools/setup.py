@@ -16,26 +16,17 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from commands import CACHE, ROOT, SetupError, run
 from interpreters import find_python, find_uv
+from system_packages import install_system_packages
 
-ROOT = Path(__file__).resolve().parents[1]
 VENV = ROOT / ".venv"
-CACHE = ROOT / ".cache"
 PYTHON = VENV / "bin" / "python"
 STAMPS = VENV / "asyncvla-setup"
-
-# Headless rendering (EGL in software), what OpenCV links against, and the compiler for asyncvla_msgs.
-SYSTEM_PACKAGES = ("libegl1", "libegl-mesa0", "libgl1", "libgl1-mesa-dri", "libgles2", "libglib2.0-0", "g++")
-# The same under another name, in newer releases.
-RENAMED = {"libglib2.0-0": "libglib2.0-0t64"}
 
 # The paths the machine that built the ROS wheels left in their exported CMake files.
 BUILD_INCLUDE = "/opt/python/cp312-cp312/include/python3.12"
 BUILD_NUMPY = "/opt/python/cp312-cp312/lib/python3.12/site-packages/numpy/_core/include"
-
-
-class SetupError(Exception):
-    """Set-up cannot go on; the message says what the user can do."""
 
 
 def main() -> int:
@@ -59,23 +50,6 @@ def main() -> int:
 # --- steps: each returns what it did, in a few words ------------------------------------------------------
 
 
-def install_system_packages() -> str:
-    if shutil.which("dpkg-query") is None:
-        return f"skipped, this is not Debian or Ubuntu; needed are the likes of {' '.join(SYSTEM_PACKAGES)}"
-    missing = [name for name in SYSTEM_PACKAGES if not _is_installed(name)]
-    if not missing:
-        return "all there"
-    command = ["apt-get", "install", "--yes", "--no-install-recommends", *missing]
-    if os.geteuid() != 0:
-        if shutil.which("sudo") is None or not _may_sudo():
-            raise SetupError(f"System packages are missing; install them with: sudo {' '.join(command)}")
-        command = ["sudo", *command]
-    prefix = command[: command.index("apt-get")]
-    _run([*prefix, "apt-get", "update"], "apt-update")
-    _run(command, "apt-install", env={"DEBIAN_FRONTEND": "noninteractive"})
-    return f"installed {' '.join(missing)}"
-
-
 def create_environment() -> str:
     """Creates ``.venv``; anew unless the lock is installed in it, for it cannot be updated in place.
 
@@ -89,9 +63,9 @@ def create_environment() -> str:
     if uv is not None:
         version = str(found) if found else "3.12"
         options = [] if found else ["--managed-python"]
-        _run([str(uv), "venv", "--clear", *options, "--python", version, str(VENV)], "venv", env=_uv_env())
+        run([str(uv), "venv", "--clear", *options, "--python", version, str(VENV)], "venv", env=_uv_env())
     elif found is not None:
-        _run([str(found), "-m", "venv", "--clear", str(VENV)], "venv")
+        run([str(found), "-m", "venv", "--clear", str(VENV)], "venv")
     else:
         raise SetupError("Neither Python 3.12 nor uv (which can download it) was found; install one of them.")
     # A workspace that contains this checkout must not search the environment for ROS packages.
@@ -106,9 +80,9 @@ def install_packages() -> str:
     lock = ROOT / "requirements.txt"
     uv = find_uv(CACHE, None)
     if uv is not None:
-        _run([str(uv), "pip", "sync", "--python", str(PYTHON), str(lock)], "packages", env=_uv_env())
+        run([str(uv), "pip", "sync", "--python", str(PYTHON), str(lock)], "packages", env=_uv_env())
     else:
-        _run([str(PYTHON), "-m", "pip", "install", "--no-deps", "-r", str(lock)], "packages")
+        run([str(PYTHON), "-m", "pip", "install", "--no-deps", "-r", str(lock)], "packages")
     _stamp("packages", key)
     return f"{sum(1 for line in lock.read_text().splitlines() if '==' in line)} packages installed"
 
@@ -143,7 +117,7 @@ def build_messages() -> str:
     (CACHE / "COLCON_IGNORE").touch()
     # colcon warns about a prefix without set-up scripts; its own, written here, follow with the first build.
     (VENV / "local_setup.sh").touch()
-    _run(
+    run(
         [
             str(VENV / "bin" / "colcon"), f"--log-base={base / 'log'}",
             "build", f"--base-paths={ROOT / 'asyncvla_msgs'}", f"--build-base={base / 'build'}",
@@ -157,7 +131,7 @@ def build_messages() -> str:
             "PATH": f"{VENV / 'bin'}{os.pathsep}{os.environ['PATH']}",
         },
     )  # fmt: skip
-    _run([str(PYTHON), "-c", "import rclpy, asyncvla_msgs.msg, asyncvla_msgs.action"], "messages-import")
+    run([str(PYTHON), "-c", "import rclpy, asyncvla_msgs.msg, asyncvla_msgs.action"], "messages-import")
     _stamp("messages", key)
     return "asyncvla_msgs built"
 
@@ -169,9 +143,9 @@ def install_this_package() -> str:
     options = ["--no-deps", "--no-build-isolation", "--editable", str(ROOT)]
     uv = find_uv(CACHE, None)
     if uv is not None:
-        _run([str(uv), "pip", "install", "--python", str(PYTHON), *options], "package", env=_uv_env())
+        run([str(uv), "pip", "install", "--python", str(PYTHON), *options], "package", env=_uv_env())
     else:
-        _run([str(PYTHON), "-m", "pip", "install", *options], "package")
+        run([str(PYTHON), "-m", "pip", "install", *options], "package")
     _stamp("package", key)
     return "asyncvla_ros installed, editable"
 
@@ -189,18 +163,6 @@ STEPS: Sequence[tuple[str, Callable[[], str]]] = (
 # --- helpers ----------------------------------------------------------------------------------------------
 
 
-def _run(command: list[str], name: str, env: dict[str, str] | None = None) -> None:
-    """Runs a command with its output in ``.cache/setup/<name>.log``; SetupError with its end on failure."""
-    log = CACHE / "setup" / f"{name}.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
-    full_env = {**os.environ, **(env or {})}
-    with log.open("w") as output:
-        code = subprocess.call(command, stdout=output, stderr=output, env=full_env, cwd=ROOT)
-    if code != 0:
-        tail = "\n".join(log.read_text(errors="replace").splitlines()[-40:])
-        raise SetupError(f"{tail}\nExit code {code} of: {' '.join(command)}\nThe whole output is in {log}")
-
-
 def _output(command: list[str]) -> str:
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
 
@@ -208,19 +170,6 @@ def _output(command: list[str]) -> str:
 def _uv_env() -> dict[str, str]:
     # A Python that uv downloads stays within the checkout, too.
     return {"UV_PYTHON_INSTALL_DIR": str(CACHE / "python"), "UV_NO_PROGRESS": "1"}
-
-
-def _is_installed(package: str) -> bool:
-    names = [package, RENAMED.get(package, package)]
-    query = ["dpkg-query", "--show", "--showformat=${db:Status-Status}\n", *names]
-    result = subprocess.run(query, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-    return "installed" in result.stdout.split()
-
-
-def _may_sudo() -> bool:
-    """Whether sudo works: without a password, or with a terminal to ask for it."""
-    silent = ["sudo", "--non-interactive", "true"]
-    return sys.stdin.isatty() or subprocess.call(silent, stderr=subprocess.DEVNULL) == 0
 
 
 def _works(python: Path) -> bool:

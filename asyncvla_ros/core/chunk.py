@@ -43,6 +43,10 @@ class StampedChunk:
         """Index of the action due at ``now_ns``: negative before the chunk, ``>= l`` after it."""
         return (now_ns - self.stamp_ns) // self.step_ns
 
+    def executed_at(self, now_ns: int) -> int:
+        """How many leading actions are over at ``now_ns``: their control steps have ended."""
+        return min(max(self.index_at(now_ns), 0), len(self.actions))
+
     def due_ns(self, index: int) -> int:
         """When action ``index`` is due [ns, node clock]."""
         return self.stamp_ns + index * self.step_ns

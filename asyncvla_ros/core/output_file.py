@@ -13,7 +13,7 @@ from asyncvla_ros.types import ContractError
 KEYS = {
     "action_command": (),
     "joint_trajectory": ("dofs", "joints", "travel"),
-    "forward_position": ("dofs", "travel"),
+    "forward_position": ("dofs", "joints", "travel"),
     "forward_velocity": ("dofs",),
     "twist": ("dofs",),
     "pose": ("dofs",),
@@ -24,6 +24,8 @@ KEYS = {
 TAKES_DELTAS = {"forward_velocity": True, "twist": True} | dict.fromkeys(
     ("joint_trajectory", "forward_position", "pose", "gripper_command", "parallel_gripper_command"), False
 )
+# Where one dof may drive several joints alike, such as the fingers of a gripper.
+MANY_JOINTS = ("joint_trajectory", "forward_position")
 # Adapters that stand for a fixed number of numbers: how many, in which action space, and which.
 FIXED = {
     "twist": (6, ("delta_ee_pose",), "dx dy dz [m] and the rotation vector drx dry drz [rad] in base_frame"),
@@ -47,7 +49,7 @@ def parse_outputs(items: Sequence[Any], where: str, space: str, dofs: Sequence[D
     """
     outputs = tuple(_output(item, f"{where}: outputs[{i}]", space, dofs) for i, item in enumerate(items))
     # action_command carries everything, for simulators and bags, whatever else moves the robot.
-    carried = [name for output in outputs if output.adapter != "action_command" for name in output.dofs]
+    carried = [name for output in outputs if output.adapter != "action_command" for name in set(output.dofs)]
     if not carried:
         return outputs
     for dof in dofs:
@@ -73,12 +75,14 @@ def _output(data: Any, where: str, space: str, dofs: Sequence[Dof]) -> Output:
         )
     _check_kind(adapter, section.where, space, [known[name] for name in names])
     joints = section.names("joints") if section.has("joints") else names
+    if section.has("travel") and len(names) != 1:
+        raise ContractError(f"{section.where}.travel: expected one dof, found {len(names)}")
+    if len(names) == 1 and adapter in MANY_JOINTS:
+        names *= len(joints)
     if len(joints) != len(names):
         raise ContractError(
             f"{section.where}: {len(joints)} joints for {len(names)} dofs, expected one name each"
         )
-    if section.has("travel") and len(names) != 1:
-        raise ContractError(f"{section.where}.travel: expected one dof, found {len(names)}")
     return Output(
         adapter=adapter,
         topic=section.text("topic"),

@@ -103,7 +103,8 @@ class Output:
     Attributes:
         adapter: One of ``ADAPTERS``: the message and what it means.
         topic: Where it goes; the name of the action for the gripper commands.
-        dofs: Names of the action dims it carries, in the order of its values.
+        dofs: Names of the action dims it carries, in the order of its values; one that drives several joints
+            stands there for each of them.
         joints: Names of the robot's joints, one per dof; as the dofs unless the message names joints.
         travel: Joint positions [m or rad] where its only dof is at its minimum and at its maximum; None: the
             dof is the joint's position itself.

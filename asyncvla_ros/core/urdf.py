@@ -50,16 +50,7 @@ def read_urdf(text: str, where: str) -> Urdf:
     Raises:
         ContractError: this is no URDF, or nothing in it moves.
     """
-    if "<!DOCTYPE" in text or "<!ENTITY" in text:
-        raise ContractError(f"{where}: a document type or entity is not accepted; expected a plain <robot>")
-    try:
-        robot = ElementTree.fromstring(text)
-    except ElementTree.ParseError as error:
-        raise ContractError(f"{where}: expected a URDF, found no XML: {error}") from error
-    if any("xacro" in element.tag for element in robot.iter()):
-        raise ContractError(f"{where}: this is xacro; first write the URDF: xacro {where} > robot.urdf")
-    if robot.tag != "robot":
-        raise ContractError(f"{where}: expected the root element <robot>, found <{robot.tag}>")
+    robot = robot_element(text, where)
     # Not those of transmissions, which only repeat names.
     elements = robot.findall("joint")
     try:
@@ -76,6 +67,25 @@ def read_urdf(text: str, where: str) -> Urdf:
     if not joints:
         raise ContractError(f"{where}: expected joints that move ({', '.join(MOVING)}), found none")
     return Urdf(roots[0], joints)
+
+
+def robot_element(text: str, where: str) -> ElementTree.Element:
+    """The element ``<robot>`` of a URDF.
+
+    Raises:
+        ContractError: this is no URDF; ``where`` begins the message.
+    """
+    if "<!DOCTYPE" in text or "<!ENTITY" in text:
+        raise ContractError(f"{where}: a document type or entity is not accepted; expected a plain <robot>")
+    try:
+        robot = ElementTree.fromstring(text)
+    except ElementTree.ParseError as error:
+        raise ContractError(f"{where}: expected a URDF, found no XML: {error}") from error
+    if any("xacro" in element.tag for element in robot.iter()):
+        raise ContractError(f"{where}: this is xacro; first write the URDF: xacro {where} > robot.urdf")
+    if robot.tag != "robot":
+        raise ContractError(f"{where}: expected the root element <robot>, found <{robot.tag}>")
+    return robot
 
 
 def _outwards(link: str, elements: list[ElementTree.Element]) -> list[ElementTree.Element]:

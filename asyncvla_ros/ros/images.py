@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from cv_bridge import CvBridge
 from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Header
 
 from asyncvla_ros.types import ContractError
 
@@ -76,6 +77,13 @@ def resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
     if image.shape[:2] == (height, width):
         return image
     return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+
+
+def rgb_message(image: np.ndarray, header: Header) -> Image:
+    """The message of an (h, w, 3) uint8 RGB image."""
+    message = _plain_message(image, "rgb8")
+    message.header = header
+    return message
 
 
 def _dtype(bits: int, is_bigendian: bool) -> np.dtype:

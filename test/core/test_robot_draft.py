@@ -6,7 +6,8 @@ from asyncvla_ros.core.robot_draft import LiveTopics, cameras_of, draft
 from asyncvla_ros.core.robot_file import load_robot
 from asyncvla_ros.core.urdf import UrdfJoint, read_urdf
 from asyncvla_ros.types import ContractError
-from support.urdf import URDF, filled_in
+from support.drafts import filled_in
+from support.urdf import URDF
 
 LIVE = LiveTopics(
     joint_topic="/joint_states",

@@ -168,11 +168,15 @@ action:
   space: joint_position
   dofs:
     - {name: j1, unit: rad, scale: 1.0, limits: {position: [-1, 1], velocity: 2, acceleration: 2, jerk: 50}}
-output: {adapter: action_command, topic: ~/command}
+outputs: [{adapter: action_command, topic: ~/command}]
 timeouts: {chunk_s: 0.5, observation_s: 2.0}
 """
 URDF = """<robot name="panda">
-  <joint name="panda_joint1" type="revolute"><limit lower="-3" upper="3" velocity="0.5" effort="1"/></joint>
+  <link name="panda_link0"/><link name="panda_link1"/>
+  <joint name="panda_joint1" type="revolute">
+    <parent link="panda_link0"/><child link="panda_link1"/>
+    <limit lower="-3" upper="3" velocity="0.5" effort="1"/>
+  </joint>
 </robot>"""
 
 

@@ -8,8 +8,9 @@ from std_msgs.msg import String
 from trajectory_msgs.msg import JointTrajectory
 
 from asyncvla_ros.core.robot_file import load_robot
+from support.drafts import filled_in
 from support.robot_peer import RobotPeer
-from support.urdf import URDF, filled_in
+from support.urdf import URDF
 
 pytestmark = pytest.mark.ros
 

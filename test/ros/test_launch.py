@@ -1,27 +1,181 @@
-"""The shipped launch files under the real launch_ros, as far as they go without starting anything."""
+"""The shipped launch files under the real launch_ros, as far as they go without other people's packages."""
 
 from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
 
 import pytest
 
 from asyncvla_ros.paths import share_dir
+from support.stand_ins import StandIns
 
 pytestmark = [pytest.mark.ros, pytest.mark.launch]
 
+PEER = Path(__file__).parents[1] / "support" / "launch_peer.py"
+# A launch with torch in it on a busy machine [s].
+PATIENCE = 180.0
 FILES = sorted((share_dir() / "launch").glob("*.launch.py"))
+DEPLOYMENT = {"checkpoint", "device", "params_file"}
+ARGUMENTS = {
+    "arm": DEPLOYMENT | {"robot", "namespace", "policy", "autostart", "rviz", "use_sim_time"},
+    "gazebo": DEPLOYMENT | {"gui", "world", "policy", "rviz"},
+    "libero": DEPLOYMENT | {"namespace", "autostart", "suite", "task"},
+    "policy": DEPLOYMENT | {"robot", "namespace", "autostart", "use_sim_time"},
+    "replay": DEPLOYMENT | {"bag", "robot", "namespace", "rate", "rviz"},
+    "rviz": {"robot", "namespace", "use_sim_time"},
+}
+REQUIRED = {"replay": {"bag"}}
+OURS = {"policy_node", "controller_node"}
+NODES = {
+    "arm": OURS | {"visualizer_node"},
+    "gazebo": {"parameter_bridge", "robot_state_publisher", "create"},
+    "libero": OURS | {"libero_sim_node"},
+    "policy": OURS,
+    "replay": {"policy_node", "visualizer_node"},
+    "rviz": {"rviz2"},
+}
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
-def test_arguments_and_nodes(path):
+def _description(path):
     from launch import LaunchContext
     from launch.launch_description_sources import PythonLaunchDescriptionSource
+
+    return PythonLaunchDescriptionSource(str(path)).get_launch_description(LaunchContext())
+
+
+def _nodes(entities):
+    """The nodes of a description, also those that wait for an event, but not those of included files."""
+    from launch.actions import IncludeLaunchDescription
     from launch_ros.actions import Node
 
-    description = PythonLaunchDescriptionSource(str(path)).get_launch_description(LaunchContext())
+    for entity in entities:
+        if isinstance(entity, Node):
+            yield entity
+        elif not isinstance(entity, IncludeLaunchDescription):
+            yield from _nodes(entity.describe_sub_entities())
+            for _, conditional in entity.describe_conditional_sub_entities():
+                yield from _nodes(conditional)
+
+
+def _launch(start_process, name, *arguments, env=None):
+    return start_process(str(PEER), str(share_dir() / "launch" / f"{name}.launch.py"), *arguments, env=env)
+
+
+def _name(path):
+    return path.name.removesuffix(".launch.py")
+
+
+@pytest.mark.parametrize("path", FILES, ids=_name)
+def test_arguments_and_nodes(path):
+    name, description = _name(path), _description(path)
     arguments = {argument.name: argument for argument in description.get_launch_arguments()}
-    assert {"checkpoint", "device", "namespace", "params_file", "autostart"} <= set(arguments)
+    assert ARGUMENTS[name] <= set(arguments)
     assert all(argument.description for argument in arguments.values())
-    assert all(argument.default_value is not None for argument in arguments.values()), "nothing is required"
-    executables = {node.node_executable for node in description.entities if isinstance(node, Node)}
-    expected = {"policy_node", "controller_node"} | ({"libero_sim_node"} if "libero" in path.name else set())
-    assert executables == expected
+    required = {key for key, argument in arguments.items() if argument.default_value is None}
+    assert required == REQUIRED.get(name, set())
+    assert {node.node_executable for node in _nodes(description.entities)} == NODES[name]
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "package"),
+    [
+        ("gazebo", [], "ros_gz_sim"),
+        ("rviz", [], "rviz2"),
+        ("replay", ["bag:=recording"], "ros2bag"),
+        ("arm", ["rviz:=true"], "rviz2"),
+    ],
+)
+def test_a_missing_package_is_named_in_one_line_and_nothing_starts(start_process, name, arguments, package):
+    from ament_index_python.packages import PackageNotFoundError, get_package_prefix
+
+    try:
+        get_package_prefix(package)
+    except PackageNotFoundError:
+        pass
+    else:
+        pytest.skip(f"{package} is installed")
+    started = _launch(start_process, name, *arguments)
+    assert started.process.wait(PATIENCE) == 1
+    started.wait_for_output("missing ROS package")
+    errors = [line for line in started.output.splitlines() if "[INFO]" not in line]
+    assert len(errors) == 1 and package in errors[0] and "apt-get install" in errors[0]
+    assert "process started" not in started.output
+
+
+def test_the_controller_of_an_arm_is_active_before_the_policy_starts(start_process, ros_client):
+    started = _launch(start_process, "arm", "namespace:=left")
+    started.wait_for_output("[policy_node-3]: process started", PATIENCE)
+    assert ros_client.state("left/controller") == "active"
+    started.stop()
+    assert "process has finished cleanly" in started.output
+    assert "Caught exception" not in started.output
+
+
+def test_an_arm_that_cannot_be_configured_ends_the_launch(start_process):
+    started = _launch(start_process, "arm", "robot:=nobody")
+    started.process.wait(PATIENCE)
+    started.wait_for_output("[controller]: cannot configure: no robot contract 'nobody'")
+    assert "policy_node" not in started.output
+
+
+@pytest.fixture
+def stand_ins(tmp_path):
+    return StandIns(tmp_path / "stand_ins")
+
+
+def _environment(stand_ins):
+    return stand_ins.environment(os.environ["AMENT_PREFIX_PATH"], os.environ["PATH"])
+
+
+def test_gazebo_goes_on_step_by_step(start_process, ros_client, stand_ins):
+    stand_ins.gazebo()
+    started = _launch(start_process, "gazebo", "gui:=false", env=_environment(stand_ins))
+    started.wait_for_output("[controller]: IDLE", PATIENCE)
+    assert ros_client.state("controller") == "active"
+    output = started.output
+    steps = (
+        "STAND-IN create -name asyncvla_arm -topic robot_description",
+        "STAND-IN spawner joint_state_broadcaster joint_trajectory_controller gripper_controller",
+        "[controller_node-6]: process started",
+    )
+    places = [output.index(step) for step in steps]
+    assert places == sorted(places)
+    assert re.search(r"STAND-IN gz sim -r -s --headless-rendering /\S+/config/gazebo/table.sdf\n", output)
+    assert "STAND-IN parameter_bridge" in output and "STAND-IN robot_state_publisher" in output
+    assert "policy_node" not in output
+
+
+def test_gazebo_ends_if_the_robot_cannot_be_spawned(start_process, stand_ins):
+    stand_ins.gazebo(create="echo no world; exit 3")
+    started = _launch(start_process, "gazebo", env=_environment(stand_ins))
+    started.process.wait(PATIENCE)
+    started.wait_for_output("no world")
+    assert "STAND-IN spawner" not in started.output and "controller_node" not in started.output
+
+
+@pytest.mark.slow
+def test_a_replay_plays_when_the_policy_is_ready_and_ends_with_the_bag(start_process, stand_ins):
+    stand_ins.command("ros2")
+    stand_ins.package("ros2bag")
+    stand_ins.package("rosbag2_transport")
+    started = _launch(start_process, "replay", "bag:=recording", env=_environment(stand_ins))
+    started.process.wait(PATIENCE)
+    played = "STAND-IN ros2 bag play recording --clock 100 --rate 1.0 --topics /agentview/image_raw "
+    started.wait_for_output(played)
+    assert started.output.index("[replayed_policy]: ready") < started.output.index(played)
+    assert "Caught exception" not in started.output and "controller_node" not in started.output
+
+
+def test_a_replay_takes_observations_from_the_bag_and_nothing_that_moves_a_robot():
+    from asyncvla_ros.ros.launching import recorded_inputs
+
+    observed = ["agentview/image_raw", "wrist/image_raw", "ee_pose", "joint_states", "controller/status"]
+    described = ["robot_description", "/tf", "/tf_static"]
+    expected = [*(f"/{name}" for name in [*observed, described[0]]), *described[1:]]
+    assert recorded_inputs("libero_panda", "") == expected
+    assert recorded_inputs("libero_panda", "/left/")[:2] == [
+        "/left/agentview/image_raw",
+        "/left/wrist/image_raw",
+    ]

@@ -73,9 +73,10 @@ class RobotPeer:
         """The clock of nodes without simulated time [ns]."""
         return self._client.node.get_clock().now().nanoseconds
 
-    def wait_for_subscribers(self) -> None:
-        """Returns when somebody listens to each topic."""
-        for topic, publisher in self._publishers.items():
+    def wait_for_subscribers(self, *topics: str) -> None:
+        """Returns when somebody listens to each of these topics; without names, to all."""
+        for topic in topics or self._publishers:
+            publisher = self._publishers[topic]
             self._client.wait_until(partial(_has_listener, publisher), f"listener of {topic}", START_TIMEOUT)
 
     def publish(self, stamp_ns: int | None = None) -> int:
