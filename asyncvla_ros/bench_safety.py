@@ -27,17 +27,17 @@ ARM = (
     (0.5445, 4.5169, 4.18, 15.0, 1000.0),
     (-3.0159, 3.0159, 5.26, 20.0, 5000.0),
 )
+UNMEASURED = "unmeasured_gripper"
 
 
 def joint_arm() -> RobotContract:
-    """Seven joints and a gripper as targets: actions at 20 Hz, commands at 100 Hz."""
+    """Seven joints and two grippers, one unmeasured, as targets: actions at 20 Hz, commands at 100 Hz."""
     dofs: list[dict[str, Any]] = []
     for number, (low, high, velocity, acceleration, jerk) in enumerate(ARM, start=1):
         limits = {"position": [low, high], "velocity": velocity, "acceleration": acceleration, "jerk": jerk}
         dofs.append({"name": f"joint{number}", "unit": "rad", "scale": 1.0, "limits": limits})
-    dofs.append(
-        {"name": "gripper", "unit": "m", "scale": 1.0, "limits": {"position": [0.0, 0.08], "velocity": 0.2}}
-    )
+    grip = {"unit": "m", "scale": 1.0, "limits": {"position": [0.0, 0.08], "velocity": 0.2}}
+    dofs += [{"name": name, **grip, "hold": "commanded"} for name in ("gripper", UNMEASURED)]
     return _contract("joint_arm", "joint_position", dofs, command_hz=100.0, ramp_s=0.5)
 
 
@@ -70,7 +70,8 @@ def delta_arm() -> RobotContract:
 
 
 def _contract(name: str, space: str, dofs: list[dict[str, Any]], **rates: float) -> RobotContract:
-    states = [dof["limits"].get("workspace", {}).get("state", dof["name"]) for dof in dofs]
+    measured = [dof for dof in dofs if dof["name"] != UNMEASURED]
+    states = [dof["limits"].get("workspace", {}).get("state", dof["name"]) for dof in measured]
     data = {
         "name": name,
         "control_hz": 20.0,

@@ -57,21 +57,28 @@ class Audit:
     _unchecked: int = 0
 
     def begin(self, measured: np.ndarray) -> None:
-        """A new stream of commands: before it the arm stood where it was measured, (d,)."""
+        """A new stream of commands: before it the arm stood where it was measured, (d,).
+
+        What is not measured stood where its first command says; what holds its command, inside its range.
+        """
         self.finish()
-        self._block = []
-        is_delta = np.array([dof.is_delta for dof in self.robot.dofs])
-        standing = np.where(is_delta, 0.0, measured)
-        for _ in range(CONTEXT):
-            self._append(Record(standing, measured, measured, False))
+        standing = measured.copy()
+        for index, dof in enumerate(self.robot.dofs):
+            if dof.is_delta:
+                standing[index] = 0.0
+            elif dof.holds_command and dof.name in self.robot.state_names:
+                standing[index] = np.clip(measured[index], dof.minimum, dof.maximum)
+            elif dof.holds_command:
+                standing[index] = np.nan
+        self._block = [Record(standing, measured, measured, False)] * CONTEXT
 
     def add(self, values: np.ndarray, before: np.ndarray, after: np.ndarray) -> None:
         """A command (d,) that was sent, and true positions (d,) before and after it."""
-        self._append(Record(values, before, after, True))
+        for record in self._block[-CONTEXT:]:
+            if not record.is_sent:
+                np.copyto(record.values, values, where=np.isnan(record.values))
+        self._block.append(Record(values, before, after, True))
         self.commands += 1
-
-    def _append(self, record: Record) -> None:
-        self._block.append(record)
         self._unchecked += 1
         if self._unchecked >= BLOCK:
             self.finish()

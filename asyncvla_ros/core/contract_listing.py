@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from asyncvla_ros.core.robot_contract import Dof, JointStateSource, Output, PoseSource, RobotContract
+from asyncvla_ros.core.robot_contract import (
+    HOLDS,
+    Dof,
+    JointStateSource,
+    Output,
+    PoseSource,
+    RobotContract,
+)
 
 MESSAGES = {
     "action_command": "asyncvla_msgs/ActionCommand",
@@ -33,8 +40,16 @@ def listings(robot: RobotContract) -> tuple[Listing, ...]:
     return (
         Listing(
             f"robot {robot.name}",
-            ("control rate", "base frame", "action space"),
-            ((f"{robot.control_hz:g} Hz", robot.base_frame, robot.action_space),),
+            ("control rate", "command rate", "ramp", "base frame", "action space"),
+            (
+                (
+                    f"{robot.control_hz:g} Hz",
+                    f"{robot.command_hz or robot.control_hz:g} Hz",
+                    f"{robot.ramp_s:g} s",
+                    robot.base_frame,
+                    robot.action_space,
+                ),
+            ),
         ),
         Listing("cameras", ("key", "topic", "transport"), cameras),
         Listing(
@@ -44,7 +59,18 @@ def listings(robot: RobotContract) -> tuple[Listing, ...]:
         ),
         Listing(
             f"action ({len(robot.dofs)} dofs)",
-            ("dof", "is a", "unit", "scale", "minimum", "maximum", "velocity", "acceleration", "jerk"),
+            (
+                "dof",
+                "is a",
+                "unit",
+                "scale",
+                "minimum",
+                "maximum",
+                "velocity",
+                "acceleration",
+                "jerk",
+                "hold",
+            ),
             tuple(_dof_row(dof) for dof in robot.dofs),
         ),
         Listing(
@@ -71,7 +97,8 @@ def _dof_row(dof: Dof) -> tuple[str, ...]:
     kind = "change per step" if dof.is_delta else "target"
     bounds = (dof.minimum, dof.maximum, dof.velocity, dof.acceleration, dof.jerk)
     numbers = ("-" if bound is None else f"{bound:g}" for bound in bounds)
-    return (dof.name, kind, dof.unit, f"{dof.scale:g}", *numbers)
+    hold = "0" if dof.is_delta else HOLDS[dof.holds_command]
+    return (dof.name, kind, dof.unit, f"{dof.scale:g}", *numbers, hold)
 
 
 def _carried(output: Output, robot: RobotContract) -> str:

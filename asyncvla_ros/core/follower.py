@@ -50,10 +50,11 @@ class Follower:
         for dof in self._robot.dofs:
             where = f"{self._robot.name}: dof {dof.name}"
             choices = f"the robot's states are {', '.join(names)}"
-            if dof.velocity is not None and not dof.is_delta and dof.name not in names:
+            is_placed = dof.is_delta or dof.holds_command or dof.name in names
+            if dof.velocity is not None and not is_placed:
                 raise ContractError(
                     f"{where} has a velocity limit, so its motion begins where it is measured, but no state "
-                    f"has its name; {choices}"
+                    f"has its name; {choices} (a gripper that is not measured needs hold: commanded)"
                 )
             if dof.workspace is not None and dof.workspace.state not in names:
                 raise ContractError(f"{where} has a workspace of {dof.workspace.state!r}; {choices}")
@@ -149,7 +150,8 @@ class Follower:
         if self._tracker is not None:
             ahead_ns = (HORIZON - 1) * self._robot.period_ns
             goal, slope, bend = reference(action.chunk, now_ns + ahead_ns)
-            goal = self._ramp_start + authority * (goal - self._ramp_start)
+            start = np.where(np.isnan(self._ramp_start), goal, self._ramp_start)
+            goal = start + authority * (goal - start)
             slope = np.where(self._is_delta, values * (1e9 / self._robot.period_ns), authority * slope)
             goals = zip(goal.tolist(), slope.tolist(), (authority * bend).tolist(), strict=True)
             states = [State(*one) for one in goals]
@@ -209,12 +211,14 @@ class Follower:
     def _resting_pose(self, now_ns: int, state: RobotState) -> list[float] | None:
         if self._rest_ns is None:
             self._rest_ns = now_ns
-        targets = [self._robot.dofs[i].name for i in self._index if not self._is_delta[i]]
-        stamps = [state.stamp_ns(name) for name in targets]
+        dofs = [self._robot.dofs[i] for i in self._index]
+        stamps = [state.stamp_ns(dof.name) for dof in dofs if not (dof.is_delta or dof.holds_command)]
         settled_ns = self._rest_ns + round(SETTLE_S * 1e9)
-        if not targets or any(stamp is None or stamp < settled_ns for stamp in stamps):
+        if not stamps or any(stamp is None or stamp < settled_ns for stamp in stamps):
             return None
-        return self._measured(state)
+        assert self._tracker is not None
+        places = zip(dofs, self._measured(state), self._tracker.positions, strict=True)
+        return [commanded if dof.holds_command else measured for dof, measured, commanded in places]
 
     def _hold_values(self, state: RobotState) -> np.ndarray | None:
         """(d,) float32 that stand still, or None while a target is known neither by report nor by command."""
@@ -222,10 +226,11 @@ class Follower:
         for index, dof in enumerate(self._robot.dofs):
             if dof.is_delta:
                 continue
-            if np.isfinite(state.value(dof.name)):
-                values[index] = state.value(dof.name)
-            elif self._last_values is not None:
+            measured = state.value(dof.name)
+            if self._last_values is not None and (dof.holds_command or not np.isfinite(measured)):
                 values[index] = self._last_values[index]
+            elif np.isfinite(measured):
+                values[index] = measured
             else:
                 return None
         return values

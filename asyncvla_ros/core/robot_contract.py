@@ -10,6 +10,7 @@ from asyncvla_ros.types import FeatureContract
 
 ACTION_SPACES = ("delta_ee_pose", "ee_pose", "joint_position", "delta_joint_position")
 TRANSPORTS = ("raw", "compressed")
+HOLDS = ("measured", "commanded")
 UNITS = ("m", "rad", "normalized")
 ADAPTERS = (
     "action_command",
@@ -82,6 +83,8 @@ class Dof:
         acceleration: Largest permitted acceleration [unit/s²], None: not limited here; needs ``velocity``.
         jerk: Largest permitted jerk [unit/s³], None: not limited here; needs ``acceleration``.
         workspace: Of a change: where it may lead, None: not limited here.
+        holds_command: Of a target: a hold keeps what was commanded last, not what is measured. A gripper
+            needs it, to keep its grip. Without a state of its name it begins at its first command.
     """
 
     name: str
@@ -94,6 +97,7 @@ class Dof:
     acceleration: float | None = None
     jerk: float | None = None
     workspace: WorkspaceLimit | None = None
+    holds_command: bool = False
 
 
 @dataclass(frozen=True)

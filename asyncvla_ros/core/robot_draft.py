@@ -24,8 +24,11 @@ TEMPLATE = Template("""\
 # A starting contract. Replace every $fill_in and read every line: the limits are what keeps the arm safe.
 # Then: asyncvla check --robot THIS_FILE --checkpoint FOLDER
 name: $name
-# Rate of the checkpoint's actions [Hz].
+# Rate of the checkpoint's actions [Hz], and of the motion between them.
 control_hz: $fill_in
+command_hz: 50.0
+# The policy gets its full authority within so many seconds of activation.
+ramp_s: 1.0
 base_frame: $base_frame
 
 cameras:
@@ -36,8 +39,7 @@ state:
   - type: JointState
     topic: $joint_topic
     joints: $joints
-    # As in the checkpoint. A gripper's should differ from the name of its dof: what is named alike is held
-    # where it is measured, and a gripper would lose its grip.
+    # As in the checkpoint.
     names: $joints
 
 action:
@@ -45,6 +47,7 @@ action:
   space: joint_position
   # position and velocity: of the URDF. A URDF has neither acceleration nor jerk: these reach full velocity
   # in 1 s and full acceleration in 0.1 s; the maker's data sheet has better ones.
+  # Give a gripper "hold: commanded": held where it is measured it would lose its grip.
   dofs:
 $dofs
 

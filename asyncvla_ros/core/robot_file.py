@@ -10,6 +10,7 @@ import yaml
 from asyncvla_ros.core.output_file import parse_outputs
 from asyncvla_ros.core.robot_contract import (
     ACTION_SPACES,
+    HOLDS,
     TRANSPORTS,
     UNITS,
     CameraSource,
@@ -88,11 +89,11 @@ def _command_hz(root: Section, dofs: tuple[Dof, ...]) -> float | None:
         raise ContractError(
             f"{root.where}.command_hz: expected control_hz ({control_hz:g}) or more, found {command_hz:g}"
         )
-    once = [dof.name for dof in dofs if dof.is_delta or dof.velocity is None]
+    once = [dof.name for dof in dofs if dof.is_delta or not (dof.velocity or dof.holds_command)]
     if once and command_hz != control_hz:
         raise ContractError(
-            f"{root.where}.command_hz: only targets with a velocity limit can be commanded more often than "
-            f"control_hz; {', '.join(once)} cannot"
+            f"{root.where}.command_hz: only targets with a velocity limit, or with hold: commanded, can be "
+            f"commanded more often than control_hz; {', '.join(once)} cannot"
         )
     return command_hz
 
@@ -123,7 +124,7 @@ def _state(data: Any, where: str) -> JointStateSource | PoseSource:
 
 
 def _dof(data: Any, where: str, space: str) -> Dof:
-    section = Section(data, where, ("name", "unit", "scale", "limits"))
+    section = Section(data, where, ("name", "unit", "scale", "limits", "hold"))
     keys = ("step", "position", "velocity", "acceleration", "jerk", "workspace")
     limits = Section(section.raw("limits"), f"{where}.limits", keys)
     is_delta = limits.has("step")
@@ -149,7 +150,10 @@ def _dof(data: Any, where: str, space: str) -> Dof:
         acceleration=limits.optional_positive("acceleration"),
         jerk=limits.optional_positive("jerk"),
         workspace=_workspace(limits, is_delta) if limits.has("workspace") else None,
+        holds_command=section.has("hold") and section.text("hold", HOLDS) == "commanded",
     )
+    if is_delta and section.has("hold"):
+        raise ContractError(f"{where}.hold: a change per control step is held by 0; it is for targets")
     for key, needed in (("acceleration", "velocity"), ("jerk", "acceleration")):
         if limits.has(key) and not limits.has(needed):
             raise ContractError(f"{where}.limits: a limit of {key} needs one of {needed}")

@@ -55,13 +55,17 @@ class Tracker:
         """Starts at rest at the measured positions (k,); why that is impossible, or an empty text.
 
         A target begins outside its limits if even the first jerk-limited step would not lead back inside:
-        the arm would have to jump, or to be commanded outside. Both are refused.
+        the arm would have to jump, or to be commanded outside. Both are refused. A gripper, which holds its
+        command, begins at the nearest position inside, or at its first goal where it is not measured (NaN).
         """
         outside = []
         states = []
         for dof, bounds, position in zip(self._dofs, self._bounds, positions, strict=True):
+            if dof.holds_command and math.isnan(position):
+                states.append(State(math.nan, 0.0, 0.0))
+                continue
             inside = min(max(position, bounds.minimum), bounds.maximum)
-            if not abs(position - inside) <= bounds.jerk * self._period_s**3 / 6:
+            if not (dof.holds_command or abs(position - inside) <= bounds.jerk * self._period_s**3 / 6):
                 limits = f"[{bounds.minimum:g}, {bounds.maximum:g}]"
                 outside.append(f"{dof.name} is measured at {position:.6g} {dof.unit}, outside {limits}")
             states.append(State(inside, 0.0, 0.0))
@@ -97,6 +101,8 @@ class Tracker:
     def _towards(self, index: int, goal: State) -> State:
         """The state a period later."""
         state, bounds, plan = self._states[index], self._bounds[index], self._plans[index]
+        if math.isnan(state.position):
+            return State(min(max(goal.position, bounds.minimum), bounds.maximum), 0.0, 0.0)
         phases = plan.phases(state, self._feasible(index, goal), self._period_s)
         # A dof that is a change may have been displaced from outside: never farther out than it is.
         low, high = min(bounds.minimum, state.position), max(bounds.maximum, state.position)

@@ -17,6 +17,7 @@ from support.contracts import MS, libero_panda
 
 ARM = replace(joint_arm(), ramp_s=0.0)
 MIDDLE = np.array([(dof.minimum + dof.maximum) / 2 for dof in ARM.dofs])
+GRIPS = np.array([dof.holds_command for dof in ARM.dofs])
 GOAL = MIDDLE + 0.3 * np.array([dof.maximum - dof.minimum for dof in ARM.dofs])
 START_NS = 10**12
 
@@ -41,7 +42,8 @@ class Rig:
         return self.controller.accept(chunk, self.now_ns)
 
     def see(self):
-        values = dict(zip(self.robot.state_names, self.position.tolist(), strict=True))
+        # The last dof of joint_arm is not measured.
+        values = dict(zip(self.robot.state_names, self.position.tolist(), strict=False))
         self.controller.observe("joint_states", self.now_ns, values)
 
     def run(self, periods):
@@ -96,7 +98,7 @@ def _garbage(rig):
 
 
 def _nan_chunk(rig):
-    rig.send(np.full(8, np.nan))
+    rig.send(np.full(len(GOAL), np.nan))
 
 
 STOPS = {
@@ -158,18 +160,34 @@ def test_a_hold_goes_to_where_the_arm_was_measured_once_it_rested():
     rig = Rig().moving()
     rig.controller.estop()
     rig.run(60)
-    blocked = rig.position - 0.01 * np.array([1, 1, 1, 1, 1, 1, 1, 0])
-    rig.position = blocked.copy()
+    commanded = rig.position
+    blocked = rig.position = commanded - 0.01
     rig.controller.reset()
     rig.see()
     rig.sees = False
     rig.run(5)
     assert rig.sent[-1].values != pytest.approx(blocked), "measured before it had settled"
     for _ in range(60):
-        rig.controller.observe("joint_states", rig.now_ns, dict(zip(ARM.state_names, blocked, strict=True)))
+        rig.position = blocked
+        rig.see()
         rig.run(1)
-    assert rig.sent[-1].values == pytest.approx(blocked, abs=1e-5)
+    held = np.where(GRIPS, commanded, blocked)
+    assert rig.sent[-1].values == pytest.approx(held, abs=1e-5), "a gripper keeps its grip"
     rig.check(Mode.IDLE, Reason.NO_CHUNK)
+
+
+def test_a_gripper_begins_inside_its_range_or_where_it_is_first_sent():
+    position = MIDDLE.copy()
+    position[GRIPS] = -0.001
+    rig = Rig(position=position)
+    rig.run(3)
+    rig.send()
+    rig.run(1)
+    measured, unmeasured = rig.sent[0].values[GRIPS]
+    assert 0 <= measured < 0.002 < GOAL[-1] == pytest.approx(unmeasured)
+    rig.run(20)
+    assert rig.position[GRIPS][0] == pytest.approx(0.2 * 0.01 * 20, rel=0.2), "at its rate"
+    rig.check(Mode.TRACKING, Reason.NONE)
 
 
 def test_reset_begins_again_from_rest():
