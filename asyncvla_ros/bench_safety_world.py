@@ -61,6 +61,7 @@ class HostileWorld:
         self._history: deque[tuple[int, np.ndarray]] = deque(maxlen=LATEST + 1)
         self._blind = 0
         self._has_sent = False
+        self._standing = self._position
         self._controller.start()
 
     def run(self, chunks: int, advance: Callable[[int], None]) -> None:
@@ -93,6 +94,7 @@ class HostileWorld:
             (0.005, lambda: controller.starve(2.0)),
             (0.005, self._jump_back),
             (0.005, self._jump_forth),
+            (0.005, self._freeze),
             (0.01, self._go_blind),
             (0.005, self._observe_garbage),
             (0.005, self._shove),
@@ -118,16 +120,12 @@ class HostileWorld:
             self._blind -= 1
         else:
             self._observe(int(self._rng.integers(len(self._history))))
-        late_ns = int(self._rng.integers(MS // 2))
-        command = self._guard(lambda: self._controller.update(self._now_ns + late_ns))
+        at_ns = self._now_ns + int(self._rng.integers(MS // 2))
+        self._obey(self._guard(lambda: self._controller.update(at_ns)))
         self.modes[self._controller.mode.name] += 1
-        if isinstance(command, Command):
-            self._obey(command)
-        if late_ns % 16 == 0:
+        if at_ns % 16 == 0:
             # A timer that fires twice.
-            command = self._guard(lambda: self._controller.update(self._now_ns + late_ns))
-            if isinstance(command, Command):
-                self._obey(command)
+            self._obey(self._guard(lambda: self._controller.update(at_ns)))
         self._now_ns += self._robot.period_ns
 
     def _observe(self, delay: int) -> None:
@@ -138,13 +136,13 @@ class HostileWorld:
         for source in self._robot.state:
             self._controller.observe(source.topic, stamp_ns, {name: values[name] for name in source.names})
 
-    def _obey(self, command: Command) -> None:
-        if command.values is None:
+    def _obey(self, command: object) -> None:
+        if not isinstance(command, Command) or command.values is None:
             return
         if not self._has_sent:
             self.audit.begin(self._measured)
             self._has_sent = True
-        values = command.values.astype(np.float64)
+        values = self._standing = command.values.astype(np.float64)
         before = self._position
         self._position = before + np.where(self._is_delta, values, FOLLOWS * (values - before))
         self.audit.add(values, before, self._position)
@@ -153,8 +151,7 @@ class HostileWorld:
         """Deactivation until the arm stands, then activation, with the arm moved by hand in between."""
         command = self._guard(lambda: self._controller.stop(self._now_ns))
         for _ in range(STOP_PERIODS):
-            if isinstance(command, Command):
-                self._obey(command)
+            self._obey(command)
             self._now_ns += self._robot.period_ns
             if self._controller.at_rest:
                 break
@@ -186,6 +183,13 @@ class HostileWorld:
 
     def _jump_forth(self) -> None:
         self._now_ns += int(self._rng.integers(1, 5000)) * MS
+
+    def _freeze(self) -> None:
+        """The process stands still until the arm does, too."""
+        self._jump_forth()
+        self._controller.paused()
+        if self._has_sent:
+            self.audit.begin(self._standing)
 
     def _go_blind(self) -> None:
         self._blind = int(self._rng.integers(1, 200))

@@ -194,6 +194,10 @@ class Controller:
                 f"no chunk for {silence_s:.1f} s of wall time; is the policy running?",
             )
 
+    def paused(self) -> None:
+        """Nothing was commanded for so long that the arm came to rest; motion begins again there."""
+        self._follower.rest()
+
     def clock_jumped(self, jump_s: float) -> None:
         """Time went back by ``-jump_s``: nothing planned or observed before holds any more."""
         self._schedule.reset()

@@ -115,6 +115,11 @@ class Follower:
         dofs = [self._robot.dofs[i] for i in self._index]
         return [0.0 if dof.is_delta else state.value(dof.name) for dof in dofs]
 
+    def rest(self) -> None:
+        """See ``Controller.paused``."""
+        if self._tracker is not None:
+            self._tracker.rest()
+
     def restart_ramp(self) -> None:
         """The authority ramps up again, from the next action on."""
         self._ramp_ns = None

@@ -90,6 +90,10 @@ class Tracker:
         self._before = [state.position for state in self._states]
         self._states = [self._towards(index, goal) for index, goal in enumerate(goals)]
 
+    def rest(self) -> None:
+        """Stands still at once where it is, without a way to brake."""
+        self._states = [State(state.position, 0.0, 0.0) for state in self._states]
+
     def stop(self) -> None:
         """One period of the quickest stop; at rest it stays where it is."""
         self._before = [state.position for state in self._states]

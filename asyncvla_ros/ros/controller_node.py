@@ -38,6 +38,8 @@ from asyncvla_ros.types import ContractError
 STATUS_PERIOD = 0.2
 # Wall time after which deactivation no longer waits for the arm to come to rest [s].
 STOP_TIMEOUT = 3.0
+# After so many periods in which this process stood still, or a lockstep world did, the arm has come to rest.
+PAUSE_PERIODS = 10
 
 
 class ControllerNode(ManagedNode):
@@ -51,6 +53,7 @@ class ControllerNode(ManagedNode):
         self._commands = 0
         self._reported: tuple[Mode, Reason] | None = None
         self._tick_ns = 0
+        self._stepped = (0, 0.0)
         self._diagnostics = Diagnostics(self, self._report)
 
     def configure(self) -> None:
@@ -145,13 +148,24 @@ class ControllerNode(ManagedNode):
         if self._controller is None or not self.is_active:
             return
         try:
-            self._send(self._controller.update(self._now_ns()))
+            now_ns = self._now_ns()
+            if self._has_paused(now_ns):
+                self._controller.paused()
+            self._send(self._controller.update(now_ns))
         except Exception:
             # A bug must end in a stop, not in a dead executor.
             text = traceback.format_exc()
             self.get_logger().fatal(text)
             self._controller.fault(text.strip().splitlines()[-1])
         self._publish_change()
+
+    def _has_paused(self, now_ns: int) -> bool:
+        """Whether node clock and wall time went on since the last step; the clock alone may have jumped."""
+        (before_ns, before_s), now_s = self._stepped, time.monotonic()
+        self._stepped = (now_ns, now_s)
+        pause_ns = PAUSE_PERIODS * self._robot.period_ns
+        was_still = self._params.values.lockstep or now_s - before_s > pause_ns / 1e9
+        return was_still and now_ns - before_ns > pause_ns
 
     def _send(self, command: Command) -> None:
         self._outputs.send(command, self._now_ns())

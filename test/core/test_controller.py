@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from asyncvla_ros.core.controller import Controller
 from asyncvla_ros.core.controller_types import Mode, Reason
-from support.contracts import DOFS, MS, STEP_NS, chunk, libero_panda
+from support.contracts import DOFS, MS, STEP_NS, chunk, untracked_panda
 
-ROBOT = libero_panda()
+ROBOT = untracked_panda()
 SEC = 1000 * MS
 
 

@@ -13,7 +13,7 @@ from asyncvla_ros.core.chunk import StampedChunk
 from asyncvla_ros.core.controller import Controller
 from asyncvla_ros.core.controller_types import Mode, Reason
 from asyncvla_ros.types import ContractError
-from support.contracts import MS, libero_panda
+from support.contracts import MS, untracked_panda
 
 ARM = replace(joint_arm(), ramp_s=0.0)
 MIDDLE = np.array([(dof.minimum + dof.maximum) / 2 for dof in ARM.dofs])
@@ -144,6 +144,17 @@ def test_a_forward_clock_makes_the_plan_stale():
     rig.check(Mode.HOLDING, Reason.CHUNK_STALE)
 
 
+def test_after_a_pause_motion_begins_again_from_rest():
+    rig = Rig().moving()
+    rig.now_ns += 10**9
+    rig.controller.paused()
+    rig.audit.begin(rig.position)
+    rig.send()
+    rig.run(20)
+    assert rig.sent[-1].action is not None
+    rig.check(Mode.TRACKING, Reason.NONE)
+
+
 def test_deactivation_gives_the_stop_command_by_command():
     rig = Rig().moving()
     rig.obey(rig.controller.stop(rig.now_ns))
@@ -243,7 +254,7 @@ def test_authority_ramps_up_after_activation_and_reset():
 
 
 def test_authority_scales_changes():
-    robot = replace(libero_panda(), ramp_s=0.2)
+    robot = replace(untracked_panda(), ramp_s=0.2)
     controller = Controller(robot)
     controller.start()
     actions = np.full((8, 7), 0.04, np.float32)

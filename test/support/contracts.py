@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,13 @@ def shipped_robot(name: str) -> RobotContract:
 
 def libero_panda() -> RobotContract:
     return shipped_robot("libero_panda")
+
+
+def untracked_panda() -> RobotContract:
+    """libero_panda without limits of velocity: commands are what the chunks say, clamped."""
+    robot = libero_panda()
+    dofs = (replace(dof, velocity=None, acceleration=None, jerk=None) for dof in robot.dofs)
+    return replace(robot, dofs=tuple(dofs))
 
 
 def libero_features(**changes: Any) -> FeatureContract:
