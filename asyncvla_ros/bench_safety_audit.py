@@ -25,12 +25,14 @@ class Record:
         before: (d,) true position of each dof before the command [unit].
         after: (d,) true position after it [unit].
         is_sent: Whether it was sent, rather than measured.
+        elapsed_s: Time since the command before [s], at most a period: what is late is not caught up.
     """
 
     values: np.ndarray
     before: np.ndarray
     after: np.ndarray
     is_sent: bool
+    elapsed_s: float
 
 
 @dataclass
@@ -41,6 +43,8 @@ class Audit:
 
         targets   x ──Δ/T──> velocity ──Δ/T──> acceleration ──Δ/T──> jerk
         changes   x / T  =   velocity ──Δ/T──> acceleration ──Δ/T──> jerk
+
+    T is the mean of the intervals that a difference spans.
 
     Attributes:
         robot: Whose limits count; a dof without a limit is not checked for it.
@@ -70,14 +74,15 @@ class Audit:
                 standing[index] = np.clip(measured[index], dof.minimum, dof.maximum)
             elif dof.holds_command:
                 standing[index] = np.nan
-        self._block = [Record(standing, measured, measured, False)] * CONTEXT
+        self._block = [Record(standing, measured, measured, False, self.robot.period_ns / 1e9)] * CONTEXT
 
-    def add(self, values: np.ndarray, before: np.ndarray, after: np.ndarray) -> None:
-        """A command (d,) that was sent, and true positions (d,) before and after it."""
+    def add(self, values: np.ndarray, before: np.ndarray, after: np.ndarray, elapsed_ns: int) -> None:
+        """A command (d,), true positions (d,) before and after it, and the time since the one before [ns]."""
         for record in self._block[-CONTEXT:]:
             if not record.is_sent:
                 np.copyto(record.values, values, where=np.isnan(record.values))
-        self._block.append(Record(values, before, after, True))
+        elapsed_s = min(elapsed_ns, self.robot.period_ns) / 1e9
+        self._block.append(Record(values, before, after, True, elapsed_s))
         self.commands += 1
         self._unchecked += 1
         if self._unchecked >= BLOCK:
@@ -91,7 +96,7 @@ class Audit:
             sent = np.array([record.is_sent for record in self._block])
             with np.errstate(invalid="ignore", over="ignore"):
                 self._check_values(values[new], sent[new])
-                self._check_derivatives(values, self._unchecked)
+                self._check_derivatives(values, np.array([r.elapsed_s for r in self._block]), self._unchecked)
                 self._check_workspace(self._block[new])
         self._block = self._block[-CONTEXT:]
         self._unchecked = 0
@@ -103,15 +108,20 @@ class Audit:
         self.violations["position"] += int((beyond & sent[:, None]).sum())
         self.violations["nonfinite"] += int((~np.isfinite(values)).sum())
 
-    def _check_derivatives(self, values: np.ndarray, new: int) -> None:
+    def _check_derivatives(self, values: np.ndarray, elapsed_s: np.ndarray, new: int) -> None:
         period_s = self.robot.period_ns / 1e9
         for index, dof in enumerate(self.robot.dofs):
+            derivative = values[:, index]
             for order, name in enumerate(DERIVATIVES, start=1):
+                if dof.is_delta and order == 1:
+                    derivative = derivative / period_s
+                else:
+                    spans = np.convolve(elapsed_s, np.ones(order), "valid")[-(len(derivative) - 1) :]
+                    derivative = order * np.diff(derivative) / spans
                 limit = getattr(dof, name)
-                differences = order - 1 if dof.is_delta else order
-                if limit is None or len(values) <= differences:
+                if limit is None:
                     continue
-                used = np.abs(np.diff(values[:, index], differences)[-new:]) / period_s**order
+                used = np.abs(derivative[-new:])
                 # Not "beyond": a value that is no number is a violation too.
                 self.violations[name] += int((~(used <= limit + TOLERANCE)).sum())
                 self.peaks[name] = max(self.peaks[name], float(np.nanmax(used)) / limit)

@@ -19,6 +19,8 @@ STOP_PERIODS = 300
 FOLLOWS = 0.6
 # Chunks between two signs of progress.
 REPORT = 100
+# How late a timer may be [ns].
+JITTER_NS = MS // 2
 # How late an observation may arrive [periods].
 LATEST = 3
 
@@ -62,12 +64,16 @@ class HostileWorld:
         self._blind = 0
         self._has_sent = False
         self._standing = self._position
+        self._sent_ns: int | None = None
         self._controller.start()
 
     def run(self, chunks: int, advance: Callable[[int], None]) -> None:
         """Sends so many chunks; ``advance`` is told of every few of them."""
         for number in range(1, chunks + 1):
             self._disturb()
+            if self._controller.answers_at_once:
+                # It comes at any time of a period, but after the timer of the last one.
+                self._now_ns -= int(self._rng.integers(self._robot.period_ns - JITTER_NS))
             self._guard(self._send_chunk)
             for _ in range(int(self._rng.integers(1, 5))):
                 self._step()
@@ -120,12 +126,12 @@ class HostileWorld:
             self._blind -= 1
         else:
             self._observe(int(self._rng.integers(len(self._history))))
-        at_ns = self._now_ns + int(self._rng.integers(MS // 2))
-        self._obey(self._guard(lambda: self._controller.update(at_ns)))
+        at_ns = self._now_ns + int(self._rng.integers(JITTER_NS))
+        self._obey(self._guard(lambda: self._controller.update(at_ns)), at_ns)
         self.modes[self._controller.mode.name] += 1
         if at_ns % 16 == 0:
             # A timer that fires twice.
-            self._obey(self._guard(lambda: self._controller.update(at_ns)))
+            self._obey(self._guard(lambda: self._controller.update(at_ns)), at_ns)
         self._now_ns += self._robot.period_ns
 
     def _observe(self, delay: int) -> None:
@@ -136,7 +142,7 @@ class HostileWorld:
         for source in self._robot.state:
             self._controller.observe(source.topic, stamp_ns, {name: values[name] for name in source.names})
 
-    def _obey(self, command: object) -> None:
+    def _obey(self, command: object, at_ns: int) -> None:
         if not isinstance(command, Command) or command.values is None:
             return
         if not self._has_sent:
@@ -145,13 +151,17 @@ class HostileWorld:
         values = self._standing = command.values.astype(np.float64)
         before = self._position
         self._position = before + np.where(self._is_delta, values, FOLLOWS * (values - before))
-        self.audit.add(values, before, self._position)
+        elapsed_ns = self._robot.period_ns
+        if self._controller.answers_at_once and self._sent_ns is not None:
+            elapsed_ns = at_ns - self._sent_ns
+        self._sent_ns = at_ns
+        self.audit.add(values, before, self._position, elapsed_ns)
 
     def _restart(self) -> None:
         """Deactivation until the arm stands, then activation, with the arm moved by hand in between."""
         command = self._guard(lambda: self._controller.stop(self._now_ns))
         for _ in range(STOP_PERIODS):
-            self._obey(command)
+            self._obey(command, self._now_ns)
             self._now_ns += self._robot.period_ns
             if self._controller.at_rest:
                 break
@@ -161,7 +171,7 @@ class HostileWorld:
         self._controller.start()
         self.restarts += 1
         self._history.clear()
-        self._has_sent = False
+        self._has_sent, self._sent_ns = False, None
 
     def _move_by_hand(self) -> None:
         """Mostly to somewhere inside the limits, sometimes a little or far outside."""
@@ -179,6 +189,7 @@ class HostileWorld:
 
     def _jump_back(self) -> None:
         self._now_ns -= int(self._rng.integers(1, 5000)) * MS
+        self._sent_ns = None
         self._history.clear()
 
     def _jump_forth(self) -> None:

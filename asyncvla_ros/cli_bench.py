@@ -16,6 +16,8 @@ from asyncvla_ros.cli_options import (
 )
 from asyncvla_ros.types import RunError
 
+TransportOption = Annotated[str, typer.Option(help="Kind of images: raw or compressed.")]
+
 bench_app = typer.Typer(no_args_is_help=True, help="Measure speed, and whether limits are kept.")
 
 
@@ -49,6 +51,59 @@ def bench_policy_command(
         table.add_row(stage, *(f"{cell:.1f}" for cell in cells))
     Console(stderr=True).print(table)
     write_json(figures, json_out)
+
+
+@bench_app.command("transport")
+def bench_transport_command(
+    width: Annotated[int, typer.Option(help="Of the images [px].")] = 640,
+    height: Annotated[int, typer.Option(help="Of the images [px].")] = 480,
+    cameras: Annotated[int, typer.Option(help="1 or 2.", min=1, max=2)] = 2,
+    hz: Annotated[float, typer.Option(help="Images of each camera [Hz].")] = 30.0,
+    seconds: Annotated[float, typer.Option(help="How long, each time [s].")] = 60.0,
+    transport: TransportOption = "raw",
+    json_out: JsonOption = None,
+) -> None:
+    """Send camera images from process to process, with Fast DDS as it comes and with the shipped profile."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from asyncvla_ros.core.provenance import provenance
+    from asyncvla_ros.ros.bench.transport import TransportSettings, bench_transport
+
+    figures = bench_transport(TransportSettings(width, height, cameras, hz, seconds, transport))
+    table = Table("Fast DDS", "sent", "received", "p50 [ms]", "p95 [ms]", "p99 [ms]")
+    for name in ("default", "profile"):
+        run = figures[name]
+        cells = (f"{run[key]:.2f}" for key in ("p50_ms", "p95_ms", "p99_ms"))
+        table.add_row(name, str(run["sent"]), str(run["received"]), *cells)
+    Console(stderr=True).print(table)
+    write_json(figures | provenance(), json_out)
+
+
+@bench_app.command("stack")
+def bench_stack_command(
+    width: Annotated[int, typer.Option(help="Of the images [px].")] = 640,
+    height: Annotated[int, typer.Option(help="Of the images [px].")] = 480,
+    hz: Annotated[float, typer.Option(help="Images of each of the two cameras [Hz].")] = 30.0,
+    seconds: Annotated[float, typer.Option(help="How long [s].")] = 30.0,
+    transport: TransportOption = "raw",
+    json_out: JsonOption = None,
+) -> None:
+    """Time the ROS graph from camera stamp to command, with a policy that costs nothing."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from asyncvla_ros.core.provenance import provenance
+    from asyncvla_ros.ros.bench.stack import StackSettings, bench_stack
+
+    figures = bench_stack(StackSettings(width, height, hz, seconds, transport))
+    table = Table("stage", "p50 [ms]", "p95 [ms]", "p99 [ms]")
+    for name, times in figures.items():
+        if name.endswith("_ms"):
+            label = name.removesuffix("_ms").replace("_", " ")
+            table.add_row(label, *(f"{times[key]:.2f}" for key in ("p50", "p95", "p99")))
+    Console(stderr=True).print(table)
+    write_json(figures | provenance(), json_out)
 
 
 @bench_app.command("safety")

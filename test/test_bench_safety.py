@@ -79,7 +79,7 @@ def _audited(robot, path: np.ndarray) -> dict[str, int]:
     audit = Audit(robot)
     audit.begin(path[0])
     for before, after in pairwise(path):
-        audit.add(after, before, after)
+        audit.add(after, before, after, robot.period_ns)
     audit.finish()
     assert audit.commands == len(path) - 1
     return {kind: count for kind, count in audit.violations.items() if count}
@@ -106,9 +106,9 @@ def test_limits_of_changes_are_rates_and_a_workspace():
     audit = Audit(robot)
     audit.begin(np.zeros(6))
     for _ in range(3):
-        audit.add(np.full(6, 0.04), np.full(6, 0.0), np.full(6, 0.04))
-    audit.add(np.zeros(6), np.full(6, 0.3), np.full(6, 0.29))
-    audit.add(np.zeros(6), np.full(6, 0.3), np.full(6, 0.31))
+        audit.add(np.full(6, 0.04), np.full(6, 0.0), np.full(6, 0.04), robot.period_ns)
+    audit.add(np.zeros(6), np.full(6, 0.3), np.full(6, 0.29), robot.period_ns)
+    audit.add(np.zeros(6), np.full(6, 0.3), np.full(6, 0.31), robot.period_ns)
     audit.finish()
     assert audit.violations["velocity"] == 6, "dy and dz at 0.8 m/s, three times"
     assert audit.violations["workspace"] == 3, "outwards from outside"

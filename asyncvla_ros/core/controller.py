@@ -115,14 +115,31 @@ class Controller:
         self._enter(Mode.HOLDING, *self._dry(now_ns))
         return self._hold(now_ns)
 
+    @property
+    def answers_at_once(self) -> bool:
+        """Whether a new chunk may be answered before the next period; a change waits for its step."""
+        return self._follower.is_continuous
+
     def _is_early(self, now_ns: int) -> bool:
-        """Tracked commands are samples of one motion, a period apart: two at once would be a jump."""
+        """Tracked commands are samples of one motion: two at once would be none."""
         if self._sent_ns is None or not self._follower.is_tracked:
             return False
-        return now_ns - self._sent_ns < self._robot.period_ns // 2
+        return now_ns - self._sent_ns < self.shortest_period_ns
+
+    @property
+    def shortest_period_ns(self) -> int:
+        """Time between two tracked commands, at least [ns]."""
+        return self._robot.period_ns // (4 if self.answers_at_once else 2)
+
+    def _elapsed_ns(self, now_ns: int) -> int:
+        """By how much the motion goes on: what is late is not caught up, a change is one of a whole step."""
+        if self._sent_ns is None or not self.answers_at_once:
+            return self._robot.period_ns
+        return min(max(now_ns - self._sent_ns, 0), self._robot.period_ns)
 
     def _track(self, action: ScheduledAction, now_ns: int) -> Command:
-        values = self._follower.follow(action, action is not self._action, now_ns, self._state)
+        is_new, elapsed_ns = action is not self._action, self._elapsed_ns(now_ns)
+        values = self._follower.follow(action, is_new, now_ns, elapsed_ns, self._state)
         self._action, self._sent_ns = action, now_ns
         self._enter(Mode.TRACKING, Reason.NONE, "")
         stamp_ns = now_ns if self._follower.is_continuous else action.due_ns
@@ -175,7 +192,8 @@ class Controller:
         )
 
     def _hold(self, now_ns: int) -> Command:
-        values = None if self._lockstep else self._follower.hold(now_ns, self._state)
+        elapsed_ns = self._elapsed_ns(now_ns)
+        values = None if self._lockstep else self._follower.hold(now_ns, elapsed_ns, self._state)
         if values is not None:
             self._sent_ns = now_ns
         return Command(values, None, now_ns, self._follower.velocity)

@@ -130,13 +130,16 @@ class Follower:
         self.restart_ramp()
         self.halt()
 
-    def follow(self, action: ScheduledAction, is_new: bool, now_ns: int, state: RobotState) -> np.ndarray:
+    def follow(
+        self, action: ScheduledAction, is_new: bool, now_ns: int, elapsed_ns: int, state: RobotState
+    ) -> np.ndarray:
         """The command for the action due now.
 
         Args:
             action: The action.
             is_new: Whether it is handed out for the first time, rather than still due.
             now_ns: [ns, node clock].
+            elapsed_ns: Time since the command before [ns], at most a period.
             state: The measured state.
 
         Returns:
@@ -153,7 +156,7 @@ class Follower:
         if not self._workspace.is_empty:
             values = self._workspace.clamp(values, positions).astype(np.float32)
         if self._tracker is not None:
-            ahead_ns = (HORIZON - 1) * self._robot.period_ns
+            ahead_ns = HORIZON * self._robot.period_ns - elapsed_ns
             goal, slope, bend = reference(action.chunk, now_ns + ahead_ns)
             start = np.where(np.isnan(self._ramp_start), goal, self._ramp_start)
             goal = start + authority * (goal - start)
@@ -161,7 +164,7 @@ class Follower:
             goals = zip(goal.tolist(), slope.tolist(), (authority * bend).tolist(), strict=True)
             states = [State(*one) for one in goals]
             self._tracker.anchor(positions[self._index].tolist())
-            self._tracker.follow([states[i] for i in self._index])
+            self._tracker.follow([states[i] for i in self._index], elapsed_ns / 1e9)
             values = self._with_tracked(values)
         self._last_values = values
         self._workspace.note(values, now_ns)
@@ -194,7 +197,7 @@ class Follower:
         self._rest_ns: int | None = None
         self._target: list[float] | None = None
 
-    def hold(self, now_ns: int, state: RobotState) -> np.ndarray | None:
+    def hold(self, now_ns: int, elapsed_ns: int, state: RobotState) -> np.ndarray | None:
         """The next command of a stop and of the hold after it, (d,); None while there is nothing to hold.
 
         Tracked targets come to rest, wait until a measurement shows where the arm rests, and go there; while
@@ -206,9 +209,10 @@ class Follower:
         if self._target is None and self._tracker.at_rest:
             self._target = self._resting_pose(now_ns, state)
         if self._target is None:
-            self._tracker.stop()
+            self._tracker.stop(elapsed_ns / 1e9)
         else:
-            self._tracker.follow([State(position, 0.0, 0.0) for position in self._target])
+            goals = [State(position, 0.0, 0.0) for position in self._target]
+            self._tracker.follow(goals, elapsed_ns / 1e9)
         values = self._with_tracked(self._held)
         self._workspace.note(values, now_ns)
         return values

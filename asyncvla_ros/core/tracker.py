@@ -18,13 +18,13 @@ HORIZON = 4
 
 
 class Tracker:
-    """The commanded motion of the dofs that have a velocity limit, one control period after the other.
+    """The commanded motion of the dofs that have a velocity limit, one command after the other.
 
     ::
 
         state (can stop in time) ──ruckig: time-optimal towards the reference──> next state
                                                   │ can it still stop within the limits?
-                                        yes: that ┴ no: one period of the quickest stop instead
+                                        yes: that ┴ no: a piece of the quickest stop instead
 
     The invariant is *the quickest stop from the present state stays within every limit*. It holds at rest; a
     planned state is taken only if it holds there too; and the stop itself keeps it. So whatever the
@@ -36,7 +36,7 @@ class Tracker:
 
     Args:
         dofs: Those with a velocity limit, in order.
-        period_s: Time between two commands [s].
+        period_s: Time between two commands [s]; a command that answers a new chunk may come sooner.
     """
 
     def __init__(self, dofs: Sequence[Dof], period_s: float):
@@ -45,6 +45,7 @@ class Tracker:
         self._bounds = [_bounds(dof, period_s) for dof in dofs]
         self._states = [State(0.0, 0.0, 0.0) for _ in dofs]
         self._before = [0.0 for _ in dofs]
+        self._elapsed_s = period_s
         self._plans = [
             _Plan(bounds, dof.is_delta, HORIZON * period_s)
             for dof, bounds in zip(dofs, self._bounds, strict=True)
@@ -80,34 +81,39 @@ class Tracker:
             for dof, state, position in zip(self._dofs, self._states, positions, strict=True)
         ]
 
-    def follow(self, goals: Sequence[State]) -> None:
-        """One period towards a reference.
+    def follow(self, goals: Sequence[State], elapsed_s: float | None = None) -> None:
+        """One command towards a reference.
 
         Args:
             goals: (k,) where to be ``HORIZON`` periods after the present command, or as soon as possible; of
                 dofs that are changes only the velocity counts.
+            elapsed_s: Time since the command before [s], at most a period; None: a period.
         """
-        self._before = [state.position for state in self._states]
+        self._begin_command(elapsed_s)
         self._states = [self._towards(index, goal) for index, goal in enumerate(goals)]
 
     def rest(self) -> None:
         """Stands still at once where it is, without a way to brake."""
         self._states = [State(state.position, 0.0, 0.0) for state in self._states]
 
-    def stop(self) -> None:
-        """One period of the quickest stop; at rest it stays where it is."""
-        self._before = [state.position for state in self._states]
+    def stop(self, elapsed_s: float | None = None) -> None:
+        """One command of the quickest stop, as ``follow``; at rest it stays where it is."""
+        self._begin_command(elapsed_s)
         self._states = [
-            stop(state, bounds, self._period_s)
+            stop(state, bounds, self._elapsed_s)
             for state, bounds in zip(self._states, self._bounds, strict=True)
         ]
 
+    def _begin_command(self, elapsed_s: float | None) -> None:
+        self._elapsed_s = self._period_s if elapsed_s is None else elapsed_s
+        self._before = [state.position for state in self._states]
+
     def _towards(self, index: int, goal: State) -> State:
-        """The state a period later."""
+        """The state of the next command."""
         state, bounds, plan = self._states[index], self._bounds[index], self._plans[index]
         if math.isnan(state.position):
             return State(min(max(goal.position, bounds.minimum), bounds.maximum), 0.0, 0.0)
-        phases = plan.phases(state, self._feasible(index, goal), self._period_s)
+        phases = plan.phases(state, self._feasible(index, goal), self._elapsed_s)
         # A dof that is a change may have been displaced from outside: never farther out than it is.
         low, high = min(bounds.minimum, state.position), max(bounds.maximum, state.position)
         bounds = bounds._replace(minimum=low, maximum=high)
@@ -117,7 +123,7 @@ class Tracker:
         if phases and stays_within(state, phases, bounds) and can_stop(after, bounds):
             return after
         self._braked += 1
-        return stop(state, bounds, self._period_s)
+        return stop(state, bounds, self._elapsed_s)
 
     def _feasible(self, index: int, goal: State) -> State:
         """The nearest goal that can be reached and left again within the limits."""
@@ -138,7 +144,7 @@ class Tracker:
 
     @property
     def commands(self) -> list[float]:
-        """(k,) positions of targets [unit], changes in the last period of the others [unit]."""
+        """(k,) positions of targets [unit], changes since the command before of the others [unit]."""
         return [
             state.position - before if dof.is_delta else state.position
             for dof, state, before in zip(self._dofs, self._states, self._before, strict=True)

@@ -15,6 +15,7 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from geometry_msgs.msg import PoseStamped
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
+from rclpy.timer import Timer
 from rosgraph_msgs.msg import Clock as ClockMessage
 from sensor_msgs.msg import JointState
 from std_srvs.srv import Trigger
@@ -77,7 +78,7 @@ class ControllerNode(ManagedNode):
         if values.lockstep:
             self.subscribe(ClockMessage, "/clock", self._on_tick, qos.LOCKSTEP_CLOCK)
         else:
-            self._time(self._robot.period_ns / 1e9, self._step, self.get_clock())
+            self._timer = self._time(self._robot.period_ns / 1e9, self._on_timer, self.get_clock())
 
     def activate(self) -> None:
         """Begins idle: nothing moves before a chunk of now arrives."""
@@ -105,9 +106,10 @@ class ControllerNode(ManagedNode):
     def _forget_controller(self) -> None:
         self._controller = None
 
-    def _time(self, period_s: float, action: Callable[[], None], clock: Clock) -> None:
+    def _time(self, period_s: float, action: Callable[[], None], clock: Clock) -> Timer:
         timer = self.create_timer(period_s, action, clock=clock)
         self.resources.callback(self.destroy_timer, timer)
+        return timer
 
     def _on_chunk(self, message: ActionChunk) -> None:
         if self._controller is None or not self.is_active:
@@ -121,7 +123,24 @@ class ControllerNode(ManagedNode):
             self.get_logger().warning(text, throttle_duration_sec=1.0)
             return
         self._heard_s = time.monotonic()
+        if self._controller.answers_at_once and not self._params.values.lockstep:
+            self._answer_at_once()
         self._step_in_lockstep()
+
+    def _answer_at_once(self) -> None:
+        """A new chunk does not wait for the next period: the next command comes now, or as soon as it may."""
+        assert self._controller is not None
+        self._timer.timer_period_ns = max(
+            1, self._stepped[0] + self._controller.shortest_period_ns - self._now_ns()
+        )
+        self._timer.reset()
+
+    def _on_timer(self) -> None:
+        """The next command is due; periods count from here."""
+        if self._timer.timer_period_ns != self._robot.period_ns:
+            self._timer.timer_period_ns = self._robot.period_ns
+            self._timer.reset()
+        self._step()
 
     def _on_state(self, source: JointStateSource | PoseSource, message: Any) -> None:
         if self._controller is None:

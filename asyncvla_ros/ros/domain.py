@@ -32,6 +32,13 @@ def free_domain() -> Iterator[int]:
     raise RunError(f"all ROS domains {DOMAINS.start}..{DOMAINS.stop - 1} are in use on this machine")
 
 
+@contextmanager
+def isolated_domain() -> Iterator[dict[str, str]]:
+    """The environment of processes that meet each other in a domain of their own, and nobody else."""
+    with free_domain() as domain:
+        yield {"ROS_DOMAIN_ID": str(domain), "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
+
+
 def _has_participant(domain: int) -> bool:
     """Whether some process holds the first unicast discovery port of the domain."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:

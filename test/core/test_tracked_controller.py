@@ -58,7 +58,7 @@ class Rig:
             self.sent.append(command)
             is_delta = np.array([dof.is_delta for dof in self.robot.dofs])
             after = np.where(is_delta, self.position + command.values, command.values)
-            self.audit.add(command.values, self.position, after)
+            self.audit.add(command.values, self.position, after, self.robot.period_ns)
             self.position = after
 
     def moving(self):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from asyncvla_ros.ros.demo.processes import NodeProcesses
+from asyncvla_ros.ros.processes import NodeProcesses
 from asyncvla_ros.types import RunError
 from support.checkpoints import tiny_checkpoint
 

@@ -20,8 +20,8 @@ from asyncvla_msgs.srv import ResetEpisode
 from asyncvla_ros.core.robot_contract import RobotContract
 from asyncvla_ros.ros import qos
 from asyncvla_ros.ros.demo.figures import DemoEpisode, DemoSettings
-from asyncvla_ros.ros.demo.processes import NodeProcesses
 from asyncvla_ros.ros.demo.recorder import Recorder
+from asyncvla_ros.ros.processes import NodeProcesses
 from asyncvla_ros.types import RunError
 
 NODES = ("libero_sim", "controller", "policy")

@@ -15,9 +15,9 @@ from asyncvla_ros.core.robot_file import load_robot
 from asyncvla_ros.paths import robot_file, share_dir
 from asyncvla_ros.ros.demo.client import NODES, DemoClient, Progress
 from asyncvla_ros.ros.demo.figures import ROBOT, DemoSettings, summarise, write_pictures
-from asyncvla_ros.ros.demo.processes import NodeProcesses
-from asyncvla_ros.ros.domain import free_domain
+from asyncvla_ros.ros.domain import isolated_domain
 from asyncvla_ros.ros.middleware import fastdds_environment
+from asyncvla_ros.ros.processes import NodeProcesses
 from asyncvla_ros.sim.tasks import Task, get_task, load_init_states
 from asyncvla_ros.types import AsyncVLAError, CheckpointError
 
@@ -40,8 +40,7 @@ def run_demo(
     """
     instruction = _check(settings).instruction
     robot = load_robot(robot_file(ROBOT))
-    with _terminable(), free_domain() as domain:
-        isolation = {"ROS_DOMAIN_ID": str(domain), "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
+    with _terminable(), isolated_domain() as isolation:
         os.environ.update(isolation | fastdds_environment(processes=len(NODES) + 1))
         with NodeProcesses(settings.out / "logs", {}) as nodes, DemoClient(robot, nodes) as client:
             say("starting libero_sim, controller and policy")

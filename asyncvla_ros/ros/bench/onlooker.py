@@ -1,0 +1,91 @@
+"""What arrives, and when: a node of this process that measures others, on one thread."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import rclpy
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.qos import QoSProfile
+from rclpy.signals import SignalHandlerOptions
+
+from asyncvla_ros.ros.processes import NodeProcesses
+from asyncvla_ros.types import RunError
+
+
+class Onlooker:
+    """A ROS node spun by a thread; use as a context manager.
+
+    Args:
+        nodes: Checked while anything is waited for.
+    """
+
+    def __init__(self, nodes: NodeProcesses):
+        self._nodes = nodes
+        self.context = rclpy.Context()
+        rclpy.init(context=self.context, signal_handler_options=SignalHandlerOptions.NO)
+        self.node = Node("onlooker", context=self.context)
+        self._executor = SingleThreadedExecutor(context=self.context)
+        self._executor.add_node(self.node)
+        self._changed = threading.Condition()
+        self._thread = threading.Thread(target=self._spin, name="onlooker", daemon=True)
+
+    def __enter__(self) -> Onlooker:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._executor.shutdown()
+        self._thread.join()
+        self.node.destroy_node()
+        self.context.try_shutdown()
+
+    def _spin(self) -> None:
+        try:
+            self._executor.spin()
+        except ExternalShutdownException:
+            pass
+
+    def subscribe(
+        self, kind: type, topic: str, profile: QoSProfile, note: Callable[[Any, int], None]
+    ) -> None:
+        """Calls ``note(message, arrival [ns, system clock])`` for each message."""
+
+        def arrived(message: Any) -> None:
+            now_ns = time.time_ns()
+            with self._changed:
+                note(message, now_ns)
+                self._changed.notify_all()
+
+        self.node.create_subscription(kind, topic, arrived, profile)
+
+    def wait(self, ready: Callable[[], bool], what: str, timeout_s: float) -> None:
+        """Returns as soon as ``ready``, asked whenever something arrived.
+
+        Raises:
+            RunError: It took longer than ``timeout_s`` [s], or a node ended.
+        """
+        until_s = time.monotonic() + timeout_s
+        while True:
+            with self._changed:
+                if self._changed.wait_for(ready, 0.5):
+                    return
+            self._nodes.check()
+            if time.monotonic() > until_s:
+                raise RunError(f"no {what} within {timeout_s:g} s")
+
+    def settle(self, ready: Callable[[], bool], timeout_s: float) -> None:
+        """Returns as soon as ``ready``, or after ``timeout_s`` [s]."""
+        with self._changed:
+            self._changed.wait_for(ready, timeout_s)
+
+
+def tails(values_ms: list[float]) -> dict[str, float]:
+    """p50, p95 and p99 of latencies [ms], rounded to 1 µs; NaN if there are none."""
+    p50, p95, p99 = np.percentile(values_ms, (50, 95, 99)) if values_ms else (float("nan"),) * 3
+    return {"p50": round(float(p50), 3), "p95": round(float(p95), 3), "p99": round(float(p99), 3)}

@@ -1,0 +1,125 @@
+"""``asyncvla bench stack``: from the stamp of an image to the command that answers it, stage by stage."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from asyncvla_msgs.msg import ActionChunk, ActionCommand
+from asyncvla_ros.ros import qos
+from asyncvla_ros.ros.bench.arm import COMMAND_HZ, write_contract
+from asyncvla_ros.ros.bench.onlooker import Onlooker, tails
+from asyncvla_ros.ros.conversions import to_ns
+from asyncvla_ros.ros.domain import isolated_domain
+from asyncvla_ros.ros.middleware import fastdds_environment
+from asyncvla_ros.ros.processes import NodeProcesses
+
+START_S = 60.0
+# Chunks before the measurement: caches fill, discovery ends.
+WARM_UP = 60
+
+
+@dataclass(frozen=True)
+class StackSettings:
+    """Two cameras, six joints at 100 Hz, commands at 100 Hz; every node in a process of its own.
+
+    Attributes:
+        width: [px].
+        height: [px].
+        hz: Images of each camera [Hz].
+        seconds: How long [s].
+        transport: ``raw`` or ``compressed``.
+    """
+
+    width: int = 640
+    height: int = 480
+    hz: float = 30.0
+    seconds: float = 30.0
+    transport: str = "raw"
+
+
+@dataclass
+class _Record:
+    """Times in ns of the system clock, at the onlooker."""
+
+    chunks: dict[int, tuple[int, int, float]] = field(default_factory=dict)
+    answers: dict[int, int] = field(default_factory=dict)
+    commands: list[int] = field(default_factory=list)
+
+    def note_chunk(self, message: ActionChunk, now_ns: int) -> None:
+        """Keeps when the observation was made, when its chunk arrived, and how long inference took [ms]."""
+        latency_ms = to_ns(message.inference_latency) / 1e6
+        self.chunks[message.chunk_id] = (to_ns(message.header.stamp), now_ns, latency_ms)
+
+    def note_command(self, message: ActionCommand, now_ns: int) -> None:
+        """Keeps the arrival of every command, and of the first that comes from each chunk."""
+        self.commands.append(now_ns)
+        if message.source == ActionCommand.SOURCE_CHUNK:
+            self.answers.setdefault(message.chunk_id, now_ns)
+
+
+def bench_stack(settings: StackSettings) -> dict[str, Any]:
+    """Runs the graph with a policy that costs nothing.
+
+    Returns:
+        p50, p95 and p99 [ms] of
+
+        - ``camera_to_observation_ms``: stamp of the images to the begin of inference,
+        - ``inference_ms``: decoding, policy, conversion,
+        - ``camera_to_chunk_ms``: to the arrival of the chunk,
+        - ``camera_to_command_ms``: to the arrival of the first command from it,
+        - ``control_jitter_ms``: by how much later than a period a command follows the one before it.
+
+    Raises:
+        RunError: a node failed, or did not come up.
+    """
+    record = _Record()
+    with isolated_domain() as isolation, tempfile.TemporaryDirectory() as folder:
+        os.environ.update({**isolation, **fastdds_environment(processes=4)})
+        contract = write_contract(Path(folder), settings.transport)
+        with NodeProcesses(Path(folder) / "logs", {}) as nodes, Onlooker(nodes) as onlooker:
+            onlooker.subscribe(ActionChunk, "policy/action_chunk", qos.CHUNK, record.note_chunk)
+            onlooker.subscribe(ActionCommand, "controller/command", qos.COMMAND, record.note_command)
+            start_graph(nodes, contract, asdict(settings))
+            onlooker.wait(lambda: len(record.chunks) >= WARM_UP, "chunks", START_S)
+            first = max(record.chunks)
+            begun = len(record.commands)
+            wanted = round(settings.seconds * settings.hz)
+            onlooker.wait(
+                lambda: len(record.chunks) >= WARM_UP + wanted, "chunks", 2 * settings.seconds + START_S
+            )
+    measured = {key: times for key, times in record.chunks.items() if key > first}
+    seen = [(arrived - stamp) / 1e6 for stamp, arrived, _ in measured.values()]
+    inference = [latency for _, _, latency in measured.values()]
+    answers = [(record.answers[key] - measured[key][0]) / 1e6 for key in measured if key in record.answers]
+    late = np.diff(record.commands[begun:]) / 1e6 - 1e3 / COMMAND_HZ
+    return {
+        "camera_to_observation_ms": tails([s - i for s, i in zip(seen, inference, strict=True)]),
+        "inference_ms": tails(inference),
+        "camera_to_chunk_ms": tails(seen),
+        "camera_to_command_ms": tails(answers),
+        "control_jitter_ms": tails(np.maximum(late, 0.0).tolist()),
+        "chunks": len(measured),
+        "commands": len(record.commands) - begun,
+        "settings": asdict(settings),
+    }
+
+
+def start_graph(nodes: NodeProcesses, contract: Path, arm: dict[str, object]) -> None:
+    """Starts arm, controller and sweeping policy.
+
+    Args:
+        nodes: Owner of the processes.
+        contract: Written by ``write_contract``.
+        arm: Parameters of the arm; ``seconds`` is none of them.
+    """
+    own = {key: value for key, value in arm.items() if key != "seconds"}
+    common: dict[str, object] = {"autostart": True, "robot": contract}
+    nodes.start("arm", "asyncvla_ros.ros.bench.arm_node", [], {**own, "autostart": True})
+    nodes.start("controller", "asyncvla_ros.ros.controller_node", [], common)
+    nodes.start("policy", "asyncvla_ros.ros.bench.sweep_policy_node", [], {**common, "instruction": "sweep"})

@@ -1,0 +1,71 @@
+"""policy_node with a policy that costs nothing and sweeps all joints to and fro."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from asyncvla_ros.core.robot_contract import RobotContract
+from asyncvla_ros.core.robot_file import load_robot
+from asyncvla_ros.paths import robot_file
+from asyncvla_ros.ros.lifecycle import run_node
+from asyncvla_ros.ros.policy_node import PolicyNode
+from asyncvla_ros.strategy import Strategy
+from asyncvla_ros.types import ActionChunk, CameraFeature, FeatureContract, Observation, StageTimes
+
+SPEED, TURN = 0.5, 0.8  # [rad/s], [rad]
+IMAGE = 224
+
+
+class SweepPolicy:
+    """From where the joints are, all at one speed, turning round at ±``TURN``."""
+
+    chunk_size = 8
+    execute_steps = 8
+    has_rater = True
+
+    def __init__(self, robot: RobotContract):
+        self.features = FeatureContract(
+            cameras=tuple(CameraFeature(camera.key, IMAGE, IMAGE) for camera in robot.cameras),
+            state_names=robot.state_names,
+            action_names=robot.dof_names,
+            action_space=robot.action_space,
+            control_hz=robot.control_hz,
+        )
+        self._direction = 1.0
+
+    def warmup(self) -> None:
+        """Nothing to warm up."""
+
+    def infer(
+        self,
+        observation: Observation,
+        strategy: Strategy = Strategy(),
+        committed: np.ndarray | None = None,
+        seed: int | None = None,
+    ) -> ActionChunk:
+        """A chunk of ``chunk_size`` joint targets."""
+        if self._direction * observation.state.mean() > TURN:
+            self._direction *= -1
+        way = self._direction * SPEED / self.features.control_hz * np.arange(self.chunk_size)
+        actions = (observation.state + way[:, None]).astype(np.float32)
+        rest = np.zeros(self.chunk_size, bool)
+        return ActionChunk(actions, 1 - rest.astype(np.float32), rest, 0, StageTimes(0, 0, 0, 0, 0))
+
+
+class SweepPolicyNode(PolicyNode):
+    """The real node around it."""
+
+    def load_policy(self) -> Any:
+        """The sweeping policy of the robot contract."""
+        return SweepPolicy(load_robot(robot_file(self._params.values.robot)))
+
+
+def main() -> None:
+    """Runs the node."""
+    run_node(SweepPolicyNode)
+
+
+if __name__ == "__main__":
+    main()

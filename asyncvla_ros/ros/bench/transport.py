@@ -1,0 +1,121 @@
+"""``asyncvla bench transport``: how many camera images arrive, and how late, with and without our profile."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import UInt32
+
+from asyncvla_ros.ros import qos
+from asyncvla_ros.ros.bench.arm import CAMERAS, camera_topic
+from asyncvla_ros.ros.bench.onlooker import Onlooker, tails
+from asyncvla_ros.ros.conversions import to_ns
+from asyncvla_ros.ros.domain import isolated_domain
+from asyncvla_ros.ros.middleware import fastdds_environment, fastdds_profile
+from asyncvla_ros.ros.processes import NodeProcesses
+from asyncvla_ros.types import AsyncVLAError, RunError
+
+PROCESSES = 2
+# For the last images to arrive, and for two processes to start [s].
+GRACE_S, START_S = 1.0, 30.0
+
+
+@dataclass(frozen=True)
+class TransportSettings:
+    """Images of so many cameras, sent at a rate for some time by one process, received by another.
+
+    Attributes:
+        width: [px].
+        height: [px].
+        cameras: 1 or 2.
+        hz: Images of each camera [Hz].
+        seconds: How long [s].
+        transport: ``raw`` or ``compressed``.
+    """
+
+    width: int = 640
+    height: int = 480
+    cameras: int = 2
+    hz: float = 30.0
+    seconds: float = 60.0
+    transport: str = "raw"
+
+
+def bench_transport(settings: TransportSettings) -> dict[str, Any]:
+    """Runs once with Fast DDS as it comes, once with ``config/fastdds.xml``.
+
+    Returns:
+        ``default`` and ``profile``, each with ``sent``, ``received``, ``p50_ms``, ``p95_ms`` and ``p99_ms``
+        from the stamp of an image to its arrival in Python.
+
+    Raises:
+        AsyncVLAError: ``/dev/shm`` has no room for the profile.
+        RunError: a process failed.
+    """
+    profile = fastdds_environment(PROCESSES)
+    if not profile:
+        raise AsyncVLAError(
+            f"/dev/shm has no room for the segments of {PROCESSES} processes with {fastdds_profile()}; "
+            "in a container start it with --shm-size=1g"
+        )
+    with isolated_domain() as isolation:
+        figures = {
+            name: _in_own_process(settings, {**isolation, **environment})
+            for name, environment in (("default", {}), ("profile", profile))
+        }
+    return {**figures, "settings": asdict(settings)}
+
+
+def _in_own_process(settings: TransportSettings, environment: dict[str, str]) -> dict[str, Any]:
+    """Fast DDS reads its profile once per process."""
+    inherited = {key: value for key, value in os.environ.items() if "DEFAULT_PROFILES_FILE" not in key}
+    result = subprocess.run(
+        [sys.executable, "-m", "asyncvla_ros.ros.bench.transport", json.dumps(asdict(settings))],
+        env={**inherited, **environment},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    if result.returncode:
+        raise RunError(f"the receiving process ended with exit code {result.returncode}")
+    figures: dict[str, Any] = json.loads(result.stdout)
+    return figures
+
+
+def _receive(settings: TransportSettings) -> dict[str, Any]:
+    frames = round(settings.hz * settings.seconds)
+    expected = frames * settings.cameras
+    late_ms: list[float] = []
+    sent: list[int] = []
+    kind = Image if settings.transport == "raw" else CompressedImage
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        NodeProcesses(Path(folder), {}) as nodes,
+        Onlooker(nodes) as onlooker,
+    ):
+        for camera in CAMERAS[: settings.cameras]:
+            onlooker.subscribe(
+                kind,
+                camera_topic(camera, settings.transport),
+                qos.sensor("best_effort"),
+                lambda image, now_ns: late_ms.append((now_ns - to_ns(image.header.stamp)) / 1e6),
+            )
+        onlooker.subscribe(UInt32, "arm/sent", qos.STATUS, lambda message, _: sent.append(message.data))
+        parameters = {key: value for key, value in asdict(settings).items() if key != "seconds"}
+        parameters |= {"frames": frames, "joint_hz": 0.0, "autostart": True}
+        nodes.start("arm", "asyncvla_ros.ros.bench.arm_node", [], parameters)
+        onlooker.wait(lambda: bool(sent), "end of the images", settings.seconds + START_S)
+        onlooker.settle(lambda: len(late_ms) == expected, GRACE_S)
+    figures = {f"{name}_ms": value for name, value in tails(late_ms).items()}
+    return {"sent": sent[0] * settings.cameras, "received": len(late_ms), **figures}
+
+
+if __name__ == "__main__":
+    print(json.dumps(_receive(TransportSettings(**json.loads(sys.argv[1])))))
