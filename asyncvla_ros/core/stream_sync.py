@@ -82,8 +82,12 @@ class StreamSync(Generic[T]):
         return True
 
     def take(self, now_ns: int) -> Snapshot[T] | None:
-        """The newest snapshot, at most once per stamp; None while there are problems or nothing is new."""
-        if self.problems(now_ns):
+        """The newest snapshot; None while there are problems, or a stream has nothing new.
+
+        So there are as many snapshots as samples of the slowest stream: a fast one, such as joint states, does
+        not have the same images looked at twice.
+        """
+        if any(slot.used for slot in self._slots.values()) or self.problems(now_ns):
             return None
         stamps = [slot.stamp_ns for slot in self._slots.values() if slot.stamp_ns is not None]
         oldest = min(stamps)
@@ -128,6 +132,8 @@ class StreamSync(Generic[T]):
     def rearm(self) -> None:
         """Lets ``take`` hand out the samples at hand once more."""
         self._last_stamp_ns = None
+        for slot in self._slots.values():
+            slot.used = slot.stamp_ns is None
 
     def reset(self) -> None:
         """Empties all slots, as a backward jump of the clock requires; counts stay."""

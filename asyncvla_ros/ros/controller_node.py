@@ -130,17 +130,20 @@ class ControllerNode(ManagedNode):
     def _answer_at_once(self) -> None:
         """A new chunk does not wait for the next period: the next command comes now, or as soon as it may."""
         assert self._controller is not None
-        self._timer.timer_period_ns = max(
-            1, self._stepped[0] + self._controller.shortest_period_ns - self._now_ns()
-        )
-        self._timer.reset()
+        wait_ns = self._stepped[0] + self._controller.shortest_period_ns - self._now_ns()
+        if wait_ns <= 0:
+            self._step()
+        self._set_timer(wait_ns if wait_ns > 0 else self._robot.period_ns)
 
     def _on_timer(self) -> None:
         """The next command is due; periods count from here."""
-        if self._timer.timer_period_ns != self._robot.period_ns:
-            self._timer.timer_period_ns = self._robot.period_ns
-            self._timer.reset()
         self._step()
+        if self._timer.timer_period_ns != self._robot.period_ns:
+            self._set_timer(self._robot.period_ns)
+
+    def _set_timer(self, period_ns: int) -> None:
+        self._timer.timer_period_ns = period_ns
+        self._timer.reset()
 
     def _on_state(self, source: JointStateSource | PoseSource, message: Any) -> None:
         if self._controller is None:

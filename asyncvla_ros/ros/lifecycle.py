@@ -23,6 +23,7 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.qos import QoSProfile
 from rclpy.signals import SignalHandlerOptions
 
+from asyncvla_ros.ros.middleware import keep_image_memory
 from asyncvla_ros.types import AsyncVLAError
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -150,6 +151,7 @@ def run_node(create: Callable[[], ManagedNode]) -> NoReturn:
 
 
 def _run(create: Callable[[], ManagedNode]) -> int:
+    keep_image_memory()
     # Any thread may be the one a signal hits; the wake-up descriptor brings it here all the same.
     woken, waker = socket.socketpair()
     waker.setblocking(False)

@@ -9,7 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 from sensor_msgs.msg import CompressedImage, Image, JointState
-from std_msgs.msg import UInt32
+from std_msgs.msg import Header, UInt32
 
 from asyncvla_msgs.msg import ActionCommand
 from asyncvla_ros.ros import qos
@@ -40,7 +40,10 @@ class ArmParameters:
 
 
 class ArmNode(ManagedNode):
-    """Publishes while active; ``~/sent`` says how many images of each camera were sent, when all are."""
+    """Publishes while active.
+
+    ``~/shutter`` has the stamp of each picture; ``~/sent`` says at the end how many each camera sent.
+    """
 
     def __init__(self) -> None:
         super().__init__("arm")
@@ -57,6 +60,7 @@ class ArmNode(ManagedNode):
         topics = [camera_topic(camera, values.transport) for camera in CAMERAS[: values.cameras]]
         self._cameras = [self.advertise(kind, topic, qos.sensor("best_effort")) for topic in topics]
         self._joints = self.advertise(JointState, "joint_states", qos.sensor("best_effort"))
+        self._shutter = self.advertise(Header, "~/shutter", qos.COMMAND)
         self._done = self.advertise(UInt32, "~/sent", qos.STATUS)
         self.subscribe(ActionCommand, "controller/command", self._obey, qos.COMMAND)
 
@@ -80,6 +84,7 @@ class ArmNode(ManagedNode):
         if values.frames and (self._sent >= values.frames or not self._is_listened_to()):
             return
         self._image.header.stamp = self.get_clock().now().to_msg()
+        self._shutter.publish(self._image.header)
         for camera in self._cameras:
             camera.publish(self._image)
         self._sent += 1

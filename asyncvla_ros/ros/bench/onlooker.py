@@ -14,6 +14,7 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from rclpy.signals import SignalHandlerOptions
 
+from asyncvla_ros.ros.middleware import keep_image_memory
 from asyncvla_ros.ros.processes import NodeProcesses
 from asyncvla_ros.types import RunError
 
@@ -26,6 +27,7 @@ class Onlooker:
     """
 
     def __init__(self, nodes: NodeProcesses):
+        keep_image_memory()
         self._nodes = nodes
         self.context = rclpy.Context()
         rclpy.init(context=self.context, signal_handler_options=SignalHandlerOptions.NO)

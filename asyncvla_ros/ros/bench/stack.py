@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import os
 import tempfile
 from dataclasses import asdict, dataclass, field
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from std_msgs.msg import Header
 
 from asyncvla_msgs.msg import ActionChunk, ActionCommand
 from asyncvla_ros.ros import qos
@@ -47,9 +49,18 @@ class StackSettings:
 class _Record:
     """Times in ns of the system clock, at the onlooker."""
 
+    pictures: list[int] = field(default_factory=list)
     chunks: dict[int, tuple[int, int, float]] = field(default_factory=dict)
     answers: dict[int, int] = field(default_factory=dict)
     commands: list[int] = field(default_factory=list)
+
+    def note_picture(self, header: Header, now_ns: int) -> None:
+        """Keeps the stamp of the images."""
+        self.pictures.append(to_ns(header.stamp))
+
+    def picture_of(self, observation_ns: int) -> int:
+        """The stamp of the images in an observation, which is as old as the oldest of its parts."""
+        return self.pictures[bisect.bisect_left(self.pictures, observation_ns)]
 
     def note_chunk(self, message: ActionChunk, now_ns: int) -> None:
         """Keeps when the observation was made, when its chunk arrived, and how long inference took [ms]."""
@@ -83,6 +94,7 @@ def bench_stack(settings: StackSettings) -> dict[str, Any]:
         os.environ.update({**isolation, **fastdds_environment(processes=4)})
         contract = write_contract(Path(folder), settings.transport)
         with NodeProcesses(Path(folder) / "logs", {}) as nodes, Onlooker(nodes) as onlooker:
+            onlooker.subscribe(Header, "arm/shutter", qos.COMMAND, record.note_picture)
             onlooker.subscribe(ActionChunk, "policy/action_chunk", qos.CHUNK, record.note_chunk)
             onlooker.subscribe(ActionCommand, "controller/command", qos.COMMAND, record.note_command)
             start_graph(nodes, contract, asdict(settings))
@@ -94,9 +106,10 @@ def bench_stack(settings: StackSettings) -> dict[str, Any]:
                 lambda: len(record.chunks) >= WARM_UP + wanted, "chunks", 2 * settings.seconds + START_S
             )
     measured = {key: times for key, times in record.chunks.items() if key > first}
-    seen = [(arrived - stamp) / 1e6 for stamp, arrived, _ in measured.values()]
+    pictures = {key: record.picture_of(stamp) for key, (stamp, _, _) in measured.items()}
+    seen = [(arrived - pictures[key]) / 1e6 for key, (_, arrived, _) in measured.items()]
     inference = [latency for _, _, latency in measured.values()]
-    answers = [(record.answers[key] - measured[key][0]) / 1e6 for key in measured if key in record.answers]
+    answers = [(record.answers[key] - pictures[key]) / 1e6 for key in measured if key in record.answers]
     late = np.diff(record.commands[begun:]) / 1e6 - 1e3 / COMMAND_HZ
     return {
         "camera_to_observation_ms": tails([s - i for s, i in zip(seen, inference, strict=True)]),
