@@ -63,7 +63,6 @@ class StreamSync(Generic[T]):
         self.max_age_ns = max_age_ns
         self.max_skew_ns = max_skew_ns
         self._slots: dict[str, _Slot[T]] = {stream: _Slot() for stream in streams}
-        self._last_stamp_ns: int | None = None
 
     def put(self, stream: str, stamp_ns: int, value: T) -> bool:
         """Stores a sample; False if it is not newer than the one at hand.
@@ -84,16 +83,13 @@ class StreamSync(Generic[T]):
     def take(self, now_ns: int) -> Snapshot[T] | None:
         """The newest snapshot; None while there are problems, or a stream has nothing new.
 
-        So there are as many snapshots as samples of the slowest stream: a fast one, such as joint states, does
-        not have the same images looked at twice.
+        So there are as many snapshots as samples of the slowest stream: a fast one, such as joint states,
+        does not have the same images looked at twice.
         """
         if any(slot.used for slot in self._slots.values()) or self.problems(now_ns):
             return None
         stamps = [slot.stamp_ns for slot in self._slots.values() if slot.stamp_ns is not None]
         oldest = min(stamps)
-        if self._last_stamp_ns is not None and oldest <= self._last_stamp_ns:
-            return None
-        self._last_stamp_ns = oldest
         for slot in self._slots.values():
             slot.used = True
         values = {stream: slot.value for stream, slot in self._slots.items() if slot.value is not None}
@@ -131,12 +127,10 @@ class StreamSync(Generic[T]):
 
     def rearm(self) -> None:
         """Lets ``take`` hand out the samples at hand once more."""
-        self._last_stamp_ns = None
         for slot in self._slots.values():
             slot.used = slot.stamp_ns is None
 
     def reset(self) -> None:
         """Empties all slots, as a backward jump of the clock requires; counts stay."""
-        self._last_stamp_ns = None
         for slot in self._slots.values():
             slot.stamp_ns, slot.value, slot.used = None, None, True

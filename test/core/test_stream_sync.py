@@ -24,7 +24,11 @@ def test_snapshot_once_per_stamp_when_all_streams_agree():
     assert (snapshot.stamp_ns, snapshot.skew_ns) == (100 * MS, 10 * MS)
     assert sync.take(120 * MS) is None, "the same observation again"
     sync.put("right", 119 * MS, "r2")
-    assert sync.take(120 * MS) is None, "its oldest part is still the same"
+    assert sync.take(120 * MS) is None, "left has nothing new"
+    sync.put("left", 115 * MS, "l2")
+    assert sync.take(120 * MS) is not None
+    sync.rearm()
+    assert sync.take(120 * MS) is not None
 
 
 def test_stale_and_skewed_streams_are_named():

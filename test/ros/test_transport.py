@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
+from asyncvla_ros.ros.bench.stack import StackSettings, bench_stack
+from asyncvla_ros.ros.bench.transport import TransportSettings, bench_transport
 from asyncvla_ros.ros.middleware import fastdds_environment, fastdds_profile
 
 pytestmark = pytest.mark.ros
 
-ROOT = Path(__file__).parents[2]
-PEER = str(ROOT / "test/support/image_peer.py")
 PUBLISH_CHUNK = """
 import rclpy, sys
 from asyncvla_msgs.msg import ActionChunk
@@ -36,18 +34,23 @@ def test_a_custom_message_crosses_processes(start_process, ros_client):
     assert (chunk.chunk_id, list(chunk.actions), list(chunk.refined)) == (7, [0.5, -0.5], [True, False])
 
 
-@pytest.mark.parametrize("size", [("640", "480"), ("1280", "720")])
-def test_large_images_arrive_with_the_shipped_profile(start_process, size):
-    profile = fastdds_environment(processes=2)
-    if not profile:
+@pytest.mark.parametrize(("width", "height", "transport"), [(640, 480, "raw"), (1280, 720, "compressed")])
+def test_images_arrive_with_the_shipped_profile(width, height, transport):
+    if not fastdds_environment(processes=2):
         pytest.skip("/dev/shm has no room for the segments of two processes")
-    count = start_process(PEER, "count", *size, "30", env=profile)
-    count.wait_for_output("listening")
-    start_process(PEER, "publish", *size, "30", env=profile)
-    count.wait_for_output("received ", timeout=30)
-    received = int(count.output.split("received ")[1].split()[0])
-    # Best-effort delivery may lose a frame on a loaded machine; without the profile it loses nearly all.
-    assert received >= 27
+    figures = bench_transport(TransportSettings(width, height, hz=30.0, seconds=1.0, transport=transport))
+    # Best-effort delivery may lose a frame on a loaded machine; raw images without the profile nearly all.
+    assert figures["profile"]["sent"] == 60
+    assert figures["profile"]["received"] >= 54
+    assert 0 < figures["profile"]["p50_ms"] <= figures["profile"]["p99_ms"]
+
+
+def test_the_stack_is_timed_stage_by_stage():
+    figures = bench_stack(StackSettings(seconds=2.0))
+    assert figures["chunks"] >= 60 and figures["commands"] > figures["chunks"]
+    medians = [figures[f"camera_to_{stage}_ms"]["p50"] for stage in ("observation", "chunk", "command")]
+    assert 0 < medians[0] < medians[1] < medians[2]
+    assert figures["control_jitter_ms"]["p50"] >= 0
 
 
 def test_the_profile_is_used_only_where_its_segments_fit():
