@@ -36,7 +36,7 @@ def generate_launch_description() -> LaunchDescription:
         executable="controller_node",
         name="controller",
         namespace=namespace,
-        parameters=[LaunchConfiguration("params_file"), common],
+        parameters=[LaunchConfiguration("params_file"), common, {"urdf_topic": value("urdf_topic")}],
         output="screen",
         on_exit=ends_launch("the controller"),
     )
@@ -58,6 +58,11 @@ def generate_launch_description() -> LaunchDescription:
             DeclareLaunchArgument("checkpoint", default_value="", description="Folder; empty: shipped"),
             DeclareLaunchArgument("device", default_value="cpu", description="torch device, such as cuda:0"),
             DeclareLaunchArgument("instruction", default_value="", description="Empty: wait for a task"),
+            DeclareLaunchArgument(
+                "urdf_topic",
+                default_value="",
+                description="robot_description: its joint limits tighten those of the contract",
+            ),
             DeclareLaunchArgument("policy", default_value="true", description="false: controller only"),
             DeclareLaunchArgument("namespace", default_value="", description="One per robot"),
             DeclareLaunchArgument("use_sim_time", default_value="false", description="Follow /clock"),

@@ -74,7 +74,11 @@ def generate_launch_description() -> LaunchDescription:
     )
     nodes = IncludeLaunchDescription(
         PythonLaunchDescriptionSource(shipped("launch", "arm.launch.py")),
-        launch_arguments={"robot": "gazebo_arm", "use_sim_time": "true"}.items(),
+        launch_arguments={
+            "robot": "gazebo_arm",
+            "use_sim_time": "true",
+            "urdf_topic": "robot_description",
+        }.items(),
     )
     return LaunchDescription(
         [

@@ -60,7 +60,7 @@ class ControllerNode(ManagedNode):
     def configure(self) -> None:
         """Reads the contract; subscribes to chunks and robot state."""
         values = self._params.values
-        self._robot = read_robot(values)
+        self._robot = read_robot(values, self.resolve_topic_name(values.urdf_topic or "robot_description"))
         self._controller = Controller(self._robot, values.lockstep, values.execute_steps)
         self.resources.callback(self._forget_controller)
         self._outputs = Outputs(self, self._robot)

@@ -1,9 +1,11 @@
-"""What a running robot publishes and obeys, for a first contract."""
+"""What a running robot says about itself: topics for a first contract, its description for its limits."""
 
 from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -16,7 +18,7 @@ from std_msgs.msg import String
 
 from asyncvla_ros.core.robot_draft import LiveTopics
 from asyncvla_ros.ros import qos
-from asyncvla_ros.types import RunError
+from asyncvla_ros.types import ContractError, RunError
 
 IMAGES = {"sensor_msgs/msg/Image": "raw", "sensor_msgs/msg/CompressedImage": "compressed"}
 LATCHED = QoSProfile(
@@ -28,26 +30,38 @@ LOOK_PERIOD = 0.1
 QUIET_S = 1.5
 
 
+def robot_description(topic: str, patience_s: float) -> str:
+    """The URDF that is published, latched, on a topic.
+
+    In a context of its own: it can be called where another executor is busy.
+
+    Raises:
+        ContractError: there is none within ``patience_s`` [s] of wall time.
+    """
+    found: list[str] = []
+    with _looking_around("asyncvla_description") as (node, executor):
+        node.create_subscription(String, topic, lambda message: found.append(message.data), LATCHED)
+        deadline = time.monotonic() + patience_s
+        while not found and time.monotonic() < deadline:
+            executor.spin_once(timeout_sec=max(0.0, deadline - time.monotonic()))
+    if not found:
+        raise ContractError(
+            f"no robot description on {topic} within {patience_s:g} s; is robot_state_publisher running?"
+        )
+    return found[0]
+
+
 def discover(patience_s: float) -> LiveTopics:
     """Looks around for at most ``patience_s`` [s] of wall time; ends early when nothing new appears.
 
     Raises:
         RunError: neither joint states nor images are published.
     """
-    context = rclpy.Context()
-    context.init()
-    try:
-        node = rclpy.create_node("asyncvla_new_robot", context=context)
-        executor = SingleThreadedExecutor(context=context)
-        executor.add_node(node)
+    with _looking_around("asyncvla_new_robot") as (node, executor):
         search = _Search(node)
         deadline = time.monotonic() + patience_s
         while time.monotonic() < min(deadline, search.quiet_after):
             executor.spin_once(timeout_sec=LOOK_PERIOD)
-        executor.shutdown()
-        node.destroy_node()
-    finally:
-        context.try_shutdown()
     found = search.found()
     if not found.joint_topic and not found.images:
         domain = os.environ.get("ROS_DOMAIN_ID", "0")
@@ -56,6 +70,22 @@ def discover(patience_s: float) -> LiveTopics:
             f"and in this ROS_DOMAIN_ID ({domain})?"
         )
     return found
+
+
+@contextmanager
+def _looking_around(name: str) -> Iterator[tuple[Node, SingleThreadedExecutor]]:
+    """A node with context and executor of its own, for a moment."""
+    context = rclpy.Context()
+    context.init()
+    try:
+        node = rclpy.create_node(name, context=context)
+        executor = SingleThreadedExecutor(context=context)
+        executor.add_node(node)
+        yield node, executor
+        executor.shutdown()
+        node.destroy_node()
+    finally:
+        context.try_shutdown()
 
 
 class _Search:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.qos import DurabilityPolicy, QoSProfile
 from rosgraph_msgs.msg import Clock
+from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
 from asyncvla_msgs.msg import ActionCommand, ControllerStatus
@@ -88,8 +90,9 @@ def test_rejects_what_must_not_move_the_arm_and_clamps_the_rest(controller, ros_
     assert not commands.messages, "nothing was executed, and before a first chunk there is nothing to hold"
 
     policy.send(actions=np.full((8, 7), 9.0, np.float32))
-    command = commands.wait(where=lambda c: c.source == ActionCommand.SOURCE_CHUNK)
-    np.testing.assert_allclose(command.action, [0.05] * 3 + [0.5] * 3 + [1.0])
+    command = commands.wait(where=lambda c: c.action[0] > 0.0499)
+    # Within a step, at the velocity limits of 1 m/s and 6 rad/s.
+    np.testing.assert_allclose(command.action, [0.05] * 3 + [0.3] * 3 + [1.0], rtol=1e-4)
     clipped = status.wait(where=lambda s: sum(s.clipped) > 0)
     assert clipped.dof_names[0] == "dx" and all(clipped.clipped)
 
@@ -205,11 +208,27 @@ def test_a_tracked_arm_comes_to_rest_before_deactivation(start_node, ros_client,
 
     ros_client.wait_until(at_rest, "the end of the stop")
     path = np.array([command.action[0] for command in commands.messages], float)
-    speed = np.diff(path) / 0.01
+    stamps = np.array([to_ns(command.header.stamp) for command in commands.messages])
+    # Chunks are answered at once; what is late is not caught up.
+    elapsed = np.minimum(np.diff(stamps) / 1e9, 0.01)
+    speed = np.diff(path) / elapsed
     assert 0.4 < speed.max() < 0.501, "the URDF permits less than the contract"
     assert speed.min() > -1e-3
-    assert np.abs(np.diff(speed)).max() / 0.01 < 2.1
+    assert (2 * np.abs(np.diff(speed)) / (elapsed[1:] + elapsed[:-1])).max() < 2.1
     assert commands.messages[-1].source == ActionCommand.SOURCE_HOLD
+
+
+def test_the_description_on_a_topic_counts_as_a_urdf(start_node, ros_client, tmp_path):
+    robot = tmp_path / "tracked.yaml"
+    robot.write_text(TRACKED)
+    latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    description = ros_client.node.create_publisher(String, "robot_description", latched)
+    description.publish(String(data=URDF.replace("panda_joint1", "another_joint")))
+    node = start_node("controller_node", params={"robot": robot, "urdf_topic": "robot_description"})
+    assert not ros_client.transition("controller", "configure")
+    node.wait_for_output("is joint panda_joint1, which the URDF does not move; its joints are another_joint")
+    description.publish(String(data=URDF))
+    assert ros_client.transition("controller", "configure")
 
 
 def test_a_missing_robot_contract_fails_configure_with_the_choices(start_node, ros_client):

@@ -19,7 +19,7 @@ PATIENCE = 180.0
 FILES = sorted((share_dir() / "launch").glob("*.launch.py"))
 DEPLOYMENT = {"checkpoint", "device", "params_file"}
 ARGUMENTS = {
-    "arm": DEPLOYMENT | {"robot", "namespace", "policy", "autostart", "rviz", "use_sim_time"},
+    "arm": DEPLOYMENT | {"robot", "urdf_topic", "namespace", "policy", "autostart", "rviz", "use_sim_time"},
     "gazebo": DEPLOYMENT | {"gui", "world", "policy", "rviz"},
     "libero": DEPLOYMENT | {"namespace", "autostart", "suite", "task"},
     "policy": DEPLOYMENT | {"robot", "namespace", "autostart", "use_sim_time"},
