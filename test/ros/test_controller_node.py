@@ -45,7 +45,7 @@ def test_tracks_holds_with_a_reason_and_resumes(controller, ros_client):
     assert (command.chunk_id, command.session_id, command.confidence) == (1, 7, 0.75)
     assert to_ns(command.header.stamp) == sent.due_ns(command.index)
     assert to_ns(command.observation_stamp) == sent.stamp_ns
-    assert command.action[0] == sent.actions[command.index, 0]
+    assert command.action[0] == pytest.approx(sent.actions[command.index, 0], abs=2e-4), "within its limits"
 
     commands.wait(where=lambda c: c.source == ActionCommand.SOURCE_HOLD)
     stale = status.wait(where=lambda s: s.reason_code == ControllerStatus.REASON_CHUNK_STALE)
@@ -59,7 +59,8 @@ def test_tracks_holds_with_a_reason_and_resumes(controller, ros_client):
     indices = [c.index for c in commands.messages if c.source == ActionCommand.SOURCE_CHUNK]
     assert indices == sorted(set(indices)), "each action at most once, in order"
     held = [c for c in commands.messages if c.source == ActionCommand.SOURCE_HOLD]
-    assert not any(np.any(np.array(c.action[:6])) for c in held)
+    assert np.abs([c.action[:6] for c in held]).max() < 1e-3, "it brakes, and that is little"
+    assert not np.any(held[-1].action[:6])
 
     status.clear()
     policy.send()
@@ -90,7 +91,7 @@ def test_rejects_what_must_not_move_the_arm_and_clamps_the_rest(controller, ros_
     assert not commands.messages, "nothing was executed, and before a first chunk there is nothing to hold"
 
     policy.send(actions=np.full((8, 7), 9.0, np.float32))
-    command = commands.wait(where=lambda c: c.action[0] > 0.0499)
+    command = commands.wait(where=lambda c: c.action[3] > 0.2999)
     # Within a step, at the velocity limits of 1 m/s and 6 rad/s.
     np.testing.assert_allclose(command.action, [0.05] * 3 + [0.3] * 3 + [1.0], rtol=1e-4)
     clipped = status.wait(where=lambda s: sum(s.clipped) > 0)
