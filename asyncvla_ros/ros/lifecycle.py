@@ -114,6 +114,11 @@ class ManagedNode(LifecycleNode):
         subscription = self.create_subscription(kind, topic, callback, qos)
         self.resources.callback(self.destroy_subscription, subscription)
 
+    def destroy_node(self) -> None:
+        """Also lets go of the state machine, which would keep the node's shared memory beyond the process."""
+        super().destroy_node()
+        self._state_machine.destroy_when_not_in_use()
+
     def advertise(self, kind: type, topic: str, qos: QoSProfile) -> Any:
         """A publisher that publishes while the node is active and lives until the teardown."""
         publisher: Any = self.create_lifecycle_publisher(kind, topic, qos)

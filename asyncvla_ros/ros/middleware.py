@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -36,12 +38,36 @@ def fastdds_profile() -> Path:
     return share_dir() / "config" / "fastdds.xml"
 
 
+def remove_dead_segments() -> int:
+    """Frees the shared memory of Fast DDS processes that were killed; how many had some.
+
+    A living process holds a lock on the file beside each of its segments.
+    """
+    removed = 0
+    for lock_file in SHARED_MEMORY.glob("fast*_*_el"):
+        segment = lock_file.with_name(lock_file.name.removesuffix("_el"))
+        if not re.fullmatch(r"fast(dds|rtps)_[0-9a-f]{16}", segment.name):
+            continue
+        try:
+            with lock_file.open() as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                segment.unlink(missing_ok=True)
+                lock_file.unlink(missing_ok=True)
+                removed += 1
+        except OSError:
+            # In use, or another user's.
+            continue
+    return removed
+
+
 def fastdds_environment(processes: int) -> dict[str, str]:
     """Variables that make Fast DDS use the shipped profile in each of so many processes.
 
     Empty if the shared memory of this machine is too small for it, as in a container with the usual 64 MB:
-    Fast DDS would give up shared memory altogether. Its defaults carry messages up to 512 KB.
+    Fast DDS would give up shared memory altogether. Its defaults carry messages up to 512 KB. What processes
+    that were killed left there is removed first.
     """
+    remove_dead_segments()
     if not SHARED_MEMORY.is_dir() or shutil.disk_usage(SHARED_MEMORY).free < processes * SEGMENT_BYTES:
         return {}
     # Fast DDS 2 reads the older name only; Fast DDS 3 warns about it.

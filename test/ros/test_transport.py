@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from asyncvla_ros.ros.bench.stack import StackSettings, bench_stack
 from asyncvla_ros.ros.bench.transport import TransportSettings, bench_transport
-from asyncvla_ros.ros.middleware import fastdds_environment, fastdds_profile
+from asyncvla_ros.ros.middleware import (
+    SHARED_MEMORY,
+    fastdds_environment,
+    fastdds_profile,
+    remove_dead_segments,
+)
 
 pytestmark = pytest.mark.ros
 
@@ -51,6 +58,24 @@ def test_the_stack_is_timed_stage_by_stage():
     medians = [figures[f"camera_to_{stage}_ms"]["p50"] for stage in ("observation", "chunk", "command")]
     assert 0 < medians[0] < medians[1] < medians[2]
     assert figures["control_jitter_ms"]["p50"] >= 0
+
+
+@pytest.mark.parametrize("end", ["stop", "kill"])
+def test_a_node_leaves_no_shared_memory_behind(start_node, ros_client, end):
+    before = _segments()
+    node = start_node("controller_node")
+    assert ros_client.state("controller") == "unconfigured"
+    own = _segments() - before
+    assert own, "it has some while it runs"
+    getattr(node, end)()
+    if end == "kill":
+        remove_dead_segments()
+    assert not own & _segments()
+    assert _segments() >= before, "the living keep theirs"
+
+
+def _segments() -> set[str]:
+    return {path.name for path in SHARED_MEMORY.iterdir() if re.fullmatch(r"fastdds_[0-9a-f]{16}", path.name)}
 
 
 def test_the_profile_is_used_only_where_its_segments_fit():
