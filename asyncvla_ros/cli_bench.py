@@ -106,6 +106,36 @@ def bench_stack_command(
     write_json(figures | provenance(), json_out)
 
 
+@bench_app.command("faults")
+def bench_faults_command(
+    kills: Annotated[int, typer.Option(help="How often the policy is killed.", min=1)] = 50,
+    repeats: Annotated[int, typer.Option(help="Repetitions of every other case.", min=1)] = 5,
+    seed: SeedOption = 0,
+    json_out: JsonOption = None,
+) -> None:
+    """Kill, freeze and restart nodes, set the clock back; 1 unless the arm holds in time and goes on."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from asyncvla_ros.core.provenance import provenance
+    from asyncvla_ros.ros.bench.faults import FaultSettings, bench_faults
+
+    console = Console(stderr=True)
+    figures = bench_faults(FaultSettings(kills, repeats, seed), lambda name: console.print(name))
+    times = ("held_ms", "still_ms", "recovered_ms")
+    table = Table("p50 / p99 [ms]", "n", "limit", *(name.removesuffix("_ms") for name in times), "failures")
+    for name, case in figures["cases"].items():
+        tails = (case.get(key) for key in times)
+        cells = ("-" if tail is None else f"{tail['p50']:.0f} / {tail['p99']:.0f}" for tail in tails)
+        counts = str(case["n"]), str(case.get("limit_ms", "-"))
+        table.add_row(name, *counts, *cells, str(len(case["failures"])))
+    console.print(table)
+    write_json(figures | provenance(), json_out)
+    failures = [f"{name}: {line}" for name, case in figures["cases"].items() for line in case["failures"]]
+    if failures:
+        raise RunError(f"{len(failures)} failures: {'; '.join(failures[:5])}")
+
+
 @bench_app.command("safety")
 def bench_safety_command(
     chunks: Annotated[int, typer.Option(help="Hostile chunks, half of them for each arm.")] = 1_000_000,

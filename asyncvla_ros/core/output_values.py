@@ -58,6 +58,10 @@ class OutputValues:
         """(n,) float64 velocities [unit/s] that make the (d,) changes ``values`` within one control step."""
         return self.raw(values) / (self._step_ns / 1e9)
 
+    def is_inside(self, position: np.ndarray) -> bool:
+        """Whether (n,) joint positions [m or rad] are all within their limits."""
+        return bool(np.all((self._lower <= position) & (position <= self._upper)))
+
     def rest(self, position: np.ndarray, velocity: np.ndarray) -> tuple[np.ndarray, int]:
         """Where and when the joints stand still if no further command comes.
 

@@ -78,6 +78,8 @@ class ControllerNode(ManagedNode):
         if values.lockstep:
             self.subscribe(ClockMessage, "/clock", self._on_tick, qos.LOCKSTEP_CLOCK)
         else:
+            # Timers would notice it only after a period of the new time.
+            self.on_clock_set_back(self._step)
             self._timer = self._time(self._robot.period_ns / 1e9, self._on_timer, self.get_clock())
 
     def activate(self) -> None:

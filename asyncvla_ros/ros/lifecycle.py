@@ -16,6 +16,7 @@ from contextlib import ExitStack
 from typing import Any, NoReturn
 
 import rclpy
+from rclpy.clock import JumpThreshold
 from rclpy.duration import Duration
 from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
@@ -118,6 +119,14 @@ class ManagedNode(LifecycleNode):
         """Also lets go of the state machine, which would keep the node's shared memory beyond the process."""
         super().destroy_node()
         self._state_machine.destroy_when_not_in_use()
+
+    def on_clock_set_back(self, action: Callable[[], None]) -> None:
+        """Calls ``action`` whenever the node clock jumps back, until the teardown."""
+        backward = JumpThreshold(
+            min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=True
+        )
+        handle = self.get_clock().create_jump_callback(backward, post_callback=lambda _: action())
+        self.resources.callback(handle.unregister)
 
     def advertise(self, kind: type, topic: str, qos: QoSProfile) -> Any:
         """A publisher that publishes while the node is active and lives until the teardown."""

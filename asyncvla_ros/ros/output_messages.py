@@ -33,23 +33,27 @@ def joint_trajectory(
 
     ::
 
-        now ───────── now + period ───────────── now + period + T
-        (where it is)  (position, velocity)       (rest, 0)
+        now ───────── now + period ───────── now + 2 periods ───────── now + 2 periods + T
+        (where it is)  (position, velocity)   (further on, velocity)    (rest, 0)
 
-    The next command comes before the second point is due and replaces the rest, so the arm only brakes when
-    the commands cease. The controller splices nothing: it goes from where it is to the first point. Without a
-    velocity the arm comes to rest at each target, since positions alone would be joined by straight lines
-    with jumps of the velocity between them.
+    The next command comes before the second point is due and replaces the rest. One that is late by less than
+    a period finds the arm going on at its velocity; only when the commands cease it brakes. Where a limit
+    is near it brakes at once. The controller splices nothing: it goes from where it is to the first point.
+    Without a velocity the arm comes to rest at each target, since positions alone would be joined by straight
+    lines with jumps of the velocity between them.
     """
     position = output.position(values)
     speed = np.zeros_like(position) if velocity is None else output.velocity(velocity)
-    stopped, brake_ns = output.rest(position, speed)
     message = JointTrajectory(joint_names=list(output.output.joints))
     message.header.stamp = to_time(now_ns)
-    message.points = [
-        _point(position, speed, output.period_ns),
-        _point(stopped, np.zeros_like(stopped), output.period_ns + brake_ns),
-    ]
+    time_ns = output.period_ns
+    message.points = [_point(position, speed, time_ns)]
+    further = position + speed * (output.period_ns / 1e9)
+    if speed.any() and output.is_inside(further):
+        position, time_ns = further, time_ns + output.period_ns
+        message.points.append(_point(position, speed, time_ns))
+    stopped, brake_ns = output.rest(position, speed)
+    message.points.append(_point(stopped, np.zeros_like(stopped), time_ns + brake_ns))
     return message
 
 

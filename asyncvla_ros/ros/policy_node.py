@@ -14,8 +14,6 @@ from typing import Any
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus
 from geometry_msgs.msg import PoseStamped
-from rclpy.clock import JumpThreshold, TimeJump
-from rclpy.duration import Duration
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import CompressedImage, Image, JointState
 
@@ -85,11 +83,7 @@ class PolicyNode(ManagedNode):
         server = RunTaskServer(self, self._tasks)
         if values.episode_status_topic:
             self.subscribe(EpisodeStatus, values.episode_status_topic, server.note_episode, qos.STATUS)
-        backward = JumpThreshold(
-            min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=True
-        )
-        handle = self.get_clock().create_jump_callback(backward, post_callback=self._clock_jumped)
-        self.resources.callback(handle.unregister)
+        self.on_clock_set_back(self._clock_set_back)
         self.get_logger().info(f"ready: robot {self._robot.name}, cameras {', '.join(used)}")
 
     def activate(self) -> None:
@@ -193,7 +187,7 @@ class PolicyNode(ManagedNode):
         if self._loop is not None:
             self._loop.wake()
 
-    def _clock_jumped(self, jump: TimeJump) -> None:
+    def _clock_set_back(self) -> None:
         if self._loop is None:
             return
         self.get_logger().warning("the clock jumped; all samples at hand are dropped")

@@ -63,6 +63,24 @@ class NodeProcesses:
                 preexec_fn=_die_with_parent,
             )
 
+    def send_signal(self, name: str, number: signal.Signals) -> None:
+        """Send a signal to a node, such as SIGSTOP, which is no end."""
+        _signal_group(self._running[name], number)
+
+    def end(self, name: str, number: signal.Signals) -> None:
+        """End a node by a signal, SIGINT or SIGKILL, and wait for its end; ``check`` no longer expects it.
+
+        Raises:
+            RunError: It goes on.
+        """
+        process = self._running.pop(name)
+        _signal_group(process, number)
+        try:
+            process.wait(_GRACE[0])
+        except subprocess.TimeoutExpired as error:
+            _signal_group(process, signal.SIGKILL)
+            raise RunError(f"node {name} did not end by {number.name}\n{self.tail(name)}") from error
+
     def check(self) -> None:
         """Make sure that all nodes run.
 

@@ -36,6 +36,7 @@ class ArmParameters:
     frames: int = parameter(
         0, "Images of each camera, once all are listened to; 0: on and on", minimum=0, maximum=10**9
     )
+    frozen: str = parameter("nothing", "What is not published", choices=("nothing", "cameras", "joints"))
     autostart: bool = parameter(False, "Configure and activate at the start", read_only=True)
 
 
@@ -81,6 +82,8 @@ class ArmNode(ManagedNode):
 
     def _see(self) -> None:
         values = self._params.values
+        if values.frozen == "cameras":
+            return
         if values.frames and (self._sent >= values.frames or not self._is_listened_to()):
             return
         self._image.header.stamp = self.get_clock().now().to_msg()
@@ -99,6 +102,8 @@ class ArmNode(ManagedNode):
 
     def _feel(self) -> None:
         self._positions = self._positions + FOLLOWS * (self._commanded - self._positions)
+        if self._params.values.frozen == "joints":
+            return
         message = JointState(name=list(JOINTS), position=self._positions.tolist())
         message.header.stamp = self.get_clock().now().to_msg()
         self._joints.publish(message)

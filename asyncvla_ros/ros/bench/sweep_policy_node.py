@@ -9,6 +9,7 @@ import numpy as np
 from asyncvla_ros.core.robot_contract import RobotContract
 from asyncvla_ros.core.robot_file import load_robot
 from asyncvla_ros.paths import robot_file
+from asyncvla_ros.ros.bench.arm import CHUNK_SIZE
 from asyncvla_ros.ros.lifecycle import run_node
 from asyncvla_ros.ros.policy_node import PolicyNode
 from asyncvla_ros.strategy import Strategy
@@ -21,8 +22,7 @@ IMAGE = 224
 class SweepPolicy:
     """From where the joints are, all at one speed, turning round at ±``TURN``."""
 
-    chunk_size = 8
-    execute_steps = 8
+    chunk_size = execute_steps = CHUNK_SIZE
     has_rater = True
 
     def __init__(self, robot: RobotContract):
