@@ -75,7 +75,8 @@ class HostileWorld:
                 # It comes at any time of a period, but after the timer of the last one.
                 self._now_ns -= int(self._rng.integers(self._robot.period_ns - JITTER_NS))
             self._guard(self._send_chunk)
-            for _ in range(int(self._rng.integers(1, 5))):
+            self._step(answers=True)
+            for _ in range(int(self._rng.integers(4))):
                 self._step()
             if number % REPORT == 0:
                 advance(REPORT)
@@ -119,15 +120,18 @@ class HostileWorld:
             self._controller.fault(str(error))
             return None
 
-    def _step(self) -> None:
-        """One control period, with the jitter of a timer."""
+    def _step(self, answers: bool = False) -> None:
+        """One control period, with the jitter of a timer; or the answer to a chunk, at once if possible."""
         self._history.append((self._now_ns, self._position.copy()))
         if self._blind:
             self._blind -= 1
         else:
             self._observe(int(self._rng.integers(len(self._history))))
         at_ns = self._now_ns + int(self._rng.integers(JITTER_NS))
-        self._obey(self._guard(lambda: self._controller.update(at_ns)), at_ns)
+        elapsed_ns = None
+        if answers and self._controller.answers_at_once and self._sent_ns is not None:
+            elapsed_ns = at_ns - self._sent_ns
+        self._obey(self._guard(lambda: self._controller.update(at_ns, elapsed_ns)), at_ns, elapsed_ns)
         self.modes[self._controller.mode.name] += 1
         if at_ns % 16 == 0:
             # A timer that fires twice.
@@ -142,7 +146,7 @@ class HostileWorld:
         for source in self._robot.state:
             self._controller.observe(source.topic, stamp_ns, {name: values[name] for name in source.names})
 
-    def _obey(self, command: object, at_ns: int) -> None:
+    def _obey(self, command: object, at_ns: int, elapsed_ns: int | None = None) -> None:
         if not isinstance(command, Command) or command.values is None:
             return
         if not self._has_sent:
@@ -151,11 +155,8 @@ class HostileWorld:
         values = self._standing = command.values.astype(np.float64)
         before = self._position
         self._position = before + np.where(self._is_delta, values, FOLLOWS * (values - before))
-        elapsed_ns = self._robot.period_ns
-        if self._controller.answers_at_once and self._sent_ns is not None:
-            elapsed_ns = at_ns - self._sent_ns
         self._sent_ns = at_ns
-        self.audit.add(values, before, self._position, elapsed_ns)
+        self.audit.add(values, before, self._position, elapsed_ns or self._robot.period_ns)
 
     def _restart(self) -> None:
         """Deactivation until the arm stands, then activation, with the arm moved by hand in between."""

@@ -41,8 +41,8 @@ class _Spoiled(Controller):
     spoil = staticmethod(lambda values: values)
     count = 0
 
-    def update(self, now_ns):
-        command = super().update(now_ns)
+    def update(self, now_ns, elapsed_ns=None):
+        command = super().update(now_ns, elapsed_ns)
         if command.values is None:
             return command
         self.count += 1
@@ -67,7 +67,7 @@ def test_a_controller_that_breaks_a_limit_is_caught(kinds, spoil):
 
 def test_exceptions_are_counted():
     class Broken(Controller):
-        def update(self, now_ns):
+        def update(self, now_ns, elapsed_ns=None):
             raise ZeroDivisionError("by design")
 
     figures = bench_safety(10, 0, Broken)

@@ -46,6 +46,7 @@ class Controller:
         self._state = RobotState(self._robot)
         self._action: ScheduledAction | None = None
         self._last_ns: int | None = None
+        self._elapsed_ns = self._robot.period_ns
         self._sent_ns: int | None = None
         self._accepted = self._rejected = self._underruns = 0
         self._rejection: Rejection | None = None
@@ -59,6 +60,7 @@ class Controller:
     def stop(self, now_ns: int) -> Command:
         """Deactivation: the first command of the stop; ``update`` gives the others until ``at_rest``."""
         self._follower.halt()
+        self._elapsed_ns = self._robot.period_ns
         self._enter(Mode.IDLE, Reason.INACTIVE, "deactivated")
         return self._hold(now_ns)
 
@@ -89,8 +91,17 @@ class Controller:
         """Notes a part of the robot's state: acquisition time [ns] for the watchdog, values for the hold."""
         self._state.observe(source, stamp_ns, values)
 
-    def update(self, now_ns: int) -> Command:
-        """The command of the control period at ``now_ns`` [ns, node clock]: the one verb while active."""
+    def update(self, now_ns: int, elapsed_ns: int | None = None) -> Command:
+        """The command of now: the one verb while active.
+
+        Args:
+            now_ns: [ns, node clock].
+            elapsed_ns: Time since the command before, if this one comes before the period is over; None: a
+                period, which the timer has waited for, whatever the clock says.
+        """
+        self._elapsed_ns = self._robot.period_ns
+        if elapsed_ns is not None and self.answers_at_once:
+            self._elapsed_ns = min(max(elapsed_ns, 0), self._robot.period_ns)
         if self._last_ns is not None and now_ns < self._last_ns:
             self.clock_jumped((now_ns - self._last_ns) / 1e9)
         self._last_ns = now_ns
@@ -131,15 +142,9 @@ class Controller:
         """Time between two tracked commands, at least [ns]."""
         return self._robot.period_ns // (4 if self.answers_at_once else 2)
 
-    def _elapsed_ns(self, now_ns: int) -> int:
-        """By how much the motion goes on: what is late is not caught up, a change is one of a whole step."""
-        if self._sent_ns is None or not self.answers_at_once:
-            return self._robot.period_ns
-        return min(max(now_ns - self._sent_ns, 0), self._robot.period_ns)
-
     def _track(self, action: ScheduledAction, now_ns: int) -> Command:
-        is_new, elapsed_ns = action is not self._action, self._elapsed_ns(now_ns)
-        values = self._follower.follow(action, is_new, now_ns, elapsed_ns, self._state)
+        is_new = action is not self._action
+        values = self._follower.follow(action, is_new, now_ns, self._elapsed_ns, self._state)
         self._action, self._sent_ns = action, now_ns
         self._enter(Mode.TRACKING, Reason.NONE, "")
         stamp_ns = now_ns if self._follower.is_continuous else action.due_ns
@@ -192,8 +197,7 @@ class Controller:
         )
 
     def _hold(self, now_ns: int) -> Command:
-        elapsed_ns = self._elapsed_ns(now_ns)
-        values = None if self._lockstep else self._follower.hold(now_ns, elapsed_ns, self._state)
+        values = None if self._lockstep else self._follower.hold(now_ns, self._elapsed_ns, self._state)
         if values is not None:
             self._sent_ns = now_ns
         return Command(values, None, now_ns, self._follower.velocity)

@@ -79,7 +79,7 @@ class ControllerNode(ManagedNode):
             self.subscribe(ClockMessage, "/clock", self._on_tick, qos.LOCKSTEP_CLOCK)
         else:
             # Timers would notice it only after a period of the new time.
-            self.on_clock_set_back(self._step)
+            self.on_clock_set_back(lambda: self._step(self._since_last_ns()))
             self._timer = self._time(self._robot.period_ns / 1e9, self._on_timer, self.get_clock())
 
     def activate(self) -> None:
@@ -132,15 +132,16 @@ class ControllerNode(ManagedNode):
     def _answer_at_once(self) -> None:
         """A new chunk does not wait for the next period: the next command comes now, or as soon as it may."""
         assert self._controller is not None
-        wait_ns = self._stepped[0] + self._controller.shortest_period_ns - self._now_ns()
+        wait_ns = self._controller.shortest_period_ns - self._since_last_ns()
         if wait_ns <= 0:
-            self._step()
+            self._step(self._since_last_ns())
         self._set_timer(wait_ns if wait_ns > 0 else self._robot.period_ns)
 
     def _on_timer(self) -> None:
         """The next command is due; periods count from here."""
-        self._step()
-        if self._timer.timer_period_ns != self._robot.period_ns:
+        is_early = self._timer.timer_period_ns != self._robot.period_ns
+        self._step(self._since_last_ns() if is_early else None)
+        if is_early:
             self._set_timer(self._robot.period_ns)
 
     def _set_timer(self, period_ns: int) -> None:
@@ -167,15 +168,21 @@ class ControllerNode(ManagedNode):
         if self._params.values.lockstep and self._tick_ns:
             self._step()
 
-    def _step(self) -> None:
-        """One control step: on the timer, or in lockstep when something came."""
+    def _since_last_ns(self) -> int:
+        """Time since the last control step: of node clock or wall, whichever is less, unless it was set back."""
+        before_ns, before_s = self._stepped
+        wall_ns, clock_ns = round((time.monotonic() - before_s) * 1e9), self._now_ns() - before_ns
+        return wall_ns if clock_ns < 0 else min(wall_ns, clock_ns)
+
+    def _step(self, elapsed_ns: int | None = None) -> None:
+        """One control step: on the timer, in lockstep when something came, or early after ``elapsed_ns``."""
         if self._controller is None or not self.is_active:
             return
         try:
             now_ns = self._now_ns()
             if self._has_paused(now_ns):
                 self._controller.paused()
-            self._send(self._controller.update(now_ns))
+            self._send(self._controller.update(now_ns, elapsed_ns))
         except Exception:
             # A bug must end in a stop, not in a dead executor.
             text = traceback.format_exc()
@@ -228,7 +235,7 @@ class ControllerNode(ManagedNode):
     def _estop(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         assert self._controller is not None
         self._controller.estop()
-        self._step()
+        self._step(self._since_last_ns())
         self._publish_change()
         response.success, response.message = True, "stopped; call ~/reset to go on"
         return response
