@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import re
 
 import pytest
 
+from asyncvla_ros.ros import middleware
 from asyncvla_ros.ros.bench.stack import StackSettings, bench_stack
 from asyncvla_ros.ros.bench.transport import TransportSettings, bench_transport
 from asyncvla_ros.ros.middleware import (
@@ -71,7 +73,18 @@ def test_a_node_leaves_no_shared_memory_behind(start_node, ros_client, end):
     if end == "kill":
         remove_dead_segments()
     assert not own & _segments()
-    assert _segments() >= before, "the living keep theirs"
+
+
+def test_only_segments_of_the_dead_are_freed(tmp_path, monkeypatch):
+    monkeypatch.setattr(middleware, "SHARED_MEMORY", tmp_path)
+    living, dead = "fastdds_0123456789abcdef", "fastdds_fedcba9876543210"
+    for name in (living, f"{living}_el", dead, f"{dead}_el", "fastdds_port7000", "fastdds_port7000_el"):
+        (tmp_path / name).touch()
+    with (tmp_path / f"{living}_el").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert middleware.remove_dead_segments() == 1
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {living, f"{living}_el", "fastdds_port7000", "fastdds_port7000_el"}
 
 
 def _segments() -> set[str]:
