@@ -169,7 +169,7 @@ class ControllerNode(ManagedNode):
             self._step()
 
     def _since_last_ns(self) -> int:
-        """Time since the last control step, of node clock or wall: the less, unless the clock was set back."""
+        """Time since the last control step by node clock or wall, the less; unless the clock was set back."""
         before_ns, before_s = self._stepped
         wall_ns, clock_ns = round((time.monotonic() - before_s) * 1e9), self._now_ns() - before_ns
         return wall_ns if clock_ns < 0 else min(wall_ns, clock_ns)
