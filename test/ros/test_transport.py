@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import re
 from pathlib import Path
 
 import pytest
@@ -10,11 +11,7 @@ import pytest
 from asyncvla_ros.ros import middleware
 from asyncvla_ros.ros.bench.stack import StackSettings, bench_stack
 from asyncvla_ros.ros.bench.transport import TransportSettings, bench_transport
-from asyncvla_ros.ros.middleware import (
-    SHARED_MEMORY,
-    fastdds_environment,
-    fastdds_profile,
-)
+from asyncvla_ros.ros.middleware import fastdds_environment, fastdds_profile
 
 pytestmark = pytest.mark.ros
 
@@ -65,9 +62,9 @@ def test_the_stack_is_timed_stage_by_stage():
 def test_a_node_leaves_no_shared_memory_behind(start_node, ros_client, end):
     node = start_node("controller_node")
     assert ros_client.state("controller") == "unconfigured"
-    mapped = Path(f"/proc/{node.process.pid}/maps").read_text()
-    own = [path for path in SHARED_MEMORY.glob("fastdds_*_el") if path.name.removesuffix("_el") in mapped]
-    assert own, "it has some while it runs"
+    opened = [path.readlink() for path in Path(f"/proc/{node.process.pid}/fd").iterdir()]
+    own = [path for path in opened if re.fullmatch(r"fastdds_[0-9a-f]{16}_el", path.name)]
+    assert own, "it has locked its segment while it runs"
     getattr(node, end)()
     if end == "kill":
         middleware.remove_dead_segments()
