@@ -42,6 +42,8 @@ def start_all(start_node: Callable[..., Any], folder: Path, **params: Any) -> No
             "checkpoint": str(tiny_checkpoint(folder / "tiny")),
             "instruction": "pick up the milk and place it in the basket",
             "threads": 1,
+            # As in config/libero/policy.yaml: an observation is never a mixture of two.
+            "max_skew_s": 0.02,
         },
         params_file=LIBERO / "world.yaml",
         name="policy",
