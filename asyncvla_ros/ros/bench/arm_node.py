@@ -33,6 +33,15 @@ class ArmParameters:
         100.0, "Joint states [Hz]; 0: none", minimum=0.0, maximum=1000.0, read_only=True
     )
     transport: str = parameter("raw", "Kind of images", choices=("raw", "compressed"), read_only=True)
+    stiction: float = parameter(
+        0.0,
+        "How far short of what is commanded the joints stop [rad]",
+        minimum=0.0,
+        maximum=0.1,
+        read_only=True,
+    )
+    frozen_cameras: bool = parameter(False, "No images, as if the cameras hung")
+    frozen_joints: bool = parameter(False, "No joint states, as if their driver hung; the arm obeys")
     frames: int = parameter(
         0, "Images of each camera, once all are listened to; 0: on and on", minimum=0, maximum=10**9
     )
@@ -42,7 +51,8 @@ class ArmParameters:
 class ArmNode(ManagedNode):
     """Publishes while active.
 
-    ``~/shutter`` has the stamp of each picture; ``~/sent`` says at the end how many each camera sent.
+    ``~/shutter`` has the stamp of each picture; ``~/sent`` says at the end how many each camera sent;
+    ``~/body`` says where the joints are, even while joint states are frozen.
     """
 
     def __init__(self) -> None:
@@ -60,6 +70,7 @@ class ArmNode(ManagedNode):
         topics = [camera_topic(camera, values.transport) for camera in CAMERAS[: values.cameras]]
         self._cameras = [self.advertise(kind, topic, qos.sensor("best_effort")) for topic in topics]
         self._joints = self.advertise(JointState, "joint_states", qos.sensor("best_effort"))
+        self._body = self.advertise(JointState, "~/body", qos.COMMAND)
         self._shutter = self.advertise(Header, "~/shutter", qos.COMMAND)
         self._done = self.advertise(UInt32, "~/sent", qos.STATUS)
         self.subscribe(ActionCommand, "controller/command", self._obey, qos.COMMAND)
@@ -81,7 +92,7 @@ class ArmNode(ManagedNode):
 
     def _see(self) -> None:
         values = self._params.values
-        if values.frames and (self._sent >= values.frames or not self._is_listened_to()):
+        if values.frozen_cameras or values.frames and (self._sent >= values.frames or not self._is_listened_to()):
             return
         self._image.header.stamp = self.get_clock().now().to_msg()
         self._shutter.publish(self._image.header)
@@ -98,10 +109,15 @@ class ArmNode(ManagedNode):
         return self._ready > self._params.values.hz
 
     def _feel(self) -> None:
-        self._positions = self._positions + FOLLOWS * (self._commanded - self._positions)
+        values = self._params.values
+        behind = self._commanded - self._positions
+        driven = behind - np.clip(behind, -values.stiction, values.stiction)
+        self._positions = self._positions + FOLLOWS * driven
         message = JointState(name=list(JOINTS), position=self._positions.tolist())
         message.header.stamp = self.get_clock().now().to_msg()
-        self._joints.publish(message)
+        self._body.publish(message)
+        if not values.frozen_joints:
+            self._joints.publish(message)
 
 
 def _picture(width: int, height: int, transport: str) -> Any:

@@ -15,13 +15,13 @@ from std_msgs.msg import Header
 from asyncvla_msgs.msg import ActionChunk, ActionCommand
 from asyncvla_ros.ros import qos
 from asyncvla_ros.ros.bench.arm import COMMAND_HZ, write_contract
+from asyncvla_ros.ros.bench.graph import START_S, start_graph
 from asyncvla_ros.ros.bench.onlooker import Onlooker, tails
 from asyncvla_ros.ros.conversions import to_ns
 from asyncvla_ros.ros.domain import isolated_domain
 from asyncvla_ros.ros.middleware import fastdds_environment
 from asyncvla_ros.ros.processes import NodeProcesses
 
-START_S = 60.0
 # Chunks before the measurement: caches fill, discovery ends.
 WARM_UP = 60
 
@@ -97,7 +97,8 @@ def bench_stack(settings: StackSettings) -> dict[str, Any]:
             onlooker.subscribe(Header, "arm/shutter", qos.COMMAND, record.note_picture)
             onlooker.subscribe(ActionChunk, "policy/action_chunk", qos.CHUNK, record.note_chunk)
             onlooker.subscribe(ActionCommand, "controller/command", qos.COMMAND, record.note_command)
-            start_graph(nodes, contract, asdict(settings))
+            arm = {key: value for key, value in asdict(settings).items() if key != "seconds"}
+            start_graph(nodes, contract, arm)
             onlooker.wait(lambda: len(record.chunks) >= WARM_UP, "chunks", START_S)
             first = max(record.chunks)
             begun = len(record.commands)
@@ -121,18 +122,3 @@ def bench_stack(settings: StackSettings) -> dict[str, Any]:
         "commands": len(record.commands) - begun,
         "settings": asdict(settings),
     }
-
-
-def start_graph(nodes: NodeProcesses, contract: Path, arm: dict[str, object]) -> None:
-    """Starts arm, controller and sweeping policy.
-
-    Args:
-        nodes: Owner of the processes.
-        contract: Written by ``write_contract``.
-        arm: Parameters of the arm; ``seconds`` is none of them.
-    """
-    own = {key: value for key, value in arm.items() if key != "seconds"}
-    common: dict[str, object] = {"autostart": True, "robot": contract}
-    nodes.start("arm", "asyncvla_ros.ros.bench.arm_node", [], {**own, "autostart": True})
-    nodes.start("controller", "asyncvla_ros.ros.controller_node", [], common)
-    nodes.start("policy", "asyncvla_ros.ros.bench.sweep_policy_node", [], {**common, "instruction": "sweep"})
