@@ -106,6 +106,43 @@ def bench_stack_command(
     write_json(figures | provenance(), json_out)
 
 
+@bench_app.command("faults")
+def bench_faults_command(
+    kills: Annotated[int, typer.Option(help="Times that the policy is killed.", min=1)] = 50,
+    repeats: Annotated[int, typer.Option(help="Times of each other fault.", min=1)] = 5,
+    seed: SeedOption = 0,
+    grace_ms: Annotated[
+        float, typer.Option(help="Added to each limit, on a machine that is busy with something else [ms].")
+    ] = 0.0,
+    json_out: JsonOption = None,
+) -> None:
+    """Kill, freeze and restart what moves an arm; 1 unless it is held in time, and moves again."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from asyncvla_ros.core.provenance import provenance
+    from asyncvla_ros.ros.bench.faults import CASES, FaultSettings, bench_faults
+
+    console = Console(stderr=True)
+    settings = FaultSettings(kills, repeats, seed, grace_ms / 1e3)
+    figures = bench_faults(settings, lambda line: console.print(line, highlight=False))
+    cases = {name: figures[name] for name in CASES}
+    table = Table(
+        "fault", "passed", "held p50 [ms]", "max", "limit", "still max [ms]", "again p50 [ms]", "max"
+    )
+    for name, case in cases.items():
+        held = case["held_ms"]
+        times = [held["p50"], held["max"], case["limit_ms"]] if held else [None] * 3
+        times += [case["standstill_ms"]["max"], case["recovered_ms"]["p50"], case["recovered_ms"]["max"]]
+        cells = ("-" if time is None else f"{time:.0f}" for time in times)
+        table.add_row(name.replace("_", " "), f"{case['passed']}/{case['n']}", *cells)
+    console.print(table)
+    write_json(figures | provenance(), json_out)
+    failed = {name: case["problems"] for name, case in cases.items() if case["problems"]}
+    if failed:
+        raise RunError("; ".join(f"{name}: {', '.join(problems)}" for name, problems in failed.items()))
+
+
 @bench_app.command("safety")
 def bench_safety_command(
     chunks: Annotated[int, typer.Option(help="Hostile chunks, half of them for each arm.")] = 1_000_000,

@@ -52,7 +52,8 @@ class ArmNode(ManagedNode):
     """Publishes while active.
 
     ``~/shutter`` has the stamp of each picture; ``~/sent`` says at the end how many each camera sent;
-    ``~/body`` says where the joints are, even while joint states are frozen.
+    ``~/body`` says where the joints are, even while joint states are frozen, and ``~/obeyed`` which commands
+    reached them.
     """
 
     def __init__(self) -> None:
@@ -71,6 +72,7 @@ class ArmNode(ManagedNode):
         self._cameras = [self.advertise(kind, topic, qos.sensor("best_effort")) for topic in topics]
         self._joints = self.advertise(JointState, "joint_states", qos.sensor("best_effort"))
         self._body = self.advertise(JointState, "~/body", qos.COMMAND)
+        self._obeyed = self.advertise(ActionCommand, "~/obeyed", qos.COMMAND)
         self._shutter = self.advertise(Header, "~/shutter", qos.COMMAND)
         self._done = self.advertise(UInt32, "~/sent", qos.STATUS)
         self.subscribe(ActionCommand, "controller/command", self._obey, qos.COMMAND)
@@ -89,10 +91,13 @@ class ArmNode(ManagedNode):
 
     def _obey(self, command: ActionCommand) -> None:
         self._commanded = np.asarray(command.action, np.float64)
+        self._obeyed.publish(command)
 
     def _see(self) -> None:
         values = self._params.values
-        if values.frozen_cameras or values.frames and (self._sent >= values.frames or not self._is_listened_to()):
+        if values.frozen_cameras:
+            return
+        if values.frames and (self._sent >= values.frames or not self._is_listened_to()):
             return
         self._image.header.stamp = self.get_clock().now().to_msg()
         self._shutter.publish(self._image.header)

@@ -54,7 +54,7 @@ class Record:
         self.commands, self.body, self.statuses = [], [], []
 
     def note_command(self, message: ActionCommand, now_ns: int) -> None:
-        """Keeps a command."""
+        """Keeps a command that reached the arm."""
         observed_ns = to_ns(message.observation_stamp)
         self.commands.append(Told(now_ns, message.source, np.asarray(message.action, float), observed_ns))
 
@@ -107,9 +107,7 @@ class Record:
 
     def reasons(self, after_ns: int) -> set[Reason]:
         """Why the controller held."""
-        return {
-            reason for at_ns, mode, reason in self.statuses if mode is Mode.HOLDING and at_ns >= after_ns
-        }
+        return {reason for at_ns, mode, reason in self.statuses if mode is Mode.HOLDING and at_ns >= after_ns}
 
     def standstill_ns(self, after_ns: int) -> int:
         """Arrival of the last joint state that differs from the one before it; ``after_ns`` if none does."""

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rcl_interfaces.srv import SetParameters
@@ -31,7 +32,7 @@ from asyncvla_ros.ros.bench.onlooker import Onlooker
 from asyncvla_ros.ros.processes import NodeProcesses
 from asyncvla_ros.types import RunError
 
-# Small images, so that what is measured is not their transport; where the arm rests is not where it was told to.
+# Small images: their transport is not what is measured. Where the arm rests is not where it was told to be.
 ARM = {"width": 64, "height": 48, "stiction": 0.005}
 # A fault comes so long after motion was seen, at most [s].
 PHASE_S = 0.5
@@ -85,7 +86,7 @@ class Rig:
         Raises:
             RunError: the arm does not answer.
         """
-        client = self.onlooker.node.create_client(SetParameters, "arm/set_parameters")
+        client: Any = self.onlooker.node.create_client(SetParameters, "arm/set_parameters")
         values = {"frozen_cameras": cameras, "frozen_joints": joints}
         request = SetParameters.Request(
             parameters=[Parameter(key, value=value).to_parameter_msg() for key, value in values.items()]
@@ -99,8 +100,8 @@ class Rig:
         if result is None or not all(one.successful for one in result.results):
             raise RunError(f"the arm cannot be frozen: {result}")
 
-    def move(self) -> int:
-        """Waits for motion, and in it for a random moment; returns that [ns, system clock].
+    def move(self) -> None:
+        """Waits for motion, and in it for a random moment; the record begins anew.
 
         Raises:
             RunError: nothing moves.
@@ -110,7 +111,7 @@ class Rig:
             self.onlooker.wait(self.record.is_moving, "motion", START_S)
             time.sleep(self.rng.uniform(0.0, PHASE_S))
             if self.record.is_moving():
-                return time.time_ns()
+                return
 
     def wait_for_motion(self, after_ns: int) -> int:
         """Waits until the arm moves again; returns when the first command from a chunk came [ns].
@@ -137,7 +138,8 @@ def running_rig(rng: np.random.Generator, use_sim_time: bool = False) -> Iterato
     with tempfile.TemporaryDirectory() as folder:
         contract = write_contract(Path(folder))
         with NodeProcesses(Path(folder) / "logs", {}) as nodes, Onlooker(nodes) as onlooker:
-            onlooker.subscribe(ActionCommand, "controller/command", ALL, record.note_command)
+            # By way of the arm: who has just come may not know the controller yet, or be known to it.
+            onlooker.subscribe(ActionCommand, "arm/obeyed", ALL, record.note_command)
             onlooker.subscribe(ControllerStatus, "controller/status", ALL, record.note_status)
             onlooker.subscribe(JointState, "arm/body", ALL, record.note_body)
             onlooker.subscribe(JointState, "joint_states", qos.sensor("best_effort"), record.note_measured)
