@@ -127,15 +127,14 @@ def bench_faults_command(
     settings = FaultSettings(kills, repeats, seed, grace_ms / 1e3)
     figures = bench_faults(settings, lambda line: console.print(line, highlight=False))
     cases = {name: figures[name] for name in CASES}
-    table = Table(
-        "fault", "passed", "held p50 [ms]", "max", "limit", "still max [ms]", "again p50 [ms]", "max"
-    )
+    columns = ("case", "passed", "held p50", "max", "limit", "still max", "again p50", "max")
+    table = Table(*columns, title="Times in ms")
     for name, case in cases.items():
         held = case["held_ms"]
         times = [held["p50"], held["max"], case["limit_ms"]] if held else [None] * 3
         times += [case["standstill_ms"]["max"], case["recovered_ms"]["p50"], case["recovered_ms"]["max"]]
         cells = ("-" if time is None else f"{time:.0f}" for time in times)
-        table.add_row(name.replace("_", " "), f"{case['passed']}/{case['n']}", *cells)
+        table.add_row(name, f"{case['passed']}/{case['n']}", *cells)
     console.print(table)
     write_json(figures | provenance(), json_out)
     failed = {name: case["problems"] for name, case in cases.items() if case["problems"]}

@@ -66,14 +66,17 @@ class StreamSync(Generic[T]):
         self._last_stamp_ns: int | None = None
 
     def put(self, stream: str, stamp_ns: int, value: T) -> bool:
-        """Stores a sample; False if it is not newer than the one at hand.
+        """Stores a sample; False if it is overtaken: not newer than the one at hand.
 
         Raises:
             KeyError: there is no such stream.
         """
         slot = self._slots[stream]
         slot.counts.received += 1
-        if slot.stamp_ns is not None and stamp_ns <= slot.stamp_ns:
+        behind_ns = -1 if slot.stamp_ns is None else slot.stamp_ns - stamp_ns
+        # Farther behind than any sample may be, it was not overtaken: the clock was set back, and the sample at
+        # hand is from before that, though it came after ``reset``.
+        if 0 <= behind_ns <= self.max_age_ns:
             slot.counts.out_of_order += 1
             return False
         if not slot.used:
@@ -84,14 +87,14 @@ class StreamSync(Generic[T]):
     def take(self, now_ns: int) -> Snapshot[T] | None:
         """The newest snapshot; None while there are problems, or a stream has nothing new.
 
-        So there are as many snapshots as samples of the slowest stream: a fast one, such as joint states, does
-        not have the same images looked at twice.
+        So there are as many snapshots as samples of the slowest stream: a fast one, such as joint states,
+        does not have the same images looked at twice.
         """
         if any(slot.used for slot in self._slots.values()) or self.problems(now_ns):
             return None
         stamps = [slot.stamp_ns for slot in self._slots.values() if slot.stamp_ns is not None]
         oldest = min(stamps)
-        if self._last_stamp_ns is not None and oldest <= self._last_stamp_ns:
+        if self._last_stamp_ns is not None and 0 <= self._last_stamp_ns - oldest <= self.max_age_ns:
             return None
         self._last_stamp_ns = oldest
         for slot in self._slots.values():
