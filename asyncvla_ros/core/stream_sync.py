@@ -74,8 +74,8 @@ class StreamSync(Generic[T]):
         slot = self._slots[stream]
         slot.counts.received += 1
         behind_ns = -1 if slot.stamp_ns is None else slot.stamp_ns - stamp_ns
-        # Farther behind than any sample may be, it was not overtaken: the clock was set back, and the sample at
-        # hand is from before that, though it came after ``reset``.
+        # Farther behind than any sample may be, it was not overtaken: the clock was set back, and the sample
+        # at hand is from before that, though it came after ``reset``.
         if 0 <= behind_ns <= self.max_age_ns:
             slot.counts.out_of_order += 1
             return False
