@@ -65,14 +65,17 @@ class StreamSync(Generic[T]):
         self._slots: dict[str, _Slot[T]] = {stream: _Slot() for stream in streams}
 
     def put(self, stream: str, stamp_ns: int, value: T) -> bool:
-        """Stores a sample; False if it is not newer than the one at hand.
+        """Stores a sample; False if it is overtaken: not newer than the one at hand.
 
         Raises:
             KeyError: there is no such stream.
         """
         slot = self._slots[stream]
         slot.counts.received += 1
-        if slot.stamp_ns is not None and stamp_ns <= slot.stamp_ns:
+        behind_ns = -1 if slot.stamp_ns is None else slot.stamp_ns - stamp_ns
+        # Farther behind than any sample may be, it was not overtaken: the clock was set back, and the sample
+        # at hand is from before that, though it came after ``reset``.
+        if 0 <= behind_ns <= self.max_age_ns:
             slot.counts.out_of_order += 1
             return False
         if not slot.used:

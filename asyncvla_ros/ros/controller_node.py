@@ -119,6 +119,10 @@ class ControllerNode(ManagedNode):
         chunk = chunk_from_message(message)
         # In lockstep the chunk may overtake the tick of its own observation; its stamp proves the time.
         now_ns = max(self._now_ns(), chunk.stamp_ns) if self._params.values.lockstep else self._now_ns()
+        if self._is_unheard():
+            text = f"chunk {chunk.chunk_id} waits: no command has reached the robot yet"
+            self.get_logger().info(text, throttle_duration_sec=1.0)
+            return
         rejection = self._controller.accept(chunk, now_ns)
         if rejection is not None:
             text = f"chunk {chunk.chunk_id} rejected: {rejection}"
@@ -128,6 +132,12 @@ class ControllerNode(ManagedNode):
         if self._controller.answers_at_once and not self._params.values.lockstep:
             self._answer_at_once()
         self._step_in_lockstep()
+
+    def _is_unheard(self) -> bool:
+        """A motion that begins before the robot listens would be a jump where it comes in."""
+        assert self._controller is not None
+        is_motion = self._controller.answers_at_once and not self._params.values.lockstep
+        return is_motion and not self._outputs.have_arrived
 
     def _answer_at_once(self) -> None:
         """A new chunk does not wait for the next period: the next command comes now, or as soon as it may."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from rclpy.action import ActionClient
+from rclpy.duration import Duration
 from rclpy.task import Future
 
 from asyncvla_msgs.msg import ActionCommand
@@ -16,6 +17,9 @@ from asyncvla_ros.ros import qos
 from asyncvla_ros.ros.conversions import floats, to_time
 from asyncvla_ros.ros.lifecycle import ManagedNode
 from asyncvla_ros.ros.output_messages import TOPIC_ADAPTERS, gripper_action, gripper_goal
+
+# How long the first command that somebody hears may take to reach him, before the next one is sent.
+TAKEN = Duration(seconds=0.02)
 
 
 class Adapter(Protocol):
@@ -39,6 +43,14 @@ class Outputs:
 
     def __init__(self, node: ManagedNode, robot: RobotContract):
         self._adapters = [_adapter(node, robot, output) for output in robot.outputs]
+        self._publishers = [
+            adapter.publisher
+            for adapter in self._adapters
+            if isinstance(adapter, ActionCommandOutput | TopicOutput)
+        ]
+        self._offered = False
+        # Whether a command was sent to somebody, and all who listened have it.
+        self.have_arrived = not self._publishers
 
     def send(self, command: Command, now_ns: int) -> None:
         """Sends a command by every output; one without values is nothing to say.
@@ -47,9 +59,15 @@ class Outputs:
             command: What the controller decided.
             now_ns: Node clock [ns].
         """
-        if command.values is not None:
-            for adapter in self._adapters:
-                adapter.send(command, now_ns)
+        if command.values is None:
+            return
+        if not self.have_arrived:
+            # A listener may be known before he knows the publisher: what is sent in between can be lost.
+            took_last = self._offered and all(one.wait_for_all_acked(TAKEN) for one in self._publishers)
+            self.have_arrived = took_last
+            self._offered = any(one.get_subscription_count() for one in self._publishers)
+        for adapter in self._adapters:
+            adapter.send(command, now_ns)
 
 
 def _adapter(node: ManagedNode, robot: RobotContract, output: Output) -> Adapter:
@@ -65,7 +83,7 @@ class ActionCommandOutput:
 
     def __init__(self, node: ManagedNode, robot: RobotContract, output: Output):
         self._robot = robot
-        self._publisher = node.advertise(ActionCommand, output.topic, qos.COMMAND)
+        self.publisher = node.advertise(ActionCommand, output.topic, qos.COMMAND)
         self._last: ScheduledAction | None = None
 
     def send(self, command: Command, now_ns: int) -> None:
@@ -87,7 +105,7 @@ class ActionCommandOutput:
             message.chunk_id = self._last.chunk.chunk_id
             message.index = self._last.index
             message.observation_stamp = to_time(self._last.chunk.stamp_ns)
-        self._publisher.publish(message)
+        self.publisher.publish(message)
 
 
 class TopicOutput:
@@ -96,12 +114,12 @@ class TopicOutput:
     def __init__(self, node: ManagedNode, robot: RobotContract, output: Output):
         kind, self._convert = TOPIC_ADAPTERS[output.adapter]
         self._values = OutputValues(robot, output)
-        self._publisher = node.advertise(kind, output.topic, qos.COMMAND)
+        self.publisher = node.advertise(kind, output.topic, qos.COMMAND)
 
     def send(self, command: Command, now_ns: int) -> None:
         """Publishes the message of the command."""
         assert command.values is not None
-        self._publisher.publish(self._convert(self._values, command.values, command.velocity, now_ns))
+        self.publisher.publish(self._convert(self._values, command.values, command.velocity, now_ns))
 
 
 class GripperActionOutput:

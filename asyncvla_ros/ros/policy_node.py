@@ -9,7 +9,7 @@ import secrets
 import time
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus
@@ -25,7 +25,6 @@ from asyncvla_ros.core.robot_contract import JointStateSource, RobotContract, mi
 from asyncvla_ros.core.robot_file import load_robot
 from asyncvla_ros.core.stream_sync import Snapshot, StreamSync
 from asyncvla_ros.paths import robot_file
-from asyncvla_ros.policy import Policy
 from asyncvla_ros.ros import qos
 from asyncvla_ros.ros.conversions import chunk_to_message, to_ns, to_observation
 from asyncvla_ros.ros.diagnostics import Diagnostics, Report
@@ -37,6 +36,9 @@ from asyncvla_ros.ros.policy_parameters import PolicyParameters
 from asyncvla_ros.ros.run_task import RunTaskServer
 from asyncvla_ros.ros.tasks import TaskSlot
 from asyncvla_ros.types import AsyncVLAError, ContractError
+
+if TYPE_CHECKING:
+    from asyncvla_ros.policy import Policy
 
 
 class PolicyNode(ManagedNode):
@@ -52,6 +54,9 @@ class PolicyNode(ManagedNode):
 
     def load_policy(self) -> Policy:
         """The policy of the parameters."""
+        # Only here: torch takes seconds, and a policy of another kind starts without it.
+        from asyncvla_ros.policy import Policy
+
         values = self._params.values
         checkpoint = Path(values.checkpoint) if values.checkpoint else None
         return Policy.from_checkpoint(checkpoint, values.device, values.threads or None)

@@ -32,6 +32,7 @@ class NodeProcesses:
     def __init__(self, logs: Path, environment: Mapping[str, str]) -> None:
         self._logs = logs
         self._environment = {**os.environ, **environment}
+        self._commands: dict[str, list[str]] = {}
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         logs.mkdir(parents=True, exist_ok=True)
 
@@ -51,9 +52,38 @@ class NodeProcesses:
         for key, value in parameters.items():
             text = str(value).lower() if isinstance(value, bool) else str(value)
             command += ["-p", f"{key}:={text}"]
-        with (self._logs / f"{name}.log").open("wb") as log:
+        self._commands[name] = command
+        (self._logs / f"{name}.log").unlink(missing_ok=True)
+        self.restart(name)
+
+    def send_signal(self, name: str, number: signal.Signals) -> None:
+        """Send a signal to a node, which it may survive, such as SIGSTOP and SIGCONT."""
+        _signal_group(self._running[name], number)
+
+    def end(self, name: str, number: signal.Signals) -> int:
+        """End one node by a signal; ``check`` no longer expects it to run.
+
+        Returns:
+            Its exit code, negative for the signal that killed it.
+
+        Raises:
+            RunError: It survived the signal.
+        """
+        process = self._running[name]
+        _signal_group(process, number)
+        try:
+            code = process.wait(_GRACE[0])
+        except subprocess.TimeoutExpired as error:
+            text = f"node {name} still runs {_GRACE[0]:g} s after {number.name}\n{self.tail(name)}"
+            raise RunError(text) from error
+        del self._running[name]
+        return code
+
+    def restart(self, name: str) -> None:
+        """Start a node that ended once more, as it was started before; its log goes on."""
+        with (self._logs / f"{name}.log").open("ab") as log:
             self._running[name] = subprocess.Popen(
-                command,
+                self._commands[name],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -62,24 +92,6 @@ class NodeProcesses:
                 start_new_session=True,
                 preexec_fn=_die_with_parent,
             )
-
-    def send_signal(self, name: str, number: signal.Signals) -> None:
-        """Send a signal to a node, such as SIGSTOP, which is no end."""
-        _signal_group(self._running[name], number)
-
-    def end(self, name: str, number: signal.Signals) -> None:
-        """End a node by a signal, SIGINT or SIGKILL, and wait for its end; ``check`` no longer expects it.
-
-        Raises:
-            RunError: It goes on.
-        """
-        process = self._running.pop(name)
-        _signal_group(process, number)
-        try:
-            process.wait(_GRACE[0])
-        except subprocess.TimeoutExpired as error:
-            _signal_group(process, signal.SIGKILL)
-            raise RunError(f"node {name} did not end by {number.name}\n{self.tail(name)}") from error
 
     def check(self) -> None:
         """Make sure that all nodes run.
@@ -103,6 +115,9 @@ class NodeProcesses:
     def stop(self) -> None:
         """End all nodes, the last started first: SIGINT, then SIGTERM, then SIGKILL. Idempotent."""
         processes = list(reversed(self._running.values()))
+        for process in processes:
+            # One that is stopped would take no other signal.
+            _signal_group(process, signal.SIGCONT)
         for number, grace in zip((signal.SIGINT, signal.SIGTERM), _GRACE, strict=True):
             for process in processes:
                 _signal_group(process, number)

@@ -63,6 +63,18 @@ def test_after_a_clock_jump_old_stamps_are_welcome():
     assert snapshot is not None and snapshot.values["left"] == "new"
 
 
+def test_a_sample_from_before_a_clock_jump_that_comes_after_it_blocks_nothing():
+    sync = _sync()
+    sync.reset()
+    sync.put("left", 5000 * MS, "from before")
+    sync.put("right", 5000 * MS, "from before")
+    assert sync.take(5000 * MS) is not None
+    assert sync.put("left", 100 * MS, "l1") and sync.put("right", 105 * MS, "r1")
+    snapshot = sync.take(110 * MS)
+    assert snapshot is not None and dict(snapshot.values) == {"left": "l1", "right": "r1"}
+    assert not sync.put("left", 90 * MS, "overtaken")
+
+
 @given(st.lists(st.tuples(st.sampled_from(["left", "right"]), st.integers(0, 300)), max_size=80))
 def test_snapshots_are_fresh_consistent_and_move_forward(samples):
     sync: StreamSync[int] = StreamSync(("left", "right"), max_age_ns=50 * MS, max_skew_ns=10 * MS)

@@ -232,6 +232,32 @@ def test_the_description_on_a_topic_counts_as_a_urdf(start_node, ros_client, tmp
     assert ros_client.transition("controller", "configure")
 
 
+def test_nothing_moves_before_a_command_has_reached_the_robot(start_node, ros_client, tmp_path):
+    robot = tmp_path / "tracked.yaml"
+    robot.write_text(TRACKED)
+    node = start_node("controller_node", params={"autostart": True, "robot": str(robot)})
+    status = ros_client.subscribe(ControllerStatus, "/controller/status", qos.STATUS)
+    peer = RobotPeer(ros_client, cameras=False)
+    peer.wait_for_subscribers()
+    peer.start()
+    policy = ChunkPeer(ros_client)
+    far = {"actions": np.ones((8, 1), np.float32), "dof_names": ("j1",), "action_space": "joint_position"}
+    policy.send(**far)
+    node.wait_for_output("no command has reached the robot yet")
+    status.clear()
+    waiting = status.wait()
+    assert (waiting.mode, waiting.accepted_chunks) == (ControllerStatus.MODE_IDLE, 0)
+
+    commands = ros_client.subscribe(ActionCommand, "/controller/command", 1000)
+    commands.wait()
+    while commands.messages[-1].source == ActionCommand.SOURCE_HOLD:
+        policy.send(**far)
+        commands.wait(count=len(commands.messages) + 5)
+    first = commands.messages[0]
+    assert first.source == ActionCommand.SOURCE_HOLD
+    assert first.action[0] == pytest.approx(0.0, abs=1e-6), "held where it is measured"
+
+
 def test_a_missing_robot_contract_fails_configure_with_the_choices(start_node, ros_client):
     node = start_node("controller_node", params={"robot": "ur17"})
     assert not ros_client.transition("controller", "configure")

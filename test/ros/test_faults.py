@@ -1,26 +1,117 @@
-"""``asyncvla bench faults`` once per case: real processes die, freeze, restart; the arm holds and goes on."""
+"""Everything fails once in a running graph, and what fails where the arm is not held is seen to fail."""
 
 from __future__ import annotations
 
+import json
+import signal
+import subprocess
+import sys
+
+import numpy as np
 import pytest
 
-from asyncvla_ros.ros.bench.faults import FaultSettings, bench_faults
+from asyncvla_msgs.msg import ActionCommand, ControllerStatus
+from asyncvla_ros.core.controller_types import Mode, Reason
+from asyncvla_ros.ros.bench.fault_cases import DRY
+from asyncvla_ros.ros.bench.fault_record import STILL, Record, Seen, Told
+from asyncvla_ros.ros.bench.faults import CASES, hold_problems, start_problems
+from asyncvla_ros.ros.processes import NodeProcesses
+from asyncvla_ros.types import RunError
 
-pytestmark = [pytest.mark.ros, pytest.mark.slow]
+pytestmark = pytest.mark.ros
 
-STOPPED = {"policy_killed", "policy_frozen", "cameras_frozen", "joint_states_frozen"}
-RESTARTED = {"controller_ended", "controller_killed"}
+HOLD, CHUNK = ActionCommand.SOURCE_HOLD, ActionCommand.SOURCE_CHUNK
+MS = 1_000_000
 
 
-def test_every_fault_ends_in_a_hold_and_the_arm_goes_on():
-    cases = bench_faults(FaultSettings(kills=1, repeats=1, seed=1))["cases"]
-    assert set(cases) == STOPPED | RESTARTED | {"clock_set_back"}
-    for name, case in cases.items():
-        # On a machine that is busy with other tests a hold may come a little late, but never not at all.
-        late = [line for line in case["failures"] if not line.startswith("held after")]
-        assert not late, f"{name}: {late}"
-        assert case["recovered_ms"]["p50"] > 0, name
-    for name in STOPPED:
-        assert 0 < cases[name]["held_ms"]["p50"] < cases[name]["limit_ms"] + 200, name
-        assert cases[name]["still_ms"]["p50"] > cases[name]["held_ms"]["p50"], name
-    assert cases["clock_set_back"]["held_ms"]["p50"] < 220
+def test_the_arm_is_held_and_moves_again_after_each_fault(tmp_path):
+    out = tmp_path / "faults.json"
+    # A busy machine is no failure; how fast an idle one is, docs/faults.md says.
+    options = ["--kills", "1", "--repeats", "1", "--seed", "1", "--grace-ms", "1000", "--json", str(out)]
+    command = [sys.executable, "-m", "asyncvla_ros.cli", "bench", "faults", *options]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=280, check=False)
+    assert result.returncode == 0, result.stderr
+    figures = json.loads(out.read_text())
+    assert {"policy_killed", "controller_stopped", "clock_back"} <= set(CASES)
+    for name in CASES:
+        case = figures[name]
+        assert (case["n"], case["passed"], case["problems"]) == (1, 1, []), name
+        assert case["recovered_ms"]["max"] > 0 and case["pose_error_rad"] <= 1e-3, name
+        if name != "controller_killed":
+            assert 0 < case["held_ms"]["max"] <= case["limit_ms"], name
+
+
+def _record(held_after_ms: int = 400, rests_at: float = 0.5, back_ms: int | None = None) -> Record:
+    """An arm that moves, is held at 0.5 rad by an UNDERRUN, and rests; from 0 ms on, 10 ms apart."""
+    record = Record()
+    for number in range(100):
+        at_ms = 10 * number
+        is_held = at_ms >= held_after_ms and at_ms != back_ms
+        position = min(0.5, 0.5 * at_ms / held_after_ms)
+        record.commands.append(Told(at_ms * MS, HOLD if is_held else CHUNK, np.array([position]), 0))
+        record.body.append(Seen(at_ms * MS, np.array([min(rests_at, position)])))
+    record.statuses.append((held_after_ms * MS, Mode.HOLDING, Reason.UNDERRUN))
+    return record
+
+
+@pytest.mark.parametrize(
+    ("record", "problem"),
+    [
+        (_record(), ""),
+        (_record(held_after_ms=430), "held after 430.0 ms, limit 420.0 ms"),
+        (_record(rests_at=0.495), "no rest at the measured pose, 0.005 rad from it"),
+        (_record(back_ms=600), "a command from a chunk came after the hold"),
+        (_record(held_after_ms=10_000), "no hold"),
+    ],
+)
+def test_a_hold_that_is_late_elsewhere_or_none_is_a_problem(record, problem):
+    if problem == "no hold":
+        record.statuses.clear()
+    assert hold_problems(record, 0, 420.0, DRY) == ([problem] if problem else [])
+
+
+def test_a_hold_for_another_reason_is_a_problem():
+    problems = hold_problems(_record(), 0, 420.0, frozenset({Reason.CLOCK_JUMP}))
+    assert problems == ["the reason is UNDERRUN, expected CLOCK_JUMP"]
+
+
+def test_a_restart_must_begin_where_the_arm_is_and_not_jump():
+    record, measured, permitted = Record(), np.array([0.3]), np.array([0.02])
+    record.commands = [Told(0, CHUNK, np.array([target]), 0) for target in (0.3, 0.3005, 0.31)]
+    assert start_problems(record, measured, permitted) == []
+    assert start_problems(record, measured + 0.01, permitted) == [
+        "the first command is 0.01 rad from the measured pose"
+    ]
+    assert start_problems(record, measured, permitted / 10) == ["a command jumped by 0.0095 rad"]
+
+
+def test_rest_needs_samples_and_standstill():
+    record = _record()
+    assert record.is_still() and record.is_held()
+    assert record.standstill_ns(0) == 400 * MS
+    record.body = record.body[-STILL + 1 :]
+    assert not record.is_still() and not record.is_held()
+
+
+def test_one_node_can_be_ended_and_started_again(tmp_path):
+    with NodeProcesses(tmp_path, {}) as nodes:
+        nodes.start("arm", "asyncvla_ros.ros.bench.arm_node", [], {})
+        nodes.send_signal("arm", signal.SIGSTOP)
+        nodes.check()
+        assert nodes.end("arm", signal.SIGKILL) == -signal.SIGKILL
+        nodes.check()
+        nodes.restart("arm")
+        nodes._running["arm"].kill()
+        nodes._running["arm"].wait(10)
+        with pytest.raises(RunError, match="node arm ended with exit code -9"):
+            nodes.check()
+
+
+def test_the_modes_and_reasons_of_a_record_are_those_of_the_message():
+    record = Record()
+    message = ControllerStatus(
+        mode=ControllerStatus.MODE_HOLDING, reason_code=ControllerStatus.REASON_CLOCK_JUMP
+    )
+    record.note_status(message, 7 * MS)
+    assert record.reasons(0) == {Reason.CLOCK_JUMP} and record.held_ns(0) == 7 * MS
+    assert record.held_ns(8 * MS) is None and not record.reasons(8 * MS)

@@ -12,9 +12,6 @@ JOINTS = tuple(f"joint_{number}" for number in range(1, 7))
 CAMERAS = ("front", "wrist")
 CONTROL_HZ, COMMAND_HZ = 20.0, 100.0
 CHUNK_TIMEOUT_S, OBSERVATION_TIMEOUT_S = 0.5, 0.3
-# Of the sweeping policy.
-CHUNK_SIZE = 8
-CHUNK_SPAN_S = CHUNK_SIZE / CONTROL_HZ
 # [rad], [rad/s], [rad/s²], [rad/s³]
 LIMITS = {"position": [-2.0, 2.0], "velocity": 2.0, "acceleration": 8.0, "jerk": 80.0}
 

@@ -33,17 +33,27 @@ class ArmParameters:
         100.0, "Joint states [Hz]; 0: none", minimum=0.0, maximum=1000.0, read_only=True
     )
     transport: str = parameter("raw", "Kind of images", choices=("raw", "compressed"), read_only=True)
+    stiction: float = parameter(
+        0.0,
+        "How far short of what is commanded the joints stop [rad]",
+        minimum=0.0,
+        maximum=0.1,
+        read_only=True,
+    )
+    frozen_cameras: bool = parameter(False, "No images, as if the cameras hung")
+    frozen_joints: bool = parameter(False, "No joint states, as if their driver hung; the arm obeys")
     frames: int = parameter(
         0, "Images of each camera, once all are listened to; 0: on and on", minimum=0, maximum=10**9
     )
-    frozen: str = parameter("nothing", "What is not published", choices=("nothing", "cameras", "joints"))
     autostart: bool = parameter(False, "Configure and activate at the start", read_only=True)
 
 
 class ArmNode(ManagedNode):
     """Publishes while active.
 
-    ``~/shutter`` has the stamp of each picture; ``~/sent`` says at the end how many each camera sent.
+    ``~/shutter`` has the stamp of each picture; ``~/sent`` says at the end how many each camera sent;
+    ``~/body`` says where the joints are, even while joint states are frozen, and ``~/obeyed`` which commands
+    reached them.
     """
 
     def __init__(self) -> None:
@@ -61,6 +71,8 @@ class ArmNode(ManagedNode):
         topics = [camera_topic(camera, values.transport) for camera in CAMERAS[: values.cameras]]
         self._cameras = [self.advertise(kind, topic, qos.sensor("best_effort")) for topic in topics]
         self._joints = self.advertise(JointState, "joint_states", qos.sensor("best_effort"))
+        self._body = self.advertise(JointState, "~/body", qos.COMMAND)
+        self._obeyed = self.advertise(ActionCommand, "~/obeyed", qos.COMMAND)
         self._shutter = self.advertise(Header, "~/shutter", qos.COMMAND)
         self._done = self.advertise(UInt32, "~/sent", qos.STATUS)
         self.subscribe(ActionCommand, "controller/command", self._obey, qos.COMMAND)
@@ -79,10 +91,11 @@ class ArmNode(ManagedNode):
 
     def _obey(self, command: ActionCommand) -> None:
         self._commanded = np.asarray(command.action, np.float64)
+        self._obeyed.publish(command)
 
     def _see(self) -> None:
         values = self._params.values
-        if values.frozen == "cameras":
+        if values.frozen_cameras:
             return
         if values.frames and (self._sent >= values.frames or not self._is_listened_to()):
             return
@@ -101,12 +114,15 @@ class ArmNode(ManagedNode):
         return self._ready > self._params.values.hz
 
     def _feel(self) -> None:
-        self._positions = self._positions + FOLLOWS * (self._commanded - self._positions)
-        if self._params.values.frozen == "joints":
-            return
+        values = self._params.values
+        behind = self._commanded - self._positions
+        driven = behind - np.clip(behind, -values.stiction, values.stiction)
+        self._positions = self._positions + FOLLOWS * driven
         message = JointState(name=list(JOINTS), position=self._positions.tolist())
         message.header.stamp = self.get_clock().now().to_msg()
-        self._joints.publish(message)
+        self._body.publish(message)
+        if not values.frozen_joints:
+            self._joints.publish(message)
 
 
 def _picture(width: int, height: int, transport: str) -> Any:

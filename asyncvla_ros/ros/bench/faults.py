@@ -1,278 +1,247 @@
-"""``asyncvla bench faults``: what the arm does when a process dies, freezes or restarts, or time jumps back.
-
-Each repetition: the arm sweeps; at a random moment the fault; the arm must come to rest in a hold of the pose
-that is measured; the cause is removed; the arm must go on, without a restart of anything else.
-"""
+"""``asyncvla bench faults``: what the arm does when something else dies, freezes or goes wrong."""
 
 from __future__ import annotations
 
-import enum
 import os
 import signal
-import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import Any, NamedTuple
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
-from rcl_interfaces.srv import SetParameters
-from rclpy.clock import Clock
-from rclpy.clock_type import ClockType
-from rclpy.parameter import Parameter
-from rosgraph_msgs.msg import Clock as ClockMessage
-from sensor_msgs.msg import JointState
 
 from asyncvla_msgs.msg import ActionCommand
-from asyncvla_ros.ros import qos
-from asyncvla_ros.ros.bench.arm import (
-    CHUNK_SPAN_S,
-    CHUNK_TIMEOUT_S,
-    COMMAND_HZ,
-    OBSERVATION_TIMEOUT_S,
-    write_contract,
-)
-from asyncvla_ros.ros.bench.graph import Graph
-from asyncvla_ros.ros.bench.onlooker import Onlooker, tails
-from asyncvla_ros.ros.conversions import to_time
+from asyncvla_ros.core.controller_types import Reason
+from asyncvla_ros.ros.bench.fault_cases import FAULTS, REST_S, SIM_FAULTS, Fault
+from asyncvla_ros.ros.bench.fault_record import TOLERANCE, Record, is_tracked
+from asyncvla_ros.ros.bench.fault_rig import ARM, Rig, running_rig
+from asyncvla_ros.ros.bench.onlooker import tails
 from asyncvla_ros.ros.domain import isolated_domain
 from asyncvla_ros.ros.middleware import fastdds_environment
-from asyncvla_ros.ros.processes import NodeProcesses
 
-# For a node to come up, and for a hold or a standstill [s].
-START_S, STEP_S = 120.0, 20.0
-# Beyond the timeout: two command periods.
-GRACE_NS = round(2e9 / COMMAND_HZ)
-# So many equal commands are a standstill; what is so near to another pose is there [rad].
-STILL, NEAR_RAD = 20, 1e-3
-# Of the first command that is seen after a restart: discovery may have missed those before it [rad].
-FIRST_RAD = 0.02
-IMAGES = {"width": 64, "height": 48, "hz": 30.0}
-JUMP_S = 5.0
+# For a hold to come [s]: much longer than any limit.
+HOLD_S = 3.0
+# Of a command to float32 [rad].
+ROUNDING = 1e-6
+# How the controller ends before it is started again.
+RESTARTS = {"controller_killed": signal.SIGKILL, "controller_stopped": signal.SIGINT}
+CASES = (*FAULTS, *RESTARTS, *SIM_FAULTS)
 
 
 @dataclass(frozen=True)
 class FaultSettings:
-    """How often.
+    """How often each fault is made.
 
     Attributes:
-        kills: Repetitions of killing the policy.
-        repeats: Repetitions of every other case.
-        seed: Of the moments of the faults.
+        kills: Times that the policy is killed.
+        repeats: Times of each other fault.
+        seed: Of the moments.
+        grace_s: Added to each limit [s], on a machine that is busy with something else.
     """
 
     kills: int = 50
     repeats: int = 5
     seed: int = 0
-
-
-class Expected(enum.Enum):
-    """What the arm must do while the cause lasts."""
-
-    REST = "hold within the limit, come to rest where it is measured"
-    REST_UNMEASURED = "hold within the limit, come to rest"
-    PAUSE = "hold within the limit; the cause is over at once"
-    LAST_HOLD = "be left with a hold as the last command"
-    NOTHING = "be left as it is: nobody commands it"
+    grace_s: float = 0.0
 
 
 @dataclass(frozen=True)
-class Fault:
-    """One case: ``cause`` makes it happen, ``remove`` takes the cause away; ``limit_s`` for the hold [s]."""
-
-    cause: Callable[[], None]
-    remove: Callable[[], None]
-    expected: Expected
-    limit_s: float = 0.0
-
-
-@dataclass
 class Outcome:
-    """Times of all repetitions of a case [ms], and what went wrong, a line each."""
+    """What one fault led to.
 
-    times_ms: dict[str, list[float]] = field(default_factory=dict)
-    failures: list[str] = field(default_factory=list)
+    Attributes:
+        held_ms: From the fault to the first hold [ms]; None: there was none, or nobody who could hold.
+        limit_ms: What was permitted this time [ms]; None: there was nobody who could hold.
+        standstill_ms: From the fault to when the arm stood still [ms].
+        recovered_ms: From the end of the fault to the first command from a chunk [ms].
+        pose_error: Of the held pose, or of the first command after a restart, to the measured one [rad].
+        problems: What must not be; empty: passed.
+    """
 
-    def note(self, what: str, elapsed_ns: int) -> None:
-        """Adds a time [ns]."""
-        self.times_ms.setdefault(f"{what}_ms", []).append(elapsed_ns / 1e6)
-
-    def figures(self, fault: Fault) -> dict[str, Any]:
-        """What is reported of the case."""
-        figures: dict[str, Any] = {"expected": fault.expected.value, "failures": self.failures}
-        if "held_ms" in self.times_ms:
-            figures["limit_ms"] = round(fault.limit_s * 1e3 + GRACE_NS / 1e6, 1)
-        return figures | {name: tails(values) for name, values in self.times_ms.items()}
-
-
-class Seen(NamedTuple):
-    """A command: its arrival [ns], whether it is a hold, and its values (d,)."""
-
-    at_ns: int
-    is_hold: bool
-    action: np.ndarray
+    held_ms: float | None
+    limit_ms: float | None
+    standstill_ms: float
+    recovered_ms: float
+    pose_error: float
+    problems: list[str]
 
 
-class _Watch:
-    """What the onlooker has seen of the arm since the last ``clear``."""
-
-    def __init__(self, onlooker: Onlooker):
-        self._onlooker = onlooker
-        self.commands: list[Seen] = []
-        self.measured: np.ndarray = np.zeros(0)
-        self.resting = self.measured
-        onlooker.subscribe(ActionCommand, "controller/command", qos.COMMAND, self._note_command)
-        onlooker.subscribe(JointState, "joint_states", qos.sensor("best_effort"), self._note_state)
-
-    def _note_command(self, message: ActionCommand, now_ns: int) -> None:
-        if not self.commands:
-            self.resting = self.measured
-        is_hold = message.source == ActionCommand.SOURCE_HOLD
-        self.commands.append(Seen(now_ns, is_hold, np.asarray(message.action, float)))
-
-    def _note_state(self, message: JointState, now_ns: int) -> None:
-        self.measured = np.asarray(message.position, float)
-
-    def clear(self) -> None:
-        """Forgets the commands; ``resting`` becomes the pose measured when the next one comes."""
-        self.commands.clear()
-
-    def first(self, is_hold: bool, since_ns: int, timeout_s: float) -> int:
-        """When the first hold, or else motion, came after ``since_ns`` [ns]."""
-        found: list[int] = []
-
-        def is_there() -> bool:
-            found[:] = [c.at_ns for c in self.commands if c.is_hold is is_hold and c.at_ns >= since_ns][:1]
-            return bool(found)
-
-        self._onlooker.wait(is_there, "hold" if is_hold else "motion", timeout_s)
-        return found[0]
-
-    def move(self, count: int) -> None:
-        """Returns after so many more commands from chunks, in the midst of a motion."""
-        self.clear()
-
-        def moves() -> bool:
-            tracked = [command.action for command in self.commands if not command.is_hold]
-            return len(tracked) >= count and float(np.ptp(tracked[-5:], axis=0).max()) > NEAR_RAD
-
-        self._onlooker.wait(moves, "motion", START_S)
-
-    def standstill(self, since_ns: int) -> tuple[int, np.ndarray]:
-        """When the commands came to rest after ``since_ns`` [ns], and where (d,)."""
-
-        def newest() -> list[Seen]:
-            return [command for command in self.commands if command.at_ns >= since_ns][-STILL:]
-
-        def stands() -> bool:
-            actions = [command.action for command in newest()]
-            return len(actions) == STILL and float(np.ptp(actions, axis=0).max()) < 1e-6
-
-        self._onlooker.wait(stands, "standstill", STEP_S)
-        resting = newest()
-        return resting[0].at_ns, resting[-1].action
-
-
-def bench_faults(settings: FaultSettings, say: Callable[[str], None] = lambda _: None) -> dict[str, Any]:
-    """Runs all cases.
+def bench_faults(settings: FaultSettings, say: Callable[[str], None] = lambda line: None) -> dict[str, Any]:
+    """Makes each fault in a running graph, in the middle of a motion, and ends it again.
 
     Args:
         settings: How often.
-        say: Gets the name of each case.
+        say: Gets a line for each fault made.
 
     Returns:
-        ``cases``, by name: ``n``, ``failures``, ``limit_ms``, and p50, p95, p99 of ``held_ms`` (fault to
-        hold), ``still_ms`` (fault to standstill) and ``recovered_ms`` (cause removed to motion).
+        For each of ``CASES``: ``n``, ``passed``, ``problems``; p50, p95, p99 and max of ``held_ms``,
+        ``standstill_ms`` and ``recovered_ms``; ``limit_ms`` of a hold by design; ``margin_ms``, the least
+        that was left of what was permitted that time; the largest ``pose_error_rad``. And ``settings``,
+        ``arm``.
 
     Raises:
-        RunError: the graph does not come up, or does not hold, rest or move again.
+        RunError: a node failed by itself, or the arm did not move again.
     """
     rng = np.random.default_rng(settings.seed)
     figures: dict[str, Any] = {}
-    for use_sim_time in (False, True):
-        with isolated_domain() as isolation, tempfile.TemporaryDirectory() as folder:
-            os.environ.update({**isolation, **fastdds_environment(processes=4)})
-            contract = write_contract(Path(folder))
-            with NodeProcesses(Path(folder) / "logs", {}) as nodes, Onlooker(nodes) as onlooker:
-                graph = Graph(nodes, contract, IMAGES, use_sim_time)
-                watch = _Watch(onlooker)
-                cases = _clock_cases(onlooker) if use_sim_time else _cases(nodes, graph, onlooker)
-                graph.start()
-                for name, fault in cases.items():
-                    say(name)
-                    outcome = Outcome()
-                    count = settings.kills if name == "policy_killed" else settings.repeats
-                    for _ in range(count):
-                        watch.move(int(rng.integers(20, 150)))
-                        _repeat(fault, watch, outcome)
-                    figures[name] = {"n": count, **outcome.figures(fault)}
-    return {"cases": figures, "settings": asdict(settings)}
+    with isolated_domain() as isolation:
+        os.environ.update({**isolation, **fastdds_environment(processes=4)})
+        with running_rig(rng) as rig:
+            slack_s = 2 * rig.robot.period_ns / 1e9 + settings.grace_s
+            for name, fault in FAULTS.items():
+                times = settings.kills if name == "policy_killed" else settings.repeats
+                limit_s = fault.timeout_s(rig) + slack_s
+                figures[name] = _repeat(
+                    name, times, limit_s, partial(_live_through, rig, fault, slack_s), say
+                )
+            for name, number in RESTARTS.items():
+                permitted_s = None if number is signal.SIGKILL else slack_s
+                make = partial(_restart, rig, number, permitted_s)
+                figures[name] = _repeat(name, settings.repeats, permitted_s, make, say)
+        with running_rig(rng, use_sim_time=True) as rig:
+            for name, fault in SIM_FAULTS.items():
+                limit_s = fault.timeout_s(rig) + slack_s
+                make = partial(_live_through, rig, fault, slack_s)
+                figures[name] = _repeat(name, settings.repeats, limit_s, make, say)
+    return {**figures, "settings": asdict(settings), "arm": ARM}
 
 
-def _cases(nodes: NodeProcesses, graph: Graph, onlooker: Onlooker) -> dict[str, Fault]:
-    def kill(name: str, number: signal.Signals = signal.SIGKILL) -> Callable[[], None]:
-        return lambda: nodes.end(name, number)
+def _repeat(
+    name: str, times: int, limit_s: float | None, make: Callable[[], Outcome], say: Callable[[str], None]
+) -> dict[str, Any]:
+    outcomes = []
+    for number in range(1, times + 1):
+        one = make()
+        held = "" if one.held_ms is None else f"held after {one.held_ms:.0f} ms, "
+        problems = "".join(f"; {problem}" for problem in one.problems)
+        say(f"{name} {number}/{times}: {held}moved again after {one.recovered_ms:.0f} ms{problems}")
+        outcomes.append(one)
+    return summary(outcomes, limit_s)
 
-    def send(number: signal.Signals) -> Callable[[], None]:
-        return lambda: nodes.send_signal("policy", number)
 
-    def start(name: str) -> Callable[[], None]:
-        return lambda: graph.start(name)
+def _live_through(rig: Rig, fault: Fault, slack_s: float) -> Outcome:
+    """One fault the controller is there to see, from motion to motion."""
+    record = rig.record
+    rig.move()
+    fault.prepare(rig)
+    fault_ns = time.time_ns()
+    fault.make(rig)
+    rig.onlooker.settle(lambda: record.held_ns(fault_ns) is not None, HOLD_S)
+    since_ns = fault.since_ns(rig, fault_ns)
+    fault.ease(rig)
+    rig.onlooker.settle(record.is_held, REST_S)
+    limit_ms = (since_ns - fault_ns) / 1e6 + 1e3 * (fault.timeout_s(rig) + slack_s)
+    problems = hold_problems(record, fault_ns, limit_ms, fault.reasons)
+    held_ns, standstill_ns, error = (
+        record.held_ns(fault_ns),
+        record.standstill_ns(fault_ns),
+        record.pose_error(),
+    )
+    mended_ns = time.time_ns()
+    fault.mend(rig)
+    recovered_ns = rig.wait_for_motion(mended_ns)
+    return Outcome(
+        held_ms=None if held_ns is None else (held_ns - fault_ns) / 1e6,
+        limit_ms=limit_ms,
+        standstill_ms=(standstill_ns - fault_ns) / 1e6,
+        recovered_ms=(recovered_ns - mended_ns) / 1e6,
+        pose_error=error,
+        problems=problems,
+    )
 
-    def freeze(what: str) -> Callable[[], None]:
-        request = SetParameters.Request(parameters=[Parameter("frozen", value=what).to_parameter_msg()])
-        return lambda: onlooker.call(SetParameters, "/arm/set_parameters", request, STEP_S)
 
-    policy_s, joints_s = min(CHUNK_SPAN_S, CHUNK_TIMEOUT_S), OBSERVATION_TIMEOUT_S
-    rest, thaw = Expected.REST, freeze("nothing")
+def hold_problems(record: Record, fault_ns: int, limit_ms: float, reasons: frozenset[Reason]) -> list[str]:
+    """What is wrong with the hold after a fault; empty: nothing.
+
+    Args:
+        record: From before the fault until the arm rests.
+        fault_ns: [ns, system clock].
+        limit_ms: How long after it a hold may begin [ms].
+        reasons: The controller must give one of them.
+    """
+    problems = []
+    held_ns, given = record.held_ns(fault_ns), record.reasons(fault_ns)
+    if held_ns is None:
+        return ["no hold"]
+    held_ms = (held_ns - fault_ns) / 1e6
+    if held_ms > limit_ms:
+        problems.append(f"held after {held_ms:.1f} ms, limit {limit_ms:.1f} ms")
+    if any(is_tracked(told, held_ns) for told in record.commands):
+        problems.append("a command from a chunk came after the hold")
+    if not record.is_held():
+        problems.append(f"no rest at the measured pose, {record.pose_error():.2g} rad from it")
+    if not given & reasons:
+        expected, found = (", ".join(sorted(one.name for one in some)) for some in (reasons, given))
+        problems.append(f"the reason is {found or 'missing'}, expected {expected}")
+    return problems
+
+
+def _restart(rig: Rig, number: signal.Signals, limit_s: float | None) -> Outcome:
+    """The controller ends by a signal and is started again; ``limit_s`` [s] for its last hold to begin."""
+    record = rig.record
+    rig.move()
+    fault_ns = time.time_ns()
+    rig.nodes.end("controller", number)
+    rig.onlooker.settle(record.is_still, REST_S)
+    held_ns, standstill_ns, measured = None, record.standstill_ns(fault_ns), record.body[-1].positions
+    problems = [] if record.is_still() else ["the arm moves without a controller"]
+    if limit_s is not None:
+        held_ns = record.held_ns(fault_ns)
+        if held_ns is None or held_ns - fault_ns > 1e9 * limit_s:
+            problems.append(f"no hold within {1e3 * limit_s:g} ms")
+        if record.commands[-1].source != ActionCommand.SOURCE_HOLD:
+            problems.append("the last command is no hold")
+    record.forget()
+    restarted_ns = time.time_ns()
+    rig.nodes.restart("controller")
+    recovered_ns = rig.wait_for_motion(restarted_ns)
+    permitted = np.array([dof.velocity for dof in rig.robot.dofs], float) * rig.robot.period_ns / 1e9
+    return Outcome(
+        held_ms=None if held_ns is None else (held_ns - fault_ns) / 1e6,
+        limit_ms=None if limit_s is None else 1e3 * limit_s,
+        standstill_ms=(standstill_ns - fault_ns) / 1e6,
+        recovered_ms=(recovered_ns - restarted_ns) / 1e6,
+        pose_error=float(np.abs(record.commands[0].targets - measured).max()),
+        problems=problems + start_problems(record, measured, permitted),
+    )
+
+
+def start_problems(record: Record, measured: np.ndarray, permitted: np.ndarray) -> list[str]:
+    """What is wrong with how a motion began; empty: nothing.
+
+    Args:
+        record: From the first command on.
+        measured: (d,) where the arm stood [rad].
+        permitted: (d,) largest change from one command to the next [rad].
+    """
+    problems = []
+    error = float(np.abs(record.commands[0].targets - measured).max())
+    if error > TOLERANCE:
+        problems.append(f"the first command is {error:.2g} rad from the measured pose")
+    steps = record.largest_steps()
+    if (steps > permitted + ROUNDING).any():
+        problems.append(f"a command jumped by {steps.max():.2g} rad")
+    return problems
+
+
+def summary(outcomes: list[Outcome], limit_s: float | None) -> dict[str, Any]:
+    """The figures of one case; ``limit_s`` of a hold by design [s]."""
+    held = [(one.held_ms, one.limit_ms) for one in outcomes]
+    margins = [limit - time for time, limit in held if time is not None and limit is not None]
     return {
-        "policy_killed": Fault(kill("policy"), start("policy"), rest, policy_s),
-        "policy_frozen": Fault(send(signal.SIGSTOP), send(signal.SIGCONT), rest, policy_s),
-        "cameras_frozen": Fault(freeze("cameras"), thaw, rest, policy_s),
-        "joint_states_frozen": Fault(freeze("joints"), thaw, Expected.REST_UNMEASURED, joints_s),
-        "controller_ended": Fault(kill("controller", signal.SIGINT), start("controller"), Expected.LAST_HOLD),
-        "controller_killed": Fault(kill("controller"), start("controller"), Expected.NOTHING),
+        "n": len(outcomes),
+        "passed": sum(not one.problems for one in outcomes),
+        "held_ms": _spread([one.held_ms for one in outcomes if one.held_ms is not None]),
+        "limit_ms": None if limit_s is None else round(1e3 * limit_s, 3),
+        "margin_ms": round(min(margins), 3) if margins else None,
+        "standstill_ms": _spread([one.standstill_ms for one in outcomes]),
+        "recovered_ms": _spread([one.recovered_ms for one in outcomes]),
+        "pose_error_rad": max(one.pose_error for one in outcomes),
+        "problems": sorted({problem for one in outcomes for problem in one.problems}),
     }
 
 
-def _clock_cases(onlooker: Onlooker) -> dict[str, Fault]:
-    """Simulated time at the pace of the wall, set back in the midst of a motion."""
-    publisher = onlooker.node.create_publisher(ClockMessage, "/clock", qos.LOCKSTEP_CLOCK)
-    offset_ns = [0]
-
-    def tick() -> None:
-        publisher.publish(ClockMessage(clock=to_time(time.time_ns() + offset_ns[0])))
-
-    def set_back() -> None:
-        offset_ns[0] -= round(JUMP_S * 1e9)
-
-    onlooker.node.create_timer(0.5 / COMMAND_HZ, tick, clock=Clock(clock_type=ClockType.STEADY_TIME))
-    return {"clock_set_back": Fault(set_back, lambda: None, Expected.PAUSE)}
-
-
-def _repeat(fault: Fault, watch: _Watch, outcome: Outcome) -> None:
-    """One fault, from motion to motion."""
-    fault_ns = time.time_ns()
-    fault.cause()
-    if fault.expected in (Expected.REST, Expected.REST_UNMEASURED, Expected.PAUSE):
-        held_ns = watch.first(True, fault_ns, STEP_S)
-        outcome.note("held", held_ns - fault_ns)
-        if held_ns - fault_ns > fault.limit_s * 1e9 + GRACE_NS:
-            outcome.failures.append(f"held after {(held_ns - fault_ns) / 1e6:.0f} ms")
-        if fault.expected is not Expected.PAUSE:
-            still_ns, place = watch.standstill(held_ns)
-            outcome.note("still", still_ns - fault_ns)
-            if fault.expected is Expected.REST and np.abs(place - watch.measured).max() > NEAR_RAD:
-                outcome.failures.append("it rests elsewhere than where it is measured")
-    elif fault.expected is Expected.LAST_HOLD and not watch.commands[-1].is_hold:
-        outcome.failures.append("the last command is no hold")
-    removed_ns = time.time_ns()
-    if fault.expected is not Expected.PAUSE:
-        watch.clear()
-    fault.remove()
-    outcome.note("recovered", watch.first(False, removed_ns, START_S) - removed_ns)
-    if fault.expected in (Expected.LAST_HOLD, Expected.NOTHING):
-        jump = np.abs(watch.commands[0].action - watch.resting).max()
-        if jump > FIRST_RAD:
-            outcome.failures.append(f"it began {jump:.3f} rad from where the arm was measured")
+def _spread(values_ms: list[float]) -> dict[str, float] | None:
+    return {**tails(values_ms), "max": round(max(values_ms), 3)} if values_ms else None

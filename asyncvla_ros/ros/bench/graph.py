@@ -1,4 +1,4 @@
-"""The processes that benchmarks start: arm, controller and sweeping policy."""
+"""The graph that benchmarks measure: bench arm, controller, sweeping policy, each in a process of its own."""
 
 from __future__ import annotations
 
@@ -7,33 +7,23 @@ from pathlib import Path
 
 from asyncvla_ros.ros.processes import NodeProcesses
 
-MODULES = {
-    "arm": "asyncvla_ros.ros.bench.arm_node",
-    "controller": "asyncvla_ros.ros.controller_node",
-    "policy": "asyncvla_ros.ros.bench.sweep_policy_node",
-}
+# For the nodes to come up [s].
+START_S = 60.0
 
 
-class Graph:
-    """Starts each node with what it needs, again after it was ended.
+def start_graph(
+    nodes: NodeProcesses, contract: Path, arm: Mapping[str, object], use_sim_time: bool = False
+) -> None:
+    """Starts ``arm``, ``controller`` and ``policy``.
 
     Args:
         nodes: Owner of the processes.
-        contract: Written by ``arm.write_contract``.
+        contract: Written by ``write_contract``.
         arm: Parameters of the arm.
-        use_sim_time: Follow ``/clock``.
+        use_sim_time: Whether their clock is ``/clock``.
     """
-
-    def __init__(
-        self, nodes: NodeProcesses, contract: Path, arm: Mapping[str, object], use_sim_time: bool = False
-    ):
-        self._nodes = nodes
-        robot = {"robot": contract}
-        own = {"arm": arm, "controller": robot, "policy": {**robot, "instruction": "sweep"}}
-        common = {"autostart": True, "use_sim_time": use_sim_time}
-        self._parameters = {name: {**common, **values} for name, values in own.items()}
-
-    def start(self, *names: str) -> None:
-        """Starts these nodes; without names, all."""
-        for name in names or MODULES:
-            self._nodes.start(name, MODULES[name], [], self._parameters[name])
+    every: dict[str, object] = {"autostart": True, "use_sim_time": use_sim_time}
+    robot = {**every, "robot": contract}
+    nodes.start("arm", "asyncvla_ros.ros.bench.arm_node", [], {**arm, **every})
+    nodes.start("controller", "asyncvla_ros.ros.controller_node", [], robot)
+    nodes.start("policy", "asyncvla_ros.ros.bench.sweep_policy_node", [], {**robot, "instruction": "sweep"})

@@ -81,24 +81,6 @@ class Onlooker:
             if time.monotonic() > until_s:
                 raise RunError(f"no {what} within {timeout_s:g} s")
 
-    def call(self, kind: type, service: str, request: Any, timeout_s: float) -> Any:
-        """The answer of a service.
-
-        Raises:
-            RunError: There is none within ``timeout_s`` [s].
-        """
-        client: Any = self.node.create_client(kind, service)
-        future: Any = None
-        if client.wait_for_service(timeout_s):
-            answered = threading.Event()
-            future = client.call_async(request)
-            future.add_done_callback(lambda _: answered.set())
-            answered.wait(timeout_s)
-        self.node.destroy_client(client)
-        if future is None or not future.done():
-            raise RunError(f"{service} did not answer within {timeout_s:g} s")
-        return future.result()
-
     def settle(self, ready: Callable[[], bool], timeout_s: float) -> None:
         """Returns as soon as ``ready``, or after ``timeout_s`` [s]."""
         with self._changed:

@@ -15,14 +15,13 @@ from std_msgs.msg import Header
 from asyncvla_msgs.msg import ActionChunk, ActionCommand
 from asyncvla_ros.ros import qos
 from asyncvla_ros.ros.bench.arm import COMMAND_HZ, write_contract
-from asyncvla_ros.ros.bench.graph import Graph
+from asyncvla_ros.ros.bench.graph import START_S, start_graph
 from asyncvla_ros.ros.bench.onlooker import Onlooker, tails
 from asyncvla_ros.ros.conversions import to_ns
 from asyncvla_ros.ros.domain import isolated_domain
 from asyncvla_ros.ros.middleware import fastdds_environment
 from asyncvla_ros.ros.processes import NodeProcesses
 
-START_S = 60.0
 # Chunks before the measurement: caches fill, discovery ends.
 WARM_UP = 60
 
@@ -99,7 +98,7 @@ def bench_stack(settings: StackSettings) -> dict[str, Any]:
             onlooker.subscribe(ActionChunk, "policy/action_chunk", qos.CHUNK, record.note_chunk)
             onlooker.subscribe(ActionCommand, "controller/command", qos.COMMAND, record.note_command)
             arm = {key: value for key, value in asdict(settings).items() if key != "seconds"}
-            Graph(nodes, contract, arm).start()
+            start_graph(nodes, contract, arm)
             onlooker.wait(lambda: len(record.chunks) >= WARM_UP, "chunks", START_S)
             first = max(record.chunks)
             begun = len(record.commands)

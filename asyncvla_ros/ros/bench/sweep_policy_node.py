@@ -9,7 +9,6 @@ import numpy as np
 from asyncvla_ros.core.robot_contract import RobotContract
 from asyncvla_ros.core.robot_file import load_robot
 from asyncvla_ros.paths import robot_file
-from asyncvla_ros.ros.bench.arm import CHUNK_SIZE
 from asyncvla_ros.ros.lifecycle import run_node
 from asyncvla_ros.ros.policy_node import PolicyNode
 from asyncvla_ros.strategy import Strategy
@@ -22,7 +21,8 @@ IMAGE = 224
 class SweepPolicy:
     """From where the joints are, all at one speed, turning round at ±``TURN``."""
 
-    chunk_size = execute_steps = CHUNK_SIZE
+    chunk_size = 8
+    execute_steps = 8
     has_rater = True
 
     def __init__(self, robot: RobotContract):

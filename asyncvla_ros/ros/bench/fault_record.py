@@ -1,0 +1,141 @@
+"""What the arm is told and where it is, while something is made to fail: for ``asyncvla bench faults``."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+from sensor_msgs.msg import JointState
+
+from asyncvla_msgs.msg import ActionCommand, ControllerStatus
+from asyncvla_ros.core.controller_types import Mode, Reason
+from asyncvla_ros.ros.conversions import to_ns
+
+# A hold is one of the measured pose, and a restart begins there, within this [rad].
+TOLERANCE = 1e-3
+# Commands and joint states that are looked at, to tell motion (so far [rad]) from rest (at most so far).
+MOVING, MOVED = 10, 0.01
+STILL, UNMOVED = 30, 1e-4
+# Older commands say nothing about now [ns].
+RECENT_NS = 50_000_000
+
+
+class Told(NamedTuple):
+    """A command: arrival [ns, system clock], source, (d,) targets [rad], stamp of its observation [ns]."""
+
+    arrived_ns: int
+    source: int
+    targets: np.ndarray
+    observed_ns: int
+
+
+class Seen(NamedTuple):
+    """Where the joints are: arrival [ns, system clock], (d,) positions [rad]."""
+
+    arrived_ns: int
+    positions: np.ndarray
+
+
+@dataclass
+class Record:
+    """Filled by the thread of the onlooker, read by the one that makes things fail."""
+
+    commands: list[Told] = field(default_factory=list)
+    body: list[Seen] = field(default_factory=list)
+    statuses: list[tuple[int, Mode, Reason]] = field(default_factory=list)
+    measured_ns: int = 0
+
+    def forget(self) -> None:
+        """Begins anew."""
+        self.commands, self.body, self.statuses = [], [], []
+
+    def note_command(self, message: ActionCommand, now_ns: int) -> None:
+        """Keeps a command that reached the arm."""
+        observed_ns = to_ns(message.observation_stamp)
+        self.commands.append(Told(now_ns, message.source, np.asarray(message.action, float), observed_ns))
+
+    def note_body(self, message: JointState, now_ns: int) -> None:
+        """Keeps where the joints are."""
+        self.body.append(Seen(now_ns, np.asarray(message.position, float)))
+
+    def note_measured(self, message: JointState, now_ns: int) -> None:
+        """Keeps the stamp [ns, node clock] of the newest joint state the nodes can have."""
+        self.measured_ns = to_ns(message.header.stamp)
+
+    def note_status(self, message: ControllerStatus, now_ns: int) -> None:
+        """Keeps mode and reason."""
+        self.statuses.append((now_ns, Mode(message.mode), Reason(message.reason_code)))
+
+    def is_moving(self) -> bool:
+        """Whether the newest commands come from chunks and lead somewhere."""
+        newest = self.commands[-MOVING:]
+        if len(newest) < MOVING or time.time_ns() - newest[-1].arrived_ns > RECENT_NS:
+            return False
+        all_tracked = all(told.source == ActionCommand.SOURCE_CHUNK for told in newest)
+        return all_tracked and _distance(newest[0].targets, newest[-1].targets) > MOVED
+
+    def is_still(self) -> bool:
+        """Whether the joints do not move any more."""
+        return _is_constant([seen.positions for seen in self.body[-STILL:]])
+
+    def is_held(self) -> bool:
+        """Whether arm and commands stand still at one pose."""
+        held = [told.targets for told in self.commands[-STILL:] if told.source == ActionCommand.SOURCE_HOLD]
+        return self.is_still() and _is_constant(held) and self.pose_error() <= TOLERANCE
+
+    def pose_error(self) -> float:
+        """Largest difference of the newest command and where the arm is [rad]."""
+        return _distance(self.commands[-1].targets, self.body[-1].positions)
+
+    def tracked_ns(self, after_ns: int) -> int | None:
+        """Arrival of the first command from a chunk."""
+        return _first(told.arrived_ns for told in self.commands if is_tracked(told, after_ns))
+
+    def held_ns(self, after_ns: int) -> int | None:
+        """Arrival of the first hold, command or status."""
+        commanded = _first(
+            told.arrived_ns
+            for told in self.commands
+            if told.source == ActionCommand.SOURCE_HOLD and told.arrived_ns >= after_ns
+        )
+        said = _first(at_ns for at_ns, mode, _ in self.statuses if mode is Mode.HOLDING and at_ns >= after_ns)
+        return min((at_ns for at_ns in (commanded, said) if at_ns is not None), default=None)
+
+    def reasons(self, after_ns: int) -> set[Reason]:
+        """Why the controller held."""
+        return {reason for at_ns, mode, reason in self.statuses if mode is Mode.HOLDING and at_ns >= after_ns}
+
+    def standstill_ns(self, after_ns: int) -> int:
+        """Arrival of the last joint state that differs from the one before it; ``after_ns`` if none does."""
+        moves = (
+            after.arrived_ns
+            for before, after in pairwise(self.body)
+            if after.arrived_ns >= after_ns and _distance(before.positions, after.positions) > UNMOVED
+        )
+        return max(moves, default=after_ns)
+
+    def largest_steps(self) -> np.ndarray:
+        """(d,) largest change of each target from one command to the next [rad]."""
+        targets = np.array([told.targets for told in self.commands])
+        return np.abs(np.diff(targets, axis=0)).max(axis=0)
+
+
+def is_tracked(told: Told, after_ns: int) -> bool:
+    """Whether a command comes from a chunk, and arrived at ``after_ns`` or later."""
+    return told.source == ActionCommand.SOURCE_CHUNK and told.arrived_ns >= after_ns
+
+
+def _first(times_ns: Iterable[int]) -> int | None:
+    return next(iter(times_ns), None)
+
+
+def _distance(one: np.ndarray, other: np.ndarray) -> float:
+    return float(np.abs(one - other).max())
+
+
+def _is_constant(poses: list[np.ndarray]) -> bool:
+    return len(poses) == STILL and float(np.ptp(np.array(poses), axis=0).max()) <= UNMOVED
