@@ -127,8 +127,13 @@ class Controller:
         return self._hold(now_ns)
 
     @property
+    def can_hold(self) -> bool:
+        """Whether there is a pose to hold; a gripper that is not measured has none before its first command."""
+        return self._follower.can_hold(self._state)
+
+    @property
     def answers_at_once(self) -> bool:
-        """Whether a new chunk may be answered before the next period; a change waits for its step."""
+        """Whether a new chunk may be answered before the period is over; a change waits for its step."""
         return self._follower.is_continuous
 
     def _is_early(self, now_ns: int) -> bool:

@@ -136,8 +136,11 @@ class ControllerNode(ManagedNode):
     def _is_unheard(self) -> bool:
         """A motion that begins before the robot listens would be a jump where it comes in."""
         assert self._controller is not None
-        is_motion = self._controller.answers_at_once and not self._params.values.lockstep
-        return is_motion and not self._outputs.have_arrived
+        if self._params.values.lockstep or not (
+            self._controller.answers_at_once and self._controller.can_hold
+        ):
+            return False
+        return not self._outputs.have_arrived
 
     def _answer_at_once(self) -> None:
         """A new chunk does not wait for the next period: the next command comes now, or as soon as it may."""
