@@ -128,7 +128,7 @@ class Controller:
 
     @property
     def can_hold(self) -> bool:
-        """Whether there is a pose to hold; a gripper that is not measured has none before its first command."""
+        """Whether there is a pose to hold: an unmeasured gripper has none before its first command."""
         return self._follower.can_hold(self._state)
 
     @property

@@ -27,6 +27,8 @@ from rclpy.signals import SignalHandlerOptions
 from asyncvla_ros.ros.middleware import keep_image_memory
 from asyncvla_ros.types import AsyncVLAError
 
+# So long a woken thread waits at most for one that computes [s]; Python's own choice is 5 ms.
+SWITCH_INTERVAL = 0.0005
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 # How long callbacks may take to end before the process ends anyway [s]; ros2 launch waits five in all.
 STOP_TIMEOUT = 4.0
@@ -166,6 +168,7 @@ def run_node(create: Callable[[], ManagedNode]) -> NoReturn:
 
 def _run(create: Callable[[], ManagedNode]) -> int:
     keep_image_memory()
+    sys.setswitchinterval(SWITCH_INTERVAL)
     # Any thread may be the one a signal hits; the wake-up descriptor brings it here all the same.
     woken, waker = socket.socketpair()
     waker.setblocking(False)

@@ -24,6 +24,7 @@ HOLD, CHUNK = ActionCommand.SOURCE_HOLD, ActionCommand.SOURCE_CHUNK
 MS = 1_000_000
 
 
+@pytest.mark.slow
 def test_the_arm_is_held_and_moves_again_after_each_fault(tmp_path):
     out = tmp_path / "faults.json"
     # A busy machine is no failure; how fast an idle one is, docs/faults.md says.
