@@ -166,9 +166,10 @@ class Controller:
         """What forbids to execute anything now, whatever the schedule says."""
         newest = self._schedule.newest
         if newest is None:
-            if self._rejection is not None:
+            problem = self._cannot_begin(now_ns)
+            if problem is None and self._rejection is not None:
                 return self.mode, Reason.CHUNK_REJECTED, f"the last chunk was rejected: {self._rejection}"
-            return self._cannot_begin(now_ns) or (self.mode, self.reason, self.text)
+            return problem or (self.mode, self.reason, self.text)
         stale = self._state.obstacle(now_ns)
         if stale:
             return Mode.HOLDING, Reason.OBSERVATION_STALE, stale

@@ -120,7 +120,10 @@ class ControllerNode(ManagedNode):
         # In lockstep the chunk may overtake the tick of its own observation; its stamp proves the time.
         now_ns = max(self._now_ns(), chunk.stamp_ns) if self._params.values.lockstep else self._now_ns()
         if self._is_unheard():
-            text = f"chunk {chunk.chunk_id} waits: no command has reached the robot yet"
+            cause = (
+                "no command has reached the robot yet" if self._outputs.is_heard else "nobody takes commands"
+            )
+            text = f"chunk {chunk.chunk_id} waits: {cause}"
             self.get_logger().info(text, throttle_duration_sec=1.0)
             return
         rejection = self._controller.accept(chunk, now_ns)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any, Protocol
 
 from rclpy.action import ActionClient
@@ -20,6 +21,8 @@ from asyncvla_ros.ros.output_messages import TOPIC_ADAPTERS, gripper_action, gri
 
 # How long the first command that somebody hears may take to reach him, before the next one is sent.
 TAKEN = Duration(seconds=0.02)
+# How long to insist that it does [s]: a listener that hangs, a stopped recorder say, must not keep the arm.
+PATIENCE_S = 1.0
 
 
 class Adapter(Protocol):
@@ -48,9 +51,14 @@ class Outputs:
             for adapter in self._adapters
             if isinstance(adapter, ActionCommandOutput | TopicOutput)
         ]
-        self._offered = False
-        # Whether a command was sent to somebody, and all who listened have it.
+        self._offered_s: float | None = None
+        # Whether a command was sent to somebody, and all who listened have it or had time enough.
         self.have_arrived = not self._publishers
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether somebody subscribes to what is published here."""
+        return any(one.get_subscription_count() for one in self._publishers)
 
     def send(self, command: Command, now_ns: int) -> None:
         """Sends a command by every output; one without values is nothing to say.
@@ -63,9 +71,14 @@ class Outputs:
             return
         if not self.have_arrived:
             # A listener may be known before he knows the publisher: what is sent in between can be lost.
-            took_last = self._offered and all(one.wait_for_all_acked(TAKEN) for one in self._publishers)
-            self.have_arrived = took_last
-            self._offered = any(one.get_subscription_count() for one in self._publishers)
+            self.have_arrived = self._offered_s is not None and (
+                all(one.wait_for_all_acked(TAKEN) for one in self._publishers)
+                or time.monotonic() - self._offered_s > PATIENCE_S
+            )
+            if not self.is_heard:
+                self._offered_s = None
+            elif self._offered_s is None:
+                self._offered_s = time.monotonic()
         for adapter in self._adapters:
             adapter.send(command, now_ns)
 

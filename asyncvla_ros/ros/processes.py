@@ -112,6 +112,10 @@ class NodeProcesses:
         lines = file.read_text(errors="replace").splitlines()[-_TAIL_LINES:]
         return "\n".join([f"--- {file}", *lines])
 
+    def tails(self) -> str:
+        """The last lines of the logs of all nodes that run."""
+        return "\n".join(map(self.tail, self._running))
+
     def stop(self) -> None:
         """End all nodes, the last started first: SIGINT, then SIGTERM, then SIGKILL. Idempotent."""
         processes = list(reversed(self._running.values()))

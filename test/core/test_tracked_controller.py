@@ -88,6 +88,15 @@ def test_commands_go_on_between_actions_at_the_command_rate():
     assert rig.position == pytest.approx(GOAL, abs=1e-4)
 
 
+def test_a_chunk_rejected_before_the_arm_is_measured_does_not_keep_it_from_being_held():
+    measured = replace(ARM, dofs=tuple(dof for dof in ARM.dofs if not dof.holds_command))
+    rig = Rig(measured, MIDDLE[~GRIPS])
+    assert rig.send(np.full(len(measured.dofs), np.nan)) is not None
+    rig.run(2)
+    assert [command.values.tolist() for command in rig.sent] == [MIDDLE[~GRIPS].tolist()] * 2
+    rig.check(Mode.IDLE, Reason.CHUNK_REJECTED)
+
+
 def _blind(rig):
     rig.sees = False
 

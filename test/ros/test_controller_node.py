@@ -242,7 +242,7 @@ def test_nothing_moves_before_a_command_has_reached_the_robot(start_node, ros_cl
     policy = ChunkPeer(ros_client)
     far = {"actions": np.ones((8, 1), np.float32), "dof_names": ("j1",), "action_space": "joint_position"}
     policy.send(**far)
-    node.wait_for_output("no command has reached the robot yet")
+    node.wait_for_output("nobody takes commands")
     status.clear()
     waiting = status.wait()
     assert (waiting.mode, waiting.accepted_chunks) == (ControllerStatus.MODE_IDLE, 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +13,8 @@ from std_msgs.msg import Float64MultiArray
 from trajectory_msgs.msg import JointTrajectory
 
 from asyncvla_msgs.msg import ActionCommand
+from asyncvla_ros.core.controller_types import Command
+from asyncvla_ros.ros import outputs
 from asyncvla_ros.ros.conversions import to_ns
 from support.contracts import STEP_NS
 from support.robot_peer import ChunkPeer, RobotPeer
@@ -88,3 +91,37 @@ def test_a_gripper_action_without_its_package_fails_configure(start_node, ros_cl
     node = start_node("controller_node", params={"robot": "xarm7"})
     assert not ros_client.transition("controller", "configure")
     node.wait_for_output("cannot configure: output gripper_command needs control_msgs/action/GripperCommand")
+
+
+class _Listened:
+    """A publisher with one listener."""
+
+    def __init__(self, takes: bool):
+        self.takes, self.asked = takes, 0
+
+    def get_subscription_count(self) -> int:
+        return 1
+
+    def wait_for_all_acked(self, timeout) -> bool:
+        self.asked += 1
+        return self.takes
+
+
+@pytest.mark.parametrize(("takes", "after_s"), [(True, 0.0), (False, outputs.PATIENCE_S)])
+def test_a_listener_that_hangs_is_waited_for_but_not_for_ever(monkeypatch, takes, after_s):
+    now_s = 100.0
+    monkeypatch.setattr(outputs.time, "monotonic", lambda: now_s)
+    publisher = _Listened(takes)
+    monkeypatch.setattr(outputs, "_adapter", lambda *_: object.__new__(outputs.TopicOutput))
+    monkeypatch.setattr(outputs.TopicOutput, "publisher", publisher, raising=False)
+    monkeypatch.setattr(outputs.TopicOutput, "send", lambda *_: None)
+    robot = SimpleNamespace(outputs=[None])
+    out = outputs.Outputs(None, robot)
+    hold = Command(np.zeros(2), None, 0)
+    out.send(hold, 0)
+    assert not out.have_arrived and publisher.asked == 0, "what was never sent cannot arrive"
+    out.send(hold, 0)
+    assert out.have_arrived is takes
+    now_s += after_s + 0.01
+    out.send(hold, 0)
+    assert out.have_arrived

@@ -79,7 +79,7 @@ class Onlooker:
                     return
             self._nodes.check()
             if time.monotonic() > until_s:
-                raise RunError(f"no {what} within {timeout_s:g} s")
+                raise RunError(f"no {what} within {timeout_s:g} s\n{self._nodes.tails()}")
 
     def settle(self, ready: Callable[[], bool], timeout_s: float) -> None:
         """Returns as soon as ``ready``, or after ``timeout_s`` [s]."""
