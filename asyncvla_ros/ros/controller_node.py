@@ -31,6 +31,7 @@ from asyncvla_ros.ros.controller_status import diagnostics_report, status_messag
 from asyncvla_ros.ros.conversions import chunk_from_message, named_state, to_ns
 from asyncvla_ros.ros.diagnostics import Diagnostics, Report
 from asyncvla_ros.ros.lifecycle import ManagedNode, run_node
+from asyncvla_ros.ros.middleware import use_udp_alone
 from asyncvla_ros.ros.outputs import Outputs
 from asyncvla_ros.ros.parameters import Parameters
 from asyncvla_ros.types import ContractError
@@ -279,6 +280,7 @@ class ControllerNode(ManagedNode):
 
 def main() -> None:
     """Entry point of the ``controller_node`` executable."""
+    use_udp_alone()
     run_node(ControllerNode)
 
 

@@ -15,6 +15,9 @@ from asyncvla_ros.paths import share_dir
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _LARGEST = -1, -3, 32 * 2**20
 
 SHARED_MEMORY = Path("/dev/shm")
+_PROFILE_VARIABLES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
+_OWN_NETWORK = ("FASTDDS_BUILTIN_TRANSPORTS", "ROS_STATIC_PEERS")
+_DISCOVERY, _LOCALHOST_ONLY = "ROS_AUTOMATIC_DISCOVERY_RANGE", "ROS_LOCALHOST_ONLY"
 # Of config/fastdds.xml, for each process.
 SEGMENT_BYTES = 64 * 2**20
 
@@ -34,8 +37,30 @@ def keep_image_memory() -> None:
 
 
 def fastdds_profile() -> Path:
-    """The shipped Fast DDS profile."""
+    """The shipped Fast DDS profile for processes that exchange images."""
     return share_dir() / "config" / "fastdds.xml"
+
+
+def udp_environment() -> dict[str, str]:
+    """Variables that have Fast DDS share no memory in a process that must not stand still.
+
+    Who sends over shared memory waits for locks inside the receiver's. If that process was killed while it
+    held one, its peers stand still for seconds: ``docs/faults.md``.
+    """
+    name, config = _variable(), share_dir() / "config"
+    is_local = os.environ.get(_DISCOVERY) == "LOCALHOST"
+    if not is_local and os.environ.get(_LOCALHOST_ONLY) != "1":
+        return {name: str(config / "fastdds_udp.xml")}
+    # For this computer alone the ROS middleware adds shared memory to any profile, unless it is to say nothing.
+    older = {_LOCALHOST_ONLY: "0"} if _LOCALHOST_ONLY in os.environ else {}
+    return {name: str(config / "fastdds_udp_localhost.xml"), _DISCOVERY: "SYSTEM_DEFAULT", **older}
+
+
+def use_udp_alone() -> None:
+    """Applies ``udp_environment`` here, before ``rclpy.init``; network settings of the user's own stay."""
+    given = {Path(os.environ[name]).resolve() for name in _PROFILE_VARIABLES if os.environ.get(name)}
+    if given <= {fastdds_profile().resolve()} and not any(map(os.environ.get, _OWN_NETWORK)):
+        os.environ.update(udp_environment())
 
 
 def remove_dead_segments() -> int:
@@ -70,7 +95,9 @@ def fastdds_environment(processes: int) -> dict[str, str]:
     remove_dead_segments()
     if not SHARED_MEMORY.is_dir() or shutil.disk_usage(SHARED_MEMORY).free < processes * SEGMENT_BYTES:
         return {}
-    # Fast DDS 2 reads the older name only; Fast DDS 3 warns about it.
-    older = os.environ.get("ROS_DISTRO") in ("humble", "jazzy")
-    name = "FASTRTPS_DEFAULT_PROFILES_FILE" if older else "FASTDDS_DEFAULT_PROFILES_FILE"
-    return {name: str(fastdds_profile())}
+    return {_variable(): str(fastdds_profile())}
+
+
+def _variable() -> str:
+    """Fast DDS 2 reads the older name only; Fast DDS 3 warns about it."""
+    return _PROFILE_VARIABLES[os.environ.get("ROS_DISTRO") in ("humble", "jazzy")]

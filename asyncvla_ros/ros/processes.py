@@ -32,7 +32,7 @@ class NodeProcesses:
     def __init__(self, logs: Path, environment: Mapping[str, str]) -> None:
         self._logs = logs
         self._environment = {**os.environ, **environment}
-        self._commands: dict[str, list[str]] = {}
+        self._commands: dict[str, tuple[list[str], dict[str, str]]] = {}
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         logs.mkdir(parents=True, exist_ok=True)
 
@@ -44,15 +44,25 @@ class NodeProcesses:
     ) -> None:
         self.stop()
 
-    def start(self, name: str, module: str, files: Sequence[Path], parameters: Mapping[str, object]) -> None:
-        """Start ``python -m module`` as node ``name`` with parameter files, then single parameters."""
+    def start(
+        self,
+        name: str,
+        module: str,
+        files: Sequence[Path],
+        parameters: Mapping[str, object],
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        """Start ``python -m module`` as node ``name`` with parameter files, then single parameters.
+
+        ``environment``: variables for this node alone.
+        """
         command = [sys.executable, "-m", module, "--ros-args", "-r", f"__node:={name}"]
         for file in files:
             command += ["--params-file", str(file)]
         for key, value in parameters.items():
             text = str(value).lower() if isinstance(value, bool) else str(value)
             command += ["-p", f"{key}:={text}"]
-        self._commands[name] = command
+        self._commands[name] = command, {**self._environment, **(environment or {})}
         (self._logs / f"{name}.log").unlink(missing_ok=True)
         self.restart(name)
 
@@ -81,13 +91,14 @@ class NodeProcesses:
 
     def restart(self, name: str) -> None:
         """Start a node that ended once more, as it was started before; its log goes on."""
+        command, environment = self._commands[name]
         with (self._logs / f"{name}.log").open("ab") as log:
             self._running[name] = subprocess.Popen(
-                self._commands[name],
+                command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env=self._environment,
+                env=environment,
                 # A group of its own: Ctrl-C reaches this process alone, which then ends the nodes in order.
                 start_new_session=True,
                 preexec_fn=_die_with_parent,

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import re
+import subprocess
+import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,6 +15,7 @@ import pytest
 from asyncvla_ros.ros import middleware
 from asyncvla_ros.ros.bench.stack import StackSettings, bench_stack
 from asyncvla_ros.ros.bench.transport import TransportSettings, bench_transport
+from asyncvla_ros.ros.domain import free_domain
 from asyncvla_ros.ros.middleware import fastdds_environment, fastdds_profile
 
 pytestmark = pytest.mark.ros
@@ -60,8 +65,8 @@ def test_the_stack_is_timed_stage_by_stage():
 
 @pytest.mark.parametrize("end", ["stop", "kill"])
 def test_a_node_leaves_no_shared_memory_behind(start_node, ros_client, end):
-    node = start_node("controller_node")
-    assert ros_client.state("controller") == "unconfigured"
+    node = start_node("policy_node")
+    assert ros_client.state("policy") == "unconfigured"
     opened = [path.readlink() for path in Path(f"/proc/{node.process.pid}/fd").iterdir()]
     own = [path for path in opened if re.fullmatch(r"fastdds_[0-9a-f]{16}_el", path.name)]
     assert own, "it has locked its segment while it runs"
@@ -87,3 +92,42 @@ def test_the_profile_is_used_only_where_its_segments_fit():
     environment = fastdds_environment(processes=1)
     assert set(environment.values()) <= {str(fastdds_profile())} and fastdds_profile().is_file()
     assert fastdds_environment(processes=10**9) == {}
+
+
+NETWORK = (*middleware._PROFILE_VARIABLES, *middleware._OWN_NETWORK, "ROS_AUTOMATIC_DISCOVERY_RANGE")
+SHARED = """
+import pathlib, rclpy
+from asyncvla_ros.ros.middleware import use_udp_alone
+use_udp_alone()
+rclpy.init()
+node = rclpy.create_node("alone")
+print("/dev/shm/fast" in pathlib.Path("/proc/self/maps").read_text())
+"""
+
+
+@pytest.mark.parametrize("reach", ["LOCALHOST", "SUBNET"])
+@pytest.mark.parametrize("own", [{}, {"FASTDDS_DEFAULT_PROFILES_FILE": str(fastdds_profile())}])
+def test_a_process_that_must_not_stand_still_shares_no_memory(monkeypatch, reach, own):
+    for name in NETWORK:
+        monkeypatch.delenv(name, raising=False)
+    with free_domain() as domain:
+        settings = {**own, "ROS_AUTOMATIC_DISCOVERY_RANGE": reach, "ROS_DOMAIN_ID": str(domain)}
+        run = partial(
+            subprocess.run, env={**os.environ, **settings}, capture_output=True, text=True, check=True
+        )
+        assert run([sys.executable, "-c", SHARED]).stdout.strip() == "False"
+        shares = SHARED.replace("use_udp_alone()", "pass")
+        assert run([sys.executable, "-c", shares]).stdout.strip() == "True", "else this test sees nothing"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("FASTDDS_DEFAULT_PROFILES_FILE", "/etc/my_network.xml"), ("ROS_STATIC_PEERS", "10.0.0.2")],
+)
+def test_the_network_settings_of_the_user_stay(monkeypatch, name, value):
+    for other in NETWORK:
+        monkeypatch.delenv(other, raising=False)
+    monkeypatch.setenv(name, value)
+    before = dict(os.environ)
+    middleware.use_udp_alone()
+    assert dict(os.environ) == before

@@ -1,4 +1,4 @@
-"""A robot without a body: cameras and joint states at fixed rates, and joints that follow commands."""
+"""A robot without a body, or its cameras, or its arm: images, joint states, joints that follow commands."""
 
 from __future__ import annotations
 
@@ -70,17 +70,20 @@ class ArmNode(ManagedNode):
         kind = Image if values.transport == "raw" else CompressedImage
         topics = [camera_topic(camera, values.transport) for camera in CAMERAS[: values.cameras]]
         self._cameras = [self.advertise(kind, topic, qos.sensor("best_effort")) for topic in topics]
-        self._joints = self.advertise(JointState, "joint_states", qos.sensor("best_effort"))
-        self._body = self.advertise(JointState, "~/body", qos.COMMAND)
-        self._obeyed = self.advertise(ActionCommand, "~/obeyed", qos.COMMAND)
         self._shutter = self.advertise(Header, "~/shutter", qos.COMMAND)
         self._done = self.advertise(UInt32, "~/sent", qos.STATUS)
-        self.subscribe(ActionCommand, "controller/command", self._obey, qos.COMMAND)
+        if values.joint_hz:
+            self._joints = self.advertise(JointState, "joint_states", qos.sensor("best_effort"))
+            self._body = self.advertise(JointState, "~/body", qos.COMMAND)
+            self._obeyed = self.advertise(ActionCommand, "~/obeyed", qos.COMMAND)
+            self.subscribe(ActionCommand, "controller/command", self._obey, qos.COMMAND)
 
     def activate(self) -> None:
         """Starts the timers."""
         values = self._params.values
-        self._timers: list[Any] = [self.create_timer(1.0 / values.hz, self._see)]
+        self._timers: list[Any] = []
+        if values.cameras:
+            self._timers.append(self.create_timer(1.0 / values.hz, self._see))
         if values.joint_hz:
             self._timers.append(self.create_timer(1.0 / values.joint_hz, self._feel))
 

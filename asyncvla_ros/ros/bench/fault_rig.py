@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,21 +84,22 @@ class Rig:
         """Whether cameras and joint states are silent from now on.
 
         Raises:
-            RunError: the arm does not answer.
+            RunError: they do not answer.
         """
-        client: Any = self.onlooker.node.create_client(SetParameters, "arm/set_parameters")
-        values = {"frozen_cameras": cameras, "frozen_joints": joints}
-        request = SetParameters.Request(
-            parameters=[Parameter(key, value=value).to_parameter_msg() for key, value in values.items()]
-        )
+        self._set("cameras", "frozen_cameras", cameras)
+        self._set("arm", "frozen_joints", joints)
+
+    def _set(self, node: str, key: str, value: bool) -> None:
+        client: Any = self.onlooker.node.create_client(SetParameters, f"{node}/set_parameters")
+        request = SetParameters.Request(parameters=[Parameter(key, value=value).to_parameter_msg()])
         if not client.wait_for_service(ANSWER_S):
-            raise RunError("the arm offers no service for its parameters")
+            raise RunError(f"node {node} offers no service for its parameters")
         answer = client.call_async(request)
-        self.onlooker.wait(answer.done, "answer of the arm", ANSWER_S)
+        self.onlooker.wait(answer.done, f"answer of node {node}", ANSWER_S)
         self.onlooker.node.destroy_client(client)
         result = answer.result()
         if result is None or not all(one.successful for one in result.results):
-            raise RunError(f"the arm cannot be frozen: {result}")
+            raise RunError(f"node {node} cannot be frozen: {result}")
 
     def move(self) -> None:
         """Waits for motion, and in it for a random moment; the record begins anew.
@@ -127,11 +128,14 @@ class Rig:
 
 
 @contextmanager
-def running_rig(rng: np.random.Generator, use_sim_time: bool = False) -> Iterator[Rig]:
+def running_rig(
+    rng: np.random.Generator, images: Mapping[str, str], use_sim_time: bool = False
+) -> Iterator[Rig]:
     """Nodes that run until the block ends.
 
     Args:
         rng: When things fail.
+        images: Variables for cameras and policy.
         use_sim_time: Whether the clock can be set back.
     """
     record = Record()
@@ -144,5 +148,8 @@ def running_rig(rng: np.random.Generator, use_sim_time: bool = False) -> Iterato
             onlooker.subscribe(JointState, "arm/body", ALL, record.note_body)
             onlooker.subscribe(JointState, "joint_states", qos.sensor("best_effort"), record.note_measured)
             clock = SimClock(onlooker.node) if use_sim_time else None
-            start_graph(nodes, contract, ARM, use_sim_time)
+            # Cameras have a driver of their own: the arm's must not stand still.
+            timed = {"autostart": True, "use_sim_time": use_sim_time, "joint_hz": 0.0}
+            nodes.start("cameras", "asyncvla_ros.ros.bench.arm_node", [], {**ARM, **timed}, images)
+            start_graph(nodes, contract, {**ARM, "cameras": 0}, use_sim_time, images)
             yield Rig(nodes, onlooker, load_robot(contract), record, rng, clock)

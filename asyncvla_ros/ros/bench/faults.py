@@ -19,7 +19,7 @@ from asyncvla_ros.ros.bench.fault_record import TOLERANCE, Record, is_tracked
 from asyncvla_ros.ros.bench.fault_rig import ARM, Rig, running_rig
 from asyncvla_ros.ros.bench.onlooker import tails
 from asyncvla_ros.ros.domain import isolated_domain
-from asyncvla_ros.ros.middleware import fastdds_environment
+from asyncvla_ros.ros.middleware import fastdds_environment, udp_environment
 
 # For a hold to come [s]: much longer than any limit.
 HOLD_S = 3.0
@@ -87,8 +87,10 @@ def bench_faults(settings: FaultSettings, say: Callable[[str], None] = lambda li
     rng = np.random.default_rng(settings.seed)
     figures: dict[str, Any] = {}
     with isolated_domain() as isolation:
-        os.environ.update({**isolation, **fastdds_environment(processes=4)})
-        with running_rig(rng) as rig:
+        os.environ.update(isolation)
+        images = {**isolation, **fastdds_environment(processes=2)}
+        os.environ.update(udp_environment())
+        with running_rig(rng, images) as rig:
             slack_s = 2 * rig.robot.period_ns / 1e9 + settings.grace_s
             for name, fault in FAULTS.items():
                 times = settings.kills if name == "policy_killed" else settings.repeats
@@ -100,7 +102,7 @@ def bench_faults(settings: FaultSettings, say: Callable[[str], None] = lambda li
                 permitted_s = None if number is signal.SIGKILL else slack_s
                 make = partial(_restart, rig, number, permitted_s)
                 figures[name] = _repeat(name, settings.repeats, permitted_s, make, say)
-        with running_rig(rng, use_sim_time=True) as rig:
+        with running_rig(rng, images, use_sim_time=True) as rig:
             for name, fault in SIM_FAULTS.items():
                 limit_s = fault.timeout_s(rig) + slack_s
                 make = partial(_live_through, rig, fault, slack_s)

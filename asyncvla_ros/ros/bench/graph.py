@@ -12,7 +12,11 @@ START_S = 60.0
 
 
 def start_graph(
-    nodes: NodeProcesses, contract: Path, arm: Mapping[str, object], use_sim_time: bool = False
+    nodes: NodeProcesses,
+    contract: Path,
+    arm: Mapping[str, object],
+    use_sim_time: bool = False,
+    images: Mapping[str, str] | None = None,
 ) -> None:
     """Starts ``arm``, ``controller`` and ``policy``.
 
@@ -21,9 +25,11 @@ def start_graph(
         contract: Written by ``write_contract``.
         arm: Parameters of the arm.
         use_sim_time: Whether their clock is ``/clock``.
+        images: Variables for the policy alone, who takes images.
     """
     every: dict[str, object] = {"autostart": True, "use_sim_time": use_sim_time}
     robot = {**every, "robot": contract}
     nodes.start("arm", "asyncvla_ros.ros.bench.arm_node", [], {**arm, **every})
     nodes.start("controller", "asyncvla_ros.ros.controller_node", [], robot)
-    nodes.start("policy", "asyncvla_ros.ros.bench.sweep_policy_node", [], {**robot, "instruction": "sweep"})
+    policy = {**robot, "instruction": "sweep"}
+    nodes.start("policy", "asyncvla_ros.ros.bench.sweep_policy_node", [], policy, images)
