@@ -179,7 +179,7 @@ class Controller:
 
     def _cannot_begin(self, now_ns: int) -> tuple[Mode, Reason, str] | None:
         """Takes the measured pose for the commanded one, once it is known; the fault if it is impossible."""
-        if self._follower.has_begun or self._state.obstacle(now_ns):
+        if not self._follower.may_begin or self._state.obstacle(now_ns):
             return None
         problem = self._follower.begin(self._state)
         if not problem:

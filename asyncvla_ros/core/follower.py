@@ -39,6 +39,7 @@ class Follower:
         self._index = tracked(robot.dofs)
         self._tracker = self._make_tracker()
         self._has_begun = self._tracker is None
+        self._has_commanded = False
         self._last_values: np.ndarray | None = None
         self._held: np.ndarray | None = None
         self._ramp_ns: int | None = None
@@ -75,9 +76,9 @@ class Follower:
         return self._tracker is not None and not self._is_delta.any()
 
     @property
-    def has_begun(self) -> bool:
-        """Whether there is a commanded state to go on from."""
-        return self._has_begun
+    def may_begin(self) -> bool:
+        """Whether nothing was commanded yet: until then others may move the arm, and it begins anew."""
+        return self._tracker is not None and not self._has_commanded
 
     @property
     def at_rest(self) -> bool:
@@ -146,6 +147,7 @@ class Follower:
             (d,) physical units; float64 if anything is tracked, else float32.
         """
         self._held = None
+        self._has_commanded = True
         self.halt()
         if is_new:
             self._clamped = self._limiter.clamp(action.values)
@@ -205,6 +207,7 @@ class Follower:
         """
         if self._held is None or self._tracker is None or not self._has_begun:
             return self._held if self._has_begun else None
+        self._has_commanded = True
         self._tracker.anchor(self._workspace.positions(state)[self._index].tolist())
         if self._target is None and self._tracker.at_rest:
             self._target = self._resting_pose(now_ns, state)

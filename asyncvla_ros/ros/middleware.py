@@ -51,7 +51,7 @@ def udp_environment() -> dict[str, str]:
     is_local = os.environ.get(_DISCOVERY) == "LOCALHOST"
     if not is_local and os.environ.get(_LOCALHOST_ONLY) != "1":
         return {name: str(config / "fastdds_udp.xml")}
-    # For this computer alone the ROS middleware adds shared memory to any profile, unless it is to say nothing.
+    # With LOCALHOST the ROS middleware adds shared memory to any profile.
     older = {_LOCALHOST_ONLY: "0"} if _LOCALHOST_ONLY in os.environ else {}
     return {name: str(config / "fastdds_udp_localhost.xml"), _DISCOVERY: "SYSTEM_DEFAULT", **older}
 

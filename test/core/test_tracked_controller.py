@@ -97,6 +97,19 @@ def test_a_chunk_rejected_before_the_arm_is_measured_does_not_keep_it_from_being
     rig.check(Mode.IDLE, Reason.CHUNK_REJECTED)
 
 
+def test_an_arm_moved_by_hand_before_its_first_command_begins_where_it_is_then():
+    rig = Rig()
+    rig.run(5)
+    assert not rig.sent, "nothing can be held: the gripper is not measured"
+    rig.position = MIDDLE + 0.2 * (GOAL - MIDDLE)
+    rig.audit.begin(rig.position)
+    rig.send()
+    rig.run(1)
+    assert rig.sent[0].values[~GRIPS] == pytest.approx((MIDDLE + 0.2 * (GOAL - MIDDLE))[~GRIPS], abs=1e-3)
+    rig.run(30)
+    rig.check(Mode.TRACKING, Reason.NONE)
+
+
 def _blind(rig):
     rig.sees = False
 
