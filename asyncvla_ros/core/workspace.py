@@ -10,6 +10,9 @@ import numpy as np
 from asyncvla_ros.core.robot_contract import Dof
 from asyncvla_ros.core.robot_state import RobotState
 
+# Earlier than any stamp.
+_BEFORE = -1
+
 
 class Workspace:
     """Where the dofs that are changes are, and how far they may still go.
@@ -40,8 +43,9 @@ class Workspace:
     def positions(self, state: RobotState) -> np.ndarray:
         """(d,) float64 positions now [unit]; 0 for dofs without workspace."""
         positions = np.zeros(len(self._states))
-        stamps = [-1 if name is None else state.stamp_ns(name) for name in self._states]
-        oldest = min((stamp for stamp in stamps if stamp is not None and stamp >= 0), default=0)
+        stamps = [None if name is None else state.stamp_ns(name) for name in self._states]
+        measured = [stamp for name, stamp in zip(self._states, stamps, strict=True) if name is not None]
+        oldest = min((_BEFORE if stamp is None else stamp for stamp in measured), default=_BEFORE)
         while self._pending and self._pending[0][0] < oldest:
             self._pending.popleft()
         for index, (name, stamp) in enumerate(zip(self._states, stamps, strict=True)):
@@ -62,5 +66,5 @@ class Workspace:
             self._pending.append((now_ns, changes))
 
     def forget(self) -> None:
-        """After a jump of the clock, when it is unknown which changes a measurement contains."""
-        self._pending.clear()
+        """After a jump of the clock: what is measured from now on contains all changes so far."""
+        self._pending = deque((_BEFORE, changes) for _, changes in self._pending)
