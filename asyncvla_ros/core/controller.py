@@ -89,7 +89,7 @@ class Controller:
 
     def observe(self, source: str, stamp_ns: int, values: Mapping[str, float]) -> None:
         """Notes a part of the robot's state: acquisition time [ns] for the watchdog, values for the hold."""
-        self._state.observe(source, stamp_ns, values)
+        self._state.observe(source, stamp_ns, values, self._last_ns)
 
     def update(self, now_ns: int, elapsed_ns: int | None = None) -> Command:
         """The command of now: the one verb while active.

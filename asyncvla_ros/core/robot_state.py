@@ -22,11 +22,14 @@ class RobotState:
         self._stamps: dict[str, int] = {}
         self._broken: dict[str, str] = {}
 
-    def observe(self, topic: str, stamp_ns: int, values: Mapping[str, float]) -> None:
-        """Notes a message acquired at ``stamp_ns`` [ns]; a broken one, or one overtaken, changes no value."""
-        behind_s = (self._stamps.get(topic, stamp_ns) - stamp_ns) / 1e9
-        # Farther behind than any message may be, it was not overtaken: the clock was set back.
-        if 0 < behind_s <= self._robot.observation_timeout_s:
+    def observe(self, topic: str, stamp_ns: int, values: Mapping[str, float], now_ns: int | None) -> None:
+        """Notes a message acquired at ``stamp_ns`` [ns]; a broken one, or one overtaken, changes no value.
+
+        ``now_ns`` [ns], if known, tells of a clock that was set back: what is stamped far ahead of it is over.
+        """
+        newest_ns = self._stamps.get(topic, stamp_ns)
+        ahead_s = 0.0 if now_ns is None else (newest_ns - now_ns) / 1e9
+        if stamp_ns < newest_ns and ahead_s <= self._robot.observation_timeout_s:
             return
         broken = {name: value for name, value in values.items() if not math.isfinite(value)}
         self._broken[topic] = ", ".join(f"{name} = {value}" for name, value in broken.items())

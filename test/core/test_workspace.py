@@ -12,7 +12,7 @@ ROBOT = delta_arm()
 
 def _measure(state: RobotState, stamp_ns: int, x: float) -> None:
     values = dict.fromkeys(ROBOT.state_names, 0.0)
-    state.observe("joint_states", stamp_ns, values | {"ee_x": x})
+    state.observe("joint_states", stamp_ns, values | {"ee_x": x}, stamp_ns)
 
 
 def test_changes_count_until_a_measurement_contains_them():
