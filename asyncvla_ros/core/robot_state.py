@@ -25,7 +25,7 @@ class RobotState:
     def observe(self, topic: str, stamp_ns: int, values: Mapping[str, float], now_ns: int | None) -> None:
         """Notes a message acquired at ``stamp_ns`` [ns]; a broken one, or one overtaken, changes no value.
 
-        ``now_ns`` [ns], if known, tells of a clock that was set back: what is stamped far ahead of it is over.
+        ``now_ns`` [ns], if known, tells of a clock that was set back: its stamps are over.
         """
         newest_ns = self._stamps.get(topic, stamp_ns)
         ahead_s = 0.0 if now_ns is None else (newest_ns - now_ns) / 1e9
