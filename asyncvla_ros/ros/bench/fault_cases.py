@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from asyncvla_ros.core.controller_types import Reason
-from asyncvla_ros.ros.bench.fault_rig import TICK_S, Rig
+from asyncvla_ros.ros.bench.fault_rig import Rig
 from asyncvla_ros.ros.bench.sweep_policy_node import SweepPolicy
 
 CLOCK_BACK_S = 5.0
@@ -106,8 +106,7 @@ SIM_FAULTS = {
     "clock_back": Fault(
         make=_set_clock_back,
         mend=_thaw,
-        # None, but periods of a clock that goes in ticks end up to a tick late.
-        timeout_s=lambda rig: 2 * TICK_S,
+        timeout_s=lambda rig: 0.0,
         since_ns=lambda rig, fault_ns: fault_ns,
         reasons=frozenset({Reason.CLOCK_JUMP}),
         # Else the policy would go on before the arm rests; what is left of its chunk outlasts the limit.
