@@ -44,7 +44,7 @@ def fastdds_profile() -> Path:
 def udp_environment() -> dict[str, str]:
     """Variables that have Fast DDS share no memory in a process that must not stand still.
 
-    Who sends to a process over shared memory can stand still for seconds when it is killed: ``docs/faults.md``.
+    Who sends to a process over shared memory can stand still for seconds when it is killed; docs/faults.md.
     """
     name, config = _variable(), share_dir() / "config"
     is_local = os.environ.get(_DISCOVERY) == "LOCALHOST"
