@@ -12,7 +12,6 @@ from typing import Any
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import JointState
 from std_msgs.msg import String
 
@@ -21,9 +20,6 @@ from asyncvla_ros.ros import qos
 from asyncvla_ros.types import ContractError, RunError
 
 IMAGES = {"sensor_msgs/msg/Image": "raw", "sensor_msgs/msg/CompressedImage": "compressed"}
-LATCHED = QoSProfile(
-    depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
-)
 # rclpy has no event for changes of the graph: a timer looks so often [s].
 LOOK_PERIOD = 0.1
 # Nothing new for so long after the first find: that is all [s].
@@ -40,7 +36,7 @@ def robot_description(topic: str, patience_s: float) -> str:
     """
     found: list[str] = []
     with _looking_around("asyncvla_description") as (node, executor):
-        node.create_subscription(String, topic, lambda message: found.append(message.data), LATCHED)
+        node.create_subscription(String, topic, lambda message: found.append(message.data), qos.STATUS)
         deadline = time.monotonic() + patience_s
         while not found and time.monotonic() < deadline:
             executor.spin_once(timeout_sec=max(0.0, deadline - time.monotonic()))
@@ -110,7 +106,7 @@ class _Search:
                 read = partial(self._read_joints, topic)
                 self._node.create_subscription(JointState, topic, read, qos.sensor("best_effort"))
             elif kind == "std_msgs/msg/String" and topic.endswith("/robot_description"):
-                self._node.create_subscription(String, topic, self._read_urdf, LATCHED)
+                self._node.create_subscription(String, topic, self._read_urdf, qos.STATUS)
             elif kind not in IMAGES and not obeyed:
                 continue
             self._types[topic] = kind

@@ -7,8 +7,11 @@ import re
 from pathlib import Path
 
 import pytest
+import xacro
+from std_msgs.msg import String
 
 from asyncvla_ros.paths import share_dir
+from asyncvla_ros.ros import qos
 from support.stand_ins import StandIns
 
 pytestmark = [pytest.mark.ros, pytest.mark.launch]
@@ -131,6 +134,10 @@ def _environment(stand_ins):
 
 def test_gazebo_goes_on_step_by_step(start_process, ros_client, stand_ins):
     stand_ins.gazebo()
+    # As robot_state_publisher would: the controller takes limits from it.
+    arm = share_dir() / "config" / "gazebo" / "asyncvla_arm.urdf.xacro"
+    urdf = xacro.process_file(str(arm), mappings={"controllers": "/controllers.yaml"}).toxml()
+    ros_client.node.create_publisher(String, "/robot_description", qos.STATUS).publish(String(data=urdf))
     started = _launch(start_process, "gazebo", "gui:=false", env=_environment(stand_ins))
     started.wait_for_output("[controller]: IDLE", PATIENCE)
     assert ros_client.state("controller") == "active"
