@@ -57,8 +57,10 @@ def udp_environment() -> dict[str, str]:
 
 def use_udp_alone() -> None:
     """Applies ``udp_environment`` here, before ``rclpy.init``; network settings of the user's own stay."""
-    given = {Path(os.environ[name]).resolve() for name in _PROFILE_VARIABLES if os.environ.get(name)}
-    if given <= {fastdds_profile().resolve()} and not any(map(os.environ.get, _OWN_NETWORK)):
+    is_fastdds = os.environ.get("RMW_IMPLEMENTATION", "rmw_fastrtps_cpp").startswith("rmw_fastrtps")
+    profiles = {Path(os.environ[name]).resolve() for name in _PROFILE_VARIABLES if os.environ.get(name)}
+    is_ours = profiles <= {fastdds_profile().resolve()} and not any(map(os.environ.get, _OWN_NETWORK))
+    if is_fastdds and is_ours:
         os.environ.update(udp_environment())
 
 

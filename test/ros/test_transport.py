@@ -122,11 +122,16 @@ def test_a_process_that_must_not_stand_still_shares_no_memory(monkeypatch, reach
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("FASTDDS_DEFAULT_PROFILES_FILE", "/etc/my_network.xml"), ("ROS_STATIC_PEERS", "10.0.0.2")],
+    [
+        ("FASTDDS_DEFAULT_PROFILES_FILE", "/etc/my_network.xml"),
+        ("ROS_STATIC_PEERS", "10.0.0.2"),
+        ("RMW_IMPLEMENTATION", "rmw_cyclonedds_cpp"),
+    ],
 )
 def test_the_network_settings_of_the_user_stay(monkeypatch, name, value):
     for other in NETWORK:
         monkeypatch.delenv(other, raising=False)
+    monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
     monkeypatch.setenv(name, value)
     before = dict(os.environ)
     middleware.use_udp_alone()
