@@ -47,7 +47,7 @@ class ManagedNode(LifecycleNode):
     def __init__(self, name: str):
         super().__init__(name)
         self.resources = ExitStack()
-        self.is_active = False
+        self.is_active = self.is_configuring = False
 
     def configure(self) -> None:
         """Checks parameters and creates everything; undone by closing ``resources``."""
@@ -63,7 +63,9 @@ class ManagedNode(LifecycleNode):
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Runs ``configure``; after a failure nothing of it is left."""
+        self.is_configuring = True
         result = self._guarded("configure", self.configure)
+        self.is_configuring = False
         if result is not TransitionCallbackReturn.SUCCESS:
             self.teardown()
         return result
@@ -209,6 +211,9 @@ def _run(create: Callable[[], ManagedNode]) -> int:
     spinner.join(STOP_TIMEOUT)
     if spinner.is_alive():
         # Tearing down what a callback still works with would crash; the process ends as it is.
+        if node.is_configuring:
+            node.get_logger().info("interrupted while it was configured")
+            return 0
         node.get_logger().fatal(f"a callback did not end within {STOP_TIMEOUT:g} s")
         return 1
     node.teardown()

@@ -105,3 +105,29 @@ def test_shutdown_from_active_deactivates_first(node):
     node.trigger_shutdown()
     assert _label(node) == "finalized"
     assert node.calls[-2:] == ["deactivate", "released"]
+
+
+LOADS_FOR_EVER = """
+import threading
+from asyncvla_ros.ros.lifecycle import ManagedNode, run_node
+
+
+class Slow(ManagedNode):
+    def __init__(self):
+        super().__init__("slow")
+        self.declare_parameter("autostart", True)
+
+    def configure(self):
+        self.get_logger().info("loading")
+        threading.Event().wait()
+
+
+run_node(Slow)
+"""
+
+
+def test_a_node_interrupted_while_it_loads_has_not_failed(start_process):
+    process = start_process("-c", LOADS_FOR_EVER)
+    process.wait_for_output("loading")
+    assert process.stop() == 0
+    process.wait_for_output("interrupted while it was configured")
