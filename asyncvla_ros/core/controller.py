@@ -129,7 +129,7 @@ class Controller:
     @property
     def can_hold(self) -> bool:
         """Whether there is a pose to hold: an unmeasured gripper has none before its first command."""
-        return self._follower.can_hold(self._state)
+        return self._follower.can_hold
 
     @property
     def answers_at_once(self) -> bool:

@@ -232,9 +232,10 @@ class Follower:
         places = zip(dofs, self._measured(state), self._tracker.positions, strict=True)
         return [commanded if dof.holds_command else measured for dof, measured, commanded in places]
 
-    def can_hold(self, state: RobotState) -> bool:
-        """Whether every target is known, by report or by command."""
-        return self._hold_values(state) is not None
+    @property
+    def can_hold(self) -> bool:
+        """Whether there is something to hold before the first action: every target is measured."""
+        return all(dof.is_delta or dof.name in self._robot.state_names for dof in self._robot.dofs)
 
     def _hold_values(self, state: RobotState) -> np.ndarray | None:
         """(d,) float32 that stand still, or None while a target is known neither by report nor by command."""
