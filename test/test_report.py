@@ -14,11 +14,20 @@ from asyncvla_ros.types import AsyncVLAError
 
 
 def write_eval(
-    file: Path, outcomes: list[bool], mode: str = "afm", p50: float = 40.0, **settings: Any
+    file: Path,
+    outcomes: list[bool],
+    mode: str = "afm",
+    p50: float = 40.0,
+    suite: str = "libero_object",
+    first_init: int = 0,
+    **settings: Any,
 ) -> None:
-    episodes = [{"task": i % 2, "init": i // 2, "success": s, "steps": 90} for i, s in enumerate(outcomes)]
+    episodes = [
+        {"task": i % 2, "init": first_init + i // 2, "success": s, "steps": 90}
+        for i, s in enumerate(outcomes)
+    ]
     result = {
-        "suite": "libero_object",
+        "suite": suite,
         "mode": mode,
         "episodes": episodes,
         "success_rate": sum(outcomes) / len(outcomes),
@@ -42,9 +51,9 @@ def test_evaluations_become_tables_with_intervals_and_paired_differences(tmp_pat
     assert "| blank | libero_object | afm | blank images | 0/40 |" in text
     assert "| sfm | 17/20 | 17/20 |" in text
     (only,) = compare(load(tmp_path)["eval"])
-    assert (only.first, only.second, only.pairs) == ("afm", "sfm", 40)
-    assert (only.gain, only.p, only.more_ms) == pytest.approx((-0.15, 0.03125, -15.0))
-    assert "| sfm - afm | 40 | -15.0%" in text
+    assert (only.strategy, only.baseline, only.pairs) == ("afm", "sfm", 40)
+    assert (only.gain, only.p, only.more_ms) == pytest.approx((0.15, 0.03125, 15.0))
+    assert "| afm | sfm | libero_object | 40 : 34 of 40 | +15.0%" in text
     assert "torch 2.11.0; cpus 2" in text
 
 
@@ -55,8 +64,23 @@ def test_strategies_are_compared_with_the_plain_ones_only(tmp_path: Path) -> Non
         ("twice", Strategy(rounds=2)),
     ):
         write_eval(tmp_path / f"{name}.json", [True] * 4, strategy=vars(strategy))
-    pairs = {(c.first, c.second) for c in compare(load(tmp_path)["eval"])}
-    assert pairs == {("afm", "random"), ("afm", "twice")}
+    pairs = {(c.strategy, c.baseline) for c in compare(load(tmp_path)["eval"])}
+    assert pairs == {("afm, select random", "afm"), ("afm, rounds 2", "afm")}
+
+
+def test_comparisons_are_pooled_over_suites_and_joined_over_files(tmp_path: Path) -> None:
+    for suite, better in (("libero_object", 4), ("libero_goal", 2)):
+        for part in range(2):
+            write_eval(tmp_path / f"afm_{suite}_{part}.json", [True] * 4, suite=suite, first_init=2 * part)
+            outcomes = [i >= better for i in range(4)]
+            write_eval(
+                tmp_path / f"sfm_{suite}_{part}.json", outcomes, "sfm", 30.0, suite=suite, first_init=2 * part
+            )
+    goal, objects, both = compare(load(tmp_path)["eval"])
+    assert (goal.suites, goal.pairs, goal.solved) == (("libero_goal",), 8, (8, 4))
+    assert (objects.suites, objects.pairs, objects.solved) == (("libero_object",), 8, (8, 0))
+    assert (both.suites, both.pairs, both.solved) == (("libero_goal", "libero_object"), 16, (16, 4))
+    assert both.gain == pytest.approx(0.75) and both.more_ms == pytest.approx(10.0)
 
 
 def test_the_expert_gets_a_table_by_task(tmp_path: Path) -> None:

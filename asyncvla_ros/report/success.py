@@ -5,13 +5,14 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
 from asyncvla_ros.report.results import Source, controls_of, strategy_of, table
 from asyncvla_ros.sim.stats import mcnemar, paired_difference, wilson_interval
 
 #: What other strategies are compared with.
-_PLAIN = {"sfm", "afm"}
+_PLAIN = ("sfm", "afm")
 _SUCCESS_HEAD = (
     *("file", "suite", "strategy", "control", "solved", "success (95 %, Wilson)"),
     *("decision p50/p95 [ms]", "refined", "jerk inside/seam [m/s³]"),
@@ -57,20 +58,24 @@ def task_table(evaluations: Sequence[Source]) -> str:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two evaluations that differ in their strategy only, on the episodes they share.
+    """Two strategies of the same policy on the episodes that both of them played.
 
     Attributes:
-        first: Name of the one.
-        second: Name of the other.
+        strategy: The one.
+        baseline: What it is compared with.
+        suites: Whose episodes.
+        solved: Episodes that strategy and baseline solved.
         pairs: Shared episodes.
-        gain: Success of the second minus that of the first.
+        gain: Success of the strategy minus that of the baseline.
         ci95: Of the gain, paired bootstrap.
         p: Of McNemar's exact test.
-        more_ms: Median decision of the second minus that of the first [ms].
+        more_ms: Median decision of the strategy minus that of the baseline [ms], mean over the suites.
     """
 
-    first: str
-    second: str
+    strategy: str
+    baseline: str
+    suites: tuple[str, ...]
+    solved: tuple[int, int]
     pairs: int
     gain: float
     ci95: tuple[float, float]
@@ -79,36 +84,78 @@ class Comparison:
 
 
 def compare(evaluations: Sequence[Source]) -> Iterator[Comparison]:
-    """Pairs of evaluations of the same policy, suite, seed and controls; one of each pair is plain."""
-    for a, b in itertools.combinations(evaluations, 2):
-        names = {strategy_of(a.values), strategy_of(b.values)}
-        if _key(a.values) != _key(b.values) or len(names) < 2 or not names & _PLAIN:
-            continue
-        one, two = ({(e["task"], e["init"]): e["success"] for e in s.values["episodes"]} for s in (a, b))
-        shared = sorted(one.keys() & two.keys())
-        if not shared:
-            continue
-        outcomes = [one[k] for k in shared], [two[k] for k in shared]
-        gain, interval = paired_difference(*outcomes)
-        more_ms = b.values["tick_ms"]["p50"] - a.values["tick_ms"]["p50"]
-        yield Comparison(a.name, b.name, len(shared), gain, interval, mcnemar(*outcomes), more_ms)
+    """Every strategy with the plain ones, where policy, seed and controls agree: by suite, then pooled."""
+    groups: dict[Any, dict[str, dict[str, _Played]]] = {}
+    for source in evaluations:
+        v = source.values
+        strategies = groups.setdefault(
+            (v["settings"].get("checkpoint"), v["settings"]["seed"], controls_of(v)), {}
+        )
+        played = strategies.setdefault(strategy_of(v), {}).setdefault(v["suite"], _Played({}, []))
+        played.outcomes.update({(e["task"], e["init"]): e["success"] for e in v["episodes"]})
+        played.median_ms.append(v["tick_ms"]["p50"])
+    for strategies in groups.values():
+        for baseline, strategy in itertools.product(_PLAIN, strategies):
+            if baseline not in strategies or strategy in _PLAIN[: _PLAIN.index(baseline) + 1]:
+                continue
+            one, other = strategies[baseline], strategies[strategy]
+            suites = sorted(
+                s for s in one.keys() & other.keys() if one[s].outcomes.keys() & other[s].outcomes.keys()
+            )
+            for chosen in [(s,) for s in suites] + ([tuple(suites)] if len(suites) > 1 else []):
+                yield _compared(strategy, baseline, other, one, chosen)
+
+
+@dataclass(frozen=True)
+class _Played:
+    """Episodes of one strategy on one suite: success by (task, initial state), median decisions [ms]."""
+
+    outcomes: dict[tuple[int, int], bool]
+    median_ms: list[float]
+
+
+def _compared(
+    strategy: str,
+    baseline: str,
+    played: Mapping[str, _Played],
+    played_by_baseline: Mapping[str, _Played],
+    suites: tuple[str, ...],
+) -> Comparison:
+    before: list[bool] = []
+    after: list[bool] = []
+    more_ms = []
+    for suite in suites:
+        one, other = played_by_baseline[suite], played[suite]
+        shared = sorted(one.outcomes.keys() & other.outcomes.keys())
+        before += [one.outcomes[k] for k in shared]
+        after += [other.outcomes[k] for k in shared]
+        more_ms.append(fmean(other.median_ms) - fmean(one.median_ms))
+    gain, interval = paired_difference(before, after)
+    solved, p = (sum(after), sum(before)), mcnemar(before, after)
+    return Comparison(strategy, baseline, suites, solved, len(before), gain, interval, p, fmean(more_ms))
 
 
 def comparison_table(comparisons: Iterable[Comparison]) -> str:
-    """One row per pair."""
+    """One row per pair of strategies and suite, or suites."""
     rows = [
         [
-            f"{c.second} - {c.first}",
-            str(c.pairs),
+            c.strategy,
+            c.baseline,
+            ", ".join(c.suites),
+            f"{c.solved[0]} : {c.solved[1]} of {c.pairs}",
             f"{c.gain:+.1%} ({c.ci95[0]:+.1%} to {c.ci95[1]:+.1%})",
             f"{c.p:.3f}",
             f"{c.more_ms:+.1f}",
         ]
         for c in comparisons
     ]
-    return table(["difference", "pairs", "success (95 %, bootstrap)", "McNemar p", "decision [ms]"], rows)
-
-
-def _key(values: Mapping[str, Any]) -> tuple[Any, ...]:
-    settings = values["settings"]
-    return settings.get("checkpoint"), values["suite"], settings["seed"], controls_of(values)
+    head = (
+        "strategy",
+        "compared with",
+        "suites",
+        "solved",
+        "gain (95 %, bootstrap)",
+        "McNemar p",
+        "decision [ms]",
+    )
+    return table(head, rows)
