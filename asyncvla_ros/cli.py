@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,9 +16,12 @@ from asyncvla_ros.cli_options import (
     CPUS,
     CacheOption,
     CheckpointOption,
+    DenoiseStepsOption,
+    ExecuteStepsOption,
     InitsOption,
     JsonOption,
     ModeOption,
+    RefineStepsOption,
     SeedOption,
     SuiteOption,
     TasksOption,
@@ -164,6 +168,7 @@ def train(
     steps: Annotated[int, typer.Option(help="Optimizer steps.")] = 4500,
     batch: Annotated[int, typer.Option(help="Observations per step.")] = 64,
     lr: Annotated[float, typer.Option(help="Peak learning rate.")] = 1e-3,
+    chunk_size: Annotated[int, typer.Option(help="Actions per chunk.")] = 8,
     blank_images: Annotated[bool, typer.Option(help="Control: a policy that learns blind.")] = False,
     holdout: Annotated[float, typer.Option(help="Share of episodes kept for the rater.")] = 0.1,
     seed: SeedOption = 0,
@@ -184,6 +189,7 @@ def train(
             steps=steps,
             batch=batch,
             lr=lr,
+            chunk_size=chunk_size,
             blank_images=blank_images,
             holdout=holdout,
             seed=seed,
@@ -240,13 +246,32 @@ def train_rater(
 def export(
     checkpoint: Annotated[Path, typer.Option(help="Checkpoint folder to read.")],
     out: Annotated[Path, typer.Option(help="Checkpoint folder to write.")],
+    denoise_steps: DenoiseStepsOption = None,
+    refine_steps: RefineStepsOption = None,
+    execute_steps: ExecuteStepsOption = None,
+    threshold: Annotated[float | None, typer.Option(help="Refine below this confidence.")] = None,
 ) -> None:
-    """Copy a checkpoint with its weights in half precision, to ship it; it still computes in float32."""
+    """Copy a checkpoint with its weights in half precision, to ship it; it still computes in float32.
+
+    The options become the copy's defaults; what is left out stays as it is.
+    """
     import torch
 
-    from asyncvla_ros.model.checkpoint import load_checkpoint, save_checkpoint
+    from asyncvla_ros.model.checkpoint import load_checkpoint, save_checkpoint, with_config
 
-    save_checkpoint(out, load_checkpoint(checkpoint), torch.float16)
+    source = load_checkpoint(checkpoint)
+    config = source.model.config
+    config = replace(
+        config,
+        num_denoise_steps=config.num_denoise_steps if denoise_steps is None else denoise_steps,
+        num_refine_steps=config.num_refine_steps if refine_steps is None else refine_steps,
+        execute_steps=config.execute_steps if execute_steps is None else execute_steps,
+    )
+    if threshold is not None:
+        if config.rater is None:
+            raise AsyncVLAError(f"--threshold is {threshold}, but the policy in {checkpoint} has no rater")
+        config = replace(config, rater=replace(config.rater, threshold=threshold))
+    save_checkpoint(out, with_config(source, config), torch.float16)
 
 
 @app.command("report")

@@ -17,6 +17,7 @@ from asyncvla_ros.cli_options import (
     CheckpointOption,
     DenoiseStepsOption,
     DeviceOption,
+    ExecuteStepsOption,
     InitsOption,
     JsonOption,
     ModeOption,
@@ -56,7 +57,7 @@ def eval_libero(
         bool, typer.Option(help="Random placements instead of official states, for choices to be tested.")
     ] = False,
     rendering: Annotated[str, typer.Option(help="full (official) or decimated meshes.")] = "full",
-    execute_steps: Annotated[int | None, typer.Option(help="Actions executed of each chunk.")] = None,
+    execute_steps: ExecuteStepsOption = None,
     select: SelectOption = "rater",
     threshold: ThresholdOption = None,
     rounds: RoundsOption = 1,

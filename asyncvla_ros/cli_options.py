@@ -36,6 +36,7 @@ ThresholdOption = Annotated[
 RoundsOption = Annotated[int, typer.Option(help="Refinements at most.")]
 DenoiseStepsOption = Annotated[int | None, typer.Option(help="Euler steps of a draft.")]
 RefineStepsOption = Annotated[int | None, typer.Option(help="Euler steps of a refinement.")]
+ExecuteStepsOption = Annotated[int | None, typer.Option(help="Actions executed of each chunk.")]
 BestOfOption = Annotated[int, typer.Option(help="Drafts; the most confident one counts.")]
 
 

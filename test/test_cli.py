@@ -6,7 +6,9 @@ import sys
 import pytest
 
 from asyncvla_ros.cli_options import indices
+from asyncvla_ros.model.checkpoint import load_checkpoint
 from asyncvla_ros.types import AsyncVLAError
+from support.checkpoints import tiny_checkpoint
 
 
 def run(*args: str) -> subprocess.CompletedProcess[str]:
@@ -26,6 +28,21 @@ def test_bad_usage_exits_with_2_and_lists_the_choices():
     assert result.returncode == 2
     assert "libero_object" in result.stderr and "Traceback" not in result.stderr
     assert run("bench", "policy", "--nonsense").returncode == 2
+
+
+def test_export_sets_defaults_and_halves_the_weights(tmp_path):
+    source = tiny_checkpoint(tmp_path / "tiny")
+    options = ("--denoise-steps", "5", "--execute-steps", "3", "--threshold", "0.25")
+    result = run("export", "--checkpoint", str(source), "--out", str(tmp_path / "out"), *options)
+    assert result.returncode == 0, result.stderr
+    config = load_checkpoint(tmp_path / "out").model.config
+    assert (config.num_denoise_steps, config.num_refine_steps, config.execute_steps) == (5, 2, 3)
+    assert config.rater is not None and config.rater.threshold == 0.25
+    result = run(
+        "export", "--checkpoint", str(source), "--out", str(tmp_path / "bad"), "--execute-steps", "9"
+    )
+    assert result.returncode == 2 and "execute_steps is 9, expected at most the 8 actions" in result.stderr
+    assert not (tmp_path / "bad").exists()
 
 
 def test_a_missing_checkpoint_exits_with_2(tmp_path):

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -58,6 +58,13 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint, dtype: torch.dtype = t
     partial = folder / "model.safetensors.partial"
     save_file(weights, partial)
     partial.replace(folder / "model.safetensors")
+
+
+def with_config(checkpoint: Checkpoint, config: AsyncVLAConfig) -> Checkpoint:
+    """The same weights under a config that differs in what a decision does, not in the network's shape."""
+    model = AsyncVLA(config)
+    model.load_state_dict(checkpoint.model.state_dict())
+    return replace(checkpoint, model=model.to(checkpoint.model.device).eval())
 
 
 def fingerprint(folder: Path) -> str:

@@ -34,6 +34,10 @@ class RaterConfig:
     threshold: float = 0.5
     reads_variance: bool = False
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.threshold, int | float) or not 0 <= self.threshold <= 1:
+            raise CheckpointError(f"threshold is {self.threshold!r}, expected a confidence from 0 to 1")
+
 
 @dataclass(frozen=True)
 class AsyncVLAConfig:
@@ -72,6 +76,17 @@ class AsyncVLAConfig:
     image_token_embedding: bool = True
     attention: str = "matmul"
     rater: RaterConfig | None = field(default_factory=RaterConfig)
+
+    def __post_init__(self) -> None:
+        for name in ("action_chunk_size", "num_denoise_steps", "num_refine_steps", "execute_steps"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 1:
+                raise CheckpointError(f"{name} is {value!r}, expected a whole number of at least 1")
+        if self.execute_steps > self.action_chunk_size:
+            raise CheckpointError(
+                f"execute_steps is {self.execute_steps}, expected at most "
+                f"the {self.action_chunk_size} actions of a chunk"
+            )
 
     @property
     def hidden_size(self) -> int:

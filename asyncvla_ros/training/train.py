@@ -43,6 +43,7 @@ class TrainSettings:
         p_sync: Share of draws with an all-ones mask.
         p_prefix: Share of draws that keep a contiguous prefix.
         aux_weight: Weight of regressing the privileged quantities from the state token.
+        chunk_size: Actions per chunk.
         shift: Image shift augmentation [px].
         brightness: Image gain augmentation, 1 +- this.
         blank_images: Control experiment: the policy never sees anything but its state and the instruction.
@@ -69,6 +70,7 @@ class TrainSettings:
     p_sync: float = 0.5
     p_prefix: float = 0.2
     aux_weight: float = 0.2
+    chunk_size: int = 8
     shift: int = 4
     brightness: float = 0.1
     blank_images: bool = False
@@ -132,7 +134,13 @@ def _train(settings: TrainSettings) -> None:
     episodes = load_episodes(settings.data, nano_config(1).image_size, settings.cache)
     tokenizer = build_tokenizer(episodes.instructions)
     features = feature_contract(settings.data, settings.action_space)
-    config = nano_config(tokenizer.get_vocab_size(), num_cameras=len(features.cameras), rater=None)
+    config = nano_config(
+        tokenizer.get_vocab_size(),
+        num_cameras=len(features.cameras),
+        action_chunk_size=settings.chunk_size,
+        execute_steps=min(AsyncVLAConfig.execute_steps, settings.chunk_size),
+        rater=None,
+    )
     model = AsyncVLA(config)
     if settings.init is not None:
         warm_start(model, tokenizer, load_checkpoint(settings.init))

@@ -39,6 +39,12 @@ def test_a_scale_for_each_place_survives_json():
     assert AsyncVLAConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
 
 
+@pytest.mark.parametrize(("name", "value"), [("execute_steps", 9), ("num_denoise_steps", "ten")])
+def test_a_config_that_cannot_be_used_is_refused(name: str, value: object):
+    with pytest.raises(CheckpointError, match=rf"{name} is {value!r}, expected"):
+        AsyncVLAConfig.from_dict({**nano_config(8).to_dict(), name: value})
+
+
 def test_half_precision_storage_computes_in_float32(folder: Path, tmp_path: Path):
     save_checkpoint(tmp_path / "half", load_checkpoint(folder), torch.float16)
     half = tmp_path / "half"
