@@ -128,7 +128,7 @@ class PolicyNode(ManagedNode):
         """One decision, in the inference thread."""
         began = time.perf_counter()
         values, instruction = self._params.values, self._tasks.instruction
-        seed = None if values.seed < 0 else values.seed + self._chunk_id
+        seed = None if values.seed < 0 else noise_seed(values.seed, snapshot.stamp_ns)
         try:
             observation = to_observation(snapshot, self._robot, self._policy.features, instruction)
             committed = self._committed(snapshot.stamp_ns) if values.commit else None
@@ -211,6 +211,11 @@ class PolicyNode(ManagedNode):
 
     def _now_ns(self) -> int:
         return self.get_clock().now().nanoseconds
+
+
+def noise_seed(seed: int, stamp_ns: int) -> int:
+    """Of one decision: an observation that is shown again is decided in the same way."""
+    return int(np.random.SeedSequence((seed, stamp_ns)).generate_state(1)[0])
 
 
 def main() -> None:

@@ -45,7 +45,10 @@ class PolicyParameters:
         True, "Keep, as context, the actions that will have been executed when the chunk arrives"
     )
     seed: int = parameter(
-        -1, "Noise of chunk n is drawn with seed + n; -1: different each time", minimum=-1, maximum=2**31
+        -1,
+        "Noise is drawn from this and the observation's stamp; -1: different each time",
+        minimum=-1,
+        maximum=2**31,
     )
     max_observation_age_s: float = parameter(
         0.5, "No inference on an observation older than this [s]", minimum=0.001, maximum=60.0

@@ -131,6 +131,22 @@ def test_chunks_follow_observation_and_instruction(start_node, ros_client, check
     assert again.chunk_id == 1 and again.session_id != chunk.session_id
 
 
+def test_with_a_seed_an_observation_is_always_decided_in_the_same_way(start_node, ros_client, checkpoint):
+    start_node("policy_node", params=_params(checkpoint, instruction="lift", seed=3, commit=False))
+    chunks = ros_client.subscribe(ActionChunk, "/policy/action_chunk", qos.CHUNK)
+    robot = RobotPeer(ros_client)
+    robot.wait_for_subscribers()
+    robot.publish()
+    first = chunks.wait(timeout=START_TIMEOUT)
+    stamp = robot.publish()
+    second = chunks.wait(count=2)
+    assert ros_client.transition("policy", "deactivate")
+    assert ros_client.transition("policy", "activate")
+    again = chunks.wait(count=3)
+    assert (again.chunk_id, to_ns(again.header.stamp)) == (1, stamp)
+    assert again.actions == second.actions != first.actions
+
+
 def test_the_strategy_can_be_changed_while_it_runs(start_node, ros_client, checkpoint):
     start_node("policy_node", params=_params(checkpoint, instruction="place it", threshold=1.0))
     chunks = ros_client.subscribe(ActionChunk, "/policy/action_chunk", qos.CHUNK)
