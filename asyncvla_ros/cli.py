@@ -281,7 +281,7 @@ def report_command(
         "docs/results.md"
     ),
 ) -> None:
-    """Render tables and figures from measured results."""
+    """Render tables and figures from measured results, below the folder's preface.md if it has one."""
     from asyncvla_ros.report import report
 
     for file in report(folder, out):

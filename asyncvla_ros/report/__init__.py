@@ -15,9 +15,13 @@ from asyncvla_ros.report.details import (
 from asyncvla_ros.report.results import load, provenance_lines
 from asyncvla_ros.report.success import compare, comparison_table, success_table, task_table
 
+PREFACE = "preface.md"
+
 
 def report(folder: Path, out: Path) -> list[Path]:
     """Write ``out`` (Markdown) and figures beside it from all JSON files under ``folder``.
+
+    What ``folder`` says in words, in a file ``PREFACE``, comes before the tables.
 
     Returns:
         The files written.
@@ -28,7 +32,12 @@ def report(folder: Path, out: Path) -> list[Path]:
     found = load(folder)
     out.parent.mkdir(parents=True, exist_ok=True)
     written = [out]
-    sections = ["# Results\n", f"Rendered by `asyncvla report` from {sum(map(len, found.values()))} files."]
+    sections = ["# Results"]
+    if (folder / PREFACE).is_file():
+        sections.append((folder / PREFACE).read_text().strip())
+    sections.append(
+        f"The tables are rendered by `asyncvla report` from {sum(map(len, found.values()))} files."
+    )
     if found["eval"]:
         sections += ["## Success", success_table(found["eval"]), "### By task", task_table(found["eval"])]
     if comparisons := list(compare(found["eval"])):
