@@ -107,11 +107,21 @@ def test_errors_against_demonstrations_become_a_table_and_a_figure(tmp_path: Pat
         "mae_per_dof": {"dx": 0.125, "gripper": 0.5},
         "gripper_accuracy": 0.75,
     }
-    figures = {"action_accuracy": {"sfm": accuracy}, "frames": 40, "versions": {}, "machine": {}}
+    refined = {"share": 0.1, "mae_before": 0.2345, "mae_after": 0.2255, "gain_ci95": [-0.001, 0.02]}
+    figures = {
+        "action_accuracy": {"sfm": accuracy, "afm": accuracy},
+        "refined": refined,
+        "frames": 40,
+        "versions": {},
+        "machine": {},
+        "settings": {"strategy": vars(Strategy(rounds=2))},
+    }
     (tmp_path / "demos.json").write_text(json.dumps(figures))
     text, picture = report(tmp_path, tmp_path / "results.md")
-    assert "| file | mode | observations | error | dx | gripper | gripper right |" in text.read_text()
+    assert "| file | strategy | observations | error | dx | gripper | gripper right |" in text.read_text()
     assert "| demos | sfm | 40 | 0.1250 | 0.1250 | 0.5000 | 75.0% |" in text.read_text()
+    row = "| afm, rounds 2 | 40 | 10.0% | 0.2345 | 0.2255 | +0.0090 (-0.0010 to +0.0200) |"
+    assert row in text.read_text()
     assert picture.read_bytes().startswith(b"\x89PNG") and picture.name in text.read_text()
 
 

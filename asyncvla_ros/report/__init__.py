@@ -11,6 +11,7 @@ from asyncvla_ros.report.details import (
     draw_reliability,
     expert_table,
     rater_table,
+    refinement_table,
 )
 from asyncvla_ros.report.results import load, provenance_lines
 from asyncvla_ros.report.success import compare, comparison_table, success_table, task_table
@@ -52,6 +53,8 @@ def report(folder: Path, out: Path) -> list[Path]:
         draw_horizon(found["demos"], picture)
         written.append(picture)
         sections += ["## Actions beside the demonstrated ones", accuracy_table(found["demos"])]
+        if refined := refinement_table(found["demos"]):
+            sections += ["### The refined actions alone", refined]
         sections += [f"![Error along the chunk]({picture.name})"]
     if found["expert"]:
         sections += ["## The scripted expert", expert_table(found["expert"])]

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from asyncvla_ros.report.results import Source, table
+from asyncvla_ros.report.results import Source, strategy_of, table
 
 
 def rater_table(raters: Sequence[Source]) -> str:
@@ -46,16 +46,35 @@ def draw_reliability(raters: Sequence[Source], out: Path) -> None:
 
 
 def accuracy_table(demos: Sequence[Source]) -> str:
-    """Mean absolute error of each mode, over all dofs but the gripper and for each dof."""
+    """Mean absolute error of each strategy, over all dofs but the gripper and for each dof."""
     names = list(dict.fromkeys(n for s in demos for a in _accuracies(s) for n in a[1]["mae_per_dof"]))
     rows = [
-        [source.name, mode, str(source.values["frames"]), f"{a['mae']:.4f}"]
+        [source.name, strategy, str(source.values["frames"]), f"{a['mae']:.4f}"]
         + [f"{a['mae_per_dof'][n]:.4f}" if n in a["mae_per_dof"] else "-" for n in names]
         + ["-" if a["gripper_accuracy"] is None else f"{a['gripper_accuracy']:.1%}"]
         for source in demos
-        for mode, a in _accuracies(source)
+        for strategy, a in _accuracies(source)
     ]
-    return table(["file", "mode", "observations", "error", *names, "gripper right"], rows)
+    return table(["file", "strategy", "observations", "error", *names, "gripper right"], rows)
+
+
+def refinement_table(demos: Sequence[Source]) -> str:
+    """What refinement does to the refined actions; empty if no source has any."""
+    rows = [
+        [
+            source.name,
+            strategy_of(source.values),
+            str(source.values["frames"]),
+            f"{r['share']:.1%}",
+            f"{r['mae_before']:.4f}",
+            f"{r['mae_after']:.4f}",
+            f"{r['mae_before'] - r['mae_after']:+.4f} ({r['gain_ci95'][0]:+.4f} to {r['gain_ci95'][1]:+.4f})",
+        ]
+        for source in demos
+        if (r := source.values.get("refined"))
+    ]
+    head = ("file", "strategy", "observations", "refined", "error before", "after", "gain (95 %, bootstrap)")
+    return table(head, rows) if rows else ""
 
 
 def draw_horizon(demos: Sequence[Source], out: Path) -> None:
@@ -65,16 +84,18 @@ def draw_horizon(demos: Sequence[Source], out: Path) -> None:
     figure = Figure(figsize=(5, 3.5), layout="constrained")
     axes = figure.subplots()
     for source in demos:
-        for mode, accuracy in _accuracies(source):
+        for strategy, accuracy in _accuracies(source):
             error = accuracy["mae_per_step"]
-            axes.plot(range(1, len(error) + 1), error, marker=".", label=f"{source.name}, {mode}")
+            axes.plot(range(1, len(error) + 1), error, marker=".", label=f"{source.name}, {strategy}")
     axes.set(xlabel="step of the chunk", ylabel="mean absolute error [action units]", ylim=(0, None))
     axes.legend()
     figure.savefig(out, dpi=130)
 
 
 def _accuracies(source: Source) -> list[tuple[str, Mapping[str, Any]]]:
-    return list(source.values["action_accuracy"].items())
+    """Strategy and accuracy; the synchronous draft first."""
+    given = source.values["action_accuracy"].items()
+    return [(mode if mode == "sfm" else strategy_of(source.values), accuracy) for mode, accuracy in given]
 
 
 def expert_table(experts: Sequence[Source]) -> str:

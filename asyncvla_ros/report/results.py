@@ -56,12 +56,12 @@ def load(folder: Path) -> dict[str, list[Source]]:
 
 def strategy_of(values: Mapping[str, Any]) -> str:
     """Mode, and what differs from the default strategy."""
-    given = values["settings"].get("strategy", {"mode": values["mode"]})
+    given = values["settings"]["strategy"]
     default = vars(Strategy())
     changed = [f"{k} {v}" for k, v in given.items() if k != "mode" and v != default.get(k)]
     if executed := values["settings"].get("execute_steps"):
         changed.append(f"execute_steps {executed}")
-    return ", ".join([values["mode"], *changed])
+    return ", ".join([given["mode"], *changed])
 
 
 def controls_of(values: Mapping[str, Any]) -> str:

@@ -54,13 +54,16 @@ def test_errors_are_per_dof_and_per_step_and_the_gripper_counts_by_its_side() ->
 
 
 def test_refinement_is_judged_on_the_refined_actions_only() -> None:
-    demonstrated = np.zeros((1, 2, 3))
-    sfm = np.full((1, 2, 3), 0.5)
-    afm = np.array([[[0.5, 0.5, 0.5], [0.1, 0.3, 9.0]]])
-    figures = refinement({"sfm": sfm, "afm": afm}, demonstrated, [_answer(None, [False, True])], NAMES)
-    assert figures == pytest.approx({"share": 0.5, "mae_before": 0.5, "mae_after": 0.2})
-    nothing = refinement({"sfm": sfm, "afm": afm}, demonstrated, [_answer(None, [False, False])], NAMES)
-    assert nothing == {"share": 0.0, "mae_before": None, "mae_after": None}
+    demonstrated = np.zeros((2, 2, 3))
+    sfm = np.full((2, 2, 3), 0.5)
+    afm = np.array([[[0.5, 0.5, 0.5], [0.1, 0.3, 9.0]], [[7.0, 7.0, 7.0], [0.3, 0.5, 9.0]]])
+    actions, episode = {"sfm": sfm, "afm": afm}, np.array([3, 8])
+    figures = refinement(actions, demonstrated, [_answer(None, [False, True])] * 2, NAMES, episode)
+    assert figures is not None
+    # Errors of 0.5 become 0.2 in one episode and 0.4 in the other; one draw in two has one of them only.
+    assert figures["gain_ci95"] == pytest.approx([0.1, 0.3])
+    assert (figures["share"], figures["mae_before"], figures["mae_after"]) == pytest.approx((0.5, 0.5, 0.3))
+    assert refinement(actions, demonstrated, [_answer(None, [False, False])] * 2, NAMES, episode) is None
 
 
 def test_a_confidence_that_equals_the_label_is_calibrated() -> None:
