@@ -60,7 +60,7 @@ def test_refinement_is_judged_on_the_refined_actions_only() -> None:
     actions, episode = {"sfm": sfm, "afm": afm}, np.array([3, 8])
     figures = refinement(actions, demonstrated, [_answer(None, [False, True])] * 2, NAMES, episode)
     assert figures is not None
-    # Errors of 0.5 become 0.2 in one episode and 0.4 in the other; one draw in two has one of them only.
+    # 0.5 becomes 0.2 in one episode and 0.4 in the other; either comes twice in a quarter of the draws.
     assert figures["gain_ci95"] == pytest.approx([0.1, 0.3])
     assert (figures["share"], figures["mae_before"], figures["mae_after"]) == pytest.approx((0.5, 0.5, 0.3))
     assert refinement(actions, demonstrated, [_answer(None, [False, False])] * 2, NAMES, episode) is None
