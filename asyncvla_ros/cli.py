@@ -18,6 +18,7 @@ from asyncvla_ros.cli_options import (
     CheckpointOption,
     DenoiseStepsOption,
     ExecuteStepsOption,
+    FreshOption,
     InitsOption,
     JsonOption,
     ModeOption,
@@ -203,7 +204,7 @@ def train(
 
 @app.command("train-rater")
 def train_rater(
-    data: Annotated[list[Path], typer.Option(help="What the policy was trained with; repeatable.")],
+    data: Annotated[list[Path], typer.Option(help="What the policy was trained on; repeatable.")],
     checkpoint: Annotated[Path, typer.Option(help="The trained policy.")],
     out: Annotated[Path, typer.Option(help="Receives the policy with its rater; a rerun continues.")],
     label: Annotated[str, typer.Option(help="absolute, position, or relative as in the paper.")] = "absolute",
@@ -211,7 +212,7 @@ def train_rater(
     variance: Annotated[bool, typer.Option(help="The rater also reads the denoising variance.")] = False,
     steps: Annotated[int, typer.Option(help="Optimizer steps.")] = 600,
     batch: Annotated[int, typer.Option(help="Observations per step.")] = 64,
-    holdout: Annotated[float, typer.Option(help="As in training; 0 uses every episode.")] = 0.1,
+    fresh: FreshOption = False,
     seed: SeedOption = 0,
     save_every: Annotated[int, typer.Option(help="Steps between saved states.")] = 100,
     log_every: Annotated[int, typer.Option(help="Steps between reports.")] = 20,
@@ -230,9 +231,9 @@ def train_rater(
             label=label,
             drafts=drafts,
             variance=variance,
+            fresh=fresh,
             steps=steps,
             batch=batch,
-            holdout=holdout,
             seed=seed,
             save_every=save_every,
             log_every=log_every,

@@ -18,6 +18,7 @@ from asyncvla_ros.cli_options import (
     DenoiseStepsOption,
     DeviceOption,
     ExecuteStepsOption,
+    FreshOption,
     InitsOption,
     JsonOption,
     ModeOption,
@@ -153,11 +154,10 @@ def eval_expert(
 
 @eval_app.command("demos")
 def eval_demos(
-    data: Annotated[list[Path], typer.Option(help="LeRobot datasets, or folders of them.")],
+    data: Annotated[list[Path], typer.Option(help="What the policy was trained on; repeatable.")],
     checkpoint: CheckpointOption = None,
     mode: ModeOption = "afm",
-    holdout: Annotated[float, typer.Option(help="Share that was held out in training.")] = 0.1,
-    fresh: Annotated[bool, typer.Option(help="The data trained nothing: use all of it.")] = False,
+    fresh: FreshOption = False,
     frames: Annotated[int, typer.Option(help="Observations at most.")] = 500,
     seed: SeedOption = 0,
     json_out: JsonOption = None,
@@ -182,7 +182,6 @@ def eval_demos(
             tuple(data),
             checkpoint or shipped_checkpoint(),
             Strategy(mode, select, threshold, rounds, denoise_steps, refine_steps, best_of),
-            holdout,
             fresh,
             frames,
             seed,

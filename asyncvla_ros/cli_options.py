@@ -25,6 +25,9 @@ ModeOption = Annotated[str, typer.Option(help="afm (refine what the rater doubts
 SeedOption = Annotated[int, typer.Option(help="Seed of everything random.")]
 JsonOption = Annotated[Path | None, typer.Option("--json", help="Write figures there; - prints them.")]
 DeviceOption = Annotated[str, typer.Option(help="torch device, such as cpu or cuda.")]
+FreshOption = Annotated[
+    bool, typer.Option(help="The data trained nothing: use all of it, not the held-out episodes.")
+]
 CacheOption = Annotated[Path, typer.Option(help="Folder of decoded images.")]
 
 SelectOption = Annotated[

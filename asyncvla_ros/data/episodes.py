@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from rich.progress import track
 
+from asyncvla_ros.core.data_record import DataRecord
 from asyncvla_ros.data.lerobot_writer import (
     ACTION_KEY,
     IMAGE_PREFIX,
@@ -31,6 +32,11 @@ class Frames:
     def __init__(self, parts: Sequence[np.ndarray]) -> None:
         self._parts = parts
         self._starts = np.cumsum([0, *map(len, parts)])
+
+    @property
+    def lengths(self) -> tuple[int, ...]:
+        """Frames of each array."""
+        return tuple(map(len, self._parts))
 
     def take(self, frames: np.ndarray) -> np.ndarray:
         """Images at some frames, (b,) -> (b, cameras, size, size, 3)."""
@@ -65,6 +71,11 @@ class Episodes:
     instruction: np.ndarray
     instructions: tuple[str, ...]
 
+    def record(self, folders: Sequence[Path], holdout: float) -> DataRecord:
+        """What these episodes, read from ``folders``, are for later steps."""
+        names = tuple(folder.resolve().name for folder in folders)
+        return DataRecord(names, int(self.episode.max()) + 1, self.images.lengths, holdout)
+
     def split(self, holdout: float) -> tuple[np.ndarray, np.ndarray]:
         """Frame indices of training and of held-out episodes; every k-th episode is held out.
 
@@ -84,11 +95,14 @@ class Episodes:
     def measuring(self, frames: np.ndarray, share: float) -> np.ndarray:
         """(b,) bool, true at those of some frames (b,) that a rater does not learn from.
 
-        They are of every k-th of the episodes that the frames belong to.
+        They are of every k-th of the episodes that the frames belong to, counted instruction by instruction,
+        so that each is represented wherever it has k episodes.
         """
-        _, order = np.unique(self.episode[frames], return_inverse=True)
+        episodes, first, which = np.unique(self.episode[frames], return_index=True, return_inverse=True)
+        place = np.empty(len(episodes), int)
+        place[np.argsort(self.instruction[frames[first]], kind="stable")] = np.arange(len(episodes))
         every = max(2, round(1 / share))
-        return np.asarray(order % every == every - 1)
+        return np.asarray(place[which] % every == every - 1)
 
     def chunks(self, frames: np.ndarray, length: int) -> np.ndarray:
         """Actions of the next ``length`` steps, (b,) -> (b, l, d); the last one repeats past the end."""

@@ -5,6 +5,7 @@ model.safetensors   weights (any float type; computed in float32)
 tokenizer.json      `tokenizers` file
 features.json       FeatureContract: cameras, state and action names, action space, control rate
 norm_stats.json     statistics of state and action
+training_data.json  DataRecord of the policy and of its rater (optional)
 README.md           model card (optional)
 """
 
@@ -20,6 +21,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 
+from asyncvla_ros.core.data_record import DataRecord
 from asyncvla_ros.core.feature_file import load_features, read_json
 from asyncvla_ros.core.normalization import NormStats
 from asyncvla_ros.model.asyncvla import AsyncVLA
@@ -29,15 +31,25 @@ from asyncvla_ros.types import CheckpointError, FeatureContract
 FILES = ("config.json", "model.safetensors", "tokenizer.json", "features.json", "norm_stats.json")
 
 
+_TRAINING_DATA = "training_data.json"
+
+
 @dataclass(frozen=True)
 class Checkpoint:
-    """Everything a policy is made of."""
+    """Everything a policy is made of.
+
+    Attributes:
+        trained_on: The data of the policy; None if it is not known.
+        rated_on: The data of its rater; None if it is not known, or there is none.
+    """
 
     model: AsyncVLA
     tokenizer: Tokenizer
     features: FeatureContract
     state_stats: NormStats
     action_stats: NormStats
+    trained_on: DataRecord | None = None
+    rated_on: DataRecord | None = None
 
 
 def save_checkpoint(folder: Path, checkpoint: Checkpoint, dtype: torch.dtype = torch.float32) -> None:
@@ -53,6 +65,8 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint, dtype: torch.dtype = t
     _write_json(folder / "features.json", asdict(checkpoint.features))
     stats = {"state": checkpoint.state_stats.to_dict(), "action": checkpoint.action_stats.to_dict()}
     _write_json(folder / "norm_stats.json", stats)
+    records = {"policy": checkpoint.trained_on, "rater": checkpoint.rated_on}
+    _write_json(folder / _TRAINING_DATA, {k: record and record.to_dict() for k, record in records.items()})
     checkpoint.tokenizer.save(str(folder / "tokenizer.json"))
     weights = {k: v.detach().to(dtype).contiguous() for k, v in checkpoint.model.state_dict().items()}
     partial = folder / "model.safetensors.partial"
@@ -109,7 +123,8 @@ def load_checkpoint(folder: Path, device: str = "cpu") -> Checkpoint:
         tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     except Exception as error:  # tokenizers raises bare Exception from Rust
         raise CheckpointError(f"{folder}/tokenizer.json is not a tokenizers file: {error}") from error
-    return Checkpoint(model.to(device).eval(), tokenizer, features, *load_stats(folder, features))
+    stats = load_stats(folder, features)
+    return Checkpoint(model.to(device).eval(), tokenizer, features, *stats, *load_records(folder))
 
 
 def load_stats(folder: Path, features: FeatureContract) -> tuple[NormStats, NormStats]:
@@ -124,6 +139,19 @@ def load_stats(folder: Path, features: FeatureContract) -> tuple[NormStats, Norm
         NormStats.from_dict(stats.get("state", {}), len(features.state_names), f"{file} state"),
         NormStats.from_dict(stats.get("action", {}), len(features.action_names), f"{file} action"),
     )
+
+
+def load_records(folder: Path) -> tuple[DataRecord | None, DataRecord | None]:
+    """What data trained the policy of a checkpoint folder, and its rater; None where it is not known.
+
+    Raises:
+        CheckpointError: If the file is there and unreadable.
+    """
+    file = folder / _TRAINING_DATA
+    values = read_json(file) if file.is_file() else {}
+    given = values.get("policy"), values.get("rater")
+    policy, rater = (DataRecord.from_dict(v, str(file)) if v else None for v in given)
+    return policy, rater
 
 
 def _require_files(folder: Path) -> None:

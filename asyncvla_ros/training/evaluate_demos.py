@@ -16,9 +16,10 @@ import numpy as np
 import torch
 from rich.progress import track
 
+from asyncvla_ros.core.data_record import DataRecord, held_out
 from asyncvla_ros.core.provenance import provenance
 from asyncvla_ros.data.episodes import Episodes, feature_contract, load_episodes
-from asyncvla_ros.model.checkpoint import fingerprint, load_stats
+from asyncvla_ros.model.checkpoint import fingerprint, load_records, load_stats
 from asyncvla_ros.model.config import RaterConfig
 from asyncvla_ros.model.rater import token_errors
 from asyncvla_ros.policy import Policy
@@ -36,11 +37,10 @@ class DemoSettings:
     """What to compare.
 
     Attributes:
-        data: What the policy was trained with, or fresh data.
+        data: What the policy was trained on: its held-out episodes count.
         checkpoint: Folder of the policy.
         strategy: Compared with the synchronous draft that it starts from.
-        holdout: As in training.
-        fresh: The data trained neither policy nor rater, so all of it counts.
+        fresh: The data trained nothing: all of its episodes count.
         frames: Observations at most, drawn at random.
         seed: Determines observations and noise.
         device: torch device.
@@ -51,7 +51,6 @@ class DemoSettings:
     data: tuple[Path, ...]
     checkpoint: Path
     strategy: Strategy = Strategy()
-    holdout: float = 0.1
     fresh: bool = False
     frames: int = 500
     seed: int = 0
@@ -76,7 +75,7 @@ def evaluate_demos(settings: DemoSettings) -> dict[str, Any]:
     if offered != policy.features:
         raise ContractError(f"the data offers {offered}, but the policy expects {policy.features}")
     episodes = load_episodes(settings.data, policy.network.config.image_size, settings.cache)
-    frames = unseen_frames(episodes, settings, policy.chunk_size, policy.has_rater)
+    frames = unseen_frames(episodes, load_records(settings.checkpoint), settings, policy.chunk_size)
     strategies = {"sfm": replace(settings.strategy, mode="sfm"), settings.strategy.mode: settings.strategy}
     chunks = {
         mode: [
@@ -113,20 +112,34 @@ def evaluate_demos(settings: DemoSettings) -> dict[str, Any]:
     }
 
 
-def unseen_frames(episodes: Episodes, settings: DemoSettings, length: int, rated: bool) -> np.ndarray:
+def unseen_frames(
+    episodes: Episodes,
+    records: tuple[DataRecord | None, DataRecord | None],
+    settings: DemoSettings,
+    length: int,
+) -> np.ndarray:
     """Frames (n,) of episodes that trained neither policy nor rater, with a whole chunk to compare with.
 
+    Args:
+        episodes: The data.
+        records: Of the data of the policy, and of its rater.
+        settings: What to compare.
+        length: Of a chunk.
+
     Raises:
-        AsyncVLAError: If there are none.
+        AsyncVLAError: If there are none, or it is not known which they are.
     """
-    frames = np.arange(len(episodes.episode)) if settings.fresh else episodes.split(settings.holdout)[1]
-    if rated and not settings.fresh:
-        frames = frames[episodes.measuring(frames, RaterSettings.validation)]
+    frames = np.arange(len(episodes.episode))
+    if not settings.fresh:
+        trained_on, rated_on = records
+        _, frames = episodes.split(held_out(trained_on, episodes.record(settings.data, 0)))
+        if rated_on == trained_on:
+            frames = frames[episodes.measuring(frames, RaterSettings.validation)]
     frames = frames[frames + length - 1 <= episodes.last[frames]]
     if not len(frames):
         raise AsyncVLAError(
-            f"none of {episodes.episode.max() + 1} episodes trained neither policy nor rater, with holdout "
-            f"{settings.holdout}; expected more episodes, or --fresh for data that trained nothing"
+            f"none of {episodes.episode.max() + 1} episodes trained neither policy nor rater and is as long "
+            "as a chunk; expected more episodes, or --fresh for data that trained nothing"
         )
     rng = np.random.default_rng(settings.seed)
     return np.sort(rng.permutation(frames)[: settings.frames])

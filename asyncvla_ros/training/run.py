@@ -6,7 +6,8 @@ import json
 import os
 import signal
 import socket
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.multiprocessing import ProcessRaisedException
 
 from asyncvla_ros.types import AsyncVLAError
 
@@ -23,6 +25,9 @@ def launch(worker: Callable[..., None], processes: int, *args: object) -> None:
 
     On a CPU one process per core beats one process with many threads, whose barriers wait for whatever
     else the machine does. Under ``accelerate launch`` or ``torchrun`` the processes exist already.
+
+    Raises:
+        AsyncVLAError: As ``worker`` does, in whichever process.
     """
     if processes <= 1 or "RANK" in os.environ:
         worker(*args)
@@ -30,10 +35,23 @@ def launch(worker: Callable[..., None], processes: int, *args: object) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    torch.multiprocessing.spawn(_ranked, (processes, port, worker, args), nprocs=processes)
+    refusals = torch.multiprocessing.get_context("spawn").SimpleQueue()
+    try:
+        torch.multiprocessing.spawn(_ranked, (processes, port, refusals, worker, args), nprocs=processes)
+    except ProcessRaisedException as error:
+        if refusals.empty():
+            raise
+        raise AsyncVLAError(refusals.get()) from error
 
 
-def _ranked(rank: int, processes: int, port: int, worker: Callable[..., None], args: tuple[Any, ...]) -> None:
+def _ranked(
+    rank: int,
+    processes: int,
+    port: int,
+    refusals: SimpleQueue[str],
+    worker: Callable[..., None],
+    args: tuple[Any, ...],
+) -> None:
     # torch ends orphans by SIGINT, which a shell's background jobs ignore unless told otherwise.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ.update(
@@ -46,15 +64,26 @@ def _ranked(rank: int, processes: int, port: int, worker: Callable[..., None], a
         OMP_NUM_THREADS=str(max(1, (os.cpu_count() or 1) // processes)),
     )
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
-    worker(*args)
+    try:
+        worker(*args)
+    except AsyncVLAError as error:
+        refusals.put(str(error))
+        raise
 
 
 class RunState:
-    """Step, network, averaged network and optimizer of a run, on disk as safetensors and JSON."""
+    """Step, network, averaged network and optimizer of a run, on disk as safetensors and JSON.
 
-    def __init__(self, folder: Path, settings: Mapping[str, Any]) -> None:
+    Args:
+        folder: Of the run.
+        settings: All that decides what is learned, and more.
+        free: Names of the settings that may differ between a run and its continuation.
+    """
+
+    def __init__(self, folder: Path, settings: Mapping[str, Any], free: Collection[str] = ()) -> None:
         self._folder = folder / "state"
-        self._settings = json.loads(json.dumps(settings, default=str))
+        fixed = {k: v for k, v in settings.items() if k not in free}
+        self._settings = json.loads(json.dumps(fixed, default=str))
 
     def load(self, modules: Mapping[str, nn.Module], optimizer: torch.optim.Optimizer) -> int:
         """Restore a run where it stopped; returns the steps done, 0 for a new run.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ from asyncvla_ros.core.normalization import NormStats
 from asyncvla_ros.data.episodes import Episodes, feature_contract, load_episodes
 from asyncvla_ros.model import flow
 from asyncvla_ros.model.asyncvla import AsyncVLA
-from asyncvla_ros.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from asyncvla_ros.model.checkpoint import Checkpoint, fingerprint, load_checkpoint, save_checkpoint
 from asyncvla_ros.model.config import AsyncVLAConfig, nano_config
 from asyncvla_ros.model.text import build_tokenizer
 from asyncvla_ros.training.batches import Batch, Batches, step_generator
@@ -48,7 +48,7 @@ class TrainSettings:
         brightness: Image gain augmentation, 1 +- this.
         blank_images: Control experiment: the policy never sees anything but its state and the instruction.
         holdout: Share of episodes kept for the rater and for validation.
-        action_space: Written into the feature contract.
+        action_space: What the actions are, for the feature contract.
         seed: Of everything random.
         save_every: Steps between saved states.
         log_every: Steps between reports.
@@ -145,13 +145,15 @@ def _train(settings: TrainSettings) -> None:
     if settings.init is not None:
         warm_start(model, tokenizer, load_checkpoint(settings.init))
     stats = NormStats.of(episodes.state), NormStats.of(episodes.actions)
-    checkpoint = Checkpoint(model, tokenizer, features, *stats)
+    record = episodes.record(settings.data, settings.holdout)
+    checkpoint = Checkpoint(model, tokenizer, features, *stats, trained_on=record)
     targets = 0 if episodes.privileged is None else episodes.privileged.shape[1]
     objective = LossOfBatch(checkpoint.model, targets, settings.aux_weight).to(accelerator.device)
     optimizer = torch.optim.AdamW(objective.parameters(), settings.lr, weight_decay=settings.weight_decay)
     average = AveragedModel(checkpoint.model, multi_avg_fn=get_ema_multi_avg_fn(settings.ema))
     modules = {"objective": objective, "average": average}
-    state = RunState(settings.out, {k: v for k, v in asdict(settings).items() if k not in _FREE})
+    inputs = {"data": record.to_dict(), "init": settings.init and fingerprint(settings.init)}
+    state = RunState(settings.out, asdict(settings) | inputs, _FREE)
     start = state.load(modules, optimizer)
     parallel, optimizer = accelerator.prepare(objective, optimizer)
     frames, _ = episodes.split(settings.holdout)
@@ -179,11 +181,12 @@ def _train(settings: TrainSettings) -> None:
                 step + 1, loss=total / (step + 1 - done), lr=learning_rate(step, settings), obs_per_s=rate
             )
             began, total, done = time.perf_counter(), 0.0, step + 1
-        if accelerator.is_main_process and (
-            (step + 1) % settings.save_every == 0 or step + 1 == settings.steps
-        ):
+        if accelerator.is_main_process and (step + 1) % settings.save_every == 0:
             state.save(step + 1, modules, optimizer)
             save_checkpoint(settings.out, _averaged(checkpoint, average))
+    if accelerator.is_main_process:
+        state.save(settings.steps, modules, optimizer)
+        save_checkpoint(settings.out, _averaged(checkpoint, average))
     accelerator.end_training()
 
 
@@ -231,10 +234,4 @@ def _draw(
 
 def _averaged(checkpoint: Checkpoint, average: AveragedModel) -> Checkpoint:
     assert isinstance(average.module, AsyncVLA)
-    return Checkpoint(
-        average.module,
-        checkpoint.tokenizer,
-        checkpoint.features,
-        checkpoint.state_stats,
-        checkpoint.action_stats,
-    )
+    return replace(checkpoint, model=average.module)

@@ -16,9 +16,10 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
+from asyncvla_ros.core.data_record import held_out
 from asyncvla_ros.data.episodes import Episodes, load_episodes
 from asyncvla_ros.model.asyncvla import AsyncVLA
-from asyncvla_ros.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from asyncvla_ros.model.checkpoint import Checkpoint, fingerprint, load_checkpoint, save_checkpoint
 from asyncvla_ros.model.config import RATER_LABELS, RaterConfig
 from asyncvla_ros.model.rater import confidence_label
 from asyncvla_ros.training.batches import Batches, step_generator
@@ -41,7 +42,8 @@ class RaterSettings:
         num_layers: Decoder layers of the rater.
         threshold: Actions rated below it are generated again.
         doubtful: Share of actions with an error above the label's scale.
-        holdout: Must be what the policy was trained with; 0 uses every episode.
+        data: What the policy was trained on; its held-out episodes count.
+        fresh: The data trained nothing: all of its episodes count.
         validation: Share of those episodes that only measures.
     """
 
@@ -58,8 +60,8 @@ class RaterSettings:
     batch: int = 64
     lr: float = 5e-4
     weight_decay: float = 1e-2
-    holdout: float = 0.1
-    validation: float = 0.25
+    fresh: bool = False
+    validation: float = 1 / 3
     shift: int = 4
     brightness: float = 0.1
     seed: int = 0
@@ -97,7 +99,7 @@ def train_rater(settings: RaterSettings) -> None:
     if settings.drafts < 1:
         raise AsyncVLAError(f"drafts is {settings.drafts}, expected at least 1")
     base = load_checkpoint(settings.checkpoint)
-    _split(load_episodes(settings.data, base.model.config.image_size, settings.cache), settings)
+    _split(load_episodes(settings.data, base.model.config.image_size, settings.cache), base, settings)
     launch(_train_rater, settings.processes, settings)
 
 
@@ -108,7 +110,10 @@ def _train_rater(settings: RaterSettings) -> None:
     torch.manual_seed(settings.seed)
     base = load_checkpoint(settings.checkpoint, str(accelerator.device))
     episodes = load_episodes(settings.data, base.model.config.image_size, settings.cache)
-    train_frames, validation_frames = _split(episodes, settings)
+    train_frames, validation_frames = _split(episodes, base, settings)
+    record = episodes.record(settings.data, 0) if settings.fresh else base.trained_on
+    assert record is not None
+    base = replace(base, rated_on=record)
     tools = (base.tokenizer, base.state_stats, base.action_stats)
     plain = Batches(episodes, base.model.config, *tools)
     augmented = Batches(episodes, base.model.config, *tools, settings.shift, settings.brightness)
@@ -119,7 +124,8 @@ def _train_rater(settings: RaterSettings) -> None:
     assert checkpoint.model.rater is not None and rater_config is not None
     objective = _RaterLoss(checkpoint.model.rater, rater_config)
     optimizer = torch.optim.AdamW(objective.parameters(), settings.lr, weight_decay=settings.weight_decay)
-    state = RunState(settings.out, {k: v for k, v in asdict(settings).items() if k not in _FREE})
+    inputs = {"data": record.to_dict(), "checkpoint": fingerprint(settings.checkpoint)}
+    state = RunState(settings.out, asdict(settings) | inputs, _FREE)
     start = state.load({"objective": objective}, optimizer)
     parallel, optimizer = accelerator.prepare(objective, optimizer)
     settings.out.mkdir(parents=True, exist_ok=True)
@@ -141,12 +147,12 @@ def _train_rater(settings: RaterSettings) -> None:
         if (step + 1) % settings.log_every == 0:
             log.report(step + 1, loss=total / (step + 1 - done))
             total, done = 0.0, step + 1
-        if accelerator.is_main_process and (
-            (step + 1) % settings.save_every == 0 or step + 1 == settings.steps
-        ):
+        if accelerator.is_main_process and (step + 1) % settings.save_every == 0:
             state.save(step + 1, {"objective": objective}, optimizer)
             save_checkpoint(settings.out, checkpoint)
     if accelerator.is_main_process:
+        state.save(settings.steps, {"objective": objective}, optimizer)
+        save_checkpoint(settings.out, checkpoint)
         # In the precision in which it will run: rounding must not pass for the policy's own hesitation.
         exact = Drafter(base, nullcontext)
         rated = rate_drafts(
@@ -178,19 +184,20 @@ def with_rater(base: Checkpoint, settings: RaterSettings, scale: float | tuple[f
     return replace(base, model=model.to(base.model.device))
 
 
-def _split(episodes: Episodes, settings: RaterSettings) -> tuple[np.ndarray, np.ndarray]:
-    """Frames to train on and frames that only measure, of the episodes held out from the policy.
+def _split(episodes: Episodes, base: Checkpoint, settings: RaterSettings) -> tuple[np.ndarray, np.ndarray]:
+    """Frames to train on and frames that only measure, of the episodes that the policy has not seen.
 
     Raises:
-        AsyncVLAError: If there are too few episodes for both.
+        AsyncVLAError: If it is not known which these are, or there are too few for both.
     """
-    fitted, held = episodes.split(settings.holdout)
-    frames = held if len(held) else fitted
+    frames = np.arange(len(episodes.episode))
+    if not settings.fresh:
+        _, frames = episodes.split(held_out(base.trained_on, episodes.record(settings.data, 0)))
     measuring = episodes.measuring(frames, settings.validation)
     if measuring.all() or not measuring.any():
         count = len(np.unique(episodes.episode[frames]))
         raise AsyncVLAError(
-            f"{count} episodes are held out for the rater, expected at least "
-            f"{max(2, round(1 / settings.validation))}; collect more, or use --holdout 0"
+            f"{count} episodes are there for the rater, expected at least "
+            f"{max(2, round(1 / settings.validation))}; collect more"
         )
     return frames[~measuring], frames[measuring]

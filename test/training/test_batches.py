@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +52,13 @@ def test_split_holds_out_whole_episodes(episodes: Episodes):
         episodes.split(1.0)
 
 
+def test_episodes_that_measure_a_rater_are_of_every_instruction(episodes: Episodes):
+    # Two tasks in turn, as shards are collected: every second episode would be of the same task.
+    many = replace(episodes, episode=np.arange(15), instruction=np.arange(15) % 2)
+    chosen = many.measuring(np.arange(3, 15), 1 / 3)
+    assert chosen.sum() == 4 and set(many.instruction[3:][chosen]) == {0, 1}
+
+
 def test_a_batch_is_normalised_padded_and_belongs_together(episodes: Episodes):
     config = nano_config(16)
     stats, action_stats = NormStats.of(episodes.state), NormStats.of(episodes.actions)
@@ -78,12 +86,24 @@ def test_a_blind_policy_sees_black(episodes: Episodes):
 
 
 def test_shift_moves_whole_images_and_repeats_edges():
-    image = torch.arange(8, dtype=torch.uint8).view(1, 1, 1, 8, 1).expand(1, 1, 8, 8, 3)
-    moved = augment(image, 2, 0.0, step_generator(0, 5))
-    assert (moved == moved[:, :, :1, :, :1]).all()
-    steps = moved[0, 0, 0, :, 0].int().diff()
-    assert set(steps.tolist()) <= {0, 1}
-    assert torch.equal(augment(image, 0, 0.0, step_generator(0, 0)), image)
+    row, column = torch.arange(8)[:, None], torch.arange(8)
+    image = (10 * row + column).to(torch.uint8)
+    shifts = set()
+    for seed in range(20):
+        moved = augment(image[None, None, ..., None].expand(1, 1, 8, 8, 3), 2, 0.0, step_generator(0, seed))
+        down, right = (place - 3 for place in divmod(int(moved[0, 0, 3, 3, 0]), 10))
+        expected = image[(row + down).clamp(0, 7), (column + right).clamp(0, 7)]
+        assert torch.equal(moved[0, 0], expected[..., None].expand(8, 8, 3))
+        shifts |= {("down", down), ("right", right)}
+    assert shifts == {(way, by) for way in ("down", "right") for by in range(-2, 3)}
+    assert torch.equal(augment(moved, 0, 0.0, step_generator(0, 0)), moved)
+
+
+def test_brightness_scales_each_image_and_channel():
+    image = torch.full((1, 2, 4, 4, 3), 100, dtype=torch.uint8)
+    bright = augment(image, 0, 0.1, step_generator(0, 0))
+    assert torch.equal(bright, bright[:, :, :1, :1].expand_as(bright))
+    assert 90 <= int(bright.min()) < int(bright.max()) <= 110 and len(bright.unique()) > 2
 
 
 def test_a_steps_randomness_depends_on_seed_step_and_process_alone():
@@ -113,9 +133,9 @@ def test_a_run_resumes_exactly_and_refuses_other_settings(tmp_path: Path):
 
     module, optimizer = make()
     step(module, optimizer)
-    RunState(tmp_path, {"lr": 1}).save(1, {"m": module}, optimizer)
+    RunState(tmp_path, {"lr": 1, "log": 1}, ["log"]).save(1, {"m": module}, optimizer)
     other, other_optimizer = make()
-    assert RunState(tmp_path, {"lr": 1}).load({"m": other}, other_optimizer) == 1
+    assert RunState(tmp_path, {"lr": 1, "log": 2}, ["log"]).load({"m": other}, other_optimizer) == 1
     step(module, optimizer)
     step(other, other_optimizer)
     assert torch.equal(module.weight, other.weight)

@@ -79,15 +79,34 @@ def test_a_confidence_that_equals_the_label_is_calibrated() -> None:
 
 def test_only_episodes_that_trained_nothing_and_whole_chunks_are_compared() -> None:
     episodes = _episodes(count=40, length=10)
-    # One in ten is held out (9, 19, 29, 39), and of those the rater learns from all but the last.
-    assert set(episodes.episode[unseen_frames(episodes, SETTINGS, 8, rated=True)]) == {39}
-    assert unseen_frames(episodes, SETTINGS, 8, rated=False).tolist() == [
+    policy = episodes.record((), holdout=0.1)
+    # One in ten is held out (9, 19, 29, 39), and of those the rater learns from all but every third.
+    assert set(episodes.episode[unseen_frames(episodes, (policy, policy), SETTINGS, 8)]) == {29}
+    assert unseen_frames(episodes, (policy, None), SETTINGS, 8).tolist() == [
         *(90, 91, 92),
         *(190, 191, 192),
         *(290, 291, 292),
         *(390, 391, 392),
     ]
-    assert len(unseen_frames(episodes, replace(SETTINGS, fresh=True), 8, rated=True)) == 120
-    assert len(unseen_frames(episodes, replace(SETTINGS, fresh=True, frames=7), 8, rated=True)) == 7
+    fresh = replace(SETTINGS, fresh=True)
+    assert len(unseen_frames(episodes, (policy, policy), fresh, 8)) == 120
+    assert len(unseen_frames(episodes, (None, None), replace(fresh, frames=7), 8)) == 7
     with pytest.raises(AsyncVLAError, match="none of 8 episodes trained neither policy nor rater"):
-        unseen_frames(_episodes(8, 10), SETTINGS, 8, rated=True)
+        few = _episodes(8, 10)
+        unseen_frames(few, (few.record((), 0.1), None), SETTINGS, 8)
+
+
+@pytest.mark.parametrize(
+    ("trained_on", "message"),
+    [
+        (None, "does not say what data trained it"),
+        (
+            _episodes(39, 10).record((Path("a/cups"),), 0.1),
+            r"trained on 39 episodes .*cups.*, but the data given",
+        ),
+        (_episodes(40, 10).record((), 0.0), "trained on all of the data"),
+    ],
+)
+def test_data_of_which_it_is_not_known_what_was_seen_are_refused(trained_on, message) -> None:
+    with pytest.raises(AsyncVLAError, match=message):
+        unseen_frames(_episodes(40, 10), (trained_on, None), SETTINGS, 8)

@@ -1,0 +1,74 @@
+"""Which data trained a policy, so that later steps can tell what it has seen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from asyncvla_ros.types import AsyncVLAError, CheckpointError
+
+
+@dataclass(frozen=True)
+class DataRecord:
+    """Datasets in the order in which they were given: which episodes are held out depends on it.
+
+    Attributes:
+        folders: Names of the folders given.
+        episodes: Of all of them.
+        frames: Of each dataset in them.
+        holdout: Share of the episodes that was held out.
+    """
+
+    folders: tuple[str, ...]
+    episodes: int
+    frames: tuple[int, ...]
+    holdout: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON-ready values."""
+        return asdict(self)
+
+    @staticmethod
+    def from_dict(values: Mapping[str, Any], source: str) -> DataRecord:
+        """The inverse of ``to_dict``; ``source`` names the file in errors.
+
+        Raises:
+            CheckpointError: If it is no record.
+        """
+        try:
+            return DataRecord(
+                tuple(map(str, values["folders"])),
+                int(values["episodes"]),
+                tuple(map(int, values["frames"])),
+                float(values["holdout"]),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise CheckpointError(f"{source} does not say what data was used: {error!r}") from error
+
+    def __str__(self) -> str:
+        return (
+            f"{self.episodes} episodes with {sum(self.frames)} frames in {len(self.frames)} datasets "
+            f"({', '.join(self.folders)})"
+        )
+
+
+def held_out(trained_on: DataRecord | None, given: DataRecord) -> float:
+    """The share of ``given`` that a policy has not seen, if it is what the policy was trained on.
+
+    Raises:
+        AsyncVLAError: If it is not, whatever the folders are called, or if nothing was held out.
+    """
+    fresh = "or --fresh for data that trained nothing"
+    if trained_on is None:
+        raise AsyncVLAError(f"the checkpoint does not say what data trained it; use another, {fresh}")
+    if (trained_on.episodes, trained_on.frames) != (given.episodes, given.frames):
+        raise AsyncVLAError(
+            f"the policy was trained on {trained_on}, but the data given are {given}, so it is not known "
+            f"what it has seen; give the same --data in the same order, {fresh}"
+        )
+    if not trained_on.holdout:
+        raise AsyncVLAError(
+            f"the policy was trained on all of the data, with --holdout 0; give others, {fresh}"
+        )
+    return trained_on.holdout
