@@ -24,7 +24,8 @@ STAGES = ("prefix", "sfm", "rater", "afm", "total")
 def bench_policy(checkpoint: Path | None, device: str, threads: int, repetitions: int) -> dict[str, Any]:
     """Time the stages of a decision on random input; cached and uncached alternate, so noise hits both.
 
-    Without a cache every velocity evaluation encodes the observation again, as does the rater; so there is
+    Cached is what a policy runs: one prefix pass, and layers with fused weights. Uncached are transformers'
+    own layers, and every velocity evaluation encodes the observation again, as does the rater; so there is
     no prefix stage of its own. AFM regenerates every other action.
 
     Args:
@@ -88,7 +89,7 @@ def _cached(model: AsyncVLA, inputs: Inputs) -> list[float]:
 
 
 def _uncached(model: AsyncVLA, inputs: Inputs) -> list[float]:
-    """The same decision without keys and values kept between passes."""
+    """The same decision by transformers' own layers, without keys and values kept between passes."""
     noise, ones, half, dims = _noise_and_masks(model, inputs)
     backbone = model.backbone
     clock = _Clock(inputs.state.device)

@@ -29,6 +29,7 @@ from asyncvla_ros.cli_options import (
     SuiteOption,
     TasksOption,
     ThresholdOption,
+    WorkersOption,
     indices,
     task_indices,
     write_json,
@@ -47,10 +48,12 @@ def eval_libero(
     seed: SeedOption = 0,
     json_out: JsonOption = None,
     video: Annotated[Path | None, typer.Option(help="Folder for one MP4 per episode.")] = None,
-    workers: Annotated[int, typer.Option(help="Processes, each with a simulator.")] = CPUS,
+    workers: WorkersOption = CPUS,
     device: DeviceOption = "cpu",
     blank_images: Annotated[bool, typer.Option(help="Control: the policy sees black images.")] = False,
-    displace: Annotated[float, typer.Option(help="Control: objects move by up to this much [m].")] = 0.0,
+    displace: Annotated[
+        float, typer.Option(min=0, help="Control: objects move by up to this much [m].")
+    ] = 0.0,
     wrong_instruction: Annotated[
         bool, typer.Option(help="Control: the policy is told the next task of the suite.")
     ] = False,
@@ -129,10 +132,10 @@ def eval_libero(
 def eval_expert(
     suite: SuiteOption = "libero_object",
     tasks: TasksOption = "all",
-    episodes: Annotated[int, typer.Option(help="Random placements per task.")] = 20,
+    episodes: Annotated[int, typer.Option(min=1, help="Random placements per task.")] = 20,
     seed: SeedOption = 0,
     disturbed: Annotated[bool, typer.Option(help="With the noise of a collection.")] = False,
-    workers: Annotated[int, typer.Option(help="Processes, each with a simulator.")] = CPUS,
+    workers: WorkersOption = CPUS,
     json_out: JsonOption = None,
 ) -> None:
     """Let the scripted expert, which knows all poses, solve tasks from random placements."""
@@ -158,7 +161,7 @@ def eval_demos(
     checkpoint: CheckpointOption = None,
     mode: ModeOption = "afm",
     fresh: FreshOption = False,
-    frames: Annotated[int, typer.Option(help="Observations at most.")] = 500,
+    frames: Annotated[int, typer.Option(min=1, help="Observations at most.")] = 500,
     seed: SeedOption = 0,
     json_out: JsonOption = None,
     device: DeviceOption = "cpu",

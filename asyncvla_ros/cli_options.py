@@ -22,12 +22,14 @@ SuiteOption = Annotated[str, typer.Option(help="LIBERO suite.")]
 TasksOption = Annotated[str, typer.Option(help="Task indices such as 0,1 or 0-4, or all.")]
 InitsOption = Annotated[str, typer.Option(help="Official initial states such as 0-9.")]
 ModeOption = Annotated[str, typer.Option(help="afm (refine what the rater doubts) or sfm.")]
-SeedOption = Annotated[int, typer.Option(help="Seed of everything random.")]
+SeedOption = Annotated[int, typer.Option(min=0, help="Seed of everything random.")]
 JsonOption = Annotated[Path | None, typer.Option("--json", help="Write figures there; - prints them.")]
 DeviceOption = Annotated[str, typer.Option(help="torch device, such as cpu or cuda.")]
 FreshOption = Annotated[
     bool, typer.Option(help="The data trained nothing: use all of it, not the held-out episodes.")
 ]
+WorkersOption = Annotated[int, typer.Option(min=1, help="Processes, each with a simulator.")]
+ProcessesOption = Annotated[int, typer.Option(min=1, help="Data-parallel processes.")]
 CacheOption = Annotated[Path, typer.Option(help="Folder of decoded images.")]
 
 SelectOption = Annotated[
@@ -36,11 +38,11 @@ SelectOption = Annotated[
 ThresholdOption = Annotated[
     float | None, typer.Option(help="Refine below this confidence, or above this variance.")
 ]
-RoundsOption = Annotated[int, typer.Option(help="Refinements at most.")]
-DenoiseStepsOption = Annotated[int | None, typer.Option(help="Euler steps of a draft.")]
-RefineStepsOption = Annotated[int | None, typer.Option(help="Euler steps of a refinement.")]
-ExecuteStepsOption = Annotated[int | None, typer.Option(help="Actions executed of each chunk.")]
-BestOfOption = Annotated[int, typer.Option(help="Drafts; the most confident one counts.")]
+RoundsOption = Annotated[int, typer.Option(min=1, help="Refinements at most.")]
+DenoiseStepsOption = Annotated[int | None, typer.Option(min=1, help="Euler steps of a draft.")]
+RefineStepsOption = Annotated[int | None, typer.Option(min=1, help="Euler steps of a refinement.")]
+ExecuteStepsOption = Annotated[int | None, typer.Option(min=1, help="Actions executed of each chunk.")]
+BestOfOption = Annotated[int, typer.Option(min=1, help="Drafts; the most confident one counts.")]
 
 
 def indices(text: str, what: str) -> tuple[int, ...]:

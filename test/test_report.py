@@ -55,7 +55,7 @@ def test_evaluations_become_tables_with_intervals_and_paired_differences(tmp_pat
     (only,) = compare(load(tmp_path)["eval"])
     assert (only.strategy, only.baseline, only.pairs) == ("afm", "sfm", 40)
     assert (only.gain, only.p, only.more_ms) == pytest.approx((0.15, 0.03125, 15.0))
-    assert "| afm | sfm | libero_object | 40 : 34 of 40 | +15.0%" in text
+    assert "| - | seed 0 | afm | sfm | libero_object | 40 : 34 of 40 | +15.0%" in text
     assert "torch 2.11.0; cpus 2" in text
 
 
@@ -92,6 +92,20 @@ def test_the_expert_gets_a_table_by_task(tmp_path: Path) -> None:
     text = report(tmp_path, tmp_path / "results.md")[0].read_text()
     assert "| file | suite | disturbed | 2 | 10 |" in text
     assert "| expert | libero_goal | yes | 19/20 | 20/20 |" in text
+
+
+def test_comparisons_say_which_policy_played_what(tmp_path: Path) -> None:
+    for checkpoint in ("aaaa11", "bbbb22"):
+        for seed in (0, 1):
+            for mode in ("afm", "sfm"):
+                file = tmp_path / f"{checkpoint}_{seed}_{mode}.json"
+                write_eval(file, [True] * 4, mode, checkpoint=checkpoint, seed=seed, displace_m=0.03)
+    text = report(tmp_path, tmp_path / "results.md")[0].read_text()
+    for row in (
+        "| aaaa | displaced 3 cm, seed 0 | afm | sfm |",
+        "| bbbb | displaced 3 cm, seed 1 | afm | sfm |",
+    ):
+        assert text.count(row) == 1
 
 
 def test_different_policies_are_not_compared(tmp_path: Path) -> None:

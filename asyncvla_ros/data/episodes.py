@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from rich.progress import track
 
 from asyncvla_ros.core.data_record import DataRecord
+from asyncvla_ros.core.robot_contract import ACTION_SPACES
 from asyncvla_ros.data.lerobot_writer import (
     ACTION_KEY,
     IMAGE_PREFIX,
@@ -114,11 +115,13 @@ def feature_contract(folders: Sequence[Path], action_space: str) -> FeatureContr
     """What a policy trained on these datasets expects of a robot.
 
     Raises:
-        AsyncVLAError: If the datasets differ in cameras, names or rate.
+        AsyncVLAError: If the datasets differ in cameras, names or rate, or one is of another format.
     """
+    if action_space not in ACTION_SPACES:
+        raise AsyncVLAError(f"action_space is {action_space!r}, choose one of {ACTION_SPACES}")
     contracts = {}
     for root in _roots(folders):
-        info = json.loads((root / "meta" / "info.json").read_text())
+        info = _info(root)
         features = info["features"]
         contracts[root] = FeatureContract(
             cameras=tuple(
@@ -126,8 +129,8 @@ def feature_contract(folders: Sequence[Path], action_space: str) -> FeatureContr
                 for key, value in features.items()
                 if key.startswith(IMAGE_PREFIX)
             ),
-            state_names=tuple(features[STATE_KEY]["names"]),
-            action_names=tuple(features[ACTION_KEY]["names"]),
+            state_names=_dim_names(root, features, STATE_KEY),
+            action_names=_dim_names(root, features, ACTION_KEY),
             action_space=action_space,
             control_hz=float(info["fps"]),
         )
@@ -136,6 +139,32 @@ def feature_contract(folders: Sequence[Path], action_space: str) -> FeatureContr
         if contract != first[1]:
             raise AsyncVLAError(f"datasets differ: {first[0]} has {first[1]}, but {root} has {contract}")
     return first[1]
+
+
+def _info(root: Path) -> dict[str, Any]:
+    """``meta/info.json`` of a dataset."""
+    info: dict[str, Any] = json.loads((root / "meta" / "info.json").read_text())
+    version = str(info.get("codebase_version"))
+    if not version.startswith("v3"):
+        raise AsyncVLAError(
+            f"{root} is a LeRobot dataset of version {version}, expected v3; LeRobot's own script "
+            "convert_dataset_v21_to_v30 converts one"
+        )
+    return info
+
+
+def _dim_names(root: Path, features: Mapping[str, Any], key: str) -> tuple[str, ...]:
+    """One name per dim; LeRobot also writes ``{"motors": [...]}`` and ``[[...]]``."""
+    if key not in features:
+        raise AsyncVLAError(f"{root} has no {key}, expected it among its features {sorted(features)}")
+    names, (size, *_) = features[key].get("names"), features[key]["shape"]
+    if isinstance(names, Mapping):
+        names = list(names.values())
+    if names and all(isinstance(part, list) for part in names):
+        names = [name for part in names for name in part]
+    if not names or len(names) != size:
+        raise AsyncVLAError(f"{root} names the dims of {key} {names}, expected {size} names")
+    return tuple(map(str, names))
 
 
 def load_episodes(folders: Sequence[Path], image_size: int, cache: Path) -> Episodes:
@@ -177,6 +206,7 @@ def _roots(folders: Sequence[Path]) -> list[Path]:
 
 def _table(root: Path) -> dict[str, Any]:
     """Columns of one dataset, in frame order; None for one it lacks."""
+    _info(root)
     files = sorted((root / "data").glob("*/*.parquet"))
     tasks = pq.read_table(root / "meta" / "tasks.parquet").to_pandas()
     names = {int(index): str(text) for text, index in tasks["task_index"].items()}

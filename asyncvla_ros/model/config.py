@@ -37,6 +37,8 @@ class RaterConfig:
     def __post_init__(self) -> None:
         if not isinstance(self.threshold, int | float) or not 0 <= self.threshold <= 1:
             raise CheckpointError(f"threshold is {self.threshold!r}, expected a confidence from 0 to 1")
+        if self.label not in RATER_LABELS:
+            raise CheckpointError(f"the rater's label is {self.label!r}, choose one of {RATER_LABELS}")
 
 
 @dataclass(frozen=True)
@@ -114,16 +116,23 @@ class AsyncVLAConfig:
         Raises:
             CheckpointError: If a key is unknown or missing.
         """
-        known = {f.name for f in fields(AsyncVLAConfig)}
-        unknown = sorted(set(values) - known)
-        if unknown:
-            raise CheckpointError(f"config.json has unknown keys {unknown}; known keys are {sorted(known)}")
+        _require_known(values, AsyncVLAConfig, "config.json")
         if "backbone" not in values:
             raise CheckpointError("config.json has no 'backbone' (the keyword arguments of Qwen2_5_VLConfig)")
         rater = values.get("rater")
+        if rater:
+            _require_known(rater, RaterConfig, "the rater in config.json")
         if rater and isinstance(rater.get("error_scale"), list):
             rater = {**rater, "error_scale": tuple(rater["error_scale"])}
         return AsyncVLAConfig(**{**values, "rater": RaterConfig(**rater) if rater else None})
+
+
+def _require_known(values: Any, kind: type, where: str) -> None:
+    known = {f.name for f in fields(kind)}
+    if not isinstance(values, Mapping):
+        raise CheckpointError(f"{where} is {values!r}, expected an object with the keys {sorted(known)}")
+    if unknown := sorted(set(values) - known):
+        raise CheckpointError(f"{where} has unknown keys {unknown}; known keys are {sorted(known)}")
 
 
 def nano_config(vocab_size: int, **overrides: Any) -> AsyncVLAConfig:

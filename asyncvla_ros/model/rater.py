@@ -29,7 +29,7 @@ from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import (
 
 from asyncvla_ros.model import attention
 from asyncvla_ros.model.backbone import frame_tokens, run_layers
-from asyncvla_ros.model.config import RATER_LABELS, AsyncVLAConfig, RaterConfig
+from asyncvla_ros.model.config import AsyncVLAConfig, RaterConfig
 from asyncvla_ros.model.prefix import Prefix
 
 ALPHA, BETA, EPSILON = 0.01, 0.98, 1e-6
@@ -52,16 +52,10 @@ def absolute_label(errors: Tensor, scale: float | Tensor) -> Tensor:
 
 
 def confidence_label(errors: Tensor, config: RaterConfig) -> Tensor:
-    """The label that ``config`` asks for.
-
-    Raises:
-        ValueError: If the kind of label is unknown.
-    """
+    """The label that ``config`` asks for."""
     if config.label == "relative":
         return relative_label(errors)
-    if config.label in ("absolute", "position"):
-        return absolute_label(errors, torch.tensor(config.error_scale, device=errors.device))
-    raise ValueError(f"rater label is {config.label!r}, choose one of {RATER_LABELS}")
+    return absolute_label(errors, torch.tensor(config.error_scale, device=errors.device))
 
 
 class Rater(nn.Module):

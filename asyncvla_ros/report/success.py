@@ -61,6 +61,8 @@ class Comparison:
     """Two strategies of the same policy on the episodes that both of them played.
 
     Attributes:
+        policy: Fingerprint of its checkpoint.
+        control: What makes the episodes others than the official ones, and their seed.
         strategy: The one.
         baseline: What it is compared with.
         suites: Whose episodes.
@@ -72,6 +74,8 @@ class Comparison:
         more_ms: Median decision of the strategy minus that of the baseline [ms], mean over the suites.
     """
 
+    policy: str
+    control: str
     strategy: str
     baseline: str
     suites: tuple[str, ...]
@@ -94,7 +98,8 @@ def compare(evaluations: Sequence[Source]) -> Iterator[Comparison]:
         played = strategies.setdefault(strategy_of(v), {}).setdefault(v["suite"], _Played({}, []))
         played.outcomes.update({(e["task"], e["init"]): e["success"] for e in v["episodes"]})
         played.median_ms.append(v["tick_ms"]["p50"])
-    for strategies in groups.values():
+    for (policy, seed, controls), strategies in groups.items():
+        control = f"{controls}, seed {seed}" if controls else f"seed {seed}"
         for baseline, strategy in itertools.product(_PLAIN, strategies):
             if baseline not in strategies or strategy in _PLAIN[: _PLAIN.index(baseline) + 1]:
                 continue
@@ -103,7 +108,8 @@ def compare(evaluations: Sequence[Source]) -> Iterator[Comparison]:
                 s for s in one.keys() & other.keys() if one[s].outcomes.keys() & other[s].outcomes.keys()
             )
             for chosen in [(s,) for s in suites] + ([tuple(suites)] if len(suites) > 1 else []):
-                yield _compared(strategy, baseline, other, one, chosen)
+                names = (policy or "-", control, strategy, baseline)
+                yield _compared(names, other, one, chosen)
 
 
 @dataclass(frozen=True)
@@ -115,8 +121,7 @@ class _Played:
 
 
 def _compared(
-    strategy: str,
-    baseline: str,
+    names: tuple[str, str, str, str],
     played: Mapping[str, _Played],
     played_by_baseline: Mapping[str, _Played],
     suites: tuple[str, ...],
@@ -132,13 +137,15 @@ def _compared(
         more_ms.append(fmean(other.median_ms) - fmean(one.median_ms))
     gain, interval = paired_difference(before, after)
     solved, p = (sum(after), sum(before)), mcnemar(before, after)
-    return Comparison(strategy, baseline, suites, solved, len(before), gain, interval, p, fmean(more_ms))
+    return Comparison(*names, suites, solved, len(before), gain, interval, p, fmean(more_ms))
 
 
 def comparison_table(comparisons: Iterable[Comparison]) -> str:
     """One row per pair of strategies and suite, or suites."""
     rows = [
         [
+            c.policy[:4],
+            c.control,
             c.strategy,
             c.baseline,
             ", ".join(c.suites),
@@ -150,6 +157,8 @@ def comparison_table(comparisons: Iterable[Comparison]) -> str:
         for c in comparisons
     ]
     head = (
+        "policy",
+        "control",
         "strategy",
         "compared with",
         "suites",

@@ -16,16 +16,18 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
 import logging
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import as_completed
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from asyncvla_ros.core.same_settings import as_json, require_same_settings
 from asyncvla_ros.data.lerobot_writer import DemonstrationWriter, dataset_features
 from asyncvla_ros.sim.expert import Expert
 from asyncvla_ros.sim.libero_env import ACTION_NAMES, CAMERAS, CONTROL_HZ, IMAGE_SIZE, STATE_NAMES, LiberoEnv
@@ -40,6 +42,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 _ATTEMPTS = 20
+#: What may differ between a collection and its continuation.
+_FREE = ("tasks", "episodes_per_task", "out", "workers")
 #: Part of the step limit after which the expert takes over from a learner: room enough to finish.
 _LEARNER_SHARE = (0.1, 0.55)
 
@@ -142,22 +146,26 @@ def collect(config: CollectConfig, on_shard: Callable[[ShardReport, int, int], N
         on_shard: called after every shard with its report, the shards done and the shards planned.
 
     Raises:
-        AsyncVLAError: unknown suite or task, another collection into the same folder, or the expert fails
-            again and again.
+        AsyncVLAError: unknown suite or task, another collection into or in the same folder, or the expert
+            fails again and again.
     """
     for task in config.tasks:
         get_task(config.suite, task)
     shards = plan_shards(config)
     missing = [shard for shard in shards if not (config.out / shard.name).exists()]
     done = len(shards) - len(missing)
-    if not missing:
-        return
-    with _sole_writer(config.out), simulator_pool(min(config.workers, len(missing))) as pool:
-        futures = [pool.submit(collect_shard, config, shard) for shard in missing]
-        for future in as_completed(futures):
-            report, done = future.result(), done + 1
-            if on_shard is not None:
-                on_shard(report, done, len(shards))
+    with _sole_writer(config.out):
+        _require_same_collection(config)
+        for shard in shards:
+            _require_count(config.out / shard.name, shard.count)
+        if not missing:
+            return
+        with simulator_pool(min(config.workers, len(missing))) as pool:
+            futures = [pool.submit(collect_shard, config, shard) for shard in missing]
+            for future in as_completed(futures):
+                report, done = future.result(), done + 1
+                if on_shard is not None:
+                    on_shard(report, done, len(shards))
 
 
 @contextlib.contextmanager
@@ -172,6 +180,31 @@ def _sole_writer(folder: Path) -> Iterator[None]:
                 f"another collection is writing to {folder}; wait for it, end it, or choose another --out"
             ) from error
         yield
+
+
+def _require_same_collection(config: CollectConfig) -> None:
+    """Datasets of different collections in one folder would pass for one."""
+    now = {k: v for k, v in as_json(asdict(config)).items() if k not in _FREE}
+    if config.learner is not None:
+        from asyncvla_ros.model.checkpoint import fingerprint
+
+        now["learner"] = fingerprint(config.learner)
+    file = config.out / "collection.json"
+    if file.is_file():
+        found = f"{config.out} holds another collection"
+        require_same_settings(json.loads(file.read_text()), now, found, "choose another --out")
+    else:
+        file.write_text(json.dumps(now, indent=1) + "\n")
+
+
+def _require_count(root: Path, count: int) -> None:
+    """A dataset that was the last of a shorter collection cannot grow."""
+    info = root / "meta" / "info.json"
+    if info.is_file() and (found := json.loads(info.read_text())["total_episodes"]) != count:
+        raise AsyncVLAError(
+            f"{root} has {found} episodes, expected {count}; ask for as many episodes per task as before, "
+            "or delete that dataset"
+        )
 
 
 def collect_shard(config: CollectConfig, shard: Shard) -> ShardReport:

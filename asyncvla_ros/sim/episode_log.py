@@ -7,28 +7,33 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from asyncvla_ros.core.same_settings import as_json, require_same_settings
 from asyncvla_ros.sim.results import Episode, EvalConfig
 from asyncvla_ros.types import AsyncVLAError
 
-#: What may differ between a run and its continuation.
-_FREE = ("tasks", "inits", "workers", "video_dir")
+_ADVICE = "choose another --json, or delete it"
+
+#: What may differ between a run and its continuation, and between a result and its repetition.
+_FREE = ("workers", "video_dir")
+_GROWING = (*_FREE, "tasks", "inits")
 
 
 class EpisodeLog:
-    """One JSON line of settings, then one per episode, in ``NAME.partial.jsonl`` beside ``NAME.json``.
+    """One JSON line of settings, then one per episode, in ``NAME.json.partial`` beside ``NAME.json``.
 
     Args:
         result: Path of the final JSON.
         config: The evaluation; tasks, initial states and workers may differ from those of the file.
 
     Raises:
-        AsyncVLAError: If the file is of another evaluation.
+        AsyncVLAError: If the file, or the result that is there already, is of another evaluation.
     """
 
     def __init__(self, result: Path, config: EvalConfig) -> None:
-        self._file = result.with_suffix(".partial.jsonl")
-        settings = {k: v for k, v in asdict(config).items() if k not in _FREE}
-        self._settings = json.loads(json.dumps(settings, default=str))
+        self._file = result.with_name(f"{result.name}.partial")
+        self._settings = {k: v for k, v in as_json(asdict(config)).items() if k not in _GROWING}
+        if result.is_file():
+            _require_repetition(result, config)
         self._episodes: list[Episode] = []
         if self._file.is_file() and self._file.stat().st_size:
             self._read()
@@ -57,18 +62,21 @@ class EpisodeLog:
                 out.write("\n")
         first, *lines = text.splitlines()
         before: dict[str, Any] = json.loads(first)
-        keys = sorted(before.keys() | self._settings.keys())
-        changed = [key for key in keys if before.get(key) != self._settings.get(key)]
-        if changed:
-            pairs = ", ".join(
-                f"{k}: {before.get(k)!r} there, {self._settings.get(k)!r} here" for k in changed
-            )
-            raise AsyncVLAError(
-                f"{self._file} is of another evaluation ({pairs}); choose another --json, or delete it"
-            )
+        require_same_settings(before, self._settings, f"{self._file} is of another evaluation", _ADVICE)
         for line in lines:
             try:
                 values = json.loads(line)
             except json.JSONDecodeError:
                 continue  # cut off: that episode runs again
             self._episodes.append(Episode(**{**values, "tick_ms": tuple(values["tick_ms"])}))
+
+
+def _require_repetition(result: Path, config: EvalConfig) -> None:
+    """Hours of work are not replaced by those of another command."""
+    try:
+        before: dict[str, Any] = json.loads(result.read_text())["settings"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise AsyncVLAError(f"{result} is there already and no evaluation; {_ADVICE}") from error
+    now = {k: v for k, v in as_json(asdict(config)).items() if k not in _FREE}
+    kept = {k: v for k, v in before.items() if k in now}
+    require_same_settings(kept, now, f"{result} holds another evaluation", _ADVICE)

@@ -87,7 +87,11 @@ def run_task(policy: Policy, config: EvalConfig, task: int, inits: tuple[int, ..
 def run_episode(policy: Policy, env: LiberoEnv, config: EvalConfig, init: int) -> Episode:
     """Let the policy act from the environment's current state until success or the suite's step limit."""
     limit, task = max_steps(config.suite), env.task.index
-    execute = config.execute_steps or policy.execute_steps
+    execute = policy.execute_steps if config.execute_steps is None else config.execute_steps
+    if not 1 <= execute <= policy.chunk_size:
+        raise AsyncVLAError(
+            f"execute_steps is {execute}, expected 1 to {policy.chunk_size}, the actions of a chunk"
+        )
     ticks: list[float] = []
     refined: list[float] = []
     confidence: list[float] = []
@@ -204,11 +208,14 @@ def _start_worker(
     config: EvalConfig,
     results: multiprocessing.Queue[Episode],
 ) -> None:
-    policy = load_policy()
-    policy.warmup()
-    _worker.update(policy=policy, config=config, results=results)
+    _worker.update(load=load_policy, config=config, results=results)
 
 
 def _run_unit(task: int, inits: tuple[int, ...]) -> None:
+    # Not when the worker starts: what goes wrong there cannot be told to the user.
+    if "policy" not in _worker:
+        policy = _worker["load"]()
+        policy.warmup()
+        _worker["policy"] = policy
     for episode in run_task(_worker["policy"], _worker["config"], task, inits):
         _worker["results"].put(episode)

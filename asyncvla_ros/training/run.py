@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.multiprocessing import ProcessRaisedException
 
+from asyncvla_ros.core.same_settings import as_json, require_same_settings
 from asyncvla_ros.types import AsyncVLAError
 
 
@@ -71,6 +72,17 @@ def _ranked(
         raise
 
 
+def share(batch: int, processes: int) -> int:
+    """Observations of each process.
+
+    Raises:
+        AsyncVLAError: If the batch cannot be shared equally.
+    """
+    if batch % processes:
+        raise AsyncVLAError(f"batch is {batch}, expected a multiple of the {processes} processes")
+    return batch // processes
+
+
 class RunState:
     """Step, network, averaged network and optimizer of a run, on disk as safetensors and JSON.
 
@@ -82,8 +94,7 @@ class RunState:
 
     def __init__(self, folder: Path, settings: Mapping[str, Any], free: Collection[str] = ()) -> None:
         self._folder = folder / "state"
-        fixed = {k: v for k, v in settings.items() if k not in free}
-        self._settings = json.loads(json.dumps(fixed, default=str))
+        self._settings = as_json({k: v for k, v in settings.items() if k not in free})
 
     def load(self, modules: Mapping[str, nn.Module], optimizer: torch.optim.Optimizer) -> int:
         """Restore a run where it stopped; returns the steps done, 0 for a new run.
@@ -95,13 +106,8 @@ class RunState:
         if not file.is_file():
             return 0
         progress = json.loads(file.read_text())
-        old = progress["settings"]
-        changed = sorted(k for k in old.keys() | self._settings.keys() if old.get(k) != self._settings.get(k))
-        if changed:
-            pairs = ", ".join(f"{k}: {old.get(k)!r} there, {self._settings.get(k)!r} here" for k in changed)
-            raise AsyncVLAError(
-                f"{self._folder} holds a run with other settings ({pairs}); choose another --out"
-            )
+        found = f"{self._folder} holds a run with other settings"
+        require_same_settings(progress["settings"], self._settings, found, "choose another --out")
         tensors = load_file(self._folder / progress["file"])
         for name, module in modules.items():
             own = {k.removeprefix(f"{name}/"): v for k, v in tensors.items() if k.startswith(f"{name}/")}

@@ -21,7 +21,7 @@ from asyncvla_ros.model.checkpoint import Checkpoint, fingerprint, load_checkpoi
 from asyncvla_ros.model.config import AsyncVLAConfig, nano_config
 from asyncvla_ros.model.text import build_tokenizer
 from asyncvla_ros.training.batches import Batch, Batches, step_generator
-from asyncvla_ros.training.run import Log, RunState, launch
+from asyncvla_ros.training.run import Log, RunState, launch, share
 from asyncvla_ros.training.warm_start import warm_start
 
 
@@ -60,7 +60,7 @@ class TrainSettings:
     data: tuple[Path, ...]
     out: Path
     init: Path | None = None
-    steps: int = 6000
+    steps: int = 4500
     batch: int = 64
     draws: int = 4
     lr: float = 1e-3
@@ -122,6 +122,7 @@ def train(settings: TrainSettings) -> None:
         AsyncVLAError: If the data cannot be used, or ``out`` holds a run with other settings.
     """
     # Decoding happens once, before the processes start to share its result.
+    feature_contract(settings.data, settings.action_space)
     load_episodes(settings.data, nano_config(1).image_size, settings.cache)
     launch(_train, settings.processes, settings)
 
@@ -139,6 +140,8 @@ def _train(settings: TrainSettings) -> None:
         num_cameras=len(features.cameras),
         action_chunk_size=settings.chunk_size,
         execute_steps=min(AsyncVLAConfig.execute_steps, settings.chunk_size),
+        max_state_dim=max(AsyncVLAConfig.max_state_dim, len(features.state_names)),
+        max_action_dim=max(AsyncVLAConfig.max_action_dim, len(features.action_names)),
         rater=None,
     )
     model = AsyncVLA(config)
@@ -220,7 +223,7 @@ def _draw(
     accelerator: Accelerator,
 ) -> tuple[Batch, tuple[Tensor, Tensor, Tensor]]:
     """This process's share of one step: observations, and noise, time and mask of every draw."""
-    b = settings.batch // accelerator.num_processes
+    b = share(settings.batch, accelerator.num_processes)
     generator = step_generator(settings.seed, step, accelerator.process_index)
     chosen = frames[torch.randint(len(frames), (b,), generator=generator).numpy()]
     batch = batches.at(chosen, generator)

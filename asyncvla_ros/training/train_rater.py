@@ -25,7 +25,7 @@ from asyncvla_ros.model.rater import confidence_label
 from asyncvla_ros.training.batches import Batches, step_generator
 from asyncvla_ros.training.drafts import Drafter, Drafts
 from asyncvla_ros.training.rater_figures import rate_drafts, rater_figures
-from asyncvla_ros.training.run import Log, RunState, launch
+from asyncvla_ros.training.run import Log, RunState, launch, share
 from asyncvla_ros.types import AsyncVLAError
 
 
@@ -133,7 +133,7 @@ def _train_rater(settings: RaterSettings) -> None:
     total, done = 0.0, start
     for step in log.steps():
         generator = step_generator(settings.seed, step, accelerator.process_index)
-        size = settings.batch // accelerator.num_processes
+        size = share(settings.batch, accelerator.num_processes)
         chosen = train_frames[torch.randint(len(train_frames), (size,), generator=generator).numpy()]
         drafts = drafter(augmented.at(chosen, generator), generator, settings.drafts)
         for group in optimizer.param_groups:

@@ -6,6 +6,7 @@ import torch
 from asyncvla_ros.model.asyncvla import AsyncVLA, Inputs
 from asyncvla_ros.model.config import RaterConfig, nano_config
 from asyncvla_ros.model.rater import absolute_label, confidence_label, relative_label, token_errors
+from asyncvla_ros.types import CheckpointError
 
 
 def test_errors_are_means_over_real_dims():
@@ -36,8 +37,8 @@ def test_position_label_has_a_scale_for_each_place():
 
 
 def test_unknown_label_lists_the_choices():
-    with pytest.raises(ValueError, match="'absolute', 'position', 'relative'"):
-        confidence_label(torch.zeros(1, 2), RaterConfig(label="best"))
+    with pytest.raises(CheckpointError, match=r"'best', choose one of .'absolute', 'position', 'relative'"):
+        RaterConfig(label="best")
 
 
 def test_confidence_is_a_probability_per_action_and_depends_on_the_draft(model: AsyncVLA, inputs: Inputs):

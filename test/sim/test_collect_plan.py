@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import fcntl
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,25 @@ def test_a_second_collection_into_the_same_folder_is_refused(tmp_path: Path) -> 
         fcntl.flock(lock, fcntl.LOCK_EX)
         with pytest.raises(AsyncVLAError, match="another collection is writing to"):
             collect(CollectConfig("libero_object", (0,), 1, tmp_path))
+
+
+def test_a_folder_holds_one_collection(tmp_path: Path) -> None:
+    for task in range(2):
+        info = tmp_path / f"task{task:02d}_0000" / "meta" / "info.json"
+        info.parent.mkdir(parents=True)
+        info.write_text('{"total_episodes": 5}')
+    config = CollectConfig("libero_object", (0,), 5, tmp_path)
+    collect(config)  # nothing is missing
+    collect(replace(config, tasks=(1,), workers=1))
+    for other in (
+        replace(config, seed=1),
+        replace(config, suite="libero_goal"),
+        replace(config, widen_m=0.0),
+    ):
+        with pytest.raises(AsyncVLAError, match=r"holds another collection \((seed|suite|widen_m): .* there"):
+            collect(other)
+    with pytest.raises(AsyncVLAError, match="task00_0000 has 5 episodes, expected 10"):
+        collect(replace(config, episodes_per_task=40))
 
 
 def test_executed_actions_stay_in_range_and_repeat_with_the_seed() -> None:

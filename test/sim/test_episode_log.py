@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from asyncvla_ros.sim.episode_log import EpisodeLog
-from asyncvla_ros.sim.results import Episode, EvalConfig
+from asyncvla_ros.sim.results import Episode, EvalConfig, summarise
 from asyncvla_ros.strategy import Strategy
 from asyncvla_ros.types import AsyncVLAError
 
@@ -16,7 +17,7 @@ FIRST = Episode(0, 1, True, 90, (10.0, 12.5), 0.25, 0.75, 1.5, 2.5)
 
 def test_a_rerun_knows_what_is_finished(tmp_path: Path) -> None:
     EpisodeLog(tmp_path / "eval.json", CONFIG).append(FIRST)
-    with (tmp_path / "eval.partial.jsonl").open("a") as out:
+    with (tmp_path / "eval.json.partial").open("a") as out:
         out.write('{"task": 1, "in')  # as a kill leaves it
     more = replace(CONFIG, inits=(0, 1, 2), workers=8)
     log = EpisodeLog(tmp_path / "eval.json", more)
@@ -30,7 +31,7 @@ def test_a_rerun_knows_what_is_finished(tmp_path: Path) -> None:
 
 
 def test_a_log_that_a_kill_left_empty_starts_again(tmp_path: Path) -> None:
-    (tmp_path / "eval.partial.jsonl").touch()
+    (tmp_path / "eval.json.partial").touch()
     EpisodeLog(tmp_path / "eval.json", CONFIG).append(FIRST)
     assert EpisodeLog(tmp_path / "eval.json", CONFIG).done(CONFIG) == (FIRST,)
 
@@ -50,3 +51,18 @@ def test_another_evaluation_is_refused_with_the_difference(
     EpisodeLog(tmp_path / "eval.json", CONFIG)
     with pytest.raises(AsyncVLAError, match=difference):
         EpisodeLog(tmp_path / "eval.json", changed)
+    result = tmp_path / "finished.json"
+    result.write_text(json.dumps(summarise([FIRST], CONFIG)))
+    with pytest.raises(AsyncVLAError, match=rf"finished.json holds another evaluation .*{difference}"):
+        EpisodeLog(result, changed)
+
+
+def test_a_result_is_replaced_by_its_repetition_only(tmp_path: Path) -> None:
+    result = tmp_path / "eval.json"
+    result.write_text(json.dumps(summarise([FIRST], CONFIG)))
+    assert EpisodeLog(result, replace(CONFIG, workers=8)).done(CONFIG) == ()
+    with pytest.raises(AsyncVLAError, match=r"inits: \[0, 1\] there, \[2\] here"):
+        EpisodeLog(result, replace(CONFIG, inits=(2,)))
+    result.write_text("[]")
+    with pytest.raises(AsyncVLAError, match="there already and no evaluation"):
+        EpisodeLog(result, CONFIG)

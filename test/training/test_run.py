@@ -1,0 +1,24 @@
+from __future__ import annotations
+
+import pytest
+
+from asyncvla_ros.training.run import launch, share
+from asyncvla_ros.types import AsyncVLAError
+from support.ranks import fail, refuse
+
+
+def test_what_a_processrefuses_is_told_to_the_user() -> None:
+    with pytest.raises(AsyncVLAError, match=r"^another run in process 1 of 2$"):
+        launch(refuse, 2, "another run")
+
+
+def test_a_bug_in_a_process_is_not_taken_for_a_refusal() -> None:
+    with pytest.raises(Exception, match="a bug") as caught:
+        launch(fail, 2)
+    assert not isinstance(caught.value, AsyncVLAError)
+
+
+def test_a_batch_is_shared_equally() -> None:
+    assert share(64, 2) == 32
+    with pytest.raises(AsyncVLAError, match="batch is 1, expected a multiple of the 2 processes"):
+        share(1, 2)
