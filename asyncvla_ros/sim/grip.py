@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
@@ -30,7 +31,8 @@ _HARMLESS_FALL_M = 0.06
 #: Rim of LIBERO's black bowl relative to its body [m].
 _RIM_RADIUS_M, _RIM_HEIGHT_M = 0.0495, 0.040
 _RIM_TOLERANCE_M = np.array([0.015, 0.012])
-_RIM_STEP_DEG = 30.0
+#: Small enough that a grip follows its surroundings smoothly: a policy learns that better than jumps.
+_RIM_STEP_DEG = 10.0
 #: Turns away from the radius at which the fingers still hold the rim, to reach beside something tall [rad].
 _RIM_SKEWS_RAD = (0.0, 0.45, -0.45)
 #: Leans of a hand that holds a rim, to reach under something that hangs over the object [rad].
@@ -44,7 +46,12 @@ _LEAN_TURNS_WRIST_RAD = 2.4
 _MOST_BACKWARDS = 0.2
 #: How far above its grip an object must at least be lifted [m].
 _LIFT_M = 0.06
+#: Grips that are nearer to each other than both are nearly the same.
+_OTHER_POINT_M, _OTHER_YAW_RAD = 0.011, 0.2
 _SHIFTS_M = (0.0, 0.012, -0.012, 0.024, -0.024)
+
+#: Grip point (3,) in the world [m], yaw, tolerance (2,) and lean, see :class:`Grip`.
+Way = tuple[np.ndarray, float, np.ndarray, float]
 
 
 @dataclass(frozen=True)
@@ -171,7 +178,7 @@ def choose_grip(scene: Scene, target: str, place: str, rank: int = 0) -> Grip:
         scene: the scene.
         target: the object.
         place: object or region where it will be let go.
-        rank: 0 for the best grip, 1 for the next one, ...
+        rank: 0 for the best grip, 1 for the next one that is not nearly the same, ...
     """
     body, box = scene.body_position(target), scene.object_box(target)
     rotation = scene.body_rotation(target)
@@ -198,8 +205,25 @@ def choose_grip(scene: Scene, target: str, place: str, rank: int = 0) -> Grip:
         strain = max(0.0, COMFORTABLE_ARM_M[0] - arm, arm - COMFORTABLE_ARM_M[1])
         scores.append(free - max(0.0, fall - _HARMLESS_FALL_M) - max(0.0, sunk - _HARMLESS_SINK_M) - strain)
     # A stable sort: among equally good grips the plainer one comes first.
-    point, yaw, tolerance, lean = grips[np.argsort(-np.array(scores), kind="stable")[rank % len(grips)]]
+    order = np.argsort(-np.array(scores), kind="stable")
+    others = distinct([grips[i] for i in order])
+    point, yaw, tolerance, lean = others[rank % len(others)]
     return nearest_turn(Grip(rotation.T @ (point - body), yaw, tolerance, lean), scene.ee_pose()[1])
+
+
+def distinct(ways: Sequence[Way]) -> list[Way]:
+    """Without those that are nearly the same as one before: what stops the one stops the other."""
+    kept: list[Way] = []
+    for point, yaw, tolerance, lean in ways:
+        near = (
+            np.linalg.norm(point - other[0]) < _OTHER_POINT_M
+            and abs(yaw - other[1]) < _OTHER_YAW_RAD
+            and lean == other[3]
+            for other in kept
+        )
+        if not any(near):
+            kept.append((point, yaw, tolerance, lean))
+    return kept
 
 
 def nearest_turn(grip: Grip, rotation: np.ndarray) -> Grip:

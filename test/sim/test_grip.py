@@ -8,6 +8,7 @@ from asyncvla_ros.sim.grip import (
     Grip,
     box_grips,
     clearance,
+    distinct,
     free_height,
     grip_height,
     nearest_turn,
@@ -82,6 +83,15 @@ def test_the_rim_is_held_plainly_first_and_always_with_reachable_turns() -> None
     now = Grip(np.zeros(3), np.pi / 2, np.zeros(2)).rotation
     turned = nearest_turn(Grip(np.zeros(3), -np.radians(80), np.zeros(2)), now)
     assert turned.yaw == pytest.approx(np.radians(100))
+
+
+def test_the_next_grip_is_another_one() -> None:
+    ways = [(*way, 0.0) for way in rim_grips(np.zeros(3), np.eye(3))]
+    first, second, *_ = others = distinct(ways)
+    assert first[0] is ways[0][0]
+    assert 12 <= len(others) <= len(ways) / 2
+    assert np.linalg.norm(second[0] - first[0]) > 0.011 or abs(second[1] - first[1]) > 0.2
+    assert len(distinct([*ways[:1], (*ways[0][:3], 0.7)])) == 2
 
 
 def test_a_hand_that_leans_aside_reaches_under_a_shelf() -> None:
