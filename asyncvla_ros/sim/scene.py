@@ -12,7 +12,7 @@ import numpy as np
 _SHOULDER_M, _WRIST_ABOVE_M, _WRIST_BEHIND_M = 0.333, 0.21, 0.088
 #: Distances from shoulder to wrist between which the arm moves freely: it is straight, and stuck, at 0.72;
 #: folded, the wrist must turn the hand back under the forearm [m].
-COMFORTABLE_ARM_M = (0.38, 0.66)
+COMFORTABLE_ARM_M = (0.30, 0.66)
 _PLACEMENT_TRIES = 200
 #: Where plates and bowls carry what is put on them, above their body [m].
 _DISH_FLOOR_M = 0.005
