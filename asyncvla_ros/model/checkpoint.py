@@ -71,6 +71,8 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint, dtype: torch.dtype = t
     weights = {k: v.detach().to(dtype).contiguous() for k, v in checkpoint.model.state_dict().items()}
     partial = folder / "model.safetensors.partial"
     save_file(weights, partial)
+    # safetensors lets nobody but the owner read its files.
+    partial.chmod((folder / "config.json").stat().st_mode)
     partial.replace(folder / "model.safetensors")
 
 

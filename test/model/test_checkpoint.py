@@ -93,6 +93,10 @@ def test_a_fingerprint_tells_what_decides_differently(folder: Path, tmp_path: Pa
         fingerprint(tmp_path / "nowhere")
 
 
+def test_whoever_may_read_the_config_may_read_the_weights(folder: Path):
+    assert (folder / "model.safetensors").stat().st_mode == (folder / "config.json").stat().st_mode
+
+
 def test_an_unknown_setting_lists_the_known(folder: Path):
     edit(folder / "config.json", chunk=8)
     with pytest.raises(CheckpointError, match=r"unknown keys \['chunk'\].*action_chunk_size"):
