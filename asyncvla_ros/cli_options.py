@@ -38,11 +38,11 @@ SelectOption = Annotated[
 ThresholdOption = Annotated[
     float | None, typer.Option(help="Refine below this confidence, or above this variance.")
 ]
-RoundsOption = Annotated[int, typer.Option(min=1, help="Refinements at most.")]
-DenoiseStepsOption = Annotated[int | None, typer.Option(min=1, help="Euler steps of a draft.")]
-RefineStepsOption = Annotated[int | None, typer.Option(min=1, help="Euler steps of a refinement.")]
-ExecuteStepsOption = Annotated[int | None, typer.Option(min=1, help="Actions executed of each chunk.")]
-BestOfOption = Annotated[int, typer.Option(min=1, help="Drafts; the most confident one counts.")]
+RoundsOption = Annotated[int, typer.Option(help="Refinements at most.")]
+DenoiseStepsOption = Annotated[int | None, typer.Option(help="Euler steps of a draft.")]
+RefineStepsOption = Annotated[int | None, typer.Option(help="Euler steps of a refinement.")]
+ExecuteStepsOption = Annotated[int | None, typer.Option(help="Actions executed of each chunk.")]
+BestOfOption = Annotated[int, typer.Option(help="Drafts; the most confident one counts.")]
 
 
 def indices(text: str, what: str) -> tuple[int, ...]:

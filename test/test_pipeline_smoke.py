@@ -64,15 +64,10 @@ def test_demonstrations_become_a_rated_policy_that_can_be_evaluated(asyncvla, tm
     assert 0 < result["tick_ms"]["p50"] <= result["tick_ms"]["p95"]
 
     demos = tmp_path / "demos.json"
-    asyncvla(
-        "eval", "demos", "--checkpoint", rated, *given, "--frames", "5", "--json", demos,
-    )  # fmt: skip
+    asyncvla("eval", "demos", "--checkpoint", rated, *given, "--frames", "5", "--json", demos)
     compared = json.loads(demos.read_text())
     accuracy = compared["action_accuracy"]
-    assert (
-        compared["episodes"] == 1
-        and set(accuracy) == {"sfm", "afm"}
-        and len(accuracy["afm"]["mae_per_step"]) == 8
-    )
+    assert compared["episodes"] == 1
+    assert set(accuracy) == {"sfm", "afm"} and len(accuracy["afm"]["mae_per_step"]) == 8
     asyncvla("report", tmp_path, "--out", tmp_path / "results.md")
     assert "Actions beside the demonstrated ones" in (tmp_path / "results.md").read_text()

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from asyncvla_ros.types import AsyncVLAError
 
 
-def as_json(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings as they will be when they have been written to a file and read again."""
+def fixed_settings(settings: Mapping[str, Any], free: Collection[str]) -> dict[str, Any]:
+    """All settings but those that may differ, as they will be when they have been to a file and back."""
     values: dict[str, Any] = json.loads(json.dumps(settings, default=str))
-    return values
+    return {name: value for name, value in values.items() if name not in free}
 
 
 def require_same_settings(before: Mapping[str, Any], now: Mapping[str, Any], what: str, advice: str) -> None:
@@ -20,15 +20,14 @@ def require_same_settings(before: Mapping[str, Any], now: Mapping[str, Any], wha
 
     Args:
         before: Settings as read from a file.
-        now: Settings as given now.
+        now: ``fixed_settings`` as given now.
         what: What was found, such as "FILE is of another evaluation".
         advice: What to do about it.
 
     Raises:
         AsyncVLAError: If they differ; names every difference.
     """
-    after = as_json(now)
-    changed = sorted(key for key in before.keys() | after.keys() if before.get(key) != after.get(key))
+    changed = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
     if changed:
-        pairs = ", ".join(f"{k}: {before.get(k)!r} there, {after.get(k)!r} here" for k in changed)
+        pairs = ", ".join(f"{k}: {before.get(k)!r} there, {now.get(k)!r} here" for k in changed)
         raise AsyncVLAError(f"{what} ({pairs}); {advice}")

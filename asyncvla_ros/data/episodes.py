@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from rich.progress import track
 
-from asyncvla_ros.core.data_record import DataRecord
+from asyncvla_ros.core.data_record import DataRecord, held_out
 from asyncvla_ros.core.robot_contract import ACTION_SPACES
 from asyncvla_ros.data.lerobot_writer import (
     ACTION_KEY,
@@ -24,7 +24,7 @@ from asyncvla_ros.data.lerobot_writer import (
     dataset_roots,
 )
 from asyncvla_ros.model.images import resize_image
-from asyncvla_ros.types import AsyncVLAError, CameraFeature, FeatureContract
+from asyncvla_ros.types import AsyncVLAError, CameraFeature, ContractError, FeatureContract
 
 
 class Frames:
@@ -93,6 +93,21 @@ class Episodes:
             )
         return np.flatnonzero(~held), np.flatnonzero(held)
 
+    def unseen(self, folders: Sequence[Path], trained_on: DataRecord | None, fresh: bool) -> np.ndarray:
+        """Frames (b,) that a policy has not seen: of the episodes that were held out from it.
+
+        Args:
+            folders: From which these episodes were read.
+            trained_on: The data of the policy.
+            fresh: These episodes trained nothing: all frames.
+
+        Raises:
+            AsyncVLAError: If it is not known which they are.
+        """
+        if fresh:
+            return np.arange(len(self.episode))
+        return self.split(held_out(trained_on, self.record(folders, 0)))[1]
+
     def measuring(self, frames: np.ndarray, share: float) -> np.ndarray:
         """(b,) bool, true at those of some frames (b,) that a rater does not learn from.
 
@@ -141,6 +156,13 @@ def feature_contract(folders: Sequence[Path], action_space: str) -> FeatureContr
     return first[1]
 
 
+def require_contract(folders: Sequence[Path], features: FeatureContract) -> None:
+    """Raise ContractError unless the datasets offer what a policy expects."""
+    offered = feature_contract(folders, features.action_space)
+    if offered != features:
+        raise ContractError(f"the data offers {offered}, but the policy expects {features}")
+
+
 def _info(root: Path) -> dict[str, Any]:
     """``meta/info.json`` of a dataset."""
     info: dict[str, Any] = json.loads((root / "meta" / "info.json").read_text())
@@ -181,8 +203,9 @@ def load_episodes(folders: Sequence[Path], image_size: int, cache: Path) -> Epis
     roots = _roots(folders)
     tables, images = [], []
     for root in track(roots, description="Reading datasets", transient=True):
+        cameras = [key for key in _info(root)["features"] if key.startswith(IMAGE_PREFIX)]
         tables.append(_table(root))
-        images.append(_images(root, image_size, cache, len(tables[-1]["state"])))
+        images.append(_images(root, cameras, image_size, cache, len(tables[-1]["state"])))
     instructions = tuple(sorted({text for table in tables for text in table["task"]}))
     offsets = np.cumsum([0, *(int(table["episode"].max()) + 1 for table in tables)])
     episode = np.concatenate([t["episode"] + o for t, o in zip(tables, offsets[:-1], strict=True)])
@@ -206,7 +229,6 @@ def _roots(folders: Sequence[Path]) -> list[Path]:
 
 def _table(root: Path) -> dict[str, Any]:
     """Columns of one dataset, in frame order; None for one it lacks."""
-    _info(root)
     files = sorted((root / "data").glob("*/*.parquet"))
     tasks = pq.read_table(root / "meta" / "tasks.parquet").to_pandas()
     names = {int(index): str(text) for text, index in tasks["task_index"].items()}
@@ -229,10 +251,8 @@ def _table(root: Path) -> dict[str, Any]:
     return {name: np.concatenate(parts) if parts else None for name, parts in columns.items()}
 
 
-def _images(root: Path, size: int, cache: Path, frames: int) -> np.ndarray:
+def _images(root: Path, keys: Sequence[str], size: int, cache: Path, frames: int) -> np.ndarray:
     """(frames, cameras, size, size, 3) uint8 of one dataset, decoded on first use."""
-    info = (root / "meta" / "info.json").read_text()
-    keys = [key for key in json.loads(info)["features"] if key.startswith(IMAGE_PREFIX)]
     videos = [sorted((root / "videos" / key).glob("*/*.mp4")) for key in keys]
     stamp = [(str(f.resolve()), f.stat().st_size, f.stat().st_mtime_ns) for files in videos for f in files]
     file = cache / f"{hashlib.sha256(repr((size, stamp)).encode()).hexdigest()[:20]}.npy"

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from asyncvla_ros.core.same_settings import as_json, require_same_settings
+from asyncvla_ros.core.same_settings import fixed_settings, require_same_settings
 from asyncvla_ros.data.lerobot_writer import DemonstrationWriter, dataset_features
 from asyncvla_ros.sim.expert import Expert
 from asyncvla_ros.sim.libero_env import ACTION_NAMES, CAMERAS, CONTROL_HZ, IMAGE_SIZE, STATE_NAMES, LiberoEnv
@@ -184,7 +184,7 @@ def _sole_writer(folder: Path) -> Iterator[None]:
 
 def _require_same_collection(config: CollectConfig) -> None:
     """Datasets of different collections in one folder would pass for one."""
-    now = {k: v for k, v in as_json(asdict(config)).items() if k not in _FREE}
+    now = fixed_settings(asdict(config), _FREE)
     if config.learner is not None:
         from asyncvla_ros.model.checkpoint import fingerprint
 

@@ -7,13 +7,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from asyncvla_ros.core.same_settings import as_json, require_same_settings
+from asyncvla_ros.core.same_settings import fixed_settings, require_same_settings
 from asyncvla_ros.sim.results import Episode, EvalConfig
 from asyncvla_ros.types import AsyncVLAError
 
 _ADVICE = "choose another --json, or delete it"
 
-#: What may differ between a run and its continuation, and between a result and its repetition.
+#: What may differ between a result and its repetition, and between a run and its continuation.
 _FREE = ("workers", "video_dir")
 _GROWING = (*_FREE, "tasks", "inits")
 
@@ -31,7 +31,7 @@ class EpisodeLog:
 
     def __init__(self, result: Path, config: EvalConfig) -> None:
         self._file = result.with_name(f"{result.name}.partial")
-        self._settings = {k: v for k, v in as_json(asdict(config)).items() if k not in _GROWING}
+        self._settings = fixed_settings(asdict(config), _GROWING)
         if result.is_file():
             _require_repetition(result, config)
         self._episodes: list[Episode] = []
@@ -77,6 +77,6 @@ def _require_repetition(result: Path, config: EvalConfig) -> None:
         before: dict[str, Any] = json.loads(result.read_text())["settings"]
     except (ValueError, KeyError, TypeError) as error:
         raise AsyncVLAError(f"{result} is there already and no evaluation; {_ADVICE}") from error
-    now = {k: v for k, v in as_json(asdict(config)).items() if k not in _FREE}
+    now = fixed_settings(asdict(config), _FREE)
     kept = {k: v for k, v in before.items() if k in now}
     require_same_settings(kept, now, f"{result} holds another evaluation", _ADVICE)

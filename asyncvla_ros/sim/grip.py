@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from itertools import product
+from itertools import cycle, islice, product
 
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -206,12 +206,12 @@ def choose_grip(scene: Scene, target: str, place: str, rank: int = 0) -> Grip:
         scores.append(free - max(0.0, fall - _HARMLESS_FALL_M) - max(0.0, sunk - _HARMLESS_SINK_M) - strain)
     # A stable sort: among equally good grips the plainer one comes first.
     order = np.argsort(-np.array(scores), kind="stable")
-    others = distinct([grips[i] for i in order])
-    point, yaw, tolerance, lean = others[rank % len(others)]
+    others = cycle(distinct(grips[i] for i in order))
+    point, yaw, tolerance, lean = next(islice(others, rank, None))
     return nearest_turn(Grip(rotation.T @ (point - body), yaw, tolerance, lean), scene.ee_pose()[1])
 
 
-def distinct(ways: Sequence[Way]) -> list[Way]:
+def distinct(ways: Iterable[Way]) -> Iterator[Way]:
     """Without those that are nearly the same as one before: what stops the one stops the other."""
     kept: list[Way] = []
     for point, yaw, tolerance, lean in ways:
@@ -223,7 +223,7 @@ def distinct(ways: Sequence[Way]) -> list[Way]:
         )
         if not any(near):
             kept.append((point, yaw, tolerance, lean))
-    return kept
+            yield kept[-1]
 
 
 def nearest_turn(grip: Grip, rotation: np.ndarray) -> Grip:

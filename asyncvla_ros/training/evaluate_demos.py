@@ -16,9 +16,9 @@ import numpy as np
 import torch
 from rich.progress import track
 
-from asyncvla_ros.core.data_record import DataRecord, held_out
+from asyncvla_ros.core.data_record import DataRecord
 from asyncvla_ros.core.provenance import provenance
-from asyncvla_ros.data.episodes import Episodes, feature_contract, load_episodes
+from asyncvla_ros.data.episodes import Episodes, load_episodes, require_contract
 from asyncvla_ros.model.checkpoint import fingerprint, load_records, load_stats
 from asyncvla_ros.model.config import RaterConfig
 from asyncvla_ros.model.rater import token_errors
@@ -26,7 +26,7 @@ from asyncvla_ros.policy import Policy
 from asyncvla_ros.strategy import Strategy
 from asyncvla_ros.training.rater_figures import confidence_figures
 from asyncvla_ros.training.train_rater import RaterSettings
-from asyncvla_ros.types import ActionChunk, AsyncVLAError, ContractError, Observation
+from asyncvla_ros.types import ActionChunk, AsyncVLAError, Observation
 
 GRIPPER = "gripper"
 _RESAMPLES = 10_000
@@ -71,9 +71,7 @@ def evaluate_demos(settings: DemoSettings) -> dict[str, Any]:
         AsyncVLAError: If data or checkpoint cannot be used, or do not belong together.
     """
     policy = Policy.from_checkpoint(settings.checkpoint, settings.device, settings.threads)
-    offered = feature_contract(settings.data, policy.features.action_space)
-    if offered != policy.features:
-        raise ContractError(f"the data offers {offered}, but the policy expects {policy.features}")
+    require_contract(settings.data, policy.features)
     episodes = load_episodes(settings.data, policy.network.config.image_size, settings.cache)
     frames = unseen_frames(episodes, load_records(settings.checkpoint), settings, policy.chunk_size)
     strategies = {"sfm": replace(settings.strategy, mode="sfm"), settings.strategy.mode: settings.strategy}
@@ -129,12 +127,10 @@ def unseen_frames(
     Raises:
         AsyncVLAError: If there are none, or it is not known which they are.
     """
-    frames = np.arange(len(episodes.episode))
-    if not settings.fresh:
-        trained_on, rated_on = records
-        _, frames = episodes.split(held_out(trained_on, episodes.record(settings.data, 0)))
-        if rated_on == trained_on:
-            frames = frames[episodes.measuring(frames, RaterSettings.validation)]
+    trained_on, rated_on = records
+    frames = episodes.unseen(settings.data, trained_on, settings.fresh)
+    if rated_on == trained_on and not settings.fresh:
+        frames = frames[episodes.measuring(frames, RaterSettings.validation)]
     frames = frames[frames + length - 1 <= episodes.last[frames]]
     if not len(frames):
         raise AsyncVLAError(

@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.multiprocessing import ProcessRaisedException
 
-from asyncvla_ros.core.same_settings import as_json, require_same_settings
+from asyncvla_ros.core.same_settings import fixed_settings, require_same_settings
 from asyncvla_ros.types import AsyncVLAError
 
 
@@ -94,7 +94,7 @@ class RunState:
 
     def __init__(self, folder: Path, settings: Mapping[str, Any], free: Collection[str] = ()) -> None:
         self._folder = folder / "state"
-        self._settings = as_json({k: v for k, v in settings.items() if k not in free})
+        self._settings = fixed_settings(settings, free)
 
     def load(self, modules: Mapping[str, nn.Module], optimizer: torch.optim.Optimizer) -> int:
         """Restore a run where it stopped; returns the steps done, 0 for a new run.

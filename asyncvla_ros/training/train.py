@@ -121,8 +121,9 @@ def train(settings: TrainSettings) -> None:
     Raises:
         AsyncVLAError: If the data cannot be used, or ``out`` holds a run with other settings.
     """
-    # Decoding happens once, before the processes start to share its result.
+    # Decoding takes long and supposes that the datasets agree.
     feature_contract(settings.data, settings.action_space)
+    # It happens once, before the processes start to share its result.
     load_episodes(settings.data, nano_config(1).image_size, settings.cache)
     launch(_train, settings.processes, settings)
 
@@ -184,7 +185,11 @@ def _train(settings: TrainSettings) -> None:
                 step + 1, loss=total / (step + 1 - done), lr=learning_rate(step, settings), obs_per_s=rate
             )
             began, total, done = time.perf_counter(), 0.0, step + 1
-        if accelerator.is_main_process and (step + 1) % settings.save_every == 0:
+        if (
+            accelerator.is_main_process
+            and (step + 1) % settings.save_every == 0
+            and step + 1 < settings.steps
+        ):
             state.save(step + 1, modules, optimizer)
             save_checkpoint(settings.out, _averaged(checkpoint, average))
     if accelerator.is_main_process:

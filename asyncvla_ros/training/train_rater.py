@@ -16,8 +16,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from asyncvla_ros.core.data_record import held_out
-from asyncvla_ros.data.episodes import Episodes, load_episodes
+from asyncvla_ros.data.episodes import Episodes, load_episodes, require_contract
 from asyncvla_ros.model.asyncvla import AsyncVLA
 from asyncvla_ros.model.checkpoint import Checkpoint, fingerprint, load_checkpoint, save_checkpoint
 from asyncvla_ros.model.config import RATER_LABELS, RaterConfig
@@ -99,7 +98,9 @@ def train_rater(settings: RaterSettings) -> None:
     if settings.drafts < 1:
         raise AsyncVLAError(f"drafts is {settings.drafts}, expected at least 1")
     base = load_checkpoint(settings.checkpoint)
-    _split(load_episodes(settings.data, base.model.config.image_size, settings.cache), base, settings)
+    require_contract(settings.data, base.features)
+    # Decoding happens once, before the processes start to share its result.
+    load_episodes(settings.data, base.model.config.image_size, settings.cache)
     launch(_train_rater, settings.processes, settings)
 
 
@@ -147,7 +148,11 @@ def _train_rater(settings: RaterSettings) -> None:
         if (step + 1) % settings.log_every == 0:
             log.report(step + 1, loss=total / (step + 1 - done))
             total, done = 0.0, step + 1
-        if accelerator.is_main_process and (step + 1) % settings.save_every == 0:
+        if (
+            accelerator.is_main_process
+            and (step + 1) % settings.save_every == 0
+            and step + 1 < settings.steps
+        ):
             state.save(step + 1, {"objective": objective}, optimizer)
             save_checkpoint(settings.out, checkpoint)
     if accelerator.is_main_process:
@@ -190,9 +195,7 @@ def _split(episodes: Episodes, base: Checkpoint, settings: RaterSettings) -> tup
     Raises:
         AsyncVLAError: If it is not known which these are, or there are too few for both.
     """
-    frames = np.arange(len(episodes.episode))
-    if not settings.fresh:
-        _, frames = episodes.split(held_out(base.trained_on, episodes.record(settings.data, 0)))
+    frames = episodes.unseen(settings.data, base.trained_on, settings.fresh)
     measuring = episodes.measuring(frames, settings.validation)
     if measuring.all() or not measuring.any():
         count = len(np.unique(episodes.episode[frames]))

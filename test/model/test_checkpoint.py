@@ -101,9 +101,12 @@ def test_an_unknown_setting_lists_the_known(folder: Path):
     edit(folder / "config.json", chunk=8)
     with pytest.raises(CheckpointError, match=r"unknown keys \['chunk'\].*action_chunk_size"):
         load_checkpoint(folder)
-    edit(folder / "config.json", chunk=None, rater={"layers": 2})
+
+
+def test_an_unknown_setting_of_the_rater_lists_the_known(folder: Path):
+    edit(folder / "config.json", rater={"layers": 2})
     with pytest.raises(CheckpointError, match=r"the rater .* unknown keys \['layers'\].*num_layers"):
-        AsyncVLAConfig.from_dict({**nano_config(8).to_dict(), "rater": {"layers": 2}})
+        load_checkpoint(folder)
 
 
 def test_statistics_of_another_length_say_what_was_expected(folder: Path):

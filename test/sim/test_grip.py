@@ -87,11 +87,11 @@ def test_the_rim_is_held_plainly_first_and_always_with_reachable_turns() -> None
 
 def test_the_next_grip_is_another_one() -> None:
     ways = [(*way, 0.0) for way in rim_grips(np.zeros(3), np.eye(3))]
-    first, second, *_ = others = distinct(ways)
+    first, second, *_ = others = list(distinct(ways))
     assert first[0] is ways[0][0]
     assert 12 <= len(others) <= len(ways) / 2
     assert np.linalg.norm(second[0] - first[0]) > 0.011 or abs(second[1] - first[1]) > 0.2
-    assert len(distinct([*ways[:1], (*ways[0][:3], 0.7)])) == 2
+    assert len(list(distinct([*ways[:1], (*ways[0][:3], 0.7)]))) == 2
 
 
 def test_a_hand_that_leans_aside_reaches_under_a_shelf() -> None:

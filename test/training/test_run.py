@@ -7,7 +7,7 @@ from asyncvla_ros.types import AsyncVLAError
 from support.ranks import fail, refuse
 
 
-def test_what_a_processrefuses_is_told_to_the_user() -> None:
+def test_what_a_process_refuses_is_told_to_the_user() -> None:
     with pytest.raises(AsyncVLAError, match=r"^another run in process 1 of 2$"):
         launch(refuse, 2, "another run")
 

@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from asyncvla_ros.data.episodes import feature_contract, load_episodes, require_contract
+from asyncvla_ros.types import AsyncVLAError, CameraFeature, ContractError
+
+
+def write_info(root: Path, action_names: Any, version: str = "v3.0", **features: Any) -> None:
+    (root / "meta").mkdir(parents=True)
+    info = {
+        "codebase_version": version,
+        "fps": 30,
+        "features": {
+            "observation.images.top": {"shape": [480, 640, 3]},
+            "observation.state": {"shape": [2], "names": ["j1", "j2"]},
+            "action": {"shape": [2], "names": action_names},
+            **features,
+        },
+    }
+    (root / "meta" / "info.json").write_text(json.dumps(info))
+
+
+@pytest.mark.parametrize("names", [["j1", "j2"], [["j1", "j2"]], {"motors": ["j1", "j2"]}])
+def test_names_are_read_in_every_form_that_lerobot_writes(tmp_path: Path, names: Any) -> None:
+    write_info(tmp_path, names)
+    features = feature_contract([tmp_path], "joint_position")
+    assert features.action_names == features.state_names == ("j1", "j2")
+    assert features.cameras == (CameraFeature("top", 480, 640),)
+    assert (features.action_space, features.control_hz) == ("joint_position", 30.0)
+
+
+@pytest.mark.parametrize(
+    ("names", "version", "message"),
+    [
+        (["j1"], "v3.0", r"names the dims of action \['j1'\], expected 2 names"),
+        (None, "v3.0", "names the dims of action None, expected 2 names"),
+        (["j1", "j2"], "v2.1", "LeRobot dataset of version v2.1, expected v3"),
+    ],
+)
+def test_a_dataset_that_does_not_fit_is_refused(
+    tmp_path: Path, names: Any, version: str, message: str
+) -> None:
+    write_info(tmp_path, names, version)
+    with pytest.raises(AsyncVLAError, match=message):
+        feature_contract([tmp_path], "joint_position")
+
+
+def test_an_old_dataset_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    write_info(tmp_path, ["j1", "j2"], "v2.1")
+    with pytest.raises(AsyncVLAError, match="convert_dataset_v21_to_v30"):
+        load_episodes([tmp_path], 112, tmp_path / "cache")
+
+
+def test_datasets_must_agree(tmp_path: Path) -> None:
+    write_info(tmp_path / "a", ["j1", "j2"])
+    write_info(tmp_path / "b", ["j1", "j3"])
+    with pytest.raises(AsyncVLAError, match=r"datasets differ: .*a has .*, but .*b has"):
+        feature_contract([tmp_path], "joint_position")
+    with pytest.raises(AsyncVLAError, match="action_space is 'torque', choose one of"):
+        feature_contract([tmp_path / "a"], "torque")
+
+
+def test_data_that_does_not_fit_a_policy_is_refused(tmp_path: Path) -> None:
+    write_info(tmp_path / "a", ["j1", "j2"])
+    write_info(tmp_path / "b", ["j1", "j3"])
+    features = feature_contract([tmp_path / "a"], "joint_position")
+    require_contract([tmp_path / "a"], features)
+    with pytest.raises(ContractError, match=r"the data offers .*'j3'.*, but the policy expects .*'j2'"):
+        require_contract([tmp_path / "b"], features)
