@@ -104,7 +104,7 @@ def demo_table(figures: dict[str, Any]) -> Any:
     """One row per episode."""
     from rich.table import Table
 
-    table = Table("task", "init", "success", "steps", "mean confidence", "refined", "inference p50/p95 [ms]")
+    table = Table("task", "init", "success", "steps", "mean confidence", "refined", "inference p50/p95 (ms)")
     for episode in figures["episodes"]:
         confidence = episode["mean_confidence"]
         table.add_row(
@@ -127,7 +127,7 @@ def collect(
     episodes_per_task: Annotated[int, typer.Option(help="Demonstrations to keep per task.")] = 40,
     seed: SeedOption = 0,
     workers: WorkersOption = CPUS,
-    widen: Annotated[float, typer.Option(min=0, help="Displace objects by up to this much [m].")] = 0.04,
+    widen: Annotated[float, typer.Option(min=0, help="Displace objects by up to this much (m).")] = 0.04,
     learner: Annotated[
         Path | None, typer.Option(help="DAgger: this policy drives first, the expert says what was right.")
     ] = None,

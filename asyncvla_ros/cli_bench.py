@@ -38,7 +38,7 @@ def bench_policy_command(
 
     figures = bench_policy(checkpoint, device, threads, repetitions)
     figures |= {"threads": threads, "device": device, "repetitions": repetitions, **provenance()}
-    table = Table("stage", "cached p50 [ms]", "p95", "uncached p50 [ms]", "p95", "ratio of p50")
+    table = Table("stage", "cached p50 (ms)", "p95", "uncached p50 (ms)", "p95", "ratio of p50")
     for stage in STAGES:
         cached, uncached = figures["cached_ms"][stage], figures["uncached_ms"][stage]
         cells = [
@@ -55,11 +55,11 @@ def bench_policy_command(
 
 @bench_app.command("transport")
 def bench_transport_command(
-    width: Annotated[int, typer.Option(help="Of the images [px].")] = 640,
-    height: Annotated[int, typer.Option(help="Of the images [px].")] = 480,
+    width: Annotated[int, typer.Option(help="Of the images (px).")] = 640,
+    height: Annotated[int, typer.Option(help="Of the images (px).")] = 480,
     cameras: Annotated[int, typer.Option(help="1 or 2.", min=1, max=2)] = 2,
-    hz: Annotated[float, typer.Option(help="Images of each camera [Hz].")] = 30.0,
-    seconds: Annotated[float, typer.Option(help="How long, each time [s].")] = 60.0,
+    hz: Annotated[float, typer.Option(help="Images of each camera (Hz).")] = 30.0,
+    seconds: Annotated[float, typer.Option(help="How long, each time (s).")] = 60.0,
     transport: TransportOption = "raw",
     json_out: JsonOption = None,
 ) -> None:
@@ -71,7 +71,7 @@ def bench_transport_command(
     from asyncvla_ros.ros.bench.transport import TransportSettings, bench_transport
 
     figures = bench_transport(TransportSettings(width, height, cameras, hz, seconds, transport))
-    table = Table("Fast DDS", "sent", "received", "p50 [ms]", "p95 [ms]", "p99 [ms]")
+    table = Table("Fast DDS", "sent", "received", "p50 (ms)", "p95 (ms)", "p99 (ms)")
     for name in ("default", "profile"):
         run = figures[name]
         cells = (f"{run[key]:.2f}" for key in ("p50_ms", "p95_ms", "p99_ms"))
@@ -82,10 +82,10 @@ def bench_transport_command(
 
 @bench_app.command("stack")
 def bench_stack_command(
-    width: Annotated[int, typer.Option(help="Of the images [px].")] = 640,
-    height: Annotated[int, typer.Option(help="Of the images [px].")] = 480,
-    hz: Annotated[float, typer.Option(help="Images of each of the two cameras [Hz].")] = 30.0,
-    seconds: Annotated[float, typer.Option(help="How long [s].")] = 30.0,
+    width: Annotated[int, typer.Option(help="Of the images (px).")] = 640,
+    height: Annotated[int, typer.Option(help="Of the images (px).")] = 480,
+    hz: Annotated[float, typer.Option(help="Images of each of the two cameras (Hz).")] = 30.0,
+    seconds: Annotated[float, typer.Option(help="How long (s).")] = 30.0,
     transport: TransportOption = "raw",
     json_out: JsonOption = None,
 ) -> None:
@@ -97,7 +97,7 @@ def bench_stack_command(
     from asyncvla_ros.ros.bench.stack import StackSettings, bench_stack
 
     figures = bench_stack(StackSettings(width, height, hz, seconds, transport))
-    table = Table("stage", "p50 [ms]", "p95 [ms]", "p99 [ms]")
+    table = Table("stage", "p50 (ms)", "p95 (ms)", "p99 (ms)")
     for name, times in figures.items():
         if name.endswith("_ms"):
             label = name.removesuffix("_ms").replace("_", " ")
@@ -112,7 +112,7 @@ def bench_faults_command(
     repeats: Annotated[int, typer.Option(help="Times of each other fault.", min=1)] = 5,
     seed: SeedOption = 0,
     grace_ms: Annotated[
-        float, typer.Option(help="Added to each limit, on a machine that is busy with something else [ms].")
+        float, typer.Option(help="Added to each limit, on a machine that is busy with something else (ms).")
     ] = 0.0,
     json_out: JsonOption = None,
 ) -> None:
@@ -156,7 +156,7 @@ def bench_safety_command(
     from asyncvla_ros.core.provenance import provenance
 
     figures = bench_safety(chunks, seed) | provenance()
-    table = Table("arm", "chunks", "accepted", "commands", "violations", "exceptions", "CPU [s]")
+    table = Table("arm", "chunks", "accepted", "commands", "violations", "exceptions", "CPU (s)")
     for name, arm in figures["arms"].items():
         counts = (arm["chunks"], arm["accepted"], arm["commands"], sum(arm["violations"].values()))
         exceptions = sum(arm["exceptions"].values())

@@ -52,7 +52,7 @@ def eval_libero(
     device: DeviceOption = "cpu",
     blank_images: Annotated[bool, typer.Option(help="Control: the policy sees black images.")] = False,
     displace: Annotated[
-        float, typer.Option(min=0, help="Control: objects move by up to this much [m].")
+        float, typer.Option(min=0, help="Control: objects move by up to this much (m).")
     ] = 0.0,
     wrong_instruction: Annotated[
         bool, typer.Option(help="Control: the policy is told the next task of the suite.")

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import ast
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+import asyncvla_ros.cli
 from asyncvla_ros.cli_options import indices
 from asyncvla_ros.model.checkpoint import load_checkpoint
 from asyncvla_ros.types import AsyncVLAError
@@ -48,3 +52,14 @@ def test_export_sets_defaults_and_halves_the_weights(tmp_path):
 def test_a_missing_checkpoint_exits_with_2(tmp_path):
     result = run("bench", "policy", "--checkpoint", str(tmp_path))
     assert result.returncode == 2 and "is not an AsyncVLA checkpoint" in result.stderr
+
+
+def test_units_in_help_and_tables_are_not_taken_for_styles():
+    """Rich leaves out what it takes for the name of a style: "p50 [ms]" would be shown as "p50"."""
+    folder = Path(asyncvla_ros.cli.__file__).parent
+    modules = sorted(folder.glob("cli*.py"))
+    assert len(modules) > 3
+    for module in modules:
+        literals = (n.value for n in ast.walk(ast.parse(module.read_text())) if isinstance(n, ast.Constant))
+        lost = [v for v in literals if isinstance(v, str) and re.search(r"\[(m|s|ms|px|Hz|rad)\]", v)]
+        assert not lost, f"{module.name}: {lost}"
