@@ -63,6 +63,7 @@ class StreamSync(Generic[T]):
         self.max_age_ns = max_age_ns
         self.max_skew_ns = max_skew_ns
         self._slots: dict[str, _Slot[T]] = {stream: _Slot() for stream in streams}
+        self._taken_ns: int | None = None
 
     def put(self, stream: str, stamp_ns: int, value: T) -> bool:
         """Stores a sample; False if it is overtaken: not newer than the one at hand.
@@ -72,10 +73,7 @@ class StreamSync(Generic[T]):
         """
         slot = self._slots[stream]
         slot.counts.received += 1
-        behind_ns = -1 if slot.stamp_ns is None else slot.stamp_ns - stamp_ns
-        # Farther behind than any sample may be, it was not overtaken: the clock was set back, and the sample
-        # at hand is from before that, though it came after ``reset``.
-        if 0 <= behind_ns <= self.max_age_ns:
+        if self._is_overtaken(stamp_ns, slot.stamp_ns):
             slot.counts.out_of_order += 1
             return False
         if not slot.used:
@@ -93,10 +91,19 @@ class StreamSync(Generic[T]):
             return None
         stamps = [slot.stamp_ns for slot in self._slots.values() if slot.stamp_ns is not None]
         oldest = min(stamps)
+        # One stream that went back must not take the others' snapshots with it.
+        if self._is_overtaken(oldest, self._taken_ns):
+            return None
+        self._taken_ns = oldest
         for slot in self._slots.values():
             slot.used = True
         values = {stream: slot.value for stream, slot in self._slots.items() if slot.value is not None}
         return Snapshot(values=values, stamp_ns=oldest, skew_ns=max(stamps) - oldest)
+
+    def _is_overtaken(self, stamp_ns: int, newest_ns: int | None) -> bool:
+        # Farther behind than any sample may be, it was not overtaken: the clock was set back, and the sample
+        # at hand is from before that, though it came after ``reset``.
+        return newest_ns is not None and 0 <= newest_ns - stamp_ns <= self.max_age_ns
 
     def problems(self, now_ns: int) -> list[str]:
         """Why there is no usable snapshot at ``now_ns`` [ns], one line per stream; empty if there is one."""
@@ -130,10 +137,12 @@ class StreamSync(Generic[T]):
 
     def rearm(self) -> None:
         """Lets ``take`` hand out the samples at hand once more."""
+        self._taken_ns = None
         for slot in self._slots.values():
             slot.used = slot.stamp_ns is None
 
     def reset(self) -> None:
         """Empties all slots, as a backward jump of the clock requires; counts stay."""
+        self._taken_ns = None
         for slot in self._slots.values():
             slot.stamp_ns, slot.value, slot.used = None, None, True

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from asyncvla_ros.core.stream_sync import StreamSync
@@ -75,6 +75,7 @@ def test_a_sample_from_before_a_clock_jump_that_comes_after_it_blocks_nothing():
     assert not sync.put("left", 90 * MS, "overtaken")
 
 
+@example([("left", 51), ("right", 41), ("right", 42), ("left", 0), ("left", 32)])
 @given(st.lists(st.tuples(st.sampled_from(["left", "right"]), st.integers(0, 300)), max_size=80))
 def test_snapshots_are_fresh_consistent_and_move_forward(samples):
     sync: StreamSync[int] = StreamSync(("left", "right"), max_age_ns=50 * MS, max_skew_ns=10 * MS)
