@@ -14,6 +14,8 @@ from torch import Tensor
 
 from asyncvla_ros.model import flow
 from asyncvla_ros.model.asyncvla import AsyncVLA, Inputs
+from asyncvla_ros.model.checkpoint import load_checkpoint
+from asyncvla_ros.paths import shipped_checkpoint
 from asyncvla_ros.policy import Policy
 from asyncvla_ros.types import AsyncVLAError
 
@@ -24,9 +26,9 @@ STAGES = ("prefix", "sfm", "rater", "afm", "total")
 def bench_policy(checkpoint: Path | None, device: str, threads: int, repetitions: int) -> dict[str, Any]:
     """Time the stages of a decision on random input; cached and uncached alternate, so noise hits both.
 
-    Cached is what a policy runs: one prefix pass, and layers with fused weights. Uncached are transformers'
-    own layers, and every velocity evaluation encodes the observation again, as does the rater; so there is
-    no prefix stage of its own. AFM regenerates every other action.
+    Cached is what a policy runs: one prefix pass, and on a CPU layers with fused weights. Uncached are
+    transformers' own layers, and every velocity evaluation encodes the observation again, as does the rater;
+    so there is no prefix stage of its own. AFM regenerates every other action.
 
     Args:
         checkpoint: None for the shipped one.
@@ -46,10 +48,14 @@ def bench_policy(checkpoint: Path | None, device: str, threads: int, repetitions
     if not policy.has_rater:
         raise AsyncVLAError("this checkpoint has no rater; a decision cannot be timed in full")
     policy.warmup()
-    model, inputs = policy.network, _random_inputs(policy.network, device)
+    stock = load_checkpoint(checkpoint or shipped_checkpoint(), device).model
+    inputs = _random_inputs(stock, device)
     times: dict[str, list[list[float]]] = {"cached_ms": [], "uncached_ms": []}
     for repetition in track(range(repetitions + 5), description="Timing", transient=True):
-        for name, decide in (("cached_ms", _cached), ("uncached_ms", _uncached)):
+        for name, decide, model in (
+            ("cached_ms", _cached, policy.network),
+            ("uncached_ms", _uncached, stock),
+        ):
             row = decide(model, inputs)
             if repetition >= 5:
                 times[name].append([*row, sum(row)])

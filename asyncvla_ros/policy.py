@@ -43,7 +43,7 @@ class Policy:
         self._config = checkpoint.model.config
         self._device = torch.device(device)
         if self._device.type == "cpu" and self._config.attention == "matmul":
-            self._model.backbone.fuse()
+            self._model.fuse()
         self._generator = torch.Generator()
         dims = torch.zeros(self._config.max_action_dim)
         dims[: len(checkpoint.features.action_names)] = 1

@@ -14,7 +14,7 @@ from transformers import Qwen2_5_VLConfig, Qwen2_5_VLModel
 
 from asyncvla_ros.model import attention
 from asyncvla_ros.model.config import AsyncVLAConfig
-from asyncvla_ros.model.fused import FusedDecoder
+from asyncvla_ros.model.fused import FusedDecoder, FusedVision
 from asyncvla_ros.model.prefix import Frame, Prefix
 from asyncvla_ros.model.tokens import patchify, prefix_ids, prefix_positions
 
@@ -56,6 +56,7 @@ class Backbone(nn.Module):
         self.qwen.language_model.config._attn_implementation = language
         self.qwen.visual.config._attn_implementation = vision
         self._fused: FusedDecoder | None = None
+        self._fused_vision: FusedVision | None = None
         width = config.hidden_size
         self.state_in = nn.Linear(config.max_state_dim, width)
         self.image_embedding: nn.Parameter | None = None
@@ -80,8 +81,11 @@ class Backbone(nn.Module):
         b, cameras = images.shape[:2]
         grid = self.config.image_grid
         patches = patchify(images.flatten(0, 1), self.config)
-        frames = torch.tensor([[b * cameras, grid, grid]], device=images.device)
-        seen = self.qwen.visual(patches.to(self.state_in.weight.dtype), grid_thw=frames).pooler_output
+        if self._fused_vision is not None:
+            seen = self._fused_vision(patches)
+        else:
+            frames = torch.tensor([[b * cameras, grid, grid]], device=images.device)
+            seen = self.qwen.visual(patches.to(self.state_in.weight.dtype), grid_thw=frames).pooler_output
         seen = seen.view(b, -1, seen.shape[-1])
         if self.image_embedding is not None:
             seen = seen + self.image_embedding
@@ -98,17 +102,24 @@ class Backbone(nn.Module):
     def encode(self, images: Tensor, words: Tensor, word_valid: Tensor, state: Tensor) -> Prefix:
         """One pass over the observation; arguments as in ``embed_prefix``."""
         embedded, positions, valid, next_position = self.embed_prefix(images, words, word_valid, state)
-        cache = _Recorder()
         frame = self._frame(positions, attention.prefix_mask(valid))
-        hidden = run_layers(
-            self.qwen.language_model.layers, self.qwen.language_model.norm, embedded, frame, cache
-        )
-        return Prefix(tuple(cache.keys), tuple(cache.values), hidden, positions, valid, next_position)
+        if self._fused is not None:
+            hidden, keys, values = self._fused.encode(embedded, frame)
+        else:
+            language, cache = self.qwen.language_model, _Recorder()
+            hidden = run_layers(language.layers, language.norm, embedded, frame, cache)
+            keys, values = tuple(cache.keys), tuple(cache.values)
+        return Prefix(keys, values, hidden, positions, valid, next_position)
 
     def fuse(self) -> None:
-        """Make suffix passes faster for inference on a CPU; the weights must not change afterwards."""
-        language = self.qwen.language_model
+        """Make inference on a CPU faster; the weights must not change afterwards.
+
+        What was encoded before is not for suffix passes after.
+        """
+        language, visual = self.qwen.language_model, self.qwen.visual
         self._fused = FusedDecoder(language.layers, language.norm)
+        if set(range(len(visual.blocks))) <= set(visual.fullatt_block_indexes):
+            self._fused_vision = FusedVision(visual, self.config.image_grid)
 
     def behind(self, prefix: Prefix, length: int, draws: int = 1) -> Callable[[Tensor], Tensor]:
         """Suffix passes behind a cached prefix; what all of them share is computed here, once.

@@ -86,13 +86,16 @@ def test_fused_weights_change_nothing(inputs: Inputs, key_value_heads: int, draw
     config.backbone["text_config"]["num_key_value_heads"] = key_value_heads
     torch.manual_seed(3)
     model = AsyncVLA(config).eval()
-    for name, parameter in model.backbone.qwen.language_model.named_parameters():
-        if "norm" in name or "bias" in name:
+    for name, parameter in model.named_parameters():
+        if "norm" in name or "ln_q" in name or "bias" in name:
             parameter.add_(0.3 * torch.randn_like(parameter))
     x, times = torch.cat([noise(s) for s in range(draws)], 1), torch.rand(2, L * draws)
+    stock = model.encode(inputs)
+    expected, confidence = model.velocity(stock, x, times, draws), model.rate(stock, noise(5))
+    model.fuse()
     prefix = model.encode(inputs)
-    expected = model.velocity(prefix, x, times, draws)
-    model.backbone.fuse()
+    torch.testing.assert_close(prefix.hidden, stock.hidden, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(model.rate(prefix, noise(5)), confidence, atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(model.velocity(prefix, x, times, draws), expected, atol=1e-5, rtol=1e-5)
     suffix = model.backbone.behind(prefix, L, draws)
     first = model.action_out(suffix(model.embed_actions(x + 1, times)))
