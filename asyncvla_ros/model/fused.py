@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers.vision_utils import get_vision_position_ids
 
 from asyncvla_ros.model.prefix import Frame, Prefix
 
@@ -93,9 +93,7 @@ class FusedVision:
     """
 
     def __init__(self, visual: Any, grid: int) -> None:
-        places = get_vision_position_ids(torch.tensor([[1, grid, grid]]), visual.spatial_merge_size)
-        cos, sin = visual.rotary_pos_emb(torch.empty(0), places)
-        self._turn = _turn((cos[None], sin[None]))
+        self._turn = _vision_turn(visual.rotary_pos_emb.inv_freq, grid, visual.spatial_merge_size)
         self._patch = _transposed(visual.patch_embed.proj.weight.detach().flatten(1))
         self._layers = [_fuse_vision_block(block) for block in visual.blocks]
         norm, (first, _, last) = visual.merger.ln_q, visual.merger.mlp
@@ -205,6 +203,15 @@ def _turn(rotary: tuple[Tensor, Tensor]) -> Tensor:
     """Cosines and sines (b, n, dim), both halves alike, to unit complex numbers (b, n, 1, dim / 2)."""
     cos, sin = (part[..., : part.shape[-1] // 2] for part in rotary)
     return torch.complex(cos, sin)[:, :, None]
+
+
+def _vision_turn(frequencies: Tensor, grid: int, merge: int) -> Tensor:
+    """Each patch turns by its row and its column: (1, grid * grid, 1, head dim / 2) in merge-block order."""
+    line = torch.arange(grid)
+    places = torch.stack(torch.meshgrid(line, line, indexing="ij"))
+    places = rearrange(places, "yx (gh mh) (gw mw) -> (gh gw mh mw) yx 1", mh=merge, mw=merge)
+    angles = (places * frequencies).flatten(1)
+    return torch.polar(torch.ones_like(angles), angles)[None, :, None]
 
 
 def _normalize(h: Tensor, epsilon: float) -> Tensor:
