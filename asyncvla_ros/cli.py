@@ -180,10 +180,11 @@ def train(
     seed: SeedOption = 0,
     save_every: Annotated[int, typer.Option(min=1, help="Steps between saved states.")] = 250,
     log_every: Annotated[int, typer.Option(min=1, help="Steps between reports.")] = 25,
-    processes: ProcessesOption = CPUS,
+    processes: ProcessesOption = None,
     cache: CacheOption = CACHE,
 ) -> None:
     """Train the nano policy by unified synchronous and asynchronous flow matching."""
+    from asyncvla_ros.training.run import default_processes
     from asyncvla_ros.training.train import TrainSettings
     from asyncvla_ros.training.train import train as run
 
@@ -202,7 +203,7 @@ def train(
             seed=seed,
             save_every=save_every,
             log_every=log_every,
-            processes=processes,
+            processes=processes or default_processes(batch),
             cache=cache,
         )
     )
@@ -222,10 +223,11 @@ def train_rater(
     seed: SeedOption = 0,
     save_every: Annotated[int, typer.Option(min=1, help="Steps between saved states.")] = 100,
     log_every: Annotated[int, typer.Option(min=1, help="Steps between reports.")] = 20,
-    processes: ProcessesOption = CPUS,
+    processes: ProcessesOption = None,
     cache: CacheOption = CACHE,
 ) -> None:
     """Train the confidence rater of a frozen policy, on episodes that were held out from it."""
+    from asyncvla_ros.training.run import default_processes
     from asyncvla_ros.training.train_rater import RaterSettings
     from asyncvla_ros.training.train_rater import train_rater as run
 
@@ -243,7 +245,7 @@ def train_rater(
             seed=seed,
             save_every=save_every,
             log_every=log_every,
-            processes=processes,
+            processes=processes or default_processes(batch),
             cache=cache,
         )
     )
@@ -274,6 +276,12 @@ def export(
         num_refine_steps=config.num_refine_steps if refine_steps is None else refine_steps,
         execute_steps=config.execute_steps if execute_steps is None else execute_steps,
     )
+    before, after = source.model.config.num_denoise_steps, config.num_denoise_steps
+    if config.rater and config.rater.reads_variance and after != before:
+        raise AsyncVLAError(
+            f"--denoise-steps is {after}, but the rater in {checkpoint} has learned to read the variance of "
+            f"{before} steps; export the policy with {after} first, then train its rater"
+        )
     if threshold is not None:
         if config.rater is None:
             raise AsyncVLAError(f"--threshold is {threshold}, but the policy in {checkpoint} has no rater")
@@ -284,14 +292,14 @@ def export(
 @app.command("report")
 def report_command(
     folder: Annotated[Path, typer.Argument(help="Folder with JSON files of eval, bench and train-rater.")],
-    out: Annotated[Path, typer.Option(help="Markdown to write; figures go beside it.")] = Path(
-        "docs/results.md"
-    ),
+    out: Annotated[
+        Path | None, typer.Option(help="Markdown to write, figures beside it; default: FOLDER/results.md.")
+    ] = None,
 ) -> None:
     """Render tables and figures from measured results, below the folder's preface.md if it has one."""
     from asyncvla_ros.report import report
 
-    for file in report(folder, out):
+    for file in report(folder, out or folder / "results.md"):
         print(file)
 
 

@@ -97,6 +97,7 @@ def eval_libero(
         render=rendering,
         execute_steps=execute_steps,
         checkpoint=fingerprint(checkpoint or shipped_checkpoint()),
+        device=device,
     )
     log = None
     if json_out is not None and str(json_out) != "-":

@@ -25,11 +25,11 @@ ModeOption = Annotated[str, typer.Option(help="afm (refine what the rater doubts
 SeedOption = Annotated[int, typer.Option(min=0, help="Seed of everything random.")]
 JsonOption = Annotated[Path | None, typer.Option("--json", help="Write figures there; - prints them.")]
 DeviceOption = Annotated[str, typer.Option(help="torch device, such as cpu or cuda.")]
-FreshOption = Annotated[
-    bool, typer.Option(help="The data trained nothing: use all of it, not the held-out episodes.")
-]
+FreshOption = Annotated[bool, typer.Option(help="The data did not train the policy: use all of it.")]
 WorkersOption = Annotated[int, typer.Option(min=1, help="Processes, each with a simulator.")]
-ProcessesOption = Annotated[int, typer.Option(min=1, help="Data-parallel processes.")]
+ProcessesOption = Annotated[
+    int | None, typer.Option(min=1, help="Data-parallel processes; default: one per GPU, or per CPU.")
+]
 CacheOption = Annotated[Path, typer.Option(help="Folder of decoded images.")]
 
 SelectOption = Annotated[

@@ -4,13 +4,16 @@ import ast
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import asyncvla_ros.cli
 from asyncvla_ros.cli_options import indices
-from asyncvla_ros.model.checkpoint import load_checkpoint
+from asyncvla_ros.model.asyncvla import AsyncVLA
+from asyncvla_ros.model.checkpoint import load_checkpoint, save_checkpoint
+from asyncvla_ros.model.config import RaterConfig
 from asyncvla_ros.types import AsyncVLAError
 from support.checkpoints import tiny_checkpoint
 
@@ -47,6 +50,19 @@ def test_export_sets_defaults_and_halves_the_weights(tmp_path):
     )
     assert result.returncode == 2 and "execute_steps is 9, expected at most the 8 actions" in result.stderr
     assert not (tmp_path / "bad").exists()
+
+
+def test_export_keeps_the_steps_whose_variance_a_rater_reads(tmp_path):
+    source = load_checkpoint(tiny_checkpoint(tmp_path / "tiny"))
+    rater = RaterConfig(num_layers=1, reads_variance=True)
+    config = replace(source.model.config, rater=rater)
+    save_checkpoint(tmp_path / "reading", replace(source, model=AsyncVLA(config)))
+    options = ("export", "--checkpoint", str(tmp_path / "reading"), "--out", str(tmp_path / "out"))
+    result = run(*options, "--denoise-steps", "5")
+    assert result.returncode == 2 and "read the variance of 2 steps; export the policy with 5 first" in (
+        " ".join(result.stderr.split())
+    )
+    assert run(*options, "--denoise-steps", "2", "--refine-steps", "3").returncode == 0
 
 
 def test_a_missing_checkpoint_exits_with_2(tmp_path):

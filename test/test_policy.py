@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from asyncvla_ros.model.asyncvla import AsyncVLA
+from asyncvla_ros.model.checkpoint import load_checkpoint
 from asyncvla_ros.model.images import resize_image
 from asyncvla_ros.policy import Policy
 from asyncvla_ros.strategy import Strategy
@@ -115,6 +117,20 @@ def test_committed_of_a_wrong_shape_is_refused(
 ):
     with pytest.raises(ContractError, match=r"expected \(k, 7\) with k < 8"):
         policy.infer(observation, committed=np.zeros(shape))
+
+
+def test_a_blind_policy_does_not_look(tmp_path: Path, observation: Observation):
+    seeing = load_checkpoint(tiny_checkpoint(tmp_path / "tiny"))
+    blind = replace(seeing, model=AsyncVLA(replace(seeing.model.config, blank_images=True)))
+    blind.model.load_state_dict(seeing.model.state_dict())
+    dark = replace(observation, images={key: 0 * image for key, image in observation.images.items()})
+    actions = [
+        Policy(checkpoint).infer(seen, SFM, seed=0).actions
+        for checkpoint, seen in ((blind, observation), (blind, dark), (seeing, dark), (seeing, observation))
+    ]
+    np.testing.assert_array_equal(actions[0], actions[1])
+    np.testing.assert_array_equal(actions[0], actions[2])
+    assert not np.array_equal(actions[0], actions[3])
 
 
 def test_bad_observations_say_what_was_expected(policy: Policy, observation: Observation):

@@ -17,7 +17,7 @@ def write_eval(
     file: Path,
     outcomes: list[bool],
     mode: str = "afm",
-    p50: float = 40.0,
+    judging: float = 4.25,
     suite: str = "libero_object",
     first_init: int = 0,
     **settings: Any,
@@ -32,7 +32,8 @@ def write_eval(
         "episodes": episodes,
         "success_rate": sum(outcomes) / len(outcomes),
         "n": len(outcomes),
-        "tick_ms": {"p50": p50, "p95": 2 * p50},
+        "tick_ms": {"p50": 40.0, "p95": 80.0},
+        "judging_ms": judging,
         "refined_fraction": 0.02,
         "versions": {"torch": "2.11.0"},
         "machine": {"cpus": 2},
@@ -43,18 +44,18 @@ def write_eval(
 
 def test_evaluations_become_tables_with_intervals_and_paired_differences(tmp_path: Path) -> None:
     write_eval(tmp_path / "afm.json", [True] * 40)
-    write_eval(tmp_path / "sfm.json", [False] * 6 + [True] * 34, mode="sfm", p50=25.0)
+    write_eval(tmp_path / "sfm.json", [False] * 6 + [True] * 34, mode="sfm", judging=0.0)
     write_eval(tmp_path / "blank.json", [False] * 40, blank_images=True)
     (tmp_path / "preface.md").write_text("Refinement helps.\n")
     written = report(tmp_path, tmp_path / "out" / "results.md")
     text = written[0].read_text()
     assert text.startswith("# Results\n\nRefinement helps.\n\nThe tables are rendered")
-    assert "| afm | libero_object | afm | - | 40/40 | 100.0% (91.2% to 100.0%) |" in text
+    assert "| afm | libero_object | afm | - | 40/40 | 100.0% (91.2% to 100.0%) | 40 / 80 | 4.2 |" in text
     assert "| blank | libero_object | afm | blank images | 0/40 |" in text
     assert "| sfm | 17/20 | 17/20 |" in text
     (only,) = compare(load(tmp_path)["eval"])
     assert (only.strategy, only.baseline, only.pairs) == ("afm", "sfm", 40)
-    assert (only.gain, only.p, only.more_ms) == pytest.approx((0.15, 0.03125, 15.0))
+    assert (only.gain, only.p) == pytest.approx((0.15, 0.03125))
     assert "| - | seed 0 | afm | sfm | libero_object | 40 : 34 of 40 | +15.0%" in text
     assert "torch 2.11.0; cpus 2" in text
 
@@ -76,13 +77,29 @@ def test_comparisons_are_pooled_over_suites_and_joined_over_files(tmp_path: Path
             write_eval(tmp_path / f"afm_{suite}_{part}.json", [True] * 4, suite=suite, first_init=2 * part)
             outcomes = [i >= better for i in range(4)]
             write_eval(
-                tmp_path / f"sfm_{suite}_{part}.json", outcomes, "sfm", 30.0, suite=suite, first_init=2 * part
+                tmp_path / f"sfm_{suite}_{part}.json", outcomes, "sfm", suite=suite, first_init=2 * part
             )
     goal, objects, both = compare(load(tmp_path)["eval"])
     assert (goal.suites, goal.pairs, goal.solved) == (("libero_goal",), 8, (8, 4))
     assert (objects.suites, objects.pairs, objects.solved) == (("libero_object",), 8, (8, 0))
     assert (both.suites, both.pairs, both.solved) == (("libero_goal", "libero_object"), 16, (16, 4))
-    assert both.gain == pytest.approx(0.75) and both.more_ms == pytest.approx(10.0)
+    assert both.gain == pytest.approx(0.75)
+
+
+def test_an_episode_counts_once(tmp_path: Path) -> None:
+    write_eval(tmp_path / "afm.json", [True] * 4)
+    write_eval(tmp_path / "afm_again.json", [False] * 4, first_init=1)
+    with pytest.raises(
+        AsyncVLAError, match=r"afm_again has 2 episodes of libero_object \(afm\) that another"
+    ):
+        report(tmp_path, tmp_path / "results.md")
+
+
+def test_a_demo_is_no_evaluation(tmp_path: Path) -> None:
+    write_eval(tmp_path / "afm.json", [True] * 4)
+    demo = {"success_rate": 1.0, "latency_ms": {}, "settings": {"seed": 0}}
+    (tmp_path / "demo.json").write_text(json.dumps(demo))
+    assert [source.name for source in load(tmp_path)["eval"]] == ["afm"]
 
 
 def test_the_expert_gets_a_table_by_task(tmp_path: Path) -> None:
@@ -128,13 +145,13 @@ def test_errors_against_demonstrations_become_a_table_and_a_figure(tmp_path: Pat
         "frames": 40,
         "versions": {},
         "machine": {},
-        "settings": {"strategy": vars(Strategy(rounds=2))},
+        "settings": {"strategy": vars(Strategy(rounds=2, best_of=4))},
     }
     (tmp_path / "demos.json").write_text(json.dumps(figures))
     text, picture = report(tmp_path, tmp_path / "results.md")
     assert "| file | strategy | observations | error | dx | gripper | gripper right |" in text.read_text()
-    assert "| demos | sfm | 40 | 0.1250 | 0.1250 | 0.5000 | 75.0% |" in text.read_text()
-    row = "| afm, rounds 2 | 40 | 10.0% | 0.2345 | 0.2255 | +0.0090 (-0.0010 to +0.0200) |"
+    assert "| demos | sfm, best_of 4 | 40 | 0.1250 | 0.1250 | 0.5000 | 75.0% |" in text.read_text()
+    row = "| afm, rounds 2, best_of 4 | 40 | 10.0% | 0.2345 | 0.2255 | +0.0090 (-0.0010 to +0.0200) |"
     assert row in text.read_text()
     assert picture.read_bytes().startswith(b"\x89PNG") and picture.name in text.read_text()
 

@@ -46,6 +46,10 @@ class DataRecord:
         except (KeyError, TypeError, ValueError) as error:
             raise CheckpointError(f"{source} does not say what data was used: {error!r}") from error
 
+    def is_of(self, other: DataRecord | None) -> bool:
+        """Whether both are of the same episodes, whatever the folders are called."""
+        return other is not None and (self.episodes, self.frames) == (other.episodes, other.frames)
+
     def __str__(self) -> str:
         return (
             f"{self.episodes} episodes with {sum(self.frames)} frames in {len(self.frames)} datasets "
@@ -62,7 +66,7 @@ def held_out(trained_on: DataRecord | None, given: DataRecord) -> float:
     fresh = "or --fresh for data that trained nothing"
     if trained_on is None:
         raise AsyncVLAError(f"the checkpoint does not say what data trained it; use another, {fresh}")
-    if (trained_on.episodes, trained_on.frames) != (given.episodes, given.frames):
+    if not given.is_of(trained_on):
         raise AsyncVLAError(
             f"the policy was trained on {trained_on}, but the data given are {given}, so it is not known "
             f"what it has seen; give the same --data in the same order, {fresh}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,14 +100,17 @@ class Episodes:
         Args:
             folders: From which these episodes were read.
             trained_on: The data of the policy.
-            fresh: These episodes trained nothing: all frames.
+            fresh: These episodes did not train it: all frames.
 
         Raises:
-            AsyncVLAError: If it is not known which they are.
+            AsyncVLAError: If it is not known which they are, or these episodes are not fresh.
         """
-        if fresh:
-            return np.arange(len(self.episode))
-        return self.split(held_out(trained_on, self.record(folders, 0)))[1]
+        given = self.record(folders, 0)
+        if not fresh:
+            return self.split(held_out(trained_on, given))[1]
+        if given.is_of(trained_on):
+            raise AsyncVLAError(f"the policy was trained on {given}: they are not fresh; leave --fresh out")
+        return np.arange(len(self.episode))
 
     def measuring(self, frames: np.ndarray, share: float) -> np.ndarray:
         """(b,) bool, true at those of some frames (b,) that a rater does not learn from.
@@ -268,7 +272,8 @@ def _images(root: Path, keys: Sequence[str], size: int, cache: Path, frames: int
                 raise AsyncVLAError(
                     f"{root}: {keys[camera]} has {count} video frames, the tables have {frames}"
                 )
-        partial = file.with_suffix(".partial.npy")
+        # Of this process: others may be decoding the same.
+        partial = file.with_suffix(f".{os.getpid()}.partial.npy")
         np.save(partial, array)
         partial.replace(file)
     return np.load(file, mmap_mode="r")

@@ -61,6 +61,7 @@ class AsyncVLAConfig:
         image_token_embedding: A learned vector per camera and image token, for vision from scratch.
         attention: ``matmul`` (fastest for small networks on a CPU) or ``sdpa``.
         rater: None for a policy without a confidence rater.
+        blank_images: Control experiment: trained blind, and shown black images whatever the cameras see.
     """
 
     backbone: Mapping[str, Any]
@@ -78,6 +79,7 @@ class AsyncVLAConfig:
     image_token_embedding: bool = True
     attention: str = "matmul"
     rater: RaterConfig | None = field(default_factory=RaterConfig)
+    blank_images: bool = False
 
     def __post_init__(self) -> None:
         for name in ("action_chunk_size", "num_denoise_steps", "num_refine_steps", "execute_steps"):

@@ -72,7 +72,7 @@ class Decider:
             lap: Called with ``sfm``, ``rater`` or ``afm`` whenever a piece of that stage is done.
 
         Raises:
-            ContractError: If the strategy needs a rater and the policy has none.
+            ContractError: If the strategy needs a rater and the policy has none, or the variance of one step.
         """
         draft = judged = self._draft(prefix, kept, mask, strategy, lap)
         refined = torch.zeros_like(mask, dtype=torch.bool)
@@ -89,6 +89,8 @@ class Decider:
             if not chosen.any():
                 break
             steps = strategy.refine_steps or self._model.config.num_refine_steps
+            if judged.variance is not None and strategy.rounds > 1:
+                _require_several("refine_steps", steps)
             actions, variance = self._sample(
                 prefix, judged.actions, judged.variance, chosen.float(), noise, steps
             )
@@ -111,6 +113,8 @@ class Decider:
         # Committed actions are beyond doubt.
         known = torch.zeros_like(generate) if watched else None
         steps = strategy.denoise_steps or self._model.config.num_denoise_steps
+        if watched:
+            _require_several("denoise_steps", steps)
         drafts, variance = self._sample(many, start, known, generate, noise, steps)
         lap("sfm")
         if not rated:
@@ -150,6 +154,11 @@ class Decider:
 
     def _noise(self, like: Tensor) -> Tensor:
         return torch.randn(like.shape, generator=self._generator).to(like.device)
+
+
+def _require_several(name: str, steps: int) -> None:
+    if steps == 1:
+        raise ContractError(f"{name} is 1, expected more: in one step the estimate of an action cannot vary")
 
 
 def select(

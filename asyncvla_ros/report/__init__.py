@@ -60,7 +60,7 @@ def report(folder: Path, out: Path) -> list[Path]:
         sections += ["## The scripted expert", expert_table(found["expert"])]
     if found["bench"]:
         sections += ["## Speed of a decision", bench_table(found["bench"])]
-    measured = [source for kind in ("eval", "demos", "expert", "bench") for source in found[kind]]
+    measured = [source for kind in ("eval", "rater", "demos", "expert", "bench") for source in found[kind]]
     sections += ["## Made with", *provenance_lines(measured)]
     out.write_text("\n\n".join(sections) + "\n")
     return written

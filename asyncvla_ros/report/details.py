@@ -94,8 +94,11 @@ def draw_horizon(demos: Sequence[Source], out: Path) -> None:
 
 def _accuracies(source: Source) -> list[tuple[str, Mapping[str, Any]]]:
     """Strategy and accuracy; the synchronous draft first."""
-    given = source.values["action_accuracy"].items()
-    return [(mode if mode == "sfm" else strategy_of(source.values), accuracy) for mode, accuracy in given]
+    settings, named = source.values["settings"], []
+    for mode, accuracy in source.values["action_accuracy"].items():
+        strategy = {**settings["strategy"], "mode": mode}
+        named.append((strategy_of({"settings": {**settings, "strategy": strategy}}), accuracy))
+    return named
 
 
 def expert_table(experts: Sequence[Source]) -> str:

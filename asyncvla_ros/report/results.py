@@ -18,6 +18,7 @@ CONTROLS = {
     "wrong_instruction": "wrong instruction",
     "random_placements": "random placements",
 }
+_REFINING = ("select", "threshold", "rounds", "refine_steps")
 _KINDS = {
     "eval": "success_rate",
     "bench": "cached_ms",
@@ -43,8 +44,10 @@ def load(folder: Path) -> dict[str, list[Source]]:
             values = json.loads(file.read_text())
         except (json.JSONDecodeError, UnicodeDecodeError) as error:
             raise AsyncVLAError(f"{file} is no JSON file: {error}") from error
+        if not isinstance(values, dict) or "latency_ms" in values:
+            continue  # Of a demo: over ROS, with other noise.
         for kind, key in _KINDS.items():
-            if isinstance(values, dict) and key in values:
+            if key in values:
                 found[kind].append(Source(str(file.relative_to(folder).with_suffix("")), values))
     if not any(found.values()):
         raise AsyncVLAError(
@@ -58,7 +61,9 @@ def strategy_of(values: Mapping[str, Any]) -> str:
     """Mode, and what differs from the default strategy."""
     given = values["settings"]["strategy"]
     default = vars(Strategy())
-    changed = [f"{k} {v}" for k, v in given.items() if k != "mode" and v != default.get(k)]
+    # What only refinement reads makes no difference to a draft.
+    ignored = {"mode", *(_REFINING if given["mode"] == "sfm" else ())}
+    changed = [f"{k} {v}" for k, v in given.items() if k not in ignored and v != default.get(k)]
     if executed := values["settings"].get("execute_steps"):
         changed.append(f"execute_steps {executed}")
     return ", ".join([given["mode"], *changed])
@@ -82,6 +87,7 @@ def provenance_lines(sources: Iterable[Source]) -> list[str]:
             for part in ("versions", "machine")
         )
         for source in sources
+        if "versions" in source.values
     }
     return [f"- {line}" for line in sorted(made)]
 

@@ -5,17 +5,19 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean
 from typing import Any
 
 from asyncvla_ros.report.results import Source, controls_of, strategy_of, table
 from asyncvla_ros.sim.stats import mcnemar, paired_difference, wilson_interval
+from asyncvla_ros.types import AsyncVLAError
 
 #: What other strategies are compared with.
 _PLAIN = ("sfm", "afm")
+#: Of one strategy on one suite: success by (task, initial state).
+_Outcomes = dict[tuple[int, int], bool]
 _SUCCESS_HEAD = (
     *("file", "suite", "strategy", "control", "solved", "success (95 %, Wilson)"),
-    *("decision p50/p95 [ms]", "refined", "jerk inside/seam [m/s³]"),
+    *("decision p50/p95 [ms]", "of it judging [ms]", "refined", "jerk inside/seam [m/s³]"),
 )
 
 
@@ -26,7 +28,7 @@ def success_table(evaluations: Sequence[Source]) -> str:
         v = source.values
         solved = sum(e["success"] for e in v["episodes"])
         low, high = wilson_interval(solved, v["n"])
-        jerk = v.get("temporal_consistency", {})
+        judging, jerk = v.get("judging_ms"), v.get("temporal_consistency", {})
         rows.append(
             [
                 source.name,
@@ -36,8 +38,9 @@ def success_table(evaluations: Sequence[Source]) -> str:
                 f"{solved}/{v['n']}",
                 f"{solved / v['n']:.1%} ({low:.1%} to {high:.1%})",
                 f"{v['tick_ms']['p50']:.0f} / {v['tick_ms']['p95']:.0f}",
-                f"{v['refined_fraction']:.1%}",
-                f"{jerk['jerk_inside_m_s3']:.0f} / {jerk['jerk_seam_m_s3']:.0f}" if jerk else "-",
+                "-" if judging is None else f"{judging:.1f}",
+                f"{v['refined_fraction'] or 0:.1%}",
+                " / ".join("-" if x is None else f"{x:.0f}" for x in jerk.values()) or "-",
             ]
         )
     return table(_SUCCESS_HEAD, rows)
@@ -71,7 +74,6 @@ class Comparison:
         gain: Success of the strategy minus that of the baseline.
         ci95: Of the gain, paired bootstrap.
         p: Of McNemar's exact test.
-        more_ms: Median decision of the strategy minus that of the baseline [ms], mean over the suites.
     """
 
     policy: str
@@ -84,60 +86,52 @@ class Comparison:
     gain: float
     ci95: tuple[float, float]
     p: float
-    more_ms: float
 
 
 def compare(evaluations: Sequence[Source]) -> Iterator[Comparison]:
     """Every strategy with the plain ones, where policy, seed and controls agree: by suite, then pooled."""
-    groups: dict[Any, dict[str, dict[str, _Played]]] = {}
+    groups: dict[Any, dict[str, dict[str, _Outcomes]]] = {}
     for source in evaluations:
         v = source.values
         strategies = groups.setdefault(
             (v["settings"].get("checkpoint"), v["settings"]["seed"], controls_of(v)), {}
         )
-        played = strategies.setdefault(strategy_of(v), {}).setdefault(v["suite"], _Played({}, []))
-        played.outcomes.update({(e["task"], e["init"]): e["success"] for e in v["episodes"]})
-        played.median_ms.append(v["tick_ms"]["p50"])
+        played = strategies.setdefault(strategy_of(v), {}).setdefault(v["suite"], {})
+        outcomes = {(e["task"], e["init"]): e["success"] for e in v["episodes"]}
+        if both := played.keys() & outcomes.keys():
+            raise AsyncVLAError(
+                f"{source.name} has {len(both)} episodes of {v['suite']} ({strategy_of(v)}) that another "
+                "file has, too; keep one of the two"
+            )
+        played |= outcomes
     for (policy, seed, controls), strategies in groups.items():
         control = f"{controls}, seed {seed}" if controls else f"seed {seed}"
         for baseline, strategy in itertools.product(_PLAIN, strategies):
             if baseline not in strategies or strategy in _PLAIN[: _PLAIN.index(baseline) + 1]:
                 continue
             one, other = strategies[baseline], strategies[strategy]
-            suites = sorted(
-                s for s in one.keys() & other.keys() if one[s].outcomes.keys() & other[s].outcomes.keys()
-            )
+            suites = sorted(s for s in one.keys() & other.keys() if one[s].keys() & other[s].keys())
             for chosen in [(s,) for s in suites] + ([tuple(suites)] if len(suites) > 1 else []):
                 names = (policy or "-", control, strategy, baseline)
                 yield _compared(names, other, one, chosen)
 
 
-@dataclass(frozen=True)
-class _Played:
-    """Episodes of one strategy on one suite: success by (task, initial state), median decisions [ms]."""
-
-    outcomes: dict[tuple[int, int], bool]
-    median_ms: list[float]
-
-
 def _compared(
     names: tuple[str, str, str, str],
-    played: Mapping[str, _Played],
-    played_by_baseline: Mapping[str, _Played],
+    played: Mapping[str, _Outcomes],
+    played_by_baseline: Mapping[str, _Outcomes],
     suites: tuple[str, ...],
 ) -> Comparison:
     before: list[bool] = []
     after: list[bool] = []
-    more_ms = []
     for suite in suites:
         one, other = played_by_baseline[suite], played[suite]
-        shared = sorted(one.outcomes.keys() & other.outcomes.keys())
-        before += [one.outcomes[k] for k in shared]
-        after += [other.outcomes[k] for k in shared]
-        more_ms.append(fmean(other.median_ms) - fmean(one.median_ms))
+        shared = sorted(one.keys() & other.keys())
+        before += [one[k] for k in shared]
+        after += [other[k] for k in shared]
     gain, interval = paired_difference(before, after)
     solved, p = (sum(after), sum(before)), mcnemar(before, after)
-    return Comparison(*names, suites, solved, len(before), gain, interval, p, fmean(more_ms))
+    return Comparison(*names, suites, solved, len(before), gain, interval, p)
 
 
 def comparison_table(comparisons: Iterable[Comparison]) -> str:
@@ -152,7 +146,6 @@ def comparison_table(comparisons: Iterable[Comparison]) -> str:
             f"{c.solved[0]} : {c.solved[1]} of {c.pairs}",
             f"{c.gain:+.1%} ({c.ci95[0]:+.1%} to {c.ci95[1]:+.1%})",
             f"{c.p:.3f}",
-            f"{c.more_ms:+.1f}",
         ]
         for c in comparisons
     ]
@@ -165,6 +158,5 @@ def comparison_table(comparisons: Iterable[Comparison]) -> str:
         "solved",
         "gain (95 %, bootstrap)",
         "McNemar p",
-        "decision [ms]",
     )
     return table(head, rows)

@@ -214,8 +214,8 @@ class LiberoSimNode(ManagedNode):
                 due = event
 
     def _reset(self, world: World, event: _Reset) -> None:
-        if world.state is State.RUNNING:
-            self._streams.publish_status(world, EpisodeStatus.STATE_ABORTED)
+        publish_aborted = self._streams.aborted(world)
+        running = world.state is State.RUNNING
         try:
             world.start(event.scenario)
         except AsyncVLAError as error:
@@ -224,6 +224,8 @@ class LiberoSimNode(ManagedNode):
             event.reply.set_exception(RunError(f"the simulator failed: {error}"))
             raise
         else:
+            if running:
+                publish_aborted()
             event.reply.set_result(world.episode_id)
 
     def _show(self, world: World) -> None:

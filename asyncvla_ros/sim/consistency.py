@@ -9,7 +9,7 @@ import numpy as np
 
 def commanded_jerk(
     actions: np.ndarray, chunk: Sequence[int], position_unit_m: float, hz: float
-) -> tuple[float, float]:
+) -> tuple[float | None, float | None]:
     """Root mean square jerk of the commanded path of the end effector.
 
     The path is the sum of the translations; its jerk at three consecutive actions a, b, c is
@@ -22,10 +22,10 @@ def commanded_jerk(
         hz: Control rate [Hz].
 
     Returns:
-        Inside chunks and across seams [m/s³]; 0 where there are no three consecutive actions of the kind.
+        Inside chunks and across seams [m/s³]; None without three consecutive actions of the kind.
     """
     if len(actions) < 3:
-        return 0.0, 0.0
+        return None, None
     steps = np.asarray(actions, np.float64)[:, :3] * position_unit_m
     jerk = np.linalg.norm(steps[2:] - 2 * steps[1:-1] + steps[:-2], axis=1) * hz**3
     number = np.asarray(chunk)
@@ -33,5 +33,5 @@ def commanded_jerk(
     return _rms(jerk[inside]), _rms(jerk[~inside])
 
 
-def _rms(values: np.ndarray) -> float:
-    return float(np.sqrt(np.mean(values**2))) if len(values) else 0.0
+def _rms(values: np.ndarray) -> float | None:
+    return float(np.sqrt(np.mean(values**2))) if len(values) else None

@@ -35,11 +35,9 @@ class EpisodeLog:
         if result.is_file():
             _require_repetition(result, config)
         self._episodes: list[Episode] = []
-        if self._file.is_file() and self._file.stat().st_size:
+        self._begun = False
+        if self._file.is_file():
             self._read()
-        else:
-            self._file.parent.mkdir(parents=True, exist_ok=True)
-            self._file.write_text(json.dumps(self._settings) + "\n")
 
     def done(self, config: EvalConfig) -> tuple[Episode, ...]:
         """Those episodes of ``config`` that are finished."""
@@ -47,12 +45,16 @@ class EpisodeLog:
 
     def append(self, episode: Episode) -> None:
         """Note a finished episode."""
+        if not self._begun:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            self._file.write_text(json.dumps(self._settings) + "\n")
+            self._begun = True
         with self._file.open("a") as out:
             out.write(json.dumps(asdict(episode)) + "\n")
 
     def close(self) -> None:
         """Delete the file, once the result is written."""
-        self._file.unlink()
+        self._file.unlink(missing_ok=True)
 
     def _read(self) -> None:
         text = self._file.read_text()
@@ -60,8 +62,12 @@ class EpisodeLog:
             # A kill cut the last line off; the next episode must not continue it.
             with self._file.open("a") as out:
                 out.write("\n")
-        first, *lines = text.splitlines()
-        before: dict[str, Any] = json.loads(first)
+        first, *lines = text.splitlines() or [""]
+        try:
+            before: dict[str, Any] = json.loads(first)
+        except json.JSONDecodeError:
+            return  # cut off before any episode
+        self._begun = True
         require_same_settings(before, self._settings, f"{self._file} is of another evaluation", _ADVICE)
         for line in lines:
             try:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import multiprocessing
 import queue
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_EXCEPTION, wait
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -93,6 +92,7 @@ def run_episode(policy: Policy, env: LiberoEnv, config: EvalConfig, init: int) -
             f"execute_steps is {execute}, expected 1 to {policy.chunk_size}, the actions of a chunk"
         )
     ticks: list[float] = []
+    judging: list[float] = []
     refined: list[float] = []
     confidence: list[float] = []
     frames: list[np.ndarray] = []
@@ -107,12 +107,13 @@ def run_episode(policy: Policy, env: LiberoEnv, config: EvalConfig, init: int) -
         seed = decision_seed(config.seed, task, init, len(ticks))
         chunk = policy.infer(_seen(observation, instruction, config), config.strategy, seed=seed)
         ticks.append(chunk.times.total)
+        judging.append(chunk.times.rater + chunk.times.afm)
         refined.append(float(np.mean(chunk.refined)))
         if chunk.confidence is not None:
             confidence.append(float(np.mean(chunk.confidence)))
         for action in chunk.actions[: min(execute, limit - steps)]:
             env.step(action)
-            executed.append(action)
+            executed.append(np.clip(action, -1, 1))
             origin.append(len(ticks))
             steps += 1
             success = env.success
@@ -133,6 +134,7 @@ def run_episode(policy: Policy, env: LiberoEnv, config: EvalConfig, init: int) -
         confidence=float(np.mean(confidence)) if confidence else None,
         jerk_inside=inside,
         jerk_seam=seam,
+        judging_ms=float(np.mean(judging)) if judging else None,
     )
 
 
@@ -190,13 +192,17 @@ def _run_parallel(
     total = sum(len(inits) for _, inits in units)
     with simulator_pool(workers, _start_worker, (load_policy, config, results)) as pool:
         futures = [pool.submit(_run_unit, task, inits) for task, inits in units]
+        failed = None
         while len(episodes) < total:
             try:
                 episodes.append(results.get(timeout=_POLL_S))
                 report(episodes[-1])
             except queue.Empty:
-                for future in wait(futures, timeout=0, return_when=FIRST_EXCEPTION).done:
-                    future.result()
+                ended = [future for future in futures if future.done() and not future.cancelled()]
+                failed = failed or next((future for future in ended if future.exception()), None)
+                # What the others have begun is finished and kept.
+                if failed and all([future.done() or future.cancel() for future in futures]):
+                    failed.result()
     return episodes
 
 

@@ -33,6 +33,7 @@ class EvalConfig:
         random_placements: for choices, such as thresholds: anything but the official initial states.
         execute_steps: actions executed of each chunk; None: as the checkpoint says.
         checkpoint: ``fingerprint`` of the policy's checkpoint; tells results of different policies apart.
+        device: torch device of the policy.
     """
 
     suite: str
@@ -49,6 +50,7 @@ class EvalConfig:
     random_placements: bool = False
     execute_steps: int | None = None
     checkpoint: str = ""
+    device: str = "cpu"
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,8 @@ class Episode:
     """One evaluated episode; ``steps`` in control steps, ``tick_ms`` per decision.
 
     ``refined`` and ``confidence`` are means over all actions of all chunks; the latter is None without a
-    rater. ``jerk_inside`` and ``jerk_seam`` as in ``commanded_jerk`` [m/s³].
+    rater. ``judging_ms`` is what rater and refinement took, mean over the decisions. ``jerk_inside`` and
+    ``jerk_seam`` as in ``commanded_jerk`` [m/s³].
     """
 
     task: int
@@ -66,16 +69,15 @@ class Episode:
     tick_ms: tuple[float, ...]
     refined: float
     confidence: float | None
-    jerk_inside: float = 0.0
-    jerk_seam: float = 0.0
+    jerk_inside: float | None = None
+    jerk_seam: float | None = None
+    judging_ms: float | None = None
 
 
 def summarise(episodes: list[Episode], config: EvalConfig) -> dict[str, Any]:
     """The JSON-ready result of some episodes."""
     successes = sum(episode.success for episode in episodes)
     ticks = [tick for episode in episodes for tick in episode.tick_ms]
-    weights = [len(episode.tick_ms) for episode in episodes]
-    refined = np.average([e.refined for e in episodes], weights=weights) if sum(weights) else 0.0
     return {
         "suite": config.suite,
         "mode": config.strategy.mode,
@@ -94,10 +96,11 @@ def summarise(episodes: list[Episode], config: EvalConfig) -> dict[str, Any]:
             for task, won in _by_task(episodes).items()
         },
         "tick_ms": percentiles(ticks),
-        "refined_fraction": round(float(refined), 4),
+        "judging_ms": _by_decision(episodes, "judging_ms"),
+        "refined_fraction": _by_decision(episodes, "refined"),
         "temporal_consistency": {
-            "jerk_inside_m_s3": round(float(np.median([e.jerk_inside for e in episodes])), 3),
-            "jerk_seam_m_s3": round(float(np.median([e.jerk_seam for e in episodes])), 3),
+            "jerk_inside_m_s3": _median(episodes, "jerk_inside"),
+            "jerk_seam_m_s3": _median(episodes, "jerk_seam"),
         },
         **provenance(),
         "settings": {
@@ -110,3 +113,17 @@ def summarise(episodes: list[Episode], config: EvalConfig) -> dict[str, Any]:
 def _by_task(episodes: list[Episode]) -> dict[int, list[bool]]:
     tasks = sorted({episode.task for episode in episodes})
     return {task: [e.success for e in episodes if e.task == task] for task in tasks}
+
+
+def _by_decision(episodes: list[Episode], field: str) -> float | None:
+    """Mean over all decisions of what episodes hold as a mean over theirs."""
+    known = [(getattr(e, field), len(e.tick_ms)) for e in episodes if e.tick_ms]
+    if not known or any(value is None for value, _ in known):
+        return None
+    values, weights = zip(*known, strict=True)
+    return round(float(np.average(values, weights=weights)), 4)
+
+
+def _median(episodes: list[Episode], field: str) -> float | None:
+    known = [value for e in episodes if (value := getattr(e, field)) is not None]
+    return round(float(np.median(known)), 3) if known else None

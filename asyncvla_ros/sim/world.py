@@ -106,14 +106,17 @@ class World:
             AsyncVLAError: If there is no such suite, task or initial state; the running episode goes on.
         """
         limit = self._max_steps(scenario.suite)
-        if self.env is None or self._env_of != (scenario.suite, scenario.task):
+        if self.env is not None and self._env_of == (scenario.suite, scenario.task):
+            _reset(self.env, scenario)
+        else:
             env = self._make_env(scenario.suite, scenario.task)
+            try:
+                _reset(env, scenario)
+            except BaseException:
+                env.close()
+                raise
             self.close()
             self.env, self._env_of = env, (scenario.suite, scenario.task)
-        if scenario.init is None:
-            self.env.reset(scenario.seed)
-        else:
-            self.env.reset_to_init(scenario.init)
         self.scenario, self.state, self.max_steps = scenario, State.RUNNING, limit
         self.episode_id += 1
         self.steps = self.held_steps = 0
@@ -172,3 +175,10 @@ class World:
             self.state = State.SUCCESS
         elif self.steps >= self.max_steps:
             self.state = State.TIMEOUT
+
+
+def _reset(env: Environment, scenario: Scenario) -> None:
+    if scenario.init is None:
+        env.reset(scenario.seed)
+    else:
+        env.reset_to_init(scenario.init)

@@ -42,7 +42,6 @@ class Batches:
         action_stats: Of the actions.
         shift: Images move by up to this many pixels each way; 0 for evaluation.
         brightness: Images are scaled by 1 +- this; 0 for evaluation.
-        blank: Control experiment: all images are black.
     """
 
     def __init__(
@@ -54,7 +53,6 @@ class Batches:
         action_stats: NormStats,
         shift: int = 0,
         brightness: float = 0.0,
-        blank: bool = False,
     ) -> None:
         self._episodes = episodes
         self._config = config
@@ -63,7 +61,6 @@ class Batches:
         self._words = encode_words(tokenizer, episodes.instructions, config.max_words)
         self._shift = shift
         self._brightness = brightness
-        self._blank = blank
         targets = episodes.privileged
         self._privileged = None if targets is None else NormStats.of(targets).normalize(targets)
 
@@ -73,7 +70,7 @@ class Batches:
         words = torch.from_numpy(episodes.instruction[frames])
         chunk = self._action_stats.normalize(episodes.chunks(frames, self._config.action_chunk_size))
         images = torch.from_numpy(episodes.images.take(frames))
-        if self._blank:
+        if self._config.blank_images:
             images.zero_()
         return Batch(
             Inputs(

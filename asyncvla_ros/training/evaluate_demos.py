@@ -129,7 +129,7 @@ def unseen_frames(
     """
     trained_on, rated_on = records
     frames = episodes.unseen(settings.data, trained_on, settings.fresh)
-    if rated_on == trained_on and not settings.fresh:
+    if episodes.record(settings.data, 0).is_of(rated_on):
         frames = frames[episodes.measuring(frames, RaterSettings.validation)]
     frames = frames[frames + length - 1 <= episodes.last[frames]]
     if not len(frames):

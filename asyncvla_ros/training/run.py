@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import socket
@@ -72,6 +73,11 @@ def _ranked(
         raise
 
 
+def default_processes(batch: int) -> int:
+    """As many as there are GPUs, or CPUs, if the batch can be shared equally."""
+    return math.gcd(batch, torch.cuda.device_count() or os.cpu_count() or 1)
+
+
 def share(batch: int, processes: int) -> int:
     """Observations of each process.
 
@@ -79,7 +85,10 @@ def share(batch: int, processes: int) -> int:
         AsyncVLAError: If the batch cannot be shared equally.
     """
     if batch % processes:
-        raise AsyncVLAError(f"batch is {batch}, expected a multiple of the {processes} processes")
+        raise AsyncVLAError(
+            f"--batch is {batch}, expected a multiple of the {processes} processes; choose another --batch "
+            "or --processes"
+        )
     return batch // processes
 
 

@@ -22,7 +22,7 @@ from asyncvla_ros.model.config import AsyncVLAConfig, nano_config
 from asyncvla_ros.model.text import build_tokenizer
 from asyncvla_ros.training.batches import Batch, Batches, step_generator
 from asyncvla_ros.training.run import Log, RunState, launch, share
-from asyncvla_ros.training.warm_start import warm_start
+from asyncvla_ros.training.warm_start import require_same_holdout, warm_start
 
 
 @dataclass(frozen=True)
@@ -121,9 +121,10 @@ def train(settings: TrainSettings) -> None:
     Raises:
         AsyncVLAError: If the data cannot be used, or ``out`` holds a run with other settings.
     """
+    share(settings.batch, settings.processes)
     # Decoding takes long and supposes that the datasets agree.
     feature_contract(settings.data, settings.action_space)
-    # It happens once, before the processes start to share its result.
+    # Before the processes start, to share its result.
     load_episodes(settings.data, nano_config(1).image_size, settings.cache)
     launch(_train, settings.processes, settings)
 
@@ -144,10 +145,13 @@ def _train(settings: TrainSettings) -> None:
         max_state_dim=max(AsyncVLAConfig.max_state_dim, len(features.state_names)),
         max_action_dim=max(AsyncVLAConfig.max_action_dim, len(features.action_names)),
         rater=None,
+        blank_images=settings.blank_images,
     )
     model = AsyncVLA(config)
     if settings.init is not None:
-        warm_start(model, tokenizer, load_checkpoint(settings.init))
+        source = load_checkpoint(settings.init)
+        require_same_holdout(source, settings.holdout)
+        warm_start(model, tokenizer, source)
     stats = NormStats.of(episodes.state), NormStats.of(episodes.actions)
     record = episodes.record(settings.data, settings.holdout)
     checkpoint = Checkpoint(model, tokenizer, features, *stats, trained_on=record)
@@ -215,7 +219,6 @@ def _batches(episodes: Episodes, checkpoint: Checkpoint, settings: TrainSettings
         checkpoint.action_stats,
         settings.shift,
         settings.brightness,
-        settings.blank_images,
     )
 
 

@@ -16,6 +16,8 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
+from asyncvla_ros.core.provenance import provenance
+from asyncvla_ros.core.same_settings import fixed_settings
 from asyncvla_ros.data.episodes import Episodes, load_episodes, require_contract
 from asyncvla_ros.model.asyncvla import AsyncVLA
 from asyncvla_ros.model.checkpoint import Checkpoint, fingerprint, load_checkpoint, save_checkpoint
@@ -97,9 +99,10 @@ def train_rater(settings: RaterSettings) -> None:
         raise AsyncVLAError(f"label is {settings.label!r}, choose one of {RATER_LABELS}")
     if settings.drafts < 1:
         raise AsyncVLAError(f"drafts is {settings.drafts}, expected at least 1")
+    share(settings.batch, settings.processes)
     base = load_checkpoint(settings.checkpoint)
     require_contract(settings.data, base.features)
-    # Decoding happens once, before the processes start to share its result.
+    # Before the processes start, to share its result.
     load_episodes(settings.data, base.model.config.image_size, settings.cache)
     launch(_train_rater, settings.processes, settings)
 
@@ -164,7 +167,9 @@ def _train_rater(settings: RaterSettings) -> None:
             exact, checkpoint.model, plain, validation_frames, episodes.episode, settings.seed
         )
         figures = rater_figures(rated, rater_config, settings.seed)
-        card = {"label": settings.label, "error_scale": scale, **figures}
+        given = fixed_settings(asdict(settings) | inputs, (*_FREE, "data", "checkpoint"))
+        given |= {"data": [folder.name for folder in settings.data], "checkpoint": inputs["checkpoint"]}
+        card = {"label": settings.label, "error_scale": scale, **figures, **provenance(), "settings": given}
         (settings.out / "rater.json").write_text(json.dumps(card, indent=1) + "\n")
     accelerator.end_training()
 

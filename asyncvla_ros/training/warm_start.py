@@ -44,3 +44,23 @@ def warm_start(model: AsyncVLA, tokenizer: Tokenizer, source: Checkpoint) -> Non
     for word, row in tokenizer.get_vocab().items():
         if word in known:
             ours[_WORDS][row] = theirs[_WORDS][known[word]]
+
+
+def require_same_holdout(source: Checkpoint, holdout: float) -> None:
+    """What is held out from a run must have been held out from the policy that it begins with.
+
+    Raises:
+        AsyncVLAError: If another share was, or it is not known which.
+    """
+    before = source.trained_on.holdout if source.trained_on else None
+    if holdout and before != holdout:
+        was = (
+            "does not say what it was trained on"
+            if before is None
+            else f"was trained with --holdout {before}"
+        )
+        same = f"--holdout {before}, or " if before else ""
+        raise AsyncVLAError(
+            f"the checkpoint to begin with {was}, so it may have seen what --holdout {holdout} would hold "
+            f"out; give {same}--holdout 0, and fresh data to train-rater"
+        )

@@ -120,6 +120,21 @@ def test_a_rater_that_reads_the_variance_is_told_it():
     assert told == [[[0, 1, 1, 1]], [[0, 1, 4, 1]]]
 
 
+@pytest.mark.parametrize(
+    ("strategy", "name"),
+    [
+        (Strategy(denoise_steps=1), "denoise_steps"),
+        (Strategy("sfm", denoise_steps=1, best_of=2), "denoise_steps"),
+        (Strategy(select="variance", threshold=0.1, denoise_steps=1), "denoise_steps"),
+        (Strategy(refine_steps=1, rounds=2), "refine_steps"),
+    ],
+)
+def test_one_step_has_no_variance_to_read(strategy: Strategy, name: str):
+    velocities = [[[[[1.0]] * 4]] * 2] * 2
+    with pytest.raises(ContractError, match=f"{name} is 1, expected more"):
+        decide(Scripted([[[0.1, 0.9, 0.9, 0.9]]], velocities), strategy)
+
+
 def test_the_random_control_is_uniform_over_free_actions():
     mask = torch.tensor([[0.0, 1, 1, 1]])
     confidence = torch.tensor([[0.1, 0.1, 0.9, 0.2]])

@@ -11,9 +11,9 @@ def test_jerk_of_a_worked_path() -> None:
     actions = np.zeros((4, 7))
     actions[:, 0] = [1, 1, 1, 2]
     assert commanded_jerk(actions, [0, 0, 0, 1], 0.05, 20.0) == pytest.approx((0.0, 0.05 * 20**3))
-    assert commanded_jerk(actions, [0, 0, 0, 0], 0.05, 20.0)[0] == pytest.approx(400 / np.sqrt(2))
+    assert commanded_jerk(actions, [0, 0, 0, 0], 0.05, 20.0) == (pytest.approx(400 / np.sqrt(2)), None)
 
 
 def test_too_few_actions_have_no_jerk() -> None:
-    assert commanded_jerk(np.zeros((2, 7)), [0, 0], 0.05, 20.0) == (0.0, 0.0)
-    assert commanded_jerk(np.zeros((0,)), [], 0.05, 20.0) == (0.0, 0.0)
+    assert commanded_jerk(np.zeros((2, 7)), [0, 0], 0.05, 20.0) == (None, None)
+    assert commanded_jerk(np.zeros((0,)), [], 0.05, 20.0) == (None, None)

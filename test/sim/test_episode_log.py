@@ -12,7 +12,7 @@ from asyncvla_ros.strategy import Strategy
 from asyncvla_ros.types import AsyncVLAError
 
 CONFIG = EvalConfig("libero_object", (0, 1), (0, 1), checkpoint="4f2a")
-FIRST = Episode(0, 1, True, 90, (10.0, 12.5), 0.25, 0.75, 1.5, 2.5)
+FIRST = Episode(0, 1, True, 90, (10.0, 12.5), 0.25, 0.75, 1.5, 2.5, 3.5)
 
 
 def test_a_rerun_knows_what_is_finished(tmp_path: Path) -> None:
@@ -31,9 +31,15 @@ def test_a_rerun_knows_what_is_finished(tmp_path: Path) -> None:
 
 
 def test_a_log_that_a_kill_left_empty_starts_again(tmp_path: Path) -> None:
-    (tmp_path / "eval.json.partial").touch()
-    EpisodeLog(tmp_path / "eval.json", CONFIG).append(FIRST)
-    assert EpisodeLog(tmp_path / "eval.json", CONFIG).done(CONFIG) == (FIRST,)
+    for left in ("", '{"suite": "libe'):
+        (tmp_path / "eval.json.partial").write_text(left)
+        EpisodeLog(tmp_path / "eval.json", CONFIG).append(FIRST)
+        assert EpisodeLog(tmp_path / "eval.json", CONFIG).done(CONFIG) == (FIRST,)
+
+
+def test_an_evaluation_that_failed_at_once_is_in_nobodys_way(tmp_path: Path) -> None:
+    EpisodeLog(tmp_path / "eval.json", replace(CONFIG, render="ful"))
+    assert EpisodeLog(tmp_path / "eval.json", CONFIG).done(CONFIG) == ()
 
 
 @pytest.mark.parametrize(
@@ -48,7 +54,7 @@ def test_a_log_that_a_kill_left_empty_starts_again(tmp_path: Path) -> None:
 def test_another_evaluation_is_refused_with_the_difference(
     tmp_path: Path, changed: EvalConfig, difference: str
 ) -> None:
-    EpisodeLog(tmp_path / "eval.json", CONFIG)
+    EpisodeLog(tmp_path / "eval.json", CONFIG).append(FIRST)
     with pytest.raises(AsyncVLAError, match=difference):
         EpisodeLog(tmp_path / "eval.json", changed)
     result = tmp_path / "finished.json"

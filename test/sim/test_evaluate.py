@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 import pytest
@@ -11,6 +15,8 @@ from asyncvla_ros.sim.results import Episode, EvalConfig, summarise
 from asyncvla_ros.sim.tasks import Task, list_tasks
 from asyncvla_ros.types import ActionChunk, Observation
 from support.policies import StillPolicy
+
+LIBERO_ENV = "asyncvla_ros.sim.evaluate.LiberoEnv"
 
 
 @dataclass
@@ -29,6 +35,16 @@ class FakeWorld:
     def success(self) -> bool:
         return self.steps >= self.solved_after
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def reset_to_init(self, index: int, **_: object) -> None:
+        self.steps = 0
+        if index == 3:
+            raise RuntimeError("the simulator broke")
+
     def observe(self) -> Observation:
         images = {key: np.full((224, 224, 3), 200, np.uint8) for key in ("agentview", "wrist")}
         return Observation(images, np.zeros(11, np.float32), self.instruction)
@@ -38,11 +54,11 @@ class FakeWorld:
 
 
 class SteppingPolicy(StillPolicy):
-    """Moves along x by 0, 1, 2, ... units: chunks are straight and each decision adds a step of speed."""
+    """Moves along x by 0, 0.5, 1, 1.5, ... units; the world executes at most 1."""
 
     def infer(self, observation: Observation, *args: object, **more: int) -> ActionChunk:
         chunk = super().infer(observation, seed=more["seed"])
-        chunk.actions[:, 0] = len(self.seeds) - 1
+        chunk.actions[:, 0] = (len(self.seeds) - 1) / 2
         return chunk
 
 
@@ -53,12 +69,13 @@ def _run(policy: StillPolicy, config: EvalConfig, task: int, solved_after: int) 
 
 def test_an_episode_measures_what_was_executed() -> None:
     config = EvalConfig("libero_goal", (0,), (0,))
-    episode = _run(SteppingPolicy(), config, 0, solved_after=10)
-    assert (episode.success, episode.steps, len(episode.tick_ms)) == (True, 10, 3)
+    episode = _run(SteppingPolicy(), config, 0, solved_after=16)
+    assert (episode.success, episode.steps, len(episode.tick_ms)) == (True, 16, 4)
     assert episode.refined == 0.5 and episode.confidence == pytest.approx(0.5)
+    assert episode.judging_ms == 3 + 4
     assert episode.jerk_inside == 0
-    # Each seam is two triples that bend, by one unit of 5 cm at 20 Hz.
-    assert episode.jerk_seam == pytest.approx(0.05 * 20**3)
+    # Two of three seams bend, by half a unit of 5 cm at 20 Hz; at the last the arm is as fast as it may be.
+    assert episode.jerk_seam == pytest.approx(0.025 * 20**3 * np.sqrt(2 / 3))
 
 
 def test_fewer_actions_of_each_chunk_are_more_decisions() -> None:
@@ -70,17 +87,10 @@ def test_choices_are_made_on_random_placements_that_repeat(monkeypatch: pytest.M
     resets: list[tuple[int, float]] = []
 
     class Placed(FakeWorld):
-        def __enter__(self) -> Placed:
-            return self
-
-        def __exit__(self, *_: object) -> None: ...
-
         def reset(self, seed: int, widen_m: float) -> None:
             resets.append((seed, widen_m))
 
-    monkeypatch.setattr(
-        "asyncvla_ros.sim.evaluate.LiberoEnv", lambda suite, task, _: Placed(list_tasks(suite)[task], 4)
-    )
+    monkeypatch.setattr(LIBERO_ENV, lambda suite, task, _: Placed(list_tasks(suite)[task], 4))
     config = EvalConfig("libero_goal", (0,), (0, 99), random_placements=True, displace_m=0.02)
     for _ in range(2):
         result = evaluate(lambda: StillPolicy(), config)  # type: ignore[arg-type,return-value]
@@ -99,8 +109,45 @@ def test_the_wrong_instruction_is_that_of_the_next_task() -> None:
     assert policy.instructions == [tasks[3].instruction] and policy.brightest == 0
 
 
-def _episode(task: int, init: int, success: bool, refined: float = 0.5) -> Episode:
-    return Episode(task, init, success, 100, tick_ms=(10.0, 20.0), refined=refined, confidence=0.7)
+def _plain_world(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(LIBERO_ENV, lambda suite, task, _: FakeWorld(list_tasks(suite)[task], 4))
+
+
+def test_finished_episodes_are_not_run_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    _plain_world(monkeypatch)
+    config, run = EvalConfig("libero_goal", (0, 1), (0, 1)), list[Episode]()
+    done = (_episode(0, 1, success=False), _episode(1, 0, success=True))
+    result = evaluate(StillPolicy, config, run.append, done)  # type: ignore[arg-type]
+    assert [(e.task, e.init) for e in run] == [(0, 0), (1, 1)]
+    assert [(e["task"], e["init"], e["success"]) for e in result["episodes"]] == [
+        *((0, 0, True), (0, 1, False)),
+        *((1, 0, True), (1, 1, True)),
+    ]
+    assert evaluate(StillPolicy, config, run.append, (*done, *run))["n"] == 4  # type: ignore[arg-type]
+    assert len(run) == 2
+
+
+def test_what_others_have_finished_survives_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Threads stand in for the processes, each of which has a world that breaks at initial state 3."""
+    _plain_world(monkeypatch)
+
+    @contextlib.contextmanager
+    def threads(workers: int, start: Callable[..., None], arguments: tuple[Any, ...]) -> Iterator[Executor]:
+        start(*arguments)
+        with ThreadPoolExecutor(workers) as pool:
+            yield pool
+
+    monkeypatch.setattr("asyncvla_ros.sim.evaluate.simulator_pool", threads)
+    monkeypatch.setattr("asyncvla_ros.sim.evaluate._worker", {})
+    config, run = EvalConfig("libero_goal", (0,), (0, 1, 2, 3, 4, 5), workers=2), list[Episode]()
+    with pytest.raises(RuntimeError, match="the simulator broke"):
+        evaluate(StillPolicy, config, run.append)  # type: ignore[arg-type]
+    assert sorted(e.init for e in run) == [0, 1, 2]
+
+
+def _episode(task: int, init: int, success: bool, refined: float = 0.5, decisions: int = 2) -> Episode:
+    ticks = (10.0, 20.0) * (decisions // 2)
+    return Episode(task, init, success, 100, ticks, refined, 0.7, 8 * refined, None, 4 * refined)
 
 
 def test_summary_has_the_agreed_form() -> None:
@@ -112,6 +159,11 @@ def test_summary_has_the_agreed_form() -> None:
     assert result["ci95"] == pytest.approx([0.3006, 0.9544], abs=1e-4)
     assert result["tick_ms"] == {"p50": 15.0, "p95": 20.0}
     assert result["refined_fraction"] == 0.5
+    # Of 2 decisions with 0.1 and 6 with 0.5.
+    figures = summarise([_episode(0, 0, True, 0.1), _episode(0, 1, True, 0.5, decisions=6)], config)
+    assert figures["refined_fraction"] == pytest.approx(0.4)
+    assert figures["judging_ms"] == pytest.approx(1.6)
+    assert figures["temporal_consistency"] == {"jerk_inside_m_s3": 2.4, "jerk_seam_m_s3": None}
     assert {"python", "torch", "mujoco"} <= set(result["versions"])
     assert result["settings"]["max_steps"] == 280
     assert result["per_task"]["0"]["successes"] == 3 and result["per_task"]["0"]["n"] == 4

@@ -109,6 +109,21 @@ def test_a_refused_reset_leaves_the_simulator_usable():
     assert world.state is State.RUNNING
 
 
+def test_a_refused_reset_of_another_task_leaves_the_episode_running():
+    made: list[FakeEnv] = []
+
+    def make(suite: str, task: int) -> FakeEnv:
+        made.append(FakeEnv())
+        return made[-1]
+
+    world = World(make, lambda suite: 5, STEP, 1, np.zeros(2))
+    world.start(Scenario("s", 0, 0))
+    with pytest.raises(AsyncVLAError, match="no such state"):
+        world.start(Scenario("s", 1, 99))
+    assert made[1].closed and not made[0].closed
+    assert world.state is State.RUNNING and world.obey(command(world)) and made[0].actions
+
+
 def test_another_task_gets_another_simulator():
     made: list[FakeEnv] = []
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from asyncvla_ros.core.data_record import DataRecord
 from asyncvla_ros.core.normalization import NormStats
 from asyncvla_ros.data.episodes import Episodes, Frames
 from asyncvla_ros.model.asyncvla import AsyncVLA
@@ -16,7 +17,7 @@ from asyncvla_ros.model.text import build_tokenizer, encode_words
 from asyncvla_ros.training.batches import Batches, augment, step_generator
 from asyncvla_ros.training.run import RunState
 from asyncvla_ros.training.train import TrainSettings, learning_rate
-from asyncvla_ros.training.warm_start import warm_start
+from asyncvla_ros.training.warm_start import require_same_holdout, warm_start
 from asyncvla_ros.types import AsyncVLAError, ContractError
 from support.contracts import libero_features
 
@@ -78,9 +79,10 @@ def test_a_batch_is_normalised_padded_and_belongs_together(episodes: Episodes):
 
 def test_a_blind_policy_sees_black(episodes: Episodes):
     stats, tokenizer = NormStats.of(episodes.state), build_tokenizer(episodes.instructions)
-    tools = (nano_config(16), tokenizer, stats, NormStats.of(episodes.actions))
-    blind = Batches(episodes, *tools, shift=2, brightness=0.1, blank=True)
-    batch, same = (b.at(np.array([7, 1]), step_generator(0, 0)) for b in (blind, Batches(episodes, *tools)))
+    tools = (tokenizer, stats, NormStats.of(episodes.actions))
+    blind = Batches(episodes, nano_config(16, blank_images=True), *tools, shift=2, brightness=0.1)
+    seeing = Batches(episodes, nano_config(16), *tools)
+    batch, same = (b.at(np.array([7, 1]), step_generator(0, 0)) for b in (blind, seeing))
     assert not batch.inputs.images.any() and same.inputs.images.any()
     assert torch.equal(batch.inputs.state, same.inputs.state)
 
@@ -167,6 +169,19 @@ def test_a_warm_start_from_another_architecture_is_refused():
     (_, source), (new, target) = _fresh(["push"]), _fresh(["push"], max_action_dim=9)
     with pytest.raises(AsyncVLAError, match=r"another architecture: 3 weights differ.*action_in"):
         warm_start(new, target.tokenizer, source)
+
+
+def test_what_is_held_out_was_held_out_before():
+    _, source = _fresh(["push"])
+    require_same_holdout(source, 0.0)
+    with pytest.raises(AsyncVLAError, match=r"does not say what it was trained on.*give --holdout 0"):
+        require_same_holdout(source, 0.1)
+    source = replace(source, trained_on=DataRecord(("a",), 10, (100,), 0.2))
+    require_same_holdout(source, 0.2)
+    with pytest.raises(
+        AsyncVLAError, match=r"trained with --holdout 0\.2.*give --holdout 0\.2, or --holdout 0"
+    ):
+        require_same_holdout(source, 0.1)
 
 
 def test_words_unknown_to_nano_are_unk_and_long_instructions_are_refused():

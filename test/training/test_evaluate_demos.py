@@ -88,9 +88,14 @@ def test_only_episodes_that_trained_nothing_and_whole_chunks_are_compared() -> N
         *(290, 291, 292),
         *(390, 391, 392),
     ]
-    fresh = replace(SETTINGS, fresh=True)
-    assert len(unseen_frames(episodes, (policy, policy), fresh, 8)) == 120
+    fresh, other = replace(SETTINGS, fresh=True), _episodes(count=30, length=10).record((), holdout=0.1)
+    assert len(unseen_frames(episodes, (other, other), fresh, 8)) == 120
     assert len(unseen_frames(episodes, (None, None), replace(fresh, frames=7), 8)) == 7
+    # Fresh to the policy, but two in three trained its rater.
+    rated = episodes.record((), holdout=0)
+    assert set(episodes.episode[unseen_frames(episodes, (other, rated), fresh, 8)]) == set(range(2, 40, 3))
+    with pytest.raises(AsyncVLAError, match=r"trained on 40 episodes .* not fresh; leave --fresh out"):
+        unseen_frames(episodes, (policy, policy), fresh, 8)
     with pytest.raises(AsyncVLAError, match="none of 8 episodes trained neither policy nor rater"):
         few = _episodes(8, 10)
         unseen_frames(few, (few.record((), 0.1), None), SETTINGS, 8)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from asyncvla_ros.training.run import launch, share
+from asyncvla_ros.training.run import default_processes, launch, share
 from asyncvla_ros.types import AsyncVLAError
 from support.ranks import fail, refuse
 
@@ -20,5 +20,13 @@ def test_a_bug_in_a_process_is_not_taken_for_a_refusal() -> None:
 
 def test_a_batch_is_shared_equally() -> None:
     assert share(64, 2) == 32
-    with pytest.raises(AsyncVLAError, match="batch is 1, expected a multiple of the 2 processes"):
+    with pytest.raises(AsyncVLAError, match="--batch is 1, expected a multiple of the 2 processes"):
         share(1, 2)
+
+
+def test_no_more_processes_than_share_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 12)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+    assert default_processes(64) == 4
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
+    assert default_processes(64) == 1
