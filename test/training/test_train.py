@@ -1,0 +1,73 @@
+"""Training itself, on a few frames of noise and for a few steps."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from asyncvla_ros.data.episodes import Episodes, Frames
+from asyncvla_ros.model.checkpoint import load_checkpoint
+from asyncvla_ros.training.run import Log
+from asyncvla_ros.training.train import TrainSettings, train
+from support.contracts import libero_features
+
+SETTINGS = TrainSettings(
+    data=(), out=Path(), steps=4, batch=2, draws=2, warmup=1, ema=0.5, holdout=0.5, save_every=2, log_every=1,
+    bf16=False, processes=1,
+)  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def demonstrations(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two episodes of five frames."""
+    torch.set_num_threads(1)
+    rng, n = np.random.default_rng(0), 10
+    episodes = Episodes(
+        images=Frames([rng.integers(0, 256, (n, 2, 112, 112, 3), dtype=np.uint8)]),
+        state=rng.normal(size=(n, 11)).astype(np.float32),
+        actions=rng.normal(size=(n, 7)).astype(np.float32),
+        privileged=rng.normal(size=(n, 6)).astype(np.float32),
+        episode=np.repeat([0, 1], 5),
+        last=np.repeat([4, 9], 5),
+        instruction=np.zeros(n, int),
+        instructions=("lift the cup",),
+    )
+    monkeypatch.setattr("asyncvla_ros.training.train.load_episodes", lambda *_: episodes)
+    monkeypatch.setattr("asyncvla_ros.training.train.feature_contract", lambda *_: libero_features())
+
+
+def _weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / "model.safetensors")
+
+
+def test_a_run_that_was_killed_ends_as_if_it_had_not_been(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    whole, parts = replace(SETTINGS, out=tmp_path / "whole"), replace(SETTINGS, out=tmp_path / "parts")
+    train(whole)
+    report = Log.report
+
+    def killed(self: Log, step: int, **figures: float) -> None:
+        if step == 3:
+            raise KeyboardInterrupt
+        report(self, step, **figures)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Log, "report", killed)
+        with pytest.raises(KeyboardInterrupt):
+            train(parts)
+    early = _weights(parts.out)
+    train(parts)
+    expected, resumed = _weights(whole.out), _weights(parts.out)
+    assert expected.keys() == resumed.keys()
+    for name, weight in expected.items():
+        assert torch.equal(weight, resumed[name]), name
+    assert any(not torch.equal(weight, early[name]) for name, weight in expected.items())
+
+
+def test_a_blind_policy_is_saved_as_one(tmp_path: Path):
+    train(replace(SETTINGS, out=tmp_path, steps=1, blank_images=True))
+    assert load_checkpoint(tmp_path).model.config.blank_images
