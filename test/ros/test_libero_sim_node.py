@@ -62,9 +62,13 @@ def test_lockstep_with_policy_and_controller(start_node, ros_client, tmp_path: P
     assert last.state == EpisodeStatus.STATE_RUNNING and last.lockstep and last.held_steps == 0
     refused = reset(ros_client, init=1000)
     assert not refused.accepted and "expected 0 to" in refused.message
+    before = statuses.messages[-1].step
+    statuses.wait(where=lambda m: m.episode_id == last.episode_id and m.step > before, timeout=60)
     assert reset(ros_client, init=1).accepted
     again = statuses.wait(where=lambda m: m.init == 1 and m.step >= 1, timeout=60)
     assert again.episode_id > last.episode_id
+    aborted = [m.episode_id for m in statuses.messages if m.state == EpisodeStatus.STATE_ABORTED]
+    assert aborted == [last.episode_id], "by the reset that was accepted, not by the one that was refused"
 
 
 def test_free_running_moves_on_without_a_policy_and_shows_the_robot(start_node, ros_client):
