@@ -214,18 +214,18 @@ class LiberoSimNode(ManagedNode):
                 due = event
 
     def _reset(self, world: World, event: _Reset) -> None:
-        publish_aborted = self._streams.aborted(world)
-        running = world.state is State.RUNNING
+        def now_ends() -> None:
+            if world.state is State.RUNNING:
+                self._streams.publish_status(world, EpisodeStatus.STATE_ABORTED)
+
         try:
-            world.start(event.scenario)
+            world.start(event.scenario, now_ends)
         except AsyncVLAError as error:
             event.reply.set_exception(error)
         except Exception as error:
             event.reply.set_exception(RunError(f"the simulator failed: {error}"))
             raise
         else:
-            if running:
-                publish_aborted()
             event.reply.set_result(world.episode_id)
 
     def _show(self, world: World) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import array
-from collections.abc import Callable
-from functools import partial
 
 from geometry_msgs.msg import PoseStamped
 from rosgraph_msgs.msg import Clock
@@ -71,21 +69,13 @@ class SimStreams:
         turn.x, turn.y, turn.z, turn.w = orientation.tolist()
         self._pose.publish(pose)
 
-    def publish_status(self, world: World, fault: str = "") -> None:
-        """How the episode goes; ``fault`` if the simulator broke."""
-        state = EpisodeStatus.STATE_FAULT if fault else int(world.state)
-        self._status.publish(self._status_of(world, state, fault))
-
-    def aborted(self, world: World) -> Callable[[], None]:
-        """Publishes, when it is called, that the episode of now was aborted."""
-        return partial(self._status.publish, self._status_of(world, EpisodeStatus.STATE_ABORTED))
-
-    def _status_of(self, world: World, state: int, message: str = "") -> EpisodeStatus:
+    def publish_status(self, world: World, state: int | None = None, fault: str = "") -> None:
+        """How the episode goes; ``state`` if it is not the world's own, ``fault`` if the simulator broke."""
         scenario = world.scenario
         status = EpisodeStatus(
             episode_id=world.episode_id,
-            state=state,
-            message=message,
+            state=EpisodeStatus.STATE_FAULT if fault else int(world.state) if state is None else state,
+            message=fault,
             step=world.steps,
             max_steps=world.max_steps,
             held_steps=world.held_steps,
@@ -97,4 +87,4 @@ class SimStreams:
         if scenario is not None:
             status.suite, status.task, status.seed = scenario.suite, scenario.task, scenario.seed
             status.init = EpisodeStatus.INIT_RANDOM if scenario.init is None else scenario.init
-        return status
+        self._status.publish(status)

@@ -141,19 +141,23 @@ class LiberoEnv:
         Raises:
             AsyncVLAError: no such state.
         """
-        states = self.init_states()
-        if not 0 <= index < len(states):
-            raise AsyncVLAError(
-                f"{self.task.suite} task {self.task.index} has no initial state {index}, "
-                f"expected 0 to {len(states) - 1}"
-            )
+        self.require_init(index)
         # Fixtures are no part of an official state; a fixed seed makes them the same every time.
         self._reset_robosuite(seed=0)
-        self._env.sim.set_state_from_flattened(states[index])
+        self._env.sim.set_state_from_flattened(self.init_states()[index])
         self._env.sim.forward()
         if displace_m > 0:
             self.scene.displace_objects(np.random.default_rng((seed, index)), displace_m)
         self._settle()
+
+    def require_init(self, index: int) -> None:
+        """Raise AsyncVLAError unless there is such an official initial state."""
+        count = len(self.init_states())
+        if not 0 <= index < count:
+            raise AsyncVLAError(
+                f"{self.task.suite} task {self.task.index} has no initial state {index}, "
+                f"expected 0 to {count - 1}"
+            )
 
     def init_states(self) -> np.ndarray:
         """Official initial states, (n, state size) float64."""

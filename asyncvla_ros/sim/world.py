@@ -38,6 +38,7 @@ class Environment(Protocol):
     @property
     def instruction(self) -> str: ...
     def reset(self, seed: int) -> None: ...
+    def require_init(self, index: int) -> None: ...
     def reset_to_init(self, index: int) -> None: ...
     def step(self, action: np.ndarray) -> None: ...
     def observe(self, stamp_ns: int = 0) -> Observation: ...
@@ -99,24 +100,36 @@ class World:
         self.now_ns = round(1e9 / step_ns) * step_ns
         self.decision_ns = self.now_ns
 
-    def start(self, scenario: Scenario) -> None:
+    def start(self, scenario: Scenario, now_ends: Callable[[], None] = lambda: None) -> None:
         """Begin an episode; time goes on from where it was, by more than any chunk spans.
+
+        Args:
+            scenario: What to begin.
+            now_ends: Called as soon as the running episode is certain to end.
 
         Raises:
             AsyncVLAError: If there is no such suite, task or initial state; the running episode goes on.
         """
         limit = self._max_steps(scenario.suite)
-        if self.env is not None and self._env_of == (scenario.suite, scenario.task):
-            _reset(self.env, scenario)
-        else:
-            env = self._make_env(scenario.suite, scenario.task)
-            try:
-                _reset(env, scenario)
-            except BaseException:
+        task = scenario.suite, scenario.task
+        env = self.env if self._env_of == task else None
+        if env is None:
+            env = self._make_env(*task)
+        try:
+            if scenario.init is not None:
+                env.require_init(scenario.init)
+        except AsyncVLAError:
+            if self._env_of != task:
                 env.close()
-                raise
+            raise
+        now_ends()
+        if self._env_of != task:
             self.close()
-            self.env, self._env_of = env, (scenario.suite, scenario.task)
+            self.env, self._env_of = env, task
+        if scenario.init is None:
+            env.reset(scenario.seed)
+        else:
+            env.reset_to_init(scenario.init)
         self.scenario, self.state, self.max_steps = scenario, State.RUNNING, limit
         self.episode_id += 1
         self.steps = self.held_steps = 0
@@ -175,10 +188,3 @@ class World:
             self.state = State.SUCCESS
         elif self.steps >= self.max_steps:
             self.state = State.TIMEOUT
-
-
-def _reset(env: Environment, scenario: Scenario) -> None:
-    if scenario.init is None:
-        env.reset(scenario.seed)
-    else:
-        env.reset_to_init(scenario.init)

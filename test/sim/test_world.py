@@ -25,9 +25,11 @@ class FakeEnv:
     def reset(self, seed: int) -> None:
         self.started, self.actions = ("random", seed), []
 
-    def reset_to_init(self, index: int) -> None:
+    def require_init(self, index: int) -> None:
         if index > 9:
             raise AsyncVLAError("no such state")
+
+    def reset_to_init(self, index: int) -> None:
         self.started, self.actions = ("official", index), []
 
     def step(self, action: np.ndarray) -> None:
@@ -116,12 +118,15 @@ def test_a_refused_reset_of_another_task_leaves_the_episode_running():
         made.append(FakeEnv())
         return made[-1]
 
-    world = World(make, lambda suite: 5, STEP, 1, np.zeros(2))
+    world, ends = World(make, lambda suite: 5, STEP, 1, np.zeros(2)), list[int]()
     world.start(Scenario("s", 0, 0))
     with pytest.raises(AsyncVLAError, match="no such state"):
-        world.start(Scenario("s", 1, 99))
+        world.start(Scenario("s", 1, 99), lambda: ends.append(world.episode_id))
+    assert not ends
     assert made[1].closed and not made[0].closed
     assert world.state is State.RUNNING and world.obey(command(world)) and made[0].actions
+    world.start(Scenario("s", 1, 9), lambda: ends.append(world.episode_id))
+    assert ends == [1] and world.episode_id == 2 and made[0].closed
 
 
 def test_another_task_gets_another_simulator():
