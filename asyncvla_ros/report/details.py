@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -81,14 +82,16 @@ def draw_horizon(demos: Sequence[Source], out: Path) -> None:
     """Mean absolute error at each step of the chunk."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(5, 3.5), layout="constrained")
+    figure = Figure(figsize=(8, 3.5), layout="constrained")
     axes = figure.subplots()
-    for source in demos:
-        for strategy, accuracy in _accuracies(source):
-            error = accuracy["mae_per_step"]
-            axes.plot(range(1, len(error) + 1), error, marker=".", label=f"{source.name}, {strategy}")
+    # Files that differ in how they refine have their drafts in common.
+    curves = {(strategy, tuple(a["mae_per_step"])): s.name for s in demos for strategy, a in _accuracies(s)}
+    times = Counter(strategy for strategy, _ in curves)
+    for (strategy, error), name in curves.items():
+        label = strategy if times[strategy] == 1 else f"{strategy} ({name})"
+        axes.plot(range(1, len(error) + 1), error, marker=".", label=label)
     axes.set(xlabel="step of the chunk", ylabel="mean absolute error [action units]", ylim=(0, None))
-    axes.legend()
+    figure.legend(loc="outside right upper", fontsize="small")
     figure.savefig(out, dpi=130)
 
 

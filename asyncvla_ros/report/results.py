@@ -63,7 +63,11 @@ def strategy_of(values: Mapping[str, Any]) -> str:
     default = vars(Strategy())
     # What only refinement reads makes no difference to a draft.
     ignored = {"mode", *(_REFINING if given["mode"] == "sfm" else ())}
-    changed = [f"{k} {v}" for k, v in given.items() if k not in ignored and v != default.get(k)]
+    changed = [
+        f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}"
+        for k, v in given.items()
+        if k not in ignored and v != default.get(k)
+    ]
     if executed := values["settings"].get("execute_steps"):
         changed.append(f"execute_steps {executed}")
     return ", ".join([given["mode"], *changed])
