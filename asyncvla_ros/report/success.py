@@ -39,7 +39,7 @@ def success_table(evaluations: Sequence[Source]) -> str:
                 f"{solved / v['n']:.1%} ({low:.1%} to {high:.1%})",
                 f"{v['tick_ms']['p50']:.0f} / {v['tick_ms']['p95']:.0f}",
                 "-" if judging is None else f"{judging:.1f}",
-                f"{v['refined_fraction'] or 0:.1%}",
+                f"{v['refined_fraction']:.1%}",
                 " / ".join("-" if x is None else f"{x:.0f}" for x in jerk.values()) or "-",
             ]
         )

@@ -97,7 +97,7 @@ def summarise(episodes: list[Episode], config: EvalConfig) -> dict[str, Any]:
         },
         "tick_ms": percentiles(ticks),
         "judging_ms": _by_decision(episodes, "judging_ms"),
-        "refined_fraction": _by_decision(episodes, "refined"),
+        "refined_fraction": _by_decision(episodes, "refined") or 0.0,
         "temporal_consistency": {
             "jerk_inside_m_s3": _median(episodes, "jerk_inside"),
             "jerk_seam_m_s3": _median(episodes, "jerk_seam"),
