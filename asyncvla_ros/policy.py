@@ -122,13 +122,17 @@ class Policy:
             raise RunError("the policy produced non-finite actions; check the observation and the checkpoint")
         if count:
             actions[:count] = np.asarray(committed, np.float32)
-        confidence = decision.confidence
+        confidence, variance = (
+            None if judged is None else judged[0].float().cpu().numpy()
+            for judged in (decision.confidence, decision.variance)
+        )
         return ActionChunk(
             actions=actions,
-            confidence=None if confidence is None else confidence[0].float().cpu().numpy(),
+            confidence=confidence,
             refined=decision.refined[0].cpu().numpy(),
             committed=count,
             times=times,
+            variance=variance,
         )
 
     @property

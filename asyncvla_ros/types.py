@@ -66,6 +66,8 @@ class ActionChunk:
         refined: (l,) bool, True where asynchronous flow matching generated the action again.
         committed: Leading actions kept from the previous chunk.
         times: Duration of each inference stage.
+        variance: (l,) float32 of the synchronous draft's estimates while it was denoised, squared normalised
+            units (``flow.denoising_variance``); None unless the strategy or its rater reads it.
     """
 
     actions: np.ndarray
@@ -73,6 +75,7 @@ class ActionChunk:
     refined: np.ndarray
     committed: int
     times: StageTimes
+    variance: np.ndarray | None = None
 
 
 @dataclass(frozen=True)

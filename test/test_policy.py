@@ -79,6 +79,8 @@ def test_the_same_seed_pairs_all_strategies(policy: Policy, observation: Observa
     assert by_chance.refined.tolist() != by_rater.refined.tolist()
     np.testing.assert_array_equal(by_chance.confidence, by_rater.confidence)
     assert by_variance.confidence is None and by_variance.times.rater == 0
+    assert draft.variance is None
+    np.testing.assert_array_equal(by_variance.variance > 0.5, by_variance.refined)
 
 
 def test_no_strategy_touches_committed_actions(policy: Policy, observation: Observation):

@@ -142,6 +142,7 @@ def test_errors_against_demonstrations_become_a_table_and_a_figure(tmp_path: Pat
     figures = {
         "action_accuracy": {"sfm": accuracy, "afm": accuracy},
         "refined": refined,
+        "calibration": {"label": "absolute", "n": 320, "auroc_worst_quarter": 0.7},
         "frames": 40,
         "versions": {},
         "machine": {},
@@ -153,7 +154,12 @@ def test_errors_against_demonstrations_become_a_table_and_a_figure(tmp_path: Pat
     assert "| demos | sfm, best_of 4 | 40 | 0.1250 | 0.1250 | 0.5000 | 75.0% |" in text.read_text()
     row = "| afm, rounds 2, best_of 4 | 40 | 10.0% | 0.2345 | 0.2255 | +0.0090 (-0.0010 to +0.0200) |"
     assert row in text.read_text()
+    assert "## Confidence" not in text.read_text()
     assert picture.read_bytes().startswith(b"\x89PNG") and picture.name in text.read_text()
+    figures["calibration"] |= {"auroc_worst_quarter_variance": 0.6}
+    (tmp_path / "demos.json").write_text(json.dumps(figures))
+    text = report(tmp_path, tmp_path / "results.md")[0]
+    assert "| demos | absolute | 320 | 0.700 | 0.600 | - | - | - | - | - |" in text.read_text()
 
 
 def test_a_rater_gets_a_reliability_diagram(tmp_path: Path) -> None:
@@ -164,10 +170,12 @@ def test_a_rater_gets_a_reliability_diagram(tmp_path: Path) -> None:
         "auroc_worst_quarter_variance": 0.83,
         "ece": 0.021,
         "reliability": [{"confidence": 0.3, "outcome": 0.4, "count": 20}],
+        "auroc_gain_over_variance_ci95": [-0.05, 0.01],
     }
     (tmp_path / "rater.json").write_text(json.dumps(figures))
     text, picture = report(tmp_path, tmp_path / "results.md")
-    assert "| rater | absolute | 80 | 0.810 | 0.830 | - | 0.021 | - | - |" in text.read_text()
+    row = "| absolute | 80 | 0.810 | 0.830 | - | 0.021 | - | - | -0.050 to +0.010 |"
+    assert f"| rater {row}" in text.read_text()
     assert picture.read_bytes().startswith(b"\x89PNG") and picture.name in text.read_text()
 
 

@@ -28,11 +28,13 @@ class Decision:
     Attributes:
         actions: (1, l, d) normalised.
         confidence: (1, l) of the synchronous draft; None where nothing was rated.
+        variance: (1, l) of the synchronous draft, see ``flow.denoising_variance``; None where nobody asked.
         refined: (1, l) bool, True where an action was generated again.
     """
 
     actions: Tensor
     confidence: Tensor | None
+    variance: Tensor | None
     refined: Tensor
 
 
@@ -97,7 +99,7 @@ class Decider:
             judged = replace(judged, actions=actions, variance=variance)
             refined |= chosen
             lap("afm")
-        return Decision(judged.actions, draft.confidence, refined)
+        return Decision(judged.actions, draft.confidence, draft.variance, refined)
 
     def _draft(
         self, prefix: Prefix, kept: Tensor, mask: Tensor, strategy: Strategy, lap: Callable[[str], None]

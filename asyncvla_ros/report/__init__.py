@@ -10,6 +10,7 @@ from asyncvla_ros.report.details import (
     draw_horizon,
     draw_reliability,
     expert_table,
+    rated_demos,
     rater_table,
     refinement_table,
 )
@@ -43,11 +44,11 @@ def report(folder: Path, out: Path) -> list[Path]:
         sections += ["## Success", success_table(found["eval"]), "### By task", task_table(found["eval"])]
     if comparisons := list(compare(found["eval"])):
         sections += ["## Paired comparisons", comparison_table(comparisons)]
-    if found["rater"]:
+    if raters := found["rater"] + rated_demos(found["demos"]):
         picture = out.with_name(f"{out.stem}-reliability.png")
-        draw_reliability(found["rater"], picture)
+        draw_reliability(raters, picture)
         written.append(picture)
-        sections += ["## Confidence", rater_table(found["rater"]), f"![Reliability]({picture.name})"]
+        sections += ["## Confidence", rater_table(raters), f"![Reliability]({picture.name})"]
     if found["demos"]:
         picture = out.with_name(f"{out.stem}-horizon.png")
         draw_horizon(found["demos"], picture)

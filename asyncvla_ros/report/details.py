@@ -10,8 +10,14 @@ from typing import Any
 from asyncvla_ros.report.results import Source, strategy_of, table
 
 
+def rated_demos(demos: Sequence[Source]) -> list[Source]:
+    """The raters of decisions on demonstrations, where their rivals were measured, too."""
+    rated = [Source(source.name, source.values.get("calibration") or {}) for source in demos]
+    return [source for source in rated if "auroc_worst_quarter_variance" in source.values]
+
+
 def rater_table(raters: Sequence[Source]) -> str:
-    """Ranking and calibration of each rater."""
+    """Ranking and calibration of each rater, beside what costs nothing."""
     keys = {
         "auroc_worst_quarter": "AUROC rater",
         "auroc_worst_quarter_variance": "variance",
@@ -23,9 +29,14 @@ def rater_table(raters: Sequence[Source]) -> str:
     rows = [
         [source.name, str(source.values.get("label", "-")), str(source.values["n"])]
         + [f"{source.values[k]:.3f}" if k in source.values else "-" for k in keys]
+        + [_interval(source.values.get("auroc_gain_over_variance_ci95"))]
         for source in raters
     ]
-    return table(["file", "label", "actions", *keys.values()], rows)
+    return table(["file", "label", "actions", *keys.values(), "rater over variance (95 %)"], rows)
+
+
+def _interval(limits: Sequence[float] | None) -> str:
+    return "-" if limits is None else f"{limits[0]:+.3f} to {limits[1]:+.3f}"
 
 
 def draw_reliability(raters: Sequence[Source], out: Path) -> None:

@@ -24,7 +24,7 @@ from asyncvla_ros.model.config import RaterConfig
 from asyncvla_ros.model.rater import token_errors
 from asyncvla_ros.policy import Policy
 from asyncvla_ros.strategy import Strategy
-from asyncvla_ros.training.rater_figures import confidence_figures
+from asyncvla_ros.training.rater_figures import RatedDrafts, confidence_figures, rater_figures
 from asyncvla_ros.training.train_rater import RaterSettings
 from asyncvla_ros.types import ActionChunk, AsyncVLAError, Observation
 
@@ -97,7 +97,9 @@ def evaluate_demos(settings: DemoSettings) -> dict[str, Any]:
         "refined": refinement(actions, demonstrated, answers, names, episodes.episode[frames])
         if "afm" in actions
         else None,
-        "calibration": calibration(answers, draft_error, policy.network.config.rater),
+        "calibration": calibration(
+            answers, draft_error, episodes.episode[frames], policy.network.config.rater, settings.seed
+        ),
         "frames": len(frames),
         "episodes": len(np.unique(episodes.episode[frames])),
         "action_space": policy.features.action_space,
@@ -215,22 +217,30 @@ def refinement(
 
 
 def calibration(
-    answers: list[ActionChunk], error: np.ndarray, rater: RaterConfig | None
+    answers: list[ActionChunk], error: np.ndarray, episode: np.ndarray, rater: RaterConfig | None, seed: int
 ) -> dict[str, Any] | None:
     """Ranking and calibration of the confidence in drafts; keys as in ``rater.json``.
 
     Args:
         answers: n decisions.
         error: (n, l) mean squared error of the draft, normalised units.
+        episode: (n,) to which each observation belongs.
         rater: Whose label the confidence predicts.
+        seed: Of the bootstrap.
 
     Returns:
-        None if the drafts were not rated.
+        None if the drafts were not rated; without the rivals of ``rater_figures`` if their denoising variance
+        is not known.
     """
     rated = [answer.confidence for answer in answers if answer.confidence is not None]
     if rater is None or not rated:
         return None
-    return {"label": rater.label, **confidence_figures(np.stack(rated), error, rater)}
+    confidence = np.stack(rated)
+    variance = [answer.variance for answer in answers if answer.variance is not None]
+    if len(variance) < len(rated):
+        return {"label": rater.label, **confidence_figures(confidence, error, rater)}
+    drafts = RatedDrafts(confidence, np.stack(variance), error, episode)
+    return {"label": rater.label, **rater_figures(drafts, rater, seed)}
 
 
 def _moving(names: tuple[str, ...]) -> list[int]:

@@ -107,6 +107,7 @@ def test_variance_is_judged_again_only_where_it_was_regenerated():
     decision, laps = decide(network, Strategy(select="variance", threshold=0.5, rounds=3))
     assert decision.refined.tolist() == [[False, True, True, True]]
     assert laps == ["sfm", "afm"] and decision.confidence is None
+    assert decision.variance is not None and decision.variance.tolist() == [[0, 1, 4, 9]]
 
 
 def test_a_rater_that_reads_the_variance_is_told_it():

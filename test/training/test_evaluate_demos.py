@@ -35,9 +35,11 @@ def _episodes(count: int, length: int) -> Episodes:
     )
 
 
-def _answer(confidence: np.ndarray | None, refined: list[bool]) -> ActionChunk:
+def _answer(
+    confidence: np.ndarray | None, refined: list[bool], variance: np.ndarray | None = None
+) -> ActionChunk:
     actions = np.zeros((len(refined), 3), np.float32)
-    return ActionChunk(actions, confidence, np.array(refined), 0, StageTimes(0, 0, 0, 0, 0))
+    return ActionChunk(actions, confidence, np.array(refined), 0, StageTimes(0, 0, 0, 0, 0), variance)
 
 
 def test_errors_are_per_dof_and_per_step_and_the_gripper_counts_by_its_side() -> None:
@@ -68,13 +70,18 @@ def test_refinement_is_judged_on_the_refined_actions_only() -> None:
 
 def test_a_confidence_that_equals_the_label_is_calibrated() -> None:
     error = np.random.default_rng(0).exponential(size=(50, 8))
-    config = RaterConfig(error_scale=1.0)
-    confidence = 1 / (1 + error)
-    figures = calibration([_answer(row, [False] * 8) for row in confidence], error, config)
+    config, episode = RaterConfig(error_scale=1.0), np.arange(50) // 5
+    answers = [_answer(row, [False] * 8) for row in 1 / (1 + error)]
+    figures = calibration(answers, error, episode, config, seed=0)
     assert figures is not None
     assert figures["auroc_worst_quarter"] == 1 and figures["n"] == 400
     assert figures["ece"] == pytest.approx(0, abs=1e-6)
-    assert calibration([_answer(None, [False] * 8)], error[:1], config) is None
+    assert "auroc_worst_quarter_variance" not in figures
+    answers = [replace(answer, variance=-row) for answer, row in zip(answers, error, strict=True)]
+    beside = calibration(answers, error, episode, config, seed=0)
+    assert beside is not None and beside == {**beside, **figures}
+    assert beside["auroc_worst_quarter_variance"] == 0 and beside["auroc_gain_over_variance_ci95"] == [1, 1]
+    assert calibration([_answer(None, [False] * 8)], error[:1], episode[:1], config, seed=0) is None
 
 
 def test_only_episodes_that_trained_nothing_and_whole_chunks_are_compared() -> None:
