@@ -157,9 +157,11 @@ def test_errors_against_demonstrations_become_a_table_and_a_figure(tmp_path: Pat
     assert "## Confidence" not in text.read_text()
     assert picture.read_bytes().startswith(b"\x89PNG") and picture.name in text.read_text()
     figures["calibration"] |= {"auroc_worst_quarter_variance": 0.6}
-    (tmp_path / "demos.json").write_text(json.dumps(figures))
+    for name in ("demos", "demos_rounds_2"):
+        (tmp_path / f"{name}.json").write_text(json.dumps(figures))
     text = report(tmp_path, tmp_path / "results.md")[0]
-    assert "| demos | absolute | 320 | 0.700 | 0.600 | - | - | - | - | - |" in text.read_text()
+    assert text.read_text().count("| absolute |") == 1
+    assert "| demos_rounds_2 | absolute | 320 | 0.700 | 0.600 | - | - | - | - | - |" in text.read_text()
 
 
 def test_a_rater_gets_a_reliability_diagram(tmp_path: Path) -> None:

@@ -13,7 +13,9 @@ from asyncvla_ros.report.results import Source, strategy_of, table
 def rated_demos(demos: Sequence[Source]) -> list[Source]:
     """The raters of decisions on demonstrations, where their rivals were measured, too."""
     rated = [Source(source.name, source.values.get("calibration") or {}) for source in demos]
-    return [source for source in rated if "auroc_worst_quarter_variance" in source.values]
+    # Files that differ in how they refine have rated the same drafts.
+    distinct = {str(s.values): s for s in rated if "auroc_worst_quarter_variance" in s.values}
+    return list(distinct.values())
 
 
 def rater_table(raters: Sequence[Source]) -> str:
