@@ -10,8 +10,10 @@ from collections.abc import Sequence
 
 from commands import CACHE, SetupError, run
 
-# Headless rendering (EGL in software), what OpenCV links against, and the compiler for asyncvla_msgs.
-SYSTEM_PACKAGES = ("libegl1", "libegl-mesa0", "libgl1", "libgl1-mesa-dri", "libgles2", "libglib2.0-0", "g++")
+# Headless rendering: EGL in software.
+RENDERING = ("libegl1", "libegl-mesa0", "libgl1", "libgl1-mesa-dri", "libgles2")
+# What OpenCV links against, the compiler for asyncvla_msgs, and what the environment of uv is made with.
+SYSTEM_PACKAGES = (*RENDERING, "libglib2.0-0", "g++", "python3-venv")
 # Gazebo's parser, `ign sdf`, for the tests of world and arm. Not every release has it; nothing else needs it.
 OPTIONAL_PACKAGES = ("ignition-tools", "libsdformat-dev", "sdformat-sdf")
 # The same under another name, in newer releases.

@@ -12,6 +12,7 @@ from typing import Any
 
 from asyncvla_ros.types import CheckpointError
 
+ATTENTIONS = ("matmul", "sdpa")
 RATER_LABELS = ("absolute", "position", "relative")
 
 
@@ -86,6 +87,8 @@ class AsyncVLAConfig:
             value = getattr(self, name)
             if not isinstance(value, int) or value < 1:
                 raise CheckpointError(f"{name} is {value!r}, expected a whole number of at least 1")
+        if self.attention not in ATTENTIONS:
+            raise CheckpointError(f"attention is {self.attention!r}, choose one of {ATTENTIONS}")
         if self.execute_steps > self.action_chunk_size:
             raise CheckpointError(
                 f"execute_steps is {self.execute_steps}, expected at most "

@@ -29,7 +29,7 @@ from lifecycle_msgs.msg import Transition
 
 from asyncvla_ros.core.robot_file import load_robot
 from asyncvla_ros.paths import robot_file
-from asyncvla_ros.ros.middleware import fastdds_environment
+from asyncvla_ros.ros.middleware import fastdds_environment, has_own_profile
 
 
 def value(name: str, kind: type = str) -> ParameterValue:
@@ -43,8 +43,9 @@ def shipped(*names: str) -> PathJoinSubstitution:
 
 
 def middleware(processes: int) -> list[SetEnvironmentVariable]:
-    """The Fast DDS profile for so many processes, where it fits."""
-    return [SetEnvironmentVariable(name, text) for name, text in fastdds_environment(processes).items()]
+    """The Fast DDS profile for so many processes, where it fits and the user has set no other."""
+    profile = {} if has_own_profile() else fastdds_environment(processes)
+    return [SetEnvironmentVariable(name, text) for name, text in profile.items()]
 
 
 def needs(*packages: str, condition: Condition | None = None) -> OpaqueFunction:

@@ -58,10 +58,14 @@ def udp_environment() -> dict[str, str]:
 def use_udp_alone() -> None:
     """Applies ``udp_environment`` here, before ``rclpy.init``; network settings of the user's own stay."""
     is_fastdds = os.environ.get("RMW_IMPLEMENTATION", "rmw_fastrtps_cpp").startswith("rmw_fastrtps")
-    profiles = {Path(os.environ[name]).resolve() for name in _PROFILE_VARIABLES if os.environ.get(name)}
-    is_ours = profiles <= {fastdds_profile().resolve()} and not any(map(os.environ.get, _OWN_NETWORK))
-    if is_fastdds and is_ours:
+    if is_fastdds and not has_own_profile() and not any(map(os.environ.get, _OWN_NETWORK)):
         os.environ.update(udp_environment())
+
+
+def has_own_profile() -> bool:
+    """Whether the user has set another Fast DDS profile than the shipped one for images."""
+    profiles = {Path(os.environ[name]).resolve() for name in _PROFILE_VARIABLES if os.environ.get(name)}
+    return not profiles <= {fastdds_profile().resolve()}
 
 
 def remove_dead_segments() -> int:

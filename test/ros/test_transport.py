@@ -136,3 +136,4 @@ def test_the_network_settings_of_the_user_stay(monkeypatch, name, value):
     before = dict(os.environ)
     middleware.use_udp_alone()
     assert dict(os.environ) == before
+    assert middleware.has_own_profile() == (name == "FASTDDS_DEFAULT_PROFILES_FILE")
