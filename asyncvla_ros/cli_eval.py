@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -34,6 +35,11 @@ from asyncvla_ros.cli_options import (
     task_indices,
     write_json,
 )
+
+if TYPE_CHECKING:
+    from asyncvla_ros.policy import Policy
+    from asyncvla_ros.sim.episode_log import EpisodeLog
+    from asyncvla_ros.sim.results import Episode, EvalConfig
 
 eval_app = typer.Typer(no_args_is_help=True, help="Measure a policy: in simulation, or on demonstrations.")
 
@@ -70,15 +76,12 @@ def eval_libero(
     best_of: BestOfOption = 1,
 ) -> None:
     """Run a policy on LIBERO's official initial states, in lockstep; with --json a rerun continues."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
+    from asyncvla_ros.core.sole_writer import sole_writer
     from asyncvla_ros.model.checkpoint import fingerprint
     from asyncvla_ros.paths import shipped_checkpoint
     from asyncvla_ros.policy import Policy
     from asyncvla_ros.sim.episode_log import EpisodeLog
-    from asyncvla_ros.sim.evaluate import evaluate
-    from asyncvla_ros.sim.results import Episode, EvalConfig
+    from asyncvla_ros.sim.results import EvalConfig
     from asyncvla_ros.strategy import Strategy
 
     chosen, states = task_indices(tasks, suite), indices(inits, "inits")
@@ -99,14 +102,31 @@ def eval_libero(
         checkpoint=fingerprint(checkpoint or shipped_checkpoint()),
         device=device,
     )
-    log = None
-    if json_out is not None and str(json_out) != "-":
+    load = partial(Policy.from_checkpoint, checkpoint, device, THREADS)
+    if json_out is None or str(json_out) == "-":
+        write_json(_evaluate(config, load), json_out)
+        return
+    with sole_writer(json_out.with_name(f"{json_out.name}.lock"), f"an evaluation into {json_out}"):
         log = EpisodeLog(json_out, config)
+        write_json(_evaluate(config, load, log), json_out)
+        log.close(config)
+
+
+def _evaluate(
+    config: EvalConfig, load: Callable[[], Policy], log: EpisodeLog | None = None
+) -> dict[str, Any]:
+    """Evaluate with a progress bar, noting episodes in ``log`` and leaving out those that it has."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from asyncvla_ros.sim.evaluate import evaluate
+
     done = log.done(config) if log else ()
     console = Console(stderr=True)
     columns = (TextColumn("eval"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[text]}"))
     with Progress(*columns, TimeRemainingColumn(), console=console) as progress:
-        bar = progress.add_task("eval", total=len(chosen) * len(states), completed=len(done), text="")
+        total = len(config.tasks) * len(config.inits)
+        bar = progress.add_task("eval", total=total, completed=len(done), text="")
         solved = [episode.success for episode in done]
 
         def report(episode: Episode) -> None:
@@ -115,18 +135,15 @@ def eval_libero(
             solved.append(episode.success)
             progress.update(bar, advance=1, text=f"{sum(solved)}/{len(solved)} solved")
 
-        load = partial(Policy.from_checkpoint, checkpoint, device, THREADS)
         figures = evaluate(load, config, report, done)
     low, high = figures["ci95"]
     console.print(_task_table(figures))
     console.print(
-        f"{suite}, {mode}: success {figures['success_rate']:.1%} (n = {figures['n']}, 95 % interval "
-        f"{low:.1%} to {high:.1%}), decision p50 {figures['tick_ms']['p50']:.1f} ms, "
-        f"refined {figures['refined_fraction']:.1%}"
+        f"{config.suite}, {config.strategy.mode}: success {figures['success_rate']:.1%} "
+        f"(n = {figures['n']}, 95 % interval {low:.1%} to {high:.1%}), decision p50 "
+        f"{figures['tick_ms']['p50']:.1f} ms, refined {figures['refined_fraction']:.1%}"
     )
-    write_json(figures, json_out)
-    if log:
-        log.close()
+    return figures
 
 
 @eval_app.command("expert")

@@ -68,8 +68,13 @@ class Policy:
         """
         if threads is not None:
             torch.set_num_threads(threads)
-        if device.startswith("cuda") and not torch.cuda.is_available():
-            raise AsyncVLAError(f"device is {device!r}, but torch finds no CUDA GPU; choose 'cpu'")
+        try:
+            torch.empty(0, device=device)
+        except (RuntimeError, AssertionError) as error:  # the latter from a torch built without CUDA
+            reason = str(error).splitlines()[0].split(". ")[0]
+            raise AsyncVLAError(
+                f"device is {device!r}, which torch cannot use ({reason}); choose another, such as 'cpu'"
+            ) from error
         return Policy(load_checkpoint(path or shipped_checkpoint(), device), device)
 
     @property

@@ -144,18 +144,15 @@ def test_bad_observations_say_what_was_expected(policy: Policy, observation: Obs
         policy.infer(replace(observation, instruction=""))
 
 
-def test_an_absent_gpu_is_one_clear_error(tmp_path: Path):
-    import torch
-
-    if torch.cuda.is_available():
-        pytest.skip("this machine has a GPU")
-    with pytest.raises(AsyncVLAError, match="choose 'cpu'"):
-        Policy.from_checkpoint(tmp_path, device="cuda")
-
-
 def test_resizing_averages_areas_and_refuses_other_images():
     image = np.zeros((4, 4, 3), np.uint8)
     image[::2] = 200
     assert (resize_image(image, 2) == 100).all()
     with pytest.raises(ContractError, match="expected \\(height, width, 3\\) uint8"):
         resize_image(np.zeros((4, 4), np.uint8), 2)
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:99"])
+def test_a_device_that_is_not_there_is_refused(device: str):
+    with pytest.raises(AsyncVLAError, match=f"device is '{device}', which torch cannot use .*such as 'cpu'"):
+        Policy.from_checkpoint(device=device)

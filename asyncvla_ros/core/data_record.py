@@ -18,12 +18,14 @@ class DataRecord:
         episodes: Of all of them.
         frames: Of each dataset in them.
         holdout: Share of the episodes that was held out.
+        datasets: Digest of each dataset and its episodes; empty in a checkpoint from before they were noted.
     """
 
     folders: tuple[str, ...]
     episodes: int
     frames: tuple[int, ...]
     holdout: float
+    datasets: tuple[tuple[str, int], ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON-ready values."""
@@ -42,13 +44,29 @@ class DataRecord:
                 int(values["episodes"]),
                 tuple(map(int, values["frames"])),
                 float(values["holdout"]),
+                tuple((str(digest), int(episodes)) for digest, episodes in values.get("datasets", ())),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise CheckpointError(f"{source} does not say what data was used: {error!r}") from error
 
     def is_of(self, other: DataRecord | None) -> bool:
-        """Whether both are of the same episodes, whatever the folders are called."""
-        return other is not None and (self.episodes, self.frames) == (other.episodes, other.frames)
+        """Whether both are of the same episodes in the same order, whatever the folders are called."""
+        if other is None:
+            return False
+        if self.datasets and other.datasets:
+            return self.datasets == other.datasets
+        return (self.episodes, self.frames) == (other.episodes, other.frames)
+
+    def shares(self, other: DataRecord | None) -> bool:
+        """Whether they have any dataset in common, as far as is known."""
+        return other is not None and (
+            self.is_of(other) or not self.firsts().keys().isdisjoint(other.firsts())
+        )
+
+    def firsts(self) -> dict[str, int]:
+        """Number of the first episode of each dataset, by digest."""
+        counts = [episodes for _, episodes in self.datasets]
+        return {digest: sum(counts[:i]) for i, (digest, _) in enumerate(self.datasets)}
 
     def __str__(self) -> str:
         return (

@@ -27,6 +27,9 @@ from asyncvla_ros.data.lerobot_writer import (
 from asyncvla_ros.model.images import resize_image
 from asyncvla_ros.types import AsyncVLAError, CameraFeature, ContractError, FeatureContract
 
+#: 0.33 is a third.
+_HOLDOUT_TOLERANCE = 0.05
+
 
 class Frames:
     """Images of several memory-mapped arrays, (n, cameras, size, size, 3) uint8, read as one."""
@@ -62,6 +65,7 @@ class Episodes:
         last: (n,) index of the last frame of the same episode.
         instruction: (n,) index into ``instructions``.
         instructions: Distinct task descriptions.
+        digests: One for each dataset, by its states and actions.
     """
 
     images: Frames
@@ -72,26 +76,34 @@ class Episodes:
     last: np.ndarray
     instruction: np.ndarray
     instructions: tuple[str, ...]
+    digests: tuple[str, ...] = ()
 
     def record(self, folders: Sequence[Path], holdout: float) -> DataRecord:
         """What these episodes, read from ``folders``, are for later steps."""
         names = tuple(folder.resolve().name for folder in folders)
-        return DataRecord(names, int(self.episode.max()) + 1, self.images.lengths, holdout)
+        lengths, total = self.images.lengths, int(self.episode.max()) + 1
+        firsts = [*self.episode[np.cumsum([0, *lengths[:-1]])].tolist(), total]
+        counts = np.diff(firsts).tolist()
+        datasets = tuple(zip(self.digests, counts, strict=True)) if self.digests else ()
+        return DataRecord(names, total, lengths, holdout, datasets)
 
     def split(self, holdout: float) -> tuple[np.ndarray, np.ndarray]:
         """Frame indices of training and of held-out episodes; every k-th episode is held out.
 
         Raises:
-            AsyncVLAError: If nothing would be left to train on.
+            AsyncVLAError: If the share is none of 0, 1/2, 1/3, ..., or so small that nothing is held out.
         """
-        if not 0 <= holdout < 1:
-            raise AsyncVLAError(f"holdout is {holdout}, expected 0 <= holdout < 1")
-        every = round(1 / holdout) if holdout else 0
-        held = (self.episode % every == every - 1) if every else np.zeros(len(self.episode), bool)
-        if held.all():
+        every = round(1 / holdout) if 0 < holdout <= 0.5 else 0
+        if holdout and (every == 0 or abs(every * holdout - 1) > _HOLDOUT_TOLERANCE):
             raise AsyncVLAError(
-                f"holdout {holdout} leaves none of {self.episode.max() + 1} episodes to train on"
+                f"holdout is {holdout}, expected 0, or one episode in 2, 3, 4, ...: 0.5, 0.33, 0.25, ..."
             )
+        total = int(self.episode.max()) + 1
+        if every > total:
+            raise AsyncVLAError(
+                f"holdout {holdout} holds out none of {total} episodes; collect more, or choose 0 or more"
+            )
+        held = (self.episode % every == every - 1) if every else np.zeros(len(self.episode), bool)
         return np.flatnonzero(~held), np.flatnonzero(held)
 
     def unseen(self, folders: Sequence[Path], trained_on: DataRecord | None, fresh: bool) -> np.ndarray:
@@ -110,6 +122,11 @@ class Episodes:
             return self.split(held_out(trained_on, given))[1]
         if given.is_of(trained_on):
             raise AsyncVLAError(f"the policy was trained on {given}: they are not fresh; leave --fresh out")
+        if given.shares(trained_on):
+            raise AsyncVLAError(
+                f"the policy was trained on {trained_on}; some of that is in the data given, {given}; give "
+                "others, that are fresh"
+            )
         return np.arange(len(self.episode))
 
     def measuring(self, frames: np.ndarray, share: float) -> np.ndarray:
@@ -153,6 +170,10 @@ def feature_contract(folders: Sequence[Path], action_space: str) -> FeatureContr
             action_space=action_space,
             control_hz=float(info["fps"]),
         )
+        if not contracts[root].cameras:
+            raise AsyncVLAError(
+                f"{root} has no camera, expected {IMAGE_PREFIX}* among its features {sorted(features)}"
+            )
     first, *others = contracts.items()
     for root, contract in others:
         if contract != first[1]:
@@ -224,7 +245,13 @@ def load_episodes(folders: Sequence[Path], image_size: int, cache: Path) -> Epis
         last=np.repeat(first + count - 1, count),
         instruction=np.array([instructions.index(text) for t in tables for text in t["task"]]),
         instructions=instructions,
+        digests=tuple(_digest(t) for t in tables),
     )
+
+
+def _digest(table: Mapping[str, Any]) -> str:
+    parts = (np.ascontiguousarray(table[name]).tobytes() for name in ("state", "action"))
+    return hashlib.sha256(b"".join(parts)).hexdigest()[:16]
 
 
 def _roots(folders: Sequence[Path]) -> list[Path]:
@@ -262,19 +289,20 @@ def _images(root: Path, keys: Sequence[str], size: int, cache: Path, frames: int
     file = cache / f"{hashlib.sha256(repr((size, stamp)).encode()).hexdigest()[:20]}.npy"
     if not file.is_file():
         cache.mkdir(parents=True, exist_ok=True)
-        array = np.empty((frames, len(keys), size, size, 3), np.uint8)
+        # Of this process, for others may be decoding the same; on disk, for it may be more than the memory.
+        partial = file.with_suffix(f".{os.getpid()}.partial.npy")
+        array = np.lib.format.open_memmap(partial, "w+", np.uint8, (frames, len(keys), size, size, 3))
         for camera, files in enumerate(videos):
             count = 0
             for count, image in enumerate(_decode(files), start=1):
                 if count <= frames:
                     array[count - 1, camera] = resize_image(image, size)
             if count != frames:
+                partial.unlink()
                 raise AsyncVLAError(
                     f"{root}: {keys[camera]} has {count} video frames, the tables have {frames}"
                 )
-        # Of this process: others may be decoding the same.
-        partial = file.with_suffix(f".{os.getpid()}.partial.npy")
-        np.save(partial, array)
+        array.flush()
         partial.replace(file)
     return np.load(file, mmap_mode="r")
 

@@ -37,8 +37,8 @@ def rater_table(raters: Sequence[Source]) -> str:
     return table(["file", "label", "actions", *keys.values(), "rater over variance (95 %)"], rows)
 
 
-def _interval(limits: Sequence[float] | None) -> str:
-    return "-" if limits is None else f"{limits[0]:+.3f} to {limits[1]:+.3f}"
+def _interval(limits: Sequence[float] | None, digits: int = 3) -> str:
+    return "-" if limits is None else " to ".join(f"{limit:+.{digits}f}" for limit in limits)
 
 
 def draw_reliability(raters: Sequence[Source], out: Path) -> None:
@@ -82,7 +82,7 @@ def refinement_table(demos: Sequence[Source]) -> str:
             f"{r['share']:.1%}",
             f"{r['mae_before']:.4f}",
             f"{r['mae_after']:.4f}",
-            f"{r['mae_before'] - r['mae_after']:+.4f} ({r['gain_ci95'][0]:+.4f} to {r['gain_ci95'][1]:+.4f})",
+            f"{r['mae_before'] - r['mae_after']:+.4f} ({_interval(r['gain_ci95'], 4)})",
         ]
         for source in demos
         if (r := source.values.get("refined"))

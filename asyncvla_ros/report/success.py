@@ -72,7 +72,7 @@ class Comparison:
         solved: Episodes that strategy and baseline solved.
         pairs: Shared episodes.
         gain: Success of the strategy minus that of the baseline.
-        ci95: Of the gain, paired bootstrap.
+        ci95: Of the gain, see ``paired_difference``.
         p: Of McNemar's exact test.
     """
 
@@ -156,7 +156,7 @@ def comparison_table(comparisons: Iterable[Comparison]) -> str:
         "compared with",
         "suites",
         "solved",
-        "gain (95 %, bootstrap)",
+        "gain (95 %, Bonett-Price)",
         "McNemar p",
     )
     return table(head, rows)

@@ -14,12 +14,10 @@ the stored action is the expert's own answer to the state this led to. With a le
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import json
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -28,6 +26,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from asyncvla_ros.core.same_settings import fixed_settings, require_same_settings
+from asyncvla_ros.core.sole_writer import sole_writer
 from asyncvla_ros.data.lerobot_writer import DemonstrationWriter, dataset_features
 from asyncvla_ros.sim.expert import Expert
 from asyncvla_ros.sim.libero_env import ACTION_NAMES, CAMERAS, CONTROL_HZ, IMAGE_SIZE, STATE_NAMES, LiberoEnv
@@ -35,7 +34,7 @@ from asyncvla_ros.sim.motion import Phase
 from asyncvla_ros.sim.tasks import get_task, max_steps
 from asyncvla_ros.sim.workers import simulator_pool
 from asyncvla_ros.strategy import Strategy
-from asyncvla_ros.types import AsyncVLAError
+from asyncvla_ros.types import AsyncVLAError, RunError
 
 if TYPE_CHECKING:
     from asyncvla_ros.policy import Policy
@@ -146,15 +145,15 @@ def collect(config: CollectConfig, on_shard: Callable[[ShardReport, int, int], N
         on_shard: called after every shard with its report, the shards done and the shards planned.
 
     Raises:
-        AsyncVLAError: unknown suite or task, another collection into or in the same folder, or the expert
-            fails again and again.
+        AsyncVLAError: unknown suite or task, or another collection into or in the same folder.
+        RunError: the expert fails again and again, after all other shards.
     """
     for task in config.tasks:
         get_task(config.suite, task)
     shards = plan_shards(config)
     missing = [shard for shard in shards if not (config.out / shard.name).exists()]
     done = len(shards) - len(missing)
-    with _sole_writer(config.out):
+    with sole_writer(config.out / ".lock", f"a collection into {config.out}"):
         _require_same_collection(config)
         for shard in shards:
             _require_count(config.out / shard.name, shard.count)
@@ -162,24 +161,17 @@ def collect(config: CollectConfig, on_shard: Callable[[ShardReport, int, int], N
             return
         with simulator_pool(min(config.workers, len(missing))) as pool:
             futures = [pool.submit(collect_shard, config, shard) for shard in missing]
+            failed: BaseException | None = None
             for future in as_completed(futures):
-                report, done = future.result(), done + 1
+                if error := future.exception():
+                    # What can be collected is, first.
+                    failed = failed or error
+                    continue
+                done += 1
                 if on_shard is not None:
-                    on_shard(report, done, len(shards))
-
-
-@contextlib.contextmanager
-def _sole_writer(folder: Path) -> Iterator[None]:
-    """Two collections into one folder would write, and clean up, each other's unfinished shards."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise AsyncVLAError(
-                f"another collection is writing to {folder}; wait for it, end it, or choose another --out"
-            ) from error
-        yield
+                    on_shard(future.result(), done, len(shards))
+            if failed:
+                raise failed
 
 
 def _require_same_collection(config: CollectConfig) -> None:
@@ -231,8 +223,9 @@ def collect_shard(config: CollectConfig, shard: Shard) -> ShardReport:
                     frames += steps
                     break
             else:
-                raise AsyncVLAError(
-                    f"the expert failed {_ATTEMPTS} times in a row on {config.suite} task {shard.task}"
+                raise RunError(
+                    f"the expert failed {_ATTEMPTS} times in a row on {config.suite} task {shard.task}, "
+                    f"episode {episode} of seed {config.seed}; its dataset is missing, the others are there"
                 )
     return ShardReport(shard, shard.count, attempts, frames, time.perf_counter() - start)
 

@@ -21,6 +21,8 @@ _GROWING = (*_FREE, "tasks", "inits")
 class EpisodeLog:
     """One JSON line of settings, then one per episode, in ``NAME.json.partial`` beside ``NAME.json``.
 
+    One process at a time; see ``sole_writer``.
+
     Args:
         result: Path of the final JSON.
         config: The evaluation; tasks, initial states and workers may differ from those of the file.
@@ -51,10 +53,12 @@ class EpisodeLog:
             self._begun = True
         with self._file.open("a") as out:
             out.write(json.dumps(asdict(episode)) + "\n")
+        self._episodes.append(episode)
 
-    def close(self) -> None:
-        """Delete the file, once the result is written."""
-        self._file.unlink(missing_ok=True)
+    def close(self, config: EvalConfig) -> None:
+        """Delete the file, once the result is written, unless it has episodes that are not of ``config``."""
+        if len(self.done(config)) == len(self._episodes):
+            self._file.unlink(missing_ok=True)
 
     def _read(self) -> None:
         text = self._file.read_text()

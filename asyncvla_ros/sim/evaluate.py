@@ -171,11 +171,12 @@ def _work_units(config: EvalConfig, done: set[tuple[int, int]]) -> list[tuple[in
                 f"{config.suite} task {task} has initial states 0 to {available - 1}, "
                 f"got {list(config.inits)}"
             )
-    pieces = max(1, -(-config.workers // len(config.tasks)))
+    left = {task: [i for i in config.inits if (task, i) not in done] for task in config.tasks}
+    pieces = -(-config.workers // max(1, sum(map(bool, left.values()))))
     return [
         (task, tuple(int(init) for init in piece))
-        for task in config.tasks
-        for piece in np.array_split([i for i in config.inits if (task, i) not in done], pieces)
+        for task, inits in left.items()
+        for piece in np.array_split(inits, pieces)
         if len(piece)
     ]
 

@@ -14,7 +14,7 @@ from asyncvla_ros.core.transforms import matrix_to_quat_xyzw, pose_to_state
 from asyncvla_ros.sim.rendering import choose_gl_backend, upload_decimated_meshes
 from asyncvla_ros.sim.scene import Scene
 from asyncvla_ros.sim.tasks import Task, get_task, load_init_states
-from asyncvla_ros.types import AsyncVLAError, Observation
+from asyncvla_ros.types import AsyncVLAError, Observation, RunError
 
 CONTROL_HZ = 20.0
 IMAGE_SIZE = 224
@@ -128,7 +128,7 @@ class LiberoEnv:
             # LIBERO at times places objects inside one another; they then burst apart, off the table.
             if self.scene.lowest_object() > standing - _FALL_M:
                 return
-        raise AsyncVLAError(f"objects fell off the table for seed {seed} in {_PLACEMENT_ATTEMPTS} placements")
+        raise RunError(f"objects fell off the table for seed {seed} in {_PLACEMENT_ATTEMPTS} placements")
 
     def reset_to_init(self, index: int, displace_m: float = 0.0, seed: int = 0) -> None:
         """Official initial state ``index`` (for evaluation, never for training).
@@ -222,7 +222,7 @@ class LiberoEnv:
                 return
             except RandomizationError:
                 continue
-        raise AsyncVLAError(f"no valid object placement found for seed {seed} in 100 tries")
+        raise RunError(f"no valid object placement found for seed {seed} in 100 tries")
 
     def _settle(self) -> None:
         """Let objects come to rest; 20 steps, since a bowl needs more than LIBERO's 5 to 10."""

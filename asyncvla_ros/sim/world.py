@@ -109,6 +109,7 @@ class World:
 
         Raises:
             AsyncVLAError: If there is no such suite, task or initial state; the running episode goes on.
+            RunError: If the objects cannot be placed; no episode runs then.
         """
         limit = self._max_steps(scenario.suite)
         task = scenario.suite, scenario.task
@@ -123,6 +124,7 @@ class World:
                 env.close()
             raise
         now_ends()
+        self.state = State.IDLE
         if self._env_of != task:
             self.close()
             self.env, self._env_of = env, task

@@ -24,7 +24,12 @@ from asyncvla_ros.model.config import RaterConfig
 from asyncvla_ros.model.rater import token_errors
 from asyncvla_ros.policy import Policy
 from asyncvla_ros.strategy import Strategy
-from asyncvla_ros.training.rater_figures import RatedDrafts, confidence_figures, rater_figures
+from asyncvla_ros.training.rater_figures import (
+    FEWEST_EPISODES,
+    RatedDrafts,
+    confidence_figures,
+    rater_figures,
+)
 from asyncvla_ros.training.train_rater import RaterSettings
 from asyncvla_ros.types import ActionChunk, AsyncVLAError, Observation
 
@@ -131,8 +136,14 @@ def unseen_frames(
     """
     trained_on, rated_on = records
     frames = episodes.unseen(settings.data, trained_on, settings.fresh)
-    if episodes.record(settings.data, 0).is_of(rated_on):
+    given = episodes.record(settings.data, 0)
+    if given.is_of(rated_on):
         frames = frames[episodes.measuring(frames, RaterSettings.validation)]
+    elif given.shares(rated_on):
+        raise AsyncVLAError(
+            f"the rater learned from {rated_on}; some of that is in the data given, {given}; give the same "
+            "--data in the same order, or others"
+        )
     frames = frames[frames + length - 1 <= episodes.last[frames]]
     if not len(frames):
         raise AsyncVLAError(
@@ -193,7 +204,8 @@ def refinement(
 
     Returns:
         ``share`` of the actions that were refined, their ``mae_before`` and ``mae_after``, and ``gain_ci95``
-        of the difference (before minus after, percentile bootstrap over episodes); None if none was refined.
+        of the difference (before minus after, percentile bootstrap over episodes; None with fewer than
+        ``FEWEST_EPISODES``). None if none was refined.
     """
     chosen = np.stack([answer.refined for answer in answers])
     if not chosen.any():
@@ -212,7 +224,9 @@ def refinement(
         "share": float(chosen.mean()),
         "mae_before": float(before.sum() / count.sum()),
         "mae_after": float(after.sum() / count.sum()),
-        "gain_ci95": np.nanquantile(gains, (0.025, 0.975)).tolist(),
+        "gain_ci95": np.nanquantile(gains, (0.025, 0.975)).tolist()
+        if len(gained) >= FEWEST_EPISODES
+        else None,
     }
 
 

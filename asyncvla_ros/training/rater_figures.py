@@ -16,6 +16,8 @@ from asyncvla_ros.training.batches import Batches, step_generator
 from asyncvla_ros.training.drafts import Drafter
 
 _RESAMPLES = 500
+#: Drawing from fewer says nothing about others.
+FEWEST_EPISODES = 5
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,8 @@ def rater_figures(rated: RatedDrafts, config: RaterConfig, seed: int) -> dict[st
     Returns:
         ``auroc_worst_quarter*`` of "this error is among the worst quarter": of the rater, of the denoising
         variance, and of the action's place in the chunk alone (by the mean errors in this very data).
-        ``auroc_gain_over_variance_ci95``: percentile bootstrap over episodes.
+        ``auroc_gain_over_variance_ci95``: percentile bootstrap over episodes; None with fewer than
+        ``FEWEST_EPISODES``.
         ``auroc_within_position*``: among actions of the same place, mean over places; place alone has 0.5.
         ``ece``, ``reliability`` (mean confidence, mean label and count of each bin) and ``correlation``: of
         confidence and label.
@@ -114,10 +117,12 @@ def _within_position(score: np.ndarray, error: np.ndarray) -> float:
     return float(np.mean([auroc(score[:, i], worst[:, i]) for i in range(error.shape[1])]))
 
 
-def _gain_interval(rated: RatedDrafts, worst: np.ndarray, seed: int) -> list[float]:
+def _gain_interval(rated: RatedDrafts, worst: np.ndarray, seed: int) -> list[float] | None:
     """95 % interval of AUROC(rater) - AUROC(variance), by drawing episodes: frames of one are alike."""
     rng = np.random.default_rng(seed)
     rows = [np.flatnonzero(rated.episode == e) for e in np.unique(rated.episode)]
+    if len(rows) < FEWEST_EPISODES:
+        return None
     gains = []
     for _ in range(_RESAMPLES):
         drawn = np.concatenate([rows[i] for i in rng.integers(len(rows), size=len(rows))])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -19,6 +20,7 @@ from torch import Tensor, nn
 from torch.multiprocessing import ProcessRaisedException
 
 from asyncvla_ros.core.same_settings import fixed_settings, require_same_settings
+from asyncvla_ros.core.sole_writer import sole_writer
 from asyncvla_ros.types import AsyncVLAError
 
 
@@ -44,6 +46,17 @@ def launch(worker: Callable[..., None], processes: int, *args: object) -> None:
         if refusals.empty():
             raise
         raise AsyncVLAError(refusals.get()) from error
+
+
+def sole_run(folder: Path) -> contextlib.AbstractContextManager[None]:
+    """Held by the process that begins a run in ``folder``: two would delete each other's states.
+
+    Raises:
+        AsyncVLAError: If another run is in progress there.
+    """
+    if os.environ.get("RANK", "0") != "0":
+        return contextlib.nullcontext()
+    return sole_writer(folder / ".lock", f"a training into {folder}")
 
 
 def _ranked(

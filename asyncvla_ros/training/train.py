@@ -21,7 +21,7 @@ from asyncvla_ros.model.checkpoint import Checkpoint, fingerprint, load_checkpoi
 from asyncvla_ros.model.config import AsyncVLAConfig, nano_config
 from asyncvla_ros.model.text import build_tokenizer
 from asyncvla_ros.training.batches import Batch, Batches, step_generator
-from asyncvla_ros.training.run import Log, RunState, launch, share
+from asyncvla_ros.training.run import Log, RunState, launch, share, sole_run
 from asyncvla_ros.training.warm_start import require_same_holdout, warm_start
 
 
@@ -126,7 +126,8 @@ def train(settings: TrainSettings) -> None:
     feature_contract(settings.data, settings.action_space)
     # Before the processes start, to share its result.
     load_episodes(settings.data, nano_config(1).image_size, settings.cache)
-    launch(_train, settings.processes, settings)
+    with sole_run(settings.out):
+        launch(_train, settings.processes, settings)
 
 
 def _train(settings: TrainSettings) -> None:
@@ -148,12 +149,12 @@ def _train(settings: TrainSettings) -> None:
         blank_images=settings.blank_images,
     )
     model = AsyncVLA(config)
+    record = episodes.record(settings.data, settings.holdout)
     if settings.init is not None:
         source = load_checkpoint(settings.init)
-        require_same_holdout(source, settings.holdout)
+        require_same_holdout(source, record)
         warm_start(model, tokenizer, source)
     stats = NormStats.of(episodes.state), NormStats.of(episodes.actions)
-    record = episodes.record(settings.data, settings.holdout)
     checkpoint = Checkpoint(model, tokenizer, features, *stats, trained_on=record)
     targets = 0 if episodes.privileged is None else episodes.privileged.shape[1]
     objective = LossOfBatch(checkpoint.model, targets, settings.aux_weight).to(accelerator.device)

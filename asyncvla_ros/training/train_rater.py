@@ -26,7 +26,7 @@ from asyncvla_ros.model.rater import confidence_label
 from asyncvla_ros.training.batches import Batches, step_generator
 from asyncvla_ros.training.drafts import Drafter, Drafts
 from asyncvla_ros.training.rater_figures import rate_drafts, rater_figures
-from asyncvla_ros.training.run import Log, RunState, launch, share
+from asyncvla_ros.training.run import Log, RunState, launch, share, sole_run
 from asyncvla_ros.types import AsyncVLAError
 
 
@@ -104,7 +104,8 @@ def train_rater(settings: RaterSettings) -> None:
     require_contract(settings.data, base.features)
     # Before the processes start, to share its result.
     load_episodes(settings.data, base.model.config.image_size, settings.cache)
-    launch(_train_rater, settings.processes, settings)
+    with sole_run(settings.out):
+        launch(_train_rater, settings.processes, settings)
 
 
 def _train_rater(settings: RaterSettings) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from tokenizers import Tokenizer
 
+from asyncvla_ros.core.data_record import DataRecord
 from asyncvla_ros.model.asyncvla import AsyncVLA
 from asyncvla_ros.model.checkpoint import Checkpoint
 from asyncvla_ros.types import AsyncVLAError
@@ -46,21 +47,30 @@ def warm_start(model: AsyncVLA, tokenizer: Tokenizer, source: Checkpoint) -> Non
             ours[_WORDS][row] = theirs[_WORDS][known[word]]
 
 
-def require_same_holdout(source: Checkpoint, holdout: float) -> None:
+def require_same_holdout(source: Checkpoint, given: DataRecord) -> None:
     """What is held out from a run must have been held out from the policy that it begins with.
 
     Raises:
-        AsyncVLAError: If another share was, or it is not known which.
+        AsyncVLAError: If another share or other episodes of the same data were, or it is not known which.
     """
-    before = source.trained_on.holdout if source.trained_on else None
-    if holdout and before != holdout:
+    before, holdout = source.trained_on, given.holdout
+    if not holdout:
+        return
+    if before is None or before.holdout != holdout:
         was = (
             "does not say what it was trained on"
             if before is None
-            else f"was trained with --holdout {before}"
+            else f"was trained with --holdout {before.holdout}"
         )
-        same = f"--holdout {before}, or " if before else ""
+        same = f"--holdout {before.holdout}, or " if before and before.holdout else ""
         raise AsyncVLAError(
             f"the checkpoint to begin with {was}, so it may have seen what --holdout {holdout} would hold "
             f"out; give {same}--holdout 0, and fresh data to train-rater"
+        )
+    every, ours, theirs = round(1 / holdout), given.firsts(), before.firsts()
+    if moved := [digest for digest in ours.keys() & theirs if (ours[digest] - theirs[digest]) % every]:
+        raise AsyncVLAError(
+            f"in {len(moved)} of {len(ours)} datasets other episodes would be held out than from the "
+            "checkpoint to begin with; give its --data first and in the same order, or --holdout 0, and "
+            "fresh data to train-rater"
         )

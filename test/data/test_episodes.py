@@ -50,6 +50,15 @@ def test_a_dataset_that_does_not_fit_is_refused(
         feature_contract([tmp_path], "joint_position")
 
 
+def test_a_dataset_without_cameras_is_refused(tmp_path: Path) -> None:
+    write_info(tmp_path, ["j1", "j2"], **{"observation.image": {"shape": [96, 96, 3]}})
+    info = json.loads((tmp_path / "meta" / "info.json").read_text())
+    del info["features"]["observation.images.top"]
+    (tmp_path / "meta" / "info.json").write_text(json.dumps(info))
+    with pytest.raises(AsyncVLAError, match=r"no camera, expected .*\*.*'observation.image'"):
+        feature_contract([tmp_path], "joint_position")
+
+
 def test_an_old_dataset_is_refused_before_it_is_read(tmp_path: Path) -> None:
     write_info(tmp_path, ["j1", "j2"], "v2.1")
     with pytest.raises(AsyncVLAError, match="convert_dataset_v21_to_v30"):

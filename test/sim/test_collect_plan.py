@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import fcntl
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,9 +9,17 @@ import numpy as np
 import pytest
 
 from asyncvla_ros.data.lerobot_writer import dataset_features, dataset_roots
-from asyncvla_ros.sim.collect import CollectConfig, Disturbance, NoiseConfig, collect, plan_shards
+from asyncvla_ros.sim.collect import (
+    CollectConfig,
+    Disturbance,
+    NoiseConfig,
+    Shard,
+    ShardReport,
+    collect,
+    plan_shards,
+)
 from asyncvla_ros.sim.motion import Phase
-from asyncvla_ros.types import AsyncVLAError
+from asyncvla_ros.types import AsyncVLAError, RunError
 
 
 def test_shards_alternate_between_tasks_and_cover_each_episode_once(tmp_path: Path) -> None:
@@ -30,8 +39,27 @@ def test_no_episodes_is_an_error(tmp_path: Path) -> None:
 def test_a_second_collection_into_the_same_folder_is_refused(tmp_path: Path) -> None:
     with (tmp_path / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        with pytest.raises(AsyncVLAError, match="another collection is writing to"):
+        with pytest.raises(AsyncVLAError, match="another process runs a collection into"):
             collect(CollectConfig("libero_object", (0,), 1, tmp_path))
+
+
+def test_an_episode_that_cannot_be_solved_ends_nothing_but_its_shard(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def collect_shard(config: CollectConfig, shard: Shard) -> ShardReport:
+        if shard.task == 0:
+            raise RunError("the expert failed 20 times")
+        return ShardReport(shard, shard.count, 1, 100, 1.0)
+
+    monkeypatch.setattr("asyncvla_ros.sim.collect.simulator_pool", ThreadPoolExecutor)
+    monkeypatch.setattr("asyncvla_ros.sim.collect.collect_shard", collect_shard)
+    collected: list[int] = []
+    with pytest.raises(RunError, match="failed 20 times"):
+        collect(
+            CollectConfig("libero_object", (0, 1, 2), 1, tmp_path, workers=1),
+            lambda report, done, planned: collected.append(report.shard.task),
+        )
+    assert sorted(collected) == [1, 2]
 
 
 def test_a_folder_holds_one_collection(tmp_path: Path) -> None:

@@ -26,8 +26,10 @@ def test_a_rerun_knows_what_is_finished(tmp_path: Path) -> None:
     second = replace(FIRST, init=2)
     log.append(second)
     assert EpisodeLog(tmp_path / "eval.json", more).done(more) == (FIRST, second)
-    log.close()
-    assert EpisodeLog(tmp_path / "eval.json", CONFIG).done(CONFIG) == ()
+    log.close(CONFIG)
+    assert EpisodeLog(tmp_path / "eval.json", more).done(more) == (FIRST, second), "more than was asked for"
+    log.close(more)
+    assert EpisodeLog(tmp_path / "eval.json", more).done(more) == ()
 
 
 def test_a_log_that_a_kill_left_empty_starts_again(tmp_path: Path) -> None:

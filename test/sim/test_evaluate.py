@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 import pytest
 
-from asyncvla_ros.sim.evaluate import decision_seed, evaluate, run_episode
+from asyncvla_ros.sim.evaluate import _work_units, decision_seed, evaluate, run_episode
 from asyncvla_ros.sim.results import Episode, EvalConfig, summarise
 from asyncvla_ros.sim.tasks import Task, list_tasks
 from asyncvla_ros.types import ActionChunk, Observation
@@ -125,6 +125,14 @@ def test_finished_episodes_are_not_run_again(monkeypatch: pytest.MonkeyPatch) ->
     ]
     assert evaluate(StillPolicy, config, run.append, (*done, *run))["n"] == 4  # type: ignore[arg-type]
     assert len(run) == 2
+
+
+def test_a_continued_evaluation_has_work_for_all_workers() -> None:
+    config = EvalConfig("libero_goal", (0, 1, 2), (0, 1, 2, 3), workers=2)
+    assert _work_units(config, set()) == [(task, (0, 1, 2, 3)) for task in range(3)]
+    done = {(task, init) for task in (0, 1) for init in range(4)}
+    assert _work_units(config, done) == [(2, (0, 1)), (2, (2, 3))]
+    assert _work_units(config, done | {(2, init) for init in range(4)}) == []
 
 
 def test_what_others_have_finished_survives_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,13 +45,19 @@ def test_mcnemar_counts_the_differing_pairs_only() -> None:
         mcnemar([True, False], [True])
 
 
-def test_paired_difference_has_an_interval_that_repeats() -> None:
+def test_paired_difference_on_worked_numbers() -> None:
     first, second = [False] * 20 + [True] * 80, [True] * 100
-    gain, (low, high) = paired_difference(first, second)
+    gain, interval = paired_difference(first, second)
     assert gain == pytest.approx(0.2)
-    # The normal approximation: 0.2 +- 1.96 * sqrt(0.16 / 100).
-    assert (low, high) == pytest.approx((0.1216, 0.2784), abs=0.015)
-    assert paired_difference(first, second) == (gain, (low, high))
-    assert paired_difference(second, second) == (0.0, (0.0, 0.0))
+    # p = 21/102, q = 1/102: 0.1961 +- 1.96 * sqrt((22/102 - 0.1961^2) / 102).
+    assert interval == pytest.approx((0.1144, 0.2778), abs=1e-4)
+    assert paired_difference(second, first)[1] == pytest.approx((-0.2778, -0.1144), abs=1e-4)
     with pytest.raises(ValueError, match="at least one"):
         paired_difference([], [])
+
+
+def test_pairs_that_do_not_differ_prove_nothing() -> None:
+    assert paired_difference([True] * 200, [True] * 200) == (0.0, pytest.approx((-0.0137, 0.0137), abs=1e-4))
+    low, high = paired_difference([False] + [True] * 99, [True] * 100)[1]
+    assert low < 0 < high
+    assert paired_difference([False], [True])[1] == (pytest.approx(-0.7335, abs=1e-3), 1.0)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from asyncvla_ros.sim.world import DueAction, Scenario, State, World
-from asyncvla_ros.types import AsyncVLAError, Observation
+from asyncvla_ros.types import AsyncVLAError, Observation, RunError
 
 STEP = 50_000_000
 
@@ -127,6 +127,22 @@ def test_a_refused_reset_of_another_task_leaves_the_episode_running():
     assert world.state is State.RUNNING and world.obey(command(world)) and made[0].actions
     world.start(Scenario("s", 1, 9), lambda: ends.append(world.episode_id))
     assert ends == [1] and world.episode_id == 2 and made[0].closed
+
+
+def test_no_episode_runs_after_a_reset_that_failed():
+    class Spilled(FakeEnv):
+        def reset(self, seed: int) -> None:
+            raise RunError("objects fell off the table")
+
+    env, ends = Spilled(), list[int]()
+    world = make_world(env)
+    world.start(Scenario("s", 0, 0))
+    with pytest.raises(RunError, match="fell off"):
+        world.start(Scenario("s", 0, None, seed=1), lambda: ends.append(world.episode_id))
+    assert ends == [1] and world.state is State.IDLE
+    assert not world.obey(command(world)) and not env.actions
+    world.start(Scenario("s", 0, 1))
+    assert world.state is State.RUNNING and world.episode_id == 2
 
 
 def test_another_task_gets_another_simulator():

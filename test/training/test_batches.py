@@ -49,8 +49,12 @@ def test_split_holds_out_whole_episodes(episodes: Episodes):
     train, held = episodes.split(1 / 3)
     assert set(episodes.episode[train]) == {0, 1} and set(episodes.episode[held]) == {2}
     assert len(episodes.split(0.0)[1]) == 0
-    with pytest.raises(AsyncVLAError, match="expected 0 <= holdout < 1"):
-        episodes.split(1.0)
+    assert set(episodes.episode[episodes.split(0.33)[1]]) == {2}
+    for share in (1.0, 0.6, 0.4, -0.1):
+        with pytest.raises(AsyncVLAError, match=rf"holdout is {share}, expected 0, or one episode in 2, 3"):
+            episodes.split(share)
+    with pytest.raises(AsyncVLAError, match=r"holdout 0\.1 holds out none of 3 episodes; collect more"):
+        episodes.split(0.1)
 
 
 def test_episodes_that_measure_a_rater_are_of_every_instruction(episodes: Episodes):
@@ -173,15 +177,21 @@ def test_a_warm_start_from_another_architecture_is_refused():
 
 def test_what_is_held_out_was_held_out_before():
     _, source = _fresh(["push"])
-    require_same_holdout(source, 0.0)
+    given = DataRecord(("a",), 12, (40, 80), 0.2, (("aa", 5), ("bb", 7)))
+    require_same_holdout(source, replace(given, holdout=0.0))
     with pytest.raises(AsyncVLAError, match=r"does not say what it was trained on.*give --holdout 0"):
-        require_same_holdout(source, 0.1)
-    source = replace(source, trained_on=DataRecord(("a",), 10, (100,), 0.2))
-    require_same_holdout(source, 0.2)
+        require_same_holdout(source, given)
+    source = replace(source, trained_on=given)
+    require_same_holdout(source, given)
+    require_same_holdout(source, replace(given, datasets=(*given.datasets, ("cc", 2))))
+    # Five episodes before it or after it: the same of "bb" are held out. Seven before "aa" are not.
+    require_same_holdout(source, replace(given, datasets=(("cc", 10), ("bb", 7))))
+    with pytest.raises(AsyncVLAError, match=r"in 1 of 2 datasets other episodes would be held out"):
+        require_same_holdout(source, replace(given, datasets=(("bb", 7), ("aa", 5))))
     with pytest.raises(
         AsyncVLAError, match=r"trained with --holdout 0\.2.*give --holdout 0\.2, or --holdout 0"
     ):
-        require_same_holdout(source, 0.1)
+        require_same_holdout(source, replace(given, holdout=0.1))
 
 
 def test_words_unknown_to_nano_are_unk_and_long_instructions_are_refused():

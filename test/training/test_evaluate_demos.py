@@ -21,10 +21,12 @@ NAMES = ("dx", "dy", "gripper")
 SETTINGS = DemoSettings(data=(), checkpoint=Path())
 
 
-def _episodes(count: int, length: int) -> Episodes:
+def _episodes(count: int, length: int, *digests: str) -> Episodes:
+    """``count`` equal episodes, in one dataset or in as many as there are digests."""
     frames = count * length
+    parts = np.split(np.zeros((frames, 1, 2, 2, 3), np.uint8), len(digests) or 1)
     return Episodes(
-        images=Frames([np.zeros((frames, 1, 2, 2, 3), np.uint8)]),
+        images=Frames(parts),
         state=np.zeros((frames, 1), np.float32),
         actions=np.zeros((frames, 3), np.float32),
         privileged=None,
@@ -32,6 +34,7 @@ def _episodes(count: int, length: int) -> Episodes:
         last=np.repeat(np.arange(count) * length + length - 1, length),
         instruction=np.zeros(frames, int),
         instructions=("wait",),
+        digests=digests,
     )
 
 
@@ -61,10 +64,15 @@ def test_refinement_is_judged_on_the_refined_actions_only() -> None:
     afm = np.array([[[0.5, 0.5, 0.5], [0.1, 0.3, 9.0]], [[7.0, 7.0, 7.0], [0.3, 0.5, 9.0]]])
     actions, episode = {"sfm": sfm, "afm": afm}, np.array([3, 8])
     figures = refinement(actions, demonstrated, [_answer(None, [False, True])] * 2, NAMES, episode)
-    assert figures is not None
-    # 0.5 becomes 0.2 in one episode and 0.4 in the other; either comes twice in a quarter of the draws.
-    assert figures["gain_ci95"] == pytest.approx([0.1, 0.3])
+    assert figures is not None and figures["gain_ci95"] is None
     assert (figures["share"], figures["mae_before"], figures["mae_after"]) == pytest.approx((0.5, 0.5, 0.3))
+    many = {mode: np.tile(x, (3, 1, 1)) for mode, x in actions.items()}
+    answers = [_answer(None, [False, True])] * 6
+    of_many = refinement(many, np.zeros((6, 2, 3)), answers, NAMES, np.arange(6))
+    assert of_many is not None and of_many["mae_after"] == pytest.approx(0.3)
+    # 0.5 becomes 0.2 in one half of the episodes and 0.4 in the other.
+    low, high = of_many["gain_ci95"]
+    assert 0.1 <= low < 0.2 < high <= 0.3
     assert refinement(actions, demonstrated, [_answer(None, [False, False])] * 2, NAMES, episode) is None
 
 
@@ -103,9 +111,23 @@ def test_only_episodes_that_trained_nothing_and_whole_chunks_are_compared() -> N
     assert set(episodes.episode[unseen_frames(episodes, (other, rated), fresh, 8)]) == set(range(2, 40, 3))
     with pytest.raises(AsyncVLAError, match=r"trained on 40 episodes .* not fresh; leave --fresh out"):
         unseen_frames(episodes, (policy, policy), fresh, 8)
-    with pytest.raises(AsyncVLAError, match="none of 8 episodes trained neither policy nor rater"):
-        few = _episodes(8, 10)
-        unseen_frames(few, (few.record((), 0.1), None), SETTINGS, 8)
+    with pytest.raises(AsyncVLAError, match="none of 40 episodes trained neither policy nor rater and is as"):
+        unseen_frames(episodes, (policy, None), SETTINGS, 11)
+
+
+def test_data_of_which_a_part_trained_something_are_not_fresh() -> None:
+    trained = _episodes(20, 10, "a", "b").record((), 0.1)
+    assert trained.datasets == (("a", 10), ("b", 10))
+    fresh = replace(SETTINGS, fresh=True)
+    for digests in (("b", "a"), ("b",), ("a", "b", "c"), ("c", "a")):
+        some = _episodes(10 * len(digests), 10, *digests)
+        with pytest.raises(AsyncVLAError, match=r"the policy was trained on 20 episodes.*some of that"):
+            unseen_frames(some, (trained, None), fresh, 8)
+        with pytest.raises(AsyncVLAError, match=r"the rater learned from 20 episodes.*in the same order"):
+            unseen_frames(some, (None, trained), fresh, 8)
+    # As many frames in each dataset, but others.
+    others = _episodes(20, 10, "c", "d")
+    assert len(unseen_frames(others, (trained, trained), fresh, 8)) == 60
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from asyncvla_ros.training.run import default_processes, launch, share
+from asyncvla_ros.training.run import default_processes, launch, share, sole_run
 from asyncvla_ros.types import AsyncVLAError
 from support.ranks import fail, refuse
 
@@ -16,6 +18,22 @@ def test_a_bug_in_a_process_is_not_taken_for_a_refusal() -> None:
     with pytest.raises(Exception, match="a bug") as caught:
         launch(fail, 2)
     assert not isinstance(caught.value, AsyncVLAError)
+
+
+def test_two_runs_in_one_folder_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with sole_run(tmp_path / "run"):
+        with (
+            pytest.raises(AsyncVLAError, match=r"another process runs a training into .*run"),
+            sole_run(tmp_path / "run"),
+        ):
+            raise AssertionError("two write here")
+        # Of the same run: the launcher has begun it as several processes.
+        monkeypatch.setenv("RANK", "1")
+        with sole_run(tmp_path / "run"):
+            monkeypatch.delenv("RANK")
+    with sole_run(tmp_path / "run"):
+        pass
+    assert not list((tmp_path / "run").iterdir())
 
 
 def test_a_batch_is_shared_equally() -> None:
