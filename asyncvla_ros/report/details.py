@@ -45,7 +45,7 @@ def draw_reliability(raters: Sequence[Source], out: Path) -> None:
     """Mean label against mean confidence; the size of a point is the share of actions in its bin."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(5, 4.5), layout="constrained")
+    figure = Figure(figsize=(7, 4.5), layout="constrained")
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], color="grey", linewidth=1, label="calibrated")
     for source in raters:
@@ -55,7 +55,7 @@ def draw_reliability(raters: Sequence[Source], out: Path) -> None:
         x, y = [b["confidence"] for b in bins], [b["outcome"] for b in bins]
         axes.scatter(x, y, sizes, alpha=0.7, label=source.name)
     axes.set(xlabel="confidence", ylabel="label", xlim=(0, 1), ylim=(0, 1))
-    axes.legend()
+    figure.legend(loc="outside right upper", fontsize="small")
     figure.savefig(out, dpi=130)
 
 
