@@ -60,15 +60,18 @@ def test_evaluations_become_tables_with_intervals_and_paired_differences(tmp_pat
     assert "torch 2.11.0; cpus 2" in text
 
 
-def test_strategies_are_compared_with_the_plain_ones_only(tmp_path: Path) -> None:
+def test_strategies_are_compared_with_the_plain_ones_and_their_own_drafts(tmp_path: Path) -> None:
     for name, strategy in (
         ("afm", Strategy()),
         ("random", Strategy(select="random")),
         ("twice", Strategy(rounds=2)),
+        ("best", Strategy(best_of=4)),
+        ("best_draft", Strategy("sfm", best_of=4)),
     ):
         write_eval(tmp_path / f"{name}.json", [True] * 4, strategy=vars(strategy))
     pairs = {(c.strategy, c.baseline) for c in compare(load(tmp_path)["eval"])}
-    assert pairs == {("afm, select random", "afm"), ("afm, rounds 2", "afm")}
+    others = ("afm, select random", "afm, rounds 2", "afm, best_of 4", "sfm, best_of 4")
+    assert pairs == {*((other, "afm") for other in others), ("afm, best_of 4", "sfm, best_of 4")}
 
 
 def test_comparisons_are_pooled_over_suites_and_joined_over_files(tmp_path: Path) -> None:

@@ -89,7 +89,10 @@ class Comparison:
 
 
 def compare(evaluations: Sequence[Source]) -> Iterator[Comparison]:
-    """Every strategy with the plain ones, where policy, seed and controls agree: by suite, then pooled."""
+    """Strategies on the same episodes, where policy, seed and controls agree: by suite, then pooled.
+
+    Each with the plain ones, and one that refines also with its drafts alone.
+    """
     groups: dict[Any, dict[str, dict[str, _Outcomes]]] = {}
     for source in evaluations:
         v = source.values
@@ -106,14 +109,20 @@ def compare(evaluations: Sequence[Source]) -> Iterator[Comparison]:
         played |= outcomes
     for (policy, seed, controls), strategies in groups.items():
         control = f"{controls}, seed {seed}" if controls else f"seed {seed}"
-        for baseline, strategy in itertools.product(_PLAIN, strategies):
-            if baseline not in strategies or strategy in _PLAIN[: _PLAIN.index(baseline) + 1]:
+        for strategy, baseline in itertools.product(strategies, strategies):
+            if baseline not in _baselines(strategy):
                 continue
             one, other = strategies[baseline], strategies[strategy]
             suites = sorted(s for s in one.keys() & other.keys() if one[s].keys() & other[s].keys())
             for chosen in [(s,) for s in suites] + ([tuple(suites)] if len(suites) > 1 else []):
                 names = (policy or "-", control, strategy, baseline)
                 yield _compared(names, other, one, chosen)
+
+
+def _baselines(strategy: str) -> set[str]:
+    """The plain strategies, of two of them the drafts; and the strategy's own drafts alone."""
+    drafts = strategy.replace("afm", "sfm", 1)
+    return {drafts, *(() if strategy in _PLAIN else _PLAIN)} - {strategy}
 
 
 def _compared(
