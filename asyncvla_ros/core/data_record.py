@@ -59,9 +59,7 @@ class DataRecord:
 
     def shares(self, other: DataRecord | None) -> bool:
         """Whether they have any dataset in common, as far as is known."""
-        return other is not None and (
-            self.is_of(other) or not self.firsts().keys().isdisjoint(other.firsts())
-        )
+        return other is not None and not self.firsts().keys().isdisjoint(other.firsts())
 
     def firsts(self) -> dict[str, int]:
         """Number of the first episode of each dataset, by digest."""

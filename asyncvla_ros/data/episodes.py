@@ -65,7 +65,7 @@ class Episodes:
         last: (n,) index of the last frame of the same episode.
         instruction: (n,) index into ``instructions``.
         instructions: Distinct task descriptions.
-        digests: One for each dataset, by its states and actions.
+        datasets: Digest of the states and actions of each dataset, and its episodes.
     """
 
     images: Frames
@@ -76,16 +76,12 @@ class Episodes:
     last: np.ndarray
     instruction: np.ndarray
     instructions: tuple[str, ...]
-    digests: tuple[str, ...] = ()
+    datasets: tuple[tuple[str, int], ...] = ()
 
     def record(self, folders: Sequence[Path], holdout: float) -> DataRecord:
         """What these episodes, read from ``folders``, are for later steps."""
         names = tuple(folder.resolve().name for folder in folders)
-        lengths, total = self.images.lengths, int(self.episode.max()) + 1
-        firsts = [*self.episode[np.cumsum([0, *lengths[:-1]])].tolist(), total]
-        counts = np.diff(firsts).tolist()
-        datasets = tuple(zip(self.digests, counts, strict=True)) if self.digests else ()
-        return DataRecord(names, total, lengths, holdout, datasets)
+        return DataRecord(names, int(self.episode.max()) + 1, self.images.lengths, holdout, self.datasets)
 
     def split(self, holdout: float) -> tuple[np.ndarray, np.ndarray]:
         """Frame indices of training and of held-out episodes; every k-th episode is held out.
@@ -232,7 +228,8 @@ def load_episodes(folders: Sequence[Path], image_size: int, cache: Path) -> Epis
         tables.append(_table(root))
         images.append(_images(root, cameras, image_size, cache, len(tables[-1]["state"])))
     instructions = tuple(sorted({text for table in tables for text in table["task"]}))
-    offsets = np.cumsum([0, *(int(table["episode"].max()) + 1 for table in tables)])
+    counts = [int(table["episode"].max()) + 1 for table in tables]
+    offsets = np.cumsum([0, *counts])
     episode = np.concatenate([t["episode"] + o for t, o in zip(tables, offsets[:-1], strict=True)])
     _, first, count = np.unique(episode, return_index=True, return_counts=True)
     privileged = [table["privileged"] for table in tables]
@@ -245,13 +242,12 @@ def load_episodes(folders: Sequence[Path], image_size: int, cache: Path) -> Epis
         last=np.repeat(first + count - 1, count),
         instruction=np.array([instructions.index(text) for t in tables for text in t["task"]]),
         instructions=instructions,
-        digests=tuple(_digest(t) for t in tables),
+        datasets=tuple((_digest(t), n) for t, n in zip(tables, counts, strict=True)),
     )
 
 
 def _digest(table: Mapping[str, Any]) -> str:
-    parts = (np.ascontiguousarray(table[name]).tobytes() for name in ("state", "action"))
-    return hashlib.sha256(b"".join(parts)).hexdigest()[:16]
+    return hashlib.sha256(table["state"].tobytes() + table["action"].tobytes()).hexdigest()[:16]
 
 
 def _roots(folders: Sequence[Path]) -> list[Path]:

@@ -34,7 +34,7 @@ def _episodes(count: int, length: int, *digests: str) -> Episodes:
         last=np.repeat(np.arange(count) * length + length - 1, length),
         instruction=np.zeros(frames, int),
         instructions=("wait",),
-        digests=digests,
+        datasets=tuple((digest, count // len(digests)) for digest in digests),
     )
 
 
