@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,16 +15,16 @@ import pyarrow.parquet as pq
 from rich.progress import track
 
 from asyncvla_ros.core.data_record import DataRecord, held_out
-from asyncvla_ros.core.robot_contract import ACTION_SPACES
-from asyncvla_ros.data.lerobot_writer import (
+from asyncvla_ros.data.dataset import (
     ACTION_KEY,
     IMAGE_PREFIX,
     PRIVILEGED_KEY,
     STATE_KEY,
+    dataset_info,
     dataset_roots,
 )
 from asyncvla_ros.model.images import resize_image
-from asyncvla_ros.types import AsyncVLAError, CameraFeature, ContractError, FeatureContract
+from asyncvla_ros.types import AsyncVLAError
 
 #: 0.33 is a third.
 _HOLDOUT_TOLERANCE = 0.05
@@ -143,73 +142,6 @@ class Episodes:
         return self.actions[steps]
 
 
-def feature_contract(folders: Sequence[Path], action_space: str) -> FeatureContract:
-    """What a policy trained on these datasets expects of a robot.
-
-    Raises:
-        AsyncVLAError: If the datasets differ in cameras, names or rate, or one is of another format.
-    """
-    if action_space not in ACTION_SPACES:
-        raise AsyncVLAError(f"action_space is {action_space!r}, choose one of {ACTION_SPACES}")
-    contracts = {}
-    for root in _roots(folders):
-        info = _info(root)
-        features = info["features"]
-        contracts[root] = FeatureContract(
-            cameras=tuple(
-                CameraFeature(key.removeprefix(IMAGE_PREFIX), *value["shape"][:2])
-                for key, value in features.items()
-                if key.startswith(IMAGE_PREFIX)
-            ),
-            state_names=_dim_names(root, features, STATE_KEY),
-            action_names=_dim_names(root, features, ACTION_KEY),
-            action_space=action_space,
-            control_hz=float(info["fps"]),
-        )
-        if not contracts[root].cameras:
-            raise AsyncVLAError(
-                f"{root} has no camera, expected {IMAGE_PREFIX}* among its features {sorted(features)}"
-            )
-    first, *others = contracts.items()
-    for root, contract in others:
-        if contract != first[1]:
-            raise AsyncVLAError(f"datasets differ: {first[0]} has {first[1]}, but {root} has {contract}")
-    return first[1]
-
-
-def require_contract(folders: Sequence[Path], features: FeatureContract) -> None:
-    """Raise ContractError unless the datasets offer what a policy expects."""
-    offered = feature_contract(folders, features.action_space)
-    if offered != features:
-        raise ContractError(f"the data offers {offered}, but the policy expects {features}")
-
-
-def _info(root: Path) -> dict[str, Any]:
-    """``meta/info.json`` of a dataset."""
-    info: dict[str, Any] = json.loads((root / "meta" / "info.json").read_text())
-    version = str(info.get("codebase_version"))
-    if not version.startswith("v3"):
-        raise AsyncVLAError(
-            f"{root} is a LeRobot dataset of version {version}, expected v3; LeRobot's own script "
-            "convert_dataset_v21_to_v30 converts one"
-        )
-    return info
-
-
-def _dim_names(root: Path, features: Mapping[str, Any], key: str) -> tuple[str, ...]:
-    """One name per dim; LeRobot also writes ``{"motors": [...]}`` and ``[[...]]``."""
-    if key not in features:
-        raise AsyncVLAError(f"{root} has no {key}, expected it among its features {sorted(features)}")
-    names, (size, *_) = features[key].get("names"), features[key]["shape"]
-    if isinstance(names, Mapping):
-        names = list(names.values())
-    if names and all(isinstance(part, list) for part in names):
-        names = [name for part in names for name in part]
-    if not names or len(names) != size:
-        raise AsyncVLAError(f"{root} names the dims of {key} {names}, expected {size} names")
-    return tuple(map(str, names))
-
-
 def load_episodes(folders: Sequence[Path], image_size: int, cache: Path) -> Episodes:
     """Read every LeRobot v3 dataset at or under ``folders``.
 
@@ -221,10 +153,10 @@ def load_episodes(folders: Sequence[Path], image_size: int, cache: Path) -> Epis
     Raises:
         AsyncVLAError: If a dataset is missing, or its videos and tables disagree.
     """
-    roots = _roots(folders)
+    roots = dataset_roots(*folders)
     tables, images = [], []
     for root in track(roots, description="Reading datasets", transient=True):
-        cameras = [key for key in _info(root)["features"] if key.startswith(IMAGE_PREFIX)]
+        cameras = [key for key in dataset_info(root)["features"] if key.startswith(IMAGE_PREFIX)]
         tables.append(_table(root))
         images.append(_images(root, cameras, image_size, cache, len(tables[-1]["state"])))
     instructions = tuple(sorted({text for table in tables for text in table["task"]}))
@@ -248,10 +180,6 @@ def load_episodes(folders: Sequence[Path], image_size: int, cache: Path) -> Epis
 
 def _digest(table: Mapping[str, Any]) -> str:
     return hashlib.sha256(table["state"].tobytes() + table["action"].tobytes()).hexdigest()[:16]
-
-
-def _roots(folders: Sequence[Path]) -> list[Path]:
-    return [root for folder in folders for root in dataset_roots(folder)]
 
 
 def _table(root: Path) -> dict[str, Any]:

@@ -16,12 +16,9 @@ from typing import Any
 import av
 import numpy as np
 
+from asyncvla_ros.data.dataset import ACTION_KEY, IMAGE_PREFIX, PRIVILEGED_KEY, STATE_KEY
 from asyncvla_ros.types import AsyncVLAError, Observation
 
-STATE_KEY = "observation.state"
-PRIVILEGED_KEY = "observation.privileged"
-ACTION_KEY = "action"
-IMAGE_PREFIX = "observation.images."
 PRIVILEGED_NAMES = (
     *("target_from_ee_x", "target_from_ee_y", "target_from_ee_z"),
     *("goal_from_ee_x", "goal_from_ee_y", "goal_from_ee_z"),
@@ -144,20 +141,3 @@ class DemonstrationWriter:
         self._dataset.writer.cancel_pending_videos()
         self._dataset.finalize()
         shutil.rmtree(self._unfinished, ignore_errors=True)
-
-
-def dataset_roots(folder: Path) -> tuple[Path, ...]:
-    """LeRobot datasets at or directly under a folder, sorted by name.
-
-    Raises:
-        AsyncVLAError: there is none.
-    """
-    if (folder / "meta" / "info.json").is_file():
-        return (folder,)
-    roots = sorted(path.parent.parent for path in folder.glob("*/meta/info.json"))
-    roots = [root for root in roots if not root.name.startswith(".")]
-    if not roots:
-        raise AsyncVLAError(
-            f"no LeRobot dataset in {folder}, expected meta/info.json there or in its sub-folders"
-        )
-    return tuple(roots)

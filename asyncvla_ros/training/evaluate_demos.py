@@ -18,7 +18,8 @@ from rich.progress import track
 
 from asyncvla_ros.core.data_record import DataRecord
 from asyncvla_ros.core.provenance import provenance
-from asyncvla_ros.data.episodes import Episodes, load_episodes, require_contract
+from asyncvla_ros.data.dataset import require_contract
+from asyncvla_ros.data.episodes import Episodes, load_episodes
 from asyncvla_ros.model.checkpoint import fingerprint, load_records, load_stats
 from asyncvla_ros.model.config import RaterConfig
 from asyncvla_ros.model.rater import token_errors
@@ -215,19 +216,24 @@ def refinement(
         for mode in ("sfm", "afm")
     )
     count = chosen.sum(1)
-    rows = np.unique(episode, return_inverse=True)[1]
-    gained, counted = (np.bincount(rows, weights=x) for x in (before - after, count))
-    drawn = np.random.default_rng(0).integers(len(gained), size=(_RESAMPLES, len(gained)))
-    with np.errstate(invalid="ignore"):  # a draw without any refined action
-        gains = gained[drawn].sum(1) / counted[drawn].sum(1)
     return {
         "share": float(chosen.mean()),
         "mae_before": float(before.sum() / count.sum()),
         "mae_after": float(after.sum() / count.sum()),
-        "gain_ci95": np.nanquantile(gains, (0.025, 0.975)).tolist()
-        if len(gained) >= FEWEST_EPISODES
-        else None,
+        "gain_ci95": _mean_ci95(before - after, count, episode),
     }
+
+
+def _mean_ci95(sums: np.ndarray, counts: np.ndarray, episode: np.ndarray) -> list[float] | None:
+    """Interval of ``sums.sum() / counts.sum()``, all (n,); None with fewer than ``FEWEST_EPISODES``."""
+    _, rows = np.unique(episode, return_inverse=True)
+    total, count = (np.bincount(rows, weights=x) for x in (sums, counts))
+    if len(total) < FEWEST_EPISODES:
+        return None
+    drawn = np.random.default_rng(0).integers(len(total), size=(_RESAMPLES, len(total)))
+    with np.errstate(invalid="ignore"):  # a draw without any refined action
+        means = total[drawn].sum(1) / count[drawn].sum(1)
+    return list(map(float, np.nanquantile(means, (0.025, 0.975))))
 
 
 def calibration(

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from asyncvla_ros.core.normalization import NormStats
-from asyncvla_ros.data.episodes import Episodes, feature_contract, load_episodes
+from asyncvla_ros.data.dataset import feature_contract
+from asyncvla_ros.data.episodes import Episodes, load_episodes
 from asyncvla_ros.model import flow
 from asyncvla_ros.model.asyncvla import AsyncVLA
 from asyncvla_ros.model.checkpoint import Checkpoint, fingerprint, load_checkpoint, save_checkpoint

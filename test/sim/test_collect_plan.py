@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from asyncvla_ros.data.lerobot_writer import dataset_features, dataset_roots
+from asyncvla_ros.data.lerobot_writer import dataset_features
 from asyncvla_ros.sim.collect import (
     CollectConfig,
     Disturbance,
@@ -110,13 +110,3 @@ def test_features_name_every_dim() -> None:
     assert features["observation.state"]["names"] == ["x", "y"]
     assert features["action"]["shape"] == (1,)
     assert features["observation.privileged"]["shape"] == (6,)
-
-
-def test_roots_ignore_unfinished_datasets(tmp_path: Path) -> None:
-    for name in ("b", "a", ".c.unfinished"):
-        (tmp_path / name / "meta").mkdir(parents=True)
-        (tmp_path / name / "meta" / "info.json").write_text("{}")
-    assert dataset_roots(tmp_path) == (tmp_path / "a", tmp_path / "b")
-    assert dataset_roots(tmp_path / "a") == (tmp_path / "a",)
-    with pytest.raises(AsyncVLAError, match=r"meta/info\.json"):
-        dataset_roots(tmp_path / "missing")

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from asyncvla_ros.data.lerobot_writer import dataset_roots
+from asyncvla_ros.data.dataset import dataset_roots
 from asyncvla_ros.sim.collect import CollectConfig, collect
 from asyncvla_ros.sim.evaluate import evaluate
 from asyncvla_ros.sim.expert import Expert

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from asyncvla_ros.data.episodes import feature_contract, load_episodes, require_contract
+from asyncvla_ros.data.dataset import dataset_roots, feature_contract, require_contract
+from asyncvla_ros.data.episodes import load_episodes
 from asyncvla_ros.types import AsyncVLAError, CameraFeature, ContractError
 
 
@@ -23,6 +24,16 @@ def write_info(root: Path, action_names: Any, version: str = "v3.0", **features:
         },
     }
     (root / "meta" / "info.json").write_text(json.dumps(info))
+
+
+def test_roots_ignore_unfinished_datasets(tmp_path: Path) -> None:
+    for name in ("b", "a", ".c.unfinished"):
+        (tmp_path / name / "meta").mkdir(parents=True)
+        (tmp_path / name / "meta" / "info.json").write_text("{}")
+    assert dataset_roots(tmp_path) == [tmp_path / "a", tmp_path / "b"]
+    assert dataset_roots(tmp_path / "a") == [tmp_path / "a"]
+    with pytest.raises(AsyncVLAError, match=r"meta/info\.json"):
+        dataset_roots(tmp_path / "missing")
 
 
 @pytest.mark.parametrize("names", [["j1", "j2"], [["j1", "j2"]], {"motors": ["j1", "j2"]}])
