@@ -50,8 +50,8 @@ def test_evaluations_become_tables_with_intervals_and_paired_differences(tmp_pat
     written = report(tmp_path, tmp_path / "out" / "results.md")
     text = written[0].read_text()
     assert text.startswith("# Results\n\nRefinement helps.\n\nThe tables are rendered")
-    assert "| afm | libero_object | afm | - | 40/40 | 100.0% (91.2% to 100.0%) | 40 / 80 | 4.2 |" in text
-    assert "| blank | libero_object | afm | blank images | 0/40 |" in text
+    assert "| afm | libero_object | - | afm | - | 40/40 | 100.0% (91.2% to 100.0%) | 40 / 80 | 4.2 |" in text
+    assert "| blank | libero_object | - | afm | blank images | 0/40 |" in text
     assert "| sfm | 17/20 | 17/20 |" in text
     (only,) = compare(load(tmp_path)["eval"])
     assert (only.strategy, only.baseline, only.pairs) == ("afm", "sfm", 40)
@@ -122,6 +122,7 @@ def test_comparisons_say_which_policy_played_what(tmp_path: Path) -> None:
                 write_eval(file, [True] * 4, mode, checkpoint=checkpoint, seed=seed, displace_m=0.03)
     text = report(tmp_path, tmp_path / "results.md")[0].read_text()
     for row in (
+        "| aaaa11_0_afm | libero_object | aaaa | afm | displaced 3 cm |",
         "| aaaa | displaced 3 cm, seed 0 | afm | sfm |",
         "| bbbb | displaced 3 cm, seed 1 | afm | sfm |",
     ):

@@ -16,7 +16,7 @@ _PLAIN = ("sfm", "afm")
 #: Of one strategy on one suite: success by (task, initial state).
 _Outcomes = dict[tuple[int, int], bool]
 _SUCCESS_HEAD = (
-    *("file", "suite", "strategy", "control", "solved", "success (95 %, Wilson)"),
+    *("file", "suite", "policy", "strategy", "control", "solved", "success (95 %, Wilson)"),
     *("decision p50/p95 [ms]", "of it judging [ms]", "refined", "jerk inside/seam [m/s³]"),
 )
 
@@ -33,6 +33,7 @@ def success_table(evaluations: Sequence[Source]) -> str:
             [
                 source.name,
                 v["suite"],
+                _short(v["settings"].get("checkpoint")),
                 strategy_of(v),
                 controls_of(v) or "-",
                 f"{solved}/{v['n']}",
@@ -64,7 +65,7 @@ class Comparison:
     """Two strategies of the same policy on the episodes that both of them played.
 
     Attributes:
-        policy: Fingerprint of its checkpoint.
+        policy: Begin of its checkpoint's fingerprint, or "-".
         control: What makes the episodes others than the official ones, and their seed.
         strategy: The one.
         baseline: What it is compared with.
@@ -115,8 +116,12 @@ def compare(evaluations: Sequence[Source]) -> Iterator[Comparison]:
             one, other = strategies[baseline], strategies[strategy]
             suites = sorted(s for s in one.keys() & other.keys() if one[s].keys() & other[s].keys())
             for chosen in [(s,) for s in suites] + ([tuple(suites)] if len(suites) > 1 else []):
-                names = (policy or "-", control, strategy, baseline)
+                names = (_short(policy), control, strategy, baseline)
                 yield _compared(names, other, one, chosen)
+
+
+def _short(fingerprint: str | None) -> str:
+    return (fingerprint or "-")[:4]
 
 
 def _baselines(strategy: str) -> set[str]:
@@ -147,7 +152,7 @@ def comparison_table(comparisons: Iterable[Comparison]) -> str:
     """One row per pair of strategies and suite, or suites."""
     rows = [
         [
-            c.policy[:4],
+            c.policy,
             c.control,
             c.strategy,
             c.baseline,
