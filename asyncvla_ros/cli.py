@@ -30,6 +30,7 @@ from asyncvla_ros.cli_options import (
     WorkersOption,
     indices,
     task_indices,
+    writable,
     write_json,
 )
 from asyncvla_ros.cli_robot import check, new_robot
@@ -293,7 +294,10 @@ def export(
 def report_command(
     folder: Annotated[Path, typer.Argument(help="Folder with JSON files of eval, bench and train-rater.")],
     out: Annotated[
-        Path | None, typer.Option(help="Markdown to write, figures beside it; default: FOLDER/results.md.")
+        Path | None,
+        typer.Option(
+            callback=writable, help="Markdown to write, figures beside it; default: FOLDER/results.md."
+        ),
     ] = None,
 ) -> None:
     """Render tables and figures from measured results, below the folder's preface.md if it has one."""

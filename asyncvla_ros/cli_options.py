@@ -17,13 +17,35 @@ CPUS = os.cpu_count() or 1
 THREADS = 1
 CACHE = Path(".cache/frames")
 
+
+def writable(option: typer.CallbackParam, out: Path | None) -> Path | None:
+    """Find out before the work whether its result can be written; makes the folder.
+
+    Raises:
+        AsyncVLAError: If it cannot.
+    """
+    if out is None or str(out) == "-":
+        return out
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise AsyncVLAError(f"{option.opts[0]} {out} cannot be written: {error}") from error
+    if out.is_dir():
+        raise AsyncVLAError(f"{option.opts[0]} {out} is a folder, expected a file, such as one in it")
+    if not os.access(out if out.exists() else out.parent, os.W_OK):
+        raise AsyncVLAError(f"{option.opts[0]} {out} cannot be written: no permission")
+    return out
+
+
 CheckpointOption = Annotated[Path | None, typer.Option(help="Checkpoint folder; default: the shipped one.")]
 SuiteOption = Annotated[str, typer.Option(help="LIBERO suite.")]
 TasksOption = Annotated[str, typer.Option(help="Task indices such as 0,1 or 0-4, or all.")]
 InitsOption = Annotated[str, typer.Option(help="Official initial states such as 0-9.")]
 ModeOption = Annotated[str, typer.Option(help="afm (refine what the rater doubts) or sfm.")]
 SeedOption = Annotated[int, typer.Option(min=0, help="Seed of everything random.")]
-JsonOption = Annotated[Path | None, typer.Option("--json", help="Write figures there; - prints them.")]
+JsonOption = Annotated[
+    Path | None, typer.Option("--json", callback=writable, help="Write figures there; - prints them.")
+]
 DeviceOption = Annotated[str, typer.Option(help="torch device, such as cpu or cuda.")]
 FreshOption = Annotated[bool, typer.Option(help="The data did not train the policy: use all of it.")]
 WorkersOption = Annotated[int, typer.Option(min=1, help="Processes, each with a simulator.")]
@@ -56,9 +78,9 @@ def indices(text: str, what: str) -> tuple[int, ...]:
     chosen: list[int] = []
     for part in text.split(","):
         first, _, last = part.partition("-")
+        if last and int(last) < int(first):
+            raise AsyncVLAError(f"--{what} is {text!r}, but {part} runs backwards; expected such as 0-9")
         chosen += range(int(first), int(last or first) + 1)
-    if not chosen:
-        raise AsyncVLAError(f"--{what} is {text!r}, which names nothing; expected indices such as 0,2 or 0-9")
     return tuple(dict.fromkeys(chosen))
 
 
@@ -77,5 +99,4 @@ def write_json(figures: dict[str, Any], out: Path | None) -> None:
     if str(out) == "-":
         print(text)
         return
-    out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(text + "\n")

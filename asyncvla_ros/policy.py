@@ -92,6 +92,14 @@ class Policy:
         for _ in range(repetitions):
             self.infer(blank, Strategy(threshold=1.0))
 
+    def check(self, strategy: Strategy) -> None:
+        """Find out before the first observation whether this policy can decide so.
+
+        Raises:
+            ContractError: If it cannot.
+        """
+        self._decider.check(strategy)
+
     @torch.inference_mode()
     def infer(
         self,
@@ -109,8 +117,7 @@ class Policy:
             seed: Makes the decision reproducible; strategies share the noise of a seed.
 
         Raises:
-            ContractError: If the observation does not fit ``features``, or the strategy needs a rater that is
-                not there.
+            ContractError: If the observation does not fit ``features``, or the strategy the policy.
             RunError: If the network answers non-finite numbers.
         """
         if seed is not None:

@@ -10,9 +10,9 @@ from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
-from launch_ros.parameter_descriptions import ParameterFile
+from launch_ros.parameter_descriptions import ParameterFile, ParameterValue
 
-from asyncvla_ros.ros.launching import ends_launch, middleware, shipped, value
+from asyncvla_ros.ros.launching import ExecuteSteps, ends_launch, middleware, shipped, value
 
 
 def _tuning(name: str) -> ParameterFile:
@@ -35,6 +35,8 @@ def generate_launch_description() -> LaunchDescription:
         # It makes the clock the others follow.
         "use_sim_time": False,
     }
+    # Controller and simulator must agree on it.
+    steps = {"execute_steps": ParameterValue(ExecuteSteps(LaunchConfiguration("checkpoint")), value_type=int)}
     overrides = ParameterFile(LaunchConfiguration("params_file"))
     return LaunchDescription(
         [
@@ -62,7 +64,7 @@ def generate_launch_description() -> LaunchDescription:
                 executable="controller_node",
                 name="controller",
                 namespace=LaunchConfiguration("namespace"),
-                parameters=[_tuning("world.yaml"), _tuning("controller.yaml"), overrides, common],
+                parameters=[_tuning("world.yaml"), _tuning("controller.yaml"), steps, overrides, common],
                 output="screen",
             ),
             Node(
@@ -83,6 +85,7 @@ def generate_launch_description() -> LaunchDescription:
                 parameters=[
                     _tuning("world.yaml"),
                     _tuning("libero_sim.yaml"),
+                    steps,
                     overrides,
                     common,
                     episode,

@@ -25,9 +25,22 @@ def run(*args: str) -> subprocess.CompletedProcess[str]:
 
 def test_indices_take_lists_and_ranges():
     assert indices("0,2,5-7,2", "inits") == (0, 2, 5, 6, 7)
-    for text in ("", "a", "1-", "5-3"):
+    for text in ("", "a", "1-"):
         with pytest.raises(AsyncVLAError, match="indices such as"):
             indices(text, "inits")
+    with pytest.raises(AsyncVLAError, match="--inits is '0,9-5', but 9-5 runs backwards"):
+        indices("0,9-5", "inits")
+
+
+def test_a_place_that_cannot_be_written_is_found_before_the_work(tmp_path):
+    (tmp_path / "file").write_text("")
+    for out, message in (
+        (tmp_path, "is a folder, expected a file"),
+        (tmp_path / "file" / "eval.json", "cannot be written: "),
+    ):
+        result = run("eval", "libero", "--checkpoint", "missing", "--json", str(out))
+        assert result.returncode == 2 and "Traceback" not in result.stderr
+        assert f"--json {out} {message}" in " ".join(result.stderr.split())
 
 
 def test_bad_usage_exits_with_2_and_lists_the_choices():

@@ -66,12 +66,14 @@ def test_strategies_are_compared_with_the_plain_ones_and_their_own_drafts(tmp_pa
         ("random", Strategy(select="random")),
         ("twice", Strategy(rounds=2)),
         ("best", Strategy(best_of=4)),
+        ("twice_best", Strategy(rounds=2, best_of=4)),
         ("best_draft", Strategy("sfm", best_of=4)),
     ):
         write_eval(tmp_path / f"{name}.json", [True] * 4, strategy=vars(strategy))
     pairs = {(c.strategy, c.baseline) for c in compare(load(tmp_path)["eval"])}
-    others = ("afm, select random", "afm, rounds 2", "afm, best_of 4", "sfm, best_of 4")
-    assert pairs == {*((other, "afm") for other in others), ("afm, best_of 4", "sfm, best_of 4")}
+    refining = ("afm, best_of 4", "afm, rounds 2, best_of 4")
+    others = ("afm, select random", "afm, rounds 2", "sfm, best_of 4", *refining)
+    assert pairs == {*((other, "afm") for other in others), *((r, "sfm, best_of 4") for r in refining)}
 
 
 def test_comparisons_are_pooled_over_suites_and_joined_over_files(tmp_path: Path) -> None:

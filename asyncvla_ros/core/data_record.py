@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ class DataRecord:
         frames: Of each dataset in them.
         holdout: Share of the episodes that was held out.
         datasets: Digest of each dataset and its episodes; empty in a checkpoint from before they were noted.
+        before: What trained the policy with which training began; None if it began from scratch.
     """
 
     folders: tuple[str, ...]
@@ -26,6 +27,7 @@ class DataRecord:
     frames: tuple[int, ...]
     holdout: float
     datasets: tuple[tuple[str, int], ...] = ()
+    before: DataRecord | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON-ready values."""
@@ -45,6 +47,7 @@ class DataRecord:
                 tuple(map(int, values["frames"])),
                 float(values["holdout"]),
                 tuple((str(digest), int(episodes)) for digest, episodes in values.get("datasets", ())),
+                DataRecord.from_dict(before, source) if (before := values.get("before")) else None,
             )
         except (KeyError, TypeError, ValueError) as error:
             raise CheckpointError(f"{source} does not say what data was used: {error!r}") from error
@@ -58,8 +61,15 @@ class DataRecord:
         return (self.episodes, self.frames) == (other.episodes, other.frames)
 
     def shares(self, other: DataRecord | None) -> bool:
-        """Whether they have any dataset in common, as far as is known."""
-        return other is not None and not self.firsts().keys().isdisjoint(other.firsts())
+        """Whether a dataset of these trained the policy of the other ones, as far as is known."""
+        lineage = other.lineage() if other else ()
+        return any(not self.firsts().keys().isdisjoint(record.firsts()) for record in lineage)
+
+    def lineage(self) -> Iterator[DataRecord]:
+        """These data, what trained the policy with which training began, and so on."""
+        yield self
+        if self.before:
+            yield from self.before.lineage()
 
     def firsts(self) -> dict[str, int]:
         """Number of the first episode of each dataset, by digest."""

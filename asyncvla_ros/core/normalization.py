@@ -9,15 +9,18 @@ import numpy as np
 
 from asyncvla_ros.types import CheckpointError
 
-# A dim that hardly moved in the data would turn sensor noise into large inputs.
+#: A dim that hardly moved in the data would turn sensor noise into large inputs [m, rad].
 MIN_STD = 0.02
+#: The same for changes per control step, where the arm moves by some mm or hundredths of a rad.
+MIN_DELTA_STD = 0.0005
 
 
 @dataclass(frozen=True)
 class NormStats:
     """Statistics of one vector feature over a dataset; each (n,) float32.
 
-    ``mode`` is ``mean_std`` (zero mean, unit deviation) or ``quantile`` (q01..q99 to -1..1).
+    ``mode`` is ``mean_std`` (zero mean, unit deviation) or ``quantile`` (q01..q99 to -1..1); ``floor`` is the
+    least that is divided by.
     """
 
     mode: str
@@ -25,9 +28,10 @@ class NormStats:
     std: np.ndarray
     q01: np.ndarray
     q99: np.ndarray
+    floor: float = MIN_STD
 
     @staticmethod
-    def of(values: np.ndarray, mode: str = "mean_std") -> NormStats:
+    def of(values: np.ndarray, mode: str = "mean_std", floor: float = MIN_STD) -> NormStats:
         """Statistics of (frames, n) values."""
         quantiles = np.quantile(values, [0.01, 0.99], axis=0).astype(np.float32)
         return NormStats(
@@ -36,12 +40,13 @@ class NormStats:
             values.std(0).astype(np.float32),
             quantiles[0],
             quantiles[1],
+            floor,
         )
 
     def _centre_and_scale(self) -> tuple[np.ndarray, np.ndarray]:
         if self.mode == "mean_std":
-            return self.mean, np.maximum(self.std, MIN_STD)
-        return (self.q99 + self.q01) / 2, np.maximum((self.q99 - self.q01) / 2, MIN_STD)
+            return self.mean, np.maximum(self.std, self.floor)
+        return (self.q99 + self.q01) / 2, np.maximum((self.q99 - self.q01) / 2, self.floor)
 
     def normalize(self, values: np.ndarray) -> np.ndarray:
         """Physical (..., n) to network units."""
@@ -56,7 +61,7 @@ class NormStats:
     def to_dict(self) -> dict[str, object]:
         """As JSON-ready values."""
         arrays = {k: getattr(self, k).tolist() for k in ("mean", "std", "q01", "q99")}
-        return {"mode": self.mode, **arrays}
+        return {"mode": self.mode, **arrays, "floor": self.floor}
 
     @staticmethod
     def from_dict(values: Mapping[str, object], size: int, what: str) -> NormStats:
@@ -68,7 +73,8 @@ class NormStats:
             what: Name for messages.
 
         Raises:
-            CheckpointError: If a key is missing, of another length, or not finite.
+            CheckpointError: If a key is missing, of another length, or not finite. Older checkpoints lack
+                ``floor``; theirs is ``MIN_STD``.
         """
         if values.get("mode") not in ("mean_std", "quantile"):
             raise CheckpointError(f"{what}: mode is {values.get('mode')!r}, choose 'mean_std' or 'quantile'")
@@ -80,4 +86,7 @@ class NormStats:
                     f"{what}: {key} has shape {array.shape}, expected ({size},) finite numbers"
                 )
             arrays[key] = array
-        return NormStats(str(values["mode"]), **arrays)
+        floor = values.get("floor", MIN_STD)
+        if not isinstance(floor, float) or not 0 < floor < np.inf:
+            raise CheckpointError(f"{what}: floor is {floor!r}, expected a number above 0")
+        return NormStats(str(values["mode"]), **arrays, floor=floor)

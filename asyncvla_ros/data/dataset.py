@@ -67,8 +67,8 @@ def feature_contract(folders: Sequence[Path], action_space: str) -> FeatureContr
         features = info["features"]
         contracts[root] = FeatureContract(
             cameras=tuple(
-                CameraFeature(key.removeprefix(IMAGE_PREFIX), *value["shape"][:2])
-                for key, value in features.items()
+                CameraFeature(key.removeprefix(IMAGE_PREFIX), *_image_size(root, key, features[key]["shape"]))
+                for key in features
                 if key.startswith(IMAGE_PREFIX)
             ),
             state_names=_dim_names(root, features, STATE_KEY),
@@ -92,6 +92,15 @@ def require_contract(folders: Sequence[Path], features: FeatureContract) -> None
     offered = feature_contract(folders, features.action_space)
     if offered != features:
         raise ContractError(f"the data offers {offered}, but the policy expects {features}")
+
+
+def _image_size(root: Path, key: str, shape: Sequence[int]) -> tuple[int, int]:
+    """Height and width [px]; LeRobot allows the three channels first or last."""
+    if len(shape) == 3 and shape[2] == 3:
+        return shape[0], shape[1]
+    if len(shape) == 3 and shape[0] == 3:
+        return shape[1], shape[2]
+    raise AsyncVLAError(f"{root} gives {key} the shape {list(shape)}, expected height, width and 3 channels")
 
 
 def _dim_names(root: Path, features: Mapping[str, Any], key: str) -> tuple[str, ...]:

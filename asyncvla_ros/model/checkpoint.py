@@ -25,7 +25,7 @@ from asyncvla_ros.core.data_record import DataRecord
 from asyncvla_ros.core.feature_file import load_features, read_json
 from asyncvla_ros.core.normalization import NormStats
 from asyncvla_ros.model.asyncvla import AsyncVLA
-from asyncvla_ros.model.config import AsyncVLAConfig
+from asyncvla_ros.model.config import AsyncVLAConfig, load_config
 from asyncvla_ros.types import CheckpointError, FeatureContract
 
 FILES = ("config.json", "model.safetensors", "tokenizer.json", "features.json", "norm_stats.json")
@@ -103,7 +103,7 @@ def load_checkpoint(folder: Path, device: str = "cpu") -> Checkpoint:
         CheckpointError: If a file is missing, unreadable or contradicts another; says which and why.
     """
     _require_files(folder)
-    config = AsyncVLAConfig.from_dict(read_json(folder / "config.json"))
+    config = load_config(folder)
     features = load_features(folder)
     for limit, names, what in (
         (config.max_state_dim, features.state_names, "state"),

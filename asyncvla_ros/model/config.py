@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
 from typing import Any
 
+from asyncvla_ros.core.feature_file import read_json
 from asyncvla_ros.types import CheckpointError
 
 ATTENTIONS = ("matmul", "sdpa")
@@ -130,6 +132,18 @@ class AsyncVLAConfig:
         if rater and isinstance(rater.get("error_scale"), list):
             rater = {**rater, "error_scale": tuple(rater["error_scale"])}
         return AsyncVLAConfig(**{**values, "rater": RaterConfig(**rater) if rater else None})
+
+
+def load_config(folder: Path) -> AsyncVLAConfig:
+    """The shape of a checkpoint's network, without its weights.
+
+    Raises:
+        CheckpointError: If the folder is no checkpoint.
+    """
+    file = folder / "config.json"
+    if not file.is_file():
+        raise CheckpointError(f"{folder} is not an AsyncVLA checkpoint: {file.name} not found")
+    return AsyncVLAConfig.from_dict(read_json(file))
 
 
 def _require_known(values: Any, kind: type, where: str) -> None:

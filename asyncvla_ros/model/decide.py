@@ -61,6 +61,32 @@ class Decider:
         self._dim_mask = dim_mask
         self._generator = generator
 
+    def check(self, strategy: Strategy) -> None:
+        """Find out before the first observation whether the policy can decide so.
+
+        Raises:
+            ContractError: If the strategy needs a rater that is not there, the variance of a single step, or
+                that of other steps than the rater has learned to read.
+        """
+        config = self._model.config
+        needed = strategy.best_of > 1 or (strategy.mode == "afm" and strategy.select == "random")
+        if needed and config.rater is None:
+            raise ContractError(
+                f"best_of {strategy.best_of} with select {strategy.select!r} needs a confidence rater, which "
+                "this policy lacks; train one with `asyncvla train-rater`, or use best_of 1 and 'variance'"
+            )
+        if not self._watches(strategy):
+            return
+        steps = strategy.denoise_steps or config.num_denoise_steps
+        _require_several("denoise_steps", steps)
+        if strategy.mode == "afm" and strategy.rounds > 1:
+            _require_several("refine_steps", strategy.refine_steps or config.num_refine_steps)
+        if self._rates(strategy) and steps != config.num_denoise_steps:
+            raise ContractError(
+                f"denoise_steps is {steps}, but the rater has learned to read the variance of "
+                f"{config.num_denoise_steps} steps; leave it at that, or use mode 'sfm' without best_of"
+            )
+
     def decide(
         self, prefix: Prefix, kept: Tensor, mask: Tensor, strategy: Strategy, lap: Callable[[str], None]
     ) -> Decision:
@@ -74,8 +100,9 @@ class Decider:
             lap: Called with ``sfm``, ``rater`` or ``afm`` whenever a piece of that stage is done.
 
         Raises:
-            ContractError: If the strategy needs a rater and the policy has none, or the variance of one step.
+            ContractError: See ``check``.
         """
+        self.check(strategy)
         draft = judged = self._draft(prefix, kept, mask, strategy, lap)
         refined = torch.zeros_like(mask, dtype=torch.bool)
         for turn in range(strategy.rounds if strategy.mode == "afm" else 0):
@@ -91,8 +118,6 @@ class Decider:
             if not chosen.any():
                 break
             steps = strategy.refine_steps or self._model.config.num_refine_steps
-            if judged.variance is not None and strategy.rounds > 1:
-                _require_several("refine_steps", steps)
             actions, variance = self._sample(
                 prefix, judged.actions, judged.variance, chosen.float(), noise, steps
             )
@@ -105,21 +130,16 @@ class Decider:
         self, prefix: Prefix, kept: Tensor, mask: Tensor, strategy: Strategy, lap: Callable[[str], None]
     ) -> _Judged:
         """The best of the synchronous drafts."""
-        n, rated = strategy.best_of, self._rates(strategy)
+        n = strategy.best_of
         # One draw each: the first draft is the same however many there are.
         noise = torch.cat([self._noise(kept) for _ in range(n)])
         many, start, generate = prefix.repeat(n), kept.expand(n, -1, -1), mask.expand(n, -1)
-        rater = self._model.config.rater
-        watched = strategy.mode == "afm" and strategy.select == "variance"
-        watched |= rated and rater is not None and rater.reads_variance
         # Committed actions are beyond doubt.
-        known = torch.zeros_like(generate) if watched else None
+        known = torch.zeros_like(generate) if self._watches(strategy) else None
         steps = strategy.denoise_steps or self._model.config.num_denoise_steps
-        if watched:
-            _require_several("denoise_steps", steps)
         drafts, variance = self._sample(many, start, known, generate, noise, steps)
         lap("sfm")
-        if not rated:
+        if not self._rates(strategy):
             return _Judged(drafts, None, variance)
         confidence = self._model.rate(many, drafts, variance)
         best = int((confidence * generate).sum(1).argmax())
@@ -139,14 +159,14 @@ class Decider:
         return actions, torch.where(mask > 0, fresh, variance)
 
     def _rates(self, strategy: Strategy) -> bool:
-        needed = strategy.best_of > 1 or (strategy.mode == "afm" and strategy.select == "random")
-        if self._model.rater is None and needed:
-            raise ContractError(
-                f"best_of {strategy.best_of} with select {strategy.select!r} needs a confidence rater, which "
-                "this policy lacks; train one with `asyncvla train-rater`, or use best_of 1 and 'variance'"
-            )
-        wanted = needed or (strategy.mode == "afm" and strategy.select == "rater")
-        return wanted and self._model.rater is not None
+        wanted = strategy.best_of > 1 or (strategy.mode == "afm" and strategy.select != "variance")
+        return wanted and self._model.config.rater is not None
+
+    def _watches(self, strategy: Strategy) -> bool:
+        """Whether anything reads the variance of the denoising steps."""
+        rater = self._model.config.rater
+        by_rater = self._rates(strategy) and rater is not None and rater.reads_variance
+        return by_rater or (strategy.mode == "afm" and strategy.select == "variance")
 
     def _threshold(self, strategy: Strategy) -> float:
         if strategy.threshold is not None:

@@ -57,9 +57,10 @@ def load(folder: Path) -> dict[str, list[Source]]:
     return found
 
 
-def strategy_of(values: Mapping[str, Any]) -> str:
-    """Mode, and what differs from the default strategy."""
-    given = values["settings"]["strategy"]
+def strategy_of(values: Mapping[str, Any], mode: str | None = None) -> str:
+    """Mode, and what differs from the default strategy; with ``mode``, the same in another one."""
+    given = dict(values["settings"]["strategy"])
+    given["mode"] = mode or given["mode"]
     default = vars(Strategy())
     # What only refinement reads makes no difference to a draft.
     ignored = {"mode", *(_REFINING if given["mode"] == "sfm" else ())}

@@ -95,6 +95,7 @@ def compare(evaluations: Sequence[Source]) -> Iterator[Comparison]:
     Each with the plain ones, and one that refines also with its drafts alone.
     """
     groups: dict[Any, dict[str, dict[str, _Outcomes]]] = {}
+    drafts = {strategy_of(s.values): strategy_of(s.values, "sfm") for s in evaluations}
     for source in evaluations:
         v = source.values
         strategies = groups.setdefault(
@@ -111,7 +112,9 @@ def compare(evaluations: Sequence[Source]) -> Iterator[Comparison]:
     for (policy, seed, controls), strategies in groups.items():
         control = f"{controls}, seed {seed}" if controls else f"seed {seed}"
         for strategy, baseline in itertools.product(strategies, strategies):
-            if baseline not in _baselines(strategy):
+            # Plain strategies are compared among themselves only: with their drafts.
+            plain = () if strategy in _PLAIN else _PLAIN
+            if baseline == strategy or baseline not in (drafts[strategy], *plain):
                 continue
             one, other = strategies[baseline], strategies[strategy]
             suites = sorted(s for s in one.keys() & other.keys() if one[s].keys() & other[s].keys())
@@ -122,12 +125,6 @@ def compare(evaluations: Sequence[Source]) -> Iterator[Comparison]:
 
 def _short(fingerprint: str | None) -> str:
     return (fingerprint or "-")[:4]
-
-
-def _baselines(strategy: str) -> set[str]:
-    """The plain strategies, of two of them the drafts; and the strategy's own drafts alone."""
-    drafts = strategy.replace("afm", "sfm", 1)
-    return {drafts, *(() if strategy in _PLAIN else _PLAIN)} - {strategy}
 
 
 def _compared(

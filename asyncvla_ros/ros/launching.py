@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 
 from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 from launch import Action, Condition, LaunchContext, SomeSubstitutionsType, Substitution
@@ -28,7 +29,8 @@ from launch_ros.substitutions import FindPackageShare
 from lifecycle_msgs.msg import Transition
 
 from asyncvla_ros.core.robot_file import load_robot
-from asyncvla_ros.paths import robot_file
+from asyncvla_ros.model.config import load_config
+from asyncvla_ros.paths import robot_file, shipped_checkpoint
 from asyncvla_ros.ros.middleware import fastdds_environment, has_own_profile
 
 
@@ -140,6 +142,23 @@ class BaseFrame(Substitution):
     def perform(self, context: LaunchContext) -> str:
         """Reads the contract."""
         return load_robot(robot_file(perform_substitutions(context, self._robot))).base_frame
+
+
+class ExecuteSteps(Substitution):
+    """How many actions of each chunk are executed, as a checkpoint says.
+
+    Args:
+        checkpoint: Its folder; empty: the shipped one.
+    """
+
+    def __init__(self, checkpoint: SomeSubstitutionsType):
+        super().__init__()
+        self._checkpoint = normalize_to_list_of_substitutions(checkpoint)
+
+    def perform(self, context: LaunchContext) -> str:
+        """Reads the checkpoint's configuration."""
+        folder = perform_substitutions(context, self._checkpoint)
+        return str(load_config(Path(folder) if folder else shipped_checkpoint()).execute_steps)
 
 
 def recorded_inputs(robot: str, namespace: str) -> list[str]:

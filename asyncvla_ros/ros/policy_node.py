@@ -73,6 +73,7 @@ class PolicyNode(ManagedNode):
                 f"robot {self._robot.name} and checkpoint {values.checkpoint or 'as shipped'} do not fit:\n  "
                 + "\n  ".join(problems)
             )
+        self._policy.check(values.strategy)
         self._policy.warmup()
         used = [camera.key for camera in self._policy.features.cameras]
         streams = [*used, *(source.topic for source in self._robot.state)]
@@ -182,8 +183,9 @@ class PolicyNode(ManagedNode):
         return response
 
     def _on_change(self, old: PolicyParameters, new: PolicyParameters) -> None:
-        _ = new.strategy  # raises to refuse the change
+        strategy = new.strategy  # raises to refuse the change
         if self._loop is not None:
+            self._policy.check(strategy)
             with self._loop.locked() as sync:
                 sync.max_age_ns, sync.max_skew_ns = new.max_age_ns, new.max_skew_ns
         if new.instruction != old.instruction:

@@ -88,5 +88,7 @@ def _require_repetition(result: Path, config: EvalConfig) -> None:
     except (ValueError, KeyError, TypeError) as error:
         raise AsyncVLAError(f"{result} is there already and no evaluation; {_ADVICE}") from error
     now = fixed_settings(asdict(config), _FREE)
-    kept = {k: v for k, v in before.items() if k in now}
+    # What an older version did not know was as it is by default.
+    kept = fixed_settings(asdict(EvalConfig(config.suite, (), ())), _FREE) | before
+    kept = {k: v for k, v in kept.items() if k in now}
     require_same_settings(kept, now, f"{result} holds another evaluation", _ADVICE)

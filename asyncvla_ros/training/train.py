@@ -13,7 +13,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from asyncvla_ros.core.normalization import NormStats
+from asyncvla_ros.core.normalization import MIN_DELTA_STD, MIN_STD, NormStats
 from asyncvla_ros.data.dataset import feature_contract
 from asyncvla_ros.data.episodes import Episodes, load_episodes
 from asyncvla_ros.model import flow
@@ -154,8 +154,10 @@ def _train(settings: TrainSettings) -> None:
     if settings.init is not None:
         source = load_checkpoint(settings.init)
         require_same_holdout(source, record)
+        record = replace(record, before=source.trained_on)
         warm_start(model, tokenizer, source)
-    stats = NormStats.of(episodes.state), NormStats.of(episodes.actions)
+    floor = MIN_DELTA_STD if settings.action_space.startswith("delta_") else MIN_STD
+    stats = NormStats.of(episodes.state), NormStats.of(episodes.actions, floor=floor)
     checkpoint = Checkpoint(model, tokenizer, features, *stats, trained_on=record)
     targets = 0 if episodes.privileged is None else episodes.privileged.shape[1]
     objective = LossOfBatch(checkpoint.model, targets, settings.aux_weight).to(accelerator.device)

@@ -102,6 +102,11 @@ def train_rater(settings: RaterSettings) -> None:
         raise AsyncVLAError(f"drafts is {settings.drafts}, expected at least 1")
     share(settings.batch, settings.processes)
     base = load_checkpoint(settings.checkpoint)
+    if settings.variance and base.model.config.num_denoise_steps == 1:
+        raise AsyncVLAError(
+            f"--variance, but {settings.checkpoint} denoises in one step, in which the estimate of an action "
+            "cannot vary; export it with more --denoise-steps first"
+        )
     require_contract(settings.data, base.features)
     # Before the processes start, to share its result.
     load_episodes(settings.data, base.model.config.image_size, settings.cache)

@@ -53,24 +53,28 @@ def require_same_holdout(source: Checkpoint, given: DataRecord) -> None:
     Raises:
         AsyncVLAError: If another share or other episodes of the same data were, or it is not known which.
     """
-    before, holdout = source.trained_on, given.holdout
+    holdout = given.holdout
     if not holdout:
         return
-    if before is None or before.holdout != holdout:
-        was = (
-            "does not say what it was trained on"
-            if before is None
-            else f"was trained with --holdout {before.holdout}"
-        )
-        same = f"--holdout {before.holdout}, or " if before and before.holdout else ""
+    if source.trained_on is None:
         raise AsyncVLAError(
-            f"the checkpoint to begin with {was}, so it may have seen what --holdout {holdout} would hold "
-            f"out; give {same}--holdout 0, and fresh data to train-rater"
+            "the checkpoint to begin with does not say what it was trained on, so it may have seen what "
+            f"--holdout {holdout} would hold out; give --holdout 0, and fresh data to train-rater"
         )
-    every, ours, theirs = round(1 / holdout), given.firsts(), before.firsts()
-    if moved := [digest for digest in ours.keys() & theirs if (ours[digest] - theirs[digest]) % every]:
-        raise AsyncVLAError(
-            f"in {len(moved)} of {len(ours)} datasets other episodes would be held out than from the "
-            "checkpoint to begin with; give its --data first and in the same order, or --holdout 0, and "
-            "fresh data to train-rater"
-        )
+    every, ours = round(1 / holdout), given.firsts()
+    for before in source.trained_on.lineage():
+        theirs = before.firsts()
+        shared = ours.keys() & theirs
+        if before.holdout != holdout and (shared or not theirs):
+            same = f"--holdout {before.holdout}, or " if before.holdout else ""
+            raise AsyncVLAError(
+                f"the checkpoint to begin with was trained with --holdout {before.holdout}, so it may have "
+                f"seen what --holdout {holdout} would hold out; give {same}--holdout 0, and fresh data to "
+                "train-rater"
+            )
+        if moved := [digest for digest in shared if (ours[digest] - theirs[digest]) % every]:
+            raise AsyncVLAError(
+                f"in {len(moved)} of {len(ours)} datasets other episodes would be held out than from the "
+                "checkpoint to begin with; give its --data first and in the same order, or --holdout 0, and "
+                "fresh data to train-rater"
+            )

@@ -36,6 +36,17 @@ def test_roots_ignore_unfinished_datasets(tmp_path: Path) -> None:
         dataset_roots(tmp_path / "missing")
 
 
+def test_channels_may_come_first(tmp_path: Path) -> None:
+    write_info(tmp_path, ["j1", "j2"], **{"observation.images.top": {"shape": [3, 480, 640]}})
+    assert feature_contract([tmp_path], "joint_position").cameras == (CameraFeature("top", 480, 640),)
+
+
+def test_images_of_other_channels_are_refused(tmp_path: Path) -> None:
+    write_info(tmp_path, ["j1", "j2"], **{"observation.images.top": {"shape": [480, 640, 1]}})
+    with pytest.raises(AsyncVLAError, match=r"shape \[480, 640, 1\], expected height, width and 3"):
+        feature_contract([tmp_path], "joint_position")
+
+
 @pytest.mark.parametrize("names", [["j1", "j2"], [["j1", "j2"]], {"motors": ["j1", "j2"]}])
 def test_names_are_read_in_every_form_that_lerobot_writes(tmp_path: Path, names: Any) -> None:
     write_info(tmp_path, names)

@@ -136,6 +136,15 @@ def test_one_step_has_no_variance_to_read(strategy: Strategy, name: str):
         decide(Scripted([[[0.1, 0.9, 0.9, 0.9]]], velocities), strategy)
 
 
+def test_a_rater_reads_only_the_variance_that_it_has_learned():
+    velocities = [[[[[1.0]] * 4]] * 2]
+    for strategy in (Strategy(denoise_steps=4), Strategy("sfm", denoise_steps=4, best_of=2)):
+        with pytest.raises(ContractError, match=r"denoise_steps is 4, but the rater .* variance of 10 steps"):
+            decide(Scripted([], velocities), strategy)
+    decide(Scripted([], velocities), Strategy("sfm", denoise_steps=4))
+    decide(Scripted([], velocities), Strategy(select="variance", threshold=9.0, denoise_steps=4))
+
+
 def test_the_random_control_is_uniform_over_free_actions():
     mask = torch.tensor([[0.0, 1, 1, 1]])
     confidence = torch.tensor([[0.1, 0.1, 0.9, 0.2]])

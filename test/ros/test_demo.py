@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.ros, pytest.mark.libero, pytest.mark.slow, pytest.mark
 
 def start_demo(tmp_path: Path, *options: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "asyncvla_ros.cli", "demo", "--headless", "--rendering", "decimated"]
-    checkpoint = tiny_checkpoint(tmp_path / "tiny")
+    checkpoint = tiny_checkpoint(tmp_path / "tiny", execute_steps=7)
     command += ["--inits", "0", "--checkpoint", str(checkpoint), "--out", str(tmp_path / "out"), *options]
     pipe = subprocess.PIPE
     # Ignored signals are inherited; a test runner in the background ignores SIGINT.
@@ -62,7 +62,9 @@ def test_an_episode_ends_with_figures_and_pictures(tmp_path: Path):
     output, _ = demo.communicate(timeout=380)
     assert demo.returncode == 0, output
     result = json.loads(figures.read_text())
-    assert result["n"] == 1 and result["episodes"][0]["steps"] == 280, "random weights solve nothing"
+    (episode,) = result["episodes"]
+    assert episode["steps"] == 280, "random weights solve nothing"
+    assert episode["decisions"] == 40, "one for each seven steps, as the checkpoint says"
     assert (
         0 < result["latency_ms"]["camera_to_chunk"]["p50"] <= result["latency_ms"]["camera_to_command"]["p99"]
     )

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 import xacro
+from rcl_interfaces.srv import GetParameters
 from std_msgs.msg import String
 
 from asyncvla_ros.paths import share_dir
 from asyncvla_ros.ros import qos
+from support.checkpoints import tiny_checkpoint
 from support.stand_ins import StandIns
 
 pytestmark = [pytest.mark.ros, pytest.mark.launch]
@@ -114,6 +116,16 @@ def test_the_controller_of_an_arm_is_active_before_the_policy_starts(start_proce
     started.stop()
     assert "process has finished cleanly" in started.output
     assert "Caught exception" not in started.output
+
+
+@pytest.mark.libero
+def test_controller_and_simulator_execute_what_the_checkpoint_says(start_process, ros_client, tmp_path):
+    checkpoint = tiny_checkpoint(tmp_path / "tiny", execute_steps=3)
+    _launch(start_process, "libero", f"checkpoint:={checkpoint}", "autostart:=false")
+    request = GetParameters.Request(names=["execute_steps"])
+    for node in ("controller", "libero_sim"):
+        answer = ros_client.call(GetParameters, f"/{node}/get_parameters", request, timeout=PATIENCE)
+        assert answer.values[0].integer_value == 3
 
 
 def test_an_arm_that_cannot_be_configured_ends_the_launch(start_process):

@@ -162,6 +162,8 @@ def test_the_strategy_can_be_changed_while_it_runs(start_node, ros_client, check
 
     refused = change(select="variance", threshold=-1.0)
     assert not refused.successful and "expects a variance of at least 0" in refused.reason
+    refused = change(select="variance", threshold=100.0, denoise_steps=1)
+    assert not refused.successful and "denoise_steps is 1, expected more" in refused.reason
     assert change(select="variance", threshold=100.0, refine_steps=1).successful
     robot.publish()
     last = chunks.wait(count=2)

@@ -71,6 +71,12 @@ def test_a_result_is_replaced_by_its_repetition_only(tmp_path: Path) -> None:
     assert EpisodeLog(result, replace(CONFIG, workers=8)).done(CONFIG) == ()
     with pytest.raises(AsyncVLAError, match=r"inits: \[0, 1\] there, \[2\] here"):
         EpisodeLog(result, replace(CONFIG, inits=(2,)))
+    older = json.loads(result.read_text())
+    del older["settings"]["device"]
+    result.write_text(json.dumps(older))
+    EpisodeLog(result, CONFIG)
+    with pytest.raises(AsyncVLAError, match="device: 'cpu' there, 'cuda' here"):
+        EpisodeLog(result, replace(CONFIG, device="cuda"))
     result.write_text("[]")
     with pytest.raises(AsyncVLAError, match="there already and no evaluation"):
         EpisodeLog(result, CONFIG)

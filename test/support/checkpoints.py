@@ -17,7 +17,7 @@ from asyncvla_ros.model.text import build_tokenizer
 from support.contracts import libero_features
 
 
-def tiny_checkpoint(folder: Path, **feature_changes: Any) -> Path:
+def tiny_checkpoint(folder: Path, execute_steps: int = 4, **feature_changes: Any) -> Path:
     """Writes a checkpoint for libero_panda; ``feature_changes`` make it one for another robot."""
     features = libero_features(**feature_changes)
     tokenizer = build_tokenizer(["pick up the milk and place it in the basket"])
@@ -26,6 +26,7 @@ def tiny_checkpoint(folder: Path, **feature_changes: Any) -> Path:
         num_cameras=len(features.cameras),
         num_denoise_steps=2,
         num_refine_steps=2,
+        execute_steps=execute_steps,
         rater=RaterConfig(num_layers=1),
     )
     text = {**config.backbone["text_config"], "num_hidden_layers": 1}

@@ -36,6 +36,9 @@ class StillPolicy:
     def warmup(self) -> None:
         pass
 
+    def check(self, strategy: Strategy) -> None:
+        pass
+
     def infer(
         self,
         observation: Observation,

@@ -188,6 +188,15 @@ def test_what_is_held_out_was_held_out_before():
     require_same_holdout(source, replace(given, datasets=(("cc", 10), ("bb", 7))))
     with pytest.raises(AsyncVLAError, match=r"in 1 of 2 datasets other episodes would be held out"):
         require_same_holdout(source, replace(given, datasets=(("bb", 7), ("aa", 5))))
+    # Also if it was the policy before that one which saw them; what none of them saw is free.
+    later = DataRecord(("d",), 9, (99,), 0.0, (("dd", 9),), before=given)
+    heir = replace(source, trained_on=later)
+    require_same_holdout(heir, given)
+    require_same_holdout(heir, replace(given, holdout=0.5, datasets=(("ee", 4),)))
+    with pytest.raises(AsyncVLAError, match=r"in 1 of 2 datasets other episodes would be held out"):
+        require_same_holdout(heir, replace(given, datasets=(("bb", 7), ("aa", 5))))
+    with pytest.raises(AsyncVLAError, match=r"trained with --holdout 0\.0.*give --holdout 0, and"):
+        require_same_holdout(heir, replace(later, holdout=0.1))
     with pytest.raises(
         AsyncVLAError, match=r"trained with --holdout 0\.2.*give --holdout 0\.2, or --holdout 0"
     ):

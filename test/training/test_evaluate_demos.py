@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from asyncvla_ros.core.data_record import DataRecord
 from asyncvla_ros.data.episodes import Episodes, Frames
 from asyncvla_ros.model.config import RaterConfig
 from asyncvla_ros.training.evaluate_demos import (
@@ -125,8 +126,11 @@ def test_data_of_which_a_part_trained_something_are_not_fresh() -> None:
             unseen_frames(some, (trained, None), fresh, 8)
         with pytest.raises(AsyncVLAError, match=r"the rater learned from 20 episodes.*in the same order"):
             unseen_frames(some, (None, trained), fresh, 8)
-    # As many frames in each dataset, but others.
+    # As many frames in each dataset, but others; unless they trained the policy with which this one began.
     others = _episodes(20, 10, "c", "d")
+    heir = replace(trained, before=others.record((), 0))
+    with pytest.raises(AsyncVLAError, match=r"the policy was trained on 20 episodes.*some of that"):
+        unseen_frames(others, (DataRecord.from_dict(heir.to_dict(), "here"), None), fresh, 8)
     assert len(unseen_frames(others, (trained, trained), fresh, 8)) == 60
 
 

@@ -38,6 +38,9 @@ class SweepPolicy:
     def warmup(self) -> None:
         """Nothing to warm up."""
 
+    def check(self, strategy: Strategy) -> None:
+        """Every strategy will do."""
+
     def infer(
         self,
         observation: Observation,

@@ -71,6 +71,7 @@ def summarise(settings: DemoSettings, episodes: Sequence[DemoEpisode]) -> dict[s
                 "init": e.init,
                 "success": e.success,
                 "steps": e.steps,
+                "decisions": len(e.decisions),
                 "mean_confidence": _mean([d.confidence for d in e.decisions]),
                 "refined_fraction": _mean([d.refined for d in e.decisions]),
                 "tick_ms": percentiles([d.inference_ms for d in e.decisions]),

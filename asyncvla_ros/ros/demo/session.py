@@ -12,14 +12,15 @@ from lifecycle_msgs.msg import Transition
 
 from asyncvla_msgs.srv import SetInstruction
 from asyncvla_ros.core.robot_file import load_robot
-from asyncvla_ros.paths import robot_file, share_dir
+from asyncvla_ros.model.config import load_config
+from asyncvla_ros.paths import robot_file, share_dir, shipped_checkpoint
 from asyncvla_ros.ros.demo.client import NODES, DemoClient, Progress
 from asyncvla_ros.ros.demo.figures import ROBOT, DemoSettings, summarise, write_pictures
 from asyncvla_ros.ros.domain import isolated_domain
 from asyncvla_ros.ros.middleware import fastdds_environment
 from asyncvla_ros.ros.processes import NodeProcesses
 from asyncvla_ros.sim.tasks import Task, get_task, load_init_states
-from asyncvla_ros.types import AsyncVLAError, CheckpointError
+from asyncvla_ros.types import AsyncVLAError
 
 __all__ = ["DemoSettings", "Progress", "run_demo"]
 
@@ -39,12 +40,13 @@ def run_demo(
         RunError: A node failed or did not answer; all nodes are ended before it is raised.
     """
     instruction = _check(settings).instruction
+    execute_steps = load_config(settings.checkpoint or shipped_checkpoint()).execute_steps
     robot = load_robot(robot_file(ROBOT))
     with _terminable(), isolated_domain() as isolation:
         os.environ.update(isolation | fastdds_environment(processes=len(NODES) + 1))
         with NodeProcesses(settings.out / "logs", {}) as nodes, DemoClient(robot, nodes) as client:
             say("starting libero_sim, controller and policy")
-            _start(nodes, settings)
+            _start(nodes, settings, execute_steps)
             for transition in (Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE):
                 client.transition(transition)
             client.call(
@@ -67,16 +69,18 @@ def _check(settings: DemoSettings) -> Task:
             f"{settings.suite} task {settings.task} has initial states 0 to {available - 1}, "
             f"got {list(settings.inits)}"
         )
-    if settings.checkpoint is not None and not settings.checkpoint.is_dir():
-        raise CheckpointError(f"{settings.checkpoint} is no folder, expected an AsyncVLA checkpoint")
     return task
 
 
-def _start(nodes: NodeProcesses, settings: DemoSettings) -> None:
+def _start(nodes: NodeProcesses, settings: DemoSettings, execute_steps: int) -> None:
     files = share_dir() / "config" / "libero"
     own: dict[str, dict[str, object]] = {
-        "libero_sim": {"start": False, "rendering": settings.rendering},
-        "controller": {},
+        "libero_sim": {
+            "start": False,
+            "rendering": settings.rendering,
+            "execute_steps": execute_steps,
+        },
+        "controller": {"execute_steps": execute_steps},
         "policy": {"mode": settings.mode, "seed": settings.seed, "checkpoint": settings.checkpoint or ""},
     }
     if settings.real_time_factor > 0:
