@@ -78,9 +78,9 @@ class Decider:
         if not self._watches(strategy):
             return
         steps = strategy.denoise_steps or config.num_denoise_steps
-        _require_several("denoise_steps", steps)
+        require_several("denoise_steps", steps)
         if strategy.mode == "afm" and strategy.rounds > 1:
-            _require_several("refine_steps", strategy.refine_steps or config.num_refine_steps)
+            require_several("refine_steps", strategy.refine_steps or config.num_refine_steps)
         if self._rates(strategy) and steps != config.num_denoise_steps:
             raise ContractError(
                 f"denoise_steps is {steps}, but the rater has learned to read the variance of "
@@ -178,7 +178,8 @@ class Decider:
         return torch.randn(like.shape, generator=self._generator).to(like.device)
 
 
-def _require_several(name: str, steps: int) -> None:
+def require_several(name: str, steps: int) -> None:
+    """ContractError if there is only one step, whose variance is to be read."""
     if steps == 1:
         raise ContractError(f"{name} is 1, expected more: in one step the estimate of an action cannot vary")
 

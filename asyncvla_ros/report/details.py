@@ -93,10 +93,14 @@ def refinement_table(demos: Sequence[Source]) -> str:
 
 def draw_horizon(demos: Sequence[Source], out: Path) -> None:
     """Mean absolute error at each step of the chunk."""
+    from cycler import cycler
+    from matplotlib import rcParams
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 3.5), layout="constrained")
     axes = figure.subplots()
+    # More curves than there are colours must still be told apart.
+    axes.set_prop_cycle(cycler(linestyle=["-", "--", ":"]) * rcParams["axes.prop_cycle"])
     # Files that differ in how they refine have their drafts in common.
     curves = {(strategy, tuple(a["mae_per_step"])): s.name for s in demos for strategy, a in _accuracies(s)}
     times = Counter(strategy for strategy, _ in curves)
@@ -110,11 +114,8 @@ def draw_horizon(demos: Sequence[Source], out: Path) -> None:
 
 def _accuracies(source: Source) -> list[tuple[str, Mapping[str, Any]]]:
     """Strategy and accuracy; the synchronous draft first."""
-    settings, named = source.values["settings"], []
-    for mode, accuracy in source.values["action_accuracy"].items():
-        strategy = {**settings["strategy"], "mode": mode}
-        named.append((strategy_of({"settings": {**settings, "strategy": strategy}}), accuracy))
-    return named
+    accuracies = source.values["action_accuracy"]
+    return [(strategy_of(source.values, mode), accuracy) for mode, accuracy in accuracies.items()]
 
 
 def expert_table(experts: Sequence[Source]) -> str:

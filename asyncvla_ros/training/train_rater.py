@@ -23,6 +23,7 @@ from asyncvla_ros.data.episodes import Episodes, load_episodes
 from asyncvla_ros.model.asyncvla import AsyncVLA
 from asyncvla_ros.model.checkpoint import Checkpoint, fingerprint, load_checkpoint, save_checkpoint
 from asyncvla_ros.model.config import RATER_LABELS, RaterConfig
+from asyncvla_ros.model.decide import require_several
 from asyncvla_ros.model.rater import confidence_label
 from asyncvla_ros.training.batches import Batches, step_generator
 from asyncvla_ros.training.drafts import Drafter, Drafts
@@ -102,11 +103,8 @@ def train_rater(settings: RaterSettings) -> None:
         raise AsyncVLAError(f"drafts is {settings.drafts}, expected at least 1")
     share(settings.batch, settings.processes)
     base = load_checkpoint(settings.checkpoint)
-    if settings.variance and base.model.config.num_denoise_steps == 1:
-        raise AsyncVLAError(
-            f"--variance, but {settings.checkpoint} denoises in one step, in which the estimate of an action "
-            "cannot vary; export it with more --denoise-steps first"
-        )
+    if settings.variance:
+        require_several("denoise_steps", base.model.config.num_denoise_steps)
     require_contract(settings.data, base.features)
     # Before the processes start, to share its result.
     load_episodes(settings.data, base.model.config.image_size, settings.cache)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +10,13 @@ import pytest
 import torch
 
 from asyncvla_ros.data.episodes import Episodes, Frames
-from asyncvla_ros.model.checkpoint import load_checkpoint
+from asyncvla_ros.model.checkpoint import load_checkpoint, save_checkpoint, with_config
 from asyncvla_ros.model.config import RaterConfig
 from asyncvla_ros.training.batches import Batches, step_generator
 from asyncvla_ros.training.drafts import Drafter
 from asyncvla_ros.training.rater_figures import RatedDrafts, rate_drafts, rater_figures
-from asyncvla_ros.training.train_rater import RaterSettings, with_rater
+from asyncvla_ros.training.train_rater import RaterSettings, train_rater, with_rater
+from asyncvla_ros.types import ContractError
 from support.checkpoints import tiny_checkpoint
 
 
@@ -91,6 +93,15 @@ def test_drafts_share_a_prefix_and_differ_in_noise(episodes: Episodes, tmp_path:
     rated = rate_drafts(drafter, checkpoint.model, batches, np.arange(8, 24), episodes.episode, seed=0)
     assert rated.confidence.shape == rated.error.shape == (16, 8)
     assert sorted(rated.episode) == sorted(np.repeat([2, 3, 4, 5], 4))
+
+
+def test_a_policy_of_one_step_has_no_variance_for_its_rater(tmp_path: Path):
+    base = load_checkpoint(tiny_checkpoint(tmp_path / "tiny"))
+    single = with_config(base, replace(base.model.config, num_denoise_steps=1))
+    save_checkpoint(tmp_path / "single", single)
+    settings = RaterSettings(data=(), checkpoint=tmp_path / "single", out=tmp_path / "out", variance=True)
+    with pytest.raises(ContractError, match="denoise_steps is 1, expected more"):
+        train_rater(settings)
 
 
 def test_training_again_begins_with_a_fresh_rater_on_the_same_policy(tmp_path: Path):
