@@ -34,7 +34,7 @@ def bench_policy_command(
     from rich.table import Table
 
     from asyncvla_ros.bench_policy import STAGES, bench_policy
-    from asyncvla_ros.core.provenance import provenance
+    from asyncvla_ros.common.provenance import provenance
 
     figures = bench_policy(checkpoint, device, threads, repetitions)
     figures |= {"threads": threads, "device": device, "repetitions": repetitions, **provenance()}
@@ -67,7 +67,7 @@ def bench_transport_command(
     from rich.console import Console
     from rich.table import Table
 
-    from asyncvla_ros.core.provenance import provenance
+    from asyncvla_ros.common.provenance import provenance
     from asyncvla_ros.ros.bench.transport import TransportSettings, bench_transport
 
     figures = bench_transport(TransportSettings(width, height, cameras, hz, seconds, transport))
@@ -93,7 +93,7 @@ def bench_stack_command(
     from rich.console import Console
     from rich.table import Table
 
-    from asyncvla_ros.core.provenance import provenance
+    from asyncvla_ros.common.provenance import provenance
     from asyncvla_ros.ros.bench.stack import StackSettings, bench_stack
 
     figures = bench_stack(StackSettings(width, height, hz, seconds, transport))
@@ -120,7 +120,7 @@ def bench_faults_command(
     from rich.console import Console
     from rich.table import Table
 
-    from asyncvla_ros.core.provenance import provenance
+    from asyncvla_ros.common.provenance import provenance
     from asyncvla_ros.ros.bench.faults import CASES, FaultSettings, bench_faults
 
     console = Console(stderr=True)
@@ -153,7 +153,7 @@ def bench_safety_command(
     from rich.table import Table
 
     from asyncvla_ros.bench_safety import bench_safety, is_clean
-    from asyncvla_ros.core.provenance import provenance
+    from asyncvla_ros.common.provenance import provenance
 
     figures = bench_safety(chunks, seed) | provenance()
     table = Table("arm", "chunks", "accepted", "commands", "violations", "exceptions", "CPU (s)")

@@ -76,7 +76,7 @@ def eval_libero(
     best_of: BestOfOption = 1,
 ) -> None:
     """Run a policy on LIBERO's official initial states, in lockstep; with --json a rerun continues."""
-    from asyncvla_ros.core.sole_writer import sole_writer
+    from asyncvla_ros.common.sole_writer import sole_writer
     from asyncvla_ros.model.checkpoint import fingerprint
     from asyncvla_ros.paths import shipped_checkpoint
     from asyncvla_ros.policy import Policy

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from asyncvla_ros.common.yaml_section import Section
 from asyncvla_ros.core.robot_contract import ADAPTERS, Dof, Output
-from asyncvla_ros.core.yaml_section import Section
 from asyncvla_ros.types import ContractError
 
 # Keys beside adapter and topic.

@@ -6,7 +6,7 @@ import math
 import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass
 
-from asyncvla_ros.core.yaml_section import distinct
+from asyncvla_ros.common.yaml_section import distinct
 from asyncvla_ros.types import ContractError
 
 MOVING = ("revolute", "continuous", "prismatic")

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from rich.progress import track
 
-from asyncvla_ros.core.data_record import DataRecord, held_out
+from asyncvla_ros.common.data_record import DataRecord, held_out
 from asyncvla_ros.data.dataset import (
     ACTION_KEY,
     IMAGE_PREFIX,

@@ -21,9 +21,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 
-from asyncvla_ros.core.data_record import DataRecord
+from asyncvla_ros.common.data_record import DataRecord
+from asyncvla_ros.common.normalization import NormStats
 from asyncvla_ros.core.feature_file import load_features, read_json
-from asyncvla_ros.core.normalization import NormStats
 from asyncvla_ros.model.asyncvla import AsyncVLA
 from asyncvla_ros.model.config import AsyncVLAConfig, load_config
 from asyncvla_ros.types import CheckpointError, FeatureContract

@@ -25,8 +25,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from asyncvla_ros.core.same_settings import fixed_settings, require_same_settings
-from asyncvla_ros.core.sole_writer import sole_writer
+from asyncvla_ros.common.same_settings import fixed_settings, require_same_settings
+from asyncvla_ros.common.sole_writer import sole_writer
 from asyncvla_ros.data.lerobot_writer import DemonstrationWriter, dataset_features
 from asyncvla_ros.sim.expert import Expert
 from asyncvla_ros.sim.libero_env import ACTION_NAMES, CAMERAS, CONTROL_HZ, IMAGE_SIZE, STATE_NAMES, LiberoEnv

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from asyncvla_ros.core.same_settings import fixed_settings, require_same_settings
+from asyncvla_ros.common.same_settings import fixed_settings, require_same_settings
 from asyncvla_ros.sim.results import Episode, EvalConfig
 from asyncvla_ros.types import AsyncVLAError
 

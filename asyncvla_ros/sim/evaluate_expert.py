@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from asyncvla_ros.core.provenance import provenance
+from asyncvla_ros.common.provenance import provenance
 from asyncvla_ros.sim.collect import Disturbance, NoiseConfig
 from asyncvla_ros.sim.expert import Expert
 from asyncvla_ros.sim.libero_env import LiberoEnv

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from asyncvla_ros.core.transforms import matrix_to_quat_xyzw, pose_to_state
+from asyncvla_ros.common.transforms import matrix_to_quat_xyzw, pose_to_state
 from asyncvla_ros.sim.rendering import choose_gl_backend, upload_decimated_meshes
 from asyncvla_ros.sim.scene import Scene
 from asyncvla_ros.sim.tasks import Task, get_task, load_init_states

@@ -9,7 +9,7 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from asyncvla_ros.core.normalization import NormStats
+from asyncvla_ros.common.normalization import NormStats
 from asyncvla_ros.data.episodes import Episodes
 from asyncvla_ros.model.asyncvla import Inputs
 from asyncvla_ros.model.config import AsyncVLAConfig

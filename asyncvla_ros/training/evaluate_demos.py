@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from rich.progress import track
 
-from asyncvla_ros.core.data_record import DataRecord
-from asyncvla_ros.core.provenance import provenance
+from asyncvla_ros.common.data_record import DataRecord
+from asyncvla_ros.common.provenance import provenance
 from asyncvla_ros.data.dataset import require_contract
 from asyncvla_ros.data.episodes import Episodes, load_episodes
 from asyncvla_ros.model.checkpoint import fingerprint, load_records, load_stats

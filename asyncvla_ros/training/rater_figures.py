@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from asyncvla_ros.core.calibration import auroc, expected_calibration_error, reliability
+from asyncvla_ros.common.calibration import auroc, expected_calibration_error, reliability
 from asyncvla_ros.model.asyncvla import AsyncVLA
 from asyncvla_ros.model.config import RaterConfig
 from asyncvla_ros.model.rater import confidence_label

@@ -19,8 +19,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.multiprocessing import ProcessRaisedException
 
-from asyncvla_ros.core.same_settings import fixed_settings, require_same_settings
-from asyncvla_ros.core.sole_writer import sole_writer
+from asyncvla_ros.common.same_settings import fixed_settings, require_same_settings
+from asyncvla_ros.common.sole_writer import sole_writer
 from asyncvla_ros.types import AsyncVLAError
 
 

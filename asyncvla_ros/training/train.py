@@ -13,7 +13,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from asyncvla_ros.core.normalization import MIN_DELTA_STD, MIN_STD, NormStats
+from asyncvla_ros.common.normalization import MIN_DELTA_STD, MIN_STD, NormStats
 from asyncvla_ros.data.dataset import feature_contract
 from asyncvla_ros.data.episodes import Episodes, load_episodes
 from asyncvla_ros.model import flow

@@ -16,8 +16,8 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from asyncvla_ros.core.provenance import provenance
-from asyncvla_ros.core.same_settings import fixed_settings
+from asyncvla_ros.common.provenance import provenance
+from asyncvla_ros.common.same_settings import fixed_settings
 from asyncvla_ros.data.dataset import require_contract
 from asyncvla_ros.data.episodes import Episodes, load_episodes
 from asyncvla_ros.model.asyncvla import AsyncVLA

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from tokenizers import Tokenizer
 
-from asyncvla_ros.core.data_record import DataRecord
+from asyncvla_ros.common.data_record import DataRecord
 from asyncvla_ros.model.asyncvla import AsyncVLA
 from asyncvla_ros.model.checkpoint import Checkpoint
 from asyncvla_ros.types import AsyncVLAError

@@ -10,9 +10,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from asyncvla_ros.common.transforms import pose_to_state
 from asyncvla_ros.core.output_values import OutputValues
 from asyncvla_ros.core.robot_contract import Dof, Output, RobotContract
-from asyncvla_ros.core.transforms import pose_to_state
 from asyncvla_ros.ros import output_messages
 from asyncvla_ros.ros.conversions import to_ns
 from asyncvla_ros.types import ContractError, RunError

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from asyncvla_ros.core.normalization import NormStats
+from asyncvla_ros.common.normalization import NormStats
 from asyncvla_ros.model.asyncvla import AsyncVLA
 from asyncvla_ros.model.checkpoint import Checkpoint, save_checkpoint
 from asyncvla_ros.model.config import RaterConfig, nano_config

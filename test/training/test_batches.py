@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from asyncvla_ros.core.data_record import DataRecord
-from asyncvla_ros.core.normalization import NormStats
+from asyncvla_ros.common.data_record import DataRecord
+from asyncvla_ros.common.normalization import NormStats
 from asyncvla_ros.data.episodes import Episodes, Frames
 from asyncvla_ros.model.asyncvla import AsyncVLA
 from asyncvla_ros.model.checkpoint import Checkpoint

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from asyncvla_ros.core.data_record import DataRecord
+from asyncvla_ros.common.data_record import DataRecord
 from asyncvla_ros.data.episodes import Episodes, Frames
 from asyncvla_ros.model.config import RaterConfig
 from asyncvla_ros.training.evaluate_demos import (

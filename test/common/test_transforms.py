@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.spatial.transform import Rotation
 
-from asyncvla_ros.core.transforms import (
+from asyncvla_ros.common.transforms import (
     matrix_to_quat_xyzw,
     pose_to_state,
     quat_xyzw_to_matrix,

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import math
 
-from asyncvla_ros.core.statistics import Percentiles, Rates
+from asyncvla_ros.common.statistics import Percentiles, Rates
 
 
 def test_percentiles_of_the_newest_values():

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from asyncvla_ros.core.normalization import MIN_DELTA_STD, MIN_STD, NormStats
+from asyncvla_ros.common.normalization import MIN_DELTA_STD, MIN_STD, NormStats
 from asyncvla_ros.types import CheckpointError
 
 

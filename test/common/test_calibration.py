@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from asyncvla_ros.core.calibration import (
+from asyncvla_ros.common.calibration import (
     ReliabilityBin,
     auroc,
     expected_calibration_error,
