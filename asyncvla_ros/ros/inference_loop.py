@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from asyncvla_ros.core.stream_sync import Snapshot, StreamSync
+from asyncvla_ros.observe.stream_sync import Snapshot, StreamSync
 
 
 class InferenceLoop:

@@ -9,7 +9,7 @@ import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus
 
 from asyncvla_ros.common.statistics import Percentiles, Rates
-from asyncvla_ros.core.stream_sync import StreamSync
+from asyncvla_ros.observe.stream_sync import StreamSync
 from asyncvla_ros.ros.diagnostics import Report
 from asyncvla_ros.types import ActionChunk
 

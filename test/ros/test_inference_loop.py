@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from asyncvla_ros.core.stream_sync import StreamSync
+from asyncvla_ros.observe.stream_sync import StreamSync
 from asyncvla_ros.ros.inference_loop import InferenceLoop
 
 pytestmark = pytest.mark.ros

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from asyncvla_ros.core.stream_sync import StreamSync
+from asyncvla_ros.observe.stream_sync import StreamSync
 from support.contracts import MS
 
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from asyncvla_ros.core.state_trace import StateTrace
+from asyncvla_ros.observe.state_trace import StateTrace
 
 
 def test_the_last_sample_not_after_the_time_counts():
