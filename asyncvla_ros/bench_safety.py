@@ -13,8 +13,8 @@ from rich.progress import Progress
 from asyncvla_ros.bench_safety_audit import DERIVATIVES, KINDS, TOLERANCE
 from asyncvla_ros.bench_safety_world import HostileWorld
 from asyncvla_ros.core.controller import Controller
-from asyncvla_ros.core.robot_contract import RobotContract
-from asyncvla_ros.core.robot_file import parse_robot
+from asyncvla_ros.robot.contract import RobotContract
+from asyncvla_ros.robot.contract_file import parse_robot
 from asyncvla_ros.types import AsyncVLAError
 
 # Minimum and maximum [rad], velocity [rad/s], acceleration [rad/s²], jerk [rad/s³] of a 7-joint arm.

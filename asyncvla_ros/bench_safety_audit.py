@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from asyncvla_ros.core.robot_contract import RobotContract
+from asyncvla_ros.robot.contract import RobotContract
 
 KINDS = ("position", "velocity", "acceleration", "jerk", "workspace", "nonfinite")
 DERIVATIVES = ("velocity", "acceleration", "jerk")

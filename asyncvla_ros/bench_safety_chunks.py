@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from asyncvla_ros.core.chunk import StampedChunk
-from asyncvla_ros.core.robot_contract import RobotContract
+from asyncvla_ros.robot.contract import RobotContract
 
 # Shorter than the time after which a chunk is stale: some are expired before that.
 LENGTH = 8

@@ -24,11 +24,11 @@ def check(
     from rich.table import Table
     from rich.text import Text
 
-    from asyncvla_ros.core.contract_listing import listings
-    from asyncvla_ros.core.feature_file import load_features
-    from asyncvla_ros.core.robot_contract import mismatches
-    from asyncvla_ros.core.robot_file import load_robot
     from asyncvla_ros.paths import robot_file
+    from asyncvla_ros.robot.contract import mismatches
+    from asyncvla_ros.robot.contract_file import load_robot
+    from asyncvla_ros.robot.feature_file import load_features
+    from asyncvla_ros.robot.listing import listings
 
     contract = load_robot(robot_file(robot))
     console = Console(width=None if sys.stdout.isatty() else FILE_WIDTH)
@@ -58,9 +58,9 @@ def new_robot(
     out: Annotated[Path | None, typer.Option(help="File to write; default: NAME.yaml here.")] = None,
 ) -> None:
     """Write a commented robot contract to start from; what must be filled in is marked."""
-    from asyncvla_ros.core.robot_draft import draft
-    from asyncvla_ros.core.robot_file import FILL_IN
-    from asyncvla_ros.core.urdf import read_urdf
+    from asyncvla_ros.robot.contract_file import FILL_IN
+    from asyncvla_ros.robot.draft import draft
+    from asyncvla_ros.robot.urdf import read_urdf
 
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name):
         raise AsyncVLAError(f"name {name!r}: expected letters, digits and _, beginning with a letter")

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import pytest
 
 from asyncvla_ros.cli import main
-from asyncvla_ros.core.contract_listing import listings
-from asyncvla_ros.core.robot_file import load_robot
 from asyncvla_ros.paths import share_dir, shipped_checkpoint
+from asyncvla_ros.robot.contract_file import load_robot
+from asyncvla_ros.robot.listing import listings
 from support.drafts import filled_in
 from support.urdf import URDF
 

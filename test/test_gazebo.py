@@ -13,9 +13,9 @@ import pytest
 import xacro
 import yaml
 
-from asyncvla_ros.core.kinematics import load_chain
-from asyncvla_ros.core.robot_file import load_robot
 from asyncvla_ros.paths import robot_file, share_dir
+from asyncvla_ros.robot.contract_file import load_robot
+from asyncvla_ros.robot.kinematics import load_chain
 
 GAZEBO = share_dir() / "config" / "gazebo"
 WORLD = GAZEBO / "table.sdf"

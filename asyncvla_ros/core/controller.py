@@ -8,9 +8,9 @@ from asyncvla_ros.core.action_schedule import ActionSchedule, ScheduledAction
 from asyncvla_ros.core.chunk import StampedChunk
 from asyncvla_ros.core.controller_types import Command, Mode, Reason, Status
 from asyncvla_ros.core.follower import Follower
-from asyncvla_ros.core.robot_contract import RobotContract
 from asyncvla_ros.core.robot_state import RobotState
 from asyncvla_ros.core.safety import Rejection, RejectReason, check_chunk
+from asyncvla_ros.robot.contract import RobotContract
 
 
 class Controller:

@@ -7,11 +7,11 @@ import numpy as np
 from asyncvla_ros.core.action_schedule import ScheduledAction
 from asyncvla_ros.core.motion import State
 from asyncvla_ros.core.reference import reference
-from asyncvla_ros.core.robot_contract import RobotContract
 from asyncvla_ros.core.robot_state import RobotState
 from asyncvla_ros.core.safety import Limiter
 from asyncvla_ros.core.tracker import HORIZON, Tracker, tracked
 from asyncvla_ros.core.workspace import Workspace
+from asyncvla_ros.robot.contract import RobotContract
 from asyncvla_ros.types import ContractError
 
 # A measurement shows where an arm rests only so long after its command came to rest [s].

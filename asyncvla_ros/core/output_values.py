@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from asyncvla_ros.core.robot_contract import Output, RobotContract
+from asyncvla_ros.robot.contract import Output, RobotContract
 
 # A gripper's target must move by this share of its travel to be worth a new goal: goals interrupt each other.
 GOAL_STEP = 0.02

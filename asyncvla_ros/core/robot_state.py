@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from asyncvla_ros.core.robot_contract import RobotContract
+from asyncvla_ros.robot.contract import RobotContract
 
 
 class RobotState:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from asyncvla_ros.core.chunk import StampedChunk
-from asyncvla_ros.core.robot_contract import Dof, RobotContract
+from asyncvla_ros.robot.contract import Dof, RobotContract
 
 # Clock differences of a control step are rounding; more means another rate.
 STEP_TOLERANCE = 0.01

@@ -9,7 +9,7 @@ import numpy as np
 import ruckig
 
 from asyncvla_ros.core.motion import Bounds, Phase, State, can_stop, cut, move, stays_within, stop
-from asyncvla_ros.core.robot_contract import Dof
+from asyncvla_ros.robot.contract import Dof
 
 # Plans keep this share of each limit in reserve, so that rounding in a plan cannot reach the limit itself.
 RESERVE = 1e-6

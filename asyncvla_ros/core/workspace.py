@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from asyncvla_ros.core.robot_contract import Dof
 from asyncvla_ros.core.robot_state import RobotState
+from asyncvla_ros.robot.contract import Dof
 
 # Earlier than any stamp.
 _BEFORE = -1

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from asyncvla_ros.core.robot_contract import ACTION_SPACES
+from asyncvla_ros.robot.contract import ACTION_SPACES
 from asyncvla_ros.types import AsyncVLAError, CameraFeature, ContractError, FeatureContract
 
 STATE_KEY = "observation.state"

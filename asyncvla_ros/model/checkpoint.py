@@ -23,9 +23,9 @@ from tokenizers import Tokenizer
 
 from asyncvla_ros.common.data_record import DataRecord
 from asyncvla_ros.common.normalization import NormStats
-from asyncvla_ros.core.feature_file import load_features, read_json
 from asyncvla_ros.model.asyncvla import AsyncVLA
 from asyncvla_ros.model.config import AsyncVLAConfig, load_config
+from asyncvla_ros.robot.feature_file import load_features, read_json
 from asyncvla_ros.types import CheckpointError, FeatureContract
 
 FILES = ("config.json", "model.safetensors", "tokenizer.json", "features.json", "norm_stats.json")

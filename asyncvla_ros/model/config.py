@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from asyncvla_ros.core.feature_file import read_json
+from asyncvla_ros.robot.feature_file import read_json
 from asyncvla_ros.types import CheckpointError
 
 ATTENTIONS = ("matmul", "sdpa")

@@ -24,7 +24,7 @@ from asyncvla_msgs.msg import ActionChunk, ControllerStatus
 from asyncvla_ros.common.statistics import Rates
 from asyncvla_ros.core.controller import Controller
 from asyncvla_ros.core.controller_types import Command, Mode, Reason
-from asyncvla_ros.core.robot_contract import JointStateSource, PoseSource
+from asyncvla_ros.robot.contract import JointStateSource, PoseSource
 from asyncvla_ros.ros import qos
 from asyncvla_ros.ros.controller_parameters import ControllerParameters, read_robot
 from asyncvla_ros.ros.controller_status import diagnostics_report, status_message

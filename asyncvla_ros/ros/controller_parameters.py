@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from asyncvla_ros.core.robot_contract import RobotContract
-from asyncvla_ros.core.robot_file import load_robot
-from asyncvla_ros.core.urdf import read_urdf
-from asyncvla_ros.core.urdf_limits import tighten
 from asyncvla_ros.paths import robot_file
+from asyncvla_ros.robot.contract import RobotContract
+from asyncvla_ros.robot.contract_file import load_robot
+from asyncvla_ros.robot.urdf import read_urdf
+from asyncvla_ros.robot.urdf_limits import tighten
 from asyncvla_ros.ros import qos
 from asyncvla_ros.ros.discovery import robot_description
 from asyncvla_ros.ros.parameters import parameter

@@ -15,7 +15,7 @@ from rclpy.node import Node
 from sensor_msgs.msg import JointState
 from std_msgs.msg import String
 
-from asyncvla_ros.core.robot_draft import LiveTopics
+from asyncvla_ros.robot.draft import LiveTopics
 from asyncvla_ros.ros import qos
 from asyncvla_ros.types import ContractError, RunError
 

@@ -28,9 +28,9 @@ from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
 from lifecycle_msgs.msg import Transition
 
-from asyncvla_ros.core.robot_file import load_robot
 from asyncvla_ros.model.config import load_config
 from asyncvla_ros.paths import robot_file, shipped_checkpoint
+from asyncvla_ros.robot.contract_file import load_robot
 from asyncvla_ros.ros.middleware import fastdds_environment, has_own_profile
 
 

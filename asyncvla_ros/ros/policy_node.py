@@ -21,10 +21,10 @@ from asyncvla_msgs.action import RunTask
 from asyncvla_msgs.msg import ActionChunk, EpisodeStatus
 from asyncvla_msgs.srv import SetInstruction
 from asyncvla_ros.core.chunk import StampedChunk
-from asyncvla_ros.core.robot_contract import JointStateSource, RobotContract, mismatches
-from asyncvla_ros.core.robot_file import load_robot
 from asyncvla_ros.observe.stream_sync import Snapshot, StreamSync
 from asyncvla_ros.paths import robot_file
+from asyncvla_ros.robot.contract import JointStateSource, RobotContract, mismatches
+from asyncvla_ros.robot.contract_file import load_robot
 from asyncvla_ros.ros import qos
 from asyncvla_ros.ros.conversions import chunk_to_message, to_ns, to_observation
 from asyncvla_ros.ros.diagnostics import Diagnostics, Report

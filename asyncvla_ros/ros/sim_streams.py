@@ -9,7 +9,7 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image, JointState
 
 from asyncvla_msgs.msg import EpisodeStatus
-from asyncvla_ros.core.robot_contract import RobotContract
+from asyncvla_ros.robot.contract import RobotContract
 from asyncvla_ros.ros import qos
 from asyncvla_ros.ros.conversions import to_time
 from asyncvla_ros.ros.lifecycle import ManagedNode

@@ -22,9 +22,9 @@ from asyncvla_msgs.msg import ActionChunk, ControllerStatus
 from asyncvla_ros.common.statistics import Rates
 from asyncvla_ros.core.chunk import StampedChunk
 from asyncvla_ros.core.controller_types import Mode
-from asyncvla_ros.core.robot_contract import CameraSource, JointStateSource, PoseSource
-from asyncvla_ros.core.robot_file import load_robot
 from asyncvla_ros.paths import robot_file
+from asyncvla_ros.robot.contract import CameraSource, JointStateSource, PoseSource
+from asyncvla_ros.robot.contract_file import load_robot
 from asyncvla_ros.ros import qos
 from asyncvla_ros.ros.conversions import chunk_from_message, named_state, to_ns
 from asyncvla_ros.ros.diagnostics import Diagnostics, Report

@@ -8,9 +8,9 @@ import numpy as np
 
 from asyncvla_ros.core.chunk import StampedChunk
 from asyncvla_ros.core.chunk_path import ChunkPath
-from asyncvla_ros.core.kinematics import Chain, load_chain
-from asyncvla_ros.core.robot_contract import RobotContract
 from asyncvla_ros.observe.state_trace import StateTrace
+from asyncvla_ros.robot.contract import RobotContract
+from asyncvla_ros.robot.kinematics import Chain, load_chain
 from asyncvla_ros.types import ContractError
 from asyncvla_ros.view.chunk_view import ChunkView, chunk_view, is_stale
 

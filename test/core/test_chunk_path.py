@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from asyncvla_ros.core.chunk_path import ChunkPath
-from asyncvla_ros.core.kinematics import load_chain
-from asyncvla_ros.core.robot_contract import Dof, JointStateSource
+from asyncvla_ros.robot.contract import Dof, JointStateSource
+from asyncvla_ros.robot.kinematics import load_chain
 from asyncvla_ros.types import ContractError
 from support.contracts import chunk, libero_panda
 from support.urdf import PLANAR

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asyncvla_ros.core.motion import State
-from asyncvla_ros.core.robot_contract import Dof, WorkspaceLimit
 from asyncvla_ros.core.tracker import HORIZON, Tracker
+from asyncvla_ros.robot.contract import Dof, WorkspaceLimit
 
 PERIOD = 0.01
 TOLERANCE = 1e-6

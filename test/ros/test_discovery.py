@@ -7,7 +7,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile
 from std_msgs.msg import String
 from trajectory_msgs.msg import JointTrajectory
 
-from asyncvla_ros.core.robot_file import load_robot
+from asyncvla_ros.robot.contract_file import load_robot
 from support.drafts import filled_in
 from support.robot_peer import RobotPeer
 from support.urdf import URDF

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from asyncvla_ros.core.chunk import StampedChunk
-from asyncvla_ros.core.robot_contract import RobotContract
-from asyncvla_ros.core.robot_file import load_robot
 from asyncvla_ros.paths import share_dir
+from asyncvla_ros.robot.contract import RobotContract
+from asyncvla_ros.robot.contract_file import load_robot
 from asyncvla_ros.types import CameraFeature, FeatureContract
 
 MS = 1_000_000

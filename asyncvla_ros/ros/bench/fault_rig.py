@@ -22,8 +22,8 @@ from rosgraph_msgs.msg import Clock as ClockMessage
 from sensor_msgs.msg import JointState
 
 from asyncvla_msgs.msg import ActionCommand, ControllerStatus
-from asyncvla_ros.core.robot_contract import RobotContract
-from asyncvla_ros.core.robot_file import load_robot
+from asyncvla_ros.robot.contract import RobotContract
+from asyncvla_ros.robot.contract_file import load_robot
 from asyncvla_ros.ros import qos
 from asyncvla_ros.ros.bench.arm import write_contract
 from asyncvla_ros.ros.bench.fault_record import Record

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from asyncvla_ros.core.robot_contract import RobotContract
-from asyncvla_ros.core.robot_file import load_robot
 from asyncvla_ros.paths import robot_file
+from asyncvla_ros.robot.contract import RobotContract
+from asyncvla_ros.robot.contract_file import load_robot
 from asyncvla_ros.ros.lifecycle import run_node
 from asyncvla_ros.ros.policy_node import PolicyNode
 from asyncvla_ros.strategy import Strategy

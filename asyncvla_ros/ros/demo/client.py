@@ -17,7 +17,7 @@ from rclpy.signals import SignalHandlerOptions
 
 from asyncvla_msgs.msg import EpisodeStatus
 from asyncvla_msgs.srv import ResetEpisode
-from asyncvla_ros.core.robot_contract import RobotContract
+from asyncvla_ros.robot.contract import RobotContract
 from asyncvla_ros.ros import qos
 from asyncvla_ros.ros.demo.figures import DemoEpisode, DemoSettings
 from asyncvla_ros.ros.demo.recorder import Recorder

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from asyncvla_ros.common.provenance import provenance
-from asyncvla_ros.core.robot_contract import RobotContract
+from asyncvla_ros.robot.contract import RobotContract
 from asyncvla_ros.ros.demo.pictures import annotate, write_gif, write_timeline
 from asyncvla_ros.ros.demo.recorder import Decision
 from asyncvla_ros.sim.stats import percentiles, wilson_interval

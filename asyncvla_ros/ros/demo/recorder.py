@@ -12,7 +12,7 @@ from rclpy.node import Node
 from sensor_msgs.msg import Image
 
 from asyncvla_msgs.msg import ActionChunk, ActionCommand
-from asyncvla_ros.core.robot_contract import RobotContract
+from asyncvla_ros.robot.contract import RobotContract
 from asyncvla_ros.ros import qos
 from asyncvla_ros.ros.conversions import to_ns
 from asyncvla_ros.ros.images import decode_image

@@ -11,9 +11,9 @@ from typing import Any
 from lifecycle_msgs.msg import Transition
 
 from asyncvla_msgs.srv import SetInstruction
-from asyncvla_ros.core.robot_file import load_robot
 from asyncvla_ros.model.config import load_config
 from asyncvla_ros.paths import robot_file, share_dir, shipped_checkpoint
+from asyncvla_ros.robot.contract_file import load_robot
 from asyncvla_ros.ros.demo.client import NODES, DemoClient, Progress
 from asyncvla_ros.ros.demo.figures import ROBOT, DemoSettings, summarise, write_pictures
 from asyncvla_ros.ros.domain import isolated_domain

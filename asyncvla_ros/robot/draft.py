@@ -11,9 +11,9 @@ from string import Template
 
 import yaml
 
-from asyncvla_ros.core.robot_contract import CameraSource
-from asyncvla_ros.core.robot_file import FILL_IN
-from asyncvla_ros.core.urdf import Urdf, UrdfJoint
+from asyncvla_ros.robot.contract import CameraSource
+from asyncvla_ros.robot.contract_file import FILL_IN
+from asyncvla_ros.robot.urdf import Urdf, UrdfJoint
 
 # Parts of a topic that name the kind of image rather than the camera.
 GENERIC = re.compile(r"image\w*|color|colour|rgb|compressed|raw|rect|camera|cam")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from asyncvla_ros.core.robot_contract import Dof, JointStateSource, RobotContract, WorkspaceLimit
-from asyncvla_ros.core.urdf import Urdf, UrdfJoint
+from asyncvla_ros.robot.contract import Dof, JointStateSource, RobotContract, WorkspaceLimit
+from asyncvla_ros.robot.urdf import Urdf, UrdfJoint
 from asyncvla_ros.types import ContractError
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncvla_ros.core.kinematics import load_chain
+from asyncvla_ros.robot.kinematics import load_chain
 from asyncvla_ros.types import ContractError
 from support.urdf import PLANAR, SPATIAL
 

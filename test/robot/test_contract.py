@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import yaml
 
-from asyncvla_ros.core.robot_contract import WorkspaceLimit, mismatches
-from asyncvla_ros.core.robot_file import load_robot, parse_robot
 from asyncvla_ros.paths import share_dir
+from asyncvla_ros.robot.contract import WorkspaceLimit, mismatches
+from asyncvla_ros.robot.contract_file import load_robot, parse_robot
 from asyncvla_ros.types import CameraFeature, ContractError
 from support.contracts import libero_features, libero_panda
 

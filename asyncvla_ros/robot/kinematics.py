@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from asyncvla_ros.core.urdf import robot_element
+from asyncvla_ros.robot.urdf import robot_element
 from asyncvla_ros.types import ContractError
 
 TURNING = ("revolute", "continuous")

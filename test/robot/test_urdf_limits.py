@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from asyncvla_ros.core.robot_contract import Dof, JointStateSource, RobotContract, WorkspaceLimit
-from asyncvla_ros.core.urdf import read_urdf
-from asyncvla_ros.core.urdf_limits import tighten
+from asyncvla_ros.robot.contract import Dof, JointStateSource, RobotContract, WorkspaceLimit
+from asyncvla_ros.robot.urdf import read_urdf
+from asyncvla_ros.robot.urdf_limits import tighten
 from asyncvla_ros.types import ContractError
 from support.contracts import libero_panda
 

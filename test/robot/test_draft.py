@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from asyncvla_ros.core.robot_draft import LiveTopics, cameras_of, draft
-from asyncvla_ros.core.robot_file import load_robot
-from asyncvla_ros.core.urdf import UrdfJoint, read_urdf
+from asyncvla_ros.robot.contract_file import load_robot
+from asyncvla_ros.robot.draft import LiveTopics, cameras_of, draft
+from asyncvla_ros.robot.urdf import UrdfJoint, read_urdf
 from asyncvla_ros.types import ContractError
 from support.drafts import filled_in
 from support.urdf import URDF

@@ -8,8 +8,7 @@ from typing import Any
 import yaml
 
 from asyncvla_ros.common.yaml_section import Section, distinct
-from asyncvla_ros.core.output_file import parse_outputs
-from asyncvla_ros.core.robot_contract import (
+from asyncvla_ros.robot.contract import (
     ACTION_SPACES,
     HOLDS,
     TRANSPORTS,
@@ -21,6 +20,7 @@ from asyncvla_ros.core.robot_contract import (
     RobotContract,
     WorkspaceLimit,
 )
+from asyncvla_ros.robot.contract_outputs import parse_outputs
 from asyncvla_ros.types import ContractError
 
 # position (3) and two columns of the rotation matrix (6), see transforms.pose_to_state.

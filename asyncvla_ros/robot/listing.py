@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from asyncvla_ros.core.robot_contract import (
+from asyncvla_ros.robot.contract import (
     HOLDS,
     Dof,
     JointStateSource,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from asyncvla_ros.common.yaml_section import Section
-from asyncvla_ros.core.robot_contract import ADAPTERS, Dof, Output
+from asyncvla_ros.robot.contract import ADAPTERS, Dof, Output
 from asyncvla_ros.types import ContractError
 
 # Keys beside adapter and topic.

@@ -1,0 +1,1 @@
+"""What the robot is: contract, outputs, limits, kinematics."""
