@@ -12,7 +12,7 @@ from rich.progress import Progress
 
 from asyncvla_ros.bench_safety_audit import DERIVATIVES, KINDS, TOLERANCE
 from asyncvla_ros.bench_safety_world import HostileWorld
-from asyncvla_ros.core.controller import Controller
+from asyncvla_ros.control.controller import Controller
 from asyncvla_ros.robot.contract import RobotContract
 from asyncvla_ros.robot.contract_file import parse_robot
 from asyncvla_ros.types import AsyncVLAError

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from asyncvla_ros.core.chunk import StampedChunk
+from asyncvla_ros.control.chunk import StampedChunk
 from asyncvla_ros.robot.contract import RobotContract
 
 # Shorter than the time after which a chunk is stale: some are expired before that.

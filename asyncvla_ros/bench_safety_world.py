@@ -9,8 +9,8 @@ import numpy as np
 
 from asyncvla_ros.bench_safety_audit import Audit
 from asyncvla_ros.bench_safety_chunks import MS, HostileChunks
-from asyncvla_ros.core.controller import Controller
-from asyncvla_ros.core.controller_types import Command, Mode
+from asyncvla_ros.control.controller import Controller
+from asyncvla_ros.control.types import Command, Mode
 from asyncvla_ros.robot.contract import RobotContract
 
 # Periods until an arm stands, at most: longer than any stop from full speed.

@@ -12,7 +12,7 @@ from asyncvla_ros import bench_safety as bench
 from asyncvla_ros.bench_safety import bench_safety, delta_arm, is_clean, joint_arm
 from asyncvla_ros.bench_safety_audit import Audit
 from asyncvla_ros.cli_bench import bench_app
-from asyncvla_ros.core.controller import Controller
+from asyncvla_ros.control.controller import Controller
 from asyncvla_ros.types import AsyncVLAError, RunError
 
 

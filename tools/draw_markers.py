@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from asyncvla_ros.core.chunk import StampedChunk
+from asyncvla_ros.control.chunk import StampedChunk
 from asyncvla_ros.paths import robot_file
 from asyncvla_ros.robot.contract_file import load_robot
 from asyncvla_ros.view.chunk_display import ChunkDisplay

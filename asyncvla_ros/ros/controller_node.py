@@ -22,8 +22,8 @@ from std_srvs.srv import Trigger
 
 from asyncvla_msgs.msg import ActionChunk, ControllerStatus
 from asyncvla_ros.common.statistics import Rates
-from asyncvla_ros.core.controller import Controller
-from asyncvla_ros.core.controller_types import Command, Mode, Reason
+from asyncvla_ros.control.controller import Controller
+from asyncvla_ros.control.types import Command, Mode, Reason
 from asyncvla_ros.robot.contract import JointStateSource, PoseSource
 from asyncvla_ros.ros import qos
 from asyncvla_ros.ros.controller_parameters import ControllerParameters, read_robot
@@ -45,7 +45,7 @@ PAUSE_PERIODS = 10
 
 
 class ControllerNode(ManagedNode):
-    """Topics, clock and parameters of the controller; its decisions: ``asyncvla_ros.core.controller``."""
+    """Topics, clock and parameters of the controller; its decisions: ``asyncvla_ros.control.controller``."""
 
     def __init__(self) -> None:
         super().__init__("controller")

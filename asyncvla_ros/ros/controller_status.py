@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from diagnostic_msgs.msg import DiagnosticStatus
 
 from asyncvla_msgs.msg import ControllerStatus
-from asyncvla_ros.core.controller_types import Mode, Status
+from asyncvla_ros.control.types import Mode, Status
 from asyncvla_ros.robot.contract import RobotContract
 from asyncvla_ros.ros.conversions import to_duration, to_time
 from asyncvla_ros.ros.diagnostics import Report

@@ -12,7 +12,7 @@ from sensor_msgs.msg import JointState
 
 from asyncvla_msgs.msg import ActionChunk as ActionChunkMessage
 from asyncvla_ros.common.transforms import pose_to_state
-from asyncvla_ros.core.chunk import StampedChunk
+from asyncvla_ros.control.chunk import StampedChunk
 from asyncvla_ros.observe.stream_sync import Snapshot
 from asyncvla_ros.robot.contract import JointStateSource, PoseSource, RobotContract
 from asyncvla_ros.ros.images import decode_image, resize

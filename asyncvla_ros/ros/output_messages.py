@@ -19,7 +19,7 @@ from std_msgs.msg import Float64MultiArray
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from asyncvla_ros.common.transforms import state_to_pose
-from asyncvla_ros.core.output_values import OutputValues
+from asyncvla_ros.control.output_values import OutputValues
 from asyncvla_ros.ros.conversions import to_duration, to_time
 from asyncvla_ros.types import ContractError, RunError
 

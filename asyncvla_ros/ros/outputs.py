@@ -10,9 +10,9 @@ from rclpy.duration import Duration
 from rclpy.task import Future
 
 from asyncvla_msgs.msg import ActionCommand
-from asyncvla_ros.core.action_schedule import ScheduledAction
-from asyncvla_ros.core.controller_types import Command
-from asyncvla_ros.core.output_values import GoalGate, OutputValues
+from asyncvla_ros.control.action_schedule import ScheduledAction
+from asyncvla_ros.control.output_values import GoalGate, OutputValues
+from asyncvla_ros.control.types import Command
 from asyncvla_ros.robot.contract import Output, RobotContract
 from asyncvla_ros.ros import qos
 from asyncvla_ros.ros.conversions import floats, to_time

@@ -20,7 +20,7 @@ from sensor_msgs.msg import CompressedImage, Image, JointState
 from asyncvla_msgs.action import RunTask
 from asyncvla_msgs.msg import ActionChunk, EpisodeStatus
 from asyncvla_msgs.srv import SetInstruction
-from asyncvla_ros.core.chunk import StampedChunk
+from asyncvla_ros.control.chunk import StampedChunk
 from asyncvla_ros.observe.stream_sync import Snapshot, StreamSync
 from asyncvla_ros.paths import robot_file
 from asyncvla_ros.robot.contract import JointStateSource, RobotContract, mismatches

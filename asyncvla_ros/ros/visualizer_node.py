@@ -20,8 +20,8 @@ from visualization_msgs.msg import MarkerArray
 
 from asyncvla_msgs.msg import ActionChunk, ControllerStatus
 from asyncvla_ros.common.statistics import Rates
-from asyncvla_ros.core.chunk import StampedChunk
-from asyncvla_ros.core.controller_types import Mode
+from asyncvla_ros.control.chunk import StampedChunk
+from asyncvla_ros.control.types import Mode
 from asyncvla_ros.paths import robot_file
 from asyncvla_ros.robot.contract import CameraSource, JointStateSource, PoseSource
 from asyncvla_ros.robot.contract_file import load_robot

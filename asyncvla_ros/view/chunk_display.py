@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from asyncvla_ros.core.chunk import StampedChunk
-from asyncvla_ros.core.chunk_path import ChunkPath
+from asyncvla_ros.control.chunk import StampedChunk
+from asyncvla_ros.control.chunk_path import ChunkPath
 from asyncvla_ros.observe.state_trace import StateTrace
 from asyncvla_ros.robot.contract import RobotContract
 from asyncvla_ros.robot.kinematics import Chain, load_chain

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
-from asyncvla_ros.core.controller_types import Mode
+from asyncvla_ros.control.types import Mode
 from asyncvla_ros.view.colours import confidence_rgba
 
 # Pictures from small cameras are enlarged, so that the text fits [px].

@@ -11,8 +11,8 @@ from builtin_interfaces.msg import Time
 from sensor_msgs.msg import CompressedImage, Image, JointState
 
 from asyncvla_msgs.msg import ControllerStatus
-from asyncvla_ros.core.controller_types import Mode, Reason
-from asyncvla_ros.core.safety import RejectReason, check_chunk
+from asyncvla_ros.control.safety import RejectReason, check_chunk
+from asyncvla_ros.control.types import Mode, Reason
 from asyncvla_ros.observe.stream_sync import Snapshot
 from asyncvla_ros.robot.contract import JointStateSource, PoseSource
 from asyncvla_ros.ros import conversions

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from asyncvla_msgs.msg import ActionCommand, ControllerStatus
-from asyncvla_ros.core.controller_types import Mode, Reason
+from asyncvla_ros.control.types import Mode, Reason
 from asyncvla_ros.ros.bench.fault_cases import DRY
 from asyncvla_ros.ros.bench.fault_record import STILL, Record, Seen, Told
 from asyncvla_ros.ros.bench.faults import CASES, hold_problems, start_problems

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from asyncvla_ros.core.controller_types import Command
+from asyncvla_ros.control.types import Command
 from asyncvla_ros.ros import outputs
 from support.contracts import shipped_robot
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from asyncvla_ros.common.transforms import pose_to_state
-from asyncvla_ros.core.output_values import OutputValues
+from asyncvla_ros.control.output_values import OutputValues
 from asyncvla_ros.robot.contract import Dof, Output, RobotContract
 from asyncvla_ros.ros import output_messages
 from asyncvla_ros.ros.conversions import to_ns

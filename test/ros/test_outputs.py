@@ -13,7 +13,7 @@ from std_msgs.msg import Float64MultiArray
 from trajectory_msgs.msg import JointTrajectory
 
 from asyncvla_msgs.msg import ActionCommand
-from asyncvla_ros.core.controller_types import Command
+from asyncvla_ros.control.types import Command
 from asyncvla_ros.ros import outputs
 from asyncvla_ros.ros.conversions import to_ns
 from support.contracts import STEP_NS

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from asyncvla_ros.core.chunk import StampedChunk
+from asyncvla_ros.control.chunk import StampedChunk
 from asyncvla_ros.paths import share_dir
 from asyncvla_ros.robot.contract import RobotContract
 from asyncvla_ros.robot.contract_file import load_robot

@@ -11,7 +11,7 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image, JointState
 
 from asyncvla_msgs.msg import ActionChunk
-from asyncvla_ros.core.chunk import StampedChunk
+from asyncvla_ros.control.chunk import StampedChunk
 from asyncvla_ros.ros import qos
 from asyncvla_ros.ros.conversions import chunk_to_message, to_time
 from support.contracts import chunk

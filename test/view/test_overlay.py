@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from asyncvla_ros.core.controller_types import Mode
+from asyncvla_ros.control.types import Mode
 from asyncvla_ros.view.overlay import MIN_WIDTH, PANEL, Caption, draw_overlay
 
 PICTURE = np.full((120, 160, 3), 200, np.uint8)

@@ -6,7 +6,7 @@ import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from asyncvla_ros.core.controller_types import Reason
+from asyncvla_ros.control.types import Reason
 from asyncvla_ros.ros.bench.fault_rig import Rig
 from asyncvla_ros.ros.bench.sweep_policy_node import SweepPolicy
 

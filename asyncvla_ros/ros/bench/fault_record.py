@@ -12,7 +12,7 @@ import numpy as np
 from sensor_msgs.msg import JointState
 
 from asyncvla_msgs.msg import ActionCommand, ControllerStatus
-from asyncvla_ros.core.controller_types import Mode, Reason
+from asyncvla_ros.control.types import Mode, Reason
 from asyncvla_ros.ros.conversions import to_ns
 
 # A hold is one of the measured pose, and a restart begins there, within this [rad].

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from asyncvla_msgs.msg import ActionCommand
-from asyncvla_ros.core.controller_types import Reason
+from asyncvla_ros.control.types import Reason
 from asyncvla_ros.ros.bench.fault_cases import FAULTS, REST_S, SIM_FAULTS, Fault
 from asyncvla_ros.ros.bench.fault_record import TOLERANCE, Record, is_tracked
 from asyncvla_ros.ros.bench.fault_rig import ARM, Rig, running_rig

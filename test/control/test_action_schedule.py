@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncvla_ros.core.action_schedule import ActionSchedule, ScheduledAction
+from asyncvla_ros.control.action_schedule import ActionSchedule, ScheduledAction
 from support.contracts import MS, STEP_NS, chunk
 
 # Arrivals (stamp of the observation, latency until merged, restart of the policy) between updates.

@@ -7,7 +7,7 @@ import ruckig
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from asyncvla_ros.core.motion import Bounds, State, can_stop, cut, move, stays_within, stop, stop_phases
+from asyncvla_ros.control.motion import Bounds, State, can_stop, cut, move, stays_within, stop, stop_phases
 
 BOUNDS = Bounds(-1.0, 1.0, -2.0, 2.0, 10.0, 500.0)
 SPEEDS = st.floats(-2, 2)

@@ -9,9 +9,9 @@ import pytest
 
 from asyncvla_ros.bench_safety import delta_arm, joint_arm
 from asyncvla_ros.bench_safety_audit import Audit
-from asyncvla_ros.core.chunk import StampedChunk
-from asyncvla_ros.core.controller import Controller
-from asyncvla_ros.core.controller_types import Mode, Reason
+from asyncvla_ros.control.chunk import StampedChunk
+from asyncvla_ros.control.controller import Controller
+from asyncvla_ros.control.types import Mode, Reason
 from asyncvla_ros.types import ContractError
 from support.contracts import MS, untracked_panda
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from asyncvla_ros.core.chunk import StampedChunk
+from asyncvla_ros.control.chunk import StampedChunk
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from asyncvla_ros.core.reference import reference
+from asyncvla_ros.control.reference import reference
 from support.contracts import MS, STEP_NS, chunk
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from asyncvla_ros.core.action_schedule import ActionSchedule, ScheduledAction
-from asyncvla_ros.core.chunk import StampedChunk
-from asyncvla_ros.core.controller_types import Command, Mode, Reason, Status
-from asyncvla_ros.core.follower import Follower
-from asyncvla_ros.core.robot_state import RobotState
-from asyncvla_ros.core.safety import Rejection, RejectReason, check_chunk
+from asyncvla_ros.control.action_schedule import ActionSchedule, ScheduledAction
+from asyncvla_ros.control.chunk import StampedChunk
+from asyncvla_ros.control.follower import Follower
+from asyncvla_ros.control.robot_state import RobotState
+from asyncvla_ros.control.safety import Rejection, RejectReason, check_chunk
+from asyncvla_ros.control.types import Command, Mode, Reason, Status
 from asyncvla_ros.robot.contract import RobotContract
 
 
@@ -22,7 +22,7 @@ class Controller:
                                       │ dry, stale, rejected, clock jump ─┘^
         any ──estop──> ESTOP, any ──error──> FAULT; both latched until ``reset``, then IDLE
 
-    What is commanded in each of them: ``asyncvla_ros.core.follower``.
+    What is commanded in each of them: ``asyncvla_ros.control.follower``.
 
     Args:
         robot: Dofs, limits and timeouts.

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from asyncvla_ros.core.output_values import GoalGate
+from asyncvla_ros.control.output_values import GoalGate
 
 
 def test_a_gripper_gets_a_goal_only_when_its_target_moves():

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from asyncvla_ros.core.chunk import StampedChunk
+from asyncvla_ros.control.chunk import StampedChunk
 from asyncvla_ros.robot.contract import Dof, RobotContract
 
 # Clock differences of a control step are rounding; more means another rate.

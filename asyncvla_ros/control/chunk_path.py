@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from asyncvla_ros.core.chunk import StampedChunk
+from asyncvla_ros.control.chunk import StampedChunk
 from asyncvla_ros.robot.contract import JointStateSource, PoseSource, RobotContract
 from asyncvla_ros.robot.kinematics import Chain
 from asyncvla_ros.types import ContractError

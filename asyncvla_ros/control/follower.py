@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from asyncvla_ros.core.action_schedule import ScheduledAction
-from asyncvla_ros.core.motion import State
-from asyncvla_ros.core.reference import reference
-from asyncvla_ros.core.robot_state import RobotState
-from asyncvla_ros.core.safety import Limiter
-from asyncvla_ros.core.tracker import HORIZON, Tracker, tracked
-from asyncvla_ros.core.workspace import Workspace
+from asyncvla_ros.control.action_schedule import ScheduledAction
+from asyncvla_ros.control.motion import State
+from asyncvla_ros.control.reference import reference
+from asyncvla_ros.control.robot_state import RobotState
+from asyncvla_ros.control.safety import Limiter
+from asyncvla_ros.control.tracker import HORIZON, Tracker, tracked
+from asyncvla_ros.control.workspace import Workspace
 from asyncvla_ros.robot.contract import RobotContract
 from asyncvla_ros.types import ContractError
 

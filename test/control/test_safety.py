@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from asyncvla_ros.core.safety import Limiter, RejectReason, check_chunk
+from asyncvla_ros.control.safety import Limiter, RejectReason, check_chunk
 from support.contracts import DOFS, MS, STEP_NS, chunk, libero_panda
 
 ROBOT = libero_panda()

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from asyncvla_ros.core.robot_state import RobotState
+from asyncvla_ros.control.robot_state import RobotState
 from asyncvla_ros.robot.contract import Dof
 
 # Earlier than any stamp.

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import ruckig
 
-from asyncvla_ros.core.motion import Bounds, Phase, State, can_stop, cut, move, stays_within, stop
+from asyncvla_ros.control.motion import Bounds, Phase, State, can_stop, cut, move, stays_within, stop
 from asyncvla_ros.robot.contract import Dof
 
 # Plans keep this share of each limit in reserve, so that rounding in a plan cannot reach the limit itself.

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from asyncvla_ros.bench_safety import delta_arm
-from asyncvla_ros.core.robot_state import RobotState
-from asyncvla_ros.core.workspace import Workspace
+from asyncvla_ros.control.robot_state import RobotState
+from asyncvla_ros.control.workspace import Workspace
 
 ROBOT = delta_arm()
 

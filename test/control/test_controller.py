@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asyncvla_ros.core.controller import Controller
-from asyncvla_ros.core.controller_types import Mode, Reason
+from asyncvla_ros.control.controller import Controller
+from asyncvla_ros.control.types import Mode, Reason
 from support.contracts import DOFS, MS, STEP_NS, chunk, untracked_panda
 
 ROBOT = untracked_panda()

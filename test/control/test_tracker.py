@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asyncvla_ros.core.motion import State
-from asyncvla_ros.core.tracker import HORIZON, Tracker
+from asyncvla_ros.control.motion import State
+from asyncvla_ros.control.tracker import HORIZON, Tracker
 from asyncvla_ros.robot.contract import Dof, WorkspaceLimit
 
 PERIOD = 0.01

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from asyncvla_ros.core.action_schedule import ScheduledAction
+from asyncvla_ros.control.action_schedule import ScheduledAction
 
 
 class Mode(enum.IntEnum):

@@ -11,7 +11,7 @@ import numpy as np
 class StampedChunk:
     """Actions of which number ``i`` is due at ``stamp_ns + i * step_ns``.
 
-    Nothing is checked here: ``asyncvla_ros.core.safety.check_chunk`` decides whether a chunk may be used.
+    Nothing is checked here: ``asyncvla_ros.control.safety.check_chunk`` decides whether a chunk may be used.
 
     Attributes:
         session_id: Drawn at random by each activation of a policy; chunk ids count within it.

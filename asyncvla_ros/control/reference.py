@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from asyncvla_ros.core.chunk import StampedChunk
+from asyncvla_ros.control.chunk import StampedChunk
 
 
 def reference(chunk: StampedChunk, at_ns: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

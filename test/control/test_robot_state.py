@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import math
 
-from asyncvla_ros.core.robot_state import RobotState
+from asyncvla_ros.control.robot_state import RobotState
 from support.contracts import MS, libero_panda
 
 

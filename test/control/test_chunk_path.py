@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from asyncvla_ros.core.chunk_path import ChunkPath
+from asyncvla_ros.control.chunk_path import ChunkPath
 from asyncvla_ros.robot.contract import Dof, JointStateSource
 from asyncvla_ros.robot.kinematics import load_chain
 from asyncvla_ros.types import ContractError

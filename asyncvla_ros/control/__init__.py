@@ -1,0 +1,1 @@
+"""What moves the arm: schedule, tracker, controller."""
