@@ -1,1 +1,0 @@
-"""Numpy-only building blocks: schedule, synchronisation, limits, contracts."""
