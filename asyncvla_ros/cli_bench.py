@@ -33,7 +33,7 @@ def bench_policy_command(
     from rich.console import Console
     from rich.table import Table
 
-    from asyncvla_ros.bench_policy import STAGES, bench_policy
+    from asyncvla_ros.bench.policy import STAGES, bench_policy
     from asyncvla_ros.common.provenance import provenance
 
     figures = bench_policy(checkpoint, device, threads, repetitions)
@@ -152,7 +152,7 @@ def bench_safety_command(
     from rich.console import Console
     from rich.table import Table
 
-    from asyncvla_ros.bench_safety import bench_safety, is_clean
+    from asyncvla_ros.bench.safety import bench_safety, is_clean
     from asyncvla_ros.common.provenance import provenance
 
     figures = bench_safety(chunks, seed) | provenance()

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from asyncvla_ros.bench_safety import delta_arm, joint_arm
-from asyncvla_ros.bench_safety_audit import Audit
+from asyncvla_ros.bench.safety import delta_arm, joint_arm
+from asyncvla_ros.bench.safety_audit import Audit
 from asyncvla_ros.control.chunk import StampedChunk
 from asyncvla_ros.control.controller import Controller
 from asyncvla_ros.control.types import Mode, Reason

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from asyncvla_ros.bench_safety import delta_arm
+from asyncvla_ros.bench.safety import delta_arm
 from asyncvla_ros.control.robot_state import RobotState
 from asyncvla_ros.control.workspace import Workspace
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from asyncvla_ros.bench_safety_audit import Audit
-from asyncvla_ros.bench_safety_chunks import MS, HostileChunks
+from asyncvla_ros.bench.safety_audit import Audit
+from asyncvla_ros.bench.safety_chunks import MS, HostileChunks
 from asyncvla_ros.control.controller import Controller
 from asyncvla_ros.control.types import Command, Mode
 from asyncvla_ros.robot.contract import RobotContract

@@ -10,8 +10,8 @@ from typing import Any
 from rich.console import Console
 from rich.progress import Progress
 
-from asyncvla_ros.bench_safety_audit import DERIVATIVES, KINDS, TOLERANCE
-from asyncvla_ros.bench_safety_world import HostileWorld
+from asyncvla_ros.bench.safety_audit import DERIVATIVES, KINDS, TOLERANCE
+from asyncvla_ros.bench.safety_world import HostileWorld
 from asyncvla_ros.control.controller import Controller
 from asyncvla_ros.robot.contract import RobotContract
 from asyncvla_ros.robot.contract_file import parse_robot

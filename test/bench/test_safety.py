@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from asyncvla_ros import bench_safety as bench
-from asyncvla_ros.bench_safety import bench_safety, delta_arm, is_clean, joint_arm
-from asyncvla_ros.bench_safety_audit import Audit
+from asyncvla_ros.bench import safety as bench
+from asyncvla_ros.bench.safety import bench_safety, delta_arm, is_clean, joint_arm
+from asyncvla_ros.bench.safety_audit import Audit
 from asyncvla_ros.cli_bench import bench_app
 from asyncvla_ros.control.controller import Controller
 from asyncvla_ros.types import AsyncVLAError, RunError
