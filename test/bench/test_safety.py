@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from asyncvla_ros.bench import safety as bench
 from asyncvla_ros.bench.safety import bench_safety, delta_arm, is_clean, joint_arm
 from asyncvla_ros.bench.safety_audit import Audit
-from asyncvla_ros.cli_bench import bench_app
+from asyncvla_ros.cli.bench import bench_app
 from asyncvla_ros.control.controller import Controller
 from asyncvla_ros.types import AsyncVLAError, RunError
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from asyncvla_ros.cli_options import (
+from asyncvla_ros.cli.options import (
     CACHE,
     CPUS,
     THREADS,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from asyncvla_ros.cli import main
+from asyncvla_ros.cli.main import main
 from asyncvla_ros.paths import share_dir, shipped_checkpoint
 from asyncvla_ros.robot.contract_file import load_robot
 from asyncvla_ros.robot.listing import listings

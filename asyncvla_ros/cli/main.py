@@ -9,9 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
-from asyncvla_ros.cli_bench import bench_app
-from asyncvla_ros.cli_eval import eval_app
-from asyncvla_ros.cli_options import (
+from asyncvla_ros.cli.bench import bench_app
+from asyncvla_ros.cli.eval import eval_app
+from asyncvla_ros.cli.options import (
     CACHE,
     CPUS,
     CacheOption,
@@ -33,7 +33,7 @@ from asyncvla_ros.cli_options import (
     writable,
     write_json,
 )
-from asyncvla_ros.cli_robot import check, new_robot
+from asyncvla_ros.cli.robot import check, new_robot
 from asyncvla_ros.types import AsyncVLAError, RunError
 
 app = typer.Typer(

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from asyncvla_ros.cli_options import (
+from asyncvla_ros.cli.options import (
     THREADS,
     CheckpointOption,
     DeviceOption,

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-import asyncvla_ros.cli
-from asyncvla_ros.cli_options import indices
+import asyncvla_ros.cli.main
+from asyncvla_ros.cli.options import indices
 from asyncvla_ros.model.asyncvla import AsyncVLA
 from asyncvla_ros.model.checkpoint import load_checkpoint, save_checkpoint
 from asyncvla_ros.model.config import RaterConfig
@@ -85,7 +85,7 @@ def test_a_missing_checkpoint_exits_with_2(tmp_path):
 
 def test_units_in_help_and_tables_are_not_taken_for_styles():
     """Rich leaves out what it takes for the name of a style: "p50 [ms]" would be shown as "p50"."""
-    folder = Path(asyncvla_ros.cli.__file__).parent
+    folder = Path(asyncvla_ros.cli.main.__file__).parent
     modules = sorted(folder.glob("cli*.py"))
     assert len(modules) > 3
     for module in modules:

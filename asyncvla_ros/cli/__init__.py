@@ -1,0 +1,1 @@
+"""The ``asyncvla`` command, one file a group of commands."""
