@@ -225,7 +225,7 @@ def eval_demos(
 def _task_table(figures: dict[str, Any]) -> Any:
     from rich.table import Table
 
-    from asyncvla_ros.sim.tasks import list_tasks
+    from asyncvla_ros.sim.libero.tasks import list_tasks
 
     instructions = [task.instruction for task in list_tasks(figures["suite"])]
     table = Table("task", "instruction", "solved", "95 % interval")

@@ -86,7 +86,7 @@ def indices(text: str, what: str) -> tuple[int, ...]:
 
 def task_indices(text: str, suite: str) -> tuple[int, ...]:
     """Like ``indices``, with ``all`` for every task of the suite."""
-    from asyncvla_ros.sim.tasks import list_tasks
+    from asyncvla_ros.sim.libero.tasks import list_tasks
 
     return tuple(range(len(list_tasks(suite)))) if text == "all" else indices(text, "tasks")
 

@@ -27,9 +27,9 @@ from asyncvla_ros.ros.diagnostics import Diagnostics, Report
 from asyncvla_ros.ros.lifecycle import ManagedNode, run_node
 from asyncvla_ros.ros.parameters import Parameters, parameter
 from asyncvla_ros.ros.sim_streams import SimStreams
-from asyncvla_ros.sim.libero_env import ACTION_NAMES, IDLE_ACTION, LiberoEnv
-from asyncvla_ros.sim.tasks import max_steps
-from asyncvla_ros.sim.world import DueAction, Environment, Scenario, State, World
+from asyncvla_ros.sim.libero.env import ACTION_NAMES, IDLE_ACTION, LiberoEnv
+from asyncvla_ros.sim.libero.tasks import max_steps
+from asyncvla_ros.sim.libero.world import DueAction, Environment, Scenario, State, World
 from asyncvla_ros.types import AsyncVLAError, ContractError, RunError
 
 # A peer that was restarted missed the pending observation: show it again after so much silence [s].
@@ -72,7 +72,7 @@ class _Reset:
 
 
 class LiberoSimNode(ManagedNode):
-    """Topics and services of the simulated robot; episodes and time: ``asyncvla_ros.sim.world``."""
+    """Topics and services of the simulated robot; episodes and time: ``asyncvla_ros.sim.libero.world``."""
 
     def __init__(self) -> None:
         super().__init__("libero_sim")

@@ -13,8 +13,8 @@ from asyncvla_ros.robot.contract import RobotContract
 from asyncvla_ros.ros import qos
 from asyncvla_ros.ros.conversions import to_time
 from asyncvla_ros.ros.lifecycle import ManagedNode
-from asyncvla_ros.sim.libero_env import JOINT_NAMES, LiberoEnv
-from asyncvla_ros.sim.world import World
+from asyncvla_ros.sim.libero.env import JOINT_NAMES, LiberoEnv
+from asyncvla_ros.sim.libero.world import World
 
 
 class SimStreams:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import numpy as np
 
 from asyncvla_ros.sim.articulation import OpenDrawer, PushPlate, TurnKnob
+from asyncvla_ros.sim.libero.scene import Scene
 from asyncvla_ros.sim.motion import Phase, Skill
 from asyncvla_ros.sim.pick_place import PickAndPlace
-from asyncvla_ros.sim.scene import Scene
 from asyncvla_ros.types import AsyncVLAError
 
 _ELBOW = 3

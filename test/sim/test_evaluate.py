@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from asyncvla_ros.sim.evaluate import _work_units, decision_seed, evaluate, run_episode
+from asyncvla_ros.sim.libero.tasks import Task, list_tasks
 from asyncvla_ros.sim.results import Episode, EvalConfig, summarise
-from asyncvla_ros.sim.tasks import Task, list_tasks
 from asyncvla_ros.types import ActionChunk, Observation
 from support.policies import StillPolicy
 

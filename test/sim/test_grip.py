@@ -14,7 +14,7 @@ from asyncvla_ros.sim.grip import (
     nearest_turn,
     rim_grips,
 )
-from asyncvla_ros.sim.scene import Box, Obstacles
+from asyncvla_ros.sim.libero.scene import Box, Obstacles
 
 CHEESE = Box(np.array([-0.04, -0.02, 0.0]), np.array([0.04, 0.02, 0.018]))
 

@@ -19,7 +19,7 @@ from asyncvla_ros.ros.demo.figures import ROBOT, DemoSettings, summarise, write_
 from asyncvla_ros.ros.domain import isolated_domain
 from asyncvla_ros.ros.middleware import fastdds_environment
 from asyncvla_ros.ros.processes import NodeProcesses
-from asyncvla_ros.sim.tasks import Task, get_task, load_init_states
+from asyncvla_ros.sim.libero.tasks import Task, get_task, load_init_states
 from asyncvla_ros.types import AsyncVLAError
 
 __all__ = ["DemoSettings", "Progress", "run_demo"]

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from asyncvla_ros.sim.world import DueAction, Scenario, State, World
+from asyncvla_ros.sim.libero.world import DueAction, Scenario, State, World
 from asyncvla_ros.types import AsyncVLAError, Observation, RunError
 
 STEP = 50_000_000

@@ -5,7 +5,7 @@ import ctypes.util
 import numpy as np
 import pytest
 
-from asyncvla_ros.sim.rendering import choose_gl_backend, merge_vertices
+from asyncvla_ros.sim.libero.rendering import choose_gl_backend, merge_vertices
 from asyncvla_ros.types import AsyncVLAError
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from asyncvla_ros.sim.rendering import choose_gl_backend
+from asyncvla_ros.sim.libero.rendering import choose_gl_backend
 from asyncvla_ros.types import AsyncVLAError
 
 #: Suite to the longest episode allowed [control steps], as published evaluations set it.

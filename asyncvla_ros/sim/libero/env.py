@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from asyncvla_ros.common.transforms import matrix_to_quat_xyzw, pose_to_state
-from asyncvla_ros.sim.rendering import choose_gl_backend, upload_decimated_meshes
-from asyncvla_ros.sim.scene import Scene
-from asyncvla_ros.sim.tasks import Task, get_task, load_init_states
+from asyncvla_ros.sim.libero.rendering import choose_gl_backend, upload_decimated_meshes
+from asyncvla_ros.sim.libero.scene import Scene
+from asyncvla_ros.sim.libero.tasks import Task, get_task, load_init_states
 from asyncvla_ros.types import AsyncVLAError, Observation, RunError
 
 CONTROL_HZ = 20.0

@@ -1,0 +1,1 @@
+"""LIBERO as a robot: tasks, scenes, rendering, the world that moves on."""
