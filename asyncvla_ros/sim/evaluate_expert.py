@@ -11,7 +11,7 @@ import numpy as np
 
 from asyncvla_ros.common.provenance import provenance
 from asyncvla_ros.sim.collect import Disturbance, NoiseConfig
-from asyncvla_ros.sim.expert import Expert
+from asyncvla_ros.sim.expert.demonstrator import Expert
 from asyncvla_ros.sim.libero.env import LiberoEnv
 from asyncvla_ros.sim.libero.tasks import max_steps
 from asyncvla_ros.sim.stats import wilson_interval

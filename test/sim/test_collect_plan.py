@@ -18,7 +18,7 @@ from asyncvla_ros.sim.collect import (
     collect,
     plan_shards,
 )
-from asyncvla_ros.sim.motion import Phase
+from asyncvla_ros.sim.expert.motion import Phase
 from asyncvla_ros.types import AsyncVLAError, RunError
 
 

@@ -9,8 +9,8 @@ from itertools import cycle, islice, product
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from asyncvla_ros.sim.expert.motion import DOWN
 from asyncvla_ros.sim.libero.scene import COMFORTABLE_ARM_M, Box, Obstacles, Scene
-from asyncvla_ros.sim.motion import DOWN
 
 _WIDEST_GRIP_M = 0.072
 #: Edges shorter than this, seen from above, count as vertical [m].

@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from asyncvla_ros.sim.expert.motion import DOWN, Phase, closed_firmly, motion_action
 from asyncvla_ros.sim.libero.scene import Scene
-from asyncvla_ros.sim.motion import DOWN, Phase, closed_firmly, motion_action
 
 _STANDOFF_M = 0.10
 #: So well aimed, off the way and turned, the fingers move in: there is room for more correction on the way.

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from asyncvla_ros.sim.grip import (
+from asyncvla_ros.sim.expert.grip import (
     Grip,
     box_grips,
     clearance,

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from asyncvla_ros.sim.articulation import OpenDrawer, PushPlate, TurnKnob
+from asyncvla_ros.sim.expert.articulation import OpenDrawer, PushPlate, TurnKnob
+from asyncvla_ros.sim.expert.motion import Phase, Skill
+from asyncvla_ros.sim.expert.pick_place import PickAndPlace
 from asyncvla_ros.sim.libero.scene import Scene
-from asyncvla_ros.sim.motion import Phase, Skill
-from asyncvla_ros.sim.pick_place import PickAndPlace
 from asyncvla_ros.types import AsyncVLAError
 
 _ELBOW = 3

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from asyncvla_ros.sim.motion import rotation_action, translation_action
+from asyncvla_ros.sim.expert.motion import rotation_action, translation_action
 
 
 def test_translation_is_proportional_and_limited() -> None:

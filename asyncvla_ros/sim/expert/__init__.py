@@ -1,0 +1,1 @@
+"""The scripted demonstrator: skills on the simulator's privileged state."""
