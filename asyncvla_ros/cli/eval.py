@@ -38,8 +38,8 @@ from asyncvla_ros.cli.options import (
 
 if TYPE_CHECKING:
     from asyncvla_ros.policy import Policy
-    from asyncvla_ros.sim.episode_log import EpisodeLog
-    from asyncvla_ros.sim.results import Episode, EvalConfig
+    from asyncvla_ros.sim.evaluation.episode_log import EpisodeLog
+    from asyncvla_ros.sim.evaluation.results import Episode, EvalConfig
 
 eval_app = typer.Typer(no_args_is_help=True, help="Measure a policy: in simulation, or on demonstrations.")
 
@@ -80,8 +80,8 @@ def eval_libero(
     from asyncvla_ros.model.checkpoint import fingerprint
     from asyncvla_ros.paths import shipped_checkpoint
     from asyncvla_ros.policy import Policy
-    from asyncvla_ros.sim.episode_log import EpisodeLog
-    from asyncvla_ros.sim.results import EvalConfig
+    from asyncvla_ros.sim.evaluation.episode_log import EpisodeLog
+    from asyncvla_ros.sim.evaluation.results import EvalConfig
     from asyncvla_ros.strategy import Strategy
 
     chosen, states = task_indices(tasks, suite), indices(inits, "inits")
@@ -119,7 +119,7 @@ def _evaluate(
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from asyncvla_ros.sim.evaluate import evaluate
+    from asyncvla_ros.sim.evaluation.rollout import evaluate
 
     done = log.done(config) if log else ()
     console = Console(stderr=True)
@@ -159,7 +159,7 @@ def eval_expert(
     """Let the scripted expert, which knows all poses, solve tasks from random placements."""
     from rich.console import Console
 
-    from asyncvla_ros.sim.evaluate_expert import ExpertConfig, evaluate_expert
+    from asyncvla_ros.sim.evaluation.expert import ExpertConfig, evaluate_expert
 
     console = Console(stderr=True)
 

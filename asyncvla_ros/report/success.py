@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from asyncvla_ros.report.results import Source, controls_of, strategy_of, table
-from asyncvla_ros.sim.stats import mcnemar, paired_difference, wilson_interval
+from asyncvla_ros.sim.evaluation.stats import mcnemar, paired_difference, wilson_interval
 from asyncvla_ros.types import AsyncVLAError
 
 #: What other strategies are compared with.

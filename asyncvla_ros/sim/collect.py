@@ -28,11 +28,11 @@ import numpy as np
 from asyncvla_ros.common.same_settings import fixed_settings, require_same_settings
 from asyncvla_ros.common.sole_writer import sole_writer
 from asyncvla_ros.data.lerobot_writer import DemonstrationWriter, dataset_features
+from asyncvla_ros.sim.evaluation.workers import simulator_pool
 from asyncvla_ros.sim.expert.demonstrator import Expert
 from asyncvla_ros.sim.expert.motion import Phase
 from asyncvla_ros.sim.libero.env import ACTION_NAMES, CAMERAS, CONTROL_HZ, IMAGE_SIZE, STATE_NAMES, LiberoEnv
 from asyncvla_ros.sim.libero.tasks import get_task, max_steps
-from asyncvla_ros.sim.workers import simulator_pool
 from asyncvla_ros.strategy import Strategy
 from asyncvla_ros.types import AsyncVLAError, RunError
 

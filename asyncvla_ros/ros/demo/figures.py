@@ -13,8 +13,8 @@ from asyncvla_ros.common.provenance import provenance
 from asyncvla_ros.robot.contract import RobotContract
 from asyncvla_ros.ros.demo.pictures import annotate, write_gif, write_timeline
 from asyncvla_ros.ros.demo.recorder import Decision
-from asyncvla_ros.sim.stats import percentiles, wilson_interval
-from asyncvla_ros.sim.video import write_video
+from asyncvla_ros.sim.evaluation.stats import percentiles, wilson_interval
+from asyncvla_ros.sim.evaluation.video import write_video
 
 ROBOT = "libero_panda"
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from asyncvla_ros.common.provenance import provenance
+from asyncvla_ros.sim.evaluation.stats import percentiles, wilson_interval
 from asyncvla_ros.sim.libero.tasks import max_steps
-from asyncvla_ros.sim.stats import percentiles, wilson_interval
 from asyncvla_ros.strategy import Strategy
 
 

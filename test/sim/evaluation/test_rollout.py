@@ -10,13 +10,13 @@ from typing import Any, Self
 import numpy as np
 import pytest
 
-from asyncvla_ros.sim.evaluate import _work_units, decision_seed, evaluate, run_episode
+from asyncvla_ros.sim.evaluation.results import Episode, EvalConfig, summarise
+from asyncvla_ros.sim.evaluation.rollout import _work_units, decision_seed, evaluate, run_episode
 from asyncvla_ros.sim.libero.tasks import Task, list_tasks
-from asyncvla_ros.sim.results import Episode, EvalConfig, summarise
 from asyncvla_ros.types import ActionChunk, Observation
 from support.policies import StillPolicy
 
-LIBERO_ENV = "asyncvla_ros.sim.evaluate.LiberoEnv"
+LIBERO_ENV = "asyncvla_ros.sim.evaluation.rollout.LiberoEnv"
 
 
 @dataclass
@@ -145,8 +145,8 @@ def test_what_others_have_finished_survives_a_failure(monkeypatch: pytest.Monkey
         with ThreadPoolExecutor(workers) as pool:
             yield pool
 
-    monkeypatch.setattr("asyncvla_ros.sim.evaluate.simulator_pool", threads)
-    monkeypatch.setattr("asyncvla_ros.sim.evaluate._worker", {})
+    monkeypatch.setattr("asyncvla_ros.sim.evaluation.rollout.simulator_pool", threads)
+    monkeypatch.setattr("asyncvla_ros.sim.evaluation.rollout._worker", {})
     config, run = EvalConfig("libero_goal", (0,), (0, 1, 2, 3, 4, 5), workers=2), list[Episode]()
     with pytest.raises(RuntimeError, match="the simulator broke"):
         evaluate(StillPolicy, config, run.append)  # type: ignore[arg-type]

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from asyncvla_ros.sim.workers import simulator_pool
+from asyncvla_ros.sim.evaluation.workers import simulator_pool
 
 PARENT = """
 import os, time
-from asyncvla_ros.sim.workers import simulator_pool
+from asyncvla_ros.sim.evaluation.workers import simulator_pool
 with simulator_pool(1) as pool:
     print(pool.submit(os.getpid).result(), flush=True)
     pool.submit(time.sleep, 600)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from asyncvla_ros.sim.episode_log import EpisodeLog
-from asyncvla_ros.sim.results import Episode, EvalConfig, summarise
+from asyncvla_ros.sim.evaluation.episode_log import EpisodeLog
+from asyncvla_ros.sim.evaluation.results import Episode, EvalConfig, summarise
 from asyncvla_ros.strategy import Strategy
 from asyncvla_ros.types import AsyncVLAError
 

@@ -11,11 +11,11 @@ import numpy as np
 
 from asyncvla_ros.common.provenance import provenance
 from asyncvla_ros.sim.collect import Disturbance, NoiseConfig
+from asyncvla_ros.sim.evaluation.stats import wilson_interval
+from asyncvla_ros.sim.evaluation.workers import simulator_pool
 from asyncvla_ros.sim.expert.demonstrator import Expert
 from asyncvla_ros.sim.libero.env import LiberoEnv
 from asyncvla_ros.sim.libero.tasks import max_steps
-from asyncvla_ros.sim.stats import wilson_interval
-from asyncvla_ros.sim.workers import simulator_pool
 
 
 @dataclass(frozen=True)

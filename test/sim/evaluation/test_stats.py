@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from asyncvla_ros.sim.stats import mcnemar, paired_difference, percentiles, wilson_interval
+from asyncvla_ros.sim.evaluation.stats import mcnemar, paired_difference, percentiles, wilson_interval
 
 
 @pytest.mark.parametrize(

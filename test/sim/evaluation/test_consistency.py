@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from asyncvla_ros.sim.consistency import commanded_jerk
+from asyncvla_ros.sim.evaluation.consistency import commanded_jerk
 
 
 def test_jerk_of_a_worked_path() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from asyncvla_ros.common.same_settings import fixed_settings, require_same_settings
-from asyncvla_ros.sim.results import Episode, EvalConfig
+from asyncvla_ros.sim.evaluation.results import Episode, EvalConfig
 from asyncvla_ros.types import AsyncVLAError
 
 _ADVICE = "choose another --json, or delete it"

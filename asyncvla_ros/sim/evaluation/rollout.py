@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from asyncvla_ros.sim.consistency import commanded_jerk
+from asyncvla_ros.sim.evaluation.consistency import commanded_jerk
+from asyncvla_ros.sim.evaluation.results import Episode, EvalConfig, summarise
+from asyncvla_ros.sim.evaluation.video import side_by_side, write_video
+from asyncvla_ros.sim.evaluation.workers import simulator_pool
 from asyncvla_ros.sim.expert.motion import POSITION_UNIT_M
 from asyncvla_ros.sim.libero.env import CONTROL_HZ, LiberoEnv
 from asyncvla_ros.sim.libero.tasks import get_task, list_tasks, load_init_states, max_steps
-from asyncvla_ros.sim.results import Episode, EvalConfig, summarise
-from asyncvla_ros.sim.video import side_by_side, write_video
-from asyncvla_ros.sim.workers import simulator_pool
 from asyncvla_ros.types import AsyncVLAError, Observation
 
 if TYPE_CHECKING:
