@@ -30,6 +30,6 @@ def start_graph(
     every: dict[str, object] = {"autostart": True, "use_sim_time": use_sim_time}
     robot = {**every, "robot": contract}
     nodes.start("arm", "asyncvla_ros.ros.bench.arm_node", [], {**arm, **every})
-    nodes.start("controller", "asyncvla_ros.ros.controller_node", [], robot)
+    nodes.start("controller", "asyncvla_ros.ros.controller.node", [], robot)
     policy = {**robot, "instruction": "sweep"}
     nodes.start("policy", "asyncvla_ros.ros.bench.sweep_policy_node", [], policy, images)

@@ -10,7 +10,7 @@ from asyncvla_ros.paths import robot_file
 from asyncvla_ros.robot.contract import RobotContract
 from asyncvla_ros.robot.contract_file import load_robot
 from asyncvla_ros.ros.lifecycle import run_node
-from asyncvla_ros.ros.policy_node import PolicyNode
+from asyncvla_ros.ros.policy.node import PolicyNode
 from asyncvla_ros.strategy import Strategy
 from asyncvla_ros.types import ActionChunk, CameraFeature, FeatureContract, Observation, StageTimes
 

@@ -28,13 +28,13 @@ from asyncvla_ros.robot.contract_file import load_robot
 from asyncvla_ros.ros import qos
 from asyncvla_ros.ros.conversions import chunk_to_message, to_ns, to_observation
 from asyncvla_ros.ros.diagnostics import Diagnostics, Report
-from asyncvla_ros.ros.inference_loop import InferenceLoop
 from asyncvla_ros.ros.lifecycle import ManagedNode, run_node
 from asyncvla_ros.ros.parameters import Parameters
-from asyncvla_ros.ros.policy_figures import PolicyFigures
-from asyncvla_ros.ros.policy_parameters import PolicyParameters
-from asyncvla_ros.ros.run_task import RunTaskServer
-from asyncvla_ros.ros.tasks import TaskSlot
+from asyncvla_ros.ros.policy.figures import PolicyFigures
+from asyncvla_ros.ros.policy.inference_loop import InferenceLoop
+from asyncvla_ros.ros.policy.parameters import PolicyParameters
+from asyncvla_ros.ros.policy.run_task import RunTaskServer
+from asyncvla_ros.ros.policy.tasks import TaskSlot
 from asyncvla_ros.types import AsyncVLAError, ContractError
 
 if TYPE_CHECKING:

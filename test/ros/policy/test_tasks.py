@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from asyncvla_ros.ros.tasks import Result, TaskSlot
+from asyncvla_ros.ros.policy.tasks import Result, TaskSlot
 from asyncvla_ros.types import AsyncVLAError
 
 pytestmark = pytest.mark.ros

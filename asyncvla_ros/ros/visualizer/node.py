@@ -30,8 +30,8 @@ from asyncvla_ros.ros.conversions import chunk_from_message, named_state, to_ns
 from asyncvla_ros.ros.diagnostics import Diagnostics, Report
 from asyncvla_ros.ros.images import decode_image, rgb_message
 from asyncvla_ros.ros.lifecycle import ManagedNode, run_node
-from asyncvla_ros.ros.markers import chunk_markers, no_markers
 from asyncvla_ros.ros.parameters import Parameters, parameter
+from asyncvla_ros.ros.visualizer.markers import chunk_markers, no_markers
 from asyncvla_ros.types import ContractError
 from asyncvla_ros.view.chunk_display import ChunkDisplay
 from asyncvla_ros.view.chunk_view import ratings

@@ -15,9 +15,9 @@ from asyncvla_ros.control.output_values import GoalGate, OutputValues
 from asyncvla_ros.control.types import Command
 from asyncvla_ros.robot.contract import Output, RobotContract
 from asyncvla_ros.ros import qos
+from asyncvla_ros.ros.controller.output_messages import TOPIC_ADAPTERS, gripper_action, gripper_goal
 from asyncvla_ros.ros.conversions import floats, to_time
 from asyncvla_ros.ros.lifecycle import ManagedNode
-from asyncvla_ros.ros.output_messages import TOPIC_ADAPTERS, gripper_action, gripper_goal
 
 # How long the first command that somebody hears may take to reach him, before the next one is sent.
 TAKEN = Duration(seconds=0.02)

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from asyncvla_ros.observe.stream_sync import StreamSync
-from asyncvla_ros.ros.inference_loop import InferenceLoop
+from asyncvla_ros.ros.policy.inference_loop import InferenceLoop
 
 pytestmark = pytest.mark.ros
 

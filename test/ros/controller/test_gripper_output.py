@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from asyncvla_ros.control.types import Command
-from asyncvla_ros.ros import outputs
+from asyncvla_ros.ros.controller import outputs
 from support.contracts import shipped_robot
 
 pytestmark = pytest.mark.ros

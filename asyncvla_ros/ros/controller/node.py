@@ -26,13 +26,13 @@ from asyncvla_ros.control.controller import Controller
 from asyncvla_ros.control.types import Command, Mode, Reason
 from asyncvla_ros.robot.contract import JointStateSource, PoseSource
 from asyncvla_ros.ros import qos
-from asyncvla_ros.ros.controller_parameters import ControllerParameters, read_robot
-from asyncvla_ros.ros.controller_status import diagnostics_report, status_message
+from asyncvla_ros.ros.controller.outputs import Outputs
+from asyncvla_ros.ros.controller.parameters import ControllerParameters, read_robot
+from asyncvla_ros.ros.controller.status import diagnostics_report, status_message
 from asyncvla_ros.ros.conversions import chunk_from_message, named_state, to_ns
 from asyncvla_ros.ros.diagnostics import Diagnostics, Report
 from asyncvla_ros.ros.lifecycle import ManagedNode, run_node
 from asyncvla_ros.ros.middleware import use_udp_alone
-from asyncvla_ros.ros.outputs import Outputs
 from asyncvla_ros.ros.parameters import Parameters
 from asyncvla_ros.types import ContractError
 

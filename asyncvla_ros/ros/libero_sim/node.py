@@ -24,9 +24,9 @@ from asyncvla_ros.robot.contract_file import load_robot
 from asyncvla_ros.ros import qos
 from asyncvla_ros.ros.conversions import to_ns
 from asyncvla_ros.ros.diagnostics import Diagnostics, Report
+from asyncvla_ros.ros.libero_sim.streams import SimStreams
 from asyncvla_ros.ros.lifecycle import ManagedNode, run_node
 from asyncvla_ros.ros.parameters import Parameters, parameter
-from asyncvla_ros.ros.sim_streams import SimStreams
 from asyncvla_ros.sim.libero.env import ACTION_NAMES, IDLE_ACTION, LiberoEnv
 from asyncvla_ros.sim.libero.tasks import max_steps
 from asyncvla_ros.sim.libero.world import DueAction, Environment, Scenario, State, World

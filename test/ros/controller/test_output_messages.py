@@ -13,7 +13,7 @@ import pytest
 from asyncvla_ros.common.transforms import pose_to_state
 from asyncvla_ros.control.output_values import OutputValues
 from asyncvla_ros.robot.contract import Dof, Output, RobotContract
-from asyncvla_ros.ros import output_messages
+from asyncvla_ros.ros.controller import output_messages
 from asyncvla_ros.ros.conversions import to_ns
 from asyncvla_ros.types import ContractError, RunError
 from support.contracts import libero_panda, shipped_robot

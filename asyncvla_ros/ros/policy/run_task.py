@@ -17,7 +17,7 @@ from asyncvla_msgs.msg import EpisodeStatus
 from asyncvla_msgs.srv import RunTaskBlocking
 from asyncvla_ros.ros.conversions import to_duration, to_ns
 from asyncvla_ros.ros.lifecycle import ManagedNode
-from asyncvla_ros.ros.tasks import Task, TaskSlot
+from asyncvla_ros.ros.policy.tasks import Task, TaskSlot
 from asyncvla_ros.types import AsyncVLAError
 
 Result = RunTask.Result

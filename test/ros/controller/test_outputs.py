@@ -14,7 +14,7 @@ from trajectory_msgs.msg import JointTrajectory
 
 from asyncvla_msgs.msg import ActionCommand
 from asyncvla_ros.control.types import Command
-from asyncvla_ros.ros import outputs
+from asyncvla_ros.ros.controller import outputs
 from asyncvla_ros.ros.conversions import to_ns
 from support.contracts import STEP_NS
 from support.robot_peer import ChunkPeer, RobotPeer

@@ -1,0 +1,1 @@
+"""The node that moves the arm: chunks in, commands out."""

@@ -1,0 +1,1 @@
+"""The node that looks and decides: observations in, chunks out."""

@@ -1,0 +1,1 @@
+"""What rviz shows: chunk, confidence, overlay."""
