@@ -22,6 +22,8 @@ ADAPTERS = (
     "gripper_command",
     "parallel_gripper_command",
 )
+# An arm reaches a command within this, unless its contract says otherwise [s].
+LAG_S = 0.25
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,69 @@ class WorkspaceLimit:
 
 
 @dataclass(frozen=True)
+class DriverState:
+    """A topic on which the driver says whether the arm obeys: program running, safety mode, robot mode.
+
+    Attributes:
+        topic: Relative to the node's namespace unless it begins with a slash.
+        message: Its type, such as ``std_msgs/msg/Bool``.
+        field: The field that counts, a bool or an integer.
+        ready: Values with which the arm obeys; with any other one it is not ours.
+    """
+
+    topic: str
+    message: str
+    field: str
+    ready: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class EnableSwitch:
+    """A ``std_msgs/Bool`` heartbeat: only while true comes, at least every ``timeout_s`` [s], anything moves."""
+
+    topic: str
+    timeout_s: float
+
+
+@dataclass(frozen=True)
+class Plane:
+    """The half space that is permitted: ``normal · p >= offset`` [m], (3,) unit normal in the base frame."""
+
+    normal: tuple[float, float, float]
+    offset: float
+
+
+@dataclass(frozen=True)
+class GuardedFrame:
+    """A link that stays inside a box and above planes.
+
+    Attributes:
+        link: Name in the URDF.
+        box: Minimum and maximum of x, y and z in the base frame [m]; None: no box.
+        planes: All of them count.
+    """
+
+    link: str
+    box: tuple[tuple[float, float], tuple[float, float], tuple[float, float]] | None
+    planes: tuple[Plane, ...]
+
+
+@dataclass(frozen=True)
+class ToolGuard:
+    """Where links may be and how fast the tool may move, for targets of joints.
+
+    Attributes:
+        tool: Link whose speed is limited.
+        speed: Of its origin [m/s]; None: not limited.
+        frames: Links whose positions are limited.
+    """
+
+    tool: str
+    speed: float | None
+    frames: tuple[GuardedFrame, ...]
+
+
+@dataclass(frozen=True)
 class Dof:
     """One action dim.
 
@@ -85,6 +150,10 @@ class Dof:
         workspace: Of a change: where it may lead, None: not limited here.
         holds_command: Of a target: a hold keeps what was commanded last, not what is measured. A gripper
             needs it, to keep its grip. Without a state of its name it begins at its first command.
+        stop_acceleration: Of an emergency stop [unit/s²], None: ``acceleration``.
+        stop_jerk: Of an emergency stop [unit/s³], None: ``jerk``.
+        following_error: Of a measured target: farther from every command of the last ``lag_s`` it is not
+            following [unit]; None: a tenth of a second at full velocity, 0.1 units without one.
     """
 
     name: str
@@ -98,6 +167,9 @@ class Dof:
     jerk: float | None = None
     workspace: WorkspaceLimit | None = None
     holds_command: bool = False
+    stop_acceleration: float | None = None
+    stop_jerk: float | None = None
+    following_error: float | None = None
 
 
 @dataclass(frozen=True)
@@ -140,6 +212,10 @@ class RobotContract:
         observation_timeout_s: The controller holds when the robot's state is older [s].
         command_hz: Rate at which tracked commands are sent [Hz], None: ``control_hz``.
         ramp_s: Time in which the policy's authority grows from 0 to 1 after activation [s].
+        lag_s: How long after a command the arm may be where it was commanded [s].
+        driver_states: What the driver says of itself; any that is not ready: the arm is not ours.
+        enable: Switch that must be held, None: none.
+        guard: Of links and tool, None: none; needs a URDF.
     """
 
     name: str
@@ -154,6 +230,10 @@ class RobotContract:
     observation_timeout_s: float
     command_hz: float | None = None
     ramp_s: float = 0.0
+    lag_s: float = LAG_S
+    driver_states: tuple[DriverState, ...] = ()
+    enable: EnableSwitch | None = None
+    guard: ToolGuard | None = None
 
     @property
     def period_ns(self) -> int:

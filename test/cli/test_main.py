@@ -86,7 +86,7 @@ def test_a_missing_checkpoint_exits_with_2(tmp_path):
 def test_units_in_help_and_tables_are_not_taken_for_styles():
     """Rich leaves out what it takes for the name of a style: "p50 [ms]" would be shown as "p50"."""
     folder = Path(asyncvla_ros.cli.main.__file__).parent
-    modules = sorted(folder.glob("cli*.py"))
+    modules = sorted(folder.glob("*.py"))
     assert len(modules) > 3
     for module in modules:
         literals = (n.value for n in ast.walk(ast.parse(module.read_text())) if isinstance(n, ast.Constant))
