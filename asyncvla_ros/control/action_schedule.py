@@ -64,6 +64,8 @@ class ActionSchedule:
     def merge(self, chunk: StampedChunk) -> bool:
         """Adds a checked chunk; False, and nothing changes, if a newer or equally new one is known.
 
+        A chunk without actions ends the task: what was planned is dropped at once.
+
         Within a session ids only go up. A new session (a restarted policy) begins with a later stamp, and the
         session before it never comes back.
         """
@@ -73,7 +75,7 @@ class ActionSchedule:
             self._ended_sessions.add(self._session_id)
         self._session_id, self._chunk_id = chunk.session_id, chunk.chunk_id
         # What would only become due at or after the new chunk's first action is replaced by it.
-        kept = [known for known in self._chunks if known.stamp_ns < chunk.stamp_ns]
+        kept = [known for known in self._chunks if known.stamp_ns < chunk.stamp_ns and not chunk.is_end]
         if not kept:
             self._next_index = 0
         self._chunks = [*kept, chunk]

@@ -9,22 +9,22 @@ import numpy as np
 
 @dataclass(frozen=True)
 class StampedChunk:
-    """Actions of which number ``i`` is due at ``stamp_ns + i * step_ns``.
+    """Actions of which number ``i`` is due at ``stamp_ns + i * step_ns``; without actions, the end of motion.
 
     Nothing is checked here: ``asyncvla_ros.control.safety.check_chunk`` decides whether a chunk may be used.
 
     Attributes:
         session_id: Drawn at random by each activation of a policy; chunk ids count within it.
         chunk_id: Counts up by one per chunk of the session, from 1.
-        stamp_ns: Acquisition time of the observation [ns, node clock].
+        stamp_ns: Acquisition time of the observation [ns, node clock]; of an end, when it was sent.
         step_ns: Time between two consecutive actions [ns].
         action_space: See ``FeatureContract.action_space``.
         dof_names: One name per action dim, in order.
-        actions: (l, d) float32, physical units of the robot contract.
+        actions: (l, d) float32, physical units of the robot contract; l = 0: see ``is_end``.
         confidence: (l,) float32 in (0, 1), or None without a rater.
         refined: (l,) bool, True where asynchronous flow matching generated the action again.
         committed: Leading actions kept from the previous chunk.
-        instruction: The task the chunk follows.
+        instruction: The task the chunk follows; of an end, the one that is over.
     """
 
     session_id: int
@@ -38,6 +38,11 @@ class StampedChunk:
     refined: np.ndarray | None = None
     committed: int = 0
     instruction: str = ""
+
+    @property
+    def is_end(self) -> bool:
+        """Whether there is nothing more to do: the task is over, the controller stops now."""
+        return len(self.actions) == 0
 
     def index_at(self, now_ns: int) -> int:
         """Index of the action due at ``now_ns``: negative before the chunk, ``>= l`` after it."""

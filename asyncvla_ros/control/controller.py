@@ -1,4 +1,4 @@
-"""The controller's algorithm: from chunks to at most one command per control period. No ROS, no threads."""
+"""The controller's algorithm: from chunks to at most one command per call. No ROS, no threads."""
 
 from __future__ import annotations
 
@@ -6,68 +6,105 @@ from collections.abc import Mapping
 
 from asyncvla_ros.control.action_schedule import ActionSchedule, ScheduledAction
 from asyncvla_ros.control.chunk import StampedChunk
-from asyncvla_ros.control.follower import Follower
-from asyncvla_ros.control.robot_state import RobotState
+from asyncvla_ros.control.command_generator import CommandGenerator
+from asyncvla_ros.control.robot_state import AGREEING, RobotState
 from asyncvla_ros.control.safety import Rejection, RejectReason, check_chunk
+from asyncvla_ros.control.supervisor import Supervisor
 from asyncvla_ros.control.types import Command, Mode, Reason, Status
 from asyncvla_ros.robot.contract import RobotContract
+from asyncvla_ros.types import ContractError
+
+# Without an action for so many periods, changes per step are held: a rate would go on for ever.
+SILENT_PERIODS = 1.5
+# Reasons that still hold while nothing is planned.
+WAITING = (Reason.NO_CHUNK, Reason.CLOCK_JUMP, Reason.CHUNK_REJECTED, Reason.TASK_ENDED)
 
 
 class Controller:
-    """Reject -> schedule -> clamp -> track -> command; anything missing ends in a stop with a reason.
+    """Reject -> schedule -> supervise -> command; anything missing ends in a stop with a reason.
 
     ::
 
         IDLE ──first action due──> TRACKING <──next chunk── HOLDING
-                                      │ dry, stale, rejected, clock jump ─┘^
+                                      │ exhausted, stale, not ours, clock jump ─┘^
         any ──estop──> ESTOP, any ──error──> FAULT; both latched until ``reset``, then IDLE
 
-    What is commanded in each of them: ``asyncvla_ros.control.follower``.
+    Two clocks: the node clock says which action is due; motion is a function of steady time. What is
+    commanded: ``CommandGenerator``. Whether the arm is ours: ``Supervisor``.
 
     Args:
         robot: Dofs, limits and timeouts.
-        lockstep: The world waits for each command: a dry schedule is no underrun and needs no hold command.
+        lockstep: The world waits for each command: a missing action is no underrun and needs no hold.
         execute_steps: Leading actions of each chunk to execute, 0: all.
+        urdf: The robot description, for a contract with a guard.
 
     Raises:
-        ContractError: the robot does not measure what its limits need.
+        ContractError: the robot does not measure what its limits need, or the guard does not fit.
     """
 
-    def __init__(self, robot: RobotContract, lockstep: bool = False, execute_steps: int = 0):
+    def __init__(self, robot: RobotContract, lockstep: bool = False, execute_steps: int = 0, urdf: str = ""):
         self._robot = robot
         self._lockstep = lockstep
         self._execute_steps = execute_steps
-        self.mode, self.reason, self.text = Mode.IDLE, Reason.INACTIVE, "not active"
+        self._agreeing = 1 if lockstep else AGREEING
+        self.supervisor = Supervisor(robot, self._agreeing)
+        self._generator = CommandGenerator(robot, urdf)
+        self.is_active = False
+        self._enter(Mode.IDLE, Reason.INACTIVE, "not active")
         self._clear()
 
     def _clear(self) -> None:
         self._schedule = ActionSchedule(self._execute_steps)
-        self._follower = Follower(self._robot)
-        self._state = RobotState(self._robot)
+        self._state = RobotState(self._robot, self._agreeing)
         self._action: ScheduledAction | None = None
         self._last_ns: int | None = None
-        self._elapsed_ns = self._robot.period_ns
         self._sent_ns: int | None = None
         self._accepted = self._rejected = self._underruns = 0
         self._rejection: Rejection | None = None
         self._last_rejection = ""
+        self._is_starved = self._had_let_go = False
+
+    def limit_tool_speed(self, speed: float | None) -> None:
+        """From now on the tool is not faster than ``speed`` [m/s]; None: than the contract's guard says.
+
+        Raises:
+            ContractError: the contract has no guard, so nobody knows where the tool is.
+        """
+        guard, contract = self._generator.guard, self._robot.guard
+        if guard is None or contract is None:
+            if speed is None:
+                return
+            raise ContractError(
+                f"robot {self._robot.name}: a tool speed of {speed:g} m/s needs the contract's guard (tool, "
+                "tool_speed) and a robot description"
+            )
+        guard.tool_speed = min((s for s in (speed, contract.speed) if s is not None), default=None)
 
     def start(self) -> None:
-        """Activation: begins with nothing known; moves only after a chunk of now."""
+        """Activation: moves only after a chunk of now; what was latched stays so."""
         self._clear()
+        self.is_active = True
+        self._generator.restart(is_elsewhere=False)
+        self.supervisor.forget_motion()
         self._enter(Mode.IDLE, Reason.NO_CHUNK, "no chunk received since activation")
+        self._enter_latched()
 
-    def stop(self, now_ns: int) -> Command:
+    def stop(self, now_ns: int, at_ns: int) -> Command:
         """Deactivation: the first command of the stop; ``update`` gives the others until ``at_rest``."""
-        self._follower.halt()
-        self._elapsed_ns = self._robot.period_ns
+        self._generator.restart_stop()
+        self.is_active = False
         self._enter(Mode.IDLE, Reason.INACTIVE, "deactivated")
-        return self._hold(now_ns)
+        return self._hold(now_ns, at_ns)
 
     @property
     def at_rest(self) -> bool:
         """Whether the last command left the arm standing still."""
-        return self._lockstep or self._follower.at_rest
+        return self._lockstep or self._generator.at_rest
+
+    @property
+    def allows_early_update(self) -> bool:
+        """Whether a new chunk may be answered before the period is over; a change waits for its step."""
+        return self._generator.is_continuous
 
     def accept(self, chunk: StampedChunk, now_ns: int) -> Rejection | None:
         """Checks a chunk and adds it to the schedule; the rejection if it may not be executed."""
@@ -82,6 +119,7 @@ class Controller:
         self._rejection = rejection
         if rejection is None:
             self._accepted += 1
+            self._is_starved = False
         else:
             self._rejected += 1
             self._last_rejection = str(rejection)
@@ -91,103 +129,124 @@ class Controller:
         """Notes a part of the robot's state: acquisition time [ns] for the watchdog, values for the hold."""
         self._state.observe(source, stamp_ns, values, self._last_ns)
 
-    def update(self, now_ns: int, elapsed_ns: int | None = None) -> Command:
-        """The command of now: the one verb while active.
+    def update(self, now_ns: int, at_ns: int) -> Command:
+        """Compute the command of this moment.
 
         Args:
             now_ns: [ns, node clock].
-            elapsed_ns: Time since the command before, if this one comes before the period is over; None: a
-                period, which the timer has waited for, whatever the clock says.
+            at_ns: [ns, steady].
         """
-        self._elapsed_ns = self._robot.period_ns
-        if elapsed_ns is not None and self.answers_at_once:
-            self._elapsed_ns = min(max(elapsed_ns, 0), self._robot.period_ns)
         if self._last_ns is not None and now_ns < self._last_ns:
             self.clock_jumped((now_ns - self._last_ns) / 1e9)
         self._last_ns = now_ns
-        if self._is_early(now_ns):
-            return Command(None, None, now_ns)
-        if self.mode in (Mode.FAULT, Mode.ESTOP) or self.reason is Reason.INACTIVE:
-            return self._hold(now_ns)
-        obstacle = self._obstacle(now_ns) or self._cannot_begin(now_ns)
-        if obstacle is not None:
-            self._enter(*obstacle)
-            if self.mode is Mode.HOLDING:
-                self._underruns += 1
-            return self._hold(now_ns)
+        if self.early_update_in_ns(at_ns):
+            return Command(None, None, now_ns, at_ns)
+        if not self.is_active or self._is_forbidden(now_ns, at_ns):
+            return self._hold(now_ns, at_ns)
+        not_ready = self._not_ready(now_ns)
+        if not_ready is not None:
+            self._enter(*not_ready)
+            self._underruns += self.mode is Mode.HOLDING
+            return self._hold(now_ns, at_ns)
+        if self._generator.is_stopping:
+            return self._hold(now_ns, at_ns)
         action = self._schedule.due(now_ns)
         if action is not None:
-            return self._track(action, now_ns)
-        is_dry = self._schedule.is_dry(now_ns)
-        if self._lockstep or not is_dry:
+            return self._track(action, now_ns, at_ns)
+        is_exhausted = self._schedule.is_dry(now_ns)
+        if self._lockstep or not is_exhausted:
             # Either the action of this step was handed out already, or the next chunk has not begun.
-            return self._between(now_ns, is_dry)
+            return self._between(now_ns, at_ns, is_exhausted)
         self._underruns += 1
-        self._enter(Mode.HOLDING, *self._dry(now_ns))
-        return self._hold(now_ns)
+        self._enter(Mode.HOLDING, *self._exhausted(now_ns))
+        return self._hold(now_ns, at_ns)
 
-    @property
-    def can_hold(self) -> bool:
-        """Whether there is a pose to hold: an unmeasured gripper has none before its first command."""
-        return self._follower.can_hold
-
-    @property
-    def answers_at_once(self) -> bool:
-        """Whether a new chunk may be answered before the period is over; a change waits for its step."""
-        return self._follower.is_continuous
-
-    def _is_early(self, now_ns: int) -> bool:
-        """Tracked commands are samples of one motion: two at once would be none."""
-        if self._sent_ns is None or not self._follower.is_tracked:
+    def _is_forbidden(self, now_ns: int, at_ns: int) -> bool:
+        """Asks the supervisor; begins where the arm rests as long as nothing was commanded."""
+        if self.supervisor.is_driver_ready and not self._lockstep:
+            self.supervisor.check_following(self._state)
+        verdict = self.supervisor.verdict(at_ns)
+        has_let_go = self.supervisor.has_let_go
+        if self._had_let_go and not has_let_go:
+            self._generator.restart_blend()
+            self.supervisor.forget_motion()
+        self._had_let_go = has_let_go
+        if verdict is not None and verdict.reason is Reason.NOT_HEARD and self._generator.at_rest:
+            # Whoever comes to listen may be a driver that was restarted elsewhere.
+            self._generator.restart(is_elsewhere=True)
+        self._begin(now_ns, at_ns)
+        verdict = self.supervisor.latch or verdict
+        if verdict is None:
             return False
-        return now_ns - self._sent_ns < self.shortest_period_ns
+        is_idle = self.mode is Mode.IDLE and verdict.mode is Mode.HOLDING
+        self._enter(Mode.IDLE if is_idle else verdict.mode, verdict.reason, verdict.text)
+        return True
 
-    @property
-    def shortest_period_ns(self) -> int:
-        """Time between two tracked commands, at least [ns]."""
-        return self._robot.period_ns // (4 if self.answers_at_once else 2)
+    def _begin(self, now_ns: int, at_ns: int) -> None:
+        """Takes the measured rest pose for the commanded one; a fault where that is impossible."""
+        if not self._generator.may_begin or self._state.not_ready_reason(now_ns):
+            return
+        problem = self._generator.begin(self._state, at_ns)
+        if problem:
+            text = f"{problem}; move the arm inside by other means, then reset: it will not be made to jump"
+            self.supervisor.fault(Reason.OUTSIDE_LIMITS, text)
 
-    def _track(self, action: ScheduledAction, now_ns: int) -> Command:
+    def early_update_in_ns(self, at_ns: int) -> int:
+        """How long after ``at_ns`` [ns, steady] the next command may come at the earliest [ns].
+
+        Tracked commands are samples of one motion: two at once would be none. Stops do not wait.
+        """
+        newest = self._schedule.newest
+        is_ended = newest is not None and newest.is_end and self.mode is Mode.TRACKING
+        if self._sent_ns is None or not self._generator.is_tracked or is_ended:
+            return 0
+        since_ns = at_ns - self._sent_ns
+        shortest_ns = self._robot.period_ns // (4 if self.allows_early_update else 2)
+        return max(0, shortest_ns - since_ns) if since_ns >= 0 else 0
+
+    def _track(self, action: ScheduledAction, now_ns: int, at_ns: int) -> Command:
         is_new = action is not self._action
-        values = self._follower.follow(action, is_new, now_ns, self._elapsed_ns, self._state)
-        self._action, self._sent_ns = action, now_ns
+        values = self._generator.follow(action, is_new, now_ns, at_ns, self._state)
+        self._action = action
         self._enter(Mode.TRACKING, Reason.NONE, "")
-        stamp_ns = now_ns if self._follower.is_continuous else action.due_ns
-        return Command(values, action, stamp_ns, self._follower.velocity)
+        stamp_ns = now_ns if self._generator.is_continuous else action.due_ns
+        self._note_sent(at_ns)
+        return Command(values, action, stamp_ns, at_ns, self._generator.paths)
 
-    def _between(self, now_ns: int, is_dry: bool) -> Command:
+    def _between(self, now_ns: int, at_ns: int, is_exhausted: bool) -> Command:
         if self.mode is not Mode.TRACKING:
-            return self._hold(now_ns)
-        if self._follower.is_continuous and self._action is not None and not is_dry:
-            return self._track(self._action, now_ns)
-        return Command(None, None, now_ns)
+            return self._hold(now_ns, at_ns)
+        if self._generator.is_continuous and self._action is not None and not is_exhausted:
+            return self._track(self._action, now_ns, at_ns)
+        silent_ns = 0 if self._sent_ns is None else at_ns - self._sent_ns
+        if not self._lockstep and silent_ns > SILENT_PERIODS * self._robot.period_ns:
+            return self._hold(now_ns, at_ns)
+        return Command(None, None, now_ns, at_ns)
 
-    def _obstacle(self, now_ns: int) -> tuple[Mode, Reason, str] | None:
-        """What forbids to execute anything now, whatever the schedule says."""
+    def _not_ready(self, now_ns: int) -> tuple[Mode, Reason, str] | None:
+        """What is missing to execute anything now, whatever the schedule says."""
         newest = self._schedule.newest
         if newest is None:
-            problem = self._cannot_begin(now_ns)
-            if problem is None and self._rejection is not None:
+            if self._rejection is not None:
                 return self.mode, Reason.CHUNK_REJECTED, f"the last chunk was rejected: {self._rejection}"
-            return problem or (self.mode, self.reason, self.text)
-        stale = self._state.obstacle(now_ns)
+            if self.reason in WAITING:
+                return self.mode, self.reason, self.text
+            return self.mode, Reason.NO_CHUNK, "waiting for a chunk"
+        stale = self._state.not_ready_reason(now_ns)
         if stale:
             return Mode.HOLDING, Reason.OBSERVATION_STALE, stale
+        if not self._generator.has_begun:
+            text = "the arm moves, or was measured too seldom yet; waiting until it is seen at rest"
+            return Mode.IDLE, Reason.NO_CHUNK, text
+        if newest.is_end:
+            return Mode.HOLDING, Reason.TASK_ENDED, "the task is over; waiting for the next one"
+        if self._is_starved:
+            return Mode.HOLDING, Reason.UNDERRUN, self.text
         if (now_ns - newest.stamp_ns) / 1e9 > self._robot.chunk_timeout_s:
-            return Mode.HOLDING, *self._dry(now_ns)
+            return Mode.HOLDING, *self._exhausted(now_ns)
         return None
 
-    def _cannot_begin(self, now_ns: int) -> tuple[Mode, Reason, str] | None:
-        """Takes the measured pose for the commanded one, once it is known; the fault if it is impossible."""
-        if not self._follower.may_begin or self._state.obstacle(now_ns):
-            return None
-        problem = self._follower.begin(self._state)
-        if not problem:
-            return None
-        text = f"{problem}; move the arm inside by other means, then reset: it will not be made to jump"
-        return Mode.FAULT, Reason.OUTSIDE_LIMITS, text
-
-    def _dry(self, now_ns: int) -> tuple[Reason, str]:
+    def _exhausted(self, now_ns: int) -> tuple[Reason, str]:
         """Why there is nothing to execute although there was a chunk."""
         newest = self._schedule.newest
         assert newest is not None
@@ -202,59 +261,70 @@ class Controller:
             f"all actions of chunk {newest.chunk_id} are executed, observed {age_s:.2f} s ago",
         )
 
-    def _hold(self, now_ns: int) -> Command:
-        values = None if self._lockstep else self._follower.hold(now_ns, self._elapsed_ns, self._state)
-        if values is not None:
-            self._sent_ns = now_ns
-        return Command(values, None, now_ns, self._follower.velocity)
+    def _hold(self, now_ns: int, at_ns: int) -> Command:
+        if self._lockstep:
+            return Command(None, None, now_ns, at_ns)
+        values = self._generator.hold(now_ns, at_ns, self._state, self.supervisor.has_let_go)
+        if values is None:
+            return Command(None, None, now_ns, at_ns)
+        self._note_sent(at_ns)
+        return Command(values, None, now_ns, at_ns, self._generator.paths)
+
+    def _note_sent(self, at_ns: int) -> None:
+        self._sent_ns = at_ns
+        self.supervisor.note_command(self._generator.positions, at_ns)
 
     def _enter(self, mode: Mode, reason: Reason, text: str) -> None:
-        if mode is not Mode.TRACKING:
-            self._follower.latch(self._state)
         self.mode, self.reason, self.text = mode, reason, text
+
+    def _enter_latched(self) -> None:
+        latch = self.supervisor.latch
+        if latch is not None:
+            self._enter(latch.mode, latch.reason, latch.text)
 
     def starve(self, silence_s: float) -> None:
         """No chunk for ``silence_s`` of wall time while tracking: also stops a clock that stands still."""
         if self.mode is Mode.TRACKING:
-            self._enter(
-                Mode.HOLDING,
-                Reason.UNDERRUN,
-                f"no chunk for {silence_s:.1f} s of wall time; is the policy running?",
-            )
-
-    def paused(self) -> None:
-        """Nothing was commanded for so long that the arm came to rest; motion begins again there."""
-        self._follower.rest()
+            self._is_starved = True
+            text = f"no chunk for {silence_s:.1f} s of wall time; is the policy running?"
+            self._enter(Mode.HOLDING, Reason.UNDERRUN, text)
 
     def clock_jumped(self, jump_s: float) -> None:
         """Time went back by ``-jump_s``: nothing planned or observed before holds any more."""
         self._schedule.reset()
         self._state.forget_times()
-        self._follower.forget_times()
-        self._last_ns = self._sent_ns = None
+        self._generator.forget_times()
+        self._last_ns = None
         if self.mode in (Mode.TRACKING, Mode.HOLDING):
-            self._enter(
-                Mode.HOLDING, Reason.CLOCK_JUMP, f"the clock jumped by {jump_s:.3f} s; waiting for a chunk"
-            )
+            text = f"the clock jumped by {jump_s:.3f} s; waiting for a chunk"
+            self._enter(Mode.HOLDING, Reason.CLOCK_JUMP, text)
 
     def estop(self) -> None:
-        """Stops as fast as the limits permit and stays stopped until ``reset``."""
-        self._follower.halt()
-        self._enter(Mode.ESTOP, Reason.ESTOP, "emergency stop; reset it to go on")
+        """Stops as fast as the limits of an emergency stop permit; stays stopped until ``reset``."""
+        self._generator.restart_stop(is_emergency=True)
+        self._sent_ns = None
+        self.supervisor.estop()
+        self._enter_latched()
 
     def fault(self, text: str) -> None:
         """Stops because something inside broke, until ``reset``."""
-        self._follower.halt()
-        self._enter(Mode.FAULT, Reason.INTERNAL_ERROR, text)
+        self._generator.restart_stop(is_emergency=True)
+        self.supervisor.fault(Reason.INTERNAL_ERROR, text)
+        self._enter_latched()
 
     def reset(self) -> bool:
         """Releases a latched stop or fault; False if there was none. What was planned is forgotten."""
-        if self.mode not in (Mode.FAULT, Mode.ESTOP):
+        is_elsewhere = self.supervisor.is_lost or not self._generator.has_begun or self._lockstep
+        if not self.supervisor.reset():
             return False
         self._schedule.reset()
-        self._follower.halt()
-        self._follower.restart_ramp()
-        self._enter(Mode.IDLE, Reason.NO_CHUNK, "reset; waiting for a chunk")
+        if is_elsewhere:
+            self._generator.restart(is_elsewhere=True)
+        self._generator.restart_blend()
+        if self.is_active:
+            self._enter(Mode.IDLE, Reason.NO_CHUNK, "reset; waiting for a chunk")
+        else:
+            self._enter(Mode.IDLE, Reason.INACTIVE, "not active")
         return True
 
     def status(self, now_ns: int) -> Status:
@@ -272,6 +342,6 @@ class Controller:
             expired=self._schedule.expired,
             underruns=self._underruns,
             last_rejection=self._last_rejection,
-            clipped=self._follower.counts,
-            braked=self._follower.braked,
+            clamped=self._generator.clamped,
+            limit_stops=self._generator.limit_stops,
         )

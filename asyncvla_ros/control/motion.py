@@ -6,8 +6,11 @@ Units are those of the dof: position [unit], velocity [unit/s], acceleration [un
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
+
+import numpy as np
 
 Phase = tuple[float, float]
 """Duration [s] and the constant jerk meanwhile [unit/s³]."""
@@ -81,18 +84,71 @@ def stop_phases(velocity: float, acceleration: float, max_acceleration: float, j
     return [(max(0.0, (a + peak) / jerk), -sign * jerk), (cruise, 0.0), (peak / jerk, sign * jerk)]
 
 
+class Path:
+    """The motion of one dof from a moment on, which ends at rest.
+
+    Args:
+        start_ns: When it begins [ns].
+        start: The state then.
+        phases: One after the other; after them velocity and acceleration are 0, but for rounding.
+    """
+
+    __slots__ = ("_begins_s", "_states", "end", "end_ns", "phases", "start_ns")
+
+    def __init__(self, start_ns: int, start: State, phases: Sequence[Phase]):
+        self.start_ns = start_ns
+        self.phases = [phase for phase in phases if phase[0] > 0]
+        self._begins_s, self._states = [0.0], [start]
+        for phase in self.phases:
+            self._begins_s.append(self._begins_s[-1] + phase[0])
+            self._states.append(move(self._states[-1], phase))
+        # What rounding leaves of the velocity must not creep on.
+        self.end = State(self._states[-1].position, 0.0, 0.0)
+        self.end_ns = start_ns + math.ceil(self._begins_s[-1] * 1e9)
+
+    def at(self, time_ns: int) -> State:
+        """The state at ``time_ns`` [ns]: before the beginning as at it, after the end at rest."""
+        if time_ns >= self.end_ns:
+            return self.end
+        since_s = max(0.0, (time_ns - self.start_ns) / 1e9)
+        index = bisect_right(self._begins_s, since_s) - 1
+        if index >= len(self.phases):
+            return self.end
+        return move(self._states[index], (since_s - self._begins_s[index], self.phases[index][1]))
+
+    def positions(self, times_ns: np.ndarray) -> np.ndarray:
+        """(m,) positions at (m,) times [ns], as ``at`` gives them."""
+        since = np.clip((times_ns - self.start_ns) / 1e9, 0.0, None)
+        index = np.searchsorted(self._begins_s, since, side="right") - 1
+        t = since - np.array(self._begins_s)[index]
+        position, velocity, acceleration = np.array([*self._states[:-1], self.end])[index].T
+        jerk = np.array([*(jerk for _, jerk in self.phases), 0.0])[index]
+        return position + t * (velocity + t * (acceleration / 2 + t * jerk / 6))
+
+    def between(self, begin_ns: int, end_ns: int) -> list[Phase]:
+        """The phases from ``begin_ns`` to ``end_ns`` [ns]; rest, where the path has ended before."""
+        begin_s, end_s = (begin_ns - self.start_ns) / 1e9, (end_ns - self.start_ns) / 1e9
+        taken: list[Phase] = []
+        at_s = begin_s
+        for phase_begin_s, (duration_s, jerk) in zip(self._begins_s, self.phases, strict=False):
+            until_s = min(end_s, phase_begin_s + duration_s)
+            if until_s > at_s:
+                taken.append((until_s - at_s, jerk))
+                at_s = until_s
+        if end_s > at_s:
+            taken.append((end_s - at_s, 0.0))
+        return taken
+
+    @property
+    def knots_ns(self) -> list[int]:
+        """When the jerk changes, from the beginning to the end [ns]."""
+        return [self.start_ns + round(begin_s * 1e9) for begin_s in self._begins_s]
+
+
 def stop(state: State, bounds: Bounds, duration_s: float) -> State:
     """The state after ``duration_s`` [s] of the quickest stop; at rest exactly once it has ended."""
     phases = stop_phases(state.velocity, state.acceleration, bounds.acceleration, bounds.jerk)
-    ended = sum(duration for duration, _ in phases) <= duration_s
-    if ended:
-        # Not cut: what rounding leaves of the velocity must not creep on.
-        for phase in phases:
-            state = move(state, phase)
-        return State(state.position, 0.0, 0.0)
-    for phase in cut(phases, duration_s):
-        state = move(state, phase)
-    return state
+    return Path(0, state, phases).at(round(duration_s * 1e9))
 
 
 def can_stop(state: State, bounds: Bounds) -> bool:

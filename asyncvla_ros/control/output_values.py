@@ -1,13 +1,40 @@
-"""What the numbers of a command become on their way out: joint positions, velocities, a way to rest."""
+"""What the numbers of a command become on their way out: joint positions, velocities, trajectories."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
+from asyncvla_ros.control.motion import Path
+from asyncvla_ros.control.types import Command
 from asyncvla_ros.robot.contract import Output, RobotContract
 
-# A gripper's target must move by this share of its travel to be worth a new goal: goals interrupt each other.
-GOAL_STEP = 0.02
+# A gripper's target must move by this share of its travel to be worth a new goal at once, as goals interrupt
+# each other; one that stays for a while needs only the smaller share.
+GOAL_STEP, SETTLED_STEP = 0.1, 0.02
+SETTLED_NS = 300_000_000
+# A trajectory lasts so long at least, standing still at its end [ns].
+STANDING_NS = 1_000_000_000
+# Knots that are nearer to each other are one [ns].
+MIN_SEGMENT_NS = 10_000
+
+
+@dataclass(frozen=True)
+class Waypoints:
+    """A trajectory of the joints of an output.
+
+    Attributes:
+        times_ns: (k,) int64, from the moment of the command on [ns].
+        positions: (k, n) float64 [m or rad].
+        velocities: (k, n) float64 [m/s or rad/s].
+        accelerations: (k, n) float64 [m/s² or rad/s²].
+    """
+
+    times_ns: np.ndarray
+    positions: np.ndarray
+    velocities: np.ndarray
+    accelerations: np.ndarray
 
 
 class OutputValues:
@@ -34,8 +61,6 @@ class OutputValues:
         self._gain = (high - low) / (maximum - minimum)
         self._offset = low - self._gain * minimum
         self._lower, self._upper = np.minimum(low, high), np.maximum(low, high)
-        accelerations = [np.inf if dof.acceleration is None else dof.acceleration for dof in dofs]
-        self._acceleration = np.abs(self._gain) * np.array(accelerations)
 
     @property
     def travel(self) -> float:
@@ -50,51 +75,80 @@ class OutputValues:
         """(n,) float64 joint positions [m or rad] of the (d,) targets ``values``."""
         return self._offset + self._gain * self.raw(values)
 
-    def velocity(self, velocity: np.ndarray) -> np.ndarray:
-        """(n,) float64 joint velocities [m/s or rad/s] of the (d,) ``velocity`` of the targets [unit/s]."""
-        return self._gain * self.raw(velocity)
-
     def rate(self, values: np.ndarray) -> np.ndarray:
         """(n,) float64 velocities [unit/s] that make the (d,) changes ``values`` within one control step."""
         return self.raw(values) / (self._step_ns / 1e9)
 
-    def is_inside(self, position: np.ndarray) -> bool:
-        """Whether (n,) joint positions [m or rad] are all within their limits."""
-        return bool(np.all((self._lower <= position) & (position <= self._upper)))
+    def says_nothing(self, values: np.ndarray) -> bool:
+        """Whether a dof of this output has no value, NaN, in (d,) ``values``."""
+        return bool(np.isnan(self.raw(values)).any())
 
-    def rest(self, position: np.ndarray, velocity: np.ndarray) -> tuple[np.ndarray, int]:
-        """Where and when the joints stand still if no further command comes.
+    def waypoints(self, command: Command) -> Waypoints:
+        """The motion of the joints from the moment of the command to rest.
 
-        Constant deceleration v / T takes the distance v T / 2; T is one control step, or longer where the
-        contract's acceleration asks for it.
+        ::
 
-        Args:
-            position: (n,) [m or rad].
-            velocity: (n,) [m/s or rad/s].
+            path   ●───●──────●────●      a waypoint wherever the jerk of a joint changes: the quintic between
+                                          two of them, with their accelerations, is the path itself
 
-        Returns:
-            (n,) positions within the limits [m or rad], and T [ns].
+        A path begins at the moment of the command, in the past when it arrives, so that a driver is on it at
+        once. A dof that is not tracked has a target only: its joints go there within a control step.
         """
-        slowest_s = float(np.max(np.abs(velocity) / self._acceleration, initial=0.0))
-        duration_ns = max(self._step_ns, round(slowest_s * 1e9))
-        stopped = position + velocity * (duration_ns / 2e9)
-        return np.clip(stopped, self._lower, self._upper), duration_ns
+        assert command.values is not None
+        paths = [command.paths[index] if command.paths else None for index in self._index]
+        if any(path is None for path in paths):
+            position = self.position(command.values)[None]
+            still = np.zeros_like(position)
+            return Waypoints(np.array([self._step_ns]), position, still, still)
+        known = [path for path in paths if path is not None]
+        times = _knots(known)
+        # One that has ended before it arrives would be refused.
+        times += [command.at_ns + STANDING_NS] * (times[-1] < command.at_ns + STANDING_NS)
+        states = np.array([[path.at(time) for path in known] for time in times])
+        return Waypoints(
+            np.array(times, np.int64) - command.at_ns,
+            self._offset + self._gain * states[..., 0],
+            self._gain * states[..., 1],
+            self._gain * states[..., 2],
+        )
+
+
+def _knots(paths: list[Path]) -> list[int]:
+    """When the jerk of any path changes [ns], from where all have begun to where all have ended."""
+    begin_ns = max(path.start_ns for path in paths)
+    end_ns = max(path.end_ns for path in paths)
+    times = [begin_ns]
+    for time in sorted({time for path in paths for time in path.knots_ns}):
+        if times[-1] + MIN_SEGMENT_NS <= time <= end_ns - MIN_SEGMENT_NS:
+            times.append(time)
+    if end_ns > begin_ns:
+        times.append(end_ns)
+    return times
 
 
 class GoalGate:
     """Decides when a gripper's target is worth a new goal.
+
+    A large change is one at once; a small one, which may be noise, only when it stays.
 
     Args:
         travel: Difference between open and closed [m or rad].
     """
 
     def __init__(self, travel: float):
-        self._step = GOAL_STEP * abs(travel)
+        self._travel = abs(travel)
         self._sent: float | None = None
+        self._candidate: tuple[float, int] | None = None
 
-    def wants(self, position: float) -> bool:
-        """Whether ``position`` [m or rad] differs enough from the last goal."""
-        return self._sent is None or abs(position - self._sent) >= self._step
+    def wants(self, position: float, at_ns: int) -> bool:
+        """Whether ``position`` [m or rad] at ``at_ns`` [ns, steady] differs enough from the last goal."""
+        if self._sent is None:
+            return True
+        if self._candidate is None or abs(position - self._candidate[0]) >= SETTLED_STEP * self._travel:
+            self._candidate = (position, at_ns)
+        change = abs(position - self._sent)
+        stays = at_ns - self._candidate[1] >= SETTLED_NS
+        return change >= (SETTLED_STEP if stays else GOAL_STEP) * self._travel
 
     def note(self, position: float | None) -> None:
         """Notes the goal that was sent [m or rad]; None: it was refused, so it is wanted again."""

@@ -1,11 +1,18 @@
-"""What the robot last said about itself, and whether that is recent enough to move on."""
+"""What the robot last said about itself, whether that is recent enough to move on, and whether it rests."""
 
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Mapping
 
 from asyncvla_ros.robot.contract import RobotContract
+
+# So many samples, so far apart [ns], must agree before a pose is believed: one alone may be wrong.
+AGREEING = 3
+APART_NS = 20_000_000
+# Samples agree within this share of what a dof may be away from its command.
+AGREEMENT = 0.01
 
 
 class RobotState:
@@ -13,19 +20,24 @@ class RobotState:
 
     Args:
         robot: State topics and their timeout.
+        agreeing: Samples that must agree before a pose is believed.
     """
 
-    def __init__(self, robot: RobotContract):
+    def __init__(self, robot: RobotContract, agreeing: int = AGREEING):
         self._robot = robot
         self._names = {name: source.topic for source in robot.state for name in source.names}
         self._values: dict[str, float] = {}
         self._stamps: dict[str, int] = {}
         self._broken: dict[str, str] = {}
+        self._agreeing = agreeing
+        self._history: dict[str, deque[tuple[int, Mapping[str, float]]]] = {
+            source.topic: deque(maxlen=agreeing) for source in robot.state
+        }
 
     def observe(self, topic: str, stamp_ns: int, values: Mapping[str, float], now_ns: int | None) -> None:
         """Notes a message acquired at ``stamp_ns`` [ns]; a broken one, or one overtaken, changes no value.
 
-        ``now_ns`` [ns], if known, tells of a clock that was set back: its stamps are over.
+        ``now_ns`` [ns], if known, is used to discard stamps from before a backward clock jump.
         """
         newest_ns = self._stamps.get(topic, stamp_ns)
         ahead_s = 0.0 if now_ns is None else (newest_ns - now_ns) / 1e9
@@ -33,11 +45,15 @@ class RobotState:
             return
         broken = {name: value for name, value in values.items() if not math.isfinite(value)}
         self._broken[topic] = ", ".join(f"{name} = {value}" for name, value in broken.items())
-        if not broken:
-            self._stamps[topic] = stamp_ns
-            self._values.update(values)
+        if broken:
+            return
+        self._stamps[topic] = stamp_ns
+        self._values.update(values)
+        history = self._history[topic]
+        if not history or not 0 <= stamp_ns - history[-1][0] < APART_NS or self._agreeing == 1:
+            history.append((stamp_ns, dict(values)))
 
-    def obstacle(self, now_ns: int) -> str:
+    def not_ready_reason(self, now_ns: int) -> str:
         """Why nothing may move at ``now_ns`` [ns]: a topic that is silent, stale or broken; else empty."""
         limit_s = self._robot.observation_timeout_s
         for source in self._robot.state:
@@ -57,6 +73,13 @@ class RobotState:
     def forget_times(self) -> None:
         """After a jump of the clock: values stay, but nothing is recent any more."""
         self._stamps.clear()
+        for history in self._history.values():
+            history.clear()
+
+    def forget_poses(self) -> None:
+        """What was measured so far says nothing about where the arm rests from now on."""
+        for history in self._history.values():
+            history.clear()
 
     def value(self, name: str) -> float:
         """The newest value of a state name; NaN if there is none."""
@@ -65,3 +88,22 @@ class RobotState:
     def stamp_ns(self, name: str) -> int | None:
         """When the value of a state name was acquired [ns]; None if that is unknown."""
         return self._stamps.get(self._names.get(name, ""))
+
+    def sampled(self, name: str) -> tuple[int, float] | None:
+        """Stamp [ns] and value of the newest sample that counts for agreement; None if there is none."""
+        history = self._history.get(self._names.get(name, ""))
+        return (history[-1][0], history[-1][1][name]) if history else None
+
+    def resting(self, name: str, tolerance: float, since_ns: int | None = None) -> float | None:
+        """Where a dof rests: the newest of samples that agree; None while they do not.
+
+        Args:
+            name: Of the state.
+            tolerance: Within which they agree [unit].
+            since_ns: Samples of before count not [ns, node clock]; None: all count.
+        """
+        history = self._history.get(self._names.get(name, ""), ())
+        values = [sample[name] for stamp_ns, sample in history if since_ns is None or stamp_ns >= since_ns]
+        if len(values) < self._agreeing or max(values) - min(values) > tolerance:
+            return None
+        return values[-1]

@@ -43,8 +43,11 @@ class Rejection:
 def check_chunk(chunk: StampedChunk, robot: RobotContract, now_ns: int) -> Rejection | None:
     """Why a chunk must not be executed at ``now_ns`` [ns, node clock]; None if nothing speaks against it.
 
-    Whether it is newer than the last one only ``ActionSchedule.merge`` knows.
+    The end of a task, a chunk without actions, is never too late or malformed. Whether a chunk is newer than
+    the last one only ``ActionSchedule.merge`` knows.
     """
+    if chunk.is_end:
+        return None
     return _check_form(chunk, robot) or _check_values(chunk) or _check_time(chunk, robot, now_ns)
 
 
@@ -96,9 +99,11 @@ def _check_time(chunk: StampedChunk, robot: RobotContract, now_ns: int) -> Rejec
         return Rejection(
             RejectReason.EXPIRED, f"observed {age_s:.3f} s ago, but it spans {span_s:.3f} s: no action left"
         )
-    if age_s < -robot.chunk_timeout_s:
+    if -age_s > robot.step_ns / 1e9:
         return Rejection(
-            RejectReason.FROM_THE_FUTURE, f"stamped {-age_s:.3f} s ahead, limit {robot.chunk_timeout_s:g} s"
+            RejectReason.FROM_THE_FUTURE,
+            f"stamped {-age_s:.3f} s ahead, limit one control step ({robot.step_ns / 1e9:g} s); do the "
+            "clocks of policy and controller agree?",
         )
     return None
 

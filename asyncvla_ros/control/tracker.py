@@ -1,129 +1,244 @@
-"""Follows a reference without ever exceeding velocity, acceleration, jerk or range of a dof."""
+"""Follows goals without ever exceeding velocity, acceleration, jerk or range of a dof, in true time."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import ruckig
 
-from asyncvla_ros.control.motion import Bounds, Phase, State, can_stop, cut, move, stays_within, stop
+from asyncvla_ros.control.drive import Drive
+from asyncvla_ros.control.motion import (
+    Bounds,
+    Path,
+    Phase,
+    State,
+    can_stop,
+    cut,
+    move,
+    stays_within,
+    stop_phases,
+)
 from asyncvla_ros.robot.contract import Dof
+from asyncvla_ros.robot.motion_limits import MotionLimits, motion_limits, stop_limits
 
 # Plans keep this share of each limit in reserve, so that rounding in a plan cannot reach the limit itself.
 RESERVE = 1e-6
-# How far ahead a reference is met [periods]: meeting it at once would take full jerk in every period.
+# How far ahead a goal is met [periods]: meeting it at once would take full jerk in every period.
 HORIZON = 4
+# After so many periods without a command a driver that holds stands still, or goes on at its last velocity.
+GAP_PERIODS = 2
+# Where a motion is not permitted, these shares of the speed are tried; it grows again by this factor a command.
+SLOWER, FASTER, SLOWEST = (0.8, 0.4), 1.05, 0.01
+# A driver that follows trajectories goes to the first one's beginning within this [ns].
+ARRIVAL_NS = 500_000_000
 
 
-class Tracker:
-    """The commanded motion of the dofs that have a velocity limit, one command after the other.
+class JerkLimitedTracker:
+    """The commanded motion of the dofs that have a velocity limit: a function of true time.
 
     ::
 
-        state (can stop in time) ──ruckig: time-optimal towards the reference──> next state
-                                                  │ can it still stop within the limits?
-                                        yes: that ┴ no: a piece of the quickest stop instead
+        TRAJECTORY   ──────●────╮           before ● what was sent already; from there towards the goal for
+                        branch   ╰──        two periods, then the quickest stop, should nothing follow
+        the others   ──●────────●           towards the goal since the command before, sampled now; after a
+                    before     now          gap from where the driver stands (HELD, STEP) or goes (RATE)
 
     The invariant is *the quickest stop from the present state stays within every limit*. It holds at rest; a
-    planned state is taken only if it holds there too; and the stop itself keeps it. So whatever the
-    references are, the motion is a C² curve whose velocity, acceleration and jerk keep their limits, and
-    divided differences of its samples are weighted means of those derivatives: they keep the limits as well.
+    planned state is taken only if it holds there too; and the stop itself keeps it. So whatever the goals
+    and the gaps between two calls are, the motion is a C² curve whose velocity, acceleration and jerk keep
+    their limits, and divided differences of its samples are weighted means of those derivatives.
 
     A dof that is a change per step is followed as a velocity; its position is where the change would lead.
     Where acceleration or jerk has no limit, what the velocity limit can use within two periods is taken.
 
     Args:
         dofs: Those with a velocity limit, in order.
-        period_s: Time between two commands [s]; a command that answers a new chunk may come sooner.
+        kinds: What the driver of each does between commands.
+        period_ns: Time between two commands [ns]; true times may differ from it as they like.
+        lead_ns: How long after it is sent a trajectory may differ from the one before [ns].
     """
 
-    def __init__(self, dofs: Sequence[Dof], period_s: float):
+    def __init__(self, dofs: Sequence[Dof], kinds: Sequence[Drive], period_ns: int, lead_ns: int):
         self._dofs = tuple(dofs)
-        self._period_s = period_s
-        self._bounds = [_bounds(dof, period_s) for dof in dofs]
+        self._kinds = tuple(kinds)
+        self._period_ns = period_ns
+        self._lead_ns = lead_ns
+        self._bounds = [_bounds(dof, motion_limits(dof, period_ns / 1e9)) for dof in dofs]
+        self._stop_bounds = [_bounds(dof, stop_limits(dof, period_ns / 1e9)) for dof in dofs]
+        self._margins = [(0.0, 0.0) for _ in dofs]
         self._states = [State(0.0, 0.0, 0.0) for _ in dofs]
-        self._before = [0.0 for _ in dofs]
-        self._elapsed_s = period_s
+        self._changes = [0.0 for _ in dofs]
+        self.paths: list[Path | None] = [None for _ in dofs]
+        self._at_ns = 0
+        self._is_asked = False
+        self.limit_stops = 0
+        self._share = 1.0
+        ahead_s = HORIZON * period_ns / 1e9
         self._plans = [
-            _Plan(bounds, dof.is_delta, HORIZON * period_s)
-            for dof, bounds in zip(dofs, self._bounds, strict=True)
+            _Plan(bounds, dof.is_delta, ahead_s) for dof, bounds in zip(dofs, self._bounds, strict=True)
         ]
-        self._braked = 0
 
-    def begin(self, positions: Sequence[float]) -> str:
+    def begin(self, positions: Sequence[float], at_ns: int) -> str:
         """Starts at rest at the measured positions (k,); why that is impossible, or an empty text.
 
         A target begins outside its limits if even the first jerk-limited step would not lead back inside:
         the arm would have to jump, or to be commanded outside. Both are refused. A gripper, which holds its
         command, begins at the nearest position inside, or at its first goal where it is not measured (NaN).
         """
-        outside = []
-        states = []
+        outside, states = [], []
         for dof, bounds, position in zip(self._dofs, self._bounds, positions, strict=True):
-            if dof.holds_command and math.isnan(position):
-                states.append(State(math.nan, 0.0, 0.0))
+            if dof.is_delta or (dof.holds_command and math.isnan(position)):
+                states.append(State(position, 0.0, 0.0))
                 continue
             inside = min(max(position, bounds.minimum), bounds.maximum)
-            if not (dof.holds_command or abs(position - inside) <= bounds.jerk * self._period_s**3 / 6):
+            step = bounds.jerk * (self._period_ns / 1e9) ** 3 / 6
+            if not (dof.holds_command or abs(position - inside) <= step):
                 limits = f"[{bounds.minimum:g}, {bounds.maximum:g}]"
                 outside.append(f"{dof.name} is measured at {position:.6g} {dof.unit}, outside {limits}")
             states.append(State(inside, 0.0, 0.0))
         if not outside:
-            self._states = states
+            self._states, self._at_ns = states, at_ns
+            self.paths = [self._arrival(kind, s, at_ns) for kind, s in zip(self._kinds, states, strict=True)]
         return "; ".join(outside)
 
-    def anchor(self, positions: Sequence[float]) -> None:
-        """Where the dofs that are changes are now (k,), which decides how far they may still go."""
+    def _arrival(self, kind: Drive, state: State, at_ns: int) -> Path | None:
+        """Where a trajectory begins: a little later, for a driver that is not quite there."""
+        if kind is not Drive.TRAJECTORY or math.isnan(state.position):
+            return None
+        return Path(at_ns + ARRIVAL_NS, state, ())
+
+    def set_measured(self, low: Sequence[float], high: Sequence[float]) -> None:
+        """Where the dofs that are changes may be now, at least and at most (k,): how far they may still go."""
+        self._margins = [
+            (0.0, most - least) if dof.is_delta else (0.0, 0.0)
+            for dof, least, most in zip(self._dofs, low, high, strict=True)
+        ]
         self._states = [
-            state._replace(position=position) if dof.is_delta else state
-            for dof, state, position in zip(self._dofs, self._states, positions, strict=True)
+            state._replace(position=least) if dof.is_delta else state
+            for dof, state, least in zip(self._dofs, self._states, low, strict=True)
         ]
 
-    def follow(self, goals: Sequence[State], elapsed_s: float | None = None) -> None:
-        """One command towards a reference.
+    def follow(
+        self,
+        goals: Sequence[State],
+        at_ns: int,
+        permits: Callable[[Sequence[Path | None]], bool] | None = None,
+    ) -> None:
+        """One command towards goals, or a piece of the stop where they must not be followed.
 
         Args:
-            goals: (k,) where to be ``HORIZON`` periods after the present command, or as soon as possible; of
-                dofs that are changes only the velocity counts.
-            elapsed_s: Time since the command before [s], at most a period; None: a period.
+            goals: (k,) where to be ``goal_ahead_ns`` later, or as soon as possible; of dofs that are changes
+                only the velocity counts.
+            at_ns: Now [ns, steady].
+            permits: Asked for the whole motion with the stop at its end; None: everything is permitted.
         """
-        self._begin_command(elapsed_s)
-        self._states = [self._towards(index, goal) for index, goal in enumerate(goals)]
+        self._is_asked = permits is not None
+        # Slower where it is not permitted otherwise, and faster again little by little.
+        shares = (
+            [1.0] if permits is None else [min(1.0, FASTER * self._share), *(self._share * s for s in SLOWER)]
+        )
+        for share in shares:
+            moves = [self._towards(index, goal, at_ns, share) for index, goal in enumerate(goals)]
+            if permits is None or permits([path for path, _ in moves]):
+                self._share = share
+                break
+        else:
+            self.limit_stops += 1
+            self._share *= SLOWER[-1]
+            moves = [self._braking(index, at_ns, self._bounds[index]) for index in range(len(goals))]
+        self._share = max(self._share, SLOWEST)
+        self._take(moves, at_ns)
 
-    def rest(self) -> None:
-        """Stands still at once where it is, without a way to brake."""
-        self._states = [State(state.position, 0.0, 0.0) for state in self._states]
+    def stop(self, at_ns: int, emergency: bool = False) -> None:
+        """One command of the quickest stop; at rest it stays where it is."""
+        bounds = self._stop_bounds if emergency else self._bounds
+        self._take([self._braking(index, at_ns, bounds[index]) for index in range(len(self._dofs))], at_ns)
 
-    def stop(self, elapsed_s: float | None = None) -> None:
-        """One command of the quickest stop, as ``follow``; at rest it stays where it is."""
-        self._begin_command(elapsed_s)
-        self._states = [
-            stop(state, bounds, self._elapsed_s)
-            for state, bounds in zip(self._states, self._bounds, strict=True)
-        ]
+    def goal_ahead_ns(self, kind: Drive, at_ns: int) -> int:
+        """How long after now the goals of dofs of this kind are to be met [ns]."""
+        begin_ns = at_ns + self._lead_ns if kind is Drive.TRAJECTORY else self._begin_ns(kind, at_ns)
+        return begin_ns + HORIZON * self._period_ns - at_ns
 
-    def _begin_command(self, elapsed_s: float | None) -> None:
-        self._elapsed_s = self._period_s if elapsed_s is None else elapsed_s
-        self._before = [state.position for state in self._states]
+    def _begin_ns(self, kind: Drive, at_ns: int) -> int:
+        """From when on the motion of a dof that is sampled can still be chosen [ns]."""
+        since_ns = at_ns - self._at_ns
+        if not 0 <= since_ns <= GAP_PERIODS * self._period_ns:
+            return at_ns - self._period_ns
+        # A change per step is made in one step, however late it is.
+        return at_ns - (min(since_ns, self._period_ns) if kind is Drive.STEP else since_ns)
 
-    def _towards(self, index: int, goal: State) -> State:
-        """The state of the next command."""
-        state, bounds, plan = self._states[index], self._bounds[index], self._plans[index]
+    def _begin(self, index: int, at_ns: int) -> tuple[int, State]:
+        """Time [ns] and state from which the motion of a dof goes on."""
+        kind, path, state = self._kinds[index], self.paths[index], self._states[index]
+        if kind is Drive.TRAJECTORY:
+            branch_ns = at_ns + self._lead_ns
+            return branch_ns, state if path is None else path.at(branch_ns)
+        if not 0 <= at_ns - self._at_ns <= GAP_PERIODS * self._period_ns:
+            velocity = state.velocity if kind is Drive.RATE else 0.0
+            state = State(state.position, velocity, 0.0)
+        return self._begin_ns(kind, at_ns), state
+
+    def _towards(self, index: int, goal: State, at_ns: int, share: float) -> tuple[Path | None, State]:
+        begin_ns, state = self._begin(index, at_ns)
+        bounds = self._bounds[index]
         if math.isnan(state.position):
-            return State(min(max(goal.position, bounds.minimum), bounds.maximum), 0.0, 0.0)
-        phases = plan.phases(state, self._feasible(index, goal), self._elapsed_s)
+            return self._first_goal(index, goal, at_ns)
+        is_trajectory = self._kinds[index] is Drive.TRAJECTORY
+        duration_s = (GAP_PERIODS * self._period_ns if is_trajectory else at_ns - begin_ns) / 1e9
+        ways = self._plans[index].phases(state, self._feasible(index, goal), duration_s, share)
         # A dof that is a change may have been displaced from outside: never farther out than it is.
-        low, high = min(bounds.minimum, state.position), max(bounds.maximum, state.position)
-        bounds = bounds._replace(minimum=low, maximum=high)
+        low, high = self._margins[index]
+        low, high = bounds.minimum + low, bounds.maximum - high
+        bounds = bounds._replace(minimum=min(low, state.position), maximum=max(high, state.position))
         after = state
-        for phase in phases:
+        for phase in ways:
             after = move(after, phase)
-        if phases and stays_within(state, phases, bounds) and can_stop(after, bounds):
-            return after
-        self._braked += 1
-        return stop(state, bounds, self._elapsed_s)
+        if not (ways and stays_within(state, ways, bounds) and can_stop(after, bounds)):
+            self.limit_stops += 1
+            return self._braking(index, at_ns, self._bounds[index])
+        if not (is_trajectory or self._is_asked):
+            return None, after
+        ways += stop_phases(after.velocity, after.acceleration, bounds.acceleration, bounds.jerk)
+        return self._joined(index, begin_ns, state, ways, at_ns)
+
+    def _braking(self, index: int, at_ns: int, bounds: Bounds) -> tuple[Path | None, State]:
+        begin_ns, state = self._begin(index, at_ns)
+        if math.isnan(state.position):
+            return None, state
+        ways = stop_phases(state.velocity, state.acceleration, bounds.acceleration, bounds.jerk)
+        return self._joined(index, begin_ns, state, ways, at_ns)
+
+    def _joined(
+        self, index: int, begin_ns: int, state: State, ways: list[Phase], at_ns: int
+    ) -> tuple[Path, State]:
+        """The new motion, after what a trajectory does until its branch; and the state now."""
+        path = self.paths[index]
+        if self._kinds[index] is not Drive.TRAJECTORY or path is None:
+            new = Path(begin_ns, state, ways)
+        elif path.start_ns > begin_ns:
+            new = path
+        else:
+            since_ns = max(at_ns, path.start_ns)
+            new = Path(since_ns, path.at(since_ns), [*path.between(since_ns, begin_ns), *ways])
+        return new, new.at(at_ns)
+
+    def _first_goal(self, index: int, goal: State, at_ns: int) -> tuple[Path | None, State]:
+        """A gripper that nobody measures is led to its first goal by its driver, with time for the way."""
+        bounds = self._bounds[index]
+        state = State(min(max(goal.position, bounds.minimum), bounds.maximum), 0.0, 0.0)
+        if self._kinds[index] is not Drive.TRAJECTORY:
+            return None, state
+        slowest_s = (bounds.maximum - bounds.minimum) / bounds.max_velocity
+        return Path(at_ns + max(ARRIVAL_NS, round(2e9 * slowest_s)), state, ()), state
+
+    def _take(self, moves: Sequence[tuple[Path | None, State]], at_ns: int) -> None:
+        begins = [self._begin(index, at_ns)[1].position for index in range(len(moves))]
+        self._changes = [s.position - begin for (_, s), begin in zip(moves, begins, strict=True)]
+        self.paths = [path for path, _ in moves]
+        self._states = [state for _, state in moves]
+        self._at_ns = at_ns
 
     def _feasible(self, index: int, goal: State) -> State:
         """The nearest goal that can be reached and left again within the limits."""
@@ -145,10 +260,16 @@ class Tracker:
     @property
     def commands(self) -> list[float]:
         """(k,) positions of targets [unit], changes since the command before of the others [unit]."""
-        return [
-            state.position - before if dof.is_delta else state.position
-            for dof, state, before in zip(self._dofs, self._states, self._before, strict=True)
-        ]
+        rate_s = self._period_ns / 1e9
+        values = []
+        for dof, kind, state, change in zip(
+            self._dofs, self._kinds, self._states, self._changes, strict=True
+        ):
+            if kind is Drive.RATE:
+                values.append(state.velocity * rate_s)
+            else:
+                values.append(change if dof.is_delta else state.position)
+        return values
 
     @property
     def positions(self) -> list[float]:
@@ -162,13 +283,13 @@ class Tracker:
 
     @property
     def at_rest(self) -> bool:
-        """Whether nothing moves."""
-        return all(state.velocity == 0 and state.acceleration == 0 for state in self._states)
-
-    @property
-    def braked(self) -> int:
-        """How often a dof had to brake, because the plan towards its reference could not be taken."""
-        return self._braked
+        """Whether nothing moves any more, the rest of a trajectory included."""
+        return all(
+            state.velocity == 0 and state.acceleration == 0 and (path is None or path.end_ns <= self._at_ns)
+            if kind is Drive.TRAJECTORY
+            else state.velocity == 0 and state.acceleration == 0
+            for kind, state, path in zip(self._kinds, self._states, self.paths, strict=True)
+        )
 
 
 class _Plan:
@@ -179,7 +300,8 @@ class _Plan:
         self._trajectory = ruckig.Trajectory(1)
         self._input = given = ruckig.InputParameter(1)
         share = 1 - RESERVE
-        given.max_velocity = [share * max(bounds.max_velocity, -bounds.min_velocity)]
+        self._max_velocity = share * max(bounds.max_velocity, -bounds.min_velocity)
+        given.max_velocity = [self._max_velocity]
         given.max_acceleration = [share * bounds.acceleration]
         given.max_jerk = [share * bounds.jerk]
         if is_delta:
@@ -187,13 +309,22 @@ class _Plan:
         else:
             given.minimum_duration = horizon_s
 
-    def phases(self, state: State, goal: State, duration_s: float) -> list[Phase]:
+    def phases(
+        self, state: State, goal: State, duration_s: float, velocity_share: float = 1.0
+    ) -> list[Phase]:
         """The first ``duration_s`` [s] of the way to the goal; empty if none was found."""
         given = self._input
+        speed = velocity_share * self._max_velocity
+        given.max_velocity = [speed]
         given.current_position, given.target_position = [state.position], [goal.position]
-        given.current_velocity, given.target_velocity = [state.velocity], [goal.velocity]
+        given.current_velocity = [state.velocity]
+        given.target_velocity = [min(max(goal.velocity, -speed), speed)]
         given.current_acceleration, given.target_acceleration = [state.acceleration], [goal.acceleration]
-        if self._ruckig.calculate(given, self._trajectory) < 0:
+        try:
+            if self._ruckig.calculate(given, self._trajectory) < 0:
+                return []
+        except ruckig.RuckigError:
+            # It finds no way where numbers are at the edge of what it can tell apart: brake a piece instead.
             return []
         profile = self._trajectory.profiles[0][0]
         brake = profile.brake
@@ -201,23 +332,14 @@ class _Plan:
         return cut([*before, *zip(profile.t, profile.j, strict=True)], duration_s)
 
 
-def _bounds(dof: Dof, period_s: float) -> Bounds:
-    assert dof.velocity is not None
-    acceleration = dof.acceleration or 2 * dof.velocity / period_s
-    jerk = dof.jerk or 2 * acceleration / period_s
-    if not dof.is_delta:
-        return Bounds(dof.minimum, dof.maximum, -dof.velocity, dof.velocity, acceleration, jerk)
-    space = dof.workspace
-    return Bounds(
-        -math.inf if space is None else space.minimum,
-        math.inf if space is None else space.maximum,
-        max(-dof.velocity, dof.minimum / period_s),
-        min(dof.velocity, dof.maximum / period_s),
-        acceleration,
-        jerk,
-    )
+def _bounds(dof: Dof, limits: MotionLimits) -> Bounds:
+    low, high = dof.minimum, dof.maximum
+    if dof.is_delta:
+        space = dof.workspace
+        low, high = (-math.inf, math.inf) if space is None else (space.minimum, space.maximum)
+    return Bounds(low, high, limits.min_velocity, limits.max_velocity, limits.acceleration, limits.jerk)
 
 
 def tracked(dofs: Sequence[Dof]) -> np.ndarray:
-    """(k,) int64, which dofs have a velocity limit and are thus followed by a ``Tracker``."""
+    """(k,) int64, which dofs have a velocity limit and are thus followed by a ``JerkLimitedTracker``."""
     return np.array([i for i, dof in enumerate(dofs) if dof.velocity is not None], np.int64)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from asyncvla_ros.control.action_schedule import ScheduledAction
+from asyncvla_ros.control.motion import Path
 
 
 class Mode(enum.IntEnum):
@@ -34,6 +35,12 @@ class Reason(enum.IntEnum):
     ESTOP = 8
     INTERNAL_ERROR = 9
     OUTSIDE_LIMITS = 10
+    FOLLOWING_ERROR = 11
+    DRIVER_NOT_READY = 12
+    NOT_ENABLED = 13
+    NOT_HEARD = 14
+    TAKEOVER = 15
+    TASK_ENDED = 16
 
 
 @dataclass(frozen=True)
@@ -41,17 +48,20 @@ class Command:
     """The outcome of one update.
 
     Attributes:
-        values: (d,) within the limits, physical units; None: send nothing. float64 if anything is tracked,
-            else float32.
+        values: (d,) within the limits, physical units, NaN where there is nothing to say; None: send
+            nothing. float64 if anything is tracked, else float32.
         action: The action behind the values; None for a hold.
         stamp_ns: Start of the control step the command is for [ns, node clock].
-        velocity: (d,) float64 of the targets when they are reached [unit/s]; None: nothing is tracked.
+        at_ns: The moment of the command [ns, steady].
+        paths: One per dof, its motion from ``at_ns`` on to its end at rest, where the driver follows
+            trajectories; None for the others.
     """
 
     values: np.ndarray | None
     action: ScheduledAction | None
     stamp_ns: int
-    velocity: np.ndarray | None = None
+    at_ns: int = 0
+    paths: tuple[Path | None, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -69,5 +79,5 @@ class Status:
     expired: int
     underruns: int
     last_rejection: str
-    clipped: np.ndarray
-    braked: int
+    clamped: np.ndarray
+    limit_stops: int

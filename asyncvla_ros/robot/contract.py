@@ -89,7 +89,7 @@ class DriverState:
 
 @dataclass(frozen=True)
 class EnableSwitch:
-    """A ``std_msgs/Bool`` heartbeat: only while true comes, at least every ``timeout_s`` [s], anything moves."""
+    """A ``std_msgs/Bool`` heartbeat: nothing moves unless true comes at least every ``timeout_s`` [s]."""
 
     topic: str
     timeout_s: float

@@ -10,19 +10,26 @@ import yaml
 from asyncvla_ros.common.yaml_section import Section, distinct
 from asyncvla_ros.robot.contract import (
     ACTION_SPACES,
-    HOLDS,
+    LAG_S,
     TRANSPORTS,
-    UNITS,
     CameraSource,
     Dof,
     JointStateSource,
     PoseSource,
     RobotContract,
-    WorkspaceLimit,
 )
+from asyncvla_ros.robot.contract_dofs import parse_dof
 from asyncvla_ros.robot.contract_outputs import parse_outputs
+from asyncvla_ros.robot.contract_safeguards import (
+    check_topics,
+    parse_driver_states,
+    parse_enable,
+    parse_guard,
+)
 from asyncvla_ros.types import ContractError
 
+KEYS = ("name", "control_hz", "base_frame", "cameras", "state", "action", "outputs", "timeouts")
+OPTIONAL_KEYS = ("command_hz", "ramp_s", "lag_s", "driver_state", "enable", "guard")
 # position (3) and two columns of the rotation matrix (6), see transforms.pose_to_state.
 POSE_SIZE = 9
 # What new-robot writes where only a person knows the answer.
@@ -51,20 +58,21 @@ def load_robot(path: Path) -> RobotContract:
 
 def parse_robot(data: Any, where: str) -> RobotContract:
     """A contract from parsed YAML; ``where`` begins the messages of ``ContractError``."""
-    keys = ("name", "control_hz", "base_frame", "cameras", "state", "action", "outputs", "timeouts")
-    root = Section(data, where, (*keys, "command_hz", "ramp_s"))
+    root = Section(data, where, (*KEYS, *OPTIONAL_KEYS))
     action = Section(root.raw("action"), f"{where}: action", ("space", "dofs"))
     timeouts = Section(root.raw("timeouts"), f"{where}: timeouts", ("chunk_s", "observation_s"))
     cameras = tuple(_camera(item, f"{where}: cameras[{i}]") for i, item in enumerate(root.items("cameras")))
     state = tuple(_state(item, f"{where}: state[{i}]") for i, item in enumerate(root.items("state")))
-    space = action.text("space", ACTION_SPACES)
-    dofs = tuple(
-        _dof(item, f"{where}: action.dofs[{i}]", space) for i, item in enumerate(action.items("dofs"))
-    )
     distinct([camera.key for camera in cameras], f"{where}: cameras")
-    distinct([name for source in state for name in source.names], f"{where}: state")
+    names = distinct([name for source in state for name in source.names], f"{where}: state")
     distinct([source.topic for source in (*cameras, *state)], f"{where}: topics of cameras and state")
+    space, items = action.text("space", ACTION_SPACES), action.items("dofs")
+    dofs = tuple(parse_dof(item, f"{where}: action.dofs[{i}]", space, names) for i, item in enumerate(items))
     distinct([dof.name for dof in dofs], f"{where}: action.dofs")
+    told = root.items("driver_state") if root.has("driver_state") else []
+    driver_states = parse_driver_states(told, f"{where}: driver_state")
+    enable = parse_enable(root.raw("enable"), f"{where}: enable") if root.has("enable") else None
+    check_topics((*cameras, *state), driver_states, enable, where)
     return RobotContract(
         name=root.text("name"),
         control_hz=root.positive("control_hz"),
@@ -78,6 +86,10 @@ def parse_robot(data: Any, where: str) -> RobotContract:
         observation_timeout_s=timeouts.positive("observation_s"),
         command_hz=_command_hz(root, dofs),
         ramp_s=root.optional_positive("ramp_s") or 0.0,
+        lag_s=root.optional_positive("lag_s") or LAG_S,
+        driver_states=driver_states,
+        enable=enable,
+        guard=parse_guard(root.raw("guard"), f"{where}: guard", space, dofs) if root.has("guard") else None,
     )
 
 
@@ -121,48 +133,3 @@ def _state(data: Any, where: str) -> JointStateSource | PoseSource:
             f"found {len(names)} names"
         )
     return PoseSource(section.text("topic"), names)
-
-
-def _dof(data: Any, where: str, space: str) -> Dof:
-    section = Section(data, where, ("name", "unit", "scale", "limits", "hold"))
-    keys = ("step", "position", "velocity", "acceleration", "jerk", "workspace")
-    limits = Section(section.raw("limits"), f"{where}.limits", keys)
-    is_delta = limits.has("step")
-    if is_delta == limits.has("position"):
-        raise ContractError(
-            f"{where}.limits: expected either step (a change per control step) or position (a target)"
-        )
-    if is_delta and not space.startswith("delta_"):
-        raise ContractError(f"{where}.limits: step limits need a delta action space, found {space}")
-    minimum, maximum = limits.interval("step" if is_delta else "position")
-    if is_delta and not minimum <= 0 <= maximum:
-        raise ContractError(
-            f"{where}.limits.step: [{minimum:g}, {maximum:g}] does not permit standing still (0)"
-        )
-    dof = Dof(
-        name=section.text("name"),
-        unit=section.text("unit", UNITS),
-        scale=section.positive("scale"),
-        is_delta=is_delta,
-        minimum=minimum,
-        maximum=maximum,
-        velocity=limits.optional_positive("velocity"),
-        acceleration=limits.optional_positive("acceleration"),
-        jerk=limits.optional_positive("jerk"),
-        workspace=_workspace(limits, is_delta) if limits.has("workspace") else None,
-        holds_command=section.has("hold") and section.text("hold", HOLDS) == "commanded",
-    )
-    if is_delta and section.has("hold"):
-        raise ContractError(f"{where}.hold: a change per control step is held by 0; it is for targets")
-    for key, needed in (("acceleration", "velocity"), ("jerk", "acceleration")):
-        if limits.has(key) and not limits.has(needed):
-            raise ContractError(f"{where}.limits: a limit of {key} needs one of {needed}")
-    return dof
-
-
-def _workspace(limits: Section, is_delta: bool) -> WorkspaceLimit:
-    where = f"{limits.where}.workspace"
-    if not is_delta:
-        raise ContractError(f"{where}: only for a change per control step; a target has its position limits")
-    section = Section(limits.raw("workspace"), where, ("state", "range"))
-    return WorkspaceLimit(section.text("state"), *section.interval("range"))

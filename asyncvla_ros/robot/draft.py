@@ -62,6 +62,14 @@ outputs:
 $other_topics
 # Hold when the newest chunk's observation, or the robot's state, is older [s].
 timeouts: {chunk_s: 1.0, observation_s: 0.5}
+
+# Optional, see docs/ros-interface.md and docs/safety.md:
+# - in limits: stop: {acceleration: .., jerk: ..} of the emergency stop, following_error: .. [unit];
+# - lag_s: 0.25, the time in which the arm is where it was commanded;
+# - driver_state: topics on which the driver says whether the arm obeys;
+# - enable: {topic: ~/enable, timeout_s: 0.5}, a switch that must be held;
+# - guard: where links may be, and how fast the tool may move.
+# asyncvla check says how far a stop goes.
 """)
 
 

@@ -52,6 +52,27 @@ class Chain:
         """The joints that move, in order."""
         return tuple(joint.name for joint in self.joints if joint.kind != "fixed")
 
+    def points(self, positions: np.ndarray) -> np.ndarray:
+        """Positions of the last link's origin for many poses at once.
+
+        Args:
+            positions: (k, n) of the joints ``names`` [rad or m].
+
+        Returns:
+            (k, 3) float64 in the base frame [m].
+        """
+        points = np.zeros((len(positions), 3))
+        column = positions.shape[1]
+        for joint in reversed(self.joints):
+            if joint.kind == "prismatic":
+                column -= 1
+                points = points + positions[:, column, None] * joint.axis
+            elif joint.kind in TURNING:
+                column -= 1
+                points = _turned(joint.axis, positions[:, column], points)
+            points = points @ joint.origin[:3, :3].T + joint.origin[:3, 3]
+        return points
+
     def pose(self, positions: Mapping[str, float]) -> np.ndarray:
         """Pose of the last link.
 
@@ -149,3 +170,10 @@ def _turn(axis: np.ndarray, angle: float) -> np.ndarray:
     x, y, z = axis
     cross = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
     return np.eye(3) + np.sin(angle) * cross + (1.0 - np.cos(angle)) * cross @ cross
+
+
+def _turned(axis: np.ndarray, angles: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """(k, 3) points turned about a unit vector by (k,) angles [rad] each, after Rodrigues."""
+    cos, sin = np.cos(angles)[:, None], np.sin(angles)[:, None]
+    along = (points @ axis)[:, None] * axis
+    return along + cos * (points - along) + sin * np.cross(axis, points)

@@ -22,7 +22,8 @@ def tighten(robot: RobotContract, urdf: Urdf) -> RobotContract:
         urdf: The robot description.
 
     Raises:
-        ContractError: a joint or its range is missing in the URDF, or no common range is left.
+        ContractError: a joint or its range is missing in the URDF, it moves in another unit, or no common
+            range is left.
     """
     if robot.action_space not in ("joint_position", "delta_joint_position"):
         raise ContractError(
@@ -48,6 +49,11 @@ def tighten(robot: RobotContract, urdf: Urdf) -> RobotContract:
 
 
 def _tightened(dof: Dof, joint: UrdfJoint, is_measured: bool, where: str) -> Dof:
+    if dof.unit != joint.unit:
+        raise ContractError(
+            f"{where} moves in {joint.unit} in the URDF (prismatic: m, revolute and continuous: rad), but "
+            f"dof {dof.name} is in {dof.unit}"
+        )
     if joint.limits is None and not joint.is_continuous:
         raise ContractError(f"{where} has no range in the URDF; expected <limit> with lower < upper")
     limits = joint.limits or (-math.inf, math.inf)

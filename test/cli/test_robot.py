@@ -50,6 +50,13 @@ def test_check_lists_every_mismatch_and_exits_with_1(run):
     result = run("check", "--robot", "ur5e", "--checkpoint", str(shipped_checkpoint()))
     assert result.returncode == 1
     assert f"ur5e does not fit {shipped_checkpoint()}" in result.stdout
+    for word in (
+        "emergency stop: time",
+        "/io_and_status_controller/safety_mode",
+        "following error",
+        "0.69 s",
+    ):
+        assert word in result.stdout, "check says what a stop takes, and what else stops the arm"
     for line in (
         "- cameras: the checkpoint expects agentview, wrist, the robot has base, wrist",
         "- action space: the checkpoint expects delta_ee_pose, the robot has joint_position",

@@ -31,7 +31,7 @@ def _tracking(now_ns: int = 0, **options) -> Controller:
     _see(controller, now_ns)
     actions = np.tile(np.array([0.01] * 6 + [1.0], np.float32), (8, 1))
     assert controller.accept(chunk(1, now_ns, actions=actions), now_ns) is None
-    assert controller.update(now_ns).action is not None
+    assert controller.update(now_ns, now_ns).action is not None
     assert (controller.mode, controller.reason) == (Mode.TRACKING, Reason.NONE)
     return controller
 
@@ -39,9 +39,10 @@ def _tracking(now_ns: int = 0, **options) -> Controller:
 def test_idle_until_the_first_chunk():
     controller = Controller(ROBOT)
     assert (controller.mode, controller.reason) == (Mode.IDLE, Reason.INACTIVE)
-    assert controller.update(0).values is None
     controller.start()
-    assert controller.update(STEP_NS).values is None
+    values = controller.update(STEP_NS, STEP_NS).values
+    assert values is not None and not values[:6].any(), "no change"
+    assert np.isnan(values[6]), "nothing to say of a target that was neither measured nor commanded"
     assert (controller.mode, controller.reason) == (Mode.IDLE, Reason.NO_CHUNK)
 
 
@@ -51,18 +52,18 @@ def test_tracks_clamps_and_counts():
     actions = np.zeros((8, 7), np.float32)
     actions[0] = [9, 0, -9, 0, 0, 0, 2]
     controller.accept(chunk(actions=actions), 0)
-    command = controller.update(3 * MS)
+    command = controller.update(3 * MS, 3 * MS)
     assert command.values is not None and command.action is not None
     assert command.values.tolist() == pytest.approx([0.05, 0, -0.05, 0, 0, 0, 1])
     assert command.stamp_ns == 0 and command.action.index == 0
     status = controller.status(3 * MS)
-    assert status.clipped.tolist() == [1, 0, 1, 0, 0, 0, 1]
+    assert status.clamped.tolist() == [1, 0, 1, 0, 0, 0, 1]
     assert (status.accepted, status.actions_left, status.chunk_id) == (1, 7, 1)
 
 
 def test_at_most_one_command_per_action():
     controller = _tracking()
-    assert controller.update(MS).values is None
+    assert controller.update(MS, MS).values is None
     assert controller.mode is Mode.TRACKING
 
 
@@ -70,32 +71,32 @@ def test_dry_schedule_holds_then_calls_the_chunk_stale_and_resumes():
     controller = _tracking()
     for step in range(1, 8):
         _see(controller, step * STEP_NS)
-        assert controller.update(step * STEP_NS).action is not None
+        assert controller.update(step * STEP_NS, step * STEP_NS).action is not None
     _see(controller, 8 * STEP_NS)
-    command = controller.update(8 * STEP_NS)
+    command = controller.update(8 * STEP_NS, 8 * STEP_NS)
     assert command.action is None and command.values is not None
     assert command.values.tolist() == [0, 0, 0, 0, 0, 0, 1], "the gripper keeps its target"
     assert (controller.mode, controller.reason) == (Mode.HOLDING, Reason.UNDERRUN)
     _see(controller, 3 * SEC)
-    controller.update(3 * SEC)
+    controller.update(3 * SEC, 3 * SEC)
     assert controller.reason is Reason.CHUNK_STALE
     assert controller.text == "chunk 1 was observed 3.00 s ago, limit 0.5 s; is the policy running?"
     assert controller.status(3 * SEC).underruns == 2
     assert controller.accept(chunk(1, 3 * SEC, session_id=8), 3 * SEC) is None, "a restarted policy"
-    assert controller.update(3 * SEC + MS).action is not None
+    assert controller.update(3 * SEC + MS, 3 * SEC + MS).action is not None
     assert controller.mode is Mode.TRACKING
 
 
 def test_stale_or_absent_robot_state_holds():
     controller = _started()
     controller.accept(chunk(), 0)
-    assert controller.update(0).action is None
+    assert controller.update(0, 0).action is None
     assert controller.reason is Reason.OBSERVATION_STALE
     assert controller.text == "no robot state received on ee_pose"
     controller = _tracking()
     controller.observe("ee_pose", 600 * MS, {})
     controller.accept(chunk(2, 600 * MS), 600 * MS)
-    assert controller.update(600 * MS).action is None
+    assert controller.update(600 * MS, 600 * MS).action is None
     assert (controller.mode, controller.reason) == (Mode.HOLDING, Reason.OBSERVATION_STALE)
     assert controller.text == "joint_states is 0.60 s old, limit 0.5 s"
 
@@ -105,14 +106,14 @@ def test_rejected_chunks_become_the_reason_of_the_hold():
     _see(controller, 0)
     rejection = controller.accept(chunk(actions=np.full((8, 7), np.nan, np.float32)), 0)
     assert rejection is not None
-    assert controller.update(0).values is None
+    assert controller.update(0, 0).action is None
     assert (controller.mode, controller.reason) == (Mode.IDLE, Reason.CHUNK_REJECTED)
     controller.accept(chunk(), 0)
-    controller.update(0)
+    controller.update(0, 0)
     rejection = controller.accept(chunk(), 0)
     assert rejection is not None and rejection.text.startswith("chunk 1 at 0 ns is not newer than chunk 1")
     _see(controller, SEC)
-    controller.update(SEC)
+    controller.update(SEC, SEC)
     assert controller.reason is Reason.CHUNK_REJECTED and "out of sequence" in controller.text
     status = controller.status(SEC)
     assert (status.accepted, status.rejected) == (1, 2)
@@ -121,11 +122,11 @@ def test_rejected_chunks_become_the_reason_of_the_hold():
 
 def test_backward_clock_forgets_the_plan():
     controller = _tracking(now_ns=100 * SEC)
-    assert controller.update(SEC).action is None
+    assert controller.update(SEC, SEC).action is None
     assert (controller.mode, controller.reason) == (Mode.HOLDING, Reason.CLOCK_JUMP)
     _see(controller, SEC)
     controller.accept(chunk(2, SEC), SEC)
-    assert controller.update(SEC).action is not None
+    assert controller.update(SEC, SEC).action is not None
 
 
 def test_estop_and_fault_latch_until_reset():
@@ -133,11 +134,11 @@ def test_estop_and_fault_latch_until_reset():
     assert not controller.reset()
     controller.estop()
     controller.accept(chunk(2, STEP_NS), STEP_NS)
-    command = controller.update(STEP_NS)
+    command = controller.update(STEP_NS, STEP_NS)
     assert command.action is None and command.values is not None and not command.values[:6].any()
     assert controller.mode is Mode.ESTOP
     assert controller.reset()
-    assert controller.update(STEP_NS + MS).action is None, "what was planned is forgotten"
+    assert controller.update(STEP_NS + MS, STEP_NS + MS).action is None, "what was planned is forgotten"
     controller.fault("division by zero")
     assert (controller.mode, controller.reason) == (Mode.FAULT, Reason.INTERNAL_ERROR)
     assert controller.reset()
@@ -145,40 +146,82 @@ def test_estop_and_fault_latch_until_reset():
 
 def test_deactivation_ends_with_a_hold():
     controller = _tracking()
-    command = controller.stop(MS)
+    command = controller.stop(MS, MS)
     assert command.values is not None and not command.values[:6].any()
     assert (controller.mode, controller.reason) == (Mode.IDLE, Reason.INACTIVE)
 
 
 def test_lockstep_waits_without_holds_until_the_policy_is_silent():
     controller = _tracking(lockstep=True, execute_steps=2)
-    assert controller.update(STEP_NS).action is not None
-    command = controller.update(2 * STEP_NS)
+    assert controller.update(STEP_NS, STEP_NS).action is not None
+    command = controller.update(2 * STEP_NS, 2 * STEP_NS)
     assert (command.values, controller.mode) == (None, Mode.TRACKING)
     controller.starve(2.0)
     assert (controller.mode, controller.reason) == (Mode.HOLDING, Reason.UNDERRUN)
     assert "no chunk for 2.0 s of wall time" in controller.text
     assert controller.status(2 * STEP_NS).underruns == 0
     controller.accept(chunk(2, 2 * STEP_NS), 2 * STEP_NS)
-    assert controller.update(2 * STEP_NS).action is not None
+    assert controller.update(2 * STEP_NS, 2 * STEP_NS).action is not None
     assert controller.mode is Mode.TRACKING
 
 
-def test_targets_hold_where_the_arm_was_measured_at_the_beginning():
-    dofs = tuple(replace(dof, is_delta=False, minimum=-3.0, maximum=3.0) for dof in ROBOT.dofs)
+def test_targets_hold_what_was_commanded_and_before_that_where_they_are_measured():
+    dofs = tuple(replace(dof, is_delta=False, minimum=-0.4, maximum=3.0) for dof in ROBOT.dofs)
     controller = Controller(replace(ROBOT, dofs=dofs, action_space="joint_position"))
     controller.start()
     _see(controller, 0)
-    controller.observe("ee_pose", 0, {name: 0.5 for name in DOFS[:6]})
-    controller.accept(chunk(action_space="joint_position"), 0)
-    controller.update(0)
-    _see(controller, SEC)
-    command = controller.update(SEC)
+    controller.observe("ee_pose", 0, {name: 0.5 for name in DOFS[:5]} | {"drz": -0.41})
+    command = controller.update(0, 0)
     assert command.values is not None
-    assert command.values.tolist() == [0.5] * 6 + [0.0], "measured, else the last command"
-    controller.observe("ee_pose", SEC, {"dx": 0.4, "dy": float("nan")})
-    again = controller.update(SEC + STEP_NS)
-    assert again.values is not None and again.values.tolist() == command.values.tolist(), "it must not sag"
+    assert command.values[:6].tolist() == pytest.approx([0.5] * 5 + [-0.4]), "inside its range"
+    controller.accept(chunk(action_space="joint_position"), 0)
+    assert controller.update(0, MS).action is not None
+    for at_ns in (SEC, SEC + STEP_NS):
+        _see(controller, at_ns)
+        controller.observe("ee_pose", at_ns, {name: 0.3 for name in DOFS[:6]})
+        command = controller.update(at_ns, at_ns)
+        assert command.values is not None and command.action is None
+        assert command.values.tolist() == pytest.approx([0.001] + [0.0] * 6), "it must not sag"
+
+
+def test_a_starved_controller_goes_on_with_the_next_chunk_only():
+    controller = _tracking()
+    controller.starve(2.0)
+    _see(controller, STEP_NS)
+    for at_ns in (STEP_NS, 2 * STEP_NS):
+        assert controller.update(at_ns, at_ns).action is None
+        assert (controller.mode, controller.reason) == (Mode.HOLDING, Reason.UNDERRUN)
+    controller.accept(chunk(2, 2 * STEP_NS), 2 * STEP_NS)
+    assert controller.update(2 * STEP_NS + MS, 2 * STEP_NS + MS).action is not None
+
+
+def test_the_end_of_a_task_stops_at_once_even_if_it_comes_late():
+    controller = _tracking()
+    end = chunk(2, -10 * SEC, session_id=8, actions=np.zeros((0, 7), np.float32))
+    assert controller.accept(end, MS) is not None, "of another session, from before this one"
+    end = chunk(2, MS, actions=np.zeros((0, 7), np.float32))
+    assert controller.accept(end, MS) is None
+    command = controller.update(MS, MS)
+    assert command.action is None and command.values is not None and not command.values[:6].any()
+    assert (controller.mode, controller.reason) == (Mode.HOLDING, Reason.TASK_ENDED)
+    assert controller.accept(chunk(1, MS), MS) is not None, "a chunk from before the end"
+
+
+def test_latches_outlive_the_lifecycle():
+    controller = _tracking()
+    controller.estop()
+    controller.stop(MS, MS)
+    controller.start()
+    assert controller.mode is Mode.ESTOP
+    _see(controller, STEP_NS)
+    controller.accept(chunk(2, STEP_NS), STEP_NS)
+    assert controller.update(STEP_NS, STEP_NS).action is None
+    assert controller.mode is Mode.ESTOP
+    controller.stop(2 * STEP_NS, 2 * STEP_NS)
+    controller.reset()
+    controller.estop()
+    controller.start()
+    assert controller.mode is Mode.ESTOP, "latched while inactive"
 
 
 VALUES = st.sampled_from([0.0, 0.01, -0.2, 1e30, float("nan"), float("inf")])
@@ -205,11 +248,11 @@ def test_no_sequence_of_events_commands_outside_the_limits(events):
             controller.accept(chunk(chunk_id, now + event[2] * MS, actions=actions), now)
         elif event[0] == "tick":
             now += event[1] * MS
-            command = controller.update(now)
+            command = controller.update(now, now)
             if command.values is not None:
-                assert np.isfinite(command.values).all()
+                assert np.isfinite(command.values[:6]).all()
                 for dof, value in zip(ROBOT.dofs, command.values, strict=True):
-                    assert np.float32(dof.minimum) <= value <= np.float32(dof.maximum)
+                    assert np.isnan(value) or np.float32(dof.minimum) <= value <= np.float32(dof.maximum)
             if command.action is not None:
                 assert controller.mode is Mode.TRACKING
                 assert command.action.due_ns <= now < command.action.due_ns + STEP_NS

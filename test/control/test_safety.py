@@ -25,7 +25,6 @@ REJECTED = [
     ({"dof_names": DOFS[::-1]}, RejectReason.WRONG_NAMES, "found gripper, drz"),
     ({"dof_names": ()}, RejectReason.WRONG_NAMES, "found none"),
     ({"actions": np.zeros((8, 6), np.float32)}, RejectReason.WRONG_SHAPE, "found (8, 6)"),
-    ({"actions": np.zeros((0, 7), np.float32)}, RejectReason.WRONG_SHAPE, "found (0, 7)"),
     ({"actions": np.zeros(50, np.float32)}, RejectReason.WRONG_SHAPE, "found (50,)"),
     ({"confidence": np.ones(7, np.float32)}, RejectReason.WRONG_SHAPE, "confidence of shape (8,)"),
     ({"refined": np.ones(9, bool)}, RejectReason.WRONG_SHAPE, "refined of shape (8,)"),
@@ -36,7 +35,7 @@ REJECTED = [
     ({"confidence": np.full(8, np.nan, np.float32)}, RejectReason.NON_FINITE, "confidence in [0, 1]"),
     ({"stamp_ns": -501 * MS}, RejectReason.STALE, "observed 0.501 s ago, limit 0.5 s"),
     ({"stamp_ns": -400 * MS}, RejectReason.EXPIRED, "it spans 0.400 s: no action left"),
-    ({"stamp_ns": 501 * MS}, RejectReason.FROM_THE_FUTURE, "stamped 0.501 s ahead"),
+    ({"stamp_ns": 51 * MS}, RejectReason.FROM_THE_FUTURE, "stamped 0.051 s ahead, limit one control step"),
 ]
 
 
@@ -48,7 +47,7 @@ def test_rejections(changes, reason, text):
     assert str(rejection).startswith(reason.value)
 
 
-@pytest.mark.parametrize("age_ms", [-500, 0, 399])
+@pytest.mark.parametrize("age_ms", [-50, 0, 399])
 def test_good_chunks_pass(age_ms):
     assert check_chunk(chunk(stamp_ns=-age_ms * MS, confidence=np.full(8, 0.5)), ROBOT, 0) is None
 

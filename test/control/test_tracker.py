@@ -5,12 +5,35 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from asyncvla_ros.control.drive import Drive
 from asyncvla_ros.control.motion import State
-from asyncvla_ros.control.tracker import HORIZON, Tracker
+from asyncvla_ros.control.tracker import HORIZON, JerkLimitedTracker
 from asyncvla_ros.robot.contract import Dof, WorkspaceLimit
 
 PERIOD = 0.01
+PERIOD_NS = 10_000_000
+START_NS = 10**12
 TOLERANCE = 1e-6
+
+
+class Tracker(JerkLimitedTracker):
+    """Called once per period, exactly."""
+
+    def __init__(self, dofs, period_s, kind=Drive.HELD):
+        self.period_ns = round(period_s * 1e9)
+        super().__init__(dofs, [kind] * len(dofs), self.period_ns, self.period_ns)
+        self.now_ns = START_NS
+
+    def begin(self, positions):
+        return super().begin(positions, self.now_ns)
+
+    def follow(self, goals):
+        self.now_ns += self.period_ns
+        super().follow(goals, self.now_ns)
+
+    def stop(self, emergency=False):
+        self.now_ns += self.period_ns
+        super().stop(self.now_ns, emergency)
 
 
 def _dof(velocity=2.0, acceleration: float | None = 10.0, jerk: float | None = 500.0, **changes) -> Dof:
@@ -55,7 +78,7 @@ def test_reaches_a_target_and_a_limit_and_stays():
         for _ in range(200):
             tracker.follow([State(target, 0.0, 0.0)])
         assert tracker.commands == pytest.approx([expected], abs=1e-5)
-    assert tracker.braked == 0
+    assert tracker.limit_stops == 0
 
 
 def test_a_steady_ramp_is_met_and_followed():
@@ -98,7 +121,7 @@ def test_a_start_outside_the_limits_is_refused_but_for_rounding():
 
 def test_changes_are_limited_as_rates():
     dof = _dof(0.5, 2.0, 40.0, is_delta=True, minimum=-0.01, maximum=0.05)
-    tracker = Tracker([dof], 0.05)
+    tracker = Tracker([dof], 0.05, Drive.STEP)
     tracker.begin([0.0])
     changes = [0.0] * 3
     for goal in [9.0] * 30 + [-9.0] * 30:
@@ -112,18 +135,18 @@ def test_changes_are_limited_as_rates():
 
 def test_changes_stay_in_the_workspace_or_come_back_to_it():
     dof = _dof(0.5, 2.0, 40.0, is_delta=True, workspace=WorkspaceLimit("x", -0.1, 0.1))
-    tracker = Tracker([dof], 0.05)
+    tracker = Tracker([dof], 0.05, Drive.STEP)
     tracker.begin([0.0])
     position = 0.0
     for _ in range(50):
-        tracker.anchor([position])
+        tracker.set_measured([position], [position])
         tracker.follow([State(0.0, 0.5, 0.0)])
         position += tracker.commands[0]
         assert position <= 0.1 + TOLERANCE
     assert position > 0.05
     position = 0.3
     for _ in range(50):
-        tracker.anchor([position])
+        tracker.set_measured([position], [position])
         tracker.follow([State(0.0, -0.5, 0.0)])
         assert tracker.commands[0] <= TOLERANCE
         position += tracker.commands[0]

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import copy
 from dataclasses import replace
 from typing import Any
 
@@ -12,14 +11,14 @@ from asyncvla_ros.paths import share_dir
 from asyncvla_ros.robot.contract import WorkspaceLimit, mismatches
 from asyncvla_ros.robot.contract_file import load_robot, parse_robot
 from asyncvla_ros.types import CameraFeature, ContractError
-from support.contracts import libero_features, libero_panda
+from support.contracts import contract_data, libero_features, libero_panda, with_value
 
 ROBOTS = sorted((share_dir() / "config" / "robots").glob("*.yaml"))
 
 
 @pytest.fixture
 def data() -> dict[str, Any]:
-    return yaml.safe_load((share_dir() / "config" / "robots" / "libero_panda.yaml").read_text())
+    return contract_data("libero_panda")
 
 
 @pytest.mark.parametrize("path", ROBOTS, ids=lambda path: path.stem)
@@ -42,6 +41,8 @@ def test_limits_of_shipped_arms_are_sane(path):
         assert -2 * np.pi <= dof.minimum < dof.maximum <= 2 * np.pi
         assert 0.5 <= dof.velocity <= 2 * np.pi <= 2 * dof.jerk
         assert dof.velocity <= dof.acceleration <= dof.jerk
+        assert (dof.stop_acceleration or 0) >= dof.acceleration, f"{dof.name}: an emergency stop is no weaker"
+        assert (dof.stop_jerk or 0) >= dof.jerk
         # Between two control steps the arm cannot cross its range.
         assert dof.velocity / robot.control_hz < dof.maximum - dof.minimum
     arm = [dof for dof in robot.dofs if dof.unit == "rad" and not dof.is_delta and dof.name != "gripper"]
@@ -63,16 +64,6 @@ def test_libero_panda():
     assert [dof.is_delta for dof in robot.dofs] == [True] * 6 + [False]
     assert robot.topics["wrist"] == "wrist/image_raw"
     assert mismatches(robot, libero_features()) == []
-
-
-def _set(data: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
-    changed = copy.deepcopy(data)
-    target: Any = changed
-    *parents, last = path.split("/")
-    for key in parents:
-        target = target[int(key)] if key.isdigit() else target[key]
-    target[int(last) if last.isdigit() else last] = value
-    return changed
 
 
 MISTAKES = [
@@ -112,7 +103,7 @@ MISTAKES = [
 @pytest.mark.parametrize(("path", "value", "message"), MISTAKES)
 def test_mistakes_are_named(data, path, value, message):
     with pytest.raises(ContractError, match=message):
-        parse_robot(_set(data, path, value), "robot")
+        parse_robot(with_value(data, path, value), "robot")
 
 
 JOINT_MISTAKES = [
@@ -133,15 +124,15 @@ JOINT_MISTAKES = [
 
 @pytest.mark.parametrize(("path", "value", "message"), JOINT_MISTAKES)
 def test_outputs_that_cannot_be_are_named(path, value, message):
-    data = yaml.safe_load((share_dir() / "config" / "robots" / "xarm7.yaml").read_text())
+    data = contract_data("xarm7")
     with pytest.raises(ContractError, match=message):
-        parse_robot(_set(data, path, value), "robot")
+        parse_robot(with_value(data, path, value), "robot")
 
 
 def test_changes_per_step_are_no_targets(data):
     trajectory = {"adapter": "joint_trajectory", "topic": "t"}
     with pytest.raises(ContractError, match=r"expected targets .*; dx, dy, dz, drx, dry, drz are changes"):
-        parse_robot(_set(data, "outputs/0", trajectory), "robot")
+        parse_robot(with_value(data, "outputs/0", trajectory), "robot")
 
 
 def test_a_twist_and_a_gripper_share_the_work(data):
@@ -170,7 +161,7 @@ def test_unreadable_files(tmp_path):
 
 def test_optional_limits(data):
     limits = {"step": [-0.05, 0.05], "velocity": 1, "acceleration": 5.0, "jerk": 50}
-    dof = parse_robot(_set(data, "action/dofs/0/limits", limits), "robot").dofs[0]
+    dof = parse_robot(with_value(data, "action/dofs/0/limits", limits), "robot").dofs[0]
     assert (dof.velocity, dof.acceleration, dof.jerk) == (1.0, 5.0, 50.0)
 
 
@@ -194,12 +185,12 @@ def test_mismatches_list_expected_and_found():
 
 def test_workspace_rates_and_ramp(data):
     limits = {"step": [-0.05, 0.05], "workspace": {"state": "ee_x", "range": [0.2, 0.7]}}
-    changed = _set(_set(data, "action/dofs/0/limits", limits), "ramp_s", 1.5)
+    changed = with_value(with_value(data, "action/dofs/0/limits", limits), "ramp_s", 1.5)
     robot = parse_robot(changed, "robot")
     assert robot.dofs[0].workspace == WorkspaceLimit("ee_x", 0.2, 0.7)
     assert (robot.ramp_s, robot.command_hz, robot.period_ns) == (1.5, None, robot.step_ns)
     gripper = {"position": [-1, 1], "velocity": 4}
-    assert parse_robot(_set(data, "action/dofs/6/limits", gripper), "robot").dofs[6].velocity == 4
+    assert parse_robot(with_value(data, "action/dofs/6/limits", gripper), "robot").dofs[6].velocity == 4
 
 
 LIMIT_MISTAKES = [
@@ -214,13 +205,19 @@ LIMIT_MISTAKES = [
         {"position": [-1, 1], "workspace": {"state": "ee_x", "range": [0, 1]}},
         "only for a change per control step",
     ),
+    (
+        "action/dofs/0/limits",
+        {"step": [-1, 1], "workspace": {"state": "elsewhere", "range": [0, 1]}},
+        "workspace.state: expected one of ee_x, ee_y, .*, found 'elsewhere'",
+    ),
     ("command_hz", 10, r"expected control_hz \(20\) or more, found 10"),
     ("command_hz", 100, "only targets with a velocity limit, .* dx, dy, dz, drx, dry, drz, gripper cannot"),
     ("ramp_s", -1, "ramp_s: expected a number above 0"),
+    ("lag_s", 0, "lag_s: expected a number above 0"),
 ]
 
 
 @pytest.mark.parametrize(("path", "value", "message"), LIMIT_MISTAKES)
 def test_mistakes_in_limits_are_named(data, path, value, message):
     with pytest.raises(ContractError, match=message):
-        parse_robot(_set(data, path, value), "robot")
+        parse_robot(with_value(data, path, value), "robot")

@@ -69,3 +69,10 @@ def test_what_cannot_be_used_is_named(urdf, base, tip, message):
 def test_a_missing_joint_is_named():
     with pytest.raises(ContractError, match="joint elbow, lift is missing; known are shoulder"):
         load_chain(PLANAR, "base", "tip").pose({"shoulder": 0.0})
+
+
+@given(st.lists(st.tuples(ANGLES, ANGLES, st.floats(-0.2, 0.2)), min_size=1, max_size=5))
+def test_many_points_are_those_of_the_poses(values):
+    chain = load_chain(SPATIAL, "base", "tip")
+    expected = [chain.pose(dict(zip(chain.names, row, strict=True)))[:3, 3] for row in values]
+    np.testing.assert_allclose(chain.points(np.array(values)), expected, atol=1e-12)

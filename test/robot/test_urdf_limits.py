@@ -69,6 +69,22 @@ def test_mistakes_are_named(urdf, message):
         _tighten(_robot(), urdf)
 
 
+@pytest.mark.parametrize("kind", ["prismatic", "revolute"])
+def test_a_joint_that_moves_in_another_unit_is_refused(kind):
+    urdf = URDF.replace('name="shoulder" type="revolute"', f'name="shoulder" type="{kind}"')
+    robot, unit = _robot(), {"prismatic": "rad", "revolute": "m"}[kind]
+    robot = replace(robot, dofs=(replace(robot.dofs[0], unit=unit), *robot.dofs[1:]))
+    with pytest.raises(ContractError, match=f"shoulder moves in .* in the URDF .*, but dof j1 is in {unit}"):
+        _tighten(robot, urdf)
+
+
+def test_a_prismatic_joint_of_a_dof_in_m_is_tightened():
+    robot = _robot()
+    robot = replace(robot, dofs=(replace(robot.dofs[0], unit="m"), *robot.dofs[1:]))
+    urdf = URDF.replace('name="shoulder" type="revolute"', 'name="shoulder" type="prismatic"')
+    assert _tighten(robot, urdf).dofs[0].maximum == 2.0
+
+
 def test_only_joint_spaces_can_be_tightened():
     with pytest.raises(ContractError, match="found delta_ee_pose"):
         _tighten(libero_panda())

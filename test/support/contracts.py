@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import yaml
 
 from asyncvla_ros.control.chunk import StampedChunk
 from asyncvla_ros.paths import share_dir
@@ -20,6 +22,22 @@ DOFS = ("dx", "dy", "dz", "drx", "dry", "drz", "gripper")
 
 def shipped_robot(name: str) -> RobotContract:
     return load_robot(share_dir() / "config" / "robots" / f"{name}.yaml")
+
+
+def contract_data(name: str) -> dict[str, Any]:
+    """The parsed YAML of a shipped contract."""
+    return yaml.safe_load((share_dir() / "config" / "robots" / f"{name}.yaml").read_text())
+
+
+def with_value(data: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
+    """A copy of parsed YAML with another value at a path such as ``action/dofs/0/limits``."""
+    changed = copy.deepcopy(data)
+    target: Any = changed
+    *parents, last = path.split("/")
+    for key in parents:
+        target = target[int(key)] if key.isdigit() else target[key]
+    target[int(last) if last.isdigit() else last] = value
+    return changed
 
 
 def libero_panda() -> RobotContract:

@@ -1,0 +1,317 @@
+"""Turns due actions and holds into commands: clamp -> workspace -> blend -> jerk-limited tracking."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from asyncvla_ros.control.action_schedule import ScheduledAction
+from asyncvla_ros.control.drive import Drive, drives
+from asyncvla_ros.control.motion import Path, State
+from asyncvla_ros.control.reference import reference
+from asyncvla_ros.control.rest_pose import RestPose
+from asyncvla_ros.control.robot_state import RobotState
+from asyncvla_ros.control.safety import Limiter
+from asyncvla_ros.control.tool_guard import ToolGuard
+from asyncvla_ros.control.tracker import GAP_PERIODS, JerkLimitedTracker, tracked
+from asyncvla_ros.control.workspace import Workspace
+from asyncvla_ros.robot.contract import RobotContract
+from asyncvla_ros.types import ContractError
+
+
+class CommandGenerator:
+    """Generates one safe command per call from due actions and holds.
+
+    Dofs with a velocity limit are tracked (``JerkLimitedTracker``); the others are clamped and passed on.
+
+    Args:
+        robot: Dofs, limits, rates and the time in which the policy's authority ramps up.
+        urdf: The robot description, for a contract with a guard.
+
+    Raises:
+        ContractError: a tracked target or a workspace has no measured state to begin with, or the guard does
+            not fit the description.
+    """
+
+    def __init__(self, robot: RobotContract, urdf: str = ""):
+        self._robot = robot
+        check_states(robot)
+        self._is_delta = np.array([dof.is_delta for dof in robot.dofs])
+        self._kinds = drives(robot)
+        self._is_rate = np.array([kind is Drive.RATE for kind in self._kinds])
+        self._limiter = Limiter(robot.dofs)
+        self._workspace = Workspace(robot)
+        self._index = tracked(robot.dofs)
+        self._tracker = self._make_tracker()
+        self.guard = None if robot.guard is None else ToolGuard(robot, self._index, urdf)
+        self.rest_pose = RestPose([robot.dofs[i] for i in self._index])
+        self.has_begun = self._tracker is None
+        self._has_commanded = False
+        self._last_values: np.ndarray | None = None
+        self._at_ns = 0
+        self._blend_ns: int | None = None
+        self._blend_start = np.zeros(len(robot.dofs))
+        self._is_emergency = False
+
+    def _make_tracker(self) -> JerkLimitedTracker | None:
+        if not len(self._index):
+            return None
+        dofs, kinds = [self._robot.dofs[i] for i in self._index], [self._kinds[i] for i in self._index]
+        return JerkLimitedTracker(dofs, kinds, self._robot.period_ns, lead_ns=self._robot.period_ns)
+
+    @property
+    def is_tracked(self) -> bool:
+        """Whether any dof is tracked, so that commands are samples of one motion."""
+        return self._tracker is not None
+
+    @property
+    def is_continuous(self) -> bool:
+        """Whether commands go on between two due actions: targets are tracked, and nothing is a change."""
+        return self._tracker is not None and not self._is_delta.any()
+
+    @property
+    def may_begin(self) -> bool:
+        """Whether nothing was commanded yet: until then others may move the arm, and it begins anew."""
+        return self._tracker is not None and not self._has_commanded
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether an emergency stop is not over yet; it runs to its end, whatever was reset meanwhile."""
+        return self._is_emergency and not self.at_rest
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether what was commanded last stands still."""
+        return self._tracker is None or not self.has_begun or self._tracker.at_rest
+
+    @property
+    def clamped(self) -> np.ndarray:
+        """(d,) int64, how often each dof was clamped."""
+        return self._limiter.counts
+
+    @property
+    def limit_stops(self) -> int:
+        """How often a tracked dof had to brake, because its plan would have led to a limit."""
+        return 0 if self._tracker is None else self._tracker.limit_stops
+
+    @property
+    def paths(self) -> tuple[Path | None, ...]:
+        """The motion of each dof whose driver follows trajectories."""
+        paths: list[Path | None] = [None] * len(self._robot.dofs)
+        if self._tracker is not None and self.has_begun:
+            for index, path in zip(self._index, self._tracker.paths, strict=True):
+                paths[index] = path if self._kinds[index] is Drive.TRAJECTORY else None
+        return tuple(paths)
+
+    def begin(self, state: RobotState, at_ns: int) -> str:
+        """Takes the pose at which the arm rests for the commanded one.
+
+        Args:
+            state: The measured state; nothing begins before it says where the arm rests.
+            at_ns: [ns, steady].
+
+        Returns:
+            Why the arm cannot be moved from there, or an empty text.
+        """
+        assert self._tracker is not None
+        pose = self.rest_pose.begin(state)
+        if pose is None:
+            return ""
+        problem = self._tracker.begin(pose, at_ns)
+        self.has_begun = not problem
+        return problem
+
+    def restart(self, is_elsewhere: bool) -> None:
+        """Whatever was commanded is over: what comes next begins where the arm rests then.
+
+        Args:
+            is_elsewhere: Whether the driver does not hold what it was told last any more.
+        """
+        self.has_begun, self._has_commanded = self._tracker is None, False
+        self._last_values, self._is_emergency = None, False
+        if is_elsewhere:
+            self.rest_pose.forget()
+        self.rest_pose.interrupt()
+        self.restart_blend()
+
+    def restart_blend(self) -> None:
+        """The policy's authority ramps up again, from the next action on."""
+        self._blend_ns = None
+
+    def restart_stop(self, is_emergency: bool = False) -> None:
+        """Tracked dofs come to rest first, whatever hold they were moving to."""
+        self.rest_pose.interrupt()
+        self._is_emergency |= is_emergency
+
+    def forget_times(self) -> None:
+        """After a jump of the node clock."""
+        self._workspace.forget()
+        self.restart_blend()
+        self.restart_stop()
+
+    def follow(
+        self, action: ScheduledAction, is_new: bool, now_ns: int, at_ns: int, state: RobotState
+    ) -> np.ndarray:
+        """The command for the action due now.
+
+        Args:
+            action: The action.
+            is_new: Whether it is handed out for the first time, rather than still due.
+            now_ns: [ns, node clock].
+            at_ns: [ns, steady].
+            state: The measured state.
+
+        Returns:
+            (d,) physical units; float64 if anything is tracked, else float32.
+        """
+        self._has_commanded = True
+        self.rest_pose.note_motion()
+        if is_new:
+            self._clamped = self._limiter.clamp(action.values)
+        values, blend = self._clamped, self._blend(now_ns)
+        if blend < 1:
+            values = np.where(self._is_delta, np.float32(blend) * values, values)
+        low, high = self._set_measured(state)
+        if not self._workspace.is_unlimited:
+            values = self._workspace.clamp(values, low, high).astype(np.float32)
+        if self._tracker is not None:
+            goals = self._goals(action, values, blend, now_ns, at_ns)
+            self._tracker.follow(goals, at_ns, self._permits(at_ns, state))
+            values = self._with_tracked(values)
+        self._note(values, now_ns, at_ns)
+        return values
+
+    def _permits(self, at_ns: int, state: RobotState) -> Callable[[Sequence[Path | None]], bool] | None:
+        guard = self.guard
+        return None if guard is None else lambda paths: guard.permits(paths, at_ns, state)
+
+    def _goals(
+        self, action: ScheduledAction, values: np.ndarray, blend: float, now_ns: int, at_ns: int
+    ) -> list[State]:
+        """Where the tracked dofs are to be a few periods from now."""
+        assert self._tracker is not None
+        ahead = {kind: self._tracker.goal_ahead_ns(kind, at_ns) for kind in set(self._kinds)}
+        curves = {ns: reference(action.chunk, now_ns + ns) for ns in set(ahead.values())}
+        rates = values * (1e9 / self._robot.period_ns)
+        goals = []
+        for index in self._index.tolist():
+            place, slope, bend = (float(curve[index]) for curve in curves[ahead[self._kinds[index]]])
+            if self._is_delta[index]:
+                goals.append(State(0.0, float(rates[index]), 0.0))
+                continue
+            start = float(self._blend_start[index])
+            if not math.isnan(start):
+                place = start + blend * (place - start)
+            goals.append(State(place, blend * slope, blend * bend))
+        return goals
+
+    def _blend(self, now_ns: int) -> float:
+        """Share of the way from where the ramp began to what the policy wants: 0 to 1."""
+        if self._blend_ns is None:
+            self._blend_ns = now_ns
+            if self._tracker is not None:
+                self._blend_start[self._index] = self._tracker.positions
+        if not self._robot.ramp_s:
+            return 1.0
+        return min(1.0, max(0, now_ns - self._blend_ns) / 1e9 / self._robot.ramp_s)
+
+    def _with_tracked(self, values: np.ndarray) -> np.ndarray:
+        assert self._tracker is not None
+        merged = values.astype(np.float64)
+        merged[self._index] = self._tracker.commands
+        return merged
+
+    def _note(self, values: np.ndarray, now_ns: int, at_ns: int) -> None:
+        if not self._workspace.is_unlimited:
+            before = np.zeros(len(values)) if self._last_values is None else self._last_values
+            # What is a rate went on until now.
+            went_on = before * ((at_ns - self._at_ns) / self._robot.step_ns)
+            moved = np.where(self._is_rate, went_on, values)
+            self._workspace.note(np.where(self._is_delta, moved, 0.0), now_ns)
+        self._last_values, self._at_ns = values, at_ns
+
+    def _set_measured(self, state: RobotState) -> tuple[np.ndarray, np.ndarray]:
+        """(d,) least and greatest position now, a late command after this one included."""
+        low, high = self._workspace.positions(state)
+        if self._is_rate.any() and self._last_values is not None:
+            further = np.where(self._is_rate, self._last_values, 0.0) * GAP_PERIODS
+            low, high = low + np.minimum(further, 0.0), high + np.maximum(further, 0.0)
+        if self._tracker is not None:
+            self._tracker.set_measured(low[self._index].tolist(), high[self._index].tolist())
+        return low, high
+
+    def hold(self, now_ns: int, at_ns: int, state: RobotState, has_let_go: bool) -> np.ndarray | None:
+        """The next command of a stop and of the hold after it.
+
+        Tracked dofs come to rest and stay there, or go to where the arm rests (``RestPose``).
+
+        Args:
+            now_ns: [ns, node clock].
+            at_ns: [ns, steady].
+            state: The measured state.
+            has_let_go: Whether the arm may be anywhere, and the hold goes with it.
+
+        Returns:
+            (d,) NaN where a target is known neither by report nor by command; None while all are.
+        """
+        values = self._untracked_hold(state)
+        if self._tracker is not None and self.has_begun:
+            self._has_commanded = True
+            self._set_measured(state)
+            self._is_emergency &= not self._tracker.at_rest
+            goals = None
+            if self._tracker.at_rest or self.rest_pose.is_chosen:
+                goals = self.rest_pose.goals(self._tracker.positions, state, now_ns, has_let_go)
+            if goals is None or self._is_emergency:
+                self._tracker.stop(at_ns, self._is_emergency)
+            else:
+                states = [State(place, 0.0, 0.0) for place in goals]
+                self._tracker.follow(states, at_ns, self._permits(at_ns, state))
+            values = self._with_tracked(values)
+        if np.isnan(values).all():
+            return None
+        self._note(values, now_ns, at_ns)
+        return values
+
+    def _untracked_hold(self, state: RobotState) -> np.ndarray:
+        """(d,) float32 that stand still: no change; what was commanded last; else what is measured."""
+        values = np.zeros(len(self._robot.dofs), np.float32)
+        for index, dof in enumerate(self._robot.dofs):
+            if dof.is_delta:
+                continue
+            value = state.value(dof.name) if self._last_values is None else self._last_values[index]
+            if math.isnan(value):
+                value = state.value(dof.name)
+            values[index] = np.clip(value, dof.minimum, dof.maximum)
+        if self._tracker is not None and not self.has_begun:
+            values[self._index] = np.where(self._is_delta[self._index], 0.0, np.nan)
+        return values
+
+    @property
+    def positions(self) -> np.ndarray:
+        """(d,) where targets are commanded to be [unit]; NaN for changes, and before the first command."""
+        if self._last_values is None:
+            return np.full(len(self._robot.dofs), np.nan)
+        return np.where(self._is_delta, np.nan, self._last_values.astype(np.float64))
+
+
+def check_states(robot: RobotContract) -> None:
+    """Every tracked target, and every workspace, needs a measured state.
+
+    Raises:
+        ContractError: one has none.
+    """
+    names = robot.state_names
+    for dof in robot.dofs:
+        where = f"{robot.name}: dof {dof.name}"
+        choices = f"the robot's states are {', '.join(names)}"
+        is_placed = dof.is_delta or dof.holds_command or dof.name in names
+        if dof.velocity is not None and not is_placed:
+            raise ContractError(
+                f"{where} has a velocity limit, so its motion begins where it is measured, but no state "
+                f"has its name; {choices} (a gripper that is not measured needs hold: commanded)"
+            )
+        if dof.workspace is not None and dof.workspace.state not in names:
+            raise ContractError(f"{where} has a workspace of {dof.workspace.state!r}; {choices}")

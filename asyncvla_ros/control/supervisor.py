@@ -1,0 +1,208 @@
+"""Decides whether the arm is ours to move; the only place that does."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from asyncvla_ros.control.robot_state import AGREEING, RobotState
+from asyncvla_ros.control.types import Mode, Reason
+from asyncvla_ros.robot.contract import Dof, RobotContract
+from asyncvla_ros.robot.motion_limits import following_limit
+
+# Faster than this multiple of its velocity limit no joint moves: what jumps farther is no measurement.
+IMPLAUSIBLE = 2.0
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Why the arm must not be moved: the mode it puts the controller into, the reason, and words with numbers."""
+
+    mode: Mode
+    reason: Reason
+    text: str
+
+
+def nearest(dof: Dof, position: float, reference: float) -> float:
+    """``position`` [unit] by whole turns nearest to ``reference``: a driver may wrap angles to ± π."""
+    if dof.unit != "rad":
+        return position
+    return reference + math.remainder(position - reference, 2 * math.pi)
+
+
+class Supervisor:
+    """Latches, the driver's own states, the enable switch, listeners, and whether the arm follows.
+
+    ::
+
+        ESTOP, FAULT (latched until ``reset``) > enable switch > driver's states > listeners > nothing
+
+    Latches outlive the lifecycle of the node; everything else is what was noted last.
+
+    Args:
+        robot: Limits and inputs.
+        agreeing: Samples that must agree before the arm is believed not to follow.
+    """
+
+    def __init__(self, robot: RobotContract, agreeing: int = AGREEING):
+        self._robot = robot
+        self._agreeing = agreeing
+        #: The latched emergency stop or fault; None if there is none.
+        self.latch: Verdict | None = None
+        self._drivers: list[int | None] = [None for _ in robot.driver_states]
+        self._enabled_ns: int | None = None
+        self._is_enabled = False
+        self._unheard: tuple[str, ...] = ()
+        names = robot.state_names
+        self._followed = [
+            i
+            for i, dof in enumerate(robot.dofs)
+            if dof.name in names and not (dof.is_delta or dof.holds_command)
+        ]
+        self.forget_motion()
+
+    def forget_motion(self) -> None:
+        """Nothing was commanded yet: there is nothing to follow."""
+        self._commanded: deque[tuple[int, np.ndarray]] = deque()
+        self._exceeded = [0 for _ in self._followed]
+        self._is_lost = False
+        self._checked: list[tuple[int, float] | None] = [None for _ in self._followed]
+        self._implausible: set[int] = set()
+
+    def estop(self) -> None:
+        """Latches the emergency stop; it outranks a fault."""
+        self.latch = Verdict(Mode.ESTOP, Reason.ESTOP, "emergency stop; reset it to go on")
+
+    def fault(self, reason: Reason, text: str) -> None:
+        """Latches a fault, unless something is latched already."""
+        if self.latch is None:
+            self.latch = Verdict(Mode.FAULT, reason, text)
+
+    def reset(self) -> bool:
+        """Releases what is latched; False if nothing was."""
+        was_latched = self.latch is not None
+        self.latch = None
+        self.forget_motion()
+        return was_latched
+
+    def note_driver(self, index: int, value: int | None) -> None:
+        """The newest value of a driver state of the contract; None: its publisher is gone."""
+        self._drivers[index] = value
+
+    def note_enable(self, is_on: bool, at_ns: int) -> None:
+        """A heartbeat of the enable switch arrived at ``at_ns`` [ns, steady]."""
+        self._is_enabled, self._enabled_ns = is_on, at_ns
+
+    def note_unheard(self, topics: Sequence[str]) -> None:
+        """Outputs whose commands reach nobody, or not for sure."""
+        self._unheard = tuple(topics)
+
+    def note_takeover(self, names: Sequence[str]) -> None:
+        """Others who command the arm: a fault."""
+        if names:
+            self.fault(
+                Reason.TAKEOVER, f"others command this arm, too: {', '.join(names)}; end them, then reset"
+            )
+
+    def verdict(self, at_ns: int) -> Verdict | None:
+        """What forbids to move at ``at_ns`` [ns, steady]; None: nothing."""
+        return self.latch or self._not_enabled(at_ns) or self._driver_not_ready() or self._not_heard()
+
+    @property
+    def is_driver_ready(self) -> bool:
+        """Whether the driver says that the arm obeys, as far as it says anything."""
+        return self._driver_not_ready() is None
+
+    @property
+    def has_let_go(self) -> bool:
+        """Whether a hold may go wherever the arm is: it does not obey, and what it reports is plausible."""
+        return not self.is_driver_ready or (self._is_lost and not self._implausible)
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the arm was not where it was commanded, since the last reset."""
+        return self._is_lost
+
+    def _not_enabled(self, at_ns: int) -> Verdict | None:
+        switch = self._robot.enable
+        if switch is None:
+            return None
+        if self._enabled_ns is None:
+            return Verdict(
+                Mode.HOLDING, Reason.NOT_ENABLED, f"nothing came from the enable switch {switch.topic}"
+            )
+        age_s = (at_ns - self._enabled_ns) / 1e9
+        if not self._is_enabled:
+            return Verdict(Mode.HOLDING, Reason.NOT_ENABLED, f"the enable switch {switch.topic} is off")
+        if age_s > switch.timeout_s:
+            text = (
+                f"the enable switch {switch.topic} is silent for {age_s:.2f} s, limit {switch.timeout_s:g} s"
+            )
+            return Verdict(Mode.HOLDING, Reason.NOT_ENABLED, text)
+        return None
+
+    def _driver_not_ready(self) -> Verdict | None:
+        for state, value in zip(self._robot.driver_states, self._drivers, strict=True):
+            if value in state.ready:
+                continue
+            found = "nothing" if value is None else f"{state.field} = {value}"
+            text = f"the driver is not ready: {state.topic} says {found}, expected one of {list(state.ready)}"
+            return Verdict(Mode.HOLDING, Reason.DRIVER_NOT_READY, text)
+        return None
+
+    def _not_heard(self) -> Verdict | None:
+        if not self._unheard:
+            return None
+        return Verdict(Mode.HOLDING, Reason.NOT_HEARD, f"commands reach nobody on {', '.join(self._unheard)}")
+
+    def note_command(self, positions: np.ndarray, at_ns: int) -> None:
+        """Where the dofs (d,) are commanded to be at ``at_ns`` [ns, steady]; NaN where that is unknown."""
+        if not self._followed:
+            return
+        self._commanded.append((at_ns, positions[self._followed]))
+        since_ns = at_ns - round(self._robot.lag_s * 1e9)
+        # One of before stays: the arm may still be on its way from there.
+        while len(self._commanded) > 1 and self._commanded[1][0] <= since_ns:
+            self._commanded.popleft()
+
+    def check_following(self, state: RobotState) -> None:
+        """Latches a fault if several samples in a row are too far from every command of the last ``lag_s``."""
+        if not self._commanded:
+            return
+        window = np.array([positions for _, positions in self._commanded])
+        low, high = window.min(axis=0), window.max(axis=0)
+        for place, index in enumerate(self._followed):
+            dof = self._robot.dofs[index]
+            sample = state.sampled(dof.name)
+            if sample is None or sample == self._checked[place] or math.isnan(low[place]):
+                continue
+            commanded = float(window[-1, place])
+            measured = nearest(dof, sample[1], commanded)
+            self._note_plausible(place, dof, sample)
+            error = max(low[place] - measured, measured - high[place])
+            if error <= following_limit(dof):
+                self._exceeded[place] = 0
+                self._implausible.discard(place)
+                continue
+            self._exceeded[place] += 1
+            if self._exceeded[place] >= self._agreeing:
+                self._is_lost = True
+                self.fault(
+                    Reason.FOLLOWING_ERROR,
+                    f"{dof.name} does not follow: commanded to {commanded:.3f} {dof.unit}, measured at "
+                    f"{sample[1]:.3f} {dof.unit}, {error:.3f} from every command of the last "
+                    f"{self._robot.lag_s:g} s, limit {following_limit(dof):.3g}; find out why, then reset",
+                )
+
+    def _note_plausible(self, place: int, dof: Dof, sample: tuple[int, float]) -> None:
+        before, self._checked[place] = self._checked[place], sample
+        if before is None or dof.velocity is None:
+            return
+        moved = abs(nearest(dof, sample[1], before[1]) - before[1])
+        possible = IMPLAUSIBLE * dof.velocity * abs(sample[0] - before[0]) / 1e9 + 0.1 * following_limit(dof)
+        if moved > possible:
+            self._implausible.add(place)

@@ -1,0 +1,102 @@
+"""Keeps links inside boxes and above planes, and the tool slow enough, by forward kinematics."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from asyncvla_ros.control.motion import Path
+from asyncvla_ros.control.robot_state import RobotState
+from asyncvla_ros.robot.contract import GuardedFrame, JointStateSource, RobotContract
+from asyncvla_ros.robot.kinematics import load_chain
+from asyncvla_ros.types import ContractError
+
+# Moments of a motion that are looked at, and how far inside the borders they must be [m]: what lies between two
+# moments is not seen.
+MOMENTS = 48
+MARGIN_M = 1e-3
+# Share of the speed limit that is used, for the same reason.
+SPEED_SHARE = 0.98
+
+
+class ToolGuard:
+    """Judges a whole motion, from now to its stop.
+
+    ::
+
+        now ──towards the goal──●──stop──│ border       every moment of it is inside, and slow enough:
+                                                        permitted; else the arm brakes, as it always can
+
+    A link that is outside already may come back, not go farther out; a tool that is too fast brakes.
+
+    Args:
+        robot: A contract with a guard, whose dofs are targets of joints.
+        tracked: (k,) the dofs whose motion is judged.
+        urdf: The XML of the robot description.
+
+    Raises:
+        ContractError: the description lacks a link, or its joints do not move it.
+    """
+
+    def __init__(self, robot: RobotContract, tracked: np.ndarray, urdf: str):
+        assert robot.guard is not None
+        self._guard = robot.guard
+        self.tool_speed = robot.guard.speed
+        sources = [source for source in robot.state if isinstance(source, JointStateSource)]
+        joints = {name: joint for s in sources for name, joint in zip(s.names, s.joints, strict=True)}
+        self._states = {joint: name for name, joint in joints.items()}
+        driven = [joints.get(robot.dofs[i].name, robot.dofs[i].name) for i in tracked.tolist()]
+        self._driven = {joint: place for place, joint in enumerate(driven)}
+        links = {frame.link for frame in robot.guard.frames} | {robot.guard.tool}
+        self._chains = {link: load_chain(urdf, robot.base_frame, link) for link in sorted(links)}
+        for link, chain in self._chains.items():
+            unknown = [name for name in chain.names if name not in self._driven and name not in self._states]
+            if unknown:
+                raise ContractError(
+                    f"guard of {link}: joint {', '.join(unknown)} on the way to it is neither a dof nor measured"
+                )
+
+    def permits(self, paths: Sequence[Path | None], at_ns: int, state: RobotState) -> bool:
+        """Whether a motion stays inside and slow enough to its end.
+
+        Args:
+            paths: (k,) of the tracked dofs, stop included; None: it stands still.
+            at_ns: Now [ns, steady].
+            state: Where joints are that are not commanded.
+        """
+        known = [path for path in paths if path is not None]
+        end_ns = max((path.end_ns for path in known), default=at_ns)
+        times = np.linspace(at_ns, max(end_ns, at_ns + 1), MOMENTS)
+        lost = np.full(len(times), np.nan)
+        motion = np.array([lost if path is None else path.positions(times) for path in paths]).T
+        for frame in self._guard.frames:
+            depth = _outside(frame, self._points(frame.link, motion, state))
+            # Not "beyond": what is no number is not permitted either.
+            if not (depth <= max(0.0, depth[0])).all():
+                return False
+        if self.tool_speed is None:
+            return True
+        steps = np.diff(self._points(self._guard.tool, motion, state), axis=0)
+        speeds = np.linalg.norm(steps, axis=1) / (np.diff(times) / 1e9)
+        return bool((speeds <= SPEED_SHARE * self.tool_speed).all())
+
+    def _points(self, link: str, motion: np.ndarray, state: RobotState) -> np.ndarray:
+        """(m, 3) positions of a link [m] during a motion (m, k) of the tracked dofs."""
+        chain = self._chains[link]
+        columns = [
+            motion[:, self._driven[name]]
+            if name in self._driven
+            else np.full(len(motion), state.value(self._states[name]))
+            for name in chain.names
+        ]
+        return chain.points(np.array(columns).T.reshape(len(motion), len(columns)))
+
+
+def _outside(frame: GuardedFrame, points: np.ndarray) -> np.ndarray:
+    """(m,) how far points (m, 3) are outside of what is permitted [m]; negative inside."""
+    depths = [MARGIN_M + plane.offset - points @ np.array(plane.normal) for plane in frame.planes]
+    if frame.box is not None:
+        low, high = np.array(frame.box).T
+        depths += [MARGIN_M + (low - points).max(axis=1), MARGIN_M + (points - high).max(axis=1)]
+    return np.max(depths, axis=0) if depths else np.full(len(points), -np.inf)
