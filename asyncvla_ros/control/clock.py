@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-# A simulated clock that stands still for longer is paused [ns]: its ticks may be farther apart than two calls.
+# A simulated clock that stands still for longer is paused [ns]: it ticks in steps of its own.
 PAUSED_NS = 100_000_000
 
 

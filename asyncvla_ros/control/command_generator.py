@@ -12,13 +12,12 @@ from asyncvla_ros.control.drive import Drive, drives
 from asyncvla_ros.control.motion import Path, State
 from asyncvla_ros.control.reference import reference
 from asyncvla_ros.control.rest_pose import RestPose
-from asyncvla_ros.control.robot_state import RobotState
+from asyncvla_ros.control.robot_state import RobotState, check_states
 from asyncvla_ros.control.safety import Limiter
 from asyncvla_ros.control.tool_guard import ToolGuard
 from asyncvla_ros.control.tracker import GAP_PERIODS, JerkLimitedTracker, tracked
 from asyncvla_ros.control.workspace import Workspace
 from asyncvla_ros.robot.contract import RobotContract
-from asyncvla_ros.types import ContractError
 
 
 class CommandGenerator:
@@ -295,23 +294,3 @@ class CommandGenerator:
         if self._last_values is None:
             return np.full(len(self._robot.dofs), np.nan)
         return np.where(self._is_delta, np.nan, self._last_values.astype(np.float64))
-
-
-def check_states(robot: RobotContract) -> None:
-    """Every tracked target, and every workspace, needs a measured state.
-
-    Raises:
-        ContractError: one has none.
-    """
-    names = robot.state_names
-    for dof in robot.dofs:
-        where = f"{robot.name}: dof {dof.name}"
-        choices = f"the robot's states are {', '.join(names)}"
-        is_placed = dof.is_delta or dof.holds_command or dof.name in names
-        if dof.velocity is not None and not is_placed:
-            raise ContractError(
-                f"{where} has a velocity limit, so its motion begins where it is measured, but no state "
-                f"has its name; {choices} (a gripper that is not measured needs hold: commanded)"
-            )
-        if dof.workspace is not None and dof.workspace.state not in names:
-            raise ContractError(f"{where} has a workspace of {dof.workspace.state!r}; {choices}")

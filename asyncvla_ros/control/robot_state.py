@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Mapping
 
 from asyncvla_ros.robot.contract import RobotContract
+from asyncvla_ros.types import ContractError
 
 # So many samples, so far apart [ns], must agree before a pose is believed: one alone may be wrong.
 AGREEING = 3
@@ -107,3 +108,23 @@ class RobotState:
         if len(values) < self._agreeing or max(values) - min(values) > tolerance:
             return None
         return values[-1]
+
+
+def check_states(robot: RobotContract) -> None:
+    """Every tracked target, and every workspace, needs a measured state.
+
+    Raises:
+        ContractError: one has none.
+    """
+    names = robot.state_names
+    for dof in robot.dofs:
+        where = f"{robot.name}: dof {dof.name}"
+        choices = f"the robot's states are {', '.join(names)}"
+        is_placed = dof.is_delta or dof.holds_command or dof.name in names
+        if dof.velocity is not None and not is_placed:
+            raise ContractError(
+                f"{where} has a velocity limit, so its motion begins where it is measured, but no state "
+                f"has its name; {choices} (a gripper that is not measured needs hold: commanded)"
+            )
+        if dof.workspace is not None and dof.workspace.state not in names:
+            raise ContractError(f"{where} has a workspace of {dof.workspace.state!r}; {choices}")

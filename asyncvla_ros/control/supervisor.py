@@ -20,7 +20,7 @@ IMPLAUSIBLE = 2.0
 
 @dataclass(frozen=True)
 class Verdict:
-    """Why the arm must not be moved: the mode it puts the controller into, the reason, and words with numbers."""
+    """Why the arm must not be moved: the mode that follows, the reason, and words with numbers."""
 
     mode: Mode
     reason: Reason
@@ -170,7 +170,7 @@ class Supervisor:
             self._commanded.popleft()
 
     def check_following(self, state: RobotState) -> None:
-        """Latches a fault if several samples in a row are too far from every command of the last ``lag_s``."""
+        """Latches a fault if several samples in a row are far from every command of the last ``lag_s``."""
         if not self._commanded:
             return
         window = np.array([positions for _, positions in self._commanded])

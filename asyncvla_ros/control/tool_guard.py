@@ -12,8 +12,8 @@ from asyncvla_ros.robot.contract import GuardedFrame, JointStateSource, RobotCon
 from asyncvla_ros.robot.kinematics import load_chain
 from asyncvla_ros.types import ContractError
 
-# Moments of a motion that are looked at, and how far inside the borders they must be [m]: what lies between two
-# moments is not seen.
+# Moments of a motion that are looked at, and how far inside the borders they must be [m]: what lies between
+# two of them is not seen.
 MOMENTS = 48
 MARGIN_M = 1e-3
 # Share of the speed limit that is used, for the same reason.
@@ -54,7 +54,8 @@ class ToolGuard:
             unknown = [name for name in chain.names if name not in self._driven and name not in self._states]
             if unknown:
                 raise ContractError(
-                    f"guard of {link}: joint {', '.join(unknown)} on the way to it is neither a dof nor measured"
+                    f"guard of {link}: joint {', '.join(unknown)} on the way to it is neither a dof nor "
+                    "measured"
                 )
 
     def permits(self, paths: Sequence[Path | None], at_ns: int, state: RobotState) -> bool:

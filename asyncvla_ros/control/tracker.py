@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
-import ruckig
 
 from asyncvla_ros.control.drive import Drive
 from asyncvla_ros.control.motion import (
@@ -15,21 +14,19 @@ from asyncvla_ros.control.motion import (
     Phase,
     State,
     can_stop,
-    cut,
     move,
     stays_within,
     stop_phases,
 )
+from asyncvla_ros.control.planner import RESERVE, Planner
 from asyncvla_ros.robot.contract import Dof
 from asyncvla_ros.robot.motion_limits import MotionLimits, motion_limits, stop_limits
 
-# Plans keep this share of each limit in reserve, so that rounding in a plan cannot reach the limit itself.
-RESERVE = 1e-6
 # How far ahead a goal is met [periods]: meeting it at once would take full jerk in every period.
 HORIZON = 4
 # After so many periods without a command a driver that holds stands still, or goes on at its last velocity.
 GAP_PERIODS = 2
-# Where a motion is not permitted, these shares of the speed are tried; it grows again by this factor a command.
+# Where a motion is not permitted, these shares of its speed are tried; later it grows again by this factor.
 SLOWER, FASTER, SLOWEST = (0.8, 0.4), 1.05, 0.01
 # A driver that follows trajectories goes to the first one's beginning within this [ns].
 ARRIVAL_NS = 500_000_000
@@ -77,7 +74,7 @@ class JerkLimitedTracker:
         self._share = 1.0
         ahead_s = HORIZON * period_ns / 1e9
         self._plans = [
-            _Plan(bounds, dof.is_delta, ahead_s) for dof, bounds in zip(dofs, self._bounds, strict=True)
+            Planner(bounds, dof.is_delta, ahead_s) for dof, bounds in zip(dofs, self._bounds, strict=True)
         ]
 
     def begin(self, positions: Sequence[float], at_ns: int) -> str:
@@ -110,7 +107,7 @@ class JerkLimitedTracker:
         return Path(at_ns + ARRIVAL_NS, state, ())
 
     def set_measured(self, low: Sequence[float], high: Sequence[float]) -> None:
-        """Where the dofs that are changes may be now, at least and at most (k,): how far they may still go."""
+        """Notes where changes have led to, at least and at most (k,): how far they may still go."""
         self._margins = [
             (0.0, most - least) if dof.is_delta else (0.0, 0.0)
             for dof, least, most in zip(self._dofs, low, high, strict=True)
@@ -290,46 +287,6 @@ class JerkLimitedTracker:
             else state.velocity == 0 and state.acceleration == 0
             for kind, state, path in zip(self._kinds, self._states, self.paths, strict=True)
         )
-
-
-class _Plan:
-    """Ruckig for one dof."""
-
-    def __init__(self, bounds: Bounds, is_delta: bool, horizon_s: float):
-        self._ruckig = ruckig.Ruckig(1)
-        self._trajectory = ruckig.Trajectory(1)
-        self._input = given = ruckig.InputParameter(1)
-        share = 1 - RESERVE
-        self._max_velocity = share * max(bounds.max_velocity, -bounds.min_velocity)
-        given.max_velocity = [self._max_velocity]
-        given.max_acceleration = [share * bounds.acceleration]
-        given.max_jerk = [share * bounds.jerk]
-        if is_delta:
-            given.control_interface = ruckig.ControlInterface.Velocity
-        else:
-            given.minimum_duration = horizon_s
-
-    def phases(
-        self, state: State, goal: State, duration_s: float, velocity_share: float = 1.0
-    ) -> list[Phase]:
-        """The first ``duration_s`` [s] of the way to the goal; empty if none was found."""
-        given = self._input
-        speed = velocity_share * self._max_velocity
-        given.max_velocity = [speed]
-        given.current_position, given.target_position = [state.position], [goal.position]
-        given.current_velocity = [state.velocity]
-        given.target_velocity = [min(max(goal.velocity, -speed), speed)]
-        given.current_acceleration, given.target_acceleration = [state.acceleration], [goal.acceleration]
-        try:
-            if self._ruckig.calculate(given, self._trajectory) < 0:
-                return []
-        except ruckig.RuckigError:
-            # It finds no way where numbers are at the edge of what it can tell apart: brake a piece instead.
-            return []
-        profile = self._trajectory.profiles[0][0]
-        brake = profile.brake
-        before = zip(brake.t, brake.j, strict=True) if brake.duration else ()
-        return cut([*before, *zip(profile.t, profile.j, strict=True)], duration_s)
 
 
 def _bounds(dof: Dof, limits: MotionLimits) -> Bounds:

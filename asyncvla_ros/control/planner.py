@@ -1,0 +1,56 @@
+"""The time-optimal way of one dof to a goal, by ruckig."""
+
+from __future__ import annotations
+
+import ruckig
+
+from asyncvla_ros.control.motion import Bounds, Phase, State, cut
+
+# Plans keep this share of each limit in reserve, so that rounding in a plan cannot reach the limit itself.
+RESERVE = 1e-6
+
+
+class Planner:
+    """Plans the motion of one dof.
+
+    Args:
+        bounds: Its limits.
+        is_delta: Whether it is a change per step, whose goal is a velocity.
+        ahead_s: How far ahead a goal is met, or later [s]: at once would take full jerk in every period.
+    """
+
+    def __init__(self, bounds: Bounds, is_delta: bool, ahead_s: float):
+        self._ruckig = ruckig.Ruckig(1)
+        self._trajectory = ruckig.Trajectory(1)
+        self._input = given = ruckig.InputParameter(1)
+        share = 1 - RESERVE
+        self._max_velocity = share * max(bounds.max_velocity, -bounds.min_velocity)
+        given.max_velocity = [self._max_velocity]
+        given.max_acceleration = [share * bounds.acceleration]
+        given.max_jerk = [share * bounds.jerk]
+        if is_delta:
+            given.control_interface = ruckig.ControlInterface.Velocity
+        else:
+            given.minimum_duration = ahead_s
+
+    def phases(
+        self, state: State, goal: State, duration_s: float, velocity_share: float = 1.0
+    ) -> list[Phase]:
+        """The first ``duration_s`` [s] of the way to the goal; empty if none was found."""
+        given = self._input
+        speed = velocity_share * self._max_velocity
+        given.max_velocity = [speed]
+        given.current_position, given.target_position = [state.position], [goal.position]
+        given.current_velocity = [state.velocity]
+        given.target_velocity = [min(max(goal.velocity, -speed), speed)]
+        given.current_acceleration, given.target_acceleration = [state.acceleration], [goal.acceleration]
+        try:
+            if self._ruckig.calculate(given, self._trajectory) < 0:
+                return []
+        except ruckig.RuckigError:
+            # It finds no way where numbers are at the edge of what it can tell apart: brake a piece instead.
+            return []
+        profile = self._trajectory.profiles[0][0]
+        brake = profile.brake
+        before = zip(brake.t, brake.j, strict=True) if brake.duration else ()
+        return cut([*before, *zip(profile.t, profile.j, strict=True)], duration_s)
