@@ -1,212 +1,267 @@
-"""A simple robot, and everything around a controller that can go wrong."""
+"""Everything around a controller that can go wrong, in true time."""
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable
 
 import numpy as np
 
-from asyncvla_ros.bench.safety_audit import Audit
 from asyncvla_ros.bench.safety_chunks import MS, HostileChunks
+from asyncvla_ros.bench.safety_robot import STEP_NS, RobotUnderTest
+from asyncvla_ros.bench.safety_space import Links
 from asyncvla_ros.control.controller import Controller
 from asyncvla_ros.control.types import Command, Mode
 from asyncvla_ros.robot.contract import RobotContract
+from asyncvla_ros.robot.motion_limits import following_limit
 
+MakeController = Callable[[RobotContract], Controller]
 # Periods until an arm stands, at most: longer than any stop from full speed.
-STOP_PERIODS = 300
-# Share of its way to a target that the arm goes within a period.
-FOLLOWS = 0.6
+STOP_PERIODS = 1000
 # Chunks between two signs of progress.
-REPORT = 100
-# How late a timer may be [ns].
-JITTER_NS = MS // 2
-# How late an observation may arrive [periods].
-LATEST = 3
+REPORT = 20
+# How late a timer may be: always [ms], now and then [ms], seldom [ms]; and how often.
+JITTER_MS, LATE_MS, MISSING_MS = 5, (20, 500), (500, 3000)
+LATE_CHANCE, MISSING_CHANCE = 0.02, 0.001
+# How old a measurement may be when it arrives [ms].
+OLDEST_MS = 30
+# Share of the following-error limit within which samples agree on where an arm rests.
+AGREEMENT = 0.011
+# A tool is switched to reduced mode at this speed [m/s].
+REDUCED = 0.25
 
 
 class HostileWorld:
-    """Drives a controller through chunks, faults and restarts, and records what it sends.
+    """Drives a controller through chunks, faults and restarts while drivers and arm go on in true time.
 
     Args:
         robot: The contract; a state is named after the dof it measures, or its workspace names it.
         seed: Of everything random.
+        arm_kind: One of ``safety_arms.ARMS``.
         make_controller: The controller to test.
+        links: Forward kinematics for the guard, None: none.
     """
 
     def __init__(
         self,
         robot: RobotContract,
         seed: int,
-        make_controller: Callable[[RobotContract], Controller] = Controller,
+        arm_kind: str,
+        make_controller: MakeController = Controller,
+        links: Links | None = None,
     ):
-        self.audit = Audit(robot)
         self.exceptions: Counter[str] = Counter()
         self.modes: Counter[str] = Counter()
         self.rejections: Counter[str] = Counter()
         self.accepted = self.restarts = 0
         self._robot = robot
-        self._rng = np.random.default_rng(seed)
-        self._chunks = HostileChunks(robot, self._rng)
+        self._rng = rng = np.random.default_rng(seed)
+        self.under_test = RobotUnderTest(robot, rng, arm_kind, links)
+        self._chunks = HostileChunks(robot, rng)
         self._controller = make_controller(robot)
-        self._is_delta = np.array([dof.is_delta for dof in robot.dofs])
-        spaces = [dof.workspace for dof in robot.dofs]
-        self._low = np.array(
-            [d.minimum if s is None else s.minimum for d, s in zip(robot.dofs, spaces, strict=True)]
-        )
-        self._high = np.array(
-            [d.maximum if s is None else s.maximum for d, s in zip(robot.dofs, spaces, strict=True)]
-        )
-        self._names = [d.name if s is None else s.state for d, s in zip(robot.dofs, spaces, strict=True)]
-        self._now_ns = 10**12
-        self._position = (self._low + self._high) / 2
-        self._history: deque[tuple[int, np.ndarray]] = deque(maxlen=LATEST + 1)
-        self._blind = 0
-        self._has_sent = False
-        self._standing = self._position
-        self._sent_ns: int | None = None
+        self._names = [dof.name if s is None else s.state for dof, s in _spaces(robot)]
+        self._is_measured = np.array([name in robot.state_names for name in self._names])
+        self._agree = np.array([AGREEMENT * following_limit(dof) for dof in robot.dofs])
+        self._at_ns, self._offset_ns = 10**12, 10**15
+        self._blind_until_ns = self._due_ns = self._told_ns = 0
+        self._jitter_ns = JITTER_MS * MS
+        self._stopping = self._is_stop_asked = False
+        self.under_test.place(self._at_ns, self._standing_pose())
         self._controller.start()
+        self._ready()
+
+    def _standing_pose(self) -> np.ndarray:
+        """(d,) somewhere inside the limits; an orientation is none."""
+        pose = self.under_test.low + self._rng.random(len(self._names)) * (
+            self.under_test.high - self.under_test.low
+        )
+        if self._robot.action_space == "ee_pose":
+            pose[3:9] = (1, 0, 0, 0, 1, 0)
+        if self.under_test.arm.kind == "wraps":
+            # Where it stands at first, a turn more or less cannot be told.
+            pose = np.clip(pose, -3.1, 3.1)
+        return pose
 
     def run(self, chunks: int, advance: Callable[[int], None]) -> None:
         """Sends so many chunks; ``advance`` is told of every few of them."""
         for number in range(1, chunks + 1):
             self._disturb()
-            if self._controller.answers_at_once:
-                # It comes at any time of a period, but after the timer of the last one.
-                self._now_ns -= int(self._rng.integers(self._robot.period_ns - JITTER_NS))
+            self._go_to(self._at_ns + int(self._rng.integers(self._robot.period_ns)))
             self._guard(self._send_chunk)
-            self._step(answers=True)
+            if self._controller.allows_early_update:
+                self._guard(self._update)
             for _ in range(int(self._rng.integers(4))):
-                self._step()
+                self._tick()
             if number % REPORT == 0:
                 advance(REPORT)
-        self.audit.finish()
+
+    @property
+    def limit_stops(self) -> int:
+        """How often a plan could not be taken and a piece of the stop was, by the controller's own count."""
+        return self._controller.status(self._now_ns()).limit_stops
+
+    def _now_ns(self) -> int:
+        return self._at_ns + self._offset_ns
+
+    def _tick(self) -> None:
+        """The timer, more or less when it is due."""
+        die = self._rng.random()
+        late = int(self._rng.integers(self._jitter_ns + 1))
+        if die < MISSING_CHANCE:
+            late = int(self._rng.integers(*MISSING_MS)) * MS
+        elif die < LATE_CHANCE:
+            late = int(self._rng.integers(*LATE_MS)) * MS
+        self._due_ns = max(self._due_ns + self._robot.period_ns, self._at_ns)
+        self._go_to(self._due_ns + late)
+        self._guard(self._update)
+        self.modes[self._controller.mode.name] += 1
+
+    def _go_to(self, at_ns: int) -> None:
+        """True time goes on: the arm moves and is measured."""
+        while self._at_ns < at_ns:
+            self._at_ns = min(at_ns, self._at_ns + STEP_NS)
+            self.under_test.move_to(self._at_ns)
+            arm = self.under_test.arm
+            for index in range(len(self._robot.driver_states)):
+                state = self._robot.driver_states[index]
+                self._controller.supervisor.note_driver(index, state.ready[0] if arm.has_drives else -99)
+            if self._at_ns >= self._blind_until_ns:
+                self._observe(arm.measured(), int(self._rng.integers(OLDEST_MS)) * MS)
+
+    def _ready(self) -> None:
+        supervisor = self._controller.supervisor
+        for index, state in enumerate(self._robot.driver_states):
+            supervisor.note_driver(index, state.ready[0])
+
+    def _observe(self, measured: np.ndarray, age_ns: int) -> None:
+        values = dict(zip(self._names, measured.tolist(), strict=True))
+        for source in self._robot.state:
+            known = {name: values.get(name, 0.0) for name in source.names}
+            self._controller.observe(source.topic, self._now_ns() - age_ns, known)
 
     def _send_chunk(self) -> None:
-        chunk = self._chunks.next(self._now_ns)
-        rejection = self._controller.accept(chunk, self._now_ns)
+        chunk = self._chunks.next(self._now_ns())
+        rejection = self._controller.accept(chunk, self._now_ns())
         if rejection is None:
             self.accepted += 1
         else:
             self.rejections[rejection.reason.value] += 1
+
+    def _update(self) -> None:
+        unheard = [] if self._is_heard() else ["outputs"]
+        self._controller.supervisor.note_unheard(unheard, are_all=True)
+        self._obey(self._controller.update(self._now_ns(), self._at_ns))
+
+    def _is_heard(self) -> bool:
+        """Drivers that are away hear nothing; who switches its drives off still listens."""
+        arm = self.under_test.arm
+        return arm.has_drives or arm.kind != "restarts"
+
+    def _obey(self, command: Command) -> None:
+        self._note_stop()
+        if command.values is None:
+            return
+        standing = np.where(self._is_measured, self.under_test.arm.true(), np.nan)
+        self.under_test.send(command, standing, self._agree)
+        self._told_ns = self._at_ns
+
+    def _note_stop(self) -> None:
+        """The limits of an emergency stop count from the command before it until the arm is at rest."""
+        is_latched, at_rest = self._controller.mode in (Mode.ESTOP, Mode.FAULT), self._controller.at_rest
+        if self._is_stop_asked or (is_latched and not at_rest):
+            # It counts once, however often it is asked for.
+            self.under_test.allow_stop(self._told_ns)
+            self._stopping = True
+        if self._stopping and at_rest:
+            self.under_test.stop_over(self._at_ns)
+            self._stopping = False
+        self._is_stop_asked = False
+
+    def _guard(self, action: Callable[[], object]) -> None:
+        """As the node does it: an exception is a fault, and counted."""
+        try:
+            action()
+        except Exception as error:
+            self.exceptions[f"{type(error).__name__}: {error}"] += 1
+            self._controller.fault(str(error))
 
     def _disturb(self) -> None:
         """Now and then, what should not happen."""
         controller = self._controller
         events: tuple[tuple[float, Callable[[], object]], ...] = (
             (0.003, self._restart),
-            (0.01, controller.estop),
-            (0.1, controller.reset),
-            (0.002, lambda: controller.fault("injected")),
+            (0.01, self._estop),
+            (0.3, controller.reset),
+            (0.002, self._fault),
             (0.005, lambda: controller.starve(2.0)),
-            (0.005, self._jump_back),
-            (0.005, self._jump_forth),
-            (0.005, self._freeze),
+            (0.005, lambda: self._step_clock(-1)),
+            (0.005, lambda: self._step_clock(1)),
             (0.01, self._go_blind),
             (0.005, self._observe_garbage),
-            (0.005, self._shove),
+            (0.01, self._change_jitter),
+            (0.01, self._change_tool_speed),
         )
         dice = self._rng.random(len(events))
         for (chance, event), die in zip(events, dice, strict=True):
             if die < chance:
                 self._guard(event)
 
-    def _guard(self, action: Callable[[], object]) -> object:
-        """As the node does it: an exception is a fault, and counted."""
-        try:
-            return action()
-        except Exception as error:
-            self.exceptions[f"{type(error).__name__}: {error}"] += 1
-            self._controller.fault(str(error))
-            return None
+    def _estop(self) -> None:
+        """With a command at once, as the node answers the service."""
+        self._is_stop_asked = True
+        self._controller.estop()
+        self._update()
 
-    def _step(self, answers: bool = False) -> None:
-        """One control period, with the jitter of a timer; or the answer to a chunk, at once if possible."""
-        self._history.append((self._now_ns, self._position.copy()))
-        if self._blind:
-            self._blind -= 1
-        else:
-            self._observe(int(self._rng.integers(len(self._history))))
-        at_ns = self._now_ns + int(self._rng.integers(JITTER_NS))
-        elapsed_ns = None
-        if answers and self._controller.answers_at_once and self._sent_ns is not None:
-            elapsed_ns = at_ns - self._sent_ns
-        self._obey(self._guard(lambda: self._controller.update(at_ns, elapsed_ns)), at_ns, elapsed_ns)
-        self.modes[self._controller.mode.name] += 1
-        if at_ns % 16 == 0:
-            # A timer that fires twice.
-            self._obey(self._guard(lambda: self._controller.update(at_ns)), at_ns)
-        self._now_ns += self._robot.period_ns
-
-    def _observe(self, delay: int) -> None:
-        stamp_ns, position = self._history[-1 - delay]
-        values = dict(zip(self._names, position.tolist(), strict=True))
-        if not self._has_sent:
-            self._measured = position
-        for source in self._robot.state:
-            self._controller.observe(source.topic, stamp_ns, {name: values[name] for name in source.names})
-
-    def _obey(self, command: object, at_ns: int, elapsed_ns: int | None = None) -> None:
-        if not isinstance(command, Command) or command.values is None:
-            return
-        if not self._has_sent:
-            self.audit.begin(self._measured)
-            self._has_sent = True
-        values = self._standing = command.values.astype(np.float64)
-        before = self._position
-        self._position = before + np.where(self._is_delta, values, FOLLOWS * (values - before))
-        self._sent_ns = at_ns
-        self.audit.add(values, before, self._position, elapsed_ns or self._robot.period_ns)
+    def _fault(self) -> None:
+        self._is_stop_asked = True
+        self._controller.fault("injected")
 
     def _restart(self) -> None:
-        """Deactivation until the arm stands, then activation, with the arm moved by hand in between."""
-        command = self._guard(lambda: self._controller.stop(self._now_ns))
+        """Deactivation until the arm stands, then activation, at times with the arm elsewhere."""
+        self._obey(self._controller.stop(self._now_ns(), self._at_ns))
         for _ in range(STOP_PERIODS):
-            self._obey(command, self._now_ns)
-            self._now_ns += self._robot.period_ns
             if self._controller.at_rest:
                 break
-            command = self._guard(lambda: self._controller.update(self._now_ns))
-        if self._rng.random() < 0.5:
-            self._move_by_hand()
-        self._controller.start()
+            self._go_to(self._at_ns + self._robot.period_ns)
+            self._obey(self._controller.update(self._now_ns(), self._at_ns))
+        self._go_to(self._at_ns + 500 * MS)
+        is_elsewhere = bool(self._rng.random() < 0.3)
+        if is_elsewhere:
+            self.under_test.place(self._at_ns, self._by_hand())
+        self._controller.start(is_elsewhere)
+        self.under_test.restarted()
         self.restarts += 1
-        self._history.clear()
-        self._has_sent, self._sent_ns = False, None
 
-    def _move_by_hand(self) -> None:
-        """Mostly to somewhere inside the limits, sometimes a little or far outside."""
-        beyond = self._rng.choice([0.0, 0.0, 1e-6, 0.2])
-        share = self._rng.random(len(self._low)) * (1 + 2 * beyond) - beyond
-        self._position = self._low + share * (self._high - self._low)
+    def _by_hand(self) -> np.ndarray:
+        """(d,) mostly inside the limits, sometimes a little or far outside."""
+        pose = self._standing_pose()
+        if self._robot.action_space != "ee_pose" and self.under_test.arm.kind != "wraps":
+            beyond = self._rng.choice([0.0, 0.0, 1e-6, 0.2])
+            pose = pose + beyond * self._rng.uniform(-1, 1, len(pose)) * (
+                self.under_test.high - self.under_test.low
+            )
+        return pose
 
-    def _shove(self) -> None:
-        """An arm that did not start because it is outside is moved inside, and the fault is reset."""
-        if not self._has_sent:
-            self._position = self._low + self._rng.random(len(self._low)) * (self._high - self._low)
-            self._history.clear()
-            if self._controller.mode is Mode.FAULT:
-                self._controller.reset()
-
-    def _jump_back(self) -> None:
-        self._now_ns -= int(self._rng.integers(1, 5000)) * MS
-        self._sent_ns = None
-        self._history.clear()
-
-    def _jump_forth(self) -> None:
-        self._now_ns += int(self._rng.integers(1, 5000)) * MS
-
-    def _freeze(self) -> None:
-        """The process stands still until the arm does, too."""
-        self._jump_forth()
-        self._controller.paused()
-        if self._has_sent:
-            self.audit.begin(self._standing)
+    def _step_clock(self, sign: int) -> None:
+        """The node clock jumps; true time does not."""
+        self._offset_ns += sign * int(self._rng.integers(1, 5000)) * MS
 
     def _go_blind(self) -> None:
-        self._blind = int(self._rng.integers(1, 200))
+        self._blind_until_ns = self._at_ns + int(self._rng.integers(1, 2000)) * MS
 
     def _observe_garbage(self) -> None:
         source = self._robot.state[0]
         values = {name: float(self._rng.choice([np.nan, np.inf, -np.inf])) for name in source.names}
-        self._controller.observe(source.topic, self._now_ns, values)
+        self._controller.observe(source.topic, self._now_ns(), values)
+
+    def _change_jitter(self) -> None:
+        self._jitter_ns = int(self._rng.choice([0, MS // 2, MS, JITTER_MS * MS]))
+
+    def _change_tool_speed(self) -> None:
+        if self._robot.guard is not None:
+            speed = None if self._rng.random() < 0.5 else REDUCED
+            self._controller.limit_tool_speed(speed)
+
+
+def _spaces(robot: RobotContract) -> list[tuple]:  # type: ignore[type-arg]
+    return [(dof, dof.workspace) for dof in robot.dofs]

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from asyncvla_ros.cli.bench import bench_app
+from asyncvla_ros.cli.doctor import doctor
 from asyncvla_ros.cli.eval import eval_app
 from asyncvla_ros.cli.options import (
     CACHE,
@@ -42,6 +43,7 @@ app = typer.Typer(
 app.add_typer(eval_app, name="eval")
 app.add_typer(bench_app, name="bench")
 app.command()(check)
+app.command()(doctor)
 app.command("new-robot")(new_robot)
 
 

@@ -82,7 +82,8 @@ class ActionSchedule:
         return True
 
     def _is_newer(self, chunk: StampedChunk) -> bool:
-        stamp_ns = None if self.newest is None else self.newest.stamp_ns
+        # An end is stamped when it was sent: what comes next may answer an observation of before.
+        stamp_ns = None if self.newest is None or self.newest.is_end else self.newest.stamp_ns
         if chunk.session_id == self._session_id:
             return chunk.chunk_id > self._chunk_id and (stamp_ns is None or chunk.stamp_ns >= stamp_ns)
         ended = chunk.session_id in self._ended_sessions

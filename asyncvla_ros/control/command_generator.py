@@ -10,12 +10,19 @@ import numpy as np
 from asyncvla_ros.control.action_schedule import ScheduledAction
 from asyncvla_ros.control.drive import Drive, drives
 from asyncvla_ros.control.motion import Path, State
+from asyncvla_ros.control.orientation import (
+    COLUMNS,
+    as_rotation,
+    goal_columns,
+    has_orientation,
+    with_entry_limits,
+)
 from asyncvla_ros.control.reference import reference
 from asyncvla_ros.control.rest_pose import RestPose
 from asyncvla_ros.control.robot_state import RobotState, check_states
 from asyncvla_ros.control.safety import Limiter
 from asyncvla_ros.control.tool_guard import ToolGuard
-from asyncvla_ros.control.tracker import GAP_PERIODS, JerkLimitedTracker, tracked
+from asyncvla_ros.control.tracker import JerkLimitedTracker, tracked
 from asyncvla_ros.control.workspace import Workspace
 from asyncvla_ros.robot.contract import RobotContract
 
@@ -44,10 +51,12 @@ class CommandGenerator:
         self._workspace = Workspace(robot)
         self._index = tracked(robot.dofs)
         self._tracker = self._make_tracker()
+        self._has_orientation = has_orientation(robot)
         self.guard = None if robot.guard is None else ToolGuard(robot, self._index, urdf)
         self.rest_pose = RestPose([robot.dofs[i] for i in self._index])
         self.has_begun = self._tracker is None
-        self._has_commanded = False
+        self._has_commanded = self._has_been_told = False
+        self._told = [math.nan] * len(self._index)
         self._last_values: np.ndarray | None = None
         self._at_ns = 0
         self._blend_ns: int | None = None
@@ -57,7 +66,8 @@ class CommandGenerator:
     def _make_tracker(self) -> JerkLimitedTracker | None:
         if not len(self._index):
             return None
-        dofs, kinds = [self._robot.dofs[i] for i in self._index], [self._kinds[i] for i in self._index]
+        every = with_entry_limits(self._robot)
+        dofs, kinds = [every[i] for i in self._index], [self._kinds[i] for i in self._index]
         return JerkLimitedTracker(dofs, kinds, self._robot.period_ns, lead_ns=self._robot.period_ns)
 
     @property
@@ -69,6 +79,11 @@ class CommandGenerator:
     def is_continuous(self) -> bool:
         """Whether commands go on between two due actions: targets are tracked, and nothing is a change."""
         return self._tracker is not None and not self._is_delta.any()
+
+    @property
+    def is_immediate(self) -> bool:
+        """Whether a command may come at any time: a change per step must wait for its step."""
+        return Drive.STEP not in self._kinds
 
     @property
     def may_begin(self) -> bool:
@@ -115,8 +130,8 @@ class CommandGenerator:
             Why the arm cannot be moved from there, or an empty text.
         """
         assert self._tracker is not None
-        pose = self.rest_pose.begin(state)
-        if pose is None:
+        pose = self.rest_pose.begin(state, self._told)
+        if pose is None or (self.has_begun and self.rest_pose.is_same(pose, self._tracker.positions)):
             return ""
         problem = self._tracker.begin(pose, at_ns)
         self.has_begun = not problem
@@ -128,12 +143,25 @@ class CommandGenerator:
         Args:
             is_elsewhere: Whether the driver does not hold what it was told last any more.
         """
+        self._has_been_told &= not is_elsewhere
         self.has_begun, self._has_commanded = self._tracker is None, False
         self._last_values, self._is_emergency = None, False
         if is_elsewhere:
             self.rest_pose.forget()
+            self._told = [math.nan] * len(self._index)
+        elif self._tracker is not None and self._has_been_told:
+            self._told = self._tracker.positions
         self.rest_pose.interrupt()
         self.restart_blend()
+
+    def reconsider(self) -> None:
+        """Nobody has heard a command yet: what comes next begins where the arm rests, should that change."""
+        self._has_commanded = False
+
+    def note_heard(self, is_heard: bool) -> None:
+        """Whether the next command reaches a driver."""
+        if self._tracker is not None:
+            self._tracker.is_heard = is_heard
 
     def restart_blend(self) -> None:
         """The policy's authority ramps up again, from the next action on."""
@@ -165,7 +193,7 @@ class CommandGenerator:
         Returns:
             (d,) physical units; float64 if anything is tracked, else float32.
         """
-        self._has_commanded = True
+        self._has_commanded, self._is_emergency = True, False
         self.rest_pose.note_motion()
         if is_new:
             self._clamped = self._limiter.clamp(action.values)
@@ -204,6 +232,17 @@ class CommandGenerator:
             if not math.isnan(start):
                 place = start + blend * (place - start)
             goals.append(State(place, blend * slope, blend * bend))
+        return self._turning(goals) if self._has_orientation else goals
+
+    def _turning(self, goals: list[State]) -> list[State]:
+        """Goals of a pose, with its orientation on the shortest way and not too far ahead."""
+        assert self._tracker is not None
+        places = np.flatnonzero((self._index >= COLUMNS.start) & (self._index < COLUMNS.stop)).tolist()
+        commanded = [self._tracker.positions[place] for place in places]
+        aimed = goal_columns(commanded, [goals[place].position for place in places])
+        for place, at in zip(places, commanded if aimed is None else aimed.tolist(), strict=True):
+            if at != goals[place].position:
+                goals[place] = State(at, 0.0, 0.0)
         return goals
 
     def _blend(self, now_ns: int) -> float:
@@ -220,6 +259,8 @@ class CommandGenerator:
         assert self._tracker is not None
         merged = values.astype(np.float64)
         merged[self._index] = self._tracker.commands
+        if self._has_orientation and not np.isnan(merged[COLUMNS]).any():
+            merged[COLUMNS] = as_rotation(merged[COLUMNS].tolist())
         return merged
 
     def _note(self, values: np.ndarray, now_ns: int, at_ns: int) -> None:
@@ -229,14 +270,12 @@ class CommandGenerator:
             went_on = before * ((at_ns - self._at_ns) / self._robot.step_ns)
             moved = np.where(self._is_rate, went_on, values)
             self._workspace.note(np.where(self._is_delta, moved, 0.0), now_ns)
+        self._has_been_told |= self.has_begun
         self._last_values, self._at_ns = values, at_ns
 
     def _set_measured(self, state: RobotState) -> tuple[np.ndarray, np.ndarray]:
-        """(d,) least and greatest position now, a late command after this one included."""
+        """(d,) least and greatest position now."""
         low, high = self._workspace.positions(state)
-        if self._is_rate.any() and self._last_values is not None:
-            further = np.where(self._is_rate, self._last_values, 0.0) * GAP_PERIODS
-            low, high = low + np.minimum(further, 0.0), high + np.maximum(further, 0.0)
         if self._tracker is not None:
             self._tracker.set_measured(low[self._index].tolist(), high[self._index].tolist())
         return low, high

@@ -10,12 +10,15 @@ from asyncvla_ros.control.command_generator import CommandGenerator
 from asyncvla_ros.control.robot_state import AGREEING, RobotState
 from asyncvla_ros.control.safety import Rejection, RejectReason, check_chunk
 from asyncvla_ros.control.supervisor import Supervisor
+from asyncvla_ros.control.tracker import EARLIEST
 from asyncvla_ros.control.types import Command, Mode, Reason, Status
 from asyncvla_ros.robot.contract import RobotContract
 from asyncvla_ros.types import ContractError
 
 # Without an action for so many periods, changes per step are held: a rate would go on for ever.
 SILENT_PERIODS = 1.5
+# A command comes so many periods after the one before, at least.
+EARLIEST_UPDATE = 0.25
 # Reasons that still hold while nothing is planned.
 WAITING = (Reason.NO_CHUNK, Reason.CLOCK_JUMP, Reason.CHUNK_REJECTED, Reason.TASK_ENDED)
 
@@ -62,7 +65,7 @@ class Controller:
         self._accepted = self._rejected = self._underruns = 0
         self._rejection: Rejection | None = None
         self._last_rejection = ""
-        self._is_starved = self._had_let_go = False
+        self._is_starved = self._had_let_go = self._is_elsewhere = self._was_unheard = False
 
     def limit_tool_speed(self, speed: float | None) -> None:
         """From now on the tool is not faster than ``speed`` [m/s]; None: than the contract's guard says.
@@ -80,11 +83,15 @@ class Controller:
             )
         guard.tool_speed = min((s for s in (speed, contract.speed) if s is not None), default=None)
 
-    def start(self) -> None:
-        """Activation: moves only after a chunk of now; what was latched stays so."""
+    def start(self, is_elsewhere: bool = False) -> None:
+        """Activation: moves only after a chunk of now; what was latched stays so.
+
+        Args:
+            is_elsewhere: Whether a driver was restarted since the last command, so that it does not hold it.
+        """
         self._clear()
         self.is_active = True
-        self._generator.restart(is_elsewhere=False)
+        self._generator.restart(is_elsewhere)
         self.supervisor.forget_motion()
         self._enter(Mode.IDLE, Reason.NO_CHUNK, "no chunk received since activation")
         self._enter_latched()
@@ -92,9 +99,11 @@ class Controller:
     def stop(self, now_ns: int, at_ns: int) -> Command:
         """Deactivation: the first command of the stop; ``update`` gives the others until ``at_rest``."""
         self._generator.restart_stop()
+        if self._generator.is_immediate:
+            self._sent_ns = None
         self.is_active = False
         self._enter(Mode.IDLE, Reason.INACTIVE, "deactivated")
-        return self._hold(now_ns, at_ns)
+        return self.update(now_ns, at_ns)
 
     @property
     def at_rest(self) -> bool:
@@ -171,13 +180,23 @@ class Controller:
             self._generator.restart_blend()
             self.supervisor.forget_motion()
         self._had_let_go = has_let_go
-        if verdict is not None and verdict.reason is Reason.NOT_HEARD and self._generator.at_rest:
+        is_unheard = verdict is not None and verdict.reason is Reason.NOT_HEARD
+        if is_unheard and not self._was_unheard:
+            self._is_elsewhere = True
+        self._was_unheard = is_unheard
+        if self._is_elsewhere and (self._generator.at_rest or self.supervisor.is_unheard):
             # Whoever comes to listen may be a driver that was restarted elsewhere.
             self._generator.restart(is_elsewhere=True)
+            self._is_elsewhere = False
+        elif is_unheard and not self._is_elsewhere:
+            self._generator.reconsider()
+        if is_unheard:
+            self.supervisor.forget_motion()
+        self._generator.note_heard(not is_unheard)
         self._begin(now_ns, at_ns)
         verdict = self.supervisor.latch or verdict
         if verdict is None:
-            return False
+            return self._is_elsewhere
         is_idle = self.mode is Mode.IDLE and verdict.mode is Mode.HOLDING
         self._enter(Mode.IDLE if is_idle else verdict.mode, verdict.reason, verdict.text)
         return True
@@ -201,7 +220,8 @@ class Controller:
         if self._sent_ns is None or not self._generator.is_tracked or is_ended:
             return 0
         since_ns = at_ns - self._sent_ns
-        shortest_ns = self._robot.period_ns // (4 if self.allows_early_update else 2)
+        share = EARLIEST_UPDATE if self.allows_early_update else EARLIEST
+        shortest_ns = round(share * self._robot.period_ns)
         return max(0, shortest_ns - since_ns) if since_ns >= 0 else 0
 
     def _track(self, action: ScheduledAction, now_ns: int, at_ns: int) -> Command:
@@ -265,6 +285,8 @@ class Controller:
         if self._lockstep:
             return Command(None, None, now_ns, at_ns)
         values = self._generator.hold(now_ns, at_ns, self._state, self.supervisor.has_let_go)
+        if self.supervisor.is_returning and self._generator.rest_pose.is_settled:
+            self.supervisor.note_returned()
         if values is None:
             return Command(None, None, now_ns, at_ns)
         self._note_sent(at_ns)
@@ -302,7 +324,8 @@ class Controller:
     def estop(self) -> None:
         """Stops as fast as the limits of an emergency stop permit; stays stopped until ``reset``."""
         self._generator.restart_stop(is_emergency=True)
-        self._sent_ns = None
+        if self._generator.is_immediate:
+            self._sent_ns = None
         self.supervisor.estop()
         self._enter_latched()
 
@@ -314,12 +337,13 @@ class Controller:
 
     def reset(self) -> bool:
         """Releases a latched stop or fault; False if there was none. What was planned is forgotten."""
-        is_elsewhere = self.supervisor.is_lost or not self._generator.has_begun or self._lockstep
         if not self.supervisor.reset():
             return False
         self._schedule.reset()
-        if is_elsewhere:
-            self._generator.restart(is_elsewhere=True)
+        if self._lockstep or not self._generator.has_begun:
+            self._generator.restart(is_elsewhere=False)
+        if self.supervisor.is_returning:
+            self._generator.rest_pose.reconsider()
         self._generator.restart_blend()
         if self.is_active:
             self._enter(Mode.IDLE, Reason.NO_CHUNK, "reset; waiting for a chunk")

@@ -116,14 +116,22 @@ class Path:
             return self.end
         return move(self._states[index], (since_s - self._begins_s[index], self.phases[index][1]))
 
-    def positions(self, times_ns: np.ndarray) -> np.ndarray:
-        """(m,) positions at (m,) times [ns], as ``at`` gives them."""
+    def states(self, times_ns: np.ndarray) -> np.ndarray:
+        """(m, 3) positions, velocities and accelerations at (m,) times [ns], as ``at`` gives them."""
         since = np.clip((times_ns - self.start_ns) / 1e9, 0.0, None)
         index = np.searchsorted(self._begins_s, since, side="right") - 1
+        index[times_ns >= self.end_ns] = len(self.phases)
         t = since - np.array(self._begins_s)[index]
         position, velocity, acceleration = np.array([*self._states[:-1], self.end])[index].T
         jerk = np.array([*(jerk for _, jerk in self.phases), 0.0])[index]
-        return position + t * (velocity + t * (acceleration / 2 + t * jerk / 6))
+        return np.stack(
+            [
+                position + t * (velocity + t * (acceleration / 2 + t * jerk / 6)),
+                velocity + t * (acceleration + t * jerk / 2),
+                acceleration + t * jerk,
+            ],
+            axis=1,
+        )
 
     def between(self, begin_ns: int, end_ns: int) -> list[Phase]:
         """The phases from ``begin_ns`` to ``end_ns`` [ns]; rest, where the path has ended before."""

@@ -17,7 +17,7 @@ SETTLED_NS = 300_000_000
 # A trajectory lasts so long at least, standing still at its end [ns].
 STANDING_NS = 1_000_000_000
 # Knots that are nearer to each other are one [ns].
-MIN_SEGMENT_NS = 10_000
+MIN_SEGMENT_NS = 1_000
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,7 @@ class OutputValues:
         self.frame = robot.base_frame
         self.period_ns = robot.period_ns
         self._step_ns = robot.step_ns
+        self._arrival_ns = 0
         self._index = [robot.dof_names.index(name) for name in output.dofs]
         dofs = [robot.dofs[index] for index in self._index]
         minimum = np.array([dof.minimum for dof in dofs])
@@ -83,6 +84,18 @@ class OutputValues:
         """Whether a dof of this output has no value, NaN, in (d,) ``values``."""
         return bool(np.isnan(self.raw(values)).any())
 
+    def is_repeated(self, command: Command) -> bool:
+        """Whether a command says again where a motion will begin.
+
+        A driver that goes there must not be told twice: it may begin each time where it measures.
+        """
+        paths = [path for path in (command.paths[i] for i in self._index) if path is not None]
+        arrival_ns = max((path.start_ns for path in paths), default=0)
+        is_standing = not any(path.phases for path in paths)
+        is_repeated = is_standing and command.at_ns < arrival_ns == self._arrival_ns
+        self._arrival_ns = arrival_ns
+        return is_repeated
+
     def waypoints(self, command: Command) -> Waypoints:
         """The motion of the joints from the moment of the command to rest.
 
@@ -104,9 +117,10 @@ class OutputValues:
         times = _knots(known)
         # One that has ended before it arrives would be refused.
         times += [command.at_ns + STANDING_NS] * (times[-1] < command.at_ns + STANDING_NS)
-        states = np.array([[path.at(time) for path in known] for time in times])
+        at = np.array(times, np.int64)
+        states = np.stack([path.states(at) for path in known], axis=1)
         return Waypoints(
-            np.array(times, np.int64) - command.at_ns,
+            at - command.at_ns,
             self._offset + self._gain * states[..., 0],
             self._gain * states[..., 1],
             self._gain * states[..., 2],

@@ -23,8 +23,8 @@ class RestPose:
     rests, if that is within the following-error limit; by the nearest turn. An arm that sags sinks once, not
     with every stop. An arm that does not obey may be moved by hand: then the hold goes with it.
 
-    The pair of commanded and measured rest pose outlives deactivation: an arm that is measured where it was
-    left begins at what its driver was told last.
+    Where the arm rested under its last command outlives deactivation: an arm that is measured there again, or
+    where it was commanded to be, begins at what its driver was told last.
 
     Args:
         dofs: The tracked ones, in order.
@@ -52,27 +52,50 @@ class RestPose:
         """The hold begins with a stop, whatever it was moving to."""
         self._chosen = self._rest_ns = None
 
+    def reconsider(self) -> None:
+        """Where the hold stays is to be chosen again."""
+        self._left = self._chosen = self._rest_ns = None
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the arm was seen at rest, and the hold is where it is to stay."""
+        return self._left is not None
+
     @property
     def is_chosen(self) -> bool:
         """Whether the hold moves to a measured pose, or stands there."""
         return self._chosen is not None
 
-    def begin(self, state: RobotState) -> list[float] | None:
-        """(k,) where the motion begins [unit]; None until the arm is seen at rest.
+    def begin(self, state: RobotState, told: Sequence[float]) -> list[float] | None:
+        """Where the motion begins.
 
-        NaN for a gripper that is not measured, 0 for a change.
+        Args:
+            state: The measured state.
+            told: (k,) what the drivers were told last [unit], NaN where that is unknown; a gripper keeps it.
+
+        Returns:
+            (k,) [unit]; NaN for a gripper that nobody knows, 0 for a change. None until the arm is seen at
+            rest.
         """
         poses = []
         for place, dof in enumerate(self._dofs):
+            if dof.holds_command and not math.isnan(told[place]):
+                poses.append(told[place])
+                continue
             measured = self._measured(dof, state)
             if measured is None:
                 return None
-            if self._left is not None:
-                commanded, left_at = self._left[place]
-                if abs(nearest(dof, measured, left_at) - left_at) <= _tolerance(dof):
-                    measured = commanded
-            poses.append(measured)
+            stood = [told[place]] if self._left is None else [told[place], self._left[place][1]]
+            is_there = any(abs(nearest(dof, measured, at) - at) <= _tolerance(dof) for at in stood)
+            poses.append(told[place] if is_there and not math.isnan(told[place]) else measured)
         return poses
+
+    def is_same(self, pose: Sequence[float], commanded: Sequence[float]) -> bool:
+        """Whether (k,) a pose to begin at is the one that is commanded, as far as one can tell."""
+        return all(
+            dof.is_delta or abs(one - other) <= _tolerance(dof) or (math.isnan(one) and math.isnan(other))
+            for dof, one, other in zip(self._dofs, pose, commanded, strict=True)
+        )
 
     def goals(
         self, commanded: Sequence[float], state: RobotState, now_ns: int, has_let_go: bool

@@ -57,6 +57,8 @@ class Supervisor:
         self._enabled_ns: int | None = None
         self._is_enabled = False
         self._unheard: tuple[str, ...] = ()
+        #: Whether no output is heard at all.
+        self.is_unheard = False
         names = robot.state_names
         self._followed = [
             i
@@ -69,7 +71,7 @@ class Supervisor:
         """Nothing was commanded yet: there is nothing to follow."""
         self._commanded: deque[tuple[int, np.ndarray]] = deque()
         self._exceeded = [0 for _ in self._followed]
-        self._is_lost = False
+        self._is_lost = self.is_returning = False
         self._checked: list[tuple[int, float] | None] = [None for _ in self._followed]
         self._implausible: set[int] = set()
 
@@ -83,11 +85,20 @@ class Supervisor:
             self.latch = Verdict(Mode.FAULT, reason, text)
 
     def reset(self) -> bool:
-        """Releases what is latched; False if nothing was."""
+        """Releases what is latched; False if nothing was.
+
+        An arm that did not follow is where it says, from now on: the command returns to it first.
+        """
         was_latched = self.latch is not None
         self.latch = None
+        is_lost = self._is_lost
         self.forget_motion()
+        self.is_returning = is_lost
         return was_latched
+
+    def note_returned(self) -> None:
+        """The command is where the arm is again."""
+        self.forget_motion()
 
     def note_driver(self, index: int, value: int | None) -> None:
         """The newest value of a driver state of the contract; None: its publisher is gone."""
@@ -97,9 +108,9 @@ class Supervisor:
         """A heartbeat of the enable switch arrived at ``at_ns`` [ns, steady]."""
         self._is_enabled, self._enabled_ns = is_on, at_ns
 
-    def note_unheard(self, topics: Sequence[str]) -> None:
-        """Outputs whose commands reach nobody, or not for sure."""
-        self._unheard = tuple(topics)
+    def note_unheard(self, topics: Sequence[str], are_all: bool) -> None:
+        """Outputs whose commands reach nobody, or not for sure; and whether these are all outputs."""
+        self._unheard, self.is_unheard = tuple(topics), are_all and bool(topics)
 
     def note_takeover(self, names: Sequence[str]) -> None:
         """Others who command the arm: a fault."""
@@ -110,7 +121,13 @@ class Supervisor:
 
     def verdict(self, at_ns: int) -> Verdict | None:
         """What forbids to move at ``at_ns`` [ns, steady]; None: nothing."""
-        return self.latch or self._not_enabled(at_ns) or self._driver_not_ready() or self._not_heard()
+        return (
+            self.latch
+            or self._not_enabled(at_ns)
+            or self._driver_not_ready()
+            or self._not_heard()
+            or self._not_returned()
+        )
 
     @property
     def is_driver_ready(self) -> bool:
@@ -120,12 +137,8 @@ class Supervisor:
     @property
     def has_let_go(self) -> bool:
         """Whether a hold may go wherever the arm is: it does not obey, and what it reports is plausible."""
-        return not self.is_driver_ready or (self._is_lost and not self._implausible)
-
-    @property
-    def is_lost(self) -> bool:
-        """Whether the arm was not where it was commanded, since the last reset."""
-        return self._is_lost
+        is_elsewhere = self._is_lost and not self._implausible
+        return not self.is_driver_ready or self.is_returning or is_elsewhere
 
     def _not_enabled(self, at_ns: int) -> Verdict | None:
         switch = self._robot.enable
@@ -159,6 +172,12 @@ class Supervisor:
             return None
         return Verdict(Mode.HOLDING, Reason.NOT_HEARD, f"commands reach nobody on {', '.join(self._unheard)}")
 
+    def _not_returned(self) -> Verdict | None:
+        if not self.is_returning:
+            return None
+        text = "the arm did not follow; the command returns to where it rests"
+        return Verdict(Mode.HOLDING, Reason.FOLLOWING_ERROR, text)
+
     def note_command(self, positions: np.ndarray, at_ns: int) -> None:
         """Where the dofs (d,) are commanded to be at ``at_ns`` [ns, steady]; NaN where that is unknown."""
         if not self._followed:
@@ -171,7 +190,7 @@ class Supervisor:
 
     def check_following(self, state: RobotState) -> None:
         """Latches a fault if several samples in a row are far from every command of the last ``lag_s``."""
-        if not self._commanded:
+        if not self._commanded or self.is_returning:
             return
         window = np.array([positions for _, positions in self._commanded])
         low, high = window.min(axis=0), window.max(axis=0)

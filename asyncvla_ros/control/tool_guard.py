@@ -70,7 +70,7 @@ class ToolGuard:
         end_ns = max((path.end_ns for path in known), default=at_ns)
         times = np.linspace(at_ns, max(end_ns, at_ns + 1), MOMENTS)
         lost = np.full(len(times), np.nan)
-        motion = np.array([lost if path is None else path.positions(times) for path in paths]).T
+        motion = np.array([lost if path is None else path.states(times)[:, 0] for path in paths]).T
         for frame in self._guard.frames:
             depth = _outside(frame, self._points(frame.link, motion, state))
             # Not "beyond": what is no number is not permitted either.

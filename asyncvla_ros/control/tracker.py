@@ -20,16 +20,18 @@ from asyncvla_ros.control.motion import (
 )
 from asyncvla_ros.control.planner import RESERVE, Planner
 from asyncvla_ros.robot.contract import Dof
-from asyncvla_ros.robot.motion_limits import MotionLimits, motion_limits, stop_limits
+from asyncvla_ros.robot.motion_limits import MotionLimits, following_limit, motion_limits, stop_limits
 
+# A change per step comes so many periods after the one before, at least.
+EARLIEST = 0.75
 # How far ahead a goal is met [periods]: meeting it at once would take full jerk in every period.
 HORIZON = 4
 # After so many periods without a command a driver that holds stands still, or goes on at its last velocity.
 GAP_PERIODS = 2
 # Where a motion is not permitted, these shares of its speed are tried; later it grows again by this factor.
 SLOWER, FASTER, SLOWEST = (0.8, 0.4), 1.05, 0.01
-# A driver that follows trajectories goes to the first one's beginning within this [ns].
-ARRIVAL_NS = 500_000_000
+# A driver that follows trajectories gets so much more time than it needs to the first one's beginning.
+ARRIVAL_SHARE = 1.1
 
 
 class JerkLimitedTracker:
@@ -66,10 +68,12 @@ class JerkLimitedTracker:
         self._stop_bounds = [_bounds(dof, stop_limits(dof, period_ns / 1e9)) for dof in dofs]
         self._margins = [(0.0, 0.0) for _ in dofs]
         self._states = [State(0.0, 0.0, 0.0) for _ in dofs]
-        self._changes = [0.0 for _ in dofs]
         self.paths: list[Path | None] = [None for _ in dofs]
         self._at_ns = 0
-        self._is_asked = False
+        self._is_asked = self._has_begun = False
+        #: Whether commands reach a driver; after one that did not the next moves on by one period at most.
+        self.is_heard = True
+        self._was_heard = False
         self.limit_stops = 0
         self._share = 1.0
         ahead_s = HORIZON * period_ns / 1e9
@@ -96,15 +100,35 @@ class JerkLimitedTracker:
                 outside.append(f"{dof.name} is measured at {position:.6g} {dof.unit}, outside {limits}")
             states.append(State(inside, 0.0, 0.0))
         if not outside:
-            self._states, self._at_ns = states, at_ns
-            self.paths = [self._arrival(kind, s, at_ns) for kind, s in zip(self._kinds, states, strict=True)]
+            arm = self._arrival_ns([s for s in range(len(states)) if not self._dofs[s].holds_command], states)
+            self.paths = [
+                Path(at_ns + (self._arrival_ns([i], states) if dof.holds_command else arm), state, ())
+                if kind is Drive.TRAJECTORY and not math.isnan(state.position)
+                else None
+                for i, (dof, kind, state) in enumerate(zip(self._dofs, self._kinds, states, strict=True))
+            ]
+            self._states, self._at_ns, self._was_heard, self._has_begun = states, at_ns, False, True
         return "; ".join(outside)
 
-    def _arrival(self, kind: Drive, state: State, at_ns: int) -> Path | None:
-        """Where a trajectory begins: a little later, for a driver that is not quite there."""
-        if kind is not Drive.TRAJECTORY or math.isnan(state.position):
-            return None
-        return Path(at_ns + ARRIVAL_NS, state, ())
+    def _arrival_ns(self, indices: Sequence[int], states: Sequence[State]) -> int:
+        """Time for drivers of trajectories to get to where these dofs begin [ns].
+
+        They may be where they were told to be last, or as far away as an arm may be from its command; on the
+        quintic from rest to rest that they take, velocity, acceleration and jerk are at most 15/8 d/T,
+        10/√3 d/T² and 60 d/T³. Who begins where it was left is there.
+        """
+        times_s = [0.0]
+        is_left = self._has_begun and all(self._states[i].position == states[i].position for i in indices)
+        for index in () if is_left else indices:
+            dof, bounds = self._dofs[index], self._bounds[index]
+            if dof.is_delta:
+                continue
+            told = abs(states[index].position - self._states[index].position) if self._has_begun else 0.0
+            way = max(0.0 if math.isnan(told) else told, following_limit(dof))
+            times_s.append(15 / 8 * way / bounds.max_velocity)
+            times_s.append(math.sqrt(10 / math.sqrt(3) * way / bounds.acceleration))
+            times_s.append((60 * way / bounds.jerk) ** (1 / 3))
+        return round(1e9 * ARRIVAL_SHARE * max(times_s))
 
     def set_measured(self, low: Sequence[float], high: Sequence[float]) -> None:
         """Notes where changes have led to, at least and at most (k,): how far they may still go."""
@@ -161,8 +185,8 @@ class JerkLimitedTracker:
     def _begin_ns(self, kind: Drive, at_ns: int) -> int:
         """From when on the motion of a dof that is sampled can still be chosen [ns]."""
         since_ns = at_ns - self._at_ns
-        if not 0 <= since_ns <= GAP_PERIODS * self._period_ns:
-            return at_ns - self._period_ns
+        if not 0 <= since_ns <= GAP_PERIODS * self._period_ns or not self._was_heard:
+            return at_ns - min(max(since_ns, 0), self._period_ns)
         # A change per step is made in one step, however late it is.
         return at_ns - (min(since_ns, self._period_ns) if kind is Drive.STEP else since_ns)
 
@@ -192,13 +216,33 @@ class JerkLimitedTracker:
         after = state
         for phase in ways:
             after = move(after, phase)
-        if not (ways and stays_within(state, ways, bounds) and can_stop(after, bounds)):
+        if not (ways and stays_within(state, ways, bounds) and self._can_stop(index, state, after, bounds)):
             self.limit_stops += 1
             return self._braking(index, at_ns, self._bounds[index])
         if not (is_trajectory or self._is_asked):
             return None, after
         ways += stop_phases(after.velocity, after.acceleration, bounds.acceleration, bounds.jerk)
         return self._joined(index, begin_ns, state, ways, at_ns)
+
+    def _can_stop(self, index: int, before: State, after: State, bounds: Bounds) -> bool:
+        """Whether the quickest stop from a state keeps every limit, as the driver makes it.
+
+        A rate stands until the next command, which may be late: a stop of rates leads farther than that of
+        the motion by what the first one makes meanwhile. Steps may come a little early: there are more.
+        """
+        kind = self._kinds[index]
+        if kind is Drive.RATE:
+            further = after.velocity * GAP_PERIODS * self._period_ns / 1e9
+            return can_stop(after._replace(position=before.position + further), bounds)
+        if kind is Drive.STEP:
+            after = after._replace(position=before.position + after.velocity * self._period_ns / 1e9)
+            low, high = after.position - bounds.minimum, bounds.maximum - after.position
+            if min(low, high) < 0:
+                return False
+            bounds = bounds._replace(
+                minimum=after.position - EARLIEST * low, maximum=after.position + EARLIEST * high
+            )
+        return can_stop(after, bounds)
 
     def _braking(self, index: int, at_ns: int, bounds: Bounds) -> tuple[Path | None, State]:
         begin_ns, state = self._begin(index, at_ns)
@@ -214,11 +258,11 @@ class JerkLimitedTracker:
         path = self.paths[index]
         if self._kinds[index] is not Drive.TRAJECTORY or path is None:
             new = Path(begin_ns, state, ways)
-        elif path.start_ns > begin_ns:
+        elif path.start_ns > at_ns:
+            # Its driver is still on its way to where it begins.
             new = path
         else:
-            since_ns = max(at_ns, path.start_ns)
-            new = Path(since_ns, path.at(since_ns), [*path.between(since_ns, begin_ns), *ways])
+            new = Path(at_ns, path.at(at_ns), [*path.between(at_ns, begin_ns), *ways])
         return new, new.at(at_ns)
 
     def _first_goal(self, index: int, goal: State, at_ns: int) -> tuple[Path | None, State]:
@@ -228,11 +272,10 @@ class JerkLimitedTracker:
         if self._kinds[index] is not Drive.TRAJECTORY:
             return None, state
         slowest_s = (bounds.maximum - bounds.minimum) / bounds.max_velocity
-        return Path(at_ns + max(ARRIVAL_NS, round(2e9 * slowest_s)), state, ()), state
+        return Path(at_ns + round(2e9 * slowest_s), state, ()), state
 
     def _take(self, moves: Sequence[tuple[Path | None, State]], at_ns: int) -> None:
-        begins = [self._begin(index, at_ns)[1].position for index in range(len(moves))]
-        self._changes = [s.position - begin for (_, s), begin in zip(moves, begins, strict=True)]
+        self._was_heard = self.is_heard
         self.paths = [path for path, _ in moves]
         self._states = [state for _, state in moves]
         self._at_ns = at_ns
@@ -256,17 +299,12 @@ class JerkLimitedTracker:
 
     @property
     def commands(self) -> list[float]:
-        """(k,) positions of targets [unit], changes since the command before of the others [unit]."""
-        rate_s = self._period_ns / 1e9
-        values = []
-        for dof, kind, state, change in zip(
-            self._dofs, self._kinds, self._states, self._changes, strict=True
-        ):
-            if kind is Drive.RATE:
-                values.append(state.velocity * rate_s)
-            else:
-                values.append(change if dof.is_delta else state.position)
-        return values
+        """(k,) positions of targets [unit], changes per period of the others [unit]."""
+        period_s = self._period_ns / 1e9
+        return [
+            state.velocity * period_s if dof.is_delta else state.position
+            for dof, state in zip(self._dofs, self._states, strict=True)
+        ]
 
     @property
     def positions(self) -> list[float]:

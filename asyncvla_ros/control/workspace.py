@@ -20,9 +20,9 @@ class Workspace:
 
         measured at t0 ──+ changes commanded since t0──> position now ──+ next change──> must be inside
 
-    An arm that lags has not yet made the changes of before t0 either: where all that was commanded leads is
-    kept as well, within what the arm may lag behind, and the farther of the two counts. From outside (pushed
-    there, or the box was drawn too small) only changes back towards it are permitted.
+    An arm that lags has not yet made all changes of before t0 either: those of the last ``lag_s``, and half as
+    many again for an arm that comes ever closer, may still be to come. From outside (pushed there, or the box
+    was drawn too small) only changes back towards it are permitted.
 
     Args:
         robot: Its action dims; those with a ``workspace`` are limited.
@@ -34,11 +34,8 @@ class Workspace:
         self._minimum = np.array([-np.inf if space is None else space.minimum for space in spaces])
         self._maximum = np.array([np.inf if space is None else space.maximum for space in spaces])
         self._limited = [name is not None for name in self._states]
-        self._pending: deque[tuple[int, np.ndarray]] = deque()
-        step_s = robot.step_ns / 1e9
-        speeds = [dof.velocity or max(-dof.minimum, dof.maximum) / step_s for dof in robot.dofs]
-        self._reach = robot.lag_s * np.array(speeds)
-        self._led_to: np.ndarray | None = None
+        self._commanded: deque[tuple[int, np.ndarray]] = deque()
+        self._lag_ns = round(1.5e9 * robot.lag_s)
 
     @property
     def is_unlimited(self) -> bool:
@@ -47,21 +44,30 @@ class Workspace:
 
     def positions(self, state: RobotState) -> tuple[np.ndarray, np.ndarray]:
         """(d,) float64 each, the least and the greatest position now [unit]; 0 for dofs without workspace."""
-        positions = np.zeros(len(self._states))
+        low, high = np.zeros(len(self._states)), np.zeros(len(self._states))
         if self.is_unlimited:
-            return positions, positions
+            return low, high
         stamps = [None if name is None else state.stamp_ns(name) for name in self._states]
         measured = [stamp for name, stamp in zip(self._states, stamps, strict=True) if name is not None]
-        oldest = min((_BEFORE if stamp is None else stamp for stamp in measured), default=_BEFORE)
-        while self._pending and self._pending[0][0] < oldest:
-            self._pending.popleft()
+        oldest = min(
+            (_BEFORE if stamp is None else stamp - self._lag_ns for stamp in measured), default=_BEFORE
+        )
+        while self._commanded and self._commanded[0][0] < oldest:
+            self._commanded.popleft()
         for index, (name, stamp) in enumerate(zip(self._states, stamps, strict=True)):
-            if name is not None:
-                since = [d[index] for at, d in self._pending if stamp is None or at >= stamp]
-                positions[index] = state.value(name) + sum(since)
-        led_to = positions if self._led_to is None else self._led_to
-        self._led_to = np.clip(led_to, positions - self._reach, positions + self._reach)
-        return np.minimum(positions, self._led_to), np.maximum(positions, self._led_to)
+            if name is None:
+                continue
+            place = state.value(name)
+            since = [d[index] for at, d in self._commanded if stamp is None or at >= stamp]
+            late = [
+                d[index]
+                for at, d in self._commanded
+                if stamp is not None and stamp - self._lag_ns <= at < stamp
+            ]
+            now = place + sum(since)
+            low[index] = now + sum(change for change in late if change < 0)
+            high[index] = now + sum(change for change in late if change > 0)
+        return low, high
 
     def clamp(self, changes: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
         """The nearest changes (d,) that do not lead out, from anywhere between ``low`` and ``high`` (d,)."""
@@ -72,10 +78,8 @@ class Workspace:
     def note(self, changes: np.ndarray, now_ns: int) -> None:
         """Changes (d,) commanded at ``now_ns`` [ns, node clock]."""
         if np.any(changes[self._limited]):
-            self._pending.append((now_ns, changes))
-            if self._led_to is not None:
-                self._led_to = self._led_to + changes
+            self._commanded.append((now_ns, changes))
 
     def forget(self) -> None:
         """After a jump of the clock: what is measured from now on contains all changes so far."""
-        self._pending = deque((_BEFORE, changes) for _, changes in self._pending)
+        self._commanded = deque((_BEFORE, changes) for _, changes in self._commanded)

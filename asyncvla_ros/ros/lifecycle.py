@@ -30,6 +30,8 @@ from asyncvla_ros.types import AsyncVLAError
 # So long a woken thread waits at most for one that computes [s]; Python's own choice is 5 ms.
 SWITCH_INTERVAL = 0.0005
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+# How long the callback in progress may take before the node is deactivated beside it [s].
+CALLBACK_TIMEOUT = 0.2
 # How long callbacks may take to end before the process ends anyway [s]; ros2 launch waits five in all.
 STOP_TIMEOUT = 4.0
 # How long each publisher waits for its subscribers to take its last message.
@@ -119,6 +121,13 @@ class ManagedNode(LifecycleNode):
         subscription = self.create_subscription(kind, topic, callback, qos)
         self.resources.callback(self.destroy_subscription, subscription)
 
+    def subscribe_raw(
+        self, kind: type, topic: str, callback: Callable[[bytes], None], qos: QoSProfile
+    ) -> None:
+        """A subscription that takes messages as they came, serialized; it lives until the teardown."""
+        subscription = self.create_subscription(kind, topic, callback, qos, raw=True)
+        self.resources.callback(self.destroy_subscription, subscription)
+
     def destroy_node(self) -> None:
         """Also lets go of the state machine, which would keep the node's shared memory beyond the process."""
         super().destroy_node()
@@ -184,39 +193,66 @@ def _run(create: Callable[[], ManagedNode]) -> int:
         rclpy.logging.get_logger("asyncvla_ros").fatal(str(error))
         rclpy.shutdown()
         return 2
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
-    failed = threading.Event()
-
-    def spin() -> None:
-        try:
-            if node.get_parameter("autostart").value and not node.start():
-                failed.set()
-            else:
-                executor.spin()
-        except ExternalShutdownException:
-            pass
-        except Exception:
-            node.get_logger().fatal(f"the node ended:\n{traceback.format_exc()}")
-            failed.set()
-        finally:
-            waker.send(b"\0")
-
-    spinner = threading.Thread(target=spin, name="executor", daemon=True)
-    spinner.start()
+    spinner = _Spinner(node, lambda: waker.send(b"\0"))
     woken.recv(1)
+    has_ended = spinner.stop(CALLBACK_TIMEOUT)
     if node.is_active:
         node.trigger_deactivate()
-    executor.shutdown(STOP_TIMEOUT)
-    spinner.join(STOP_TIMEOUT)
-    if spinner.is_alive():
+    if not (has_ended or spinner.stop(STOP_TIMEOUT)):
         # Tearing down what a callback still works with would crash; the process ends as it is.
         if node.is_configuring:
             node.get_logger().info("interrupted while it was configured")
             return 0
         node.get_logger().fatal(f"a callback did not end within {STOP_TIMEOUT:g} s")
         return 1
+    spinner.close()
     node.teardown()
     node.destroy_node()
     rclpy.try_shutdown()
-    return 1 if failed.is_set() else 0
+    return 1 if spinner.has_failed else 0
+
+
+class _Spinner:
+    """Runs a node's callbacks in a thread of its own, from now until it is told to stop.
+
+    ``Executor.shutdown`` does not wait for a callback in progress: it takes away what the executor wakes up
+    by, and one that begins or ends just then raises. So the thread is ended first, between two callbacks.
+
+    Args:
+        node: Started first if its parameter ``autostart`` says so.
+        on_end: Called by the thread as its last act.
+    """
+
+    def __init__(self, node: ManagedNode, on_end: Callable[[], object]):
+        self.has_failed = self._is_stopping = False
+        self._node, self._on_end = node, on_end
+        self._executor = SingleThreadedExecutor()
+        self._executor.add_node(node)
+        self._thread = threading.Thread(target=self._spin, name="executor", daemon=True)
+        self._thread.start()
+
+    def stop(self, timeout: float) -> bool:
+        """Whether the thread has ended, after ``timeout`` [s] at most; no callback begins any more."""
+        self._is_stopping = True
+        self._executor.create_task(lambda: None)
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    def close(self) -> None:
+        """Releases the executor of a thread that has ended."""
+        self._executor.shutdown()
+
+    def _spin(self) -> None:
+        try:
+            if self._node.get_parameter("autostart").value and not self._node.start():
+                self.has_failed = True
+                return
+            while self._node.context.ok() and not self._is_stopping:
+                self._executor.spin_once()
+        except ExternalShutdownException:
+            pass
+        except Exception:
+            self._node.get_logger().fatal(f"the node ended:\n{traceback.format_exc()}")
+            self.has_failed = True
+        finally:
+            self._on_end()

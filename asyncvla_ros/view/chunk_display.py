@@ -56,8 +56,8 @@ class ChunkDisplay:
         self._chunk, self._points = chunk, None
 
     def chunk(self, now_ns: int) -> StampedChunk | None:
-        """The chunk that counts at ``now_ns`` [ns]; None when there is none or it is stale."""
-        if self._chunk is None or is_stale(self._chunk, now_ns, self._timeout_ns):
+        """The chunk that counts at ``now_ns`` [ns]; None when there is none, it is stale or an end."""
+        if self._chunk is None or self._chunk.is_end or is_stale(self._chunk, now_ns, self._timeout_ns):
             return None
         return self._chunk
 

@@ -71,12 +71,21 @@ def test_a_hold_goes_with_an_arm_moved_by_hand_but_not_with_a_sensor_that_jumps(
     for step in range(30):
         rig.run([1.0, 0.0], [1.0 - 0.02 * step, 0.0])
     assert rig.supervisor.latch is not None and rig.supervisor.has_let_go
-    assert rig.supervisor.reset() and not rig.supervisor.has_let_go
     rig = Rig()
     rig.run([1.0, 0.0], [1.0, 0.0], 20)
     rig.run([1.0, 0.0], [0.0, 0.0], 20)
     assert rig.supervisor.latch is not None and not rig.supervisor.has_let_go
-    assert rig.supervisor.is_lost
+
+
+def test_after_a_reset_the_command_returns_to_the_arm_before_anything_else():
+    rig = Rig()
+    rig.run([1.0, 0.0], [1.0, 0.0], 20)
+    rig.run([1.0, 0.0], [0.0, 0.0], 20)
+    assert rig.supervisor.reset() and rig.supervisor.has_let_go
+    verdict = rig.supervisor.verdict(0)
+    assert verdict is not None and verdict.mode is Mode.HOLDING and verdict.reason is Reason.FOLLOWING_ERROR
+    rig.supervisor.note_returned()
+    assert rig.supervisor.verdict(0) is None and not rig.supervisor.has_let_go
 
 
 @pytest.mark.parametrize("turns", [-2, -1, 1])
@@ -119,7 +128,7 @@ def test_the_enable_switch_must_be_held():
 
 def test_what_outranks_what():
     supervisor = Supervisor(ARM)
-    supervisor.note_unheard(["arm/joint_trajectory"])
+    supervisor.note_unheard(["arm/joint_trajectory"], are_all=False)
     verdict = supervisor.verdict(0)
     assert (
         verdict is not None and verdict.reason is Reason.NOT_HEARD and "arm/joint_trajectory" in verdict.text

@@ -131,3 +131,95 @@ def test_a_node_interrupted_while_it_loads_has_not_failed(start_process):
     process.wait_for_output("loading")
     assert process.stop() == 0
     process.wait_for_output("interrupted while it was configured")
+
+
+INTERRUPTED_AGAIN_AND_AGAIN = """
+import os, signal, sys, threading, time
+from rclpy.clock import Clock
+from rclpy.clock_type import ClockType
+from std_msgs.msg import Empty
+from asyncvla_ros.ros import lifecycle, qos
+
+active = threading.Event()
+
+
+class Busy(lifecycle.ManagedNode):
+    def __init__(self):
+        super().__init__("busy")
+        self.declare_parameter("autostart", True)
+
+    def configure(self):
+        # Threads take turns as often as they can: what may happen between two instructions, happens.
+        sys.setswitchinterval(1e-6)
+        self.publisher = self.advertise(Empty, "~/out", qos.COMMAND)
+        for period in (0.0005, 0.0007, 0.001):
+            timer = self.create_timer(period, self.tick, clock=Clock(clock_type=ClockType.STEADY_TIME))
+            self.resources.callback(self.destroy_timer, timer)
+
+    def activate(self):
+        active.set()
+
+    def deactivate(self):
+        active.clear()
+
+    def tick(self):
+        if self.is_active:
+            self.publisher.publish(Empty())
+
+
+def interrupt(after):
+    active.wait()
+    time.sleep(after)
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+codes = []
+for round in range(ROUNDS):
+    threading.Thread(target=interrupt, args=(0.0002 * round,)).start()
+    codes.append(lifecycle._run(Busy))
+print("ended with", sorted(set(codes)), flush=True)
+"""
+
+
+def test_an_interrupted_node_never_fails(start_process):
+    """``Executor.shutdown`` beside a thread that spins ended one in four of these with exit code 1."""
+    process = start_process("-c", INTERRUPTED_AGAIN_AND_AGAIN.replace("ROUNDS", "50"))
+    process.wait_for_output("ended with [0]", timeout=60.0)
+
+
+HANGS = """
+import threading
+from rclpy.clock import Clock
+from rclpy.clock_type import ClockType
+from asyncvla_ros.ros.lifecycle import ManagedNode, run_node
+
+
+class Hanging(ManagedNode):
+    def __init__(self):
+        super().__init__("hanging")
+        self.declare_parameter("autostart", True)
+
+    def configure(self):
+        self.create_timer(0.01, self.hang, clock=Clock(clock_type=ClockType.STEADY_TIME))
+
+    def activate(self):
+        pass
+
+    def hang(self):
+        print("hangs", flush=True)
+        threading.Event().wait()
+
+    def deactivate(self):
+        print("deactivated", flush=True)
+
+
+run_node(Hanging)
+"""
+
+
+def test_a_callback_that_hangs_does_not_keep_the_node_from_being_deactivated(start_process):
+    process = start_process("-c", HANGS)
+    process.wait_for_output("hangs")
+    assert process.stop() == 1
+    process.wait_for_output("deactivated")
+    process.wait_for_output("a callback did not end within 4 s")

@@ -1,6 +1,7 @@
 """policy_node with a StillPolicy whose inferences wait for the test.
 
-While the file ``GATE`` names is missing, an inference goes on; it writes ``inferring NUMBER INSTRUCTION``.
+While the file ``GATE`` names is missing, an inference goes on; if it holds ``crash``, the inference fails.
+Each one writes ``inferring NUMBER INSTRUCTION`` when it begins.
 """
 
 from __future__ import annotations
@@ -38,6 +39,8 @@ class GatedPolicy(StillPolicy):
         print(f"inferring {next(self._numbers)} {observation.instruction}", flush=True)
         while not self._gate.exists():
             time.sleep(0.002)
+        if self._gate.read_text() == "crash":
+            raise ZeroDivisionError("nothing to divide by")
         return super().infer(observation, strategy, committed, seed)
 
 

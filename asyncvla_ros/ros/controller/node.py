@@ -1,4 +1,4 @@
-"""Lifecycle node that executes action chunks: one command per control step, or a hold with a reason.
+"""Lifecycle node that executes action chunks: one command per period, or a hold with a reason.
 
 chunks, robot state ──> Controller.update ──> the outputs of the robot contract
 """
@@ -9,108 +9,130 @@ import time
 import traceback
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticStatus
 from geometry_msgs.msg import PoseStamped
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
+from rclpy.duration import Duration
 from rclpy.timer import Timer
 from rosgraph_msgs.msg import Clock as ClockMessage
 from sensor_msgs.msg import JointState
 from std_srvs.srv import Trigger
 
 from asyncvla_msgs.msg import ActionChunk, ControllerStatus
+from asyncvla_ros.common.lateness import Lateness
 from asyncvla_ros.common.statistics import Rates
+from asyncvla_ros.control.clock import MotionClock
 from asyncvla_ros.control.controller import Controller
+from asyncvla_ros.control.supervisor import Verdict
 from asyncvla_ros.control.types import Command, Mode, Reason
-from asyncvla_ros.robot.contract import JointStateSource, PoseSource
+from asyncvla_ros.robot.contract import JointStateSource
 from asyncvla_ros.ros import qos
 from asyncvla_ros.ros.controller.outputs import Outputs
 from asyncvla_ros.ros.controller.parameters import ControllerParameters, read_robot
+from asyncvla_ros.ros.controller.safeguards import Safeguards
+from asyncvla_ros.ros.controller.states import RobotStates
 from asyncvla_ros.ros.controller.status import diagnostics_report, status_message
-from asyncvla_ros.ros.conversions import chunk_from_message, named_state, to_ns
+from asyncvla_ros.ros.conversions import chunk_from_message, to_ns
 from asyncvla_ros.ros.diagnostics import Diagnostics, Report
 from asyncvla_ros.ros.lifecycle import ManagedNode, run_node
 from asyncvla_ros.ros.middleware import use_udp_alone
 from asyncvla_ros.ros.parameters import Parameters
-from asyncvla_ros.types import ContractError
+from asyncvla_ros.ros.realtime import take_realtime_priority
 
-# Wall time between two status messages while nothing changes, and two looks at the silence of the policy [s].
+# Wall time between two status messages while nothing changes, and two looks at who else commands [s].
 STATUS_PERIOD = 0.2
-# Wall time after which deactivation no longer waits for the arm to come to rest [s].
-STOP_TIMEOUT = 3.0
-# After so many periods in which this process stood still, or a lockstep world did, the arm has come to rest.
-PAUSE_PERIODS = 10
+# Wall time after which deactivation no longer waits for the arm to come to rest [s]: longer than any stop.
+STOP_TIMEOUT = 30.0
+# Periods of which lateness is told.
+LATENESS_WINDOW = 1000
 
 
 class ControllerNode(ManagedNode):
-    """Topics, clock and parameters of the controller; its decisions: ``asyncvla_ros.control.controller``."""
+    """Topics, clocks and parameters of the controller; its decisions: ``asyncvla_ros.control.controller``."""
 
     def __init__(self) -> None:
         super().__init__("controller")
-        self._params = Parameters(self, ControllerParameters)
+        self._params = Parameters(self, ControllerParameters, self._on_change)
         self._controller: Controller | None = None
+        self._latch: Verdict | None = None
+        self._clock = MotionClock()
+        self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._rates = Rates()
         self._commands = 0
         self._reported: tuple[Mode, Reason] | None = None
         self._tick_ns = 0
-        self._stepped = (0, 0.0)
         self._diagnostics = Diagnostics(self, self._report)
 
     def configure(self) -> None:
-        """Reads the contract; subscribes to chunks and robot state."""
+        """Reads the contract; subscribes to chunks, robot state and what says whether the arm is ours."""
         values = self._params.values
-        self._robot = read_robot(values, self.resolve_topic_name(values.urdf_topic or "robot_description"))
-        self._controller = Controller(self._robot, values.lockstep, values.execute_steps)
+        urdf_topic = self.resolve_topic_name(values.urdf_topic or "robot_description")
+        self._robot, urdf = read_robot(values, urdf_topic)
+        self._controller = Controller(self._robot, values.lockstep, values.execute_steps, urdf)
+        self._controller.limit_tool_speed(values.tool_speed)
+        self._controller.supervisor.latch = self._latch
         self.resources.callback(self._forget_controller)
+        self._lateness = Lateness(LATENESS_WINDOW)
         self._outputs = Outputs(self, self._robot)
         self._status_publisher = self.create_publisher(ControllerStatus, "~/status", qos.STATUS)
         self.resources.callback(self.destroy_publisher, self._status_publisher)
         self.subscribe(ActionChunk, values.chunk_topic, self._on_chunk, qos.CHUNK)
+        self._states = RobotStates(self, self._robot, self._observe)
         for source in self._robot.state:
             kind: type = JointState if isinstance(source, JointStateSource) else PoseStamped
             profile = qos.sensor(values.sensor_reliability)
-            self.subscribe(kind, source.topic, partial(self._on_state, source), profile)
+            self.subscribe_raw(kind, source.topic, partial(self._on_state, source.topic), profile)
+        self._safeguards = Safeguards(self, self._robot, self._controller.supervisor, self._motion_ns)
         for name, action in (("~/estop", self._estop), ("~/reset", self._reset)):
             service = self.create_service(Trigger, name, action)
             self.resources.callback(self.destroy_service, service)
-        self._time(STATUS_PERIOD, self._watch, Clock(clock_type=ClockType.STEADY_TIME))
+        self._time(STATUS_PERIOD, self._watch)
         if values.lockstep:
             self.subscribe(ClockMessage, "/clock", self._on_tick, qos.LOCKSTEP_CLOCK)
         else:
-            # Timers would notice it only after a period of the new time.
-            self.on_clock_set_back(lambda: self._step(self._since_last_ns()))
-            self._timer = self._time(self._robot.period_ns / 1e9, self._on_timer, self.get_clock())
+            self._timer = self._time(self._robot.period_ns / 1e9, self._on_timer)
 
     def activate(self) -> None:
-        """Begins idle: nothing moves before a chunk of now arrives."""
+        """Begins idle: nothing moves before a chunk of now arrives, and a latched stop stays latched."""
         assert self._controller is not None
+        values = self._params.values
+        self._safeguards.check_alone(self._outputs.topics)
+        self._safeguards.check_drivers()
+        for refused in take_realtime_priority(values.realtime_priority, values.lock_memory):
+            self.get_logger().warning(refused)
         self._heard_s = time.monotonic()
+        self._due_ns: int | None = None
+        self._outputs.restart()
         self._controller.start()
         self._publish_status()
 
     def deactivate(self) -> None:
         """Sends a stop, to its end, and a hold as the last command."""
-        if self._controller is None or self._controller.reason is Reason.INACTIVE:
+        if self._controller is None or not self._controller.is_active:
             return
-        # Paced by wall time, from the last command on: within this callback a simulated clock stands still.
-        period_s, latest_s = self._robot.period_ns / 1e9, time.monotonic() + STOP_TIMEOUT
-        if not self._controller.at_rest:
-            time.sleep(period_s)
-        now_ns = self._now_ns()
-        self._send(self._controller.stop(now_ns))
+        # On a steady clock to its end: nobody else stops the arm.
+        latest_s = time.monotonic() + STOP_TIMEOUT
+        self._send(self._controller.stop(*self._times()), self._now_ns())
         while not self._controller.at_rest and time.monotonic() < latest_s:
-            time.sleep(period_s)
-            now_ns += self._robot.period_ns
-            self._send(self._controller.update(now_ns))
+            self._steady.sleep_for(Duration(nanoseconds=self._robot.period_ns))
+            self._send(self._controller.update(*self._times()), self._now_ns())
+        if not self._controller.at_rest:
+            self.get_logger().fatal(f"the arm did not come to rest within {STOP_TIMEOUT:g} s")
         self._publish_status()
 
-    def _forget_controller(self) -> None:
-        self._controller = None
+    def _on_change(self, old: ControllerParameters, new: ControllerParameters) -> None:
+        if self._controller is not None:
+            self._controller.limit_tool_speed(new.tool_speed)
 
-    def _time(self, period_s: float, action: Callable[[], None], clock: Clock) -> Timer:
-        timer = self.create_timer(period_s, action, clock=clock)
+    def _forget_controller(self) -> None:
+        """What is latched outlives it, until it is reset."""
+        assert self._controller is not None
+        self._latch, self._controller = self._controller.supervisor.latch, None
+
+    def _time(self, period_s: float, action: Callable[[], None]) -> Timer:
+        timer = self.create_timer(period_s, action, clock=self._steady)
         self.resources.callback(self.destroy_timer, timer)
         return timer
 
@@ -120,61 +142,46 @@ class ControllerNode(ManagedNode):
         chunk = chunk_from_message(message)
         # In lockstep the chunk may overtake the tick of its own observation; its stamp proves the time.
         now_ns = max(self._now_ns(), chunk.stamp_ns) if self._params.values.lockstep else self._now_ns()
-        if self._is_unheard():
-            cause = (
-                "no command has reached the robot yet" if self._outputs.is_heard else "nobody takes commands"
-            )
-            text = f"chunk {chunk.chunk_id} waits: {cause}"
-            self.get_logger().info(text, throttle_duration_sec=1.0)
-            return
         rejection = self._controller.accept(chunk, now_ns)
         if rejection is not None:
             text = f"chunk {chunk.chunk_id} rejected: {rejection}"
             self.get_logger().warning(text, throttle_duration_sec=1.0)
             return
         self._heard_s = time.monotonic()
-        if self._controller.answers_at_once and not self._params.values.lockstep:
+        if self._params.values.lockstep:
+            self._step_in_lockstep()
+        elif chunk.is_end or self._controller.allows_early_update:
             self._answer_at_once()
-        self._step_in_lockstep()
-
-    def _is_unheard(self) -> bool:
-        """A motion that begins before the robot listens would be a jump where it comes in."""
-        assert self._controller is not None
-        if self._params.values.lockstep or not (
-            self._controller.answers_at_once and self._controller.can_hold
-        ):
-            return False
-        return not self._outputs.have_arrived
 
     def _answer_at_once(self) -> None:
         """A new chunk does not wait for the next period: the next command comes now, or as soon as it may."""
         assert self._controller is not None
-        wait_ns = self._controller.shortest_period_ns - self._since_last_ns()
+        wait_ns = self._controller.early_update_in_ns(self._motion_ns())
         if wait_ns <= 0:
-            self._step(self._since_last_ns())
+            self._step()
         self._set_timer(wait_ns if wait_ns > 0 else self._robot.period_ns)
 
     def _on_timer(self) -> None:
         """The next command is due; periods count from here."""
-        is_early = self._timer.timer_period_ns != self._robot.period_ns
-        self._step(self._since_last_ns() if is_early else None)
-        if is_early:
+        self._step()
+        if self._timer.timer_period_ns != self._robot.period_ns:
             self._set_timer(self._robot.period_ns)
 
     def _set_timer(self, period_ns: int) -> None:
         self._timer.timer_period_ns = period_ns
         self._timer.reset()
 
-    def _on_state(self, source: JointStateSource | PoseSource, message: Any) -> None:
+    def _on_state(self, topic: str, message: bytes) -> None:
         if self._controller is None:
             return
-        try:
-            values = named_state(message, source, self._robot.base_frame)
-        except ContractError as error:
-            self.get_logger().warning(f"robot state ignored: {error}", throttle_duration_sec=1.0)
-            return
-        self._controller.observe(source.topic, to_ns(message.header.stamp), values)
-        self._step_in_lockstep()
+        self._states.keep(topic, message)
+        if self._params.values.lockstep:
+            self._states.read()
+            self._step_in_lockstep()
+
+    def _observe(self, topic: str, stamp_ns: int, values: dict[str, float]) -> None:
+        assert self._controller is not None
+        self._controller.observe(topic, stamp_ns, values)
 
     def _on_tick(self, message: ClockMessage) -> None:
         self._tick_ns = to_ns(message.clock)
@@ -185,38 +192,38 @@ class ControllerNode(ManagedNode):
         if self._params.values.lockstep and self._tick_ns:
             self._step()
 
-    def _since_last_ns(self) -> int:
-        """Time since the last control step by node clock or wall, the less; unless the clock was set back."""
-        before_ns, before_s = self._stepped
-        wall_ns, clock_ns = round((time.monotonic() - before_s) * 1e9), self._now_ns() - before_ns
-        return wall_ns if clock_ns < 0 else min(wall_ns, clock_ns)
-
-    def _step(self, elapsed_ns: int | None = None) -> None:
-        """One control step: on the timer, in lockstep when something came, or early after ``elapsed_ns``."""
+    def _step(self) -> None:
+        """One command: on the timer, in lockstep when something came, or early."""
         if self._controller is None or not self.is_active:
             return
+        now_ns, at_ns = self._times()
         try:
-            now_ns = self._now_ns()
-            if self._has_paused(now_ns):
-                self._controller.paused()
-            self._send(self._controller.update(now_ns, elapsed_ns))
-        except Exception:
+            self._states.read()
+            self._safeguards.read()
+            if not self._params.values.lockstep:
+                unheard = self._outputs.unheard()
+                self._controller.supervisor.note_unheard(unheard, len(unheard) == self._outputs.needed)
+            command = self._controller.update(now_ns, at_ns)
+            self._send(command, now_ns)
+            if command.values is not None:
+                self._note_lateness()
+        except Exception as error:
             # A bug must end in a stop, not in a dead executor.
-            text = traceback.format_exc()
-            self.get_logger().fatal(text)
-            self._controller.fault(text.strip().splitlines()[-1])
+            self.get_logger().fatal(traceback.format_exc())
+            self._controller.fault(
+                f"an error inside the controller ({type(error).__name__}: {error}); the log has the details; "
+                "reset it to go on"
+            )
         self._publish_change()
 
-    def _has_paused(self, now_ns: int) -> bool:
-        """Whether node clock and wall time went on since the last step; the clock alone may have jumped."""
-        (before_ns, before_s), now_s = self._stepped, time.monotonic()
-        self._stepped = (now_ns, now_s)
-        pause_ns = PAUSE_PERIODS * self._robot.period_ns
-        was_still = self._params.values.lockstep or now_s - before_s > pause_ns / 1e9
-        return was_still and now_ns - before_ns > pause_ns
+    def _note_lateness(self) -> None:
+        now_ns = time.monotonic_ns()
+        if self._due_ns is not None:
+            self._lateness.note(max(0, now_ns - self._due_ns) / 1e9)
+        self._due_ns = now_ns + self._robot.period_ns
 
-    def _send(self, command: Command) -> None:
-        self._outputs.send(command, self._now_ns())
+    def _send(self, command: Command, now_ns: int) -> None:
+        self._outputs.send(command, now_ns)
         self._commands += command.values is not None
 
     def _watch(self) -> None:
@@ -225,6 +232,8 @@ class ControllerNode(ManagedNode):
         silence_s = time.monotonic() - self._heard_s if self.is_active else 0.0
         if silence_s > self._params.values.silence_timeout_s:
             self._controller.starve(silence_s)
+        if self.is_active:
+            self._safeguards.watch(self._outputs.topics)
         self._publish_change()
         self._publish_status()
 
@@ -245,16 +254,18 @@ class ControllerNode(ManagedNode):
 
     def _publish_status(self) -> None:
         assert self._controller is not None
-        self._status_publisher.publish(
-            status_message(self._controller.status(self._now_ns()), self._robot, self._now_ns())
-        )
+        now_ns = self._now_ns()
+        status = self._controller.status(now_ns)
+        self._status_publisher.publish(status_message(status, self._robot, self._lateness, now_ns))
 
     def _estop(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         assert self._controller is not None
         self._controller.estop()
-        self._step(self._since_last_ns())
+        self._step()
+        self._outputs.cancel()
         self._publish_change()
-        response.success, response.message = True, "stopped; call ~/reset to go on"
+        response.success = True
+        response.message = f"{'stopping' if self.is_active else 'latched'}; call ~/reset to go on"
         return response
 
     def _reset(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
@@ -269,9 +280,19 @@ class ControllerNode(ManagedNode):
             return Report(DiagnosticStatus.OK, "unconfigured", {})
         status = self._controller.status(self._now_ns())
         rates = self._rates.update(time.monotonic(), {"commands": self._commands, "chunks": status.accepted})
-        return diagnostics_report(
-            status, self._robot, rates, self.count_publishers(self._params.values.chunk_topic)
-        )
+        publishers = self.count_publishers(self._params.values.chunk_topic)
+        return diagnostics_report(status, self._robot, rates, self._lateness, publishers)
+
+    def _times(self) -> tuple[int, int]:
+        """Node clock and the time of motion [ns], at one moment."""
+        if self._params.values.lockstep:
+            return self._tick_ns, self._tick_ns
+        clock = self.get_clock()
+        now_ns, steady_ns = clock.now().nanoseconds, time.monotonic_ns()
+        return now_ns, self._clock.read(steady_ns, now_ns, clock.ros_time_is_active)
+
+    def _motion_ns(self) -> int:
+        return self._times()[1]
 
     def _now_ns(self) -> int:
         """The node clock; in lockstep the last tick itself, which the node clock may not have seen yet."""

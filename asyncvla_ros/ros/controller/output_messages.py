@@ -1,10 +1,7 @@
 """A command as the messages that robots obey; nothing here knows a node.
 
-Every conversion takes an output's ``OutputValues``, the command and the time::
-
-    values      (d,) in contract order: targets for the next command's time, or changes until then
-    velocity    (d,) of the targets when they are reached [unit/s], None: unknown
-    now_ns      node clock [ns]
+Every conversion takes an output's ``OutputValues``, the command, and ``now_ns``: the node clock at the moment
+of the command [ns].
 """
 
 from __future__ import annotations
@@ -20,66 +17,54 @@ from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from asyncvla_ros.common.transforms import state_to_pose
 from asyncvla_ros.control.output_values import OutputValues
+from asyncvla_ros.control.types import Command
 from asyncvla_ros.ros.conversions import to_duration, to_time
 from asyncvla_ros.types import ContractError, RunError
 
-Convert = Callable[[OutputValues, np.ndarray, np.ndarray | None, int], Any]
+Convert = Callable[[OutputValues, Command, int], Any]
 
 
-def joint_trajectory(
-    output: OutputValues, values: np.ndarray, velocity: np.ndarray | None, now_ns: int
-) -> JointTrajectory:
-    """A trajectory that joint_trajectory_controller accepts, and that stops by itself.
+def joint_trajectory(output: OutputValues, command: Command, now_ns: int) -> JointTrajectory:
+    """A trajectory that joint_trajectory_controller follows exactly, and that comes to rest by itself.
 
     ::
 
-        now ───────── now + period ───────── now + 2 periods ───────── now + 2 periods + T
-        (where it is)  (position, velocity)   (further on, velocity)    (rest, 0)
+        now ─────────── now + period ────────────────────── rest
+        as sent before │ towards the goal │ the quickest stop
 
-    The next command comes before the second point is due and replaces the rest. One that is late by less than
-    a period finds the arm going on at its velocity; only when the commands cease it brakes. Where a limit
-    is near it brakes at once. The controller splices nothing: it goes from where it is to the first point.
-    Without a velocity the arm comes to rest at each target, since positions alone would be joined by straight
-    lines with jumps of the velocity between them.
+    It begins at the moment of the command, so it has begun when it arrives: the controller is on it at once,
+    whatever it takes for its state before, and what it was on before is the same curve until one command
+    period from now. Should no further command come, the arm brakes two periods later, within its limits.
     """
-    position = output.position(values)
-    speed = np.zeros_like(position) if velocity is None else output.velocity(velocity)
+    points = output.waypoints(command)
     message = JointTrajectory(joint_names=list(output.output.joints))
     message.header.stamp = to_time(now_ns)
-    time_ns = output.period_ns
-    message.points = [_point(position, speed, time_ns)]
-    further = position + speed * (output.period_ns / 1e9)
-    if speed.any() and output.is_inside(further):
-        position, time_ns = further, time_ns + output.period_ns
-        message.points.append(_point(position, speed, time_ns))
-    stopped, brake_ns = output.rest(position, speed)
-    message.points.append(_point(stopped, np.zeros_like(stopped), time_ns + brake_ns))
+    message.points = [
+        JointTrajectoryPoint(
+            positions=position, velocities=velocity, accelerations=acceleration,
+            time_from_start=to_duration(time_ns),
+        )
+        for time_ns, position, velocity, acceleration in zip(
+            points.times_ns.tolist(), points.positions.tolist(), points.velocities.tolist(),
+            points.accelerations.tolist(), strict=True,
+        )
+    ]  # fmt: skip
     return message
 
 
-def _point(position: np.ndarray, velocity: np.ndarray, time_ns: int) -> JointTrajectoryPoint:
-    return JointTrajectoryPoint(
-        positions=position.tolist(), velocities=velocity.tolist(), time_from_start=to_duration(time_ns)
-    )
-
-
-def forward_position(
-    output: OutputValues, values: np.ndarray, velocity: np.ndarray | None, now_ns: int
-) -> Float64MultiArray:
+def forward_position(output: OutputValues, command: Command, now_ns: int) -> Float64MultiArray:
     """Joint positions for a forward or position controller, which obeys them at once and never times out."""
-    return Float64MultiArray(data=output.position(values).tolist())
+    return Float64MultiArray(data=output.position(_values(command)).tolist())
 
 
-def forward_velocity(
-    output: OutputValues, values: np.ndarray, velocity: np.ndarray | None, now_ns: int
-) -> Float64MultiArray:
+def forward_velocity(output: OutputValues, command: Command, now_ns: int) -> Float64MultiArray:
     """Joint velocities for a forward or velocity controller; a hold, being no change, is zero."""
-    return Float64MultiArray(data=output.rate(values).tolist())
+    return Float64MultiArray(data=output.rate(_values(command)).tolist())
 
 
-def twist(output: OutputValues, values: np.ndarray, velocity: np.ndarray | None, now_ns: int) -> TwistStamped:
+def twist(output: OutputValues, command: Command, now_ns: int) -> TwistStamped:
     """Velocity of the end effector in the base frame [m/s, rad/s]; MoveIt Servo in ``speed_units``."""
-    rates = output.rate(values).tolist()
+    rates = output.rate(_values(command)).tolist()
     message = TwistStamped()
     message.header.stamp, message.header.frame_id = to_time(now_ns), output.frame
     for vector, numbers in ((message.twist.linear, rates[:3]), (message.twist.angular, rates[3:])):
@@ -87,14 +72,14 @@ def twist(output: OutputValues, values: np.ndarray, velocity: np.ndarray | None,
     return message
 
 
-def pose(output: OutputValues, values: np.ndarray, velocity: np.ndarray | None, now_ns: int) -> PoseStamped:
+def pose(output: OutputValues, command: Command, now_ns: int) -> PoseStamped:
     """Target pose of the end effector in the base frame.
 
     Raises:
         RunError: the values say no orientation.
     """
     try:
-        position, quat_xyzw = state_to_pose(output.raw(values))
+        position, quat_xyzw = state_to_pose(output.raw(_values(command)))
     except ValueError as error:
         raise RunError(f"no pose to command: {error}") from error
     message = PoseStamped()
@@ -103,6 +88,11 @@ def pose(output: OutputValues, values: np.ndarray, velocity: np.ndarray | None, 
     target.x, target.y, target.z = position.tolist()
     orientation.x, orientation.y, orientation.z, orientation.w = quat_xyzw.tolist()
     return message
+
+
+def _values(command: Command) -> np.ndarray:
+    assert command.values is not None
+    return command.values
 
 
 # Adapters that publish one message per command: its type and its conversion.

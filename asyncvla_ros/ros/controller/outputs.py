@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any, Protocol
 
+import numpy as np
 from rclpy.action import ActionClient
 from rclpy.duration import Duration
 from rclpy.task import Future
@@ -19,14 +20,16 @@ from asyncvla_ros.ros.controller.output_messages import TOPIC_ADAPTERS, gripper_
 from asyncvla_ros.ros.conversions import floats, to_time
 from asyncvla_ros.ros.lifecycle import ManagedNode
 
-# How long the first command that somebody hears may take to reach him, before the next one is sent.
-TAKEN = Duration(seconds=0.02)
-# How long to insist that it does [s]: a listener that hangs, a stopped recorder say, must not keep the arm.
-PATIENCE_S = 1.0
+# How long a command may take to be acknowledged, before the next one is sent.
+ACK_TIMEOUT = Duration(seconds=0.02)
+# How long to insist that it is [s]: a listener that hangs, a stopped recorder say, must not keep the arm.
+ACK_DEADLINE_S = 1.0
 
 
 class Adapter(Protocol):
     """One output of the contract."""
+
+    topic: str
 
     def send(self, command: Command, now_ns: int) -> None:
         """Sends a command that has values; see ``Outputs.send``."""
@@ -46,44 +49,93 @@ class Outputs:
 
     def __init__(self, node: ManagedNode, robot: RobotContract):
         self._adapters = [_adapter(node, robot, output) for output in robot.outputs]
-        self._publishers = [
-            adapter.publisher
-            for adapter in self._adapters
-            if isinstance(adapter, ActionCommandOutput | TopicOutput)
-        ]
-        self._offered_s: float | None = None
-        # Whether a command was sent to somebody, and all who listened have it or had time enough.
-        self.have_arrived = not self._publishers
+        published = [one for one in self._adapters if isinstance(one, ActionCommandOutput | TopicOutput)]
+        # What carries the arm must be heard; action_command, if it comes beside, is for those who like.
+        needed = [one for one in published if isinstance(one, TopicOutput)] or published
+        self._hearings = [Hearing(one) for one in needed]
 
     @property
-    def is_heard(self) -> bool:
-        """Whether somebody subscribes to what is published here."""
-        return any(one.get_subscription_count() for one in self._publishers)
+    def topics(self) -> tuple[str, ...]:
+        """Topics that only this controller may publish."""
+        return tuple(
+            one.publisher.topic_name
+            for one in self._adapters
+            if isinstance(one, ActionCommandOutput | TopicOutput)
+        )
+
+    @property
+    def needed(self) -> int:
+        """How many outputs must be heard."""
+        return len(self._hearings)
+
+    def restart(self) -> None:
+        """After an activation it must be seen again that commands arrive."""
+        for hearing in self._hearings:
+            hearing.restart()
+
+    def unheard(self) -> tuple[str, ...]:
+        """Topics on which no command has arrived for sure, since whoever listens began to."""
+        return tuple(one.topic for one in self._hearings if not one.has_arrived())
 
     def send(self, command: Command, now_ns: int) -> None:
         """Sends a command by every output; one without values is nothing to say.
 
         Args:
             command: What the controller decided.
-            now_ns: Node clock [ns].
+            now_ns: Node clock at the moment of the command [ns].
         """
         if command.values is None:
             return
-        if not self.have_arrived:
-            # A listener may be known before he knows the publisher: what is sent in between can be lost.
-            self.have_arrived = self._offered_s is not None and (
-                all(one.wait_for_all_acked(TAKEN) for one in self._publishers)
-                or time.monotonic() - self._offered_s > PATIENCE_S
-            )
-            if not self.is_heard:
-                self._offered_s = None
-            elif self._offered_s is None:
-                self._offered_s = time.monotonic()
         for adapter in self._adapters:
             adapter.send(command, now_ns)
 
+    def cancel(self) -> None:
+        """Cancels the goals of grippers that are still moving."""
+        for adapter in self._adapters:
+            if isinstance(adapter, GripperActionOutput):
+                adapter.cancel()
 
-def _adapter(node: ManagedNode, robot: RobotContract, output: Output) -> Adapter:
+
+class Hearing:
+    """Whether the commands of one output reach those who subscribe to it.
+
+    Args:
+        output: What publishes them.
+    """
+
+    def __init__(self, output: ActionCommandOutput | TopicOutput):
+        self._output = output
+        self.topic = output.topic
+        self.restart()
+
+    def restart(self) -> None:
+        """Forgets what has arrived."""
+        self._listeners = 0
+        self._offered_s: float | None = None
+        self._has_arrived = False
+
+    def has_arrived(self) -> bool:
+        """Whether there are listeners, all of them have a command, and none has come or gone since."""
+        count = self._output.publisher.get_subscription_count()
+        if count < self._listeners or count == 0:
+            # A driver that was restarted is another listener.
+            self.restart()
+        self._listeners = max(self._listeners, count)
+        if count == 0 or self._has_arrived:
+            return self._has_arrived
+        # A listener may be known before it knows the publisher: what is sent in between can be lost.
+        sent = self._output.sent
+        if self._offered_s is None:
+            self._offered_s, self._sent_before = time.monotonic(), sent
+        elif sent > self._sent_before + 1:
+            self._has_arrived = (
+                self._output.publisher.wait_for_all_acked(ACK_TIMEOUT)
+                or time.monotonic() - self._offered_s > ACK_DEADLINE_S
+            )
+        return self._has_arrived
+
+
+def _adapter(node: ManagedNode, robot: RobotContract, output: Output) -> Any:
     if output.adapter == "action_command":
         return ActionCommandOutput(node, robot, output)
     if output.adapter in TOPIC_ADAPTERS:
@@ -96,13 +148,17 @@ class ActionCommandOutput:
 
     def __init__(self, node: ManagedNode, robot: RobotContract, output: Output):
         self._robot = robot
+        self.topic = output.topic
         self.publisher = node.advertise(ActionCommand, output.topic, qos.COMMAND)
+        self.sent = 0
         self._last: ScheduledAction | None = None
 
     def send(self, command: Command, now_ns: int) -> None:
-        """Publishes the command with the chunk and the index it comes from."""
+        """Publishes the command with the chunk and the index it comes from, once every dof has a value."""
         assert command.values is not None
         self._last = command.action or self._last
+        if np.isnan(command.values).any():
+            return
         message = ActionCommand(
             action_space=self._robot.action_space,
             dof_names=list(self._robot.dof_names),
@@ -119,6 +175,7 @@ class ActionCommandOutput:
             message.index = self._last.index
             message.observation_stamp = to_time(self._last.chunk.stamp_ns)
         self.publisher.publish(message)
+        self.sent += 1
 
 
 class TopicOutput:
@@ -127,12 +184,17 @@ class TopicOutput:
     def __init__(self, node: ManagedNode, robot: RobotContract, output: Output):
         kind, self._convert = TOPIC_ADAPTERS[output.adapter]
         self._values = OutputValues(robot, output)
+        self.topic = output.topic
         self.publisher = node.advertise(kind, output.topic, qos.COMMAND)
+        self.sent = 0
 
     def send(self, command: Command, now_ns: int) -> None:
-        """Publishes the message of the command."""
+        """Publishes the message of the command, once its dofs have values."""
         assert command.values is not None
-        self.publisher.publish(self._convert(self._values, command.values, command.velocity, now_ns))
+        if self._values.says_nothing(command.values) or self._values.is_repeated(command):
+            return
+        self.publisher.publish(self._convert(self._values, command, now_ns))
+        self.sent += 1
 
 
 class GripperActionOutput:
@@ -144,34 +206,59 @@ class GripperActionOutput:
     def __init__(self, node: ManagedNode, robot: RobotContract, output: Output):
         self._node = node
         self._values = OutputValues(robot, output)
+        self.topic = output.topic
         self._gate = GoalGate(self._values.travel)
         self._action = gripper_action(output.adapter)
         self._client: Any = ActionClient(node, self._action, output.topic)
         node.resources.callback(self._client.destroy)
-        self._asked = False
+        self._asked = self._is_canceled = self._is_stopped = False
+        self._moving: Any = None
 
     def send(self, command: Command, now_ns: int) -> None:
         """Sends the goal if it differs from the last one and the server is there."""
         assert command.values is not None
+        if self._values.says_nothing(command.values) or (self._is_stopped and command.action is None):
+            return
+        if self._is_stopped:
+            self._is_stopped = False
+            self._gate.note(None)
         position = float(self._values.position(command.values)[0])
         if not self._client.server_is_ready():
             self._asked = False
             self._gate.note(None)
             self._warn("nobody serves it; is the gripper's driver running?")
             return
-        if self._asked or not self._gate.wants(position):
+        if self._asked or not self._gate.wants(position, command.at_ns):
             return
         self._asked = True
         self._gate.note(position)
         goal = gripper_goal(self._action, self._values, position)
         self._client.send_goal_async(goal).add_done_callback(self._answered)
 
+    def cancel(self) -> None:
+        """Cancels the goal the gripper moves to, and sends none before the next action of a chunk."""
+        self._is_stopped, self._is_canceled = True, self._asked
+        if self._moving is not None:
+            self._moving.cancel_goal_async()
+            self._moving = None
+
     def _answered(self, future: Future) -> None:
         self._asked = False
-        handle = future.result()
+        handle: Any = future.result()
         if handle is None or not handle.accepted:
             self._gate.note(None)
             self._warn("the goal was refused")
+            return
+        if self._is_canceled:
+            self._is_canceled = False
+            handle.cancel_goal_async()
+            return
+        self._moving = handle
+        handle.get_result_async().add_done_callback(lambda _: self._ended(handle))
+
+    def _ended(self, handle: Any) -> None:
+        if self._moving is handle:
+            self._moving = None
 
     def _warn(self, text: str) -> None:
         topic = self._values.output.topic

@@ -45,23 +45,43 @@ class ControllerParameters:
         minimum=0.1,
         maximum=600.0,
     )
+    reduced_mode: bool = parameter(
+        False, "Limit the speed of the tool to reduced_tool_speed; needs the contract's guard and a URDF"
+    )
+    reduced_tool_speed: float = parameter(
+        0.25, "Speed of the tool in reduced mode [m/s]", minimum=0.001, maximum=10.0
+    )
+    realtime_priority: int = parameter(
+        0,
+        "SCHED_FIFO priority of the thread that commands; 0: none; needs a limit of rtprio",
+        minimum=0,
+        maximum=98,
+        read_only=True,
+    )
+    lock_memory: bool = parameter(False, "Keep all memory in RAM; needs a limit of memlock", read_only=True)
     sensor_reliability: str = parameter(
         "best_effort", "QoS of the robot state", choices=tuple(qos.RELIABILITIES), read_only=True
     )
     autostart: bool = parameter(False, "Configure and activate at the start", read_only=True)
 
+    @property
+    def tool_speed(self) -> float | None:
+        """The speed of the tool that reduced mode permits [m/s]; None: not in reduced mode."""
+        return self.reduced_tool_speed if self.reduced_mode else None
 
-def read_robot(values: ControllerParameters, urdf_topic: str) -> RobotContract:
-    """The contract, tightened by a URDF if there is one.
+
+def read_robot(values: ControllerParameters, urdf_topic: str) -> tuple[RobotContract, str]:
+    """The contract, tightened by a URDF if there is one, and the XML of that.
 
     Args:
         values: Name the contract, and maybe a URDF.
         urdf_topic: ``values.urdf_topic`` with the namespace of the node.
 
     Raises:
-        ContractError: contract or URDF is missing or wrong, or they have nothing in common.
+        ContractError: contract or URDF is missing or wrong, they have nothing in common, or a guard has no
+            URDF to go by.
     """
-    robot = load_robot(robot_file(values.robot))
+    robot, text = load_robot(robot_file(values.robot)), ""
     if values.urdf:
         try:
             text = Path(values.urdf).read_text(encoding="utf-8")
@@ -69,5 +89,11 @@ def read_robot(values: ControllerParameters, urdf_topic: str) -> RobotContract:
             raise ContractError(f"{values.urdf}: cannot read the URDF: {error.strerror}") from error
         robot = tighten(robot, read_urdf(text, values.urdf))
     if values.urdf_topic:
-        robot = tighten(robot, read_urdf(robot_description(urdf_topic, DESCRIPTION_PATIENCE_S), urdf_topic))
-    return robot
+        text = robot_description(urdf_topic, DESCRIPTION_PATIENCE_S)
+        robot = tighten(robot, read_urdf(text, urdf_topic))
+    if robot.guard is not None and not text:
+        raise ContractError(
+            f"robot {robot.name} has a guard, which needs a robot description: set the parameter urdf (a "
+            "file) or urdf_topic (such as robot_description)"
+        )
+    return robot, text

@@ -93,6 +93,9 @@ class Recorder:
 
     def _on_chunk(self, message: ActionChunk) -> None:
         now = time.perf_counter()
+        if not message.actions:
+            # The end of a task answers no observation, though it may have the stamp of one.
+            return
         with self._lock:
             decision = self._at(to_ns(message.header.stamp))
             decision.chunk_s = now

@@ -14,6 +14,11 @@ from asyncvla_ros.ros.diagnostics import Report
 from asyncvla_ros.types import ActionChunk
 
 
+def mean_confidence(chunk: ActionChunk) -> float:
+    """Mean over the actions, in (0, 1); NaN without a rater."""
+    return float("nan") if chunk.confidence is None else float(np.mean(chunk.confidence))
+
+
 class PolicyFigures:
     """Figures since the node was started; warm-up is never among them."""
 
@@ -22,8 +27,10 @@ class PolicyFigures:
         self._rates = Rates()
         self._chunks = 0
         self._failures = 0
+        self._dropped = 0
+        self._last_dropped = ""
         self._refined = float("nan")
-        self.confidence = float("nan")
+        self._confidence = float("nan")
         self.error = ""
 
     def note_chunk(self, chunk: ActionChunk, latency_s: float) -> None:
@@ -31,13 +38,18 @@ class PolicyFigures:
         self._chunks += 1
         self._latency_ms.add(1e3 * latency_s)
         self._refined = float(np.mean(chunk.refined))
-        self.confidence = float("nan") if chunk.confidence is None else float(np.mean(chunk.confidence))
+        self._confidence = mean_confidence(chunk)
         self.error = ""
 
     def note_failure(self, text: str) -> None:
         """An observation gave no chunk."""
         self._failures += 1
         self.error = text
+
+    def note_dropped(self, reason: str) -> None:
+        """A chunk was not published, because what it was inferred for is over for this reason."""
+        self._dropped += 1
+        self._last_dropped = reason
 
     def report(
         self, sync: StreamSync[Any], now_ns: int, instruction: str, mode: str, is_active: bool
@@ -52,7 +64,9 @@ class PolicyFigures:
             "chunks": self._chunks,
             "chunks [Hz]": rates["chunks"],
             "failures": self._failures,
-            "mean confidence": self.confidence,
+            "dropped": self._dropped,
+            "last dropped": self._last_dropped,
+            "mean confidence": self._confidence,
             "refined share": self._refined,
         }
         values |= {f"inference {name} [ms]": value for name, value in self._latency_ms.summary().items()}

@@ -25,7 +25,8 @@ class InferenceLoop:
     Args:
         sync: The slots; from now on touched under this object's lock only.
         now_ns: The node clock [ns].
-        is_wanted: Whether there is something to do, such as an instruction; asked at each wake-up.
+        is_wanted: Whether there is something to do, such as an instruction; asked at each wake-up, under this
+            object's lock.
         infer: Called in the thread with each snapshot.
         crashed: Called in the thread with the traceback of an exception that ``infer`` let through; the
             thread ends with it.
@@ -57,6 +58,12 @@ class InferenceLoop:
     def wake(self) -> None:
         """Has the thread look again, because ``is_wanted`` may have changed."""
         with self._changed:
+            self._changed.notify_all()
+
+    def look_again(self) -> None:
+        """Has the thread infer on the observation at hand once more: for something else than before."""
+        with self._changed:
+            self._sync.rearm()
             self._changed.notify_all()
 
     @contextmanager

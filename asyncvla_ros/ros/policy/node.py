@@ -5,7 +5,6 @@ cameras, robot state ──> newest consistent snapshot ──> Policy.infer ─
 
 from __future__ import annotations
 
-import secrets
 import time
 from functools import partial
 from pathlib import Path
@@ -14,13 +13,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus
 from geometry_msgs.msg import PoseStamped
+from rcl_interfaces.msg import SetParametersResult
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import CompressedImage, Image, JointState
 
-from asyncvla_msgs.action import RunTask
 from asyncvla_msgs.msg import ActionChunk, EpisodeStatus
 from asyncvla_msgs.srv import SetInstruction
-from asyncvla_ros.control.chunk import StampedChunk
 from asyncvla_ros.observe.stream_sync import Snapshot, StreamSync
 from asyncvla_ros.paths import robot_file
 from asyncvla_ros.robot.contract import JointStateSource, RobotContract, mismatches
@@ -30,11 +28,13 @@ from asyncvla_ros.ros.conversions import chunk_to_message, to_ns, to_observation
 from asyncvla_ros.ros.diagnostics import Diagnostics, Report
 from asyncvla_ros.ros.lifecycle import ManagedNode, run_node
 from asyncvla_ros.ros.parameters import Parameters
-from asyncvla_ros.ros.policy.figures import PolicyFigures
+from asyncvla_ros.ros.policy.figures import PolicyFigures, mean_confidence
 from asyncvla_ros.ros.policy.inference_loop import InferenceLoop
 from asyncvla_ros.ros.policy.parameters import PolicyParameters
 from asyncvla_ros.ros.policy.run_task import RunTaskServer
-from asyncvla_ros.ros.policy.tasks import TaskSlot
+from asyncvla_ros.ros.policy.session import ChunkSession
+from asyncvla_ros.ros.policy.tasks import NOT_ACTIVE, Result, TaskSlot
+from asyncvla_ros.types import ActionChunk as Answer
 from asyncvla_ros.types import AsyncVLAError, ContractError
 
 if TYPE_CHECKING:
@@ -46,9 +46,11 @@ class PolicyNode(ManagedNode):
 
     def __init__(self) -> None:
         super().__init__("policy")
-        self._params = Parameters(self, PolicyParameters, self._on_change)
-        self._tasks = TaskSlot(self._params.values.instruction)
         self._loop: InferenceLoop | None = None
+        self._tasks = TaskSlot(self._publish_end, self._look_again)
+        # rclpy asks the callback added last first: this one hears only of changes that Parameters permits.
+        self.add_on_set_parameters_callback(self._on_instruction)
+        self._params = Parameters(self, PolicyParameters, self._on_change)
         self._figures = PolicyFigures()
         self._diagnostics = Diagnostics(self, self._report)
 
@@ -79,9 +81,10 @@ class PolicyNode(ManagedNode):
         streams = [*used, *(source.topic for source in self._robot.state)]
         sync: StreamSync[Any] = StreamSync(streams, values.max_age_ns, values.max_skew_ns)
         self._loop = InferenceLoop(
-            sync, self._now_ns, lambda: bool(self._tasks.instruction), self._infer, self._crashed
+            sync, self._now_ns, lambda: self._tasks.followed is not None, self._infer, self._crashed
         )
         self.resources.callback(self._forget_loop)
+        self._session = ChunkSession(self._robot)
         self._publisher = self.advertise(ActionChunk, "~/action_chunk", qos.CHUNK)
         self._subscribe_streams(self._robot, used)
         service = self.create_service(SetInstruction, "~/set_instruction", self._set_instruction)
@@ -95,18 +98,19 @@ class PolicyNode(ManagedNode):
     def activate(self) -> None:
         """Starts a new session of chunks."""
         assert self._loop is not None
-        self._session_id = secrets.randbits(32)
-        self._chunk_id = 0
-        self._newest: StampedChunk | None = None
-        self._lag_ns = 0
+        self._session = ChunkSession(self._robot)
         self._figures.error = ""
         self._loop.start()
+        self._tasks.open()
 
     def deactivate(self) -> None:
-        """Ends the running task and the inference thread."""
-        self._tasks.end(RunTask.Result.TERMINATION_DEACTIVATED, "the policy node was deactivated")
-        if self._loop is not None:
-            self._loop.stop()
+        """Ends the running task, its motion and the inference thread."""
+        text = "the policy node was deactivated"
+        try:
+            self._tasks.close(Result.TERMINATION_DEACTIVATED, text, NOT_ACTIVE)
+        finally:
+            if self._loop is not None:
+                self._loop.stop()
 
     def _forget_loop(self) -> None:
         self._loop = None
@@ -126,53 +130,51 @@ class PolicyNode(ManagedNode):
             self._loop.put(stream, to_ns(message.header.stamp), message)
 
     def _infer(self, snapshot: Snapshot[Any]) -> None:
-        """One decision, in the inference thread."""
+        """One inference, in its thread."""
+        followed = self._tasks.followed
+        if followed is None:
+            return
         began = time.perf_counter()
-        values, instruction = self._params.values, self._tasks.instruction
-        seed = None if values.seed < 0 else noise_seed(values.seed, snapshot.stamp_ns)
         try:
-            observation = to_observation(snapshot, self._robot, self._policy.features, instruction)
-            committed = self._committed(snapshot.stamp_ns) if values.commit else None
-            chunk = self._policy.infer(observation, values.strategy, committed, seed)
+            answer = self._answer(snapshot, followed.instruction)
         except AsyncVLAError as error:
             self._figures.note_failure(str(error))
             self.get_logger().error(f"no chunk: {error}", throttle_duration_sec=1.0)
             return
         latency_s = time.perf_counter() - began
-        self._chunk_id += 1
-        stamped = StampedChunk(
-            session_id=self._session_id,
-            chunk_id=self._chunk_id,
-            stamp_ns=snapshot.stamp_ns,
-            step_ns=self._robot.step_ns,
-            action_space=self._robot.action_space,
-            dof_names=self._robot.dof_names,
-            actions=chunk.actions * self._robot.scale,
-            confidence=chunk.confidence,
-            refined=chunk.refined,
-            committed=chunk.committed,
-            instruction=instruction,
-        )
-        self._publisher.publish(chunk_to_message(stamped, self._robot.base_frame, round(latency_s * 1e9)))
-        self._newest, self._lag_ns = stamped, self._now_ns() - snapshot.stamp_ns
-        self._figures.note_chunk(chunk, latency_s)
-        self._tasks.note_chunk(instruction, self._figures.confidence)
+        send = partial(self._publish_chunk, answer, snapshot.stamp_ns, followed.instruction, latency_s)
+        if self._tasks.publish(followed, mean_confidence(answer), send):
+            self._figures.note_chunk(answer, latency_s)
+        else:
+            self._figures.note_dropped(followed.end_reason)
 
-    def _committed(self, stamp_ns: int) -> np.ndarray | None:
-        """What of the newest chunk runs while an observation of ``stamp_ns`` [ns] is being answered.
+    def _answer(self, snapshot: Snapshot[Any], instruction: str) -> Answer:
+        values = self._params.values
+        seed = None if values.seed < 0 else noise_seed(values.seed, snapshot.stamp_ns)
+        observation = to_observation(snapshot, self._robot, self._policy.features, instruction)
+        limit = self._policy.chunk_size - 1
+        committed = self._session.executing(snapshot.stamp_ns, limit) if values.commit else None
+        return self._policy.infer(observation, values.strategy, committed, seed)
 
-        (k, d) in the checkpoint's units. As long as the last answer took on the node clock: none in lockstep,
-        where that clock stands still.
-        """
-        if self._newest is None or self._newest.instruction != self._tasks.instruction:
-            return None
-        running = self._newest.following(stamp_ns, self._lag_ns)[: self._policy.chunk_size - 1]
-        return running / self._robot.scale if len(running) else None
+    def _publish_chunk(self, answer: Answer, stamp_ns: int, instruction: str, latency_s: float) -> None:
+        chunk = self._session.chunk(answer, stamp_ns, self._now_ns(), instruction)
+        self._publisher.publish(chunk_to_message(chunk, self._robot.base_frame, round(latency_s * 1e9)))
+
+    def _publish_end(self) -> None:
+        """Tells the controller to stop."""
+        end = self._session.end(self._now_ns())
+        self._publisher.publish(chunk_to_message(end, self._robot.base_frame, 0))
+
+    def _look_again(self) -> None:
+        """Has the observation at hand inferred on once more, for what is followed now."""
+        if self._loop is not None:
+            self._loop.look_again()
 
     def _crashed(self, text: str) -> None:
         self._figures.note_failure(f"the inference thread ended: {text.strip().splitlines()[-1]}")
         self.get_logger().fatal(f"the inference thread ended; deactivate and activate to try again:\n{text}")
-        self._tasks.end(RunTask.Result.TERMINATION_FAULT, self._figures.error)
+        error = self._figures.error
+        self._tasks.close(Result.TERMINATION_FAULT, error, f"{error}; deactivate and activate to try again")
 
     def _set_instruction(
         self, request: SetInstruction.Request, response: SetInstruction.Response
@@ -188,11 +190,15 @@ class PolicyNode(ManagedNode):
             self._policy.check(strategy)
             with self._loop.locked() as sync:
                 sync.max_age_ns, sync.max_skew_ns = new.max_age_ns, new.max_skew_ns
-        if new.instruction != old.instruction:
-            self._tasks.set_standing(new.instruction)
-            self.get_logger().info(f"instruction: {new.instruction!r}")
-        if self._loop is not None:
             self._loop.wake()
+
+    def _on_instruction(self, parameters: list[Parameter]) -> SetParametersResult:
+        """Also of a value that stays the same, for it ends a task; and of the value at the start."""
+        for parameter in parameters:
+            if parameter.name == "instruction":
+                self.get_logger().info(f"instruction: {parameter.value!r}")
+                self._tasks.set_standing(parameter.value)
+        return SetParametersResult(successful=True)
 
     def _clock_set_back(self) -> None:
         if self._loop is None:
@@ -200,7 +206,7 @@ class PolicyNode(ManagedNode):
         self.get_logger().warning("the clock jumped; all samples at hand are dropped")
         with self._loop.locked() as sync:
             sync.reset()
-        self._newest = None
+        self._session.forget_times()
 
     def _report(self) -> Report:
         if self._loop is None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
+import time
+import traceback
 from typing import Any
 
 from rclpy.action import ActionServer, CancelResponse, GoalResponse
 from rclpy.action.server import ServerGoalHandle
-from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
 from rclpy.node import Node
 
@@ -17,12 +17,15 @@ from asyncvla_msgs.msg import EpisodeStatus
 from asyncvla_msgs.srv import RunTaskBlocking
 from asyncvla_ros.ros.conversions import to_duration, to_ns
 from asyncvla_ros.ros.lifecycle import ManagedNode
+from asyncvla_ros.ros.policy.ordered_group import OrderedGroup
 from asyncvla_ros.ros.policy.tasks import Task, TaskSlot
 from asyncvla_ros.types import AsyncVLAError
 
 Result = RunTask.Result
 # Wall time between two looks at the time limit, and two feedbacks, while no chunk comes [s].
 POLL = 0.2
+# Longest wait for rclpy to mark a goal that is canceled [s]; it takes microseconds.
+MARK_S = 1.0
 # Two for tasks that block until they end (the old one and its successor), one for everything else.
 THREADS = 3
 EPISODE_ENDS = {
@@ -39,8 +42,11 @@ class RunTaskServer:
     Their callbacks block for as long as the task runs, so they have a node and threads of their own: with
     them in the node's executor, rclpy's multi-threaded one, camera images waited up to a second for a thread.
 
+    A task begins where it is accepted, in the order of the requests: the threads that wait for its end begin
+    in any order, and of two goals in quick succession the older would replace the newer.
+
     Args:
-        node: Owner; a task is rejected while it is not active.
+        node: Owner.
         tasks: Where tasks begin and end.
     """
 
@@ -48,6 +54,8 @@ class RunTaskServer:
         self._node = node
         self._tasks = tasks
         self._by_goal: dict[bytes, Task] = {}
+        self._canceled: set[bytes] = set()
+        self._order = OrderedGroup()
         # Names below are absolute: what renames the main node on the command line must not rename this one.
         own = Node(
             f"{node.get_name()}_tasks",
@@ -58,27 +66,30 @@ class RunTaskServer:
             start_parameter_services=False,
         )
         node.resources.callback(own.destroy_node)
-        group = ReentrantCallbackGroup()
         prefix = node.get_fully_qualified_name()
         action = ActionServer(
             own,
             RunTask,
             f"{prefix}/run_task",
             self._execute,
-            callback_group=group,
+            callback_group=self._order,
             goal_callback=self._accepts,
+            handle_accepted_callback=self._begin,
             cancel_callback=self._cancel,
         )
         node.resources.callback(action.destroy)
         own.create_service(
-            RunTaskBlocking, f"{prefix}/run_task_blocking", self._run_blocking, callback_group=group
+            RunTaskBlocking,
+            f"{prefix}/run_task_blocking",
+            self._run_blocking,
+            callback_group=self._order,
         )
-        executor = MultiThreadedExecutor(THREADS, context=node.context)
-        executor.add_node(own)
-        spinner = threading.Thread(target=_spin, args=(executor,), name="tasks", daemon=True)
+        self._executor = MultiThreadedExecutor(THREADS, context=node.context)
+        self._executor.add_node(own)
+        spinner = threading.Thread(target=self._spin, name="tasks", daemon=True)
         spinner.start()
         node.resources.callback(spinner.join)
-        node.resources.callback(executor.shutdown)
+        node.resources.callback(self._executor.shutdown)
 
     def note_episode(self, message: EpisodeStatus) -> None:
         """A simulator's status; its end of an episode is the end of the task."""
@@ -87,53 +98,70 @@ class RunTaskServer:
         self._tasks.note_episode(message.episode_id, is_running, termination, message.message or text)
 
     def _accepts(self, goal: RunTask.Goal) -> GoalResponse:
-        if not self._node.is_active:
-            self._node.get_logger().warning("run_task rejected: the node is not active; activate it first")
-            return GoalResponse.REJECT
-        if not goal.instruction.strip():
-            self._node.get_logger().warning("run_task rejected: the instruction is empty")
+        try:
+            self._tasks.check(goal.instruction)
+        except AsyncVLAError as error:
+            self._node.get_logger().warning(f"run_task rejected: {error}")
             return GoalResponse.REJECT
         return GoalResponse.ACCEPT
 
+    def _begin(self, handle: ServerGoalHandle) -> None:
+        """No cancel comes before this: rclpy calls it together with the acceptance."""
+        try:
+            self._by_goal[_key(handle)] = self._begun(handle.request)
+        finally:
+            # Whatever happened: else the client would wait forever.
+            handle.execute()
+
+    def _begun(self, goal: RunTask.Goal) -> Task:
+        """The task of an accepted goal; it has ended if the node was deactivated since."""
+        now_ns = self._now_ns()
+        try:
+            return self._tasks.begin(goal.instruction, now_ns, to_ns(goal.time_limit))
+        except AsyncVLAError as error:
+            termination = Result.TERMINATION_DEACTIVATED
+            return Task(goal.instruction, now_ns, termination=termination, text=str(error))
+
     def _cancel(self, handle: ServerGoalHandle) -> CancelResponse:
-        task = self._by_goal.get(bytes(handle.goal_id.uuid))
-        if task is not None:
+        task = self._by_goal.get(_key(handle))
+        if task is not None and not task.has_ended:
+            self._canceled.add(_key(handle))
             self._tasks.end(Result.TERMINATION_CANCELED, "canceled by the client", task)
         return CancelResponse.ACCEPT
 
     def _execute(self, handle: ServerGoalHandle) -> RunTask.Result:
-        goal = handle.request
-        key = bytes(handle.goal_id.uuid)
-        now_ns = self._now_ns()
-        task = self._tasks.begin(goal.instruction, now_ns, to_ns(goal.time_limit))
-        self._by_goal[key] = task
+        task = self._by_goal[_key(handle)]
         while not task.has_ended:
             self._wait(task)
             handle.publish_feedback(self._feedback(task))
-            if handle.is_cancel_requested:
-                # Also a cancel that came before the task was known by its goal.
-                self._tasks.end(Result.TERMINATION_CANCELED, "canceled by the client", task)
-        del self._by_goal[key]
-        if task.termination == Result.TERMINATION_SUCCESS:
-            handle.succeed()
-        elif task.termination == Result.TERMINATION_CANCELED and handle.is_cancel_requested:
-            handle.canceled()
-        else:
-            handle.abort()
+        self._finish(handle, task)
         result = Result(termination=task.termination, text=task.text, chunks=task.chunks)
         result.elapsed = to_duration(max(0, self._now_ns() - task.began_ns))
         return result
+
+    def _finish(self, handle: ServerGoalHandle, task: Task) -> None:
+        key = _key(handle)
+        del self._by_goal[key]
+        is_canceled = key in self._canceled
+        self._canceled.discard(key)
+        if task.termination == Result.TERMINATION_SUCCESS:
+            handle.succeed()
+        elif task.termination == Result.TERMINATION_CANCELED and is_canceled and _becomes_canceling(handle):
+            handle.canceled()
+        else:
+            handle.abort()
 
     def _run_blocking(
         self, request: RunTaskBlocking.Request, response: RunTaskBlocking.Response
     ) -> RunTaskBlocking.Response:
         try:
-            if not self._node.is_active:
-                raise AsyncVLAError("the node is not active; activate it first")
             task = self._tasks.begin(request.instruction, self._now_ns(), to_ns(request.time_limit))
         except AsyncVLAError as error:
             response.termination, response.text = Result.TERMINATION_REJECTED, str(error)
             return response
+        finally:
+            self._order.let_next()
+            self._executor.wake()
         while not task.has_ended:
             self._wait(task)
         response.termination, response.text = task.termination, task.text
@@ -153,7 +181,24 @@ class RunTaskServer:
     def _now_ns(self) -> int:
         return self._node.get_clock().now().nanoseconds
 
+    def _spin(self) -> None:
+        """Goes on after a callback that raised: the tasks of others must still end."""
+        while True:
+            try:
+                return self._executor.spin()
+            except ExternalShutdownException:
+                return
+            except Exception:
+                self._node.get_logger().error(f"a callback of the tasks failed:\n{traceback.format_exc()}")
 
-def _spin(executor: MultiThreadedExecutor) -> None:
-    with contextlib.suppress(ExternalShutdownException):
-        executor.spin()
+
+def _key(handle: ServerGoalHandle) -> bytes:
+    return bytes(handle.goal_id.uuid)
+
+
+def _becomes_canceling(handle: ServerGoalHandle) -> bool:
+    """Wait until the goal may be canceled: rclpy marks it only after the callback that ended its task."""
+    deadline = time.monotonic() + MARK_S
+    while not handle.is_cancel_requested and time.monotonic() < deadline:
+        time.sleep(0.001)
+    return handle.is_cancel_requested

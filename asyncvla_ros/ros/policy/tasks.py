@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from asyncvla_msgs.action import RunTask
 from asyncvla_ros.types import AsyncVLAError
 
 Result = RunTask.Result
+NOT_ACTIVE = "the node is not active; activate it first"
 
 
 @dataclass
@@ -41,54 +43,148 @@ class Task:
         return self.termination != Result.TERMINATION_UNKNOWN
 
 
-class TaskSlot:
-    """At most one task; without one the standing instruction is followed, and an empty one means rest.
+@dataclass(eq=False)
+class Followed:
+    """An instruction from when it is followed until it is not; the same one later is another ``Followed``.
 
-    Args:
-        standing: The instruction outside of tasks.
+    Attributes:
+        instruction: What is to be done, not blank.
+        task: The task it belongs to; None: the standing instruction.
+        end_reason: Why it is over; empty while it is followed.
     """
 
-    def __init__(self, standing: str):
-        self._standing = standing
-        self._task: Task | None = None
+    instruction: str
+    task: Task | None
+    end_reason: str = ""
+
+
+class TaskSlot:
+    """At most one task; without one the standing instruction is followed, and a blank one means rest.
+
+    Closed at first: nothing is followed until ``open``. Chunks are published under its lock, and so is the
+    message that ends the motion:
+
+    ::
+
+        publish(a)  publish(a)  end(a) stop()  publish(a)   publish(b)
+        sent        sent               sent    dropped: a   sent
+                                               is over
+
+    What ``stop`` and ``look`` raise goes to the caller; nothing is followed then.
+
+    Args:
+        stop: Publishes that the motion ends. Called when something ends for which a chunk was published,
+            before anything else is followed.
+        look: Called when something new is followed.
+    """
+
+    def __init__(self, stop: Callable[[], None], look: Callable[[], None]):
+        self._stop = stop
+        self._look = look
+        self._standing = ""
+        self._followed: Followed | None = None
+        self._is_open = self._is_moving = False
+        self._refusal = NOT_ACTIVE
         self._running_episode: int | None = None
         self._changed = threading.Condition()
 
     @property
-    def instruction(self) -> str:
-        """The instruction to follow now; empty: rest."""
-        with self._changed:
-            return self._standing if self._task is None else self._task.instruction
+    def followed(self) -> Followed | None:
+        """What an inference that begins now is for; None: rest. Takes no lock."""
+        return self._followed
 
-    def set_standing(self, instruction: str) -> str:
-        """Replaces the standing instruction, ends a running task; returns what was followed before."""
+    @property
+    def instruction(self) -> str:
+        """What is followed, else the standing instruction, also while closed. Takes no lock."""
+        followed = self._followed
+        return self._standing if followed is None else followed.instruction
+
+    @property
+    def _task(self) -> Task | None:
+        return None if self._followed is None else self._followed.task
+
+    def open(self) -> None:
+        """Follows the standing instruction from now on, and lets tasks begin."""
         with self._changed:
-            before = self.instruction
-            self._end(Result.TERMINATION_PREEMPTED, f"replaced by the instruction {instruction!r}")
-            self._standing = instruction
-            return before
+            self._is_open, self._is_moving = True, False
+            self._switch(Result.TERMINATION_UNKNOWN, "")
+
+    def close(self, termination: int, text: str, refusal: str) -> None:
+        """Ends what is followed; until ``open`` nothing else is. Idempotent.
+
+        Args:
+            termination: Of a running task.
+            text: Why.
+            refusal: What a task that would begin meanwhile is told.
+        """
+        with self._changed:
+            self._is_open, self._refusal = False, refusal
+            self._switch(termination, text)
+
+    def set_standing(self, instruction: str) -> None:
+        """Has the standing instruction followed now: also ends a task if it is the same as before."""
+        with self._changed:
+            followed, self._standing = self._followed, instruction
+            is_new = followed is None or followed.task is not None or followed.instruction != instruction
+            if self._is_open and is_new:
+                self._switch(Result.TERMINATION_PREEMPTED, f"replaced by the instruction {instruction!r}")
+
+    def check(self, instruction: str) -> None:
+        """Finds out whether a task could begin now.
+
+        Raises:
+            AsyncVLAError: the slot is closed, or the instruction is blank.
+        """
+        with self._changed:
+            if not self._is_open:
+                raise AsyncVLAError(self._refusal)
+        if not instruction.strip():
+            raise AsyncVLAError("the instruction is empty; say what the robot shall do")
 
     def begin(self, instruction: str, now_ns: int, limit_ns: int) -> Task:
         """Starts a task in place of a running one.
 
-        Raises:
-            AsyncVLAError: the instruction is empty.
-        """
-        if not instruction.strip():
-            raise AsyncVLAError("the instruction is empty; say what the robot shall do")
-        with self._changed:
-            self._end(Result.TERMINATION_PREEMPTED, f"replaced by the task {instruction!r}")
-            self._task = Task(instruction, now_ns, limit_ns, episode_id=self._running_episode)
-            return self._task
+        Args:
+            instruction: What is to be done.
+            now_ns: [ns, node clock].
+            limit_ns: Longest time to run [ns], 0: no limit.
 
-    def end(self, termination: int, text: str, task: Task | None = None) -> None:
-        """Ends the running task; with ``task`` only that one, for a late cancel must not hit the next."""
+        Raises:
+            AsyncVLAError: see ``check``.
+        """
         with self._changed:
-            if task is None or task is self._task:
-                self._end(termination, text)
+            self.check(instruction)
+            task = Task(instruction, now_ns, limit_ns, episode_id=self._running_episode)
+            self._switch(Result.TERMINATION_PREEMPTED, f"replaced by the task {instruction!r}", task)
+            return task
+
+    def end(self, termination: int, text: str, task: Task) -> None:
+        """Ends the running task if it is this one, for a late cancel must not hit the next."""
+        with self._changed:
+            if task is self._task:
+                self._switch(termination, text)
+
+    def publish(self, followed: Followed, confidence: float, send: Callable[[], None]) -> bool:
+        """Sends a chunk, unless what it was inferred for is over: then False, and nothing is sent.
+
+        Args:
+            followed: What the inference was for.
+            confidence: Mean confidence of the chunk, NaN without a rater.
+            send: Publishes the chunk; called under the lock.
+        """
+        with self._changed:
+            if followed is not self._followed:
+                return False
+            self._is_moving = True
+            send()
+            if followed.task is not None:
+                followed.task.chunks += 1
+                followed.task.confidence = confidence
+                self._changed.notify_all()
+            return True
 
     def wait(self, task: Task, timeout_s: float) -> None:
-        """Returns when a chunk was noted, the task ended, or ``timeout_s`` [s] of wall time passed."""
+        """Returns when a chunk was published, the task ended, or ``timeout_s`` [s] of wall time passed."""
         with self._changed:
             chunks = task.chunks
             self._changed.wait_for(lambda: task.has_ended or task.chunks != chunks, timeout_s)
@@ -98,27 +194,30 @@ class TaskSlot:
         if task.limit_ns and now_ns - task.began_ns >= task.limit_ns:
             self.end(Result.TERMINATION_TIME_LIMIT, f"time limit of {task.limit_ns / 1e9:g} s reached", task)
 
-    def note_chunk(self, instruction: str, confidence: float) -> None:
-        """A chunk was published; it counts for the running task if it follows its instruction."""
-        with self._changed:
-            if self._task is not None and self._task.instruction == instruction:
-                self._task.chunks += 1
-                self._task.confidence = confidence
-                self._changed.notify_all()
-
     def note_episode(self, episode_id: int, is_running: bool, termination: int, text: str) -> None:
         """A simulator's verdict: an episode that was seen running during the task ends it with it."""
         with self._changed:
             self._running_episode = episode_id if is_running else None
-            if self._task is None:
+            task = self._task
+            if task is None:
                 return
             if is_running:
-                self._task.episode_id = episode_id
-            elif self._task.episode_id == episode_id:
-                self._end(termination, text)
+                task.episode_id = episode_id
+            elif task.episode_id == episode_id:
+                self._switch(termination, text)
 
-    def _end(self, termination: int, text: str) -> None:
-        if self._task is not None:
-            self._task.termination, self._task.text = termination, text
-            self._task = None
+    def _switch(self, termination: int, text: str, task: Task | None = None) -> None:
+        """Ends what is followed, ends its motion, then follows ``task``, else the standing instruction."""
+        ended, self._followed = self._followed, None
+        if ended is not None:
+            ended.end_reason = text
+            if ended.task is not None:
+                ended.task.text, ended.task.termination = text, termination
             self._changed.notify_all()
+        if self._is_moving:
+            self._stop()
+            self._is_moving = False
+        instruction = self._standing if task is None else task.instruction
+        if self._is_open and instruction.strip():
+            self._followed = Followed(instruction, task)
+            self._look()

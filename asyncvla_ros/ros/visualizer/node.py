@@ -129,9 +129,11 @@ class VisualizerNode(ManagedNode):
     def _on_chunk(self, message: ActionChunk) -> None:
         if self._display is None:
             return
-        self._chunks += 1
-        self._latency_s = 1e-9 * to_ns(message.inference_latency)
-        self._display.show(chunk_from_message(message))
+        chunk = chunk_from_message(message)
+        self._display.show(chunk)
+        if not chunk.is_end:
+            self._chunks += 1
+            self._latency_s = 1e-9 * to_ns(message.inference_latency)
 
     def _on_status(self, message: ControllerStatus) -> None:
         self._status = message

@@ -72,6 +72,16 @@ def test_the_same_observation_is_not_inferred_twice(harness):
     assert harness.stamps == [1, 2]
 
 
+def test_an_observation_is_looked_at_again_on_request(harness):
+    harness.loop.start()
+    harness.loop.put("camera", 1, "a")
+    harness.wait()
+    harness.loop.look_again()
+    harness.gate.release()
+    harness.wait()
+    assert harness.stamps == [1, 1]
+
+
 def test_nothing_is_done_until_it_is_wanted(harness):
     harness.wanted = False
     harness.loop.start()

@@ -11,6 +11,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.srv import SetParameters, SetParametersAtomically
 from rclpy.action import ActionClient
 from rclpy.parameter import Parameter
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
 from asyncvla_msgs.action import RunTask
 from asyncvla_msgs.msg import ActionChunk, EpisodeStatus
@@ -21,6 +22,10 @@ from support.checkpoints import tiny_checkpoint
 from support.robot_peer import START_TIMEOUT, RobotPeer
 
 pytestmark = pytest.mark.ros
+# Every chunk, where a controller wants the newest.
+CHUNKS = QoSProfile(
+    depth=100, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
+)
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +77,7 @@ def _values(report):
 
 def test_chunks_follow_observation_and_instruction(start_node, ros_client, checkpoint):
     start_node("policy_node", params=_params(checkpoint, seed=3))
-    chunks = ros_client.subscribe(ActionChunk, "/policy/action_chunk", qos.CHUNK)
+    chunks = ros_client.subscribe(ActionChunk, "/policy/action_chunk", CHUNKS)
     diagnostics = ros_client.subscribe(DiagnosticArray, "/diagnostics", 10)
     robot = RobotPeer(ros_client)
     robot.wait_for_subscribers()
@@ -106,8 +111,11 @@ def test_chunks_follow_observation_and_instruction(start_node, ros_client, check
         SetInstruction, "/policy/set_instruction", SetInstruction.Request(instruction="place it")
     )
     assert answer.message == "pick up the milk"
+    assert not chunks.wait(count=3).actions, "the motion of the old instruction ends"
+    same = chunks.wait(count=4)
+    assert (same.instruction, to_ns(same.header.stamp)) == ("place it", second), "looked at again"
     robot.publish()
-    assert chunks.wait(count=3).instruction == "place it"
+    assert chunks.wait(count=5).instruction == "place it"
 
     sfm = Parameter("mode", value="sfm").to_parameter_msg()
     wrong = Parameter("mode", value="magic").to_parameter_msg()
@@ -117,23 +125,25 @@ def test_chunks_follow_observation_and_instruction(start_node, ros_client, check
     assert [result.successful for result in results] == [True, False, False]
     assert "expected one of afm, sfm" in results[1].reason
     robot.publish()
-    assert not chunks.wait(count=4).confidence, "sfm does not ask the rater"
+    last = chunks.wait(count=6)
+    assert last.actions and not last.confidence, "sfm does not ask the rater"
 
     robot.publish(robot.now_ns() - 60 * 10**9)
     stale = diagnostics.wait(where=lambda d: "s old, limit 5 s" in d.status[0].message, timeout=60.0)
     values = _values(stale)
-    assert int(values["chunks"]) == 4 and float(values["inference p50 [ms]"]) > 0
+    assert int(values["chunks"]) == 5 and float(values["inference p50 [ms]"]) > 0
 
     assert ros_client.transition("policy", "deactivate")
+    assert not chunks.wait(count=7).actions, "so does the motion of a policy that is deactivated"
     assert ros_client.transition("policy", "activate")
     robot.publish()
-    again = chunks.wait(count=5)
+    again = chunks.wait(count=8)
     assert again.chunk_id == 1 and again.session_id != chunk.session_id
 
 
 def test_with_a_seed_an_observation_is_always_decided_in_the_same_way(start_node, ros_client, checkpoint):
-    start_node("policy_node", params=_params(checkpoint, instruction="lift", seed=3, commit=False))
-    chunks = ros_client.subscribe(ActionChunk, "/policy/action_chunk", qos.CHUNK)
+    start_node("policy_node", params=_params(checkpoint, instruction="lift", seed=3))
+    chunks = ros_client.subscribe(ActionChunk, "/policy/action_chunk", CHUNKS)
     robot = RobotPeer(ros_client)
     robot.wait_for_subscribers()
     robot.publish()
@@ -142,14 +152,14 @@ def test_with_a_seed_an_observation_is_always_decided_in_the_same_way(start_node
     second = chunks.wait(count=2)
     assert ros_client.transition("policy", "deactivate")
     assert ros_client.transition("policy", "activate")
-    again = chunks.wait(count=3)
+    again = chunks.wait(count=4)
     assert (again.chunk_id, to_ns(again.header.stamp)) == (1, stamp)
     assert again.actions == second.actions != first.actions
 
 
 def test_the_strategy_can_be_changed_while_it_runs(start_node, ros_client, checkpoint):
     start_node("policy_node", params=_params(checkpoint, instruction="place it", threshold=1.0))
-    chunks = ros_client.subscribe(ActionChunk, "/policy/action_chunk", qos.CHUNK)
+    chunks = ros_client.subscribe(ActionChunk, "/policy/action_chunk", CHUNKS)
     robot = RobotPeer(ros_client)
     robot.wait_for_subscribers()
     robot.publish()
@@ -172,7 +182,7 @@ def test_the_strategy_can_be_changed_while_it_runs(start_node, ros_client, check
 
 def test_skewed_streams_are_not_mixed(start_node, ros_client, checkpoint):
     start_node("policy_node", params=_params(checkpoint, instruction="lift"))
-    chunks = ros_client.subscribe(ActionChunk, "/policy/action_chunk", qos.CHUNK)
+    chunks = ros_client.subscribe(ActionChunk, "/policy/action_chunk", CHUNKS)
     robot = RobotPeer(ros_client)
     robot.wait_for_subscribers()
     begin = robot.now_ns()

@@ -45,7 +45,8 @@ def test_shows_the_chunk_the_caption_and_takes_stale_markers_away(start_node, ro
     refined = np.zeros(8, bool)
     refined[5] = True
     plain = overlays.wait()
-    ChunkPeer(ros_client).send(confidence=np.full(8, 0.75, np.float32), refined=refined, instruction="lift")
+    policy = ChunkPeer(ros_client)
+    policy.send(confidence=np.full(8, 0.75, np.float32), refined=refined, instruction="lift")
 
     shown = markers.wait(where=lambda m: _path(m) is not None)
     path = _path(shown)
@@ -61,6 +62,12 @@ def test_shows_the_chunk_the_caption_and_takes_stale_markers_away(start_node, ro
     before = next(i for i, message in enumerate(markers.messages) if message is shown)
     deletions = sum(map(_is_deletion, markers.messages[:before]))
     markers.wait(deletions + 1, where=_is_deletion)
+
+    markers.clear()
+    policy.send()
+    markers.wait(where=lambda m: _path(m) is not None)
+    policy.send(length=0)
+    markers.wait(where=_is_deletion)
     robot.stop()
     assert node.stop() == 0
 

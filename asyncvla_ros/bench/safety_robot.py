@@ -1,0 +1,331 @@
+"""One robot in true time: the drivers of a contract, the arm that obeys them, and a judge for each driver."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from asyncvla_ros.bench.safety_arms import MeasuredArm
+from asyncvla_ros.bench.safety_audit import DriverAudit
+from asyncvla_ros.bench.safety_drivers import (
+    HeldPositionDriver,
+    HeldVelocityDriver,
+    PoseDriver,
+    ServoDriver,
+    Trajectory,
+    TrajectoryDriver,
+)
+from asyncvla_ros.bench.safety_space import Links
+from asyncvla_ros.control.output_values import OutputValues
+from asyncvla_ros.control.types import Command
+from asyncvla_ros.robot.contract import Output, RobotContract
+
+# The arm is moved on, and measured, so often [ns].
+STEP_NS = 10_000_000
+# A command reaches a driver within this, and within half a command period [ns].
+TRANSPORT_NS = 5_000_000
+# After so many periods without a command a rate is adrift, and with what lags for so long more [ns].
+GAP, ADRIFT_NS = 2, 500_000_000
+FROM_DESIRED, FROM_MEASURED = "trajectory_from_desired", "trajectory_from_measured"
+HELD: dict[str, type[HeldPositionDriver]] = {
+    "forward_position": HeldPositionDriver,
+    "gripper_command": HeldPositionDriver,
+    "parallel_gripper_command": HeldPositionDriver,
+    "forward_velocity": HeldVelocityDriver,
+    "twist": ServoDriver,
+    "pose": PoseDriver,
+}
+
+
+class Line:
+    """One output: its driver or drivers, each with a judge, and what they make the dofs do.
+
+    Args:
+        robot: The contract.
+        output: Of it.
+        rng: Of how long a command takes.
+        links: Forward kinematics for the guard, None: none.
+    """
+
+    def __init__(
+        self, robot: RobotContract, output: Output, rng: np.random.Generator, links: Links | None = None
+    ):
+        self.index = [robot.dof_names.index(name) for name in output.dofs]
+        self._values = OutputValues(robot, output)
+        self._output, self._rng = output, rng
+        self._delay_ns = min(TRANSPORT_NS, robot.period_ns // 2)
+        self._pending: list[tuple[int, Any, bool]] = []
+        self._jumps = False
+        self._arrived_ns = 0
+        self.is_rate = output.adapter in ("forward_velocity", "twist")
+        self.is_trajectory = output.adapter == "joint_trajectory"
+        self.is_judged = self._may_begin = False
+        self._begun = set()
+        self._told = np.zeros(len(self.index))
+        dofs = [robot.dofs[index] for index in self.index]
+        low, high = np.array([dof.minimum for dof in dofs]), np.array([dof.maximum for dof in dofs])
+        begin, end = (low, high) if output.travel is None else np.array(output.travel)[:, None]
+        # dof = low + gain * (joint - begin)
+        self._low, self._high, self._begin, self._gain = low, high, begin, (high - low) / (end - begin)
+        self._holds = np.array([dof.holds_command for dof in dofs])
+        self.drivers: dict[str, Any] = (
+            {name: TrajectoryDriver(name == FROM_DESIRED) for name in (FROM_DESIRED, FROM_MEASURED)}
+            if self.is_trajectory
+            else {output.adapter: HELD[output.adapter]()}
+        )
+        self.audits = {name: DriverAudit(robot, output, links=links) for name in self.drivers}
+
+    def restart(self, at_ns: int, dofs: np.ndarray) -> None:
+        """The drivers forget what they were told; they stand where the (n,) dofs are."""
+        self._pending.clear()
+        joints = self._to_joints(dofs)
+        for driver in self.drivers.values():
+            driver.restart(at_ns, joints)
+        for audit in self.audits.values():
+            audit.suspend(at_ns)
+        self.is_judged = self._may_begin = False
+        self._begun: set[str] = set()
+
+    def _to_joints(self, dofs: np.ndarray) -> np.ndarray:
+        return np.zeros(len(dofs)) if self.is_rate else self._begin + (dofs - self._low) / self._gain
+
+    def send(self, command: Command, standing: np.ndarray, within: np.ndarray) -> None:
+        """A command on its way; the first one begins where the (n,) dofs are ``standing``."""
+        assert command.values is not None
+        if self._values.says_nothing(command.values) or self._values.is_repeated(command):
+            return
+        self._judge_first(command, standing, within)
+        if self.is_trajectory:
+            way = self._values.waypoints(command)
+            message: Any = Trajectory(
+                command.at_ns, way.times_ns, way.positions, way.velocities, way.accelerations
+            )
+        else:
+            to_message = self._values.rate if self.is_rate else self._values.position
+            message = to_message(command.values)
+            for audit in self.audits.values():
+                audit.add(command.at_ns, message)
+        arrives_ns = command.at_ns + int(self._rng.integers(self._delay_ns))
+        if not self.is_rate:
+            self._told = self._values.position(command.values)
+        # In order, however long each takes.
+        self._arrived_ns = max(self._arrived_ns, arrives_ns)
+        self._pending.append((self._arrived_ns, message, self._jumps))
+        self._jumps = False
+
+    def _judge_first(self, command: Command, standing: np.ndarray, within: np.ndarray) -> None:
+        """A first command must be where the arm rests, or where its driver stands."""
+        assert command.values is not None
+        if self.is_judged and not self._may_begin:
+            return
+        # A gripper that is measured beyond its range begins inside.
+        standing = np.where(self._holds, np.clip(standing, self._low, self._high), standing)
+        joints, near = self._to_joints(standing), np.abs(within / self._gain)
+        first = np.zeros(len(joints)) if self.is_rate else self._values.position(command.values)
+        stays = self.is_judged and bool((np.abs(first - self._told) <= near).all())
+        if self.is_trajectory:
+            # What is not measured stands where it begins.
+            if not stays and (np.abs(first - joints) > near).any():
+                for audit in self.audits.values():
+                    audit.violations["position"] += 1
+            # A driver that begins where it measures jumps there by itself, if it is elsewhere.
+            self._jumps = not stays
+        elif not stays:
+            for audit in self.audits.values():
+                audit.begin(command.at_ns, joints, near)
+        self.is_judged = True
+        self._may_begin = False
+
+    def restarted(self) -> None:
+        """The controller was activated again: its next command may be a first one."""
+        self._may_begin = True
+
+    def demand(self, at_ns: int) -> np.ndarray:
+        """(n,) what the first driver demands of the dofs at ``at_ns``: positions or velocities."""
+        while self._pending and self._pending[0][0] <= at_ns:
+            received_ns, message, jumps = self._pending.pop(0)
+            self._begun -= {FROM_MEASURED} if jumps else set()
+            for name, driver in self.drivers.items():
+                driver.receive(received_ns, message)
+                if self.is_trajectory and name not in self._begun:
+                    # Where the driver stands when the first one arrives.
+                    self.audits[name].begin(received_ns, np.full(len(self.index), np.nan))
+            self._begun = set(self.drivers)
+        for name, driver in self.drivers.items():
+            if self.is_trajectory:
+                self.audits[name].watch(driver, at_ns)
+        first = next(iter(self.drivers.values()))
+        joints = first.demand(at_ns)
+        return joints if self.is_rate else self._low + self._gain * (joints - self._begin)
+
+    def measure(self, dofs: np.ndarray) -> None:
+        """What joint states say of the (n,) dofs."""
+        if self.is_trajectory:
+            for driver in self.drivers.values():
+                driver.measure(self._to_joints(dofs))
+
+
+class RobotUnderTest:
+    """Obeys commands, and has them judged.
+
+    Args:
+        robot: The contract.
+        rng: Source of everything random.
+        arm_kind: One of ``safety_arms.ARMS``.
+        links: Forward kinematics for the guard, None: none.
+    """
+
+    def __init__(
+        self, robot: RobotContract, rng: np.random.Generator, arm_kind: str, links: Links | None = None
+    ):
+        self._robot = robot
+        carried = [output for output in robot.outputs if output.adapter != "action_command"]
+        self.lines = [Line(robot, output, rng, links) for output in carried]
+        command = next((output for output in robot.outputs if output.adapter == "action_command"), None)
+        # Where it only tells what other outputs do, nobody is moved by it.
+        self._commands = None if carried or command is None else DriverAudit(robot, command, is_float32=True)
+        self._command_begun = False
+        self._holds = np.array([dof.holds_command for dof in robot.dofs])
+        self._is_delta = np.array([dof.is_delta for dof in robot.dofs])
+        low = np.array([dof.minimum if d is None else d.minimum for dof, d in _spaces(robot)])
+        high = np.array([dof.maximum if d is None else d.maximum for dof, d in _spaces(robot)])
+        self.low, self.high = low, high
+        # Where everything commanded so far leads.
+        self._led_to = (low + high) / 2
+        self.arm = MeasuredArm(rng, len(robot.dofs), arm_kind, (low, high))
+        self._is_away = self._is_adrift = False
+        self._at_ns = self._told_ns = self._adrift_until_ns = 0
+        self.commands = 0
+
+    def place(self, at_ns: int, dofs: np.ndarray) -> None:
+        """The arm stands at (d,) ``dofs``, and its drivers know no better."""
+        self._led_to, self._at_ns = dofs.copy(), at_ns
+        for line in self.lines:
+            line.restart(at_ns, dofs[line.index])
+        if self._commands is not None:
+            self._commands.suspend(at_ns)
+        self._command_begun = False
+        self.arm.place(at_ns, self._led_to)
+
+    def restarted(self) -> None:
+        """The controller was activated again."""
+        for line in self.lines:
+            line.restarted()
+
+    @property
+    def is_standing(self) -> bool:
+        """Whether no driver has a command since the arm was placed."""
+        return not (self._command_begun or any(line.is_judged for line in self.lines))
+
+    def send(self, command: Command, standing: np.ndarray, within: np.ndarray) -> None:
+        """A command of the controller; ``standing`` and ``within`` (d,): where a first one may begin."""
+        if command.values is None or self._is_away:
+            return
+        self.commands += 1
+        self._told_ns = command.at_ns
+        for line in self.lines:
+            line.send(command, standing[line.index], within[line.index])
+        # As the message carries them.
+        values = np.asarray(command.values, np.float32).astype(np.float64)
+        known = ~np.isnan(values)
+        if self._commands is not None and known.all():
+            if not self._command_begun:
+                begin = np.where(self._is_delta, 0.0, standing)
+                begin = np.where(self._holds, np.clip(begin, self.low, self.high), begin)
+                self._commands.begin(command.at_ns, begin, within)
+                self._command_begun = True
+            self._commands.add(command.at_ns, values)
+        if not self.lines:
+            moved = np.where(self._is_delta, self._led_to + values, values)
+            self._led_to = np.where(known, moved, self._led_to)
+
+    def move_to(self, at_ns: int) -> None:
+        """Time goes on to ``at_ns``: drivers demand, the arm obeys as it can."""
+        while self._at_ns < at_ns:
+            next_ns = min(at_ns, self._at_ns + STEP_NS)
+            for line in self.lines:
+                demand = line.demand(next_ns)
+                if line.is_rate:
+                    self._led_to[line.index] += demand * (next_ns - self._at_ns) / 1e9
+                else:
+                    self._led_to[line.index] = demand
+            if not self.arm.obeys:
+                # A change that is not made is not made up for.
+                self._led_to = np.where(self._is_delta, self.arm.true(), self._led_to)
+                self._adrift_until_ns = next_ns + ADRIFT_NS
+            self._leave()
+            self.arm.step(next_ns, self._led_to)
+            self._at_ns = next_ns
+            is_late = next_ns - self._told_ns > GAP * self._robot.period_ns
+            if is_late and any(line.is_rate for line in self.lines):
+                # A rate goes on while nobody commands; what lags goes on a little longer.
+                self._adrift_until_ns = next_ns + ADRIFT_NS
+            if self.arm.has_restarted:
+                self.place(next_ns, self.arm.true())
+            self._report()
+
+    def _leave(self) -> None:
+        """A driver that is away hears nothing, so nothing is judged until it is back."""
+        is_away = self.arm.kind == "restarts" and not self.arm.has_drives
+        if is_away and not self._is_away:
+            for line in self.lines:
+                line.restart(self._at_ns, self.arm.true()[line.index])
+            if self._commands is not None:
+                self._commands.suspend(self._at_ns)
+        self._is_away = is_away
+
+    def _report(self) -> None:
+        # A wrong sample on the topic of joint states is none in the driver.
+        for line in self.lines:
+            line.measure(self.arm.true()[line.index])
+        true = self.arm.true()
+        is_inside = bool(((self.low <= true) & (true <= self.high)).all())
+        self._is_adrift = self._at_ns <= self._adrift_until_ns or (self._is_adrift and not is_inside)
+        for audit in self._all():
+            audit.place(true, not self._is_adrift)
+
+    def allow_stop(self, at_ns: int) -> None:
+        """From ``at_ns`` on the limits of an emergency stop count."""
+        for audit in self._all():
+            audit.allow_stop(at_ns)
+
+    def stop_over(self, at_ns: int) -> None:
+        """At ``at_ns`` the emergency stop is over."""
+        for audit in self._all():
+            audit.stop_over(at_ns)
+
+    def _all(self) -> list[DriverAudit]:
+        audits = [audit for line in self.lines for audit in line.audits.values()]
+        return audits if self._commands is None else [*audits, self._commands]
+
+    def figures(self) -> dict[str, dict[str, Any]]:
+        """By driver model: what ``DriverAudit.figures`` says; several outputs of a kind are added up."""
+        found: dict[str, dict[str, Any]] = {}
+        named = [(name, audit) for line in self.lines for name, audit in line.audits.items()]
+        if self._commands is not None:
+            named.append(("action_command", self._commands))
+        for name, audit in named:
+            audit.finish()
+            found[name] = merged(found.get(name), audit.figures())
+        return found
+
+
+def _spaces(robot: RobotContract) -> list[tuple[Any, Any]]:
+    return [(dof, dof.workspace) for dof in robot.dofs]
+
+
+def merged(one: dict[str, Any] | None, other: dict[str, Any]) -> dict[str, Any]:
+    """Figures of two judges of one driver model."""
+    if one is None:
+        return other
+    shares = {
+        key: max(one["largest_share_of_limit"][key], value)
+        for key, value in other["largest_share_of_limit"].items()
+    }
+    return {
+        "samples": one["samples"] + other["samples"],
+        "violations": {key: one["violations"][key] + value for key, value in other["violations"].items()},
+        "jump_rad_max": max(one["jump_rad_max"], other["jump_rad_max"]),
+        "largest_share_of_limit": shares,
+    }

@@ -1,0 +1,128 @@
+"""What says whether the arm is ours: the driver's states, the enable switch, and who else commands it."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.serialization import deserialize_message
+from std_msgs.msg import Bool
+
+from asyncvla_ros.control.supervisor import Supervisor
+from asyncvla_ros.robot.contract import DriverState, RobotContract
+from asyncvla_ros.ros.controller.driver_parameters import check_trajectory_controllers
+from asyncvla_ros.ros.controller.takeover import other_publishers
+from asyncvla_ros.ros.lifecycle import ManagedNode
+from asyncvla_ros.types import ContractError, RunError
+
+# For a driver's node to say its parameters [s].
+PARAMETERS_TIMEOUT_S = 2.0
+# Drivers publish their states latched or not: a subscription of each kind hears either.
+LATCHED = QoSProfile(
+    depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
+)
+LIVE = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+
+
+class Safeguards:
+    """Feeds the supervisor.
+
+    Args:
+        node: The controller; owns the subscriptions.
+        robot: Names driver states and enable switch.
+        supervisor: What is fed.
+        motion_ns: Steady time [ns].
+
+    Raises:
+        ContractError: the messages of a driver state are not installed, or lack the field.
+    """
+
+    def __init__(
+        self,
+        node: ManagedNode,
+        robot: RobotContract,
+        supervisor: Supervisor,
+        motion_ns: Callable[[], int],
+    ):
+        self._node = node
+        self._robot = robot
+        self._supervisor = supervisor
+        self._motion_ns = motion_ns
+        self._kinds = [message_type(state) for state in robot.driver_states]
+        self._kept: dict[str, bytes] = {}
+        for topic, kind in {
+            s.topic: k for s, k in zip(robot.driver_states, self._kinds, strict=True)
+        }.items():
+            for profile in (LATCHED, LIVE):
+                # Large messages may come at 1 kHz: only the newest is read, when a command is due.
+                node.subscribe_raw(kind, topic, partial(self._kept.__setitem__, topic), profile)
+        if robot.enable is not None:
+            node.subscribe(Bool, robot.enable.topic, self._on_enable, LIVE)
+
+    def check_alone(self, topics: Sequence[str]) -> None:
+        """Refuses to command an arm that others command.
+
+        Raises:
+            RunError: there are other publishers on an output.
+        """
+        others = other_publishers(self._node, topics)
+        if others:
+            raise RunError(f"others command this arm: {', '.join(others)}; end them first")
+
+    def check_drivers(self) -> None:
+        """Asks joint_trajectory_controllers for their parameters; warns of what does not fit.
+
+        Raises:
+            RunError: a controller cannot obey these commands.
+        """
+        warnings, refusals = check_trajectory_controllers(
+            self._robot, self._node.resolve_topic_name, PARAMETERS_TIMEOUT_S
+        )
+        for warning in warnings:
+            self._node.get_logger().warning(warning)
+        if refusals:
+            raise RunError("; ".join(refusals))
+
+    def watch(self, topics: Sequence[str]) -> None:
+        """Looks for drivers that are gone, and for others that command the arm."""
+        for index, state in enumerate(self._robot.driver_states):
+            if not self._node.count_publishers(state.topic):
+                self._supervisor.note_driver(index, None)
+        self._supervisor.note_takeover(other_publishers(self._node, topics))
+
+    def read(self) -> None:
+        """Reads the newest messages of the driver."""
+        while self._kept:
+            topic, raw = self._kept.popitem()
+            for index, state in enumerate(self._robot.driver_states):
+                if state.topic == topic:
+                    message = deserialize_message(raw, self._kinds[index])
+                    self._supervisor.note_driver(index, int(getattr(message, state.field)))
+
+    def _on_enable(self, message: Bool) -> None:
+        self._supervisor.note_enable(bool(message.data), self._motion_ns())
+
+
+def message_type(state: DriverState) -> Any:
+    """The message type of a driver state.
+
+    Raises:
+        ContractError: it is not installed, or has no such field.
+    """
+    package, _, name = state.message.replace("/msg/", "/").partition("/")
+    try:
+        kind = getattr(importlib.import_module(f"{package}.msg"), name)
+    except (ImportError, AttributeError) as error:
+        raise ContractError(
+            f"driver state {state.topic} has the type {state.message}, which is not installed ({error})"
+        ) from error
+    fields = kind.get_fields_and_field_types()
+    if state.field not in fields:
+        raise ContractError(
+            f"driver state {state.topic}: {state.message} has no field {state.field!r}; "
+            f"the fields are {', '.join(fields)}"
+        )
+    return kind

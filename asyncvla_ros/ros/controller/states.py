@@ -1,0 +1,51 @@
+"""The robot's state on its way to the controller: only the newest message of a topic is looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from geometry_msgs.msg import PoseStamped
+from rclpy.serialization import deserialize_message
+from sensor_msgs.msg import JointState
+
+from asyncvla_ros.robot.contract import JointStateSource, RobotContract
+from asyncvla_ros.ros.conversions import named_state, to_ns
+from asyncvla_ros.ros.lifecycle import ManagedNode
+from asyncvla_ros.types import ContractError
+
+
+class RobotStates:
+    """Keeps serialized messages, and reads them when a command is due: a driver may publish at 1 kHz.
+
+    Args:
+        node: For its log.
+        robot: Names the sources.
+        observe: Called with topic, stamp [ns] and values by name for each message that is read.
+    """
+
+    def __init__(
+        self, node: ManagedNode, robot: RobotContract, observe: Callable[[str, int, dict[str, float]], None]
+    ):
+        self._node = node
+        self._frame = robot.base_frame
+        self._sources = {source.topic: source for source in robot.state}
+        self._observe = observe
+        self._kept: dict[str, bytes] = {}
+
+    def keep(self, topic: str, message: bytes) -> None:
+        """Keeps a serialized message in place of an older one of the topic."""
+        self._kept[topic] = message
+
+    def read(self) -> None:
+        """Reads what was kept; what does not fit the contract is named in the log, and ignored."""
+        while self._kept:
+            topic, raw = self._kept.popitem()
+            source = self._sources[topic]
+            kind = JointState if isinstance(source, JointStateSource) else PoseStamped
+            try:
+                message = deserialize_message(raw, kind)
+                values = named_state(message, source, self._frame)
+            except ContractError as error:
+                self._node.get_logger().warning(f"robot state ignored: {error}", throttle_duration_sec=1.0)
+                continue
+            self._observe(topic, to_ns(message.header.stamp), values)

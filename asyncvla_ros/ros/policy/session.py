@@ -1,0 +1,91 @@
+"""The chunks of one activation of a policy, with their numbers and stamps."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import replace
+
+import numpy as np
+
+from asyncvla_ros.control.chunk import StampedChunk
+from asyncvla_ros.robot.contract import RobotContract
+from asyncvla_ros.types import ActionChunk
+
+
+class ChunkSession:
+    """Makes chunks in the units of the robot out of answers in the units of the checkpoint.
+
+    Not thread-safe: ``chunk`` and ``end`` are called under the lock of ``TaskSlot``.
+
+    Args:
+        robot: Names, units and step of the actions.
+    """
+
+    def __init__(self, robot: RobotContract):
+        self._robot = robot
+        self._session_id = secrets.randbits(32)
+        self._chunk_id = 0
+        self._newest: StampedChunk | None = None
+        self._lag_ns = 0
+
+    def chunk(self, answer: ActionChunk, stamp_ns: int, now_ns: int, instruction: str) -> StampedChunk:
+        """The next chunk.
+
+        Args:
+            answer: Actions in the units of the checkpoint.
+            stamp_ns: Acquisition time of the observation [ns, node clock].
+            now_ns: [ns, node clock].
+            instruction: What the chunk follows.
+        """
+        self._lag_ns = now_ns - stamp_ns
+        self._newest = replace(
+            self._next(stamp_ns, answer.actions * self._robot.scale, instruction),
+            confidence=answer.confidence,
+            refined=answer.refined,
+            committed=answer.committed,
+        )
+        return self._newest
+
+    def end(self, now_ns: int) -> StampedChunk:
+        """The next chunk, without actions, at ``now_ns`` [ns, node clock]: the motion so far is over."""
+        newest, self._newest = self._newest, None
+        nothing = np.zeros((0, len(self._robot.dofs)), np.float32)
+        if newest is None:
+            return self._next(now_ns, nothing, "")
+        return self._next(max(now_ns, newest.stamp_ns), nothing, newest.instruction)
+
+    def executing(self, stamp_ns: int, limit: int) -> np.ndarray | None:
+        """Return the actions expected to execute while an observation of ``stamp_ns`` is being answered.
+
+        The answer is taken to need as long as the last one did on the node clock: no time in lockstep, where
+        that clock stands still.
+
+        Args:
+            stamp_ns: Acquisition time of the observation [ns, node clock].
+            limit: So many actions at most.
+
+        Returns:
+            (k, d) in the units of the checkpoint; None if there are none.
+        """
+        newest = self._newest
+        if newest is None:
+            return None
+        actions = newest.following(stamp_ns, self._lag_ns)[:limit]
+        return actions / self._robot.scale if len(actions) else None
+
+    def forget_times(self) -> None:
+        """Forgets when the newest chunk was made, as a backward jump of the clock requires."""
+        self._newest = None
+
+    def _next(self, stamp_ns: int, actions: np.ndarray, instruction: str) -> StampedChunk:
+        self._chunk_id += 1
+        return StampedChunk(
+            session_id=self._session_id,
+            chunk_id=self._chunk_id,
+            stamp_ns=stamp_ns,
+            step_ns=self._robot.step_ns,
+            action_space=self._robot.action_space,
+            dof_names=self._robot.dof_names,
+            actions=actions,
+            instruction=instruction,
+        )
