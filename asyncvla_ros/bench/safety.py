@@ -1,4 +1,4 @@
-"""Whether drivers demand more than a contract permits, whatever the controller is sent: chunks by the million."""
+"""Whether drivers demand more than a contract permits, whatever the controller is sent."""
 
 from __future__ import annotations
 

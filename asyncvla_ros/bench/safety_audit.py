@@ -50,7 +50,7 @@ class DriverAudit:
         position, pose, action   the commands, at the times at which they were sent; after more than two
                                  periods: it stood at the last one until one period before the next
         velocity, twist          likewise with one order of difference less: the values are velocities, and in
-                                 such a gap the last one was kept; a change per step in an action was made once
+                                 such a gap the last one was kept; a change per step was made once
 
     Tolerance: nothing is fitted. A k-th divided difference of values that are off by e is off by up to
     e k! Σ_i 1/Π_j≠i |t_i - t_j|, that is 2^k e / h^k for samples h apart, and e is what a number that keeps

@@ -61,7 +61,7 @@ class Line:
         self.is_rate = output.adapter in ("forward_velocity", "twist")
         self.is_trajectory = output.adapter == "joint_trajectory"
         self.is_judged = self._may_begin = False
-        self._begun = set()
+        self._begun: set[str] = set()
         self._told = np.zeros(len(self.index))
         dofs = [robot.dofs[index] for index in self.index]
         low, high = np.array([dof.minimum for dof in dofs]), np.array([dof.maximum for dof in dofs])
@@ -85,7 +85,7 @@ class Line:
         for audit in self.audits.values():
             audit.suspend(at_ns)
         self.is_judged = self._may_begin = False
-        self._begun: set[str] = set()
+        self._begun = set()
 
     def _to_joints(self, dofs: np.ndarray) -> np.ndarray:
         return np.zeros(len(dofs)) if self.is_rate else self._begin + (dofs - self._low) / self._gain
@@ -123,7 +123,8 @@ class Line:
         standing = np.where(self._holds, np.clip(standing, self._low, self._high), standing)
         joints, near = self._to_joints(standing), np.abs(within / self._gain)
         first = np.zeros(len(joints)) if self.is_rate else self._values.position(command.values)
-        stays = self.is_judged and bool((np.abs(first - self._told) <= near).all())
+        is_near = self.is_judged & (np.abs(first - self._told) <= near)
+        stays = bool(is_near.all())
         if self.is_trajectory:
             # What is not measured stands where it begins.
             if not stays and (np.abs(first - joints) > near).any():
@@ -133,7 +134,7 @@ class Line:
             self._jumps = not stays
         elif not stays:
             for audit in self.audits.values():
-                audit.begin(command.at_ns, joints, near)
+                audit.begin(command.at_ns, np.where(is_near, self._told, joints), near)
         self.is_judged = True
         self._may_begin = False
 
@@ -194,7 +195,8 @@ class RobotUnderTest:
         # Where everything commanded so far leads.
         self._led_to = (low + high) / 2
         self.arm = MeasuredArm(rng, len(robot.dofs), arm_kind, (low, high))
-        self._is_away = self._is_adrift = False
+        self._is_away = self._is_adrift = self._may_begin = False
+        self._told = np.full(len(robot.dofs), np.nan)
         self._at_ns = self._told_ns = self._adrift_until_ns = 0
         self.commands = 0
 
@@ -210,6 +212,7 @@ class RobotUnderTest:
 
     def restarted(self) -> None:
         """The controller was activated again."""
+        self._may_begin = True
         for line in self.lines:
             line.restarted()
 
@@ -227,18 +230,31 @@ class RobotUnderTest:
         for line in self.lines:
             line.send(command, standing[line.index], within[line.index])
         # As the message carries them.
-        values = np.asarray(command.values, np.float32).astype(np.float64)
+        values: np.ndarray = np.asarray(command.values, np.float32).astype(np.float64)
         known = ~np.isnan(values)
         if self._commands is not None and known.all():
-            if not self._command_begun:
-                begin = np.where(self._is_delta, 0.0, standing)
-                begin = np.where(self._holds, np.clip(begin, self.low, self.high), begin)
-                self._commands.begin(command.at_ns, begin, within)
-                self._command_begun = True
+            self._judge_first(self._commands, command.at_ns, values, standing, within)
             self._commands.add(command.at_ns, values)
+            self._told = values
         if not self.lines:
             moved = np.where(self._is_delta, self._led_to + values, values)
             self._led_to = np.where(known, moved, self._led_to)
+
+    def _judge_first(
+        self,
+        audit: DriverAudit,
+        at_ns: int,
+        values: np.ndarray,
+        standing: np.ndarray,
+        within: np.ndarray,
+    ) -> None:
+        """A first action must be where the arm rests, or the one before again."""
+        is_near = self._is_delta | (np.abs(values - self._told) <= within)
+        if not self._command_begun or (self._may_begin and not is_near.all()):
+            begin = np.where(self._holds, np.clip(standing, self.low, self.high), standing)
+            begin = np.where(is_near & self._command_begun, self._told, begin)
+            audit.begin(at_ns, np.where(self._is_delta, 0.0, begin), within)
+        self._command_begun, self._may_begin = True, False
 
     def move_to(self, at_ns: int) -> None:
         """Time goes on to ``at_ns``: drivers demand, the arm obeys as it can."""

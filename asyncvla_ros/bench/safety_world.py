@@ -65,7 +65,7 @@ class HostileWorld:
         self._at_ns, self._offset_ns = 10**12, 10**15
         self._blind_until_ns = self._due_ns = self._told_ns = 0
         self._jitter_ns = JITTER_MS * MS
-        self._stopping = self._is_stop_asked = False
+        self._stopping = self._is_stop_asked = self._has_restarted = False
         self.under_test.place(self._at_ns, self._standing_pose())
         self._controller.start()
         self._ready()
@@ -122,6 +122,7 @@ class HostileWorld:
             self._at_ns = min(at_ns, self._at_ns + STEP_NS)
             self.under_test.move_to(self._at_ns)
             arm = self.under_test.arm
+            self._has_restarted |= arm.has_restarted
             for index in range(len(self._robot.driver_states)):
                 state = self._robot.driver_states[index]
                 self._controller.supervisor.note_driver(index, state.ready[0] if arm.has_drives else -99)
@@ -148,7 +149,9 @@ class HostileWorld:
             self.rejections[rejection.reason.value] += 1
 
     def _update(self) -> None:
-        unheard = [] if self._is_heard() else ["outputs"]
+        unheard = [] if self._is_heard() and not self._has_restarted else ["outputs"]
+        # A driver that went and came is another listener, even if nobody looked meanwhile.
+        self._has_restarted = False
         self._controller.supervisor.note_unheard(unheard, are_all=True)
         self._obey(self._controller.update(self._now_ns(), self._at_ns))
 
@@ -263,5 +266,5 @@ class HostileWorld:
             self._controller.limit_tool_speed(speed)
 
 
-def _spaces(robot: RobotContract) -> list[tuple]:  # type: ignore[type-arg]
+def _spaces(robot: RobotContract) -> list[tuple]:
     return [(dof, dof.workspace) for dof in robot.dofs]

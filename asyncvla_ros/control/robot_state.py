@@ -90,6 +90,19 @@ class RobotState:
         """When the value of a state name was acquired [ns]; None if that is unknown."""
         return self._stamps.get(self._names.get(name, ""))
 
+    def samples(self, name: str) -> tuple[tuple[int | None, float], ...]:
+        """Stamps [ns] and values of the newest samples, the oldest first.
+
+        A stamp is None after a jump of the clock.
+        """
+        topic = self._names.get(name, "")
+        known: list[tuple[int | None, float]] = [
+            (at, sample[name]) for at, sample in self._history.get(topic, ())
+        ]
+        if name in self._values and (not known or known[-1][0] != self._stamps.get(topic)):
+            known.append((self._stamps.get(topic), self._values[name]))
+        return tuple(known)
+
     def sampled(self, name: str) -> tuple[int, float] | None:
         """Stamp [ns] and value of the newest sample that counts for agreement; None if there is none."""
         history = self._history.get(self._names.get(name, ""))

@@ -71,7 +71,7 @@ class JerkLimitedTracker:
         self.paths: list[Path | None] = [None for _ in dofs]
         self._at_ns = 0
         self._is_asked = self._has_begun = False
-        #: Whether commands reach a driver; after one that did not the next moves on by one period at most.
+        #: Whether commands reach a driver; the first one that does moves nothing.
         self.is_heard = True
         self._was_heard = False
         self.limit_stops = 0
@@ -185,8 +185,11 @@ class JerkLimitedTracker:
     def _begin_ns(self, kind: Drive, at_ns: int) -> int:
         """From when on the motion of a dof that is sampled can still be chosen [ns]."""
         since_ns = at_ns - self._at_ns
-        if not 0 <= since_ns <= GAP_PERIODS * self._period_ns or not self._was_heard:
-            return at_ns - min(max(since_ns, 0), self._period_ns)
+        if not self._was_heard and kind is Drive.HELD:
+            # The first command that is heard is where the arm is.
+            return at_ns
+        if not self._was_heard or not 0 <= since_ns <= GAP_PERIODS * self._period_ns:
+            return at_ns - self._period_ns
         # A change per step is made in one step, however late it is.
         return at_ns - (min(since_ns, self._period_ns) if kind is Drive.STEP else since_ns)
 

@@ -20,9 +20,10 @@ class Workspace:
 
         measured at t0 ──+ changes commanded since t0──> position now ──+ next change──> must be inside
 
-    An arm that lags has not yet made all changes of before t0 either: those of the last ``lag_s``, and half as
-    many again for an arm that comes ever closer, may still be to come. From outside (pushed there, or the box
-    was drawn too small) only changes back towards it are permitted.
+    An arm that lags has not yet made all changes of before t0 either: those of the last ``lag_s``, and half
+    as many again for an arm that comes ever closer, may still be to come. One sample alone may be wrong:
+    those before it count as well. From outside (pushed there, or the box was drawn too small) only changes
+    back towards it are permitted.
 
     Args:
         robot: Its action dims; those with a ``workspace`` are limited.
@@ -43,31 +44,33 @@ class Workspace:
         return not any(self._states)
 
     def positions(self, state: RobotState) -> tuple[np.ndarray, np.ndarray]:
-        """(d,) float64 each, the least and the greatest position now [unit]; 0 for dofs without workspace."""
+        """(d,) float64 each, the least and the greatest position now [unit]; 0 for dofs without workspace.
+
+        NaN where none was measured yet.
+        """
         low, high = np.zeros(len(self._states)), np.zeros(len(self._states))
         if self.is_unlimited:
             return low, high
-        stamps = [None if name is None else state.stamp_ns(name) for name in self._states]
-        measured = [stamp for name, stamp in zip(self._states, stamps, strict=True) if name is not None]
-        oldest = min(
-            (_BEFORE if stamp is None else stamp - self._lag_ns for stamp in measured), default=_BEFORE
-        )
+        samples = [() if name is None else state.samples(name) for name in self._states]
+        stamps = [_BEFORE if stamp_ns is None else stamp_ns for one in samples for stamp_ns, _ in one]
+        oldest = min(stamps, default=_BEFORE) - self._lag_ns
         while self._commanded and self._commanded[0][0] < oldest:
             self._commanded.popleft()
-        for index, (name, stamp) in enumerate(zip(self._states, stamps, strict=True)):
-            if name is None:
-                continue
-            place = state.value(name)
-            since = [d[index] for at, d in self._commanded if stamp is None or at >= stamp]
-            late = [
-                d[index]
-                for at, d in self._commanded
-                if stamp is not None and stamp - self._lag_ns <= at < stamp
-            ]
-            now = place + sum(since)
-            low[index] = now + sum(change for change in late if change < 0)
-            high[index] = now + sum(change for change in late if change > 0)
+        for index, name in enumerate(self._states):
+            if name is not None:
+                spans = [self._span(index, stamp_ns, value) for stamp_ns, value in samples[index]]
+                low[index] = min((least for least, _ in spans), default=np.nan)
+                high[index] = max((most for _, most in spans), default=np.nan)
         return low, high
+
+    def _span(self, index: int, stamp_ns: int | None, value: float) -> tuple[float, float]:
+        """Where a dof may be now that was measured at ``value`` [unit]."""
+        changes = [(at, change[index]) for at, change in self._commanded]
+        now = value + sum(change for at, change in changes if stamp_ns is None or at >= stamp_ns)
+        if stamp_ns is None:
+            return now, now
+        late = [change for at, change in changes if stamp_ns - self._lag_ns <= at < stamp_ns]
+        return now + sum(c for c in late if c < 0), now + sum(c for c in late if c > 0)
 
     def clamp(self, changes: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
         """The nearest changes (d,) that do not lead out, from anywhere between ``low`` and ``high`` (d,)."""

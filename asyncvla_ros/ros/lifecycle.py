@@ -141,9 +141,9 @@ class ManagedNode(LifecycleNode):
         handle = self.get_clock().create_jump_callback(backward, post_callback=lambda _: action())
         self.resources.callback(handle.unregister)
 
-    def advertise(self, kind: type, topic: str, qos: QoSProfile) -> Any:
+    def advertise(self, kind: type, topic: str, qos: QoSProfile, events: Any = None) -> Any:
         """A publisher that publishes while the node is active and lives until the teardown."""
-        publisher: Any = self.create_lifecycle_publisher(kind, topic, qos)
+        publisher: Any = self.create_lifecycle_publisher(kind, topic, qos, event_callbacks=events)
         self.resources.callback(self.destroy_lifecycle_publisher, publisher)
         return publisher
 

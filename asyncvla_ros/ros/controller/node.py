@@ -9,6 +9,7 @@ import time
 import traceback
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticStatus
 from geometry_msgs.msg import PoseStamped
@@ -26,6 +27,7 @@ from asyncvla_ros.common.statistics import Rates
 from asyncvla_ros.control.clock import MotionClock
 from asyncvla_ros.control.controller import Controller
 from asyncvla_ros.control.supervisor import Verdict
+from asyncvla_ros.control.tracker import GAP_PERIODS
 from asyncvla_ros.control.types import Command, Mode, Reason
 from asyncvla_ros.robot.contract import JointStateSource
 from asyncvla_ros.ros import qos
@@ -57,7 +59,7 @@ class ControllerNode(ManagedNode):
         self._params = Parameters(self, ControllerParameters, self._on_change)
         self._controller: Controller | None = None
         self._latch: Verdict | None = None
-        self._clock = MotionClock()
+        self._motion_clock = MotionClock()
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._rates = Rates()
         self._commands = 0
@@ -74,7 +76,7 @@ class ControllerNode(ManagedNode):
         self._controller.limit_tool_speed(values.tool_speed)
         self._controller.supervisor.latch = self._latch
         self.resources.callback(self._forget_controller)
-        self._lateness = Lateness(LATENESS_WINDOW)
+        self._lateness = Lateness(LATENESS_WINDOW, gap_s=GAP_PERIODS * self._robot.period_ns / 1e9)
         self._outputs = Outputs(self, self._robot)
         self._status_publisher = self.create_publisher(ControllerStatus, "~/status", qos.STATUS)
         self.resources.callback(self.destroy_publisher, self._status_publisher)
@@ -104,8 +106,8 @@ class ControllerNode(ManagedNode):
             self.get_logger().warning(refused)
         self._heard_s = time.monotonic()
         self._due_ns: int | None = None
+        self._controller.start(is_elsewhere=self._outputs.have_changed)
         self._outputs.restart()
-        self._controller.start()
         self._publish_status()
 
     def deactivate(self) -> None:
@@ -287,9 +289,9 @@ class ControllerNode(ManagedNode):
         """Node clock and the time of motion [ns], at one moment."""
         if self._params.values.lockstep:
             return self._tick_ns, self._tick_ns
-        clock = self.get_clock()
+        clock: Any = self.get_clock()
         now_ns, steady_ns = clock.now().nanoseconds, time.monotonic_ns()
-        return now_ns, self._clock.read(steady_ns, now_ns, clock.ros_time_is_active)
+        return now_ns, self._motion_clock.read(steady_ns, now_ns, clock.ros_time_is_active)
 
     def _motion_ns(self) -> int:
         return self._times()[1]

@@ -20,6 +20,11 @@ from asyncvla_ros.ros.controller.output_messages import TOPIC_ADAPTERS, gripper_
 from asyncvla_ros.ros.conversions import floats, to_time
 from asyncvla_ros.ros.lifecycle import ManagedNode
 
+try:
+    from rclpy.event_handler import PublisherEventCallbacks
+except ImportError:  # Humble
+    from rclpy.qos_event import PublisherEventCallbacks
+
 # How long a command may take to be acknowledged, before the next one is sent.
 ACK_TIMEOUT = Duration(seconds=0.02)
 # How long to insist that it is [s]: a listener that hangs, a stopped recorder say, must not keep the arm.
@@ -51,8 +56,7 @@ class Outputs:
         self._adapters = [_adapter(node, robot, output) for output in robot.outputs]
         published = [one for one in self._adapters if isinstance(one, ActionCommandOutput | TopicOutput)]
         # What carries the arm must be heard; action_command, if it comes beside, is for those who like.
-        needed = [one for one in published if isinstance(one, TopicOutput)] or published
-        self._hearings = [Hearing(one) for one in needed]
+        self._needed = [one for one in published if isinstance(one, TopicOutput)] or published
 
     @property
     def topics(self) -> tuple[str, ...]:
@@ -66,16 +70,21 @@ class Outputs:
     @property
     def needed(self) -> int:
         """How many outputs must be heard."""
-        return len(self._hearings)
+        return len(self._needed)
+
+    @property
+    def have_changed(self) -> bool:
+        """Whether a driver came or went since commands were last known to arrive."""
+        return any(one.hearing.has_changed for one in self._needed)
 
     def restart(self) -> None:
         """After an activation it must be seen again that commands arrive."""
-        for hearing in self._hearings:
-            hearing.restart()
+        for one in self._needed:
+            one.hearing.restart()
 
     def unheard(self) -> tuple[str, ...]:
         """Topics on which no command has arrived for sure, since whoever listens began to."""
-        return tuple(one.topic for one in self._hearings if not one.has_arrived())
+        return tuple(one.topic for one in self._needed if not one.hearing.has_arrived())
 
     def send(self, command: Command, now_ns: int) -> None:
         """Sends a command by every output; one without values is nothing to say.
@@ -97,41 +106,62 @@ class Outputs:
 
 
 class Hearing:
-    """Whether the commands of one output reach those who subscribe to it.
+    """Whether the commands of one output reach those who subscribe to it."""
 
-    Args:
-        output: What publishes them.
-    """
-
-    def __init__(self, output: ActionCommandOutput | TopicOutput):
-        self._output = output
-        self.topic = output.topic
+    def __init__(self) -> None:
+        self._publisher: Any = None
+        self._new = self._joined = 0
+        self.sent = 0
+        #: Whether there is nothing to send before the first action: nobody knows a pose to hold.
+        self.is_silent = False
         self.restart()
 
+    def events(self) -> Any:
+        """Callbacks for the publisher that is asked about, where ROS has them (since Iron)."""
+        try:
+            return PublisherEventCallbacks(matched=self._note_matched)
+        except TypeError:
+            return None
+
+    def _note_matched(self, event: Any) -> None:
+        # A driver that was restarted while nobody looked is another listener, though there are as many.
+        self._joined += max(0, event.total_count_change)
+
+    def watch(self, publisher: Any) -> None:
+        """The publisher that is asked about."""
+        self._publisher = publisher
+
     def restart(self) -> None:
-        """Forgets what has arrived."""
-        self._listeners = 0
+        """Forgets what has arrived; whoever listens now is no news."""
+        self._listeners, self._known = 0, self._joined
         self._offered_s: float | None = None
         self._has_arrived = False
 
+    @property
+    def has_changed(self) -> bool:
+        """Whether somebody has come since ``restart``, or gone."""
+        return self._joined > self._known or self._publisher.get_subscription_count() < self._listeners
+
     def has_arrived(self) -> bool:
         """Whether there are listeners, all of them have a command, and none has come or gone since."""
-        count = self._output.publisher.get_subscription_count()
-        if count < self._listeners or count == 0:
-            # A driver that was restarted is another listener.
+        count = self._publisher.get_subscription_count()
+        if count == 0 or (self.has_changed and self._has_arrived):
             self.restart()
         self._listeners = max(self._listeners, count)
         if count == 0 or self._has_arrived:
             return self._has_arrived
+        if self.is_silent:
+            self._has_arrived, self._known = True, self._joined
+            return True
         # A listener may be known before it knows the publisher: what is sent in between can be lost.
-        sent = self._output.sent
         if self._offered_s is None:
-            self._offered_s, self._sent_before = time.monotonic(), sent
-        elif sent > self._sent_before + 1:
+            self._offered_s, self._sent_before = time.monotonic(), self.sent
+        elif self.sent > self._sent_before + 1:
             self._has_arrived = (
-                self._output.publisher.wait_for_all_acked(ACK_TIMEOUT)
+                self._publisher.wait_for_all_acked(ACK_TIMEOUT)
                 or time.monotonic() - self._offered_s > ACK_DEADLINE_S
             )
+            self._known = self._joined
         return self._has_arrived
 
 
@@ -149,15 +179,17 @@ class ActionCommandOutput:
     def __init__(self, node: ManagedNode, robot: RobotContract, output: Output):
         self._robot = robot
         self.topic = output.topic
-        self.publisher = node.advertise(ActionCommand, output.topic, qos.COMMAND)
-        self.sent = 0
+        self.hearing = Hearing()
+        self.publisher = node.advertise(ActionCommand, output.topic, qos.COMMAND, self.hearing.events())
+        self.hearing.watch(self.publisher)
         self._last: ScheduledAction | None = None
 
     def send(self, command: Command, now_ns: int) -> None:
         """Publishes the command with the chunk and the index it comes from, once every dof has a value."""
         assert command.values is not None
         self._last = command.action or self._last
-        if np.isnan(command.values).any():
+        self.hearing.is_silent = bool(np.isnan(command.values).any())
+        if self.hearing.is_silent:
             return
         message = ActionCommand(
             action_space=self._robot.action_space,
@@ -175,7 +207,7 @@ class ActionCommandOutput:
             message.index = self._last.index
             message.observation_stamp = to_time(self._last.chunk.stamp_ns)
         self.publisher.publish(message)
-        self.sent += 1
+        self.hearing.sent += 1
 
 
 class TopicOutput:
@@ -185,16 +217,18 @@ class TopicOutput:
         kind, self._convert = TOPIC_ADAPTERS[output.adapter]
         self._values = OutputValues(robot, output)
         self.topic = output.topic
-        self.publisher = node.advertise(kind, output.topic, qos.COMMAND)
-        self.sent = 0
+        self.hearing = Hearing()
+        self.publisher = node.advertise(kind, output.topic, qos.COMMAND, self.hearing.events())
+        self.hearing.watch(self.publisher)
 
     def send(self, command: Command, now_ns: int) -> None:
         """Publishes the message of the command, once its dofs have values."""
         assert command.values is not None
-        if self._values.says_nothing(command.values) or self._values.is_repeated(command):
+        self.hearing.is_silent = self._values.says_nothing(command.values)
+        if self.hearing.is_silent or self._values.is_repeated(command):
             return
         self.publisher.publish(self._convert(self._values, command, now_ns))
-        self.sent += 1
+        self.hearing.sent += 1
 
 
 class GripperActionOutput:

@@ -77,6 +77,7 @@ def diagnostics_report(
         "braked at a limit": status.limit_stops,
         "command lateness p99 [ms]": 1e3 * lateness.p99_s,
         "command lateness worst [ms]": 1e3 * lateness.worst_s,
+        "command gaps": lateness.gaps,
     }
     values |= {f"clipped {dof}": int(n) for dof, n in zip(robot.dof_names, status.clamped, strict=True)}
     return Report(LEVELS[status.mode], f"{status.mode.name} {status.text}".strip(), values)

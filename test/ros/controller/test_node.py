@@ -244,10 +244,13 @@ def test_nothing_moves_before_a_command_has_reached_the_robot(start_node, ros_cl
     policy = ChunkPeer(ros_client)
     far = {"actions": np.ones((8, 1), np.float32), "dof_names": ("j1",), "action_space": "joint_position"}
     policy.send(**far)
-    node.wait_for_output("nobody takes commands")
+    node.wait_for_output("commands reach nobody on ~/command")
     status.clear()
     waiting = status.wait()
-    assert (waiting.mode, waiting.accepted_chunks) == (ControllerStatus.MODE_IDLE, 0)
+    assert (waiting.mode, waiting.reason_code) == (
+        ControllerStatus.MODE_IDLE,
+        ControllerStatus.REASON_NOT_HEARD,
+    )
 
     commands = ros_client.subscribe(ActionCommand, "/controller/command", 1000)
     commands.wait()
