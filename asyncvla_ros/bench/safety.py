@@ -16,15 +16,16 @@ from rich.progress import Progress
 
 from asyncvla_ros.bench.safety_arms import ARMS
 from asyncvla_ros.bench.safety_audit import KINDS
-from asyncvla_ros.bench.safety_contracts import contracts
+from asyncvla_ros.bench.safety_contracts import GUARDED_URDF, contracts, guarded_links
 from asyncvla_ros.bench.safety_robot import merged
 from asyncvla_ros.bench.safety_world import HostileWorld, MakeController
 from asyncvla_ros.control.controller import Controller
 from asyncvla_ros.robot.contract import RobotContract
 from asyncvla_ros.types import AsyncVLAError
 
-# Kinds of arms whose reports make no sense for a pose.
+# Kinds of arms whose reports make no sense for a pose, or that leave a box by themselves.
 NOT_FOR_POSES = ("sag", "moved_by_hand", "wraps")
+NOT_FOR_GUARDS = ("sag",)
 TOLERANCE = "what rounding stamps to 1 ns, float64 and float32 fields permits; see DriverAudit"
 
 
@@ -45,6 +46,7 @@ def cases(chunks: int, seed: int, robots: Iterable[RobotContract]) -> list[Case]
         for robot in robots
         for arm in ARMS
         if not (robot.action_space == "ee_pose" and arm in NOT_FOR_POSES)
+        and not (robot.guard is not None and arm in NOT_FOR_GUARDS)
     ]
     share, more = divmod(chunks, len(pairs))
     return [
@@ -113,7 +115,9 @@ def _run(plan: list[Case], make_controller: MakeController, processes: int) -> I
 def run_case(case: Case, make_controller: MakeController = Controller) -> dict[str, Any]:
     """The figures of one contract with one kind of arm."""
     began, began_cpu = time.perf_counter(), time.process_time()
-    world = HostileWorld(case.robot, case.seed, case.arm, make_controller)
+    is_guarded = case.robot.name == "guarded_arm"
+    urdf, links = (GUARDED_URDF, guarded_links) if is_guarded else ("", None)
+    world = HostileWorld(case.robot, case.seed, case.arm, make_controller, urdf, links)
     world.run(case.chunks, lambda done: None)
     driver = world.under_test.figures()
     violations: Counter[str] = sum((Counter(one["violations"]) for one in driver.values()), Counter())

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from asyncvla_ros.paths import share_dir
 from asyncvla_ros.robot.contract import RobotContract
 from asyncvla_ros.robot.contract_file import load_robot, parse_robot
@@ -112,6 +114,49 @@ def servo_arm() -> RobotContract:
     return _contract("servo_arm", "delta_ee_pose", dofs, [twist, fingers])
 
 
+# Upper arm 0.5 m, fore arm 0.4 m, both turning about z, and a lift; the base is 0.1 m below.
+GUARDED_URDF = """<robot name="guarded_arm">
+  <link name="base"/><link name="upper"/><link name="fore"/><link name="slide"/><link name="tip"/>
+  <joint name="shoulder" type="revolute">
+    <parent link="base"/><child link="upper"/><origin xyz="0 0 0.1"/><axis xyz="0 0 1"/>
+    <limit lower="-2.5" upper="2.5" effort="1" velocity="2"/>
+  </joint>
+  <joint name="elbow" type="revolute">
+    <parent link="upper"/><child link="fore"/><origin xyz="0.5 0 0"/><axis xyz="0 0 1"/>
+    <limit lower="-2.5" upper="2.5" effort="1" velocity="2"/>
+  </joint>
+  <joint name="lift" type="prismatic">
+    <parent link="fore"/><child link="slide"/><origin xyz="0.4 0 0"/><axis xyz="0 0 1"/>
+    <limit lower="-0.5" upper="0.5" effort="1" velocity="0.5"/>
+  </joint>
+  <joint name="flange" type="fixed"><parent link="slide"/><child link="tip"/></joint>
+</robot>"""
+
+
+def guarded_arm() -> RobotContract:
+    """An arm on a trajectory controller whose tool stays behind a wall, in a box, and slow."""
+    turn = {"position": [-2.5, 2.5], "velocity": 2.0, "acceleration": 6.0, "jerk": 60.0}
+    lift = {"position": [-0.5, 0.5], "velocity": 0.5, "acceleration": 2.0, "jerk": 20.0}
+    dofs = [
+        {"name": "shoulder", "unit": "rad", "scale": 1.0, "limits": turn},
+        {"name": "elbow", "unit": "rad", "scale": 1.0, "limits": turn},
+        {"name": "lift", "unit": "m", "scale": 1.0, "limits": lift},
+    ]
+    wall = {"normal": [0, -1, 0], "offset": -0.7}
+    frame = {"link": "tip", "box": [[-1.0, 1.0], [-1.0, 1.0], [0.0, 0.4]], "planes": [wall]}
+    output = {"adapter": "joint_trajectory", "topic": "arm/joint_trajectory"}
+    guard = {"tool": "tip", "tool_speed": 1.0, "frames": [frame]}
+    return _contract("guarded_arm", "joint_position", dofs, [output], command_hz=50.0, guard=guard)
+
+
+def guarded_links(joints: np.ndarray) -> dict[str, np.ndarray]:
+    """Where the tip is (m, 3) [m] at (m, 3) joints of ``guarded_arm``, by school trigonometry."""
+    shoulder, elbow, lift = joints.T
+    x = 0.5 * np.cos(shoulder) + 0.4 * np.cos(shoulder + elbow)
+    y = 0.5 * np.sin(shoulder) + 0.4 * np.sin(shoulder + elbow)
+    return {"tip": np.stack([x, y, 0.1 + lift], axis=1)}
+
+
 POSE = ("ee_x", "ee_y", "ee_z", "ee_r11", "ee_r21", "ee_r31", "ee_r12", "ee_r22", "ee_r32")
 
 
@@ -132,7 +177,15 @@ def pose_arm() -> RobotContract:
 
 def contracts() -> tuple[RobotContract, ...]:
     """All that are checked."""
-    made = (joint_arm(), delta_arm(), held_arm(), velocity_arm(), servo_arm(), pose_arm())
+    made = (
+        joint_arm(),
+        delta_arm(),
+        held_arm(),
+        velocity_arm(),
+        servo_arm(),
+        pose_arm(),
+        guarded_arm(),
+    )
     shipped = sorted((share_dir() / "config" / "robots").glob("*.yaml"))
     return (*made, *(load_robot(path) for path in shipped))
 
@@ -143,7 +196,7 @@ def _contract(
     dofs: list[dict[str, Any]],
     outputs: Sequence[dict[str, Any]] = (),
     state: Sequence[dict[str, Any]] = (),
-    **rates: float,
+    **more: Any,
 ) -> RobotContract:
     measured = [dof for dof in dofs if dof["name"] != UNMEASURED]
     states = [dof["limits"].get("workspace", {}).get("state", dof["name"]) for dof in measured]
@@ -157,6 +210,6 @@ def _contract(
         "action": {"space": space, "dofs": dofs},
         "outputs": [{"adapter": "action_command", "topic": "~/command"}, *outputs],
         "timeouts": {"chunk_s": 0.5, "observation_s": 0.2},
-        **rates,
+        **more,
     }
     return parse_robot(data, name)

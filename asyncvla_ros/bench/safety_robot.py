@@ -306,6 +306,11 @@ class RobotUnderTest:
         for audit in self._all():
             audit.allow_stop(at_ns)
 
+    def limit_tool(self, at_ns: int, speed: float) -> None:
+        """From ``at_ns`` on the tool's speed is limited to this [m/s]."""
+        for audit in self._all():
+            audit.limit_tool(at_ns, speed)
+
     def stop_over(self, at_ns: int) -> None:
         """At ``at_ns`` the emergency stop is over."""
         for audit in self._all():

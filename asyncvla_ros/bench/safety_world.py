@@ -14,8 +14,9 @@ from asyncvla_ros.control.controller import Controller
 from asyncvla_ros.control.types import Command, Mode
 from asyncvla_ros.robot.contract import RobotContract
 from asyncvla_ros.robot.motion_limits import following_limit
+from asyncvla_ros.robot.stops import stops
 
-MakeController = Callable[[RobotContract], Controller]
+MakeController = Callable[..., Controller]
 # Periods until an arm stands, at most: longer than any stop from full speed.
 STOP_PERIODS = 1000
 # Chunks between two signs of progress.
@@ -38,7 +39,8 @@ class HostileWorld:
         robot: The contract; a state is named after the dof it measures, or its workspace names it.
         seed: Of everything random.
         arm_kind: One of ``safety_arms.ARMS``.
-        make_controller: The controller to test.
+        make_controller: Makes the controller to test, of the contract and ``urdf``.
+        urdf: Robot description for a contract with a guard.
         links: Forward kinematics for the guard, None: none.
     """
 
@@ -48,6 +50,7 @@ class HostileWorld:
         seed: int,
         arm_kind: str,
         make_controller: MakeController = Controller,
+        urdf: str = "",
         links: Links | None = None,
     ):
         self.exceptions: Counter[str] = Counter()
@@ -58,12 +61,14 @@ class HostileWorld:
         self._rng = rng = np.random.default_rng(seed)
         self.under_test = RobotUnderTest(robot, rng, arm_kind, links)
         self._chunks = HostileChunks(robot, rng)
-        self._controller = make_controller(robot)
+        self._controller = make_controller(robot, urdf=urdf)
+        slowest_s = max((stop.hold.time_s for stop in stops(robot)), default=0.0)
+        self._slowest_stop_ns = round(1e9 * slowest_s) + 2 * robot.period_ns
         self._names = [dof.name if s is None else s.state for dof, s in _spaces(robot)]
         self._is_measured = np.array([name in robot.state_names for name in self._names])
         self._agree = np.array([AGREEMENT * following_limit(dof) for dof in robot.dofs])
         self._at_ns, self._offset_ns = 10**12, 10**15
-        self._blind_until_ns = self._due_ns = self._told_ns = 0
+        self._blind_until_ns = self._due_ns = self._told_ns = self._tool_ns = 0
         self._jitter_ns = JITTER_MS * MS
         self._stopping = self._is_stop_asked = self._has_restarted = False
         self.under_test.place(self._at_ns, self._standing_pose())
@@ -192,7 +197,7 @@ class HostileWorld:
         """Now and then, what should not happen."""
         controller = self._controller
         events: tuple[tuple[float, Callable[[], object]], ...] = (
-            (0.003, self._restart),
+            (0.01, self._restart),
             (0.01, self._estop),
             (0.3, controller.reset),
             (0.002, self._fault),
@@ -264,6 +269,10 @@ class HostileWorld:
         if self._robot.guard is not None:
             speed = None if self._rng.random() < 0.5 else REDUCED
             self._controller.limit_tool_speed(speed)
+            # A tool that is faster has to brake first, in no more time than a stop takes.
+            slow_ns = self._at_ns + (0 if speed is None else self._slowest_stop_ns)
+            self._tool_ns = max(self._tool_ns, slow_ns)
+            self.under_test.limit_tool(self._tool_ns, speed or self._robot.guard.speed or np.inf)
 
 
 def _spaces(robot: RobotContract) -> list[tuple]:

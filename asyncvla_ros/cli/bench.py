@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from asyncvla_ros.cli.options import (
+    CPUS,
     THREADS,
     CheckpointOption,
     DeviceOption,
@@ -144,24 +145,31 @@ def bench_faults_command(
 
 @bench_app.command("safety")
 def bench_safety_command(
-    chunks: Annotated[int, typer.Option(help="Hostile chunks, half of them for each arm.")] = 1_000_000,
+    chunks: Annotated[int, typer.Option(help="Hostile chunks in all.")] = 1_000_000,
     seed: SeedOption = 0,
+    processes: Annotated[int, typer.Option(min=1, help="Processes at the same time.")] = CPUS,
     json_out: JsonOption = None,
 ) -> None:
-    """Send hostile chunks, faults and restarts through the controller core; 1 if a command broke a limit."""
+    """Send hostile chunks, faults and restarts through every contract; 1 if a driver broke a limit."""
     from rich.console import Console
     from rich.table import Table
 
     from asyncvla_ros.bench.safety import bench_safety, is_clean
     from asyncvla_ros.common.provenance import provenance
 
-    figures = bench_safety(chunks, seed) | provenance()
-    table = Table("arm", "chunks", "accepted", "commands", "violations", "exceptions", "CPU (s)")
+    figures = bench_safety(chunks, seed, processes=processes) | provenance()
+    console = Console(stderr=True)
+    table = Table("contract", "chunks", "accepted", "commands", "violations", "exceptions", "CPU (s)")
     for name, arm in figures["arms"].items():
         counts = (arm["chunks"], arm["accepted"], arm["commands"], sum(arm["violations"].values()))
         exceptions = sum(arm["exceptions"].values())
         table.add_row(name, *(f"{count:,}" for count in counts), str(exceptions), f"{arm['cpu_s']:.0f}")
-    Console(stderr=True).print(table)
+    console.print(table)
+    table = Table("driver", "samples", "violations", "largest jump (rad)")
+    for name, driver in figures["driver"].items():
+        broken = sum(driver["violations"].values())
+        table.add_row(name, f"{driver['samples']:,}", str(broken), f"{driver['jump_rad_max']:.3g}")
+    console.print(table)
     write_json(figures, json_out)
     if not is_clean(figures):
         kinds = ", ".join(f"{kind} {count}" for kind, count in figures["violations"].items() if count)

@@ -148,6 +148,11 @@ class Path:
         return taken
 
     @property
+    def is_standing(self) -> bool:
+        """Whether nothing moves from its beginning on."""
+        return self._states[0][1:] == (0.0, 0.0) and not any(jerk for _, jerk in self.phases)
+
+    @property
     def knots_ns(self) -> list[int]:
         """When the jerk changes, from the beginning to the end [ns]."""
         return [self.start_ns + round(begin_s * 1e9) for begin_s in self._begins_s]

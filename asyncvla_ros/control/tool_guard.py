@@ -28,7 +28,7 @@ class ToolGuard:
         now ──towards the goal──●──stop──│ border       every moment of it is inside, and slow enough:
                                                         permitted; else the arm brakes, as it always can
 
-    A link that is outside already may come back, not go farther out; a tool that is too fast brakes.
+    A link that is outside already may come back, never go farther out; a tool that is too fast brakes.
 
     Args:
         robot: A contract with a guard, whose dofs are targets of joints.
@@ -72,9 +72,10 @@ class ToolGuard:
         lost = np.full(len(times), np.nan)
         motion = np.array([lost if path is None else path.states(times)[:, 0] for path in paths]).T
         for frame in self._guard.frames:
-            depth = _outside(frame, self._points(frame.link, motion, state))
+            depths = _outside(frame, self._points(frame.link, motion, state))
+            nearest = np.minimum.accumulate(depths, axis=1)[:, :-1]
             # Not "beyond": what is no number is not permitted either.
-            if not (depth <= max(0.0, depth[0])).all():
+            if not (depths[:, 1:] <= np.maximum(0.0, nearest)).all():
                 return False
         if self.tool_speed is None:
             return True
@@ -95,9 +96,9 @@ class ToolGuard:
 
 
 def _outside(frame: GuardedFrame, points: np.ndarray) -> np.ndarray:
-    """(m,) how far points (m, 3) are outside of what is permitted [m]; negative inside."""
+    """(b, m) how far points (m, 3) are outside of each border [m]; negative inside."""
     depths = [MARGIN_M + plane.offset - points @ np.array(plane.normal) for plane in frame.planes]
     if frame.box is not None:
         low, high = np.array(frame.box).T
-        depths += [MARGIN_M + (low - points).max(axis=1), MARGIN_M + (points - high).max(axis=1)]
-    return np.max(depths, axis=0) if depths else np.full(len(points), -np.inf)
+        depths += [*(MARGIN_M + (low - points).T), *(MARGIN_M + (points - high).T)]
+    return np.array(depths).reshape(len(depths), len(points))

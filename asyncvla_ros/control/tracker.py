@@ -266,6 +266,8 @@ class JerkLimitedTracker:
             new = path
         else:
             new = Path(at_ns, path.at(at_ns), [*path.between(at_ns, begin_ns), *ways])
+            if new.is_standing:
+                new = Path(at_ns, new.end, ())
         return new, new.at(at_ns)
 
     def _first_goal(self, index: int, goal: State, at_ns: int) -> tuple[Path | None, State]:
@@ -323,9 +325,9 @@ class JerkLimitedTracker:
     def at_rest(self) -> bool:
         """Whether nothing moves any more, the rest of a trajectory included."""
         return all(
-            state.velocity == 0 and state.acceleration == 0 and (path is None or path.end_ns <= self._at_ns)
+            state.velocity == state.acceleration == 0 and (path is None or path.is_standing)
             if kind is Drive.TRAJECTORY
-            else state.velocity == 0 and state.acceleration == 0
+            else state.velocity == state.acceleration == 0
             for kind, state, path in zip(self._kinds, self._states, self.paths, strict=True)
         )
 

@@ -1,70 +1,72 @@
-"""A double of joint_trajectory_controller: what it accepts, and how it joins what it accepted.
+"""A double of joint_trajectory_controller: what it accepts, and what it demands of the joints then.
 
-Its rules with default parameters, from ros2_controllers: the checks of a message, and "Trajectory
-Representation" in the documentation. It checks neither limits nor for NaN.
+It takes and refuses messages as ``validate_trajectory_msg`` does with default parameters; how it follows them
+is ``asyncvla_ros.bench.safety_drivers``. It checks neither limits nor for NaN.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 
 import numpy as np
 from trajectory_msgs.msg import JointTrajectory
 
+from asyncvla_ros.bench.safety_drivers import Trajectory, TrajectoryDriver
 from asyncvla_ros.ros.conversions import to_ns
-
-FLOAT_EPSILON = float(np.finfo(np.float32).eps)
 
 
 class TrajectoryController:
-    """Follows the trajectories it accepts, by cubic polynomials from where it is to the first point and on.
+    """Follows the trajectories it accepts, by splines from point to point.
 
     Args:
         joints: Its joints.
         position: (n,) where they are [m or rad].
         now_ns: Since when they stand there [ns].
+        interpolates_from_desired: Its parameter ``interpolate_from_desired_state``.
     """
 
-    def __init__(self, joints: Sequence[str], position: np.ndarray, now_ns: int):
+    def __init__(
+        self,
+        joints: Sequence[str],
+        position: np.ndarray,
+        now_ns: int,
+        interpolates_from_desired: bool = True,
+    ):
         self._joints = list(joints)
-        # Knots: time [ns], (n,) position, (n,) velocity or None for straight lines.
-        self._knots: list[tuple[int, np.ndarray, np.ndarray | None]] = [
-            (now_ns, np.asarray(position, float), np.zeros(len(joints)))
-        ]
+        self._driver = TrajectoryDriver(interpolates_from_desired)
+        self.restart(position, now_ns)
+
+    def restart(self, position: np.ndarray, now_ns: int) -> None:
+        """Forgets its trajectory, as when it is activated: it holds (n,) ``position`` [m or rad]."""
+        self._driver.restart(now_ns, np.asarray(position, float))
 
     def accept(self, message: JointTrajectory, now_ns: int) -> str:
         """Replaces the current trajectory; the reason if the message is refused, else empty."""
-        refusal = self._refusal(message, now_ns)
+        refusal = self._refusal(message)
         if refusal:
             return refusal
         order = [message.joint_names.index(joint) for joint in self._joints]
-        start_ns = to_ns(message.header.stamp) or now_ns
-        position, velocity = self.sample(now_ns)
-        self._knots = [(now_ns, position, velocity)]
-        for point in message.points:
-            time_ns = start_ns + to_ns(point.time_from_start)
-            speed = np.array(point.velocities)[order] if point.velocities else None
-            if time_ns <= now_ns:
-                self._knots.clear()
-            self._knots.append((time_ns, np.array(point.positions)[order], speed))
-        return ""
 
-    def _refusal(self, message: JointTrajectory, now_ns: int) -> str:
-        names, points = message.joint_names, message.points
+        def column(name: str) -> np.ndarray | None:
+            rows = [getattr(point, name) for point in message.points]
+            return np.array(rows, float)[:, order] if all(len(row) for row in rows) else None
+
+        positions = column("positions")
+        assert positions is not None
+        # A stamp of zero is now.
+        start_ns = to_ns(message.header.stamp) or now_ns
+        times_ns = np.array([to_ns(point.time_from_start) for point in message.points])
+        trajectory = Trajectory(start_ns, times_ns, positions, column("velocities"), column("accelerations"))
+        return self._driver.receive(now_ns, trajectory)
+
+    def _refusal(self, message: JointTrajectory) -> str:
+        """What is wrong with the message whatever the time is."""
+        names = message.joint_names
         if len(names) != len(self._joints) or not set(names) <= set(self._joints):
             return f"joints: expected {self._joints}, found {list(names)}"
-        if not points:
+        if not message.points:
             return "empty"
-        if any(abs(speed) > FLOAT_EPSILON for speed in points[-1].velocities):
-            return "the last velocity is not zero"
-        times = [to_ns(point.time_from_start) for point in points]
-        start_ns = to_ns(message.header.stamp)
-        if start_ns and start_ns + times[-1] < now_ns:
-            return "ends in the past"
-        if any(later <= earlier for earlier, later in pairwise(times)):
-            return "times do not increase"
-        for point in points:
+        for point in message.points:
             sizes = {len(point.velocities), len(point.accelerations)} - {0}
             if len(point.positions) != len(names) or not sizes <= {len(names)}:
                 return "sizes differ"
@@ -72,27 +74,10 @@ class TrajectoryController:
                 return "effort without an effort interface"
         return ""
 
-    def sample(self, now_ns: int) -> tuple[np.ndarray, np.ndarray]:
-        """(n,) position and (n,) velocity that it wants at ``now_ns``."""
-        for begin, end in pairwise(self._knots):
-            if begin[0] <= now_ns < end[0]:
-                return _between(begin, end, now_ns)
-        first = now_ns < self._knots[0][0]
-        position = self._knots[0 if first else -1][1]
-        return position, np.zeros_like(position)
+    def demand(self, now_ns: int) -> np.ndarray:
+        """(n,) positions that it demands at ``now_ns``, not before it accepted the last trajectory."""
+        return self._driver.demand(now_ns)
 
-
-def _between(
-    begin: tuple[int, np.ndarray, np.ndarray | None],
-    end: tuple[int, np.ndarray, np.ndarray | None],
-    now_ns: int,
-) -> tuple[np.ndarray, np.ndarray]:
-    span = (end[0] - begin[0]) / 1e9
-    s = (now_ns - begin[0]) / 1e9 / span
-    way = end[1] - begin[1]
-    if begin[2] is None or end[2] is None:
-        return begin[1] + s * way, way / span
-    v0, v1 = begin[2] * span, end[2] * span
-    position = begin[1] + v0 * s + (3 * way - 2 * v0 - v1) * s**2 + (v0 + v1 - 2 * way) * s**3
-    slope = v0 + 2 * (3 * way - 2 * v0 - v1) * s + 3 * (v0 + v1 - 2 * way) * s**2
-    return position, slope / span
+    def demand_many(self, times_ns: np.ndarray) -> np.ndarray:
+        """(m, n) positions that it demanded at (m,) ascending times [ns], whatever came meanwhile."""
+        return self._driver.demand_many(times_ns)

@@ -11,124 +11,148 @@ import numpy as np
 import pytest
 
 from asyncvla_ros.common.transforms import pose_to_state
+from asyncvla_ros.control.motion import Path, State, stop_phases
 from asyncvla_ros.control.output_values import OutputValues
+from asyncvla_ros.control.types import Command
 from asyncvla_ros.robot.contract import Dof, Output, RobotContract
 from asyncvla_ros.ros.controller import output_messages
 from asyncvla_ros.ros.conversions import to_ns
 from asyncvla_ros.types import ContractError, RunError
-from support.contracts import libero_panda, shipped_robot
+from support.contracts import MS, libero_panda, shipped_robot
 from support.trajectory_controller import TrajectoryController
 
 pytestmark = pytest.mark.ros
 
-NOW_NS = 1_800_000_000_123_456_789
-MS = 1_000_000
+# The node clock and the steady one at the moment of a command.
+NOW_NS, AT_NS = 1_800_000_000_123_456_789, 3_456_789_012_345
+ARMS = ("ur5e", "franka_fr3", "so101", "widowx_250", "xarm7")
 
 
 def values_of(robot: RobotContract, index: int) -> OutputValues:
     return OutputValues(robot, robot.outputs[index])
 
 
-def arm_and_targets(name: str) -> tuple[OutputValues, np.ndarray]:
-    """The arm's output of a shipped robot and (d,) targets in the middle of the limits."""
-    robot = shipped_robot(name)
-    return values_of(robot, 1), np.array([(dof.minimum + dof.maximum) / 2 for dof in robot.dofs])
+def command_of(values: np.ndarray) -> Command:
+    return Command(values, None, NOW_NS, AT_NS)
 
 
-ARMS = ("ur5e", "franka_fr3", "so101", "widowx_250", "xarm7")
+def middle(robot: RobotContract) -> np.ndarray:
+    """(d,) targets in the middle of the limits."""
+    return np.array([(dof.minimum + dof.maximum) / 2 for dof in robot.dofs])
+
+
+def stopping(robot: RobotContract, share: float, start_ns: int = AT_NS) -> Command:
+    """In the middle of the limits at a share of full speed; every dof comes to rest in a time of its own."""
+    paths, values = [], middle(robot)
+    for place, (dof, position) in enumerate(zip(robot.dofs, values, strict=True)):
+        speed = share * (dof.velocity or 1.0) / (1 + place)
+        phases = stop_phases(speed, 0.0, dof.acceleration or 1.0, dof.jerk or 10.0) if speed else ()
+        paths.append(Path(start_ns, State(position, speed, 0.0), phases))
+    return Command(values, None, NOW_NS, AT_NS, tuple(paths))
 
 
 @pytest.mark.parametrize("name", ARMS)
-@pytest.mark.parametrize("speed", [None, 0.0, 1.0, -0.3])
-def test_every_arm_sends_trajectories_that_are_accepted(name, speed):
-    output, targets = arm_and_targets(name)
-    velocity = None if speed is None else np.full(len(targets), speed)
-    message = output_messages.joint_trajectory(output, targets, velocity, NOW_NS)
-    controller = TrajectoryController(output.output.joints, output.position(targets), NOW_NS)
-    # Also after a while on the way: the stamp is absolute.
-    for late_ns in (0, 5 * MS, output.period_ns):
-        assert controller.accept(message, NOW_NS + late_ns) == ""
+@pytest.mark.parametrize("share", [0.0, 1.0, -0.3])
+def test_every_arm_sends_trajectories_that_are_accepted(name, share):
+    robot = shipped_robot(name)
+    output, command = values_of(robot, 1), stopping(robot, share)
+    joints, targets = output.output.joints, middle(robot)[: len(output.output.joints)]
+    message = output_messages.joint_trajectory(output, command, NOW_NS)
+    # Also after a while on the way: the stamp is absolute, and it lasts.
+    for late_ns in (0, 5 * MS, output.period_ns, 999 * MS):
+        assert TrajectoryController(joints, targets, NOW_NS).accept(message, NOW_NS + late_ns) == ""
     assert to_ns(message.header.stamp) == NOW_NS
-    assert message.points[0].positions == pytest.approx(targets[: len(output.output.joints)])
-    assert to_ns(message.points[0].time_from_start) == output.period_ns
-    moving = np.array(message.points[0].velocities)
-    assert np.all(moving == (speed or 0.0))
+    first, last = message.points[0], message.points[-1]
+    assert to_ns(first.time_from_start) == 0 and to_ns(last.time_from_start) >= 1000 * MS
+    assert first.positions == pytest.approx(targets)
+    assert [np.sign(speed) for speed in first.velocities] == [np.sign(share)] * len(joints)
+    assert not np.any(last.velocities) and not np.any(last.accelerations)
+
+
+@pytest.mark.parametrize("late_ns", [0, 7 * MS, 300 * MS])
+def test_a_controller_demands_the_motion_itself_as_soon_as_it_has_the_trajectory(late_ns):
+    robot = shipped_robot("ur5e")
+    output, command = values_of(robot, 1), stopping(robot, 0.5)
+    controller = TrajectoryController(output.output.joints, np.full(6, 0.1), NOW_NS)
+    assert (
+        controller.accept(output_messages.joint_trajectory(output, command, NOW_NS), NOW_NS + late_ns) == ""
+    )
+    since_ns = np.arange(late_ns, 1_500 * MS, MS)
+    paths = [path.states(AT_NS + since_ns)[:, 0] for path in command.paths[:6]]
+    np.testing.assert_allclose(controller.demand_many(NOW_NS + since_ns).T, paths, atol=1e-9)
+
+
+def test_there_is_a_waypoint_wherever_the_jerk_of_a_joint_changes():
+    robot = shipped_robot("ur5e")
+    command = stopping(robot, 0.5)
+    message = output_messages.joint_trajectory(values_of(robot, 1), command, NOW_NS)
+    times = [AT_NS + to_ns(point.time_from_start) for point in message.points]
+    assert set(times) >= {knot for path in command.paths[:6] for knot in path.knots_ns}
+    for point, time_ns in zip(message.points, times, strict=True):
+        states = np.array([path.at(time_ns) for path in command.paths[:6]])
+        np.testing.assert_allclose([point.positions, point.velocities, point.accelerations], states.T)
+
+
+def test_a_first_command_gives_the_arm_time_to_come():
+    robot = shipped_robot("ur5e")
+    output, command = values_of(robot, 1), stopping(robot, 0.0, AT_NS + 400 * MS)
+    message = output_messages.joint_trajectory(output, command, NOW_NS)
+    assert [to_ns(point.time_from_start) for point in message.points] == [400 * MS, 1000 * MS]
+    start, goal = middle(robot)[:6] + 0.1, middle(robot)[:6]
+    controller = TrajectoryController(output.output.joints, start, NOW_NS)
+    assert controller.accept(message, NOW_NS + 3 * MS) == ""
+    way = controller.demand_many(NOW_NS + np.arange(3, 500) * MS) - goal
+    np.testing.assert_allclose(way[[0, -100]], [[0.1] * 6, [0.0] * 6], atol=1e-9)
+    assert np.diff(way, axis=0).max() <= 1e-12, "straight there"
 
 
 SPOILED = {
     "joints: expected": lambda m: m.joint_names.pop(),
     "empty": lambda m: m.points.clear(),
     "the last velocity is not zero": lambda m: m.points.pop(),
-    "times do not increase": lambda m: (
-        setattr(m.points[1].time_from_start, "sec", 0) or setattr(m.points[1].time_from_start, "nanosec", 1)
+    "its times do not increase": lambda m: setattr(
+        m.points[1], "time_from_start", m.points[0].time_from_start
     ),
     "sizes differ": lambda m: m.points[0].positions.pop(),
     "effort without": lambda m: setattr(m.points[0], "effort", [0.0]),
-    "ends in the past": lambda m: setattr(m.header.stamp, "sec", 1),
+    "it ends in the past": lambda m: setattr(m.header.stamp, "sec", 1),
 }
 
 
 @pytest.mark.parametrize("reason", SPOILED)
 def test_the_double_refuses_what_the_controller_refuses(reason):
-    output, targets = arm_and_targets("ur5e")
-    message = output_messages.joint_trajectory(output, targets, np.ones_like(targets), NOW_NS)
+    robot = shipped_robot("ur5e")
+    output = values_of(robot, 1)
+    message = output_messages.joint_trajectory(output, stopping(robot, 1.0), NOW_NS)
     spoiled = copy.deepcopy(message)
     SPOILED[reason](spoiled)
-    controller = TrajectoryController(output.output.joints, output.position(targets), NOW_NS)
+    controller = TrajectoryController(output.output.joints, middle(robot)[:6], NOW_NS)
     assert controller.accept(spoiled, NOW_NS).startswith(reason)
     assert controller.accept(message, NOW_NS) == ""
 
 
-def _stream(output: OutputValues, with_velocity: bool, jitter_ns: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Velocities wanted and driven at 1 kHz while targets follow a sine for two seconds, then cease."""
-    d, step_s = len(output.output.joints) + 1, output.period_ns / 1e9
-
-    def path(time_s: float) -> tuple[float, float]:
-        return 0.2 * (1 - np.cos(3 * time_s)), 0.6 * np.sin(3 * time_s)
-
-    controller = TrajectoryController(output.output.joints, np.zeros(d - 1), NOW_NS)
-    driven, wanted, sent = [], [], -1
-    for now_ns in range(NOW_NS, NOW_NS + 2_000 * MS, MS):
-        index = (now_ns - NOW_NS) // output.period_ns
-        # Commands come at a rate, but neither the timer nor the network is exact.
-        late_ns = jitter_ns * (index % 3) // 2
-        if index > sent and (now_ns - NOW_NS) % output.period_ns >= late_ns:
-            sent = index
-            position, velocity = path((now_ns - NOW_NS) / 1e9 + step_s)
-            message = output_messages.joint_trajectory(
-                output, np.full(d, position), np.full(d, velocity) if with_velocity else None, now_ns
-            )
-            assert controller.accept(message, now_ns) == ""
-        driven.append(controller.sample(now_ns)[1][0])
-        wanted.append(path((now_ns - NOW_NS) / 1e9)[1])
-    rest = [controller.sample(now_ns + k * MS)[1][0] for k in range(1, 1500)]
-    return np.array(wanted), np.array(driven + rest)
+def test_a_target_that_is_not_tracked_is_reached_within_a_control_step():
+    robot = shipped_robot("ur5e")
+    robot = replace(robot, dofs=tuple(replace(dof, velocity=None) for dof in robot.dofs))
+    output = values_of(robot, 1)
+    values = middle(robot) + 0.1
+    message = output_messages.joint_trajectory(output, Command(values, None, NOW_NS, AT_NS), NOW_NS)
+    (point,) = message.points
+    assert to_ns(point.time_from_start) == robot.step_ns and not np.any(point.velocities)
+    controller = TrajectoryController(output.output.joints, middle(robot)[:6], NOW_NS)
+    assert controller.accept(message, NOW_NS) == ""
+    assert controller.demand(NOW_NS + robot.step_ns) == pytest.approx(values[:6])
 
 
-@pytest.mark.parametrize("jitter_ns", [0, 8 * MS])
-def test_a_stream_with_velocities_moves_smoothly_and_brakes_when_it_ceases(jitter_ns):
-    output, _ = arm_and_targets("ur5e")
-    wanted, driven = _stream(output, with_velocity=True, jitter_ns=jitter_ns)
-    assert np.abs(driven[: len(wanted)] - wanted).max() < 0.02
-    assert np.abs(np.diff(driven)).max() < 0.0035, "no acceleration beyond that of the path and the brake"
-    assert driven[-1] == 0
-
-
-def test_a_stream_without_velocities_still_arrives_but_stops_at_each_target():
-    output, _ = arm_and_targets("ur5e")
-    _, driven = _stream(output, with_velocity=False)
-    assert abs(driven[output.period_ns // MS * 7]) < 1e-9
-    assert driven[-1] == 0
-
-
-def test_the_brake_respects_acceleration_and_position_limits():
+def test_a_robot_that_arrives_is_not_told_twice():
     robot = shipped_robot("ur5e")
     output = values_of(robot, 1)
-    position, velocity = np.full(6, 1.0), np.array([3.0, 0, 0, 0, 0, 0])
-    stopped, brake_ns = output.rest(position, velocity)
-    assert brake_ns == pytest.approx(3.0 / 3.1415 * 1e9, rel=1e-6)
-    assert stopped[0] == pytest.approx(1.0 + 3.0 * brake_ns / 2e9)
-    assert output.rest(np.full(6, 3.1), np.full(6, 3.0))[0][2] == pytest.approx(3.1415)
+    arriving = stopping(robot, 0.0, AT_NS + 400 * MS)
+    assert not output.is_repeated(arriving)
+    assert output.is_repeated(replace(arriving, at_ns=AT_NS + 20 * MS))
+    elsewhere = stopping(robot, 0.0, AT_NS + 500 * MS)
+    assert not output.is_repeated(replace(elsewhere, at_ns=AT_NS + 40 * MS)), "it begins elsewhere now"
+    assert not output.is_repeated(replace(elsewhere, at_ns=AT_NS + 500 * MS)), "it is there"
 
 
 @pytest.mark.parametrize(
@@ -144,19 +168,23 @@ def test_grippers_open_at_minus_one(name, opened, closed):
         assert gripper.position(values) == pytest.approx([expected])
 
 
-def test_a_gripper_moved_by_a_trajectory_gets_its_velocity_in_metres():
+def test_a_gripper_moved_by_a_trajectory_gets_its_motion_in_meters():
     robot = shipped_robot("widowx_250")
-    gripper = values_of(robot, 2)
-    message = output_messages.joint_trajectory(gripper, np.zeros(6), np.ones(6), NOW_NS)
+    path = Path(AT_NS, State(0.5, 1.0, 2.0), stop_phases(1.0, 2.0, 4.0, 40.0))
+    command = Command(np.full(len(robot.dofs), 0.5), None, NOW_NS, AT_NS, (None,) * 5 + (path,))
+    message = output_messages.joint_trajectory(values_of(robot, 2), command, NOW_NS)
     assert message.joint_names == ["left_finger"]
-    assert message.points[0].velocities == pytest.approx([-0.011])
+    first = message.points[0]
+    assert [*first.positions, *first.velocities, *first.accelerations] == pytest.approx(
+        [0.0205, -0.011, -0.022]
+    )
     assert TrajectoryController(["left_finger"], np.zeros(1), NOW_NS).accept(message, NOW_NS) == ""
 
 
 def test_forward_commands():
     robot = shipped_robot("so101")
     arm = OutputValues(robot, Output("forward_position", "t", ("wrist_roll", "shoulder_pan"), ("a", "b")))
-    message = output_messages.forward_position(arm, np.arange(6) / 10, None, NOW_NS)
+    message = output_messages.forward_position(arm, command_of(np.arange(6) / 10), NOW_NS)
     assert list(message.data) == pytest.approx([0.4, 0.0]), "in the output's order"
     deltas = replace(
         robot,
@@ -164,16 +192,16 @@ def test_forward_commands():
         dofs=tuple(Dof(f"d{i}", "rad", 1.0, True, -0.1, 0.1) for i in range(2)),
     )
     output = OutputValues(deltas, Output("forward_velocity", "t", ("d0", "d1"), ("d0", "d1")))
-    moving = output_messages.forward_velocity(output, np.array([0.05, -0.02]), None, NOW_NS)
+    moving = output_messages.forward_velocity(output, command_of(np.array([0.05, -0.02])), NOW_NS)
     assert list(moving.data) == pytest.approx([0.5, -0.2])
-    assert list(output_messages.forward_velocity(output, np.zeros(2), None, NOW_NS).data) == [0, 0]
+    assert list(output_messages.forward_velocity(output, command_of(np.zeros(2)), NOW_NS).data) == [0, 0]
 
 
 def test_a_twist_is_the_change_per_step_over_the_step():
     robot = libero_panda()
     output = OutputValues(robot, Output("twist", "t", robot.dof_names[:6], robot.dof_names[:6]))
     values = np.array([0.05, 0, -0.01, 0.1, 0, -0.5, 1.0], np.float32)
-    message = output_messages.twist(output, values, None, NOW_NS)
+    message = output_messages.twist(output, command_of(values), NOW_NS)
     linear, angular = message.twist.linear, message.twist.angular
     assert [linear.x, linear.y, linear.z] == pytest.approx([1.0, 0, -0.2])
     assert [angular.x, angular.y, angular.z] == pytest.approx([2.0, 0, -10.0])
@@ -191,12 +219,12 @@ def test_a_pose_is_what_the_state_would_read():
     # A network's columns are neither of unit length nor at right angles.
     state[3:6] *= 1.2
     state[6:9] += 0.1 * state[3:6]
-    message = output_messages.pose(output, state, None, NOW_NS)
+    message = output_messages.pose(output, command_of(state), NOW_NS)
     q = message.pose.orientation
     assert [q.x, q.y, q.z, q.w] == pytest.approx(quat, abs=1e-6)
     assert message.pose.position.z == pytest.approx(0.3)
     with pytest.raises(RunError, match="no pose to command: expected two finite, independent columns"):
-        output_messages.pose(output, np.zeros(9), None, NOW_NS)
+        output_messages.pose(output, command_of(np.zeros(9)), NOW_NS)
 
 
 def test_gripper_goals_carry_position_and_effort():
