@@ -97,16 +97,25 @@ class SpaceAudit:
         return self._off * 2 * float(np.max(np.linalg.norm(positions, axis=1)))
 
     def _outside(self, frame: GuardedFrame, positions: np.ndarray, chosen: np.ndarray) -> int:
-        """How many of the chosen steps lead out of its box or below one of its planes."""
+        """How many of the chosen steps lead out of its box or below one of its planes, from inside."""
         off = self._link_off(positions)
         count = 0
         if frame.box is not None:
             low, high = np.array(frame.box).T
-            count += int(_leaves(positions, low, high, off)[chosen].sum())
+            count += int((_leaves(positions, low, high, off) & _inside(positions, low, high))[chosen].sum())
         for plane in frame.planes:
             height = positions @ np.array(plane.normal)
-            count += int(_leaves(height, plane.offset, np.inf, off)[chosen].sum())
+            count += int(
+                (_leaves(height, plane.offset, np.inf, off) & _inside(height, plane.offset, np.inf))[
+                    chosen
+                ].sum()
+            )
         return count
+
+
+def _inside(values: np.ndarray, low: np.ndarray | float, high: np.ndarray | float) -> np.ndarray:
+    """(m - 1, ...) bool, which values are inside before the next one."""
+    return (low <= values[:-1]) & (values[:-1] <= high)
 
 
 def _limited(robot: RobotContract) -> list[tuple[Dof, WorkspaceLimit]]:

@@ -133,7 +133,8 @@ class CommandGenerator:
         pose = self.rest_pose.begin(state, self._told)
         if pose is None or (self.has_begun and self.rest_pose.is_same(pose, self._tracker.positions)):
             return ""
-        problem = self._tracker.begin(pose, at_ns)
+        slowest_s = 0.0 if self.guard is None else self.guard.slowest_s(self._tracker.positions, pose, state)
+        problem = self._tracker.begin(pose, at_ns, slowest_s)
         self.has_begun = not problem
         return problem
 
@@ -174,7 +175,6 @@ class CommandGenerator:
 
     def forget_times(self) -> None:
         """After a jump of the node clock."""
-        self._workspace.forget()
         self.restart_blend()
         self.restart_stop()
 
@@ -200,14 +200,14 @@ class CommandGenerator:
         values, blend = self._clamped, self._blend(now_ns)
         if blend < 1:
             values = np.where(self._is_delta, np.float32(blend) * values, values)
-        low, high = self._set_measured(state)
+        low, high = self._set_measured(state, now_ns, at_ns)
         if not self._workspace.is_unlimited:
             values = self._workspace.clamp(values, low, high).astype(np.float32)
         if self._tracker is not None:
             goals = self._goals(action, values, blend, now_ns, at_ns)
             self._tracker.follow(goals, at_ns, self._permits(at_ns, state))
             values = self._with_tracked(values)
-        self._note(values, now_ns, at_ns)
+        self._note(values, at_ns)
         return values
 
     def _permits(self, at_ns: int, state: RobotState) -> Callable[[Sequence[Path | None]], bool] | None:
@@ -263,19 +263,19 @@ class CommandGenerator:
             merged[COLUMNS] = as_rotation(merged[COLUMNS].tolist())
         return merged
 
-    def _note(self, values: np.ndarray, now_ns: int, at_ns: int) -> None:
+    def _note(self, values: np.ndarray, at_ns: int) -> None:
         if not self._workspace.is_unlimited:
             before = np.zeros(len(values)) if self._last_values is None else self._last_values
             # What is a rate went on until now.
             went_on = before * ((at_ns - self._at_ns) / self._robot.step_ns)
             moved = np.where(self._is_rate, went_on, values)
-            self._workspace.note(np.where(self._is_delta, moved, 0.0), now_ns)
+            self._workspace.note(np.where(self._is_delta, moved, 0.0), at_ns)
         self._has_been_told |= self.has_begun
         self._last_values, self._at_ns = values, at_ns
 
-    def _set_measured(self, state: RobotState) -> tuple[np.ndarray, np.ndarray]:
+    def _set_measured(self, state: RobotState, now_ns: int, at_ns: int) -> tuple[np.ndarray, np.ndarray]:
         """(d,) least and greatest position now."""
-        low, high = self._workspace.positions(state)
+        low, high = self._workspace.positions(state, now_ns, at_ns)
         if self._tracker is not None:
             self._tracker.set_measured(low[self._index].tolist(), high[self._index].tolist())
         return low, high
@@ -297,7 +297,7 @@ class CommandGenerator:
         values = self._untracked_hold(state)
         if self._tracker is not None and self.has_begun:
             self._has_commanded = True
-            self._set_measured(state)
+            self._set_measured(state, now_ns, at_ns)
             self._is_emergency &= not self._tracker.at_rest
             goals = None
             if self._tracker.at_rest or self.rest_pose.is_chosen:
@@ -310,7 +310,7 @@ class CommandGenerator:
             values = self._with_tracked(values)
         if np.isnan(values).all():
             return None
-        self._note(values, now_ns, at_ns)
+        self._note(values, at_ns)
         return values
 
     def _untracked_hold(self, state: RobotState) -> np.ndarray:

@@ -17,7 +17,7 @@ SETTLED_NS = 300_000_000
 # A trajectory lasts so long at least, standing still at its end [ns].
 STANDING_NS = 1_000_000_000
 # Knots that are nearer to each other are one [ns].
-MIN_SEGMENT_NS = 1_000
+MIN_SEGMENT_NS = 20
 
 
 @dataclass(frozen=True)

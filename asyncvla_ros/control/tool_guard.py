@@ -83,6 +83,22 @@ class ToolGuard:
         speeds = np.linalg.norm(steps, axis=1) / (np.diff(times) / 1e9)
         return bool((speeds <= SPEED_SHARE * self.tool_speed).all())
 
+    def slowest_s(self, begin: Sequence[float], end: Sequence[float], state: RobotState) -> float:
+        """How long a driver must take from rest to rest along its quintic, for the tool's speed [s].
+
+        Args:
+            begin: (k,) of the tracked dofs.
+            end: (k,) likewise.
+            state: Where joints are that are not commanded.
+        """
+        if self.tool_speed is None:
+            return 0.0
+        share = np.linspace(0, 1, MOMENTS)[:, None]
+        motion = np.array(begin) + share * (np.array(end) - np.array(begin))
+        steps = np.linalg.norm(np.diff(self._points(self._guard.tool, motion, state), axis=0), axis=1)
+        # At its fastest a quintic goes 15/8 of its way per duration.
+        return float(15 / 8 * steps.max() * (MOMENTS - 1) / (SPEED_SHARE * self.tool_speed))
+
     def _points(self, link: str, motion: np.ndarray, state: RobotState) -> np.ndarray:
         """(m, 3) positions of a link [m] during a motion (m, k) of the tracked dofs."""
         chain = self._chains[link]

@@ -81,8 +81,10 @@ class JerkLimitedTracker:
             Planner(bounds, dof.is_delta, ahead_s) for dof, bounds in zip(dofs, self._bounds, strict=True)
         ]
 
-    def begin(self, positions: Sequence[float], at_ns: int) -> str:
+    def begin(self, positions: Sequence[float], at_ns: int, slowest_s: float = 0.0) -> str:
         """Starts at rest at the measured positions (k,); why that is impossible, or an empty text.
+
+        Drivers of trajectories get ``slowest_s`` [s] at least to get there.
 
         A target begins outside its limits if even the first jerk-limited step would not lead back inside:
         the arm would have to jump, or to be commanded outside. Both are refused. A gripper, which holds its
@@ -100,9 +102,10 @@ class JerkLimitedTracker:
                 outside.append(f"{dof.name} is measured at {position:.6g} {dof.unit}, outside {limits}")
             states.append(State(inside, 0.0, 0.0))
         if not outside:
-            arm = self._arrival_ns([s for s in range(len(states)) if not self._dofs[s].holds_command], states)
+            arms = [index for index, dof in enumerate(self._dofs) if not dof.holds_command]
+            arm_ns = self._arrival_ns(arms, states, at_ns, slowest_s)
             self.paths = [
-                Path(at_ns + (self._arrival_ns([i], states) if dof.holds_command else arm), state, ())
+                Path(self._arrival_ns([i], states, at_ns) if dof.holds_command else arm_ns, state, ())
                 if kind is Drive.TRAJECTORY and not math.isnan(state.position)
                 else None
                 for i, (dof, kind, state) in enumerate(zip(self._dofs, self._kinds, states, strict=True))
@@ -110,16 +113,20 @@ class JerkLimitedTracker:
             self._states, self._at_ns, self._was_heard, self._has_begun = states, at_ns, False, True
         return "; ".join(outside)
 
-    def _arrival_ns(self, indices: Sequence[int], states: Sequence[State]) -> int:
-        """Time for drivers of trajectories to get to where these dofs begin [ns].
+    def _arrival_ns(
+        self, indices: Sequence[int], states: Sequence[State], at_ns: int, slowest_s: float = 0.0
+    ) -> int:
+        """When drivers of trajectories are where these dofs begin [ns].
 
         They may be where they were told to be last, or as far away as an arm may be from its command; on the
         quintic from rest to rest that they take, velocity, acceleration and jerk are at most 15/8 d/T,
-        10/√3 d/T² and 60 d/T³. Who begins where it was left is there.
+        10/√3 d/T² and 60 d/T³. Who begins where it was left is there, or on its way there.
         """
-        times_s = [0.0]
-        is_left = self._has_begun and all(self._states[i].position == states[i].position for i in indices)
-        for index in () if is_left else indices:
+        if self._has_begun and all(self._states[i].position == states[i].position for i in indices):
+            paths = [path for path in (self.paths[i] for i in indices) if path is not None]
+            return max([at_ns, *(path.start_ns for path in paths)])
+        times_s = [slowest_s]
+        for index in indices:
             dof, bounds = self._dofs[index], self._bounds[index]
             if dof.is_delta:
                 continue
@@ -128,7 +135,7 @@ class JerkLimitedTracker:
             times_s.append(15 / 8 * way / bounds.max_velocity)
             times_s.append(math.sqrt(10 / math.sqrt(3) * way / bounds.acceleration))
             times_s.append((60 * way / bounds.jerk) ** (1 / 3))
-        return round(1e9 * ARRIVAL_SHARE * max(times_s))
+        return at_ns + round(1e9 * ARRIVAL_SHARE * max(times_s))
 
     def set_measured(self, low: Sequence[float], high: Sequence[float]) -> None:
         """Notes where changes have led to, at least and at most (k,): how far they may still go."""

@@ -9,21 +9,19 @@ import numpy as np
 from asyncvla_ros.control.robot_state import RobotState
 from asyncvla_ros.robot.contract import RobotContract
 
-# Earlier than any stamp.
-_BEFORE = -1
-
 
 class Workspace:
     """Where the dofs that are changes are, and how far they may still go.
 
     ::
 
-        measured at t0 ──+ changes commanded since t0──> position now ──+ next change──> must be inside
+        measured ──+ changes commanded since──> position now ──+ next change──> must be inside
 
-    An arm that lags has not yet made all changes of before t0 either: those of the last ``lag_s``, and half
-    as many again for an arm that comes ever closer, may still be to come. One sample alone may be wrong:
-    those before it count as well. From outside (pushed there, or the box was drawn too small) only changes
-    back towards it are permitted.
+    How long ago something was measured is told by its stamp; changes are dated by steady time, so that a
+    clock that is set makes no difference. An arm that lags has not yet made all changes of before that
+    either: those of ``lag_s``, and half as many again for an arm that comes ever closer, may still be to
+    come. One sample alone may be wrong: those before it count as well. From outside (pushed there, or the box
+    was drawn too small) only changes back towards it are permitted.
 
     Args:
         robot: Its action dims; those with a ``workspace`` are limited.
@@ -37,39 +35,49 @@ class Workspace:
         self._limited = [name is not None for name in self._states]
         self._commanded: deque[tuple[int, np.ndarray]] = deque()
         self._lag_ns = round(1.5e9 * robot.lag_s)
+        self._oldest_ns = round(1e9 * robot.observation_timeout_s)
 
     @property
     def is_unlimited(self) -> bool:
         """Whether no dof is limited."""
         return not any(self._states)
 
-    def positions(self, state: RobotState) -> tuple[np.ndarray, np.ndarray]:
-        """(d,) float64 each, the least and the greatest position now [unit]; 0 for dofs without workspace.
+    def positions(self, state: RobotState, now_ns: int, at_ns: int) -> tuple[np.ndarray, np.ndarray]:
+        """The least and the greatest position now.
 
-        NaN where none was measured yet.
+        Args:
+            state: The measured state.
+            now_ns: [ns, node clock].
+            at_ns: [ns, steady].
+
+        Returns:
+            Two (d,) float64 [unit]; 0 for dofs without workspace, NaN where nothing was measured.
         """
         low, high = np.zeros(len(self._states)), np.zeros(len(self._states))
         if self.is_unlimited:
             return low, high
-        samples = [() if name is None else state.samples(name) for name in self._states]
-        stamps = [_BEFORE if stamp_ns is None else stamp_ns for one in samples for stamp_ns, _ in one]
-        oldest = min(stamps, default=_BEFORE) - self._lag_ns
-        while self._commanded and self._commanded[0][0] < oldest:
+        while self._commanded and self._commanded[0][0] < at_ns - self._oldest_ns - self._lag_ns:
             self._commanded.popleft()
         for index, name in enumerate(self._states):
-            if name is not None:
-                spans = [self._span(index, stamp_ns, value) for stamp_ns, value in samples[index]]
-                low[index] = min((least for least, _ in spans), default=np.nan)
-                high[index] = max((most for _, most in spans), default=np.nan)
+            if name is None:
+                continue
+            ages = [(self._age_ns(stamp, now_ns), value) for stamp, value in state.samples(name)]
+            # What is too old says nothing, unless there is nothing else.
+            spans = [self._span(index, at_ns - age, value) for age, value in ages if age < self._oldest_ns]
+            spans = spans or [self._span(index, at_ns - age, value) for age, value in ages[-1:]]
+            low[index] = min((least for least, _ in spans), default=np.nan)
+            high[index] = max((most for _, most in spans), default=np.nan)
         return low, high
 
-    def _span(self, index: int, stamp_ns: int | None, value: float) -> tuple[float, float]:
-        """Where a dof may be now that was measured at ``value`` [unit]."""
-        changes = [(at, change[index]) for at, change in self._commanded]
-        now = value + sum(change for at, change in changes if stamp_ns is None or at >= stamp_ns)
-        if stamp_ns is None:
-            return now, now
-        late = [change for at, change in changes if stamp_ns - self._lag_ns <= at < stamp_ns]
+    def _age_ns(self, stamp_ns: int | None, now_ns: int) -> int:
+        age_ns = self._oldest_ns if stamp_ns is None else now_ns - stamp_ns
+        return min(max(age_ns, 0), self._oldest_ns)
+
+    def _span(self, index: int, measured_ns: int, value: float) -> tuple[float, float]:
+        """Where a dof may be now that was at ``value`` [unit] at ``measured_ns`` [ns, steady]."""
+        changes = [(at, change[index]) for at, change in self._commanded if at >= measured_ns - self._lag_ns]
+        now = value + sum(change for at, change in changes if at >= measured_ns)
+        late = [change for at, change in changes if at < measured_ns]
         return now + sum(c for c in late if c < 0), now + sum(c for c in late if c > 0)
 
     def clamp(self, changes: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
@@ -78,11 +86,7 @@ class Workspace:
         most = np.maximum(self._maximum, high) - high
         return np.clip(changes, np.minimum(least, 0.0), np.maximum(most, 0.0))
 
-    def note(self, changes: np.ndarray, now_ns: int) -> None:
-        """Changes (d,) commanded at ``now_ns`` [ns, node clock]."""
+    def note(self, changes: np.ndarray, at_ns: int) -> None:
+        """Changes (d,) commanded at ``at_ns`` [ns, steady]."""
         if np.any(changes[self._limited]):
-            self._commanded.append((now_ns, changes))
-
-    def forget(self) -> None:
-        """After a jump of the clock: what is measured from now on contains all changes so far."""
-        self._commanded = deque((_BEFORE, changes) for _, changes in self._commanded)
+            self._commanded.append((at_ns, changes))

@@ -8,6 +8,7 @@ from asyncvla_ros.control.robot_state import RobotState
 from asyncvla_ros.control.workspace import Workspace
 
 ROBOT = delta_arm()
+MS, SEC = 10**6, 10**9
 
 
 def _measure(state: RobotState, stamp_ns: int, x: float) -> None:
@@ -15,45 +16,54 @@ def _measure(state: RobotState, stamp_ns: int, x: float) -> None:
     state.observe("joint_states", stamp_ns, values | {"ee_x": x}, stamp_ns)
 
 
-def _spans(workspace: Workspace, state: RobotState) -> list[float]:
-    low, high = workspace.positions(state)
-    return [low[0], high[0]]
+def _spans(workspace: Workspace, state: RobotState, now_ns: int, at_ns: int) -> list[float]:
+    low, high = workspace.positions(state, now_ns, at_ns)
+    return [pytest.approx(low[0]), pytest.approx(high[0])]
+
+
+def _change(x: float) -> np.ndarray:
+    return np.array([x, 0, 0, 0, 0, 0])
 
 
 def test_changes_count_until_a_measurement_contains_them():
     state, workspace = RobotState(ROBOT), Workspace(ROBOT)
-    _measure(state, 10**10, 0.15)
-    assert _spans(workspace, state) == [0.15, 0.15]
-    change = np.array([0.04, 0, 0, 0, 0, 0])
-    workspace.note(change, 10**10 + 10)
-    low, high = workspace.positions(state)
+    _measure(state, SEC, 0.15)
+    assert _spans(workspace, state, SEC, 0) == [0.15, 0.15]
+    workspace.note(_change(0.04), 10 * MS)
+    low, high = workspace.positions(state, SEC + 20 * MS, 20 * MS)
     assert low[0] == high[0] == pytest.approx(0.19)
-    assert workspace.clamp(change, low, high)[0] == pytest.approx(0.01)
-    _measure(state, 10**10 + 20, 0.19)
-    assert _spans(workspace, state) == [0.19, pytest.approx(0.23)], "an arm may lag"
-    _measure(state, 11 * 10**9, 0.19)
-    assert _spans(workspace, state) == [0.19, 0.19]
+    assert workspace.clamp(_change(0.04), low, high)[0] == pytest.approx(0.01)
+    _measure(state, SEC + 50 * MS, 0.19)
+    assert _spans(workspace, state, SEC + 60 * MS, 60 * MS) == [0.19, 0.23], "an arm may lag"
+    for age in (700, 720, 740):
+        _measure(state, SEC + age * MS, 0.19)
+    assert _spans(workspace, state, SEC + 750 * MS, 750 * MS) == [0.19, 0.19]
 
 
 def test_an_arm_that_lags_is_bounded_by_where_it_was_led():
     state, workspace = RobotState(ROBOT), Workspace(ROBOT)
-    _measure(state, 10**10, 0.1)
     for step, change in enumerate([0.03, 0.02, -0.01]):
-        workspace.note(np.array([change, 0, 0, 0, 0, 0]), 10**10 + 50_000_000 * step)
-    _measure(state, 10**10 + 140_000_000, 0.1)
-    low, high = workspace.positions(state)
+        workspace.note(_change(change), 50 * MS * step)
+    _measure(state, SEC, 0.1)
+    low, high = workspace.positions(state, SEC + MS, 140 * MS)
     assert (low[0], high[0]) == (pytest.approx(0.09), pytest.approx(0.15))
     assert workspace.clamp(np.full(6, 0.1), low, high)[0] == pytest.approx(0.05)
 
 
-def test_after_a_jump_of_the_clock_they_count_until_the_next_measurement():
+def test_one_wrong_sample_bounds_both_sides():
     state, workspace = RobotState(ROBOT), Workspace(ROBOT)
-    _measure(state, 1000, 0.15)
-    workspace.note(np.array([0.04, 0, 0, 0, 0, 0]), 1010)
+    for age, x in ((0, 0.19), (25, 0.19), (50, -0.1)):
+        _measure(state, SEC + age * MS, x)
+    assert _spans(workspace, state, SEC + 50 * MS, 0) == [-0.1, 0.19]
+
+
+@pytest.mark.parametrize("jump_ns", [-3 * SEC, 3 * SEC])
+def test_a_clock_that_is_set_changes_nothing(jump_ns):
+    state, workspace = RobotState(ROBOT), Workspace(ROBOT)
+    _measure(state, 10 * SEC, 0.1)
+    workspace.note(_change(0.05), 0)
     state.forget_times()
-    workspace.forget()
-    assert workspace.positions(state)[0][0] == pytest.approx(0.19), "the last measurement is from before"
-    workspace.note(np.array([0.01, 0, 0, 0, 0, 0]), 5)
-    assert workspace.positions(state)[0][0] == pytest.approx(0.20)
-    _measure(state, 6, 0.20)
-    assert workspace.positions(state)[0][0] == pytest.approx(0.20)
+    _, high = workspace.positions(state, 10 * SEC + jump_ns, 50 * MS)
+    assert high[0] == pytest.approx(0.15), "the last measurement may be from before"
+    _measure(state, 10 * SEC + jump_ns + 60 * MS, 0.1)
+    assert _spans(workspace, state, 10 * SEC + jump_ns + 70 * MS, 70 * MS) == [0.1, 0.15]

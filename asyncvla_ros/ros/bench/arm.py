@@ -1,4 +1,4 @@
-"""The contract of the arm that benchmarks move: six joints, two cameras, nothing but numbers."""
+"""The contracts of the arm that benchmarks move: six joints, two cameras, nothing but numbers."""
 
 from __future__ import annotations
 
@@ -14,6 +14,10 @@ CONTROL_HZ, COMMAND_HZ = 20.0, 100.0
 CHUNK_TIMEOUT_S, OBSERVATION_TIMEOUT_S = 0.5, 0.3
 # [rad], [rad/s], [rad/s²], [rad/s³]
 LIMITS = {"position": [-2.0, 2.0], "velocity": 2.0, "acceleration": 8.0, "jerk": 80.0}
+# The same arm with a driver: as the shipped arms, it takes commands at 50 Hz, and stops harder.
+DRIVEN_NAME, DRIVEN_HZ = "driven_bench_arm", 50.0
+STOP = {"acceleration": 16.0, "jerk": 320.0}
+TRAJECTORY_TOPIC, DRIVES_TOPIC = "arm/joint_trajectory", "arm/drives_on"
 
 
 def camera_topic(camera: str, transport: str) -> str:
@@ -22,13 +26,28 @@ def camera_topic(camera: str, transport: str) -> str:
 
 
 def write_contract(folder: Path, transport: str = "raw") -> Path:
-    """Writes the robot contract into a folder and returns its path.
+    """Writes the contract of an arm that obeys ``ActionCommand`` into a folder and returns its path.
 
     Args:
         folder: Where to.
         transport: Of the cameras: ``raw`` or ``compressed``.
     """
-    contract: dict[str, Any] = {
+    return _write(folder, _contract(transport))
+
+
+def write_driven_contract(folder: Path) -> Path:
+    """Writes the contract of an arm whose driver follows trajectories, and says whether its drives are on."""
+    contract = _contract("raw")
+    contract |= {"name": DRIVEN_NAME, "command_hz": DRIVEN_HZ}
+    limits = {**LIMITS, "stop": STOP}
+    contract["action"]["dofs"] = [{**dof, "limits": limits} for dof in contract["action"]["dofs"]]
+    contract["outputs"].append({"adapter": "joint_trajectory", "topic": TRAJECTORY_TOPIC, "dofs": list(JOINTS)})
+    contract["driver_state"] = [{"topic": DRIVES_TOPIC, "type": "std_msgs/msg/Bool", "ready": [True]}]
+    return _write(folder, contract)
+
+
+def _contract(transport: str) -> dict[str, Any]:
+    return {
         "name": NAME,
         "control_hz": CONTROL_HZ,
         "command_hz": COMMAND_HZ,
@@ -46,6 +65,9 @@ def write_contract(folder: Path, transport: str = "raw") -> Path:
         "outputs": [{"adapter": "action_command", "topic": "~/command"}],
         "timeouts": {"chunk_s": CHUNK_TIMEOUT_S, "observation_s": OBSERVATION_TIMEOUT_S},
     }
-    path = folder / f"{NAME}.yaml"
+
+
+def _write(folder: Path, contract: dict[str, Any]) -> Path:
+    path = folder / f"{contract['name']}.yaml"
     path.write_text(yaml.safe_dump(contract, sort_keys=False), encoding="utf-8")
     return path

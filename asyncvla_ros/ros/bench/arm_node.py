@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import array
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import cv2
 import numpy as np
+from rclpy.clock import Clock
+from rclpy.clock_type import ClockType
 from sensor_msgs.msg import CompressedImage, Image, JointState
-from std_msgs.msg import Header, UInt32
+from std_msgs.msg import Bool, Header, UInt32
+from trajectory_msgs.msg import JointTrajectory
 
 from asyncvla_msgs.msg import ActionCommand
 from asyncvla_ros.ros import qos
-from asyncvla_ros.ros.bench.arm import CAMERAS, JOINTS, camera_topic
+from asyncvla_ros.ros.bench.arm import CAMERAS, DRIVES_TOPIC, JOINTS, TRAJECTORY_TOPIC, camera_topic
+from asyncvla_ros.ros.bench.arm_body import ArmBody
+from asyncvla_ros.ros.bench.arm_driver import LoggedDriver
+from asyncvla_ros.ros.bench.graph import ALL, LOG
+from asyncvla_ros.ros.bench.stepped_clock import SteppedClocks
 from asyncvla_ros.ros.lifecycle import ManagedNode, run_node
 from asyncvla_ros.ros.parameters import Parameters, parameter
-
-# Share of the way to what is commanded that the joints go between two joint states.
-FOLLOWS = 0.7
 
 
 @dataclass(frozen=True)
@@ -40,6 +46,20 @@ class ArmParameters:
         maximum=0.1,
         read_only=True,
     )
+    follows_trajectories: bool = parameter(
+        False, "Driven by trajectories, not by ActionCommand", read_only=True
+    )
+    place: float = parameter(
+        0.0, "Where the joints are at the start [rad]", minimum=-2.0, maximum=2.0, read_only=True
+    )
+    is_listening: bool = parameter(True, "Whether the driver takes commands; once it does, it goes on")
+    drives_on: bool = parameter(True, "Whether the joints go where the driver demands; else a hand moves them")
+    by_hand: float = parameter(
+        0.0,
+        "Where to, from where the drives left the joints [rad]",
+        minimum=-2.0,
+        maximum=2.0,
+    )
     frozen_cameras: bool = parameter(False, "No images, as if the cameras hung")
     frozen_joints: bool = parameter(False, "No joint states, as if their driver hung; the arm obeys")
     frames: int = parameter(
@@ -48,20 +68,20 @@ class ArmParameters:
     autostart: bool = parameter(False, "Configure and activate at the start", read_only=True)
 
 
-class ArmNode(ManagedNode):
+class ArmNode(SteppedClocks, ManagedNode):
     """Publishes while active.
 
     ``~/shutter`` has the stamp of each picture; ``~/sent`` says at the end how many each camera sent;
     ``~/body`` says where the joints are, even while joint states are frozen, and ``~/obeyed`` which commands
-    reached them.
+    reached them; ``~/received`` is the log of a driver of trajectories.
     """
 
     def __init__(self) -> None:
         super().__init__("arm")
-        self._params = Parameters(self, ArmParameters)
-        self._positions: np.ndarray = np.zeros(len(JOINTS))
-        self._commanded: np.ndarray = self._positions
+        self._params = Parameters(self, ArmParameters, self._on_change)
+        self._commanded: np.ndarray = np.zeros(len(JOINTS))
         self._sent = self._ready = 0
+        self._has_joints = False
 
     def configure(self) -> None:
         """Creates publishers and makes the picture."""
@@ -72,29 +92,65 @@ class ArmNode(ManagedNode):
         self._cameras = [self.advertise(kind, topic, qos.sensor("best_effort")) for topic in topics]
         self._shutter = self.advertise(Header, "~/shutter", qos.COMMAND)
         self._done = self.advertise(UInt32, "~/sent", qos.STATUS)
-        if values.joint_hz:
-            self._joints = self.advertise(JointState, "joint_states", qos.sensor("best_effort"))
-            self._body = self.advertise(JointState, "~/body", qos.COMMAND)
-            self._obeyed = self.advertise(ActionCommand, "~/obeyed", qos.COMMAND)
-            self.subscribe(ActionCommand, "controller/command", self._obey, qos.COMMAND)
+        self._has_joints = values.joint_hz > 0
+        if self._has_joints:
+            self._configure_joints()
+
+    def _configure_joints(self) -> None:
+        values = self._params.values
+        self._body = ArmBody(values.place, values.stiction, 1.0 / values.joint_hz)
+        self._commanded = self._body.positions
+        self._joint_publisher = self.advertise(JointState, "joint_states", qos.sensor("best_effort"))
+        self._body_publisher = self.advertise(JointState, "~/body", qos.COMMAND)
+        self._obeyed = self.advertise(ActionCommand, "~/obeyed", qos.COMMAND)
+        self._drives = self.advertise(Bool, DRIVES_TOPIC, qos.STATUS)
+        self._log = self.advertise(JointTrajectory, "~/received", LOG)
+        if values.is_listening:
+            self._listen()
+
+    def _listen(self) -> None:
+        self.subscribe(ActionCommand, "controller/command", self._obey, qos.COMMAND)
+        if self._params.values.follows_trajectories:
+            self.subscribe(JointTrajectory, TRAJECTORY_TOPIC, self._follow, ALL)
 
     def activate(self) -> None:
         """Starts the timers."""
         values = self._params.values
         self._timers: list[Any] = []
         if values.cameras:
-            self._timers.append(self.create_timer(1.0 / values.hz, self._see))
+            self._start(1.0 / values.hz, self._see)
         if values.joint_hz:
-            self._timers.append(self.create_timer(1.0 / values.joint_hz, self._feel))
+            self._driver = LoggedDriver(self._body.positions, time.time_ns())
+            self._log.publish(self._driver.first_entry)
+            self._drives.publish(Bool(data=values.drives_on))
+            self._start(1.0 / values.joint_hz, self._feel)
+
+    def _start(self, period_s: float, action: Any) -> None:
+        """A driver's own clock is steady, whatever its stamps say."""
+        clock = Clock(clock_type=ClockType.STEADY_TIME)
+        self._timers.append(self.create_timer(period_s, action, clock=clock))
 
     def deactivate(self) -> None:
         """Ends the timers."""
         for timer in self.__dict__.pop("_timers", []):
             self.destroy_timer(timer)
 
+    def _on_change(self, old: ArmParameters, new: ArmParameters) -> None:
+        if not self._has_joints:
+            return
+        if new.drives_on != old.drives_on:
+            self._drives.publish(Bool(data=new.drives_on))
+        if new.is_listening and not old.is_listening:
+            self._listen()
+
     def _obey(self, command: ActionCommand) -> None:
         self._commanded = np.asarray(command.action, np.float64)
         self._obeyed.publish(command)
+
+    def _follow(self, message: JointTrajectory, info: Mapping[str, int] | None = None) -> None:
+        # Before Iron only the time of this call is known, which is later than the arrival.
+        arrived_ns = time.time_ns() if info is None else info["received_timestamp"]
+        self._log.publish(self._driver.receive(message, arrived_ns))
 
     def _see(self) -> None:
         values = self._params.values
@@ -118,14 +174,17 @@ class ArmNode(ManagedNode):
 
     def _feel(self) -> None:
         values = self._params.values
-        behind = self._commanded - self._positions
-        driven = behind - np.clip(behind, -values.stiction, values.stiction)
-        self._positions = self._positions + FOLLOWS * driven
-        message = JointState(name=list(JOINTS), position=self._positions.tolist())
+        if values.drives_on:
+            is_driven = values.follows_trajectories
+            demand = self._driver.demand(time.time_ns()) if is_driven else self._commanded
+            self._body.drive(demand, values.by_hand)
+        else:
+            self._body.lead(values.by_hand)
+        message = JointState(name=list(JOINTS), position=self._body.positions.tolist())
         message.header.stamp = self.get_clock().now().to_msg()
-        self._body.publish(message)
+        self._body_publisher.publish(message)
         if not values.frozen_joints:
-            self._joints.publish(message)
+            self._joint_publisher.publish(message)
 
 
 def _picture(width: int, height: int, transport: str) -> Any:

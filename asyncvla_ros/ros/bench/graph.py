@@ -5,10 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+
 from asyncvla_ros.ros.processes import NodeProcesses
 
 # For the nodes to come up [s].
 START_S = 60.0
+CONTROLLER, STEPPED_CONTROLLER = (
+    "asyncvla_ros.ros.controller.node",
+    "asyncvla_ros.ros.bench.stepped_controller_node",
+)
+# Nothing may be missed, though the publishers keep one message; of a log not even what was before.
+ALL = QoSProfile(depth=1000, reliability=ReliabilityPolicy.RELIABLE)
+LOG = QoSProfile(
+    depth=1000, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
+)
 
 
 def start_graph(
@@ -17,6 +28,7 @@ def start_graph(
     arm: Mapping[str, object],
     use_sim_time: bool = False,
     images: Mapping[str, str] | None = None,
+    controller: str = CONTROLLER,
 ) -> None:
     """Starts ``arm``, ``controller`` and ``policy``.
 
@@ -26,10 +38,11 @@ def start_graph(
         arm: Parameters of the arm.
         use_sim_time: Whether their clock is ``/clock``.
         images: Variables for the policy alone, who takes images.
+        controller: Module of the controller.
     """
     every: dict[str, object] = {"autostart": True, "use_sim_time": use_sim_time}
     robot = {**every, "robot": contract}
     nodes.start("arm", "asyncvla_ros.ros.bench.arm_node", [], {**arm, **every})
-    nodes.start("controller", "asyncvla_ros.ros.controller.node", [], robot)
+    nodes.start("controller", controller, [], robot)
     policy = {**robot, "instruction": "sweep"}
     nodes.start("policy", "asyncvla_ros.ros.bench.sweep_policy_node", [], policy, images)

@@ -9,6 +9,7 @@ import numpy as np
 from asyncvla_ros.paths import robot_file
 from asyncvla_ros.robot.contract import RobotContract
 from asyncvla_ros.robot.contract_file import load_robot
+from asyncvla_ros.ros.bench.stepped_clock import SteppedClocks
 from asyncvla_ros.ros.lifecycle import run_node
 from asyncvla_ros.ros.policy.node import PolicyNode
 from asyncvla_ros.strategy import Strategy
@@ -57,7 +58,7 @@ class SweepPolicy:
         return ActionChunk(actions, 1 - rest.astype(np.float32), rest, 0, StageTimes(0, 0, 0, 0, 0))
 
 
-class SweepPolicyNode(PolicyNode):
+class SweepPolicyNode(SteppedClocks, PolicyNode):
     """The real node around it."""
 
     def load_policy(self) -> Any:

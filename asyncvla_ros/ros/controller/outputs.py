@@ -258,7 +258,7 @@ class GripperActionOutput:
             self._gate.note(None)
         position = float(self._values.position(command.values)[0])
         if not self._client.server_is_ready():
-            self._asked = False
+            self._asked = self._is_canceled = False
             self._gate.note(None)
             self._warn("nobody serves it; is the gripper's driver running?")
             return
@@ -277,14 +277,14 @@ class GripperActionOutput:
             self._moving = None
 
     def _answered(self, future: Future) -> None:
-        self._asked = False
+        is_canceled = self._is_canceled
+        self._asked = self._is_canceled = False
         handle: Any = future.result()
         if handle is None or not handle.accepted:
             self._gate.note(None)
             self._warn("the goal was refused")
             return
-        if self._is_canceled:
-            self._is_canceled = False
+        if is_canceled:
             handle.cancel_goal_async()
             return
         self._moving = handle

@@ -52,9 +52,14 @@ class FakeClient:
         return SimpleNamespace(add_done_callback=lambda callback: setattr(self, "_answer", callback))
 
     def answer(self, accepted: bool = True) -> FakeGoal:
-        goal = FakeGoal(accepted)
-        self._answer(SimpleNamespace(result=lambda: goal))
+        goal, callback = FakeGoal(accepted), self._answer
+        self._answer = None
+        callback(SimpleNamespace(result=lambda: goal))
         return goal
+
+    def answer_all(self) -> None:
+        if self._answer is not None:
+            self.answer()
 
     def destroy(self) -> None:
         pass
@@ -124,19 +129,22 @@ def test_a_driver_that_was_away_gets_the_target_again(gripper):
     assert gripper.client.positions == pytest.approx([CLOSED, CLOSED])
 
 
-def test_noise_sends_no_goals_and_a_small_change_one_when_it_stays(gripper):
-    gripper.follow(0.0)
-    gripper.client.answer()
-    for noise in np.random.default_rng(0).normal(0.0, 0.02, 500):
+def test_noise_is_hardly_worth_a_goal_but_a_small_change_that_stays_is(gripper):
+    for noise in np.random.default_rng(0).normal(0.0, 0.05, 500):
         gripper.follow(float(noise))
-    assert len(gripper.client.positions) == 1
+        gripper.client.answer_all()
+    assert len(gripper.client.positions) <= 5
+    for _ in range(20):
+        gripper.follow(0.5)
+        gripper.client.answer_all()
+    count = len(gripper.client.positions)
     # 0.1 of 2 are 5 % of the travel.
     for _ in range(14):
-        gripper.follow(0.1)
-    assert len(gripper.client.positions) == 1
-    gripper.follow(0.1)
-    gripper.follow(0.1)
-    assert gripper.client.positions[1:] == pytest.approx([0.55 * CLOSED])
+        gripper.follow(0.6)
+    assert len(gripper.client.positions) == count
+    for _ in range(3):
+        gripper.follow(0.6)
+    assert gripper.client.positions[count:] == pytest.approx([0.8 * CLOSED])
 
 
 def test_a_stop_cancels_the_goal_and_only_a_chunk_sends_it_again(gripper):
@@ -157,6 +165,20 @@ def test_a_stop_cancels_a_goal_that_is_not_answered_yet(gripper):
     assert gripper.client.answer().is_canceled
     gripper.follow(-1.0)
     assert not gripper.client.answer().is_canceled, "the next one is another"
+
+
+@pytest.mark.parametrize("is_refused", [True, False])
+def test_a_canceled_goal_that_never_began_cancels_no_later_one(gripper, is_refused):
+    gripper.follow(1.0)
+    gripper.cancel()
+    if is_refused:
+        gripper.client.answer(accepted=False)
+    else:
+        gripper.client.ready = False
+        gripper.follow(1.0)
+        gripper.client.ready = True
+    gripper.follow(1.0)
+    assert not gripper.client.answer().is_canceled
 
 
 def test_a_goal_that_has_ended_is_not_canceled(gripper):

@@ -1,0 +1,183 @@
+"""Judges, through all faults, what drivers make of the commands that arrive: nothing of it may break a limit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from sensor_msgs.msg import JointState
+from trajectory_msgs.msg import JointTrajectory
+
+from asyncvla_msgs.msg import ActionCommand
+from asyncvla_ros.bench.safety_audit import DriverAudit
+from asyncvla_ros.bench.safety_drivers import TrajectoryDriver
+from asyncvla_ros.robot.contract import Output, RobotContract
+from asyncvla_ros.ros.bench.arm import JOINTS
+from asyncvla_ros.ros.bench.demand import GRID_NS, Received, received
+from asyncvla_ros.ros.bench.fault_clocks import SystemClock, clock_offset_ns
+from asyncvla_ros.ros.conversions import to_ns
+
+FROM_DESIRED, FROM_MEASURED = "trajectory_from_desired", "trajectory_from_measured"
+ACTION_COMMAND = "action_command"
+# Entries of the log that are kept from before a fault.
+KEPT = 200
+
+
+class Verdicts:
+    """Which limits were broken since one asked last, by model of a driver."""
+
+    def __init__(self, audits: Mapping[str, DriverAudit]):
+        self.audits = audits
+        self._told = {name: dict(audit.violations) for name, audit in audits.items()}
+
+    def problems(self) -> list[str]:
+        """What is new; empty: nothing."""
+        lines = []
+        for name, audit in self.audits.items():
+            new = {kind: count - self._told[name][kind] for kind, count in audit.violations.items()}
+            self._told[name] = dict(audit.violations)
+            broken = ", ".join(kind for kind, count in new.items() if count)
+            if broken:
+                lines.append(f"{name}: the demand broke limits of {broken}")
+        return lines
+
+    def figures(self) -> dict[str, Any]:
+        """By model what ``DriverAudit.figures`` says."""
+        return {name: audit.figures() for name, audit in self.audits.items()}
+
+
+class DemandJudge:
+    """Of trajectories: by a driver that begins at what it demands, and by one that begins where it measures.
+
+    Time is steady: the system clock, of which stamps and arrivals are, is converted once.
+
+    Args:
+        robot: A contract with one output of trajectories.
+    """
+
+    def __init__(self, robot: RobotContract):
+        output = _output(robot, "joint_trajectory")
+        self.offset_ns = clock_offset_ns()
+        self.entries: list[Received] = []
+        self._drivers = {name: TrajectoryDriver(name == FROM_DESIRED) for name in (FROM_DESIRED, FROM_MEASURED)}
+        self._audits = {name: DriverAudit(robot, output, GRID_NS) for name in self._drivers}
+        self._verdicts = Verdicts(self._audits)
+        self._measured = np.zeros(len(JOINTS))
+        self._judged = 0
+        self._is_begun = False
+
+    def note_entry(self, entry: JointTrajectory, now_ns: int) -> None:
+        """Keeps an entry of the driver's log."""
+        self.entries.append(received(entry, self._measured, self.offset_ns))
+
+    def note_body(self, message: JointState, now_ns: int) -> None:
+        """Keeps where the joints are."""
+        self._measured = np.asarray(message.position, float)
+
+    def forget(self) -> None:
+        """A new fault is made: only the newest entries matter any more. Comes after ``problems``."""
+        surplus = min(self._judged, len(self.entries) - KEPT)
+        if surplus > 0:
+            del self.entries[:surplus]
+            self._judged -= surplus
+
+    def allow_stop(self, at_ns: int) -> None:
+        """From ``at_ns`` [ns, steady] on the limits of an emergency stop count."""
+        for audit in self._audits.values():
+            audit.allow_stop(at_ns)
+
+    def stop_over(self, at_ns: int) -> None:
+        """At ``at_ns`` [ns, steady] the emergency stop is over."""
+        for audit in self._audits.values():
+            audit.stop_over(at_ns)
+
+    def problems(self, until_ns: int) -> list[str]:
+        """What the demand broke since one asked last, until ``until_ns`` [ns, steady]."""
+        while self._judged < len(self.entries):
+            self._receive(self.entries[self._judged])
+            self._judged += 1
+        for name, audit in self._audits.items():
+            if self._is_begun:
+                audit.watch(self._drivers[name], until_ns)
+                audit.finish()
+        return self._verdicts.problems()
+
+    def _receive(self, entry: Received) -> None:
+        arrived_ns, way = entry.arrived_ns, entry.trajectory
+        is_coming = way.start_ns + int(way.times_ns[0]) > arrived_ns
+        for name, driver in self._drivers.items():
+            audit = self._audits[name]
+            if entry.is_begin:
+                driver.restart(arrived_ns, way.positions[0])
+                audit.suspend(arrived_ns)
+                continue
+            driver.measure(entry.measured)
+            driver.receive(arrived_ns, way)
+            # One that begins where it measures jumps there by itself.
+            if not self._is_begun or (is_coming and name == FROM_MEASURED):
+                audit.begin(arrived_ns, np.full(len(JOINTS), np.nan))
+        self._is_begun = not entry.is_begin
+
+    def figures(self) -> dict[str, Any]:
+        """By model: samples, violations, largest jump [rad] and largest shares of the limits."""
+        return self._verdicts.figures()
+
+
+class CommandJudge:
+    """Of action commands: a driver goes to each one when it was sent.
+
+    Args:
+        robot: A contract with action commands.
+        clock: Of the nodes: tells when in steady time a command was sent.
+    """
+
+    def __init__(self, robot: RobotContract, clock: SystemClock):
+        self._clock = clock
+        self._audit = DriverAudit(robot, _output(robot, ACTION_COMMAND), is_float32=True)
+        self._verdicts = Verdicts({ACTION_COMMAND: self._audit})
+        self._offset_ns = clock_offset_ns()
+        #: When the commands since ``forget`` were sent [ns, steady].
+        self.sent_ns: list[int] = []
+        self._values: list[np.ndarray] = []
+        self._judged = 0
+        self._is_begun = False
+
+    def note_command(self, message: ActionCommand, now_ns: int) -> None:
+        """Keeps a command that came at ``now_ns`` [ns, system clock]."""
+        sent_ns = self._clock.steady_ns(to_ns(message.header.stamp), now_ns - self._offset_ns)
+        self._values.append(np.asarray(message.action, float))
+        self.sent_ns.append(sent_ns)
+
+    def forget(self) -> None:
+        """A new fault is made. Comes after ``problems``."""
+        del self.sent_ns[: self._judged], self._values[: self._judged]
+        self._judged = 0
+
+    def problems(self) -> list[str]:
+        """What the commands broke since one asked last."""
+        count = len(self.sent_ns)
+        for sent_ns, values in zip(self.sent_ns[self._judged : count], self._values[self._judged : count], strict=True):
+            if not self._is_begun:
+                self._audit.begin(sent_ns, np.full(len(JOINTS), np.nan))
+                self._is_begun = True
+            self._audit.add(sent_ns, values)
+        self._judged = count
+        self._audit.finish()
+        return self._verdicts.problems()
+
+    def longest_gap_ns(self, begin_ns: int, end_ns: int) -> int:
+        """The longest time between two commands that overlaps an interval [ns, steady], or its own length."""
+        times = [time for time in self.sent_ns]
+        inner = [time for time in times if begin_ns < time < end_ns]
+        before = [time for time in times if time <= begin_ns][-1:] or [begin_ns]
+        after = [time for time in times if time >= end_ns][:1] or [end_ns]
+        return int(np.diff([*before, *inner, *after]).max())
+
+    def figures(self) -> dict[str, Any]:
+        """By model: samples, violations, largest jump [rad] and largest shares of the limits."""
+        return self._verdicts.figures()
+
+
+def _output(robot: RobotContract, adapter: str) -> Output:
+    return next(output for output in robot.outputs if output.adapter == adapter)
