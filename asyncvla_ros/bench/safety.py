@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from itertools import starmap
@@ -17,15 +17,16 @@ from rich.progress import Progress
 from asyncvla_ros.bench.safety_arms import ARMS
 from asyncvla_ros.bench.safety_audit import KINDS
 from asyncvla_ros.bench.safety_contracts import GUARDED_URDF, contracts, guarded_links
+from asyncvla_ros.bench.safety_planner import run_planner
 from asyncvla_ros.bench.safety_robot import merged
 from asyncvla_ros.bench.safety_world import HostileWorld, MakeController
 from asyncvla_ros.control.controller import Controller
 from asyncvla_ros.robot.contract import RobotContract
 from asyncvla_ros.types import AsyncVLAError
 
-# Kinds of arms whose reports make no sense for a pose, or that leave a box by themselves.
+# Kinds of arms whose reports make no sense for a pose, or that are not kept in a box by commands alone.
 NOT_FOR_POSES = ("sag", "moved_by_hand", "wraps")
-NOT_FOR_GUARDS = ("sag",)
+NOT_FOR_GUARDS = ("sag", "moved_by_hand")
 TOLERANCE = "what rounding stamps to 1 ns, float64 and float32 fields permits; see DriverAudit"
 
 
@@ -72,44 +73,56 @@ def bench_safety(
 
     Returns:
         ``chunks``, ``commands``, ``violations`` by kind, ``exceptions``, ``seed``, ``tolerance``; under
-        ``driver`` the figures of each driver model, under ``arms`` those of each contract.
+        ``driver`` the figures of each driver model, under ``arms`` those of each contract, and under
+        ``planner`` what as many random goals made of each contract's planner.
 
     Raises:
         AsyncVLAError: If there are too few chunks.
     """
-    plan = cases(chunks, seed, contracts() if robots is None else robots)
+    robots = contracts() if robots is None else tuple(robots)
+    plan = cases(chunks, seed, robots)
     if chunks < len(plan):
         raise AsyncVLAError(f"chunks is {chunks}, expected at least {len(plan)}: one for each arm")
     arms: dict[str, dict[str, Any]] = {}
     drivers: dict[str, dict[str, Any]] = {}
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("Hostile chunks", total=chunks)
-        for case, figures in zip(plan, _run(plan, make_controller, processes), strict=True):
+        jobs = [(case, make_controller) for case in plan]
+        for case, figures in zip(plan, _run(run_case, jobs, processes), strict=True):
             progress.advance(task, case.chunks)
             for model, found in figures.pop("driver").items():
                 drivers[model] = merged(drivers.get(model), found)
             arms[case.robot.name] = _added(arms.get(case.robot.name), figures)
+        task = progress.add_task("Random goals", total=len(robots))
+        planner = {}
+        goals = [(robot, chunks, seed) for robot in robots]
+        for robot, figures in zip(robots, _run(run_planner, goals, processes), strict=True):
+            progress.advance(task)
+            planner[robot.name] = figures
     exceptions: Counter[str] = sum((Counter(arm["exceptions"]) for arm in arms.values()), Counter())
+    exceptions["planner"] += sum(figures["exceptions"] for figures in planner.values())
     return {
         "chunks": chunks,
         "commands": sum(arm["commands"] for arm in arms.values()),
         "violations": {kind: sum(one["violations"][kind] for one in drivers.values()) for kind in KINDS},
         "exceptions": sum(exceptions.values()),
-        "exception_texts": dict(exceptions.most_common(10)),
+        "exception_texts": {text: count for text, count in exceptions.most_common(10) if count},
         "seed": seed,
         "tolerance": TOLERANCE,
         "driver": drivers,
         "arms": arms,
+        "planner": planner,
     }
 
 
-def _run(plan: list[Case], make_controller: MakeController, processes: int) -> Iterable[dict[str, Any]]:
+def _run(work: Callable[..., Any], jobs: Sequence[tuple[Any, ...]], processes: int) -> Iterator[Any]:
+    """What ``work`` makes of each job's arguments, in order."""
     if processes == 1:
-        yield from starmap(run_case, ((case, make_controller) for case in plan))
+        yield from starmap(work, jobs)
         return
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(processes, mp_context=context) as pool:
-        yield from pool.map(run_case, plan, [make_controller] * len(plan))
+        yield from pool.map(work, *zip(*jobs, strict=True))
 
 
 def run_case(case: Case, make_controller: MakeController = Controller) -> dict[str, Any]:
@@ -143,8 +156,7 @@ def _added(one: dict[str, Any] | None, other: dict[str, Any]) -> dict[str, Any]:
     if one is None:
         return other
     return {
-        key: dict(Counter(one[key]) + Counter(value))
-        | {k: 0 for k in value if not value[k] + one[key].get(k, 0)}
+        key: {k: one[key].get(k, 0) + value.get(k, 0) for k in one[key] | value}
         if isinstance(value, dict)
         else one[key] + value
         for key, value in other.items()

@@ -25,6 +25,8 @@ from asyncvla_ros.robot.contract import Output, RobotContract
 STEP_NS = 10_000_000
 # A command reaches a driver within this, and within half a command period [ns].
 TRANSPORT_NS = 5_000_000
+# Two commands that differ by less are the same [unit].
+SAME = 1e-9
 # After so many periods without a command a rate is adrift, and with what lags for so long more [ns].
 GAP, ADRIFT_NS = 2, 500_000_000
 FROM_DESIRED, FROM_MEASURED = "trajectory_from_desired", "trajectory_from_measured"
@@ -123,7 +125,7 @@ class Line:
         standing = np.where(self._holds, np.clip(standing, self._low, self._high), standing)
         joints, near = self._to_joints(standing), np.abs(within / self._gain)
         first = np.zeros(len(joints)) if self.is_rate else self._values.position(command.values)
-        is_near = self.is_judged & (np.abs(first - self._told) <= near)
+        is_near = self.is_judged & (np.abs(first - self._told) <= SAME)
         stays = bool(is_near.all())
         if self.is_trajectory:
             # What is not measured stands where it begins.
@@ -236,9 +238,8 @@ class RobotUnderTest:
             self._judge_first(self._commands, command.at_ns, values, standing, within)
             self._commands.add(command.at_ns, values)
             self._told = values
-        if not self.lines:
-            moved = np.where(self._is_delta, self._led_to + values, values)
-            self._led_to = np.where(known, moved, self._led_to)
+        if not self.lines and known.all():
+            self._led_to = np.where(self._is_delta, self._led_to + values, values)
 
     def _judge_first(
         self,
@@ -249,7 +250,7 @@ class RobotUnderTest:
         within: np.ndarray,
     ) -> None:
         """A first action must be where the arm rests, or the one before again."""
-        is_near = self._is_delta | (np.abs(values - self._told) <= within)
+        is_near = self._is_delta | (np.abs(values - self._told) <= SAME)
         if not self._command_begun or (self._may_begin and not is_near.all()):
             begin = np.where(self._holds, np.clip(standing, self.low, self.high), standing)
             begin = np.where(is_near & self._command_begun, self._told, begin)

@@ -111,6 +111,10 @@ def bench_stack_command(
 def bench_faults_command(
     kills: Annotated[int, typer.Option(help="Times that the policy is killed.", min=1)] = 50,
     repeats: Annotated[int, typer.Option(help="Times of each other fault.", min=1)] = 5,
+    estops: Annotated[int, typer.Option(help="Emergency stops.", min=1)] = 100,
+    only: Annotated[
+        list[str] | None, typer.Option(help="A case, or what its name begins with; again for more.")
+    ] = None,
     seed: SeedOption = 0,
     grace_ms: Annotated[
         float, typer.Option(help="Added to each limit, on a machine that is busy with something else (ms).")
@@ -122,20 +126,20 @@ def bench_faults_command(
     from rich.table import Table
 
     from asyncvla_ros.common.provenance import provenance
-    from asyncvla_ros.ros.bench.faults import CASES, FaultSettings, bench_faults
+    from asyncvla_ros.ros.bench.faults import FaultSettings, bench_faults
 
     console = Console(stderr=True)
-    settings = FaultSettings(kills, repeats, seed, grace_ms / 1e3)
+    settings = FaultSettings(kills, repeats, seed, grace_ms / 1e3, estops, tuple(only or ()))
     figures = bench_faults(settings, lambda line: console.print(line, highlight=False))
-    cases = {name: figures[name] for name in CASES}
-    columns = ("case", "passed", "held p50", "max", "limit", "still max", "again p50", "max")
+    cases = {name: figures[name] for name in settings.cases}
+    columns = ("case", "passed", "stalled", "held p50", "max", "limit", "still max", "again p50", "max")
     table = Table(*columns, title="Times in ms")
     for name, case in cases.items():
-        held = case["held_ms"]
-        times = [held["p50"], held["max"], case["limit_ms"]] if held else [None] * 3
-        times += [case["standstill_ms"]["max"], case["recovered_ms"]["p50"], case["recovered_ms"]["max"]]
+        held, still, again = (case[f"{key}_ms"] or {} for key in ("held", "standstill", "recovered"))
+        times = [held.get("p50"), held.get("max"), case["limit_ms"]]
+        times += [still.get("max"), again.get("p50"), again.get("max")]
         cells = ("-" if time is None else f"{time:.0f}" for time in times)
-        table.add_row(name, f"{case['passed']}/{case['n']}", *cells)
+        table.add_row(name, f"{case['passed']}/{case['n']}", str(case["stalled"]), *cells)
     console.print(table)
     write_json(figures | provenance(), json_out)
     failed = {name: case["problems"] for name, case in cases.items() if case["problems"]}

@@ -17,9 +17,13 @@ class Planner:
         bounds: Its limits.
         is_delta: Whether it is a change per step, whose goal is a velocity.
         ahead_s: How far ahead a goal is met, or later [s]: at once would take full jerk in every period.
+
+    Attributes:
+        errors: How often ruckig raised an error rather than say that it found no way.
     """
 
     def __init__(self, bounds: Bounds, is_delta: bool, ahead_s: float):
+        self.errors = 0
         self._ruckig = ruckig.Ruckig(1)
         self._trajectory = ruckig.Trajectory(1)
         self._input = given = ruckig.InputParameter(1)
@@ -49,6 +53,7 @@ class Planner:
                 return []
         except ruckig.RuckigError:
             # It finds no way where numbers are at the edge of what it can tell apart: brake a piece instead.
+            self.errors += 1
             return []
         profile = self._trajectory.profiles[0][0]
         brake = profile.brake

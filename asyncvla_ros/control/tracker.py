@@ -319,6 +319,11 @@ class JerkLimitedTracker:
         ]
 
     @property
+    def planner_errors(self) -> int:
+        """How often ruckig raised an error, and a piece of the stop was taken instead."""
+        return sum(planner.errors for planner in self._plans)
+
+    @property
     def positions(self) -> list[float]:
         """(k,) commanded positions [unit]."""
         return [state.position for state in self._states]

@@ -44,6 +44,8 @@ def test_every_shipped_contract_is_checked_and_what_is_used_is_used_up():
     }
     for driver in figures["driver"].values():
         assert driver["samples"] > 400 and driver["jump_rad_max"] == 0
+    planner = figures["planner"]["gazebo_arm"]
+    assert planner["commands"] == 400 and planner["exceptions"] == 0
     shares = figures["driver"]["trajectory_from_desired"]["largest_share_of_limit"]
     assert shares["acceleration"] > 0.99, "an arm that stands keeps limits too"
 
