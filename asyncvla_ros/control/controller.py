@@ -65,7 +65,8 @@ class Controller:
         self._accepted = self._rejected = self._underruns = 0
         self._rejection: Rejection | None = None
         self._last_rejection = ""
-        self._is_starved = self._had_let_go = self._is_elsewhere = self._was_unheard = False
+        self._is_starved = self._had_let_go = self._is_elsewhere = False
+        self._was_heard = True
 
     def limit_tool_speed(self, speed: float | None) -> None:
         """From now on the tool is not faster than ``speed`` [m/s]; None: than the contract's guard says.
@@ -174,32 +175,34 @@ class Controller:
         """Asks the supervisor; begins where the arm rests as long as nothing was commanded."""
         if self.supervisor.is_driver_ready and not self._lockstep:
             self.supervisor.check_following(self._state)
-        verdict = self.supervisor.verdict(at_ns)
         has_let_go = self.supervisor.has_let_go
         if self._had_let_go and not has_let_go:
             self._generator.restart_blend()
             self.supervisor.forget_motion()
         self._had_let_go = has_let_go
-        is_unheard = verdict is not None and verdict.reason is Reason.NOT_HEARD
-        if is_unheard and not self._was_unheard:
-            self._is_elsewhere = True
-        self._was_unheard = is_unheard
-        if self._is_elsewhere and (self._generator.at_rest or self.supervisor.is_unheard):
-            # Whoever comes to listen may be a driver that was restarted elsewhere.
-            self._generator.restart(is_elsewhere=True)
-            self._is_elsewhere = False
-        elif is_unheard and not self._is_elsewhere:
-            self._generator.reconsider()
-        if is_unheard:
-            self.supervisor.forget_motion()
-        self._generator.note_heard(not is_unheard)
+        self._note_heard(self.supervisor.is_heard)
         self._begin(now_ns, at_ns)
-        verdict = self.supervisor.latch or verdict
+        verdict = self.supervisor.verdict(at_ns)
         if verdict is None:
             return self._is_elsewhere
+        if verdict.mode is Mode.FAULT and self.mode not in (Mode.FAULT, Mode.ESTOP):
+            self._generator.restart_stop(is_emergency=True)
         is_idle = self.mode is Mode.IDLE and verdict.mode is Mode.HOLDING
         self._enter(Mode.IDLE if is_idle else verdict.mode, verdict.reason, verdict.text)
         return True
+
+    def _note_heard(self, is_heard: bool) -> None:
+        """Whoever comes to listen may be a driver that was restarted: motion begins anew for it."""
+        self._is_elsewhere |= self._was_heard and not is_heard
+        self._was_heard = is_heard
+        if self._is_elsewhere and (self._generator.at_rest or self.supervisor.is_unheard):
+            self._generator.restart(is_elsewhere=True)
+            self._is_elsewhere = False
+        elif not (is_heard or self._is_elsewhere):
+            self._generator.reconsider()
+        if not is_heard:
+            self.supervisor.forget_motion()
+        self._generator.note_heard(is_heard)
 
     def _begin(self, now_ns: int, at_ns: int) -> None:
         """Takes the measured rest pose for the commanded one; a fault where that is impossible."""

@@ -119,6 +119,11 @@ class Supervisor:
                 Reason.TAKEOVER, f"others command this arm, too: {', '.join(names)}; end them, then reset"
             )
 
+    @property
+    def is_heard(self) -> bool:
+        """Whether commands reach somebody on every output."""
+        return not self._unheard
+
     def verdict(self, at_ns: int) -> Verdict | None:
         """What forbids to move at ``at_ns`` [ns, steady]; None: nothing."""
         return (

@@ -390,3 +390,35 @@ def test_a_state_that_is_needed_must_exist():
     lost = replace(arm.dofs[0], workspace=replace(arm.dofs[0].workspace, state="tool"))
     with pytest.raises(ContractError, match="dof dx has a workspace of 'tool'"):
         Controller(replace(arm, dofs=(lost, *arm.dofs[1:])))
+
+
+def test_a_driver_restarted_during_an_emergency_stop_is_told_where_the_arm_is():
+    rig = Rig().moving()
+    rig.controller.estop()
+    rig.run(60)
+    rig.controller.supervisor.note_unheard(["arm"], are_all=True)
+    rig.position = np.where(GRIPS, rig.position, MIDDLE)
+    rig.run(20)
+    rig.controller.supervisor.note_unheard([], are_all=False)
+    rig.run(1)
+    assert rig.sent[-1].values[~GRIPS] == pytest.approx(MIDDLE[~GRIPS], abs=1e-6)
+    assert rig.controller.mode is Mode.ESTOP
+
+
+def test_an_arm_that_does_not_follow_is_a_fault_and_after_a_reset_the_command_returns_to_it():
+    rig = Rig(position=MIDDLE).ready()
+    blocked = rig.position.copy()
+    rig.send(GOAL)
+    for _ in range(100):
+        rig.run(1)
+        rig.position = np.where(GRIPS, rig.position, blocked)
+    assert (rig.controller.mode, rig.controller.reason) == (Mode.FAULT, Reason.FOLLOWING_ERROR)
+    assert "does not follow: commanded to" in rig.controller.text
+    for _ in range(100):
+        rig.run(1)
+        rig.position = np.where(GRIPS, rig.position, blocked)
+    assert rig.sent[-1].values[~GRIPS] == pytest.approx(blocked[~GRIPS], abs=1e-4), "it pushes no more"
+    assert rig.controller.reset()
+    rig.run(30)
+    rig.is_emergency = True
+    rig.check(Mode.IDLE, Reason.NO_CHUNK)
