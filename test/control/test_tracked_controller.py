@@ -397,8 +397,9 @@ def test_a_driver_restarted_during_an_emergency_stop_is_told_where_the_arm_is():
     rig.controller.estop()
     rig.run(60)
     rig.controller.supervisor.note_unheard(["arm"], are_all=True)
-    rig.position = np.where(GRIPS, rig.position, MIDDLE)
-    rig.run(20)
+    for _ in range(20):
+        rig.position = np.where(GRIPS, rig.position, MIDDLE)
+        rig.run(1)
     rig.controller.supervisor.note_unheard([], are_all=False)
     rig.run(1)
     assert rig.sent[-1].values[~GRIPS] == pytest.approx(MIDDLE[~GRIPS], abs=1e-6)
