@@ -16,7 +16,7 @@ from rich.progress import Progress
 
 from asyncvla_ros.bench.safety_arms import ARMS
 from asyncvla_ros.bench.safety_audit import KINDS
-from asyncvla_ros.bench.safety_contracts import GUARDED_URDF, contracts, guarded_links
+from asyncvla_ros.bench.safety_contracts import GUARDED_URDF, MADE, contracts, guarded_links
 from asyncvla_ros.bench.safety_planner import run_planner
 from asyncvla_ros.bench.safety_robot import merged
 from asyncvla_ros.bench.safety_world import HostileWorld, MakeController
@@ -74,7 +74,7 @@ def bench_safety(
     Returns:
         ``chunks``, ``commands``, ``violations`` by kind, ``exceptions``, ``seed``, ``tolerance``; under
         ``driver`` the figures of each driver model, under ``arms`` those of each contract, and under
-        ``planner`` what as many random goals made of each contract's planner.
+        ``planner`` what as many random goals made of the planner of each contract that ships.
 
     Raises:
         AsyncVLAError: If there are too few chunks.
@@ -93,10 +93,11 @@ def bench_safety(
             for model, found in figures.pop("driver").items():
                 drivers[model] = merged(drivers.get(model), found)
             arms[case.robot.name] = _added(arms.get(case.robot.name), figures)
-        task = progress.add_task("Random goals", total=len(robots))
+        planned = [robot for robot in robots if robot.name not in MADE]
+        task = progress.add_task("Random goals", total=len(planned))
         planner = {}
-        goals = [(robot, chunks, seed) for robot in robots]
-        for robot, figures in zip(robots, _run(run_planner, goals, processes), strict=True):
+        goals = [(robot, chunks, seed) for robot in planned]
+        for robot, figures in zip(planned, _run(run_planner, goals, processes), strict=True):
             progress.advance(task)
             planner[robot.name] = figures
     exceptions: Counter[str] = sum((Counter(arm["exceptions"]) for arm in arms.values()), Counter())

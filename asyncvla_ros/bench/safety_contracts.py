@@ -175,6 +175,18 @@ def pose_arm() -> RobotContract:
     return _contract("pose_arm", "ee_pose", dofs, [output], state, command_hz=100.0)
 
 
+# Those that are made here, not shipped.
+MADE = (
+    "joint_arm",
+    "delta_arm",
+    "held_arm",
+    "velocity_arm",
+    "servo_arm",
+    "pose_arm",
+    "guarded_arm",
+)
+
+
 def contracts() -> tuple[RobotContract, ...]:
     """All that are checked."""
     made = (
