@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import yaml
+from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import JointState
 from trajectory_msgs.msg import JointTrajectory
 
-from asyncvla_ros.ros import qos
-from asyncvla_ros.ros.conversions import to_time
+from asyncvla_ros.ros.conversions import to_ns, to_time
+from support.contracts import MS
 from support.robot_peer import SENSORS
 from support.ros_client import Inbox, RosClient
 from support.trajectory_controller import TrajectoryController
 
 JOINTS = ("joint_1", "joint_2")
 STATE_PERIOD_S = 0.01
+# It misses nothing while the test is busy.
+EVERY = QoSProfile(depth=1000, reliability=ReliabilityPolicy.RELIABLE)
 VELOCITY, ACCELERATION, JERK, STOP_ACCELERATION, STOP_JERK = 1.0, 2.0, 20.0, 4.0, 80.0
 LIMITS = {
     "position": [-3.0, 3.0],
@@ -29,7 +32,7 @@ LIMITS = {
     "jerk": JERK,
 }
 STOP = {"stop": {"acceleration": STOP_ACCELERATION, "jerk": STOP_JERK}, "following_error": 0.1}
-ARM_TOPIC, HAND_TOPIC = "arm/joint_trajectory", "hand/commands"
+ARM_TOPIC, HAND_TOPIC, VELOCITY_TOPIC = "arm/joint_trajectory", "hand/commands", "arm/velocities"
 OUTPUTS = [
     {"adapter": "action_command", "topic": "~/command"},
     {"adapter": "joint_trajectory", "topic": ARM_TOPIC, "dofs": list(JOINTS)},
@@ -71,14 +74,25 @@ def write_hand_contract(folder: Path) -> Path:
     return write_contract(folder, action=action, outputs=[*OUTPUTS, output])
 
 
+def write_velocity_contract(folder: Path, **limits: Any) -> Path:
+    """As ``write_contract``, for a forward velocity controller: changes of the joints, without a range."""
+    rates = {"step": [-0.05, 0.05], "velocity": 0.6, "acceleration": ACCELERATION, "jerk": JERK, **limits}
+    dofs = [{"name": name, "unit": "rad", "scale": 1.0, "limits": rates} for name in JOINTS]
+    outputs = [OUTPUTS[0], {"adapter": "forward_velocity", "topic": VELOCITY_TOPIC}]
+    action = {"space": "delta_joint_position", "dofs": dofs}
+    return write_contract(folder, command_hz=20.0, action=action, outputs=outputs)
+
+
 class ArmPeer:
     """A joint_trajectory_controller and its arm, which obeys at once, as a node of their own.
 
     Args:
         position: (2,) where the arm stands [rad].
+        now_ns: What it takes for the time [ns].
     """
 
-    def __init__(self, position: Sequence[float] = (0.0, 0.0)):
+    def __init__(self, position: Sequence[float] = (0.0, 0.0), now_ns: Callable[[], int] = time.time_ns):
+        self.now_ns = now_ns
         self.client = RosClient("arm")
         for name, value in (
             ("joints", list(JOINTS)),
@@ -87,7 +101,7 @@ class ArmPeer:
         ):
             self.client.node.declare_parameter(name, value)
         self._lock = threading.Lock()
-        self._controller = TrajectoryController(JOINTS, np.asarray(position), time.time_ns())
+        self._controller = TrajectoryController(JOINTS, np.asarray(position), self.now_ns())
         #: (2,) where something holds the arm, whatever its driver demands; None: nothing does.
         self._held: np.ndarray | None = None
         self.refusals: list[str] = []
@@ -106,16 +120,16 @@ class ArmPeer:
     def listen(self) -> None:
         """The driver is there from now on; it holds the arm where it is."""
         with self._lock:
-            self._controller.restart(self._measured(), time.time_ns())
+            self._controller.restart(self._measured(), self.now_ns())
         self._subscription = self.client.node.create_subscription(
-            JointTrajectory, ARM_TOPIC, self._accept, qos.COMMAND
+            JointTrajectory, ARM_TOPIC, self._accept, EVERY
         )
 
     def leave(self) -> None:
         """The driver is gone; the arm stays where it is."""
         self.client.node.destroy_subscription(self._subscription)
         with self._lock:
-            self._controller.restart(self._measured(), time.time_ns())
+            self._controller.restart(self._measured(), self.now_ns())
 
     def hold(self, position: Sequence[float] | None = None) -> None:
         """Something holds the arm at (2,) ``position`` [rad], or where it is, until ``release``."""
@@ -137,19 +151,29 @@ class ArmPeer:
     def demand(self) -> np.ndarray:
         """(2,) where its driver wants it to be [rad]."""
         with self._lock:
-            return self._controller.demand(time.time_ns())
+            return self._controller.demand(self.now_ns())
 
     def _measured(self) -> np.ndarray:
-        return self._controller.demand(time.time_ns()) if self._held is None else self._held
+        return self._controller.demand(self.now_ns()) if self._held is None else self._held
 
     def _accept(self, message: JointTrajectory) -> None:
         with self._lock:
-            refusal = self._controller.accept(message, time.time_ns())
+            refusal = self._controller.accept(message, self.now_ns())
         self.refusals += [refusal] * bool(refusal)
         self.received.put(message)
 
     def _publish(self) -> None:
-        now_ns = time.time_ns()
+        now_ns = self.now_ns()
         message = JointState(name=list(JOINTS), position=self.measured.tolist())
         message.header.stamp = to_time(now_ns)
         self._states.publish(message)
+
+
+def speeds_demanded(messages: list[JointTrajectory]) -> tuple[np.ndarray, np.ndarray]:
+    """(m,) times [ns] and (m, 2) speeds demanded, where each trajectory arrives when it is sent."""
+    sent_ns = [to_ns(message.header.stamp) for message in messages]
+    controller = TrajectoryController(JOINTS, np.array(messages[0].points[0].positions), sent_ns[0])
+    for message, now_ns in zip(messages, sent_ns, strict=True):
+        assert controller.accept(message, now_ns) == ""
+    times_ns = np.arange(sent_ns[0], sent_ns[-1] + 1_000 * MS, MS)
+    return times_ns[1:], np.abs(np.diff(controller.demand_many(times_ns), axis=0)) * 1e3

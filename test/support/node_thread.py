@@ -45,7 +45,7 @@ class NodeThread:
         rclpy.init(args=node_command("", params=params)[2:])
         self.node = create()
         self.clock = SetClock(self.node.get_clock())
-        self.node.get_clock = lambda: self.clock  # type: ignore[method-assign]
+        self.node.get_clock = lambda: self.clock  # type: ignore
         self._is_stopping = False
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self.node)

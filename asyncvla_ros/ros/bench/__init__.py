@@ -1,1 +1,1 @@
-"""A robot, a policy and onlookers to measure the ROS graph with, each in a process of its own."""
+"""A robot, a policy and observers to measure the ROS graph with, each in a process of its own."""

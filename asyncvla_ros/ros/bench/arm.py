@@ -41,7 +41,9 @@ def write_driven_contract(folder: Path) -> Path:
     contract |= {"name": DRIVEN_NAME, "command_hz": DRIVEN_HZ}
     limits = {**LIMITS, "stop": STOP}
     contract["action"]["dofs"] = [{**dof, "limits": limits} for dof in contract["action"]["dofs"]]
-    contract["outputs"].append({"adapter": "joint_trajectory", "topic": TRAJECTORY_TOPIC, "dofs": list(JOINTS)})
+    contract["outputs"].append(
+        {"adapter": "joint_trajectory", "topic": TRAJECTORY_TOPIC, "dofs": list(JOINTS)}
+    )
     contract["driver_state"] = [{"topic": DRIVES_TOPIC, "type": "std_msgs/msg/Bool", "ready": [True]}]
     return _write(folder, contract)
 

@@ -35,7 +35,7 @@ class ArmBody:
         self._led = by_hand
 
     def lead(self, by_hand: float) -> None:
-        """Without drives: goes on with the hand, to ``by_hand`` from where the drives left the joints [rad]."""
+        """Without drives: goes on with the hand, to ``by_hand`` from where the drives left off [rad]."""
         step = float(np.clip(by_hand - self._led, -self._reach, self._reach))
         self.positions = self.positions + step
         self._led += step

@@ -38,8 +38,8 @@ def _given(rows: Sequence[Sequence[float]]) -> np.ndarray | None:
 class LoggedDriver:
     """Follows trajectories from what it demands, and keeps a log of them for who judges.
 
-    A log entry is the message as it came, its frame the time [ns, system clock] at which it did; the first one
-    has one point, where the driver stands.
+    A log entry is the message as it came, its frame the time [ns, system clock] at which it did; the first
+    one has one point, where the driver stands.
 
     Args:
         position: (6,) where it stands [rad].

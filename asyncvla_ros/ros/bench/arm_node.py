@@ -53,7 +53,9 @@ class ArmParameters:
         0.0, "Where the joints are at the start [rad]", minimum=-2.0, maximum=2.0, read_only=True
     )
     is_listening: bool = parameter(True, "Whether the driver takes commands; once it does, it goes on")
-    drives_on: bool = parameter(True, "Whether the joints go where the driver demands; else a hand moves them")
+    drives_on: bool = parameter(
+        True, "Whether the joints go where the driver demands; else a hand moves them"
+    )
     by_hand: float = parameter(
         0.0,
         "Where to, from where the drives left the joints [rad]",
@@ -109,7 +111,7 @@ class ArmNode(SteppedClocks, ManagedNode):
             self._listen()
 
     def _listen(self) -> None:
-        self.subscribe(ActionCommand, "controller/command", self._obey, qos.COMMAND)
+        self.subscribe(ActionCommand, "controller/command", self._obey, ALL)
         if self._params.values.follows_trajectories:
             self.subscribe(JointTrajectory, TRAJECTORY_TOPIC, self._follow, ALL)
 

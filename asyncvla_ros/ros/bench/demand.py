@@ -17,6 +17,8 @@ from asyncvla_ros.ros.conversions import to_ns
 GRID_NS = 944_271
 # A demand that changes by less from one look to the next stands [rad].
 STANDING = 1e-9
+# It rests when it stands for so long [ns]; a hold may move it later on.
+STANDING_NS = 25_000_000
 
 
 class Received(NamedTuple):
@@ -53,7 +55,7 @@ def received(entry: JointTrajectory, measured: np.ndarray, offset_ns: int) -> Re
 
 
 def state_at(way: Trajectory, at_ns: int) -> np.ndarray:
-    """(3, 6) position [rad], velocity [rad/s] and acceleration [rad/s²] of a trajectory; before it its begin."""
+    """(3, 6) position [rad], velocity [rad/s] and acceleration [rad/s²] that a trajectory demands."""
     times = way.start_ns + way.times_ns
     states = way.states
     index = int(np.searchsorted(times, at_ns, side="right")) - 1
@@ -80,11 +82,19 @@ class Demand(NamedTuple):
         """(m - 1, 6) mean speeds between two times [rad/s]."""
         return np.abs(np.diff(self.positions, axis=0)) / (GRID_NS / 1e9)
 
-    @property
-    def rest_ns(self) -> int:
-        """Since when it stands [ns, steady]; its last time if it moves to its end."""
-        moving = np.flatnonzero(np.abs(np.diff(self.positions, axis=0)).max(axis=1) > STANDING)
-        return int(self.times_ns[moving[-1] + 1 if len(moving) else 0])
+    def rest_ns(self, after_ns: int) -> int | None:
+        """Since when it stands, the first time after ``after_ns`` [ns, steady]; None: it never does."""
+        is_still = np.abs(np.diff(self.positions, axis=0)).max(axis=1) <= STANDING
+        looks = STANDING_NS // GRID_NS
+        for index in np.flatnonzero(self.times_ns >= after_ns):
+            if len(is_still) >= index + looks and is_still[index : index + looks].all():
+                return int(self.times_ns[index])
+        return None
+
+    def until(self, end_ns: int) -> Demand:
+        """The part of it before ``end_ns`` [ns, steady]."""
+        count = int(np.searchsorted(self.times_ns, end_ns))
+        return Demand(self.times_ns[:count], self.positions[:count])
 
 
 def demand_between(entries: Sequence[Received], begin_ns: int, end_ns: int) -> Demand:

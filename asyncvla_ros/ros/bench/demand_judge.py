@@ -1,4 +1,4 @@
-"""Judges, through all faults, what drivers make of the commands that arrive: nothing of it may break a limit."""
+"""Judges, through all faults, whether what drivers make of the commands keeps every limit."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ import numpy as np
 from sensor_msgs.msg import JointState
 from trajectory_msgs.msg import JointTrajectory
 
-from asyncvla_msgs.msg import ActionCommand
 from asyncvla_ros.bench.safety_audit import DriverAudit
 from asyncvla_ros.bench.safety_drivers import TrajectoryDriver
 from asyncvla_ros.robot.contract import Output, RobotContract
 from asyncvla_ros.ros.bench.arm import JOINTS
 from asyncvla_ros.ros.bench.demand import GRID_NS, Received, received
-from asyncvla_ros.ros.bench.fault_clocks import SystemClock, clock_offset_ns
+from asyncvla_ros.ros.bench.fault_clocks import clock_offset_ns
 from asyncvla_ros.ros.conversions import to_ns
 
 FROM_DESIRED, FROM_MEASURED = "trajectory_from_desired", "trajectory_from_measured"
 ACTION_COMMAND = "action_command"
+# Why a driver refuses a trajectory that was too long on its way.
+LATE = "it ends in the past"
 # Entries of the log that are kept from before a fault.
 KEPT = 200
 
@@ -60,11 +61,15 @@ class DemandJudge:
         output = _output(robot, "joint_trajectory")
         self.offset_ns = clock_offset_ns()
         self.entries: list[Received] = []
-        self._drivers = {name: TrajectoryDriver(name == FROM_DESIRED) for name in (FROM_DESIRED, FROM_MEASURED)}
+        self._drivers = {
+            name: TrajectoryDriver(name == FROM_DESIRED) for name in (FROM_DESIRED, FROM_MEASURED)
+        }
         self._audits = {name: DriverAudit(robot, output, GRID_NS) for name in self._drivers}
         self._verdicts = Verdicts(self._audits)
-        self._measured = np.zeros(len(JOINTS))
-        self._judged = 0
+        self._measured: np.ndarray = np.zeros(len(JOINTS))
+        self._lead_ns = robot.period_ns
+        self._latest_ns = self._judged = 0
+        self._refusals: set[str] = set()
         self._is_begun = False
 
     def note_entry(self, entry: JointTrajectory, now_ns: int) -> None:
@@ -101,10 +106,20 @@ class DemandJudge:
             if self._is_begun:
                 audit.watch(self._drivers[name], until_ns)
                 audit.finish()
-        return self._verdicts.problems()
+        problems = self._verdicts.problems()
+        if problems and self._latest_ns > self._lead_ns:
+            late_ms, lead_ms = (time_ns / 1e6 for time_ns in (self._latest_ns, self._lead_ns))
+            problems.append(
+                f"a trajectory came {late_ms:.0f} ms after its stamp, joined until {lead_ms:.0f} ms"
+            )
+        problems += [f"a driver refused a trajectory: {reason}" for reason in sorted(self._refusals)]
+        self._latest_ns, self._refusals = 0, set()
+        return problems
 
     def _receive(self, entry: Received) -> None:
         arrived_ns, way = entry.arrived_ns, entry.trajectory
+        if not entry.is_begin:
+            self._latest_ns = max(self._latest_ns, arrived_ns - way.start_ns)
         is_coming = way.start_ns + int(way.times_ns[0]) > arrived_ns
         for name, driver in self._drivers.items():
             audit = self._audits[name]
@@ -113,7 +128,9 @@ class DemandJudge:
                 audit.suspend(arrived_ns)
                 continue
             driver.measure(entry.measured)
-            driver.receive(arrived_ns, way)
+            refusal = driver.receive(arrived_ns, way)
+            # One that is that late changes nothing.
+            self._refusals |= {refusal} - {"", LATE}
             # One that begins where it measures jumps there by itself.
             if not self._is_begun or (is_coming and name == FROM_MEASURED):
                 audit.begin(arrived_ns, np.full(len(JOINTS), np.nan))
@@ -125,29 +142,25 @@ class DemandJudge:
 
 
 class CommandJudge:
-    """Of action commands: a driver goes to each one when it was sent.
+    """Of action commands, by what the controller says it sent: a driver goes to each one at that time.
 
     Args:
         robot: A contract with action commands.
-        clock: Of the nodes: tells when in steady time a command was sent.
     """
 
-    def __init__(self, robot: RobotContract, clock: SystemClock):
-        self._clock = clock
+    def __init__(self, robot: RobotContract):
         self._audit = DriverAudit(robot, _output(robot, ACTION_COMMAND), is_float32=True)
         self._verdicts = Verdicts({ACTION_COMMAND: self._audit})
-        self._offset_ns = clock_offset_ns()
         #: When the commands since ``forget`` were sent [ns, steady].
         self.sent_ns: list[int] = []
         self._values: list[np.ndarray] = []
         self._judged = 0
         self._is_begun = False
 
-    def note_command(self, message: ActionCommand, now_ns: int) -> None:
-        """Keeps a command that came at ``now_ns`` [ns, system clock]."""
-        sent_ns = self._clock.steady_ns(to_ns(message.header.stamp), now_ns - self._offset_ns)
-        self._values.append(np.asarray(message.action, float))
-        self.sent_ns.append(sent_ns)
+    def note_sent(self, entry: JointState, now_ns: int) -> None:
+        """Keeps a command, stamped in steady time."""
+        self._values.append(np.asarray(entry.position, float))
+        self.sent_ns.append(to_ns(entry.header.stamp))
 
     def forget(self) -> None:
         """A new fault is made. Comes after ``problems``."""
@@ -157,7 +170,9 @@ class CommandJudge:
     def problems(self) -> list[str]:
         """What the commands broke since one asked last."""
         count = len(self.sent_ns)
-        for sent_ns, values in zip(self.sent_ns[self._judged : count], self._values[self._judged : count], strict=True):
+        for sent_ns, values in zip(
+            self.sent_ns[self._judged : count], self._values[self._judged : count], strict=True
+        ):
             if not self._is_begun:
                 self._audit.begin(sent_ns, np.full(len(JOINTS), np.nan))
                 self._is_begun = True
@@ -177,6 +192,22 @@ class CommandJudge:
     def figures(self) -> dict[str, Any]:
         """By model: samples, violations, largest jump [rad] and largest shares of the limits."""
         return self._verdicts.figures()
+
+
+def merged(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    """The figures of two judges, by model: counts are added, of the others the largest counts."""
+    both = {**one, **other}
+    for name in one.keys() & other.keys():
+        first, second = one[name], other[name]
+        shares, more = first["largest_share_of_limit"], second["largest_share_of_limit"]
+        counts = first["violations"], second["violations"]
+        both[name] = {
+            "samples": first["samples"] + second["samples"],
+            "violations": {kind: sum(count[kind] for count in counts) for kind in counts[0]},
+            "jump_rad_max": max(first["jump_rad_max"], second["jump_rad_max"]),
+            "largest_share_of_limit": {kind: max(shares[kind], more[kind]) for kind in shares},
+        }
+    return both
 
 
 def _output(robot: RobotContract, adapter: str) -> Output:

@@ -1,115 +1,73 @@
-"""What is made to fail, how long it may go unnoticed, and how it is mended."""
+"""All faults that are made, by name."""
 
 from __future__ import annotations
 
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
-from asyncvla_ros.control.types import Reason
-from asyncvla_ros.ros.bench.fault_rig import Rig
-from asyncvla_ros.ros.bench.sweep_policy_node import SweepPolicy
+from asyncvla_ros.ros.bench.clock_cases import STEPS, set_clock
+from asyncvla_ros.ros.bench.controller_cases import FREEZES_MS, freeze, restart
+from asyncvla_ros.ros.bench.driver_cases import come_late, move_by_hand, restart_driver
+from asyncvla_ros.ros.bench.estop_cases import stop_in_motion
+from asyncvla_ros.ros.bench.fault_outcome import Outcome
+from asyncvla_ros.ros.bench.fault_rig import Rig, RigKind
+from asyncvla_ros.ros.bench.missing_cases import FAULTS, SIM_FAULTS, Fault, live_through
+from asyncvla_ros.ros.bench.takeover_cases import LOOK_S, add_publisher
+from asyncvla_ros.ros.bench.task_cases import cancel_task
 
-CLOCK_BACK_S = 5.0
-# For the arm to come to rest [s]: much longer than it takes.
-REST_S = 5.0
+PLAIN, SIMULATED = RigKind(), RigKind(use_sim_time=True)
+STEPPED, DRIVEN = RigKind(is_stepped=True), RigKind(is_driven=True)
 
-
-def _nothing(rig: Rig) -> None:
-    pass
+Make = Callable[[Rig, int, float], Outcome]
+"""Makes a fault for the time of that number, with so much slack beside each limit [s], and ends it."""
 
 
 @dataclass(frozen=True)
-class Fault:
-    """A fault the controller is there to see.
+class Case:
+    """One kind of fault.
 
     Attributes:
-        make: Makes it.
-        mend: Ends it.
-        timeout_s: How long the controller may go on without what it lacks [s].
-        since_ns: Since when [ns, system clock], given when the fault was made; asked once it holds.
-        reasons: Of which the controller must give one.
-        prepare: Comes before, while the arm moves.
-        ease: Comes when the arm is held, so that it can be held where it is measured.
+        kind: The rig that it needs.
+        make: Makes it and ends it.
+        limit_s: How long after it a hold may begin, with so much slack [s]; None: nobody can hold.
     """
 
-    make: Callable[[Rig], None]
-    mend: Callable[[Rig], None]
-    timeout_s: Callable[[Rig], float]
-    since_ns: Callable[[Rig, int], int]
-    reasons: frozenset[Reason]
-    prepare: Callable[[Rig], None] = _nothing
-    ease: Callable[[Rig], None] = _nothing
+    kind: RigKind
+    make: Make
+    limit_s: Callable[[Rig, float], float | None]
 
 
-def _kill_policy(rig: Rig) -> None:
-    rig.nodes.end("policy", signal.SIGKILL)
+def _within_slack(rig: Rig, slack_s: float) -> float | None:
+    return slack_s
 
 
-def _chunk_ends_s(rig: Rig) -> float:
-    """A chunk is stale, or executed to its end."""
-    return min(rig.robot.chunk_timeout_s, SweepPolicy.chunk_size * rig.robot.step_ns / 1e9)
+def _never(rig: Rig, slack_s: float) -> float | None:
+    return None
 
 
-def _chunk_ns(rig: Rig, fault_ns: int) -> int:
-    """When the last executed chunk was observed."""
-    return max(told.observed_ns for told in rig.record.commands)
+def _missing(fault: Fault, kind: RigKind) -> Case:
+    return Case(kind, partial(live_through, fault=fault), lambda rig, slack_s: fault.timeout_s(rig) + slack_s)
 
 
-def _set_clock_back(rig: Rig) -> None:
-    assert rig.clock is not None
-    rig.clock.set_back(CLOCK_BACK_S)
-
-
-def _measure_again(rig: Rig) -> None:
-    """Where nothing is measured, no measured pose can be held; with images there would be chunks at once."""
-    rig.freeze(cameras=True, joints=True)
-    rig.onlooker.settle(rig.record.is_still, REST_S)
-    rig.freeze(cameras=True, joints=False)
-
-
-def _freeze_cameras(rig: Rig) -> None:
-    rig.freeze(cameras=True, joints=False)
-
-
-def _thaw(rig: Rig) -> None:
-    rig.freeze(cameras=False, joints=False)
-
-
-DRY = frozenset({Reason.UNDERRUN, Reason.CHUNK_STALE})
-FAULTS = {
-    "policy_killed": Fault(
-        make=_kill_policy,
-        mend=lambda rig: rig.nodes.restart("policy"),
-        timeout_s=_chunk_ends_s,
-        since_ns=_chunk_ns,
-        reasons=DRY,
-    ),
-    "policy_frozen": Fault(
-        make=lambda rig: rig.nodes.send_signal("policy", signal.SIGSTOP),
-        mend=lambda rig: rig.nodes.send_signal("policy", signal.SIGCONT),
-        timeout_s=_chunk_ends_s,
-        since_ns=_chunk_ns,
-        reasons=DRY,
-    ),
-    "cameras_frozen": Fault(_freeze_cameras, _thaw, _chunk_ends_s, _chunk_ns, DRY),
-    "joint_states_frozen": Fault(
-        make=lambda rig: rig.freeze(cameras=False, joints=True),
-        mend=_thaw,
-        timeout_s=lambda rig: rig.robot.observation_timeout_s,
-        since_ns=lambda rig, fault_ns: rig.record.measured_ns,
-        reasons=frozenset({Reason.OBSERVATION_STALE}),
-        ease=_measure_again,
-    ),
-}
-SIM_FAULTS = {
-    "clock_back": Fault(
-        make=_set_clock_back,
-        mend=_thaw,
-        timeout_s=lambda rig: 0.0,
-        since_ns=lambda rig, fault_ns: fault_ns,
-        reasons=frozenset({Reason.CLOCK_JUMP}),
-        # Else the policy would go on before the arm rests; what is left of its chunk outlasts the limit.
-        prepare=_freeze_cameras,
-    ),
+CASES: dict[str, Case] = {
+    **{name: _missing(fault, PLAIN) for name, fault in FAULTS.items()},
+    "controller_killed": Case(PLAIN, partial(restart, ending=signal.SIGKILL), _never),
+    "controller_stopped": Case(PLAIN, partial(restart, ending=signal.SIGINT), _within_slack),
+    **{name: _missing(fault, SIMULATED) for name, fault in SIM_FAULTS.items()},
+    **{
+        name: Case(STEPPED, partial(set_clock, by_s=by_s, reasons=reasons), _within_slack)
+        for name, (by_s, reasons) in STEPS.items()
+    },
+    **{
+        f"controller_frozen_{freeze_ms}": Case(DRIVEN, partial(freeze, freeze_ms=freeze_ms), _never)
+        for freeze_ms in FREEZES_MS
+    },
+    "estop": Case(DRIVEN, stop_in_motion, _within_slack),
+    "drives_off_moved_by_hand": Case(DRIVEN, move_by_hand, _within_slack),
+    "driver_restarted": Case(DRIVEN, restart_driver, _never),
+    "driver_late": Case(DRIVEN, come_late, _never),
+    "second_controller": Case(DRIVEN, add_publisher, lambda rig, slack_s: LOOK_S + slack_s),
+    "task_canceled": Case(DRIVEN, cancel_task, _within_slack),
 }

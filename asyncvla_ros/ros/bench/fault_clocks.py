@@ -45,7 +45,7 @@ class SimClock:
 
 
 class SystemClock:
-    """The system clock of nodes that are ``SteppedClocks``, and of this machine.
+    """The system clock of nodes that are ``SteppedClocks``.
 
     Args:
         node: Publishes the steps.
@@ -53,21 +53,12 @@ class SystemClock:
 
     def __init__(self, node: Node):
         self._publisher = node.create_publisher(Int64MultiArray, TOPIC, qos.STATUS)
-        # The system clock of this machine is so far ahead of its steady one; only a step would change that.
-        self._offset_ns = clock_offset_ns()
-        self._steps: list[tuple[int, int]] = [(0, 0)]
 
     def step(self, by_s: float) -> int:
         """Sets it by ``by_s`` [s] for all nodes at the same moment, soon; returns when [ns, steady]."""
-        at_ns, by_ns = time.monotonic_ns() + NOTICE_NS, round(by_s * 1e9)
-        self._steps.append((at_ns, self._steps[-1][1] + by_ns))
-        self._publisher.publish(step_message(at_ns, by_ns))
+        at_ns = time.monotonic_ns() + NOTICE_NS
+        self._publisher.publish(step_message(at_ns, round(by_s * 1e9)))
         return at_ns
-
-    def steady_ns(self, stamp_ns: int, near_ns: int) -> int:
-        """The steady time [ns] that is nearest to ``near_ns`` [ns, steady] and had this stamp."""
-        times = [stamp_ns - self._offset_ns - by_ns for _, by_ns in self._steps[-2:]]
-        return min(times, key=lambda time_ns: abs(time_ns - near_ns))
 
 
 def clock_offset_ns() -> int:

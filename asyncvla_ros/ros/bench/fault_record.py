@@ -25,12 +25,21 @@ RECENT_NS = 50_000_000
 
 
 class Told(NamedTuple):
-    """A command: arrival [ns, system clock], source, (d,) targets [rad], stamp of its observation [ns]."""
+    """A command.
+
+    Attributes:
+        arrived_ns: [ns, system clock].
+        source: ``ActionCommand.SOURCE_*``.
+        targets: (d,) [rad].
+        observed_ns: Stamp of its observation [ns].
+        sent_ns: Its own stamp [ns].
+    """
 
     arrived_ns: int
     source: int
     targets: np.ndarray
     observed_ns: int
+    sent_ns: int = 0
 
 
 class Seen(NamedTuple):
@@ -42,12 +51,13 @@ class Seen(NamedTuple):
 
 @dataclass
 class Record:
-    """Filled by the thread of the onlooker, read by the one that makes things fail."""
+    """Filled by the thread of the observer, read by the one that makes things fail."""
 
     commands: list[Told] = field(default_factory=list)
     body: list[Seen] = field(default_factory=list)
     statuses: list[tuple[int, Mode, Reason]] = field(default_factory=list)
     measured_ns: int = 0
+    accepted: int = 0
 
     def forget(self) -> None:
         """Begins anew."""
@@ -55,8 +65,9 @@ class Record:
 
     def note_command(self, message: ActionCommand, now_ns: int) -> None:
         """Keeps a command that reached the arm."""
-        observed_ns = to_ns(message.observation_stamp)
-        self.commands.append(Told(now_ns, message.source, np.asarray(message.action, float), observed_ns))
+        targets, observed_ns = np.asarray(message.action, float), to_ns(message.observation_stamp)
+        sent_ns = to_ns(message.header.stamp)
+        self.commands.append(Told(now_ns, message.source, targets, observed_ns, sent_ns))
 
     def note_body(self, message: JointState, now_ns: int) -> None:
         """Keeps where the joints are."""
@@ -67,8 +78,9 @@ class Record:
         self.measured_ns = to_ns(message.header.stamp)
 
     def note_status(self, message: ControllerStatus, now_ns: int) -> None:
-        """Keeps mode and reason."""
+        """Keeps mode and reason, and how many chunks were accepted."""
         self.statuses.append((now_ns, Mode(message.mode), Reason(message.reason_code)))
+        self.accepted = message.accepted_chunks
 
     def is_moving(self) -> bool:
         """Whether the newest commands come from chunks and lead somewhere."""
@@ -95,19 +107,29 @@ class Record:
         """Arrival of the first command from a chunk."""
         return _first(told.arrived_ns for told in self.commands if is_tracked(told, after_ns))
 
+    def goes_on(self, held_ns: int) -> bool:
+        """Whether a command from a chunk was sent after the hold that was noticed at ``held_ns``.
+
+        One that was sent before, and only was longer on its way, does not count.
+        """
+        holds = (told.sent_ns for told in self.commands if _is_hold(told, held_ns))
+        hold_sent_ns = _first(holds)
+        late = [told.sent_ns for told in self.commands if is_tracked(told, held_ns)]
+        return any(hold_sent_ns is None or sent_ns > hold_sent_ns for sent_ns in late)
+
     def held_ns(self, after_ns: int) -> int | None:
         """Arrival of the first hold, command or status."""
-        commanded = _first(
-            told.arrived_ns
-            for told in self.commands
-            if told.source == ActionCommand.SOURCE_HOLD and told.arrived_ns >= after_ns
-        )
+        commanded = _first(told.arrived_ns for told in self.commands if _is_hold(told, after_ns))
         said = _first(at_ns for at_ns, mode, _ in self.statuses if mode is Mode.HOLDING and at_ns >= after_ns)
         return min((at_ns for at_ns in (commanded, said) if at_ns is not None), default=None)
 
-    def reasons(self, after_ns: int) -> set[Reason]:
-        """Why the controller held."""
-        return {reason for at_ns, mode, reason in self.statuses if mode is Mode.HOLDING and at_ns >= after_ns}
+    def reasons(self, after_ns: int, mode: Mode = Mode.HOLDING) -> set[Reason]:
+        """Why the controller held, or was in another mode."""
+        return {reason for at_ns, found, reason in self.statuses if found is mode and at_ns >= after_ns}
+
+    def entered_ns(self, mode: Mode, after_ns: int) -> int | None:
+        """Arrival of the first status with a mode."""
+        return _first(at_ns for at_ns, found, _ in self.statuses if found is mode and at_ns >= after_ns)
 
     def standstill_ns(self, after_ns: int) -> int:
         """Arrival of the last joint state that differs from the one before it; ``after_ns`` if none does."""
@@ -127,6 +149,10 @@ class Record:
 def is_tracked(told: Told, after_ns: int) -> bool:
     """Whether a command comes from a chunk, and arrived at ``after_ns`` or later."""
     return told.source == ActionCommand.SOURCE_CHUNK and told.arrived_ns >= after_ns
+
+
+def _is_hold(told: Told, after_ns: int) -> bool:
+    return told.source == ActionCommand.SOURCE_HOLD and told.arrived_ns >= after_ns
 
 
 def _first(times_ns: Iterable[int]) -> int | None:

@@ -1,9 +1,8 @@
-"""The graph in which ``asyncvla bench faults`` makes things fail, and the ways in which it does."""
+"""The graphs in which ``asyncvla bench faults`` makes things fail, and the ways in which it does."""
 
 from __future__ import annotations
 
 import tempfile
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,22 +12,29 @@ from typing import Any
 
 import numpy as np
 from rcl_interfaces.srv import SetParameters
-from rclpy.clock import Clock
-from rclpy.clock_type import ClockType
-from rclpy.node import Node
 from rclpy.parameter import Parameter
-from rclpy.qos import QoSProfile, ReliabilityPolicy
-from rosgraph_msgs.msg import Clock as ClockMessage
 from sensor_msgs.msg import JointState
+from std_srvs.srv import Trigger
+from trajectory_msgs.msg import JointTrajectory
 
 from asyncvla_msgs.msg import ActionCommand, ControllerStatus
 from asyncvla_ros.robot.contract import RobotContract
 from asyncvla_ros.robot.contract_file import load_robot
 from asyncvla_ros.ros import qos
-from asyncvla_ros.ros.bench.arm import write_contract
+from asyncvla_ros.ros.bench.arm import write_contract, write_driven_contract
+from asyncvla_ros.ros.bench.demand_judge import CommandJudge, DemandJudge
+from asyncvla_ros.ros.bench.fault_clocks import SimClock, SystemClock
 from asyncvla_ros.ros.bench.fault_record import Record
-from asyncvla_ros.ros.bench.graph import START_S, start_graph
-from asyncvla_ros.ros.bench.onlooker import Onlooker
+from asyncvla_ros.ros.bench.graph import (
+    ALL,
+    ARM_NODE,
+    CONTROLLER,
+    LOG,
+    START_S,
+    STEPPED_CONTROLLER,
+    start_graph,
+)
+from asyncvla_ros.ros.bench.observer import Answer, Observer
 from asyncvla_ros.ros.processes import NodeProcesses
 from asyncvla_ros.types import RunError
 
@@ -37,48 +43,77 @@ ARM = {"width": 64, "height": 48, "stiction": 0.005}
 # A fault comes so long after motion was seen, at most [s].
 PHASE_S = 0.5
 ANSWER_S = 10.0
-TICK_S, START_NS = 0.002, 10_000 * 10**9
-# Nothing may be missed, though the publishers keep one message.
-ALL = QoSProfile(depth=1000, reliability=ReliabilityPolicy.RELIABLE)
+# For a hold to come, and for the arm to come to rest [s]: much longer than it takes.
+HOLD_S, REST_S = 3.0, 5.0
+# What arrived at the arm so long ago is known here [ns].
+DELIVERED_NS = 100_000_000
 
 
-class SimClock:
-    """Publishes ``/clock``, at the pace of wall time, until it is set back."""
+@dataclass(frozen=True)
+class RigKind:
+    """What runs.
 
-    def __init__(self, node: Node):
-        self._publisher = node.create_publisher(ClockMessage, "/clock", qos.LOCKSTEP_CLOCK)
-        self._began_ns = time.monotonic_ns() - START_NS
-        self._lock = threading.Lock()
-        node.create_timer(TICK_S, self._tick, clock=Clock(clock_type=ClockType.STEADY_TIME))
+    Attributes:
+        use_sim_time: The clock is ``/clock``, and can be set back.
+        is_stepped: The clock is the system clock, and can be set.
+        is_driven: The arm has a driver of trajectories, which says whether its drives are on.
+    """
 
-    def _tick(self) -> None:
-        message = ClockMessage()
-        with self._lock:
-            seconds, nanoseconds = divmod(time.monotonic_ns() - self._began_ns, 10**9)
-            message.clock.sec, message.clock.nanosec = seconds, nanoseconds
-            self._publisher.publish(message)
-
-    def set_back(self, by_s: float) -> None:
-        """Goes on from ``by_s`` [s] ago; tells it at once."""
-        with self._lock:
-            self._began_ns += round(by_s * 1e9)
-        self._tick()
+    use_sim_time: bool = False
+    is_stepped: bool = False
+    is_driven: bool = False
 
 
 @dataclass
 class Rig:
-    """Running nodes, an onlooker, and its record.
+    """Running nodes, an observer, and its record; what only some kinds of rig have is None in the others.
 
     Attributes:
-        clock: What the nodes take for the time; None: that of the system.
+        contract: File of ``robot``.
+        clock: ``/clock``.
+        system_clock: What the nodes take for the system clock.
+        demand: Judge of trajectories.
+        orders: Judge of action commands.
     """
 
     nodes: NodeProcesses
-    onlooker: Onlooker
+    observer: Observer
+    contract: Path
     robot: RobotContract
     record: Record
     rng: np.random.Generator
-    clock: SimClock | None
+    kind: RigKind
+    clock: SimClock | None = None
+    system_clock: SystemClock | None = None
+    demand: DemandJudge | None = None
+    orders: CommandJudge | None = None
+
+    @property
+    def the_demand(self) -> DemandJudge:
+        """The judge of trajectories, where the arm has a driver of them."""
+        assert self.demand is not None
+        return self.demand
+
+    @property
+    def the_orders(self) -> CommandJudge:
+        """The judge of action commands, where the system clock can be set."""
+        assert self.orders is not None
+        return self.orders
+
+    @property
+    def the_system_clock(self) -> SystemClock:
+        """The system clock, where it can be set."""
+        assert self.system_clock is not None
+        return self.system_clock
+
+    def demand_problems(self) -> list[str]:
+        """What trajectories made the driver demand beyond the limits since one asked last."""
+        return self.the_demand.problems(time.monotonic_ns() - DELIVERED_NS)
+
+    def figures(self) -> dict[str, Any]:
+        """What drivers demanded so far, by their model."""
+        judges = [judge for judge in (self.demand, self.orders) if judge is not None]
+        return {name: figures for judge in judges for name, figures in judge.figures().items()}
 
     def freeze(self, cameras: bool, joints: bool) -> None:
         """Whether cameras and joint states are silent from now on.
@@ -86,20 +121,31 @@ class Rig:
         Raises:
             RunError: they do not answer.
         """
-        self._set("cameras", "frozen_cameras", cameras)
-        self._set("arm", "frozen_joints", joints)
+        self.set("cameras", "frozen_cameras", cameras)
+        self.set("arm", "frozen_joints", joints)
 
-    def _set(self, node: str, key: str, value: bool) -> None:
-        client: Any = self.onlooker.node.create_client(SetParameters, f"{node}/set_parameters")
+    def set(self, node: str, key: str, value: bool | float | str) -> None:
+        """Sets a parameter of a node; returns when it has.
+
+        Raises:
+            RunError: it does not answer, or refuses.
+        """
         request = SetParameters.Request(parameters=[Parameter(key, value=value).to_parameter_msg()])
-        if not client.wait_for_service(ANSWER_S):
-            raise RunError(f"node {node} offers no service for its parameters")
-        answer = client.call_async(request)
-        self.onlooker.wait(answer.done, f"answer of node {node}", ANSWER_S)
-        self.onlooker.node.destroy_client(client)
-        result = answer.result()
-        if result is None or not all(one.successful for one in result.results):
-            raise RunError(f"node {node} cannot be frozen: {result}")
+        answer = self.observer.call(SetParameters, f"{node}/set_parameters", request, ANSWER_S)
+        results = answer.response.results
+        if not all(one.successful for one in results):
+            raise RunError(f"parameter {key} of node {node} cannot be {value}: {results}")
+
+    def trigger(self, service: str) -> Answer:
+        """Calls a service of the controller.
+
+        Raises:
+            RunError: there is no answer, or it is a failure.
+        """
+        answer = self.observer.call(Trigger, f"controller/{service}", Trigger.Request(), ANSWER_S)
+        if not answer.response.success:
+            raise RunError(f"controller/{service} failed: {answer.response.message}")
+        return answer
 
     def move(self) -> None:
         """Waits for motion, and in it for a random moment; the record begins anew.
@@ -107,12 +153,19 @@ class Rig:
         Raises:
             RunError: nothing moves.
         """
-        self.record.forget()
+        self.forget()
         while True:
-            self.onlooker.wait(self.record.is_moving, "motion", START_S)
+            self.observer.wait(self.record.is_moving, "motion", START_S)
             time.sleep(self.rng.uniform(0.0, PHASE_S))
             if self.record.is_moving():
                 return
+
+    def forget(self) -> None:
+        """The record begins anew."""
+        self.record.forget()
+        for judge in (self.demand, self.orders):
+            if judge is not None:
+                judge.forget()
 
     def wait_for_motion(self, after_ns: int) -> int:
         """Waits until the arm moves again; returns when the first command from a chunk came [ns].
@@ -120,36 +173,59 @@ class Rig:
         Raises:
             RunError: it does not.
         """
-        self.onlooker.wait(lambda: self.record.tracked_ns(after_ns) is not None, "command", START_S)
+        self.observer.wait(lambda: self.record.tracked_ns(after_ns) is not None, "command", START_S)
         tracked_ns = self.record.tracked_ns(after_ns)
         assert tracked_ns is not None
-        self.onlooker.wait(self.record.is_moving, "motion", START_S)
+        self.observer.wait(self.record.is_moving, "motion", START_S)
         return tracked_ns
+
+
+def start_arm(nodes: NodeProcesses, kind: RigKind, settings: Mapping[str, object]) -> None:
+    """Starts the arm of a rig that runs, once more; ``settings``: its parameters beside the usual ones."""
+    usual = {**ARM, "cameras": 0, "autostart": True, "follows_trajectories": kind.is_driven}
+    nodes.start("arm", ARM_NODE, [], {**usual, **settings})
 
 
 @contextmanager
 def running_rig(
-    rng: np.random.Generator, images: Mapping[str, str], use_sim_time: bool = False
+    rng: np.random.Generator, images: Mapping[str, str], kind: RigKind = RigKind()
 ) -> Iterator[Rig]:
     """Nodes that run until the block ends.
 
     Args:
         rng: When things fail.
         images: Variables for cameras and policy.
-        use_sim_time: Whether the clock can be set back.
+        kind: What runs.
     """
-    record = Record()
     with tempfile.TemporaryDirectory() as folder:
-        contract = write_contract(Path(folder))
-        with NodeProcesses(Path(folder) / "logs", {}) as nodes, Onlooker(nodes) as onlooker:
-            # By way of the arm: who has just come may not know the controller yet, or be known to it.
-            onlooker.subscribe(ActionCommand, "arm/obeyed", ALL, record.note_command)
-            onlooker.subscribe(ControllerStatus, "controller/status", ALL, record.note_status)
-            onlooker.subscribe(JointState, "arm/body", ALL, record.note_body)
-            onlooker.subscribe(JointState, "joint_states", qos.sensor("best_effort"), record.note_measured)
-            clock = SimClock(onlooker.node) if use_sim_time else None
+        contract = (write_driven_contract if kind.is_driven else write_contract)(Path(folder))
+        with NodeProcesses(Path(folder) / "logs", {}) as nodes, Observer(nodes) as observer:
+            rig = Rig(nodes, observer, contract, load_robot(contract), Record(), rng, kind)
+            _equip(rig)
             # Cameras have a driver of their own: the arm's must not stand still.
-            timed = {"autostart": True, "use_sim_time": use_sim_time, "joint_hz": 0.0}
-            nodes.start("cameras", "asyncvla_ros.ros.bench.arm_node", [], {**ARM, **timed}, images)
-            start_graph(nodes, contract, {**ARM, "cameras": 0}, use_sim_time, images)
-            yield Rig(nodes, onlooker, load_robot(contract), record, rng, clock)
+            timed = {"autostart": True, "use_sim_time": kind.use_sim_time, "joint_hz": 0.0}
+            nodes.start("cameras", ARM_NODE, [], {**ARM, **timed}, images)
+            arm = {**ARM, "cameras": 0, "follows_trajectories": kind.is_driven}
+            controller = STEPPED_CONTROLLER if kind.is_stepped else CONTROLLER
+            start_graph(nodes, contract, arm, kind.use_sim_time, images, controller)
+            yield rig
+
+
+def _equip(rig: Rig) -> None:
+    """Clocks, record and judges."""
+    kind = rig.kind
+    observer, record, node = rig.observer, rig.record, rig.observer.node
+    rig.clock = SimClock(node) if kind.use_sim_time else None
+    # By way of the arm: who has just come may not know the controller yet, or be known to it.
+    observer.subscribe(ActionCommand, "arm/obeyed", ALL, record.note_command)
+    observer.subscribe(ControllerStatus, "controller/status", ALL, record.note_status)
+    observer.subscribe(JointState, "arm/body", ALL, record.note_body)
+    observer.subscribe(JointState, "joint_states", qos.sensor("best_effort"), record.note_measured)
+    if kind.is_stepped:
+        rig.system_clock = SystemClock(node)
+        rig.orders = CommandJudge(rig.robot)
+        observer.subscribe(JointState, "controller/sent", LOG, rig.orders.note_sent)
+    if kind.is_driven:
+        rig.demand = DemandJudge(rig.robot)
+        observer.subscribe(JointState, "arm/body", ALL, rig.demand.note_body)
+        observer.subscribe(JointTrajectory, "arm/received", LOG, rig.demand.note_entry)

@@ -3,31 +3,32 @@
 from __future__ import annotations
 
 import os
-import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from functools import partial
+from itertools import groupby
 from typing import Any
 
 import numpy as np
 
-from asyncvla_msgs.msg import ActionCommand
-from asyncvla_ros.control.types import Reason
-from asyncvla_ros.ros.bench.fault_cases import FAULTS, REST_S, SIM_FAULTS, Fault
-from asyncvla_ros.ros.bench.fault_record import TOLERANCE, Record, is_tracked
+from asyncvla_ros.common.stalls import StallWatcher
+from asyncvla_ros.ros.bench.demand_judge import merged
+from asyncvla_ros.ros.bench.fault_cases import CASES, Case
+from asyncvla_ros.ros.bench.fault_outcome import Outcome, summary
 from asyncvla_ros.ros.bench.fault_rig import ARM, Rig, running_rig
-from asyncvla_ros.ros.bench.onlooker import tails
 from asyncvla_ros.ros.domain import isolated_domain
 from asyncvla_ros.ros.middleware import fastdds_environment, udp_environment
+from asyncvla_ros.types import AsyncVLAError, RunError
 
-# For a hold to come [s]: much longer than any limit.
-HOLD_S = 3.0
-# Of a command to float32 [rad].
-ROUNDING = 1e-6
-# How the controller ends before it is started again.
-RESTARTS = {"controller_killed": signal.SIGKILL, "controller_stopped": signal.SIGINT}
-CASES = (*FAULTS, *RESTARTS, *SIM_FAULTS)
+# Beside each timeout a command may be one period late, and as long on its way.
+SLACK_PERIODS = 2
+# A machine that keeps a process that hardly runs waiting for longer than this [s] takes what slack is for.
+STALL_S = 0.005
+# Of the faults of a case that were failed while the machine stood still so many are made again, and a tenth.
+MADE_AGAIN = 3
+
+Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -39,211 +40,130 @@ class FaultSettings:
         repeats: Times of each other fault.
         seed: Of the moments.
         grace_s: Added to each limit [s], on a machine that is busy with something else.
+        estops: Emergency stops.
+        only: What the names of the cases begin with; empty: all cases.
     """
 
     kills: int = 50
     repeats: int = 5
     seed: int = 0
     grace_s: float = 0.0
+    estops: int = 100
+    only: tuple[str, ...] = ()
+
+    def times(self, name: str) -> int:
+        """How often the fault of a case is made."""
+        return {"policy_killed": self.kills, "estop": self.estops}.get(name, self.repeats)
+
+    @property
+    def cases(self) -> list[str]:
+        """Names of the cases, in order.
+
+        Raises:
+            AsyncVLAError: an entry of ``only`` is the beginning of none.
+        """
+        unknown = [begin for begin in self.only if not any(name.startswith(begin) for name in CASES)]
+        if unknown:
+            raise AsyncVLAError(f"unknown case {', '.join(unknown)}; the cases are {', '.join(CASES)}")
+        return [name for name in CASES if not self.only or name.startswith(self.only)]
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What one fault led to.
-
-    Attributes:
-        held_ms: From the fault to the first hold [ms]; None: there was none, or nobody who could hold.
-        limit_ms: What was permitted this time [ms]; None: there was nobody who could hold.
-        standstill_ms: From the fault to when the arm stood still [ms].
-        recovered_ms: From the end of the fault to the first command from a chunk [ms].
-        pose_error: Of the held pose, or of the first command after a restart, to the measured one [rad].
-        problems: What must not be; empty: passed.
-    """
-
-    held_ms: float | None
-    limit_ms: float | None
-    standstill_ms: float
-    recovered_ms: float
-    pose_error: float
-    problems: list[str]
-
-
-def bench_faults(settings: FaultSettings, say: Callable[[str], None] = lambda line: None) -> dict[str, Any]:
+def bench_faults(settings: FaultSettings, say: Say = lambda line: None) -> dict[str, Any]:
     """Makes each fault in a running graph, in the middle of a motion, and ends it again.
 
     Args:
-        settings: How often.
+        settings: How often, and which.
         say: Gets a line for each fault made.
 
     Returns:
-        For each of ``CASES``: ``n``, ``passed``, ``problems``; p50, p95, p99 and max of ``held_ms``,
-        ``standstill_ms`` and ``recovered_ms``; ``limit_ms`` of a hold by design; ``margin_ms``, the least
-        that was left of what was permitted that time; the largest ``pose_error_rad``. And ``settings``,
-        ``arm``.
+        For each case: ``n``, ``passed``, ``problems``; ``stalled``, failed while the machine itself stood
+        still, and made again; p50, p95, p99 and max of ``held_ms``, ``standstill_ms``, ``recovered_ms`` and
+        other times; ``limit_ms`` of a hold by design; ``margin_ms``, the least that was left of what was
+        permitted that time; the largest ``pose_error_rad``. And ``driver``, what drivers demanded in all by
+        model; ``settings``, ``arm``.
 
     Raises:
-        RunError: a node failed by itself, or the arm did not move again.
+        AsyncVLAError: there is no such case.
+        RunError: a node failed by itself.
     """
     rng = np.random.default_rng(settings.seed)
     figures: dict[str, Any] = {}
+    driver: dict[str, Any] = {}
+    with _environment() as images, StallWatcher() as watcher:
+        for kind, names in groupby(settings.cases, key=lambda name: CASES[name].kind):
+            left = list(names)
+            while left:
+                # After a fault that the graph did not survive, the next case gets another one.
+                with running_rig(rng, images, kind) as rig:
+                    is_alive = True
+                    while left and is_alive:
+                        name = left.pop(0)
+                        repeats = Repeats(name, CASES[name], settings, watcher, say)
+                        figures[name], is_alive = repeats.make(rig)
+                    driver = merged(driver, rig.figures())
+    return {**figures, "driver": driver, "settings": asdict(settings), "arm": ARM}
+
+
+@contextmanager
+def _environment() -> Iterator[Mapping[str, str]]:
+    """Sets the variables of all processes; those of the ones that handle images."""
     with isolated_domain() as isolation:
         os.environ.update(isolation)
         images = {**isolation, **fastdds_environment(processes=2)}
         os.environ.update(udp_environment())
-        with running_rig(rng, images) as rig:
-            slack_s = 2 * rig.robot.period_ns / 1e9 + settings.grace_s
-            for name, fault in FAULTS.items():
-                times = settings.kills if name == "policy_killed" else settings.repeats
-                limit_s = fault.timeout_s(rig) + slack_s
-                figures[name] = _repeat(
-                    name, times, limit_s, partial(_live_through, rig, fault, slack_s), say
-                )
-            for name, number in RESTARTS.items():
-                permitted_s = None if number is signal.SIGKILL else slack_s
-                make = partial(_restart, rig, number, permitted_s)
-                figures[name] = _repeat(name, settings.repeats, permitted_s, make, say)
-        with running_rig(rng, images, use_sim_time=True) as rig:
-            for name, fault in SIM_FAULTS.items():
-                limit_s = fault.timeout_s(rig) + slack_s
-                make = partial(_live_through, rig, fault, slack_s)
-                figures[name] = _repeat(name, settings.repeats, limit_s, make, say)
-    return {**figures, "settings": asdict(settings), "arm": ARM}
+        yield images
 
 
-def _repeat(
-    name: str, times: int, limit_s: float | None, make: Callable[[], Outcome], say: Callable[[str], None]
-) -> dict[str, Any]:
-    outcomes = []
-    for number in range(1, times + 1):
-        one = make()
-        held = "" if one.held_ms is None else f"held after {one.held_ms:.0f} ms, "
-        problems = "".join(f"; {problem}" for problem in one.problems)
-        say(f"{name} {number}/{times}: {held}moved again after {one.recovered_ms:.0f} ms{problems}")
-        outcomes.append(one)
-    return summary(outcomes, limit_s)
-
-
-def _live_through(rig: Rig, fault: Fault, slack_s: float) -> Outcome:
-    """One fault the controller is there to see, from motion to motion."""
-    record = rig.record
-    rig.move()
-    fault.prepare(rig)
-    fault_ns = time.time_ns()
-    fault.make(rig)
-    rig.onlooker.settle(lambda: record.held_ns(fault_ns) is not None, HOLD_S)
-    since_ns = fault.since_ns(rig, fault_ns)
-    fault.ease(rig)
-    rig.onlooker.settle(record.is_held, REST_S)
-    limit_ms = (since_ns - fault_ns) / 1e6 + 1e3 * (fault.timeout_s(rig) + slack_s)
-    problems = hold_problems(record, fault_ns, limit_ms, fault.reasons)
-    held_ns, standstill_ns, error = (
-        record.held_ns(fault_ns),
-        record.standstill_ns(fault_ns),
-        record.pose_error(),
-    )
-    mended_ns = time.time_ns()
-    fault.mend(rig)
-    recovered_ns = rig.wait_for_motion(mended_ns)
-    return Outcome(
-        held_ms=None if held_ns is None else (held_ns - fault_ns) / 1e6,
-        limit_ms=limit_ms,
-        standstill_ms=(standstill_ns - fault_ns) / 1e6,
-        recovered_ms=(recovered_ns - mended_ns) / 1e6,
-        pose_error=error,
-        problems=problems,
-    )
-
-
-def hold_problems(record: Record, fault_ns: int, limit_ms: float, reasons: frozenset[Reason]) -> list[str]:
-    """What is wrong with the hold after a fault; empty: nothing.
+class Repeats:
+    """One case as often as it is to be made.
 
     Args:
-        record: From before the fault until the arm rests.
-        fault_ns: [ns, system clock].
-        limit_ms: How long after it a hold may begin [ms].
-        reasons: The controller must give one of them.
+        name: Of the case.
+        case: What is made.
+        settings: How often.
+        watcher: Knows when the machine stood still.
+        say: Gets a line for each fault made.
     """
-    problems = []
-    held_ns, given = record.held_ns(fault_ns), record.reasons(fault_ns)
-    if held_ns is None:
-        return ["no hold"]
-    held_ms = (held_ns - fault_ns) / 1e6
-    if held_ms > limit_ms:
-        problems.append(f"held after {held_ms:.1f} ms, limit {limit_ms:.1f} ms")
-    if any(is_tracked(told, held_ns) for told in record.commands):
-        problems.append("a command from a chunk came after the hold")
-    if not record.is_held():
-        problems.append(f"no rest at the measured pose, {record.pose_error():.2g} rad from it")
-    if not given & reasons:
-        expected, found = (", ".join(sorted(one.name for one in some)) for some in (reasons, given))
-        problems.append(f"the reason is {found or 'missing'}, expected {expected}")
-    return problems
 
+    def __init__(self, name: str, case: Case, settings: FaultSettings, watcher: StallWatcher, say: Say):
+        self._name, self._case, self._watcher, self._say = name, case, watcher, say
+        self._times, self._grace_s = settings.times(name), settings.grace_s
+        self._stalled = 0
 
-def _restart(rig: Rig, number: signal.Signals, limit_s: float | None) -> Outcome:
-    """The controller ends by a signal and is started again; ``limit_s`` [s] for its last hold to begin."""
-    record = rig.record
-    rig.move()
-    fault_ns = time.time_ns()
-    rig.nodes.end("controller", number)
-    rig.onlooker.settle(record.is_still, REST_S)
-    held_ns, standstill_ns, measured = None, record.standstill_ns(fault_ns), record.body[-1].positions
-    problems = [] if record.is_still() else ["the arm moves without a controller"]
-    if limit_s is not None:
-        held_ns = record.held_ns(fault_ns)
-        if held_ns is None or held_ns - fault_ns > 1e9 * limit_s:
-            problems.append(f"no hold within {1e3 * limit_s:g} ms")
-        if record.commands[-1].source != ActionCommand.SOURCE_HOLD:
-            problems.append("the last command is no hold")
-    record.forget()
-    restarted_ns = time.time_ns()
-    rig.nodes.restart("controller")
-    recovered_ns = rig.wait_for_motion(restarted_ns)
-    permitted = np.array([dof.velocity for dof in rig.robot.dofs], float) * rig.robot.period_ns / 1e9
-    return Outcome(
-        held_ms=None if held_ns is None else (held_ns - fault_ns) / 1e6,
-        limit_ms=None if limit_s is None else 1e3 * limit_s,
-        standstill_ms=(standstill_ns - fault_ns) / 1e6,
-        recovered_ms=(recovered_ns - restarted_ns) / 1e6,
-        pose_error=float(np.abs(record.commands[0].targets - measured).max()),
-        problems=problems + start_problems(record, measured, permitted),
-    )
+    def make(self, rig: Rig) -> tuple[dict[str, Any], bool]:
+        """The figures, and whether the rig can be used further on."""
+        period_s = rig.robot.period_ns / 1e9
+        slack_s = SLACK_PERIODS * period_s + self._grace_s
+        outcomes: list[Outcome] = []
+        is_alive = True
+        while is_alive and len(outcomes) < self._times:
+            begin_ns = time.monotonic_ns()
+            try:
+                outcome = self._case.make(rig, len(outcomes) + 1, slack_s)
+            except RunError as error:
+                is_alive, outcome = False, Outcome([str(error).splitlines()[0]], None)
+                self._say(str(error))
+            stall_ms = self._longest_stall_ms(begin_ns) if outcome.problems else 0.0
+            is_stalled = is_alive and stall_ms > 1e3 * (STALL_S + self._grace_s)
+            if is_stalled and self._stalled < MADE_AGAIN + self._times // 10:
+                self._stalled += 1
+                self._report(f"again, for the machine stood still for {stall_ms:.0f} ms", outcome)
+                continue
+            outcomes.append(outcome)
+            self._report(f"{len(outcomes)}/{self._times}", outcome)
+        return summary(outcomes, self._case.limit_s(rig, slack_s), self._stalled), is_alive
 
+    def _longest_stall_ms(self, begin_ns: int) -> float:
+        """The longest time [ms] for which the machine stood still since ``begin_ns`` [ns, steady]."""
+        stalls = self._watcher.stalls_between(begin_ns, time.monotonic_ns())
+        return max((stall.duration_ns for stall in stalls), default=0) / 1e6
 
-def start_problems(record: Record, measured: np.ndarray, permitted: np.ndarray) -> list[str]:
-    """What is wrong with how a motion began; empty: nothing.
-
-    Args:
-        record: From the first command on.
-        measured: (d,) where the arm stood [rad].
-        permitted: (d,) largest change from one command to the next [rad].
-    """
-    problems = []
-    error = float(np.abs(record.commands[0].targets - measured).max())
-    if error > TOLERANCE:
-        problems.append(f"the first command is {error:.2g} rad from the measured pose")
-    steps = record.largest_steps()
-    if (steps > permitted + ROUNDING).any():
-        problems.append(f"a command jumped by {steps.max():.2g} rad")
-    return problems
-
-
-def summary(outcomes: list[Outcome], limit_s: float | None) -> dict[str, Any]:
-    """The figures of one case; ``limit_s`` of a hold by design [s]."""
-    held = [(one.held_ms, one.limit_ms) for one in outcomes]
-    margins = [limit - time for time, limit in held if time is not None and limit is not None]
-    return {
-        "n": len(outcomes),
-        "passed": sum(not one.problems for one in outcomes),
-        "held_ms": _spread([one.held_ms for one in outcomes if one.held_ms is not None]),
-        "limit_ms": None if limit_s is None else round(1e3 * limit_s, 3),
-        "margin_ms": round(min(margins), 3) if margins else None,
-        "standstill_ms": _spread([one.standstill_ms for one in outcomes]),
-        "recovered_ms": _spread([one.recovered_ms for one in outcomes]),
-        "pose_error_rad": max(one.pose_error for one in outcomes),
-        "problems": sorted({problem for one in outcomes for problem in one.problems}),
-    }
-
-
-def _spread(values_ms: list[float]) -> dict[str, float] | None:
-    return {**tails(values_ms), "max": round(max(values_ms), 3)} if values_ms else None
+    def _report(self, which: str, outcome: Outcome) -> None:
+        parts = []
+        if outcome.held_ms is not None:
+            parts.append(f"held after {outcome.held_ms:.0f} ms")
+        if outcome.recovered_ms is not None:
+            parts.append(f"moved again after {outcome.recovered_ms:.0f} ms")
+        self._say(
+            f"{self._name} {which}: {', '.join(parts)}{''.join(f'; {one}' for one in outcome.problems)}"
+        )

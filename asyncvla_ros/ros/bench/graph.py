@@ -11,10 +11,9 @@ from asyncvla_ros.ros.processes import NodeProcesses
 
 # For the nodes to come up [s].
 START_S = 60.0
-CONTROLLER, STEPPED_CONTROLLER = (
-    "asyncvla_ros.ros.controller.node",
-    "asyncvla_ros.ros.bench.stepped_controller_node",
-)
+ARM_NODE = "asyncvla_ros.ros.bench.arm_node"
+CONTROLLER = "asyncvla_ros.ros.controller.node"
+STEPPED_CONTROLLER = "asyncvla_ros.ros.bench.stepped_controller_node"
 # Nothing may be missed, though the publishers keep one message; of a log not even what was before.
 ALL = QoSProfile(depth=1000, reliability=ReliabilityPolicy.RELIABLE)
 LOG = QoSProfile(
@@ -42,7 +41,7 @@ def start_graph(
     """
     every: dict[str, object] = {"autostart": True, "use_sim_time": use_sim_time}
     robot = {**every, "robot": contract}
-    nodes.start("arm", "asyncvla_ros.ros.bench.arm_node", [], {**arm, **every})
+    nodes.start("arm", ARM_NODE, [], {**arm, **every})
     nodes.start("controller", controller, [], robot)
     policy = {**robot, "instruction": "sweep"}
     nodes.start("policy", "asyncvla_ros.ros.bench.sweep_policy_node", [], policy, images)

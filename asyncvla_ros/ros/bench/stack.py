@@ -16,7 +16,7 @@ from asyncvla_msgs.msg import ActionChunk, ActionCommand
 from asyncvla_ros.ros import qos
 from asyncvla_ros.ros.bench.arm import COMMAND_HZ, write_contract
 from asyncvla_ros.ros.bench.graph import START_S, start_graph
-from asyncvla_ros.ros.bench.onlooker import Onlooker, tails
+from asyncvla_ros.ros.bench.observer import Observer, tails
 from asyncvla_ros.ros.conversions import to_ns
 from asyncvla_ros.ros.domain import isolated_domain
 from asyncvla_ros.ros.middleware import fastdds_environment
@@ -47,7 +47,7 @@ class StackSettings:
 
 @dataclass
 class _Record:
-    """Times in ns of the system clock, at the onlooker."""
+    """Times in ns of the system clock, at the observer."""
 
     pictures: list[int] = field(default_factory=list)
     chunks: dict[int, tuple[int, int, float]] = field(default_factory=dict)
@@ -93,17 +93,17 @@ def bench_stack(settings: StackSettings) -> dict[str, Any]:
     with isolated_domain() as isolation, tempfile.TemporaryDirectory() as folder:
         os.environ.update({**isolation, **fastdds_environment(processes=4)})
         contract = write_contract(Path(folder), settings.transport)
-        with NodeProcesses(Path(folder) / "logs", {}) as nodes, Onlooker(nodes) as onlooker:
-            onlooker.subscribe(Header, "arm/shutter", qos.COMMAND, record.note_picture)
-            onlooker.subscribe(ActionChunk, "policy/action_chunk", qos.CHUNK, record.note_chunk)
-            onlooker.subscribe(ActionCommand, "controller/command", qos.COMMAND, record.note_command)
+        with NodeProcesses(Path(folder) / "logs", {}) as nodes, Observer(nodes) as observer:
+            observer.subscribe(Header, "arm/shutter", qos.COMMAND, record.note_picture)
+            observer.subscribe(ActionChunk, "policy/action_chunk", qos.CHUNK, record.note_chunk)
+            observer.subscribe(ActionCommand, "controller/command", qos.COMMAND, record.note_command)
             arm = {key: value for key, value in asdict(settings).items() if key != "seconds"}
             start_graph(nodes, contract, arm)
-            onlooker.wait(lambda: len(record.chunks) >= WARM_UP, "chunks", START_S)
+            observer.wait(lambda: len(record.chunks) >= WARM_UP, "chunks", START_S)
             first = max(record.chunks)
             begun = len(record.commands)
             wanted = round(settings.seconds * settings.hz)
-            onlooker.wait(
+            observer.wait(
                 lambda: len(record.chunks) >= WARM_UP + wanted, "chunks", 2 * settings.seconds + START_S
             )
     measured = {key: times for key, times in record.chunks.items() if key > first}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, cast
 
 from rclpy.clock import Clock, ROSClock
 from rclpy.clock_type import ClockType
@@ -43,7 +43,7 @@ class SteppedClock:
 
 
 class SteppedClocks(Node):
-    """Mixed in before the class of a node: its clock takes the steps that are published for all nodes at once.
+    """Mixed in before the class of a node: its clock takes the steps that are published for all nodes.
 
     A step back also keeps timers of the node clock waiting, as a step of the system clock does.
     """
@@ -56,7 +56,7 @@ class SteppedClocks(Node):
     def get_clock(self) -> Any:
         """The clock that is stepped."""
         if "_stepped_clock" not in self.__dict__:
-            self._stepped_clock = SteppedClock(super().get_clock())
+            self._stepped_clock = SteppedClock(cast(ROSClock, super().get_clock()))
         return self._stepped_clock
 
     def _on_step(self, message: Int64MultiArray) -> None:

@@ -16,7 +16,7 @@ from std_msgs.msg import UInt32
 
 from asyncvla_ros.ros import qos
 from asyncvla_ros.ros.bench.arm import CAMERAS, camera_topic
-from asyncvla_ros.ros.bench.onlooker import Onlooker, tails
+from asyncvla_ros.ros.bench.observer import Observer, tails
 from asyncvla_ros.ros.conversions import to_ns
 from asyncvla_ros.ros.domain import isolated_domain
 from asyncvla_ros.ros.middleware import fastdds_environment, fastdds_profile
@@ -98,21 +98,21 @@ def _receive(settings: TransportSettings) -> dict[str, Any]:
     with (
         tempfile.TemporaryDirectory() as folder,
         NodeProcesses(Path(folder), {}) as nodes,
-        Onlooker(nodes) as onlooker,
+        Observer(nodes) as observer,
     ):
         for camera in CAMERAS[: settings.cameras]:
-            onlooker.subscribe(
+            observer.subscribe(
                 kind,
                 camera_topic(camera, settings.transport),
                 qos.sensor("best_effort"),
                 lambda image, now_ns: late_ms.append((now_ns - to_ns(image.header.stamp)) / 1e6),
             )
-        onlooker.subscribe(UInt32, "arm/sent", qos.STATUS, lambda message, _: sent.append(message.data))
+        observer.subscribe(UInt32, "arm/sent", qos.STATUS, lambda message, _: sent.append(message.data))
         parameters = {key: value for key, value in asdict(settings).items() if key != "seconds"}
         parameters |= {"frames": frames, "joint_hz": 0.0, "autostart": True}
         nodes.start("arm", "asyncvla_ros.ros.bench.arm_node", [], parameters)
-        onlooker.wait(lambda: bool(sent), "end of the images", settings.seconds + START_S)
-        onlooker.settle(lambda: len(late_ms) == expected, GRACE_S)
+        observer.wait(lambda: bool(sent), "end of the images", settings.seconds + START_S)
+        observer.settle(lambda: len(late_ms) == expected, GRACE_S)
     figures = {f"{name}_ms": value for name, value in tails(late_ms).items()}
     return {"sent": sent[0] * settings.cameras, "received": len(late_ms), **figures}
 

@@ -31,6 +31,7 @@ from asyncvla_ros.control.tracker import GAP_PERIODS
 from asyncvla_ros.control.types import Command, Mode, Reason
 from asyncvla_ros.robot.contract import JointStateSource
 from asyncvla_ros.ros import qos
+from asyncvla_ros.ros.controller.clocks import Clocks
 from asyncvla_ros.ros.controller.outputs import Outputs
 from asyncvla_ros.ros.controller.parameters import ControllerParameters, read_robot
 from asyncvla_ros.ros.controller.safeguards import Safeguards
@@ -59,7 +60,7 @@ class ControllerNode(ManagedNode):
         self._params = Parameters(self, ControllerParameters, self._on_change)
         self._controller: Controller | None = None
         self._latch: Verdict | None = None
-        self._motion_clock = MotionClock()
+        self._clocks, self._motion_clock = Clocks(), MotionClock()
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._rates = Rates()
         self._commands = 0
@@ -207,8 +208,7 @@ class ControllerNode(ManagedNode):
                 self._controller.supervisor.note_unheard(unheard, len(unheard) == self._outputs.needed)
             command = self._controller.update(now_ns, at_ns)
             self._send(command, now_ns)
-            if command.values is not None:
-                self._note_lateness()
+            self._note_lateness(command)
         except Exception as error:
             # A bug must end in a stop, not in a dead executor.
             self.get_logger().fatal(traceback.format_exc())
@@ -218,7 +218,10 @@ class ControllerNode(ManagedNode):
             )
         self._publish_change()
 
-    def _note_lateness(self) -> None:
+    def _note_lateness(self, command: Command) -> None:
+        if command.values is None or self._params.values.lockstep:
+            self._due_ns = None
+            return
         now_ns = time.monotonic_ns()
         if self._due_ns is not None:
             self._lateness.note(max(0, now_ns - self._due_ns) / 1e9)
@@ -234,8 +237,9 @@ class ControllerNode(ManagedNode):
         silence_s = time.monotonic() - self._heard_s if self.is_active else 0.0
         if silence_s > self._params.values.silence_timeout_s:
             self._controller.starve(silence_s)
+        self._safeguards.watch_drivers()
         if self.is_active:
-            self._safeguards.watch(self._outputs.topics)
+            self._safeguards.watch_others(self._outputs.topics)
         self._publish_change()
         self._publish_status()
 
@@ -274,6 +278,11 @@ class ControllerNode(ManagedNode):
         assert self._controller is not None
         response.success = self._controller.reset()
         response.message = "waiting for a chunk" if response.success else "nothing to reset"
+        if response.success and self.is_active:
+            self._safeguards.watch_others(self._outputs.topics)
+            latch = self._controller.supervisor.latch
+            if latch is not None:
+                response.success, response.message = False, latch.text
         self._publish_change()
         return response
 
@@ -290,7 +299,7 @@ class ControllerNode(ManagedNode):
         if self._params.values.lockstep:
             return self._tick_ns, self._tick_ns
         clock: Any = self.get_clock()
-        now_ns, steady_ns = clock.now().nanoseconds, time.monotonic_ns()
+        now_ns, steady_ns = self._clocks.read(clock)
         return now_ns, self._motion_clock.read(steady_ns, now_ns, clock.ros_time_is_active)
 
     def _motion_ns(self) -> int:

@@ -86,11 +86,15 @@ class Safeguards:
         if refusals:
             raise RunError("; ".join(refusals))
 
-    def watch(self, topics: Sequence[str]) -> None:
-        """Looks for drivers that are gone, and for others that command the arm."""
+    def watch_drivers(self) -> None:
+        """Looks for drivers that are gone: what they said last does not count any more."""
         for index, state in enumerate(self._robot.driver_states):
             if not self._node.count_publishers(state.topic):
+                self._kept.pop(state.topic, None)
                 self._supervisor.note_driver(index, None)
+
+    def watch_others(self, topics: Sequence[str]) -> None:
+        """Looks for others that command the arm."""
         self._supervisor.note_takeover(other_publishers(self._node, topics))
 
     def read(self) -> None:

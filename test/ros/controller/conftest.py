@@ -1,4 +1,4 @@
-"""A controller in the process of the test, with an arm to move."""
+"""A controller in the process of the test with an arm to move, and one in a process of its own."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ import pytest
 
 from asyncvla_ros.ros.controller.node import ControllerNode
 from support.arm_peer import ArmPeer, write_contract
+from support.node_process import NodeProcess
 from support.node_thread import NodeThread
+from support.robot_peer import RobotPeer
+from support.ros_client import RosClient
 
 
 @pytest.fixture
@@ -36,3 +39,13 @@ def arm(ros_domain: int) -> Iterator[ArmPeer]:
     with ArmPeer((0.5, -0.5)) as peer:
         peer.listen()
         yield peer
+
+
+@pytest.fixture
+def panda_controller(start_node: Callable[..., NodeProcess], ros_client: RosClient) -> NodeProcess:
+    """An active controller on the wall clock with a robot that reports its state, that of libero_panda."""
+    node = start_node("controller_node", params={"autostart": True})
+    robot = RobotPeer(ros_client, cameras=False)
+    robot.wait_for_subscribers()
+    robot.start()
+    return node

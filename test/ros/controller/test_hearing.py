@@ -6,10 +6,18 @@ import numpy as np
 import pytest
 from std_msgs.msg import Float64MultiArray
 
-from asyncvla_msgs.msg import ActionCommand
+from asyncvla_msgs.msg import ActionCommand, ControllerStatus
 from asyncvla_ros.control.types import Mode, Reason
 from asyncvla_ros.ros import qos
-from support.arm_peer import ARM_TOPIC, HAND_TOPIC, JOINTS, ArmPeer, write_hand_contract
+from support.arm_peer import (
+    ARM_TOPIC,
+    HAND_TOPIC,
+    JOINTS,
+    OUTPUTS,
+    ArmPeer,
+    write_contract,
+    write_hand_contract,
+)
 from support.controller_rig import ControllerRig
 
 pytestmark = pytest.mark.ros
@@ -39,6 +47,24 @@ def waits_for(rig: ControllerRig, topic: str, *goal: float) -> None:
         rig.expect_anew(Mode.IDLE, Reason.NOT_HEARD, f"commands reach nobody on {topic}")
 
 
+def test_what_obeys_action_commands_must_hear_them_where_nothing_else_moves_the_arm(
+    start_controller, absent, ros_client, tmp_path
+):
+    start_controller(write_contract(tmp_path, outputs=OUTPUTS[:1]))
+    status = ros_client.subscribe(ControllerStatus, "/controller/status", qos.STATUS)
+    assert ros_client.transition("controller", "configure") and ros_client.transition(
+        "controller", "activate"
+    )
+    unheard = status.wait(where=lambda s: s.reason_code == Reason.NOT_HEARD)
+    assert unheard.mode == Mode.IDLE and unheard.reason == "commands reach nobody on ~/command"
+    rig = ControllerRig(ros_client)
+    rig.send(2.0, 0.0)
+    rig.expect(Mode.TRACKING)
+    first = rig.commands.messages[0]
+    assert first.source == ActionCommand.SOURCE_HOLD
+    assert first.action == pytest.approx((0.5, -0.5), abs=1e-6), "held where it is measured"
+
+
 def test_a_driver_that_comes_late_is_led_to_where_the_arm_is(start_controller, absent, ros_client):
     start_controller()
     rig = ControllerRig(ros_client)
@@ -63,6 +89,7 @@ def test_an_unmeasured_gripper_makes_no_listener_of_nobody(start_controller, arm
     waits_for(rig, HAND_TOPIC, 2.0, 0.0, 1.0)
     first_is_at(arm.received.messages[:3], (0.5, -0.5))
     arm.leave()
+    rig.expect_anew(Mode.IDLE, Reason.NOT_HEARD, f"{ARM_TOPIC}, {HAND_TOPIC}")
     hand = ros_client.subscribe(Float64MultiArray, HAND_TOPIC, qos.COMMAND)
     waits_for(rig, ARM_TOPIC, 2.0, 0.0, 1.0)
     assert not hand.messages, "nobody knows a target before the first action"

@@ -25,8 +25,8 @@ def test_arm_and_gripper_leave_by_outputs_of_their_own(start_node, ros_client, a
     node = start_node("controller_node", params=params)
     rig = ControllerRig(ros_client, (*JOINTS, "hand"))
     hand = ros_client.subscribe(Float64MultiArray, HAND_TOPIC, qos.COMMAND)
-    rig.expect(Mode.IDLE, Reason.NO_CHUNK)
-    arm.received.wait()
+    arm.received.wait(2)
+    rig.expect_anew(Mode.IDLE, Reason.NO_CHUNK)
 
     sent = rig.send(0.5, 9.0, 1.0, length=20)
     moved = arm.received.wait(where=lambda m: m.points[0].positions[1] > -0.3)

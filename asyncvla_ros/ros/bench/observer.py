@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import rclpy
@@ -19,7 +19,15 @@ from asyncvla_ros.ros.processes import NodeProcesses
 from asyncvla_ros.types import RunError
 
 
-class Onlooker:
+class Answer(NamedTuple):
+    """Of a service: the response, when it was asked for and when it came [ns, system clock]."""
+
+    response: Any
+    asked_ns: int
+    came_ns: int
+
+
+class Observer:
     """A ROS node spun by a thread; use as a context manager.
 
     Args:
@@ -31,13 +39,14 @@ class Onlooker:
         self._nodes = nodes
         self.context = rclpy.Context()
         rclpy.init(context=self.context, signal_handler_options=SignalHandlerOptions.NO)
-        self.node = Node("onlooker", context=self.context)
+        self.node = Node("observer", context=self.context)
         self._executor = SingleThreadedExecutor(context=self.context)
         self._executor.add_node(self.node)
         self._changed = threading.Condition()
-        self._thread = threading.Thread(target=self._spin, name="onlooker", daemon=True)
+        self._clients: dict[str, Any] = {}
+        self._thread = threading.Thread(target=self._spin, name="observer", daemon=True)
 
-    def __enter__(self) -> Onlooker:
+    def __enter__(self) -> Observer:
         self._thread.start()
         return self
 
@@ -65,6 +74,39 @@ class Onlooker:
                 self._changed.notify_all()
 
         self.node.create_subscription(kind, topic, arrived, profile)
+
+    def call(self, kind: Any, name: str, request: Any, timeout_s: float) -> Answer:
+        """Calls a service.
+
+        Raises:
+            RunError: There was no answer within ``timeout_s`` [s], or a node ended.
+        """
+        client = self._clients.get(name) or self.node.create_client(kind, name)
+        self._clients[name] = client
+        if not client.wait_for_service(timeout_s):
+            raise RunError(f"nobody offers the service {name}")
+        asked_ns = time.time_ns()
+        response, came_ns = self.result(client.call_async(request), f"answer of {name}", timeout_s)
+        return Answer(response, asked_ns, came_ns)
+
+    def result(self, future: Any, what: str, timeout_s: float) -> tuple[Any, int]:
+        """What a future brings, and when it did [ns, system clock].
+
+        Raises:
+            RunError: It took longer than ``timeout_s`` [s], or failed, or a node ended.
+        """
+        came_ns = []
+
+        def note(_: Any) -> None:
+            came_ns.append(time.time_ns())
+            with self._changed:
+                self._changed.notify_all()
+
+        future.add_done_callback(note)
+        self.wait(lambda: bool(came_ns), what, timeout_s)
+        if future.exception() is not None:
+            raise RunError(f"no {what}: {future.exception()}")
+        return future.result(), came_ns[0]
 
     def wait(self, ready: Callable[[], bool], what: str, timeout_s: float) -> None:
         """Returns as soon as ``ready``, asked whenever something arrived.
