@@ -59,6 +59,7 @@ class CommandGenerator:
         self._told = [math.nan] * len(self._index)
         self._last_values: np.ndarray | None = None
         self._at_ns = 0
+        self._before: tuple[np.ndarray | None, int] = (None, 0)
         self._blend_ns: int | None = None
         self._blend_start = np.zeros(len(robot.dofs))
         self._is_emergency = False
@@ -178,6 +179,12 @@ class CommandGenerator:
         self.restart_blend()
         self.restart_stop()
 
+    def take_back(self) -> None:
+        """The last command was not sent; what comes next goes on from the one before it."""
+        self._last_values, self._at_ns = self._before
+        if self._tracker is not None and self.has_begun:
+            self._tracker.take_back()
+
     def follow(
         self, action: ScheduledAction, is_new: bool, now_ns: int, at_ns: int, state: RobotState
     ) -> np.ndarray:
@@ -271,6 +278,7 @@ class CommandGenerator:
             moved = np.where(self._is_rate, went_on, values)
             self._workspace.note(np.where(self._is_delta, moved, 0.0), at_ns)
         self._has_been_told |= self.has_begun
+        self._before = (self._last_values, self._at_ns)
         self._last_values, self._at_ns = values, at_ns
 
     def _set_measured(self, state: RobotState, now_ns: int, at_ns: int) -> tuple[np.ndarray, np.ndarray]:

@@ -171,6 +171,11 @@ class Controller:
         self._enter(Mode.HOLDING, *self._exhausted(now_ns))
         return self._hold(now_ns, at_ns)
 
+    def take_back(self) -> None:
+        """The command of the last update was not sent: it is too old. The next one may come at once."""
+        self._generator.take_back()
+        self._sent_ns = None
+
     def _is_forbidden(self, now_ns: int, at_ns: int) -> bool:
         """Asks the supervisor; begins where the arm rests as long as nothing was commanded."""
         if self.supervisor.is_driver_ready and not self._lockstep:

@@ -70,6 +70,7 @@ class JerkLimitedTracker:
         self._states = [State(0.0, 0.0, 0.0) for _ in dofs]
         self.paths: list[Path | None] = [None for _ in dofs]
         self._at_ns = 0
+        self._before = (self.paths, self._states, self._at_ns)
         self._is_asked = self._has_begun = False
         #: Whether commands reach a driver; the first one that does moves nothing.
         self.is_heard = True
@@ -286,7 +287,12 @@ class JerkLimitedTracker:
         slowest_s = (bounds.maximum - bounds.minimum) / bounds.max_velocity
         return Path(at_ns + round(2e9 * slowest_s), state, ()), state
 
+    def take_back(self) -> None:
+        """The last command was not sent: the driver goes on with the one before it."""
+        self.paths, self._states, self._at_ns = self._before
+
     def _take(self, moves: Sequence[tuple[Path | None, State]], at_ns: int) -> None:
+        self._before = (self.paths, self._states, self._at_ns)
         self._was_heard = self.is_heard
         self.paths = [path for path, _ in moves]
         self._states = [state for _, state in moves]

@@ -151,3 +151,18 @@ def test_changes_stay_in_the_workspace_or_come_back_to_it():
         assert tracker.commands[0] <= TOLERANCE
         position += tracker.commands[0]
     assert -0.1 - TOLERANCE <= position < 0
+
+
+def test_a_command_that_was_not_sent_is_taken_back():
+    tracker, other = (Tracker([_dof()], PERIOD, Drive.TRAJECTORY) for _ in range(2))
+    for one in (tracker, other):
+        one.begin([0.0])
+        one.now_ns += 2 * 10**9
+        for _ in range(5):
+            one.follow([State(0.5, 0.0, 0.0)])
+    tracker.follow([State(-0.5, 0.0, 0.0)])
+    tracker.take_back()
+    for one in (tracker, other):
+        one.now_ns = START_NS + 3 * 10**9
+        one.follow([State(0.5, 0.0, 0.0)])
+    assert tracker.positions == other.positions and tracker.velocities == other.velocities

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import time
-from typing import NamedTuple
 
 import numpy as np
 
 from asyncvla_msgs.msg import ActionCommand
 from asyncvla_ros.control.types import Mode, Reason
 from asyncvla_ros.robot.stops import stops
-from asyncvla_ros.ros.bench.demand import GRID_NS, Received, demand_between
+from asyncvla_ros.ros.bench.demand import GRID_NS, demand_between
 from asyncvla_ros.ros.bench.fault_outcome import Outcome
 from asyncvla_ros.ros.bench.fault_problems import latch_problems, permitted_speeds, rise_problems
 from asyncvla_ros.ros.bench.fault_rig import REST_S, Rig
@@ -23,35 +22,30 @@ BEGINNING_S = 0.25
 AFTER_NS = 100_000_000
 
 
-class Braking(NamedTuple):
-    """The first command of a stop, as it came to the driver, and the one before it."""
-
-    before: Received
-    first: Received
-
-
 def stop_in_motion(rig: Rig, number: int, slack_s: float) -> Outcome:
     """An emergency stop; of odd ``number`` while the motion begins, else at any moment of it."""
     record, demand = rig.record, rig.the_demand
     _begin_motion(rig) if number % 2 else rig.move()
     demand.allow_stop(time.monotonic_ns())
     answer = rig.trigger("estop")
-    rig.observer.settle(lambda: bool(_braking(rig, answer.asked_ns)) and record.is_still(), REST_S)
-    braking = _braking(rig, answer.asked_ns)
-    if braking is None:
+    rig.observer.settle(
+        lambda: _first_braking(rig, answer.asked_ns) is not None and record.is_still(), REST_S
+    )
+    first = _first_braking(rig, answer.asked_ns)
+    if first is None:
         raise RunError(f"no braking command within {REST_S:g} s")
     asked_ns, limit_ms = answer.asked_ns - demand.offset_ns, 1e3 * slack_s
     problems = latch_problems(record, answer.asked_ns, limit_ms, Mode.ESTOP, Reason.ESTOP)
     times_ms = {
         "answer": (answer.came_ns - answer.asked_ns) / 1e6,
-        "braking": (braking.first.arrived_ns - asked_ns) / 1e6,
+        "braking": (demand.entries[first].arrived_ns - asked_ns) / 1e6,
     }
     problems += [
         f"{name} after {time_ms:.1f} ms, limit {limit_ms:.1f} ms"
         for name, time_ms in times_ms.items()
         if time_ms > limit_ms
     ]
-    rest_ns, worse = _follow_stop(rig, asked_ns, braking)
+    rest_ns, worse = _follow_stop(rig, asked_ns, first)
     demand.stop_over(rest_ns)
     mended_ns = rig.trigger("reset").asked_ns
     recovered_ns = rig.wait_for_motion(mended_ns)
@@ -78,31 +72,38 @@ def _begin_motion(rig: Rig) -> None:
     time.sleep(rig.rng.uniform(0.0, BEGINNING_S))
 
 
-def _braking(rig: Rig, asked_ns: int) -> Braking | None:
-    """Action commands say which ones are a hold; the trajectory of the same stamp is the same command."""
-    held = [
+def _first_braking(rig: Rig, asked_ns: int) -> int | None:
+    """Which entry of the driver's log is the first command of a stop asked for at ``asked_ns`` [ns, system].
+
+    Action commands say which ones are a hold; the trajectory of the same stamp is the same command.
+    """
+    held = {
         told.sent_ns
         for told in rig.record.commands
         if told.source == ActionCommand.SOURCE_HOLD and told.sent_ns >= asked_ns
-    ]
+    }
+    entries = enumerate(rig.the_demand.entries)
+    return next((place for place, entry in entries if entry.stamp_ns in held), None)
+
+
+def _follow_stop(rig: Rig, asked_ns: int, first: int) -> tuple[int, list[str]]:
+    """When the demand came to rest [ns, steady], and what was wrong with its way there.
+
+    Args:
+        rig: With the log of the driver.
+        asked_ns: When the stop was asked for [ns, steady].
+        first: Which entry of the log is its first command.
+    """
     entries = rig.the_demand.entries
-    places = [place for place, entry in enumerate(entries) if held and entry.stamp_ns == held[0]]
-    if not places:
-        return None
-    return Braking(entries[places[0] - 1], entries[places[0]])
-
-
-def _follow_stop(rig: Rig, asked_ns: int, braking: Braking) -> tuple[int, list[str]]:
-    """When the demand came to rest [ns, steady], and what was wrong with its way there."""
     stop_s = max(one.emergency.time_s for one in stops(rig.robot))
-    branch_ns = braking.first.trajectory.start_ns + rig.robot.period_ns
+    branch_ns = entries[first].trajectory.start_ns + rig.robot.period_ns
     latest_ns = branch_ns + round(1e9 * stop_s)
-    demand = demand_between(rig.the_demand.entries, asked_ns, latest_ns + AFTER_NS)
+    demand = demand_between(entries, asked_ns, latest_ns + AFTER_NS)
     rest_ns = demand.rest_ns(branch_ns)
     problems = []
     if rest_ns is None or rest_ns > latest_ns + GRID_NS:
         problems.append(f"no rest within the {1e3 * stop_s:.0f} ms that a stop takes by the contract")
     rest_ns = latest_ns if rest_ns is None else rest_ns
     jerk = np.array([dof.stop_jerk for dof in rig.robot.dofs], float)
-    permitted = permitted_speeds(braking.before.trajectory, asked_ns, branch_ns, jerk)
+    permitted = permitted_speeds(entries[:first], asked_ns, branch_ns, jerk)
     return rest_ns, problems + rise_problems(demand.until(rest_ns), permitted)

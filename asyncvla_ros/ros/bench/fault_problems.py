@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from asyncvla_ros.bench.safety_splines import Trajectory
 from asyncvla_ros.control.types import Mode, Reason
-from asyncvla_ros.ros.bench.demand import GRID_NS, Demand, state_at
+from asyncvla_ros.ros.bench.demand import Demand, Received, demand_between, state_at
 from asyncvla_ros.ros.bench.fault_record import TOLERANCE, Record
 
 # Of a command to float32 [rad].
@@ -91,7 +92,7 @@ def latch_problems(record: Record, fault_ns: int, limit_ms: float, mode: Mode, r
     return problems
 
 
-def permitted_speeds(sent: Trajectory, asked_ns: int, branch_ns: int, jerk: np.ndarray) -> np.ndarray:
+def permitted_speeds(sent: Sequence[Received], asked_ns: int, branch_ns: int, jerk: np.ndarray) -> np.ndarray:
     """(6,) the highest speeds that an emergency stop may let be [rad/s].
 
     ::
@@ -101,17 +102,16 @@ def permitted_speeds(sent: Trajectory, asked_ns: int, branch_ns: int, jerk: np.n
               goes on              since a is brought to 0 at no more than the stop's jerk; then it falls
 
     Args:
-        sent: The last trajectory before the first one of the stop.
+        sent: What came to the driver before the first command of the stop.
         asked_ns: When the stop was asked for [ns, steady].
         branch_ns: One command period after the stop's first command: until then the driver has that motion
             already [ns, steady].
         jerk: (6,) of the stop [rad/s³].
     """
-    times = [*range(asked_ns, branch_ns, GRID_NS), branch_ns]
-    velocity, acceleration = state_at(sent, branch_ns)[1:]
+    velocity, acceleration = state_at(sent[-1].trajectory, branch_ns)[1:]
     eased = velocity + acceleration * np.abs(acceleration) / (2 * jerk)
-    before = np.abs([state_at(sent, time_ns)[1] for time_ns in times])
-    return np.maximum(before.max(axis=0), np.abs(eased))
+    before = demand_between(sent, asked_ns, branch_ns).speeds
+    return np.maximum(before.max(axis=0), np.maximum(np.abs(velocity), np.abs(eased)))
 
 
 def rise_problems(demand: Demand, permitted: np.ndarray) -> list[str]:

@@ -48,6 +48,8 @@ from asyncvla_ros.ros.realtime import take_realtime_priority
 STATUS_PERIOD = 0.2
 # Wall time after which deactivation no longer waits for the arm to come to rest [s]: longer than any stop.
 STOP_TIMEOUT = 30.0
+# A command that takes longer to make than so many periods is not sent.
+HELD_UP_PERIODS, ATTEMPTS = 0.5, 3
 # Periods of which lateness is told.
 LATENESS_WINDOW = 1000
 
@@ -199,16 +201,13 @@ class ControllerNode(ManagedNode):
         """One command: on the timer, in lockstep when something came, or early."""
         if self._controller is None or not self.is_active:
             return
-        now_ns, at_ns = self._times()
         try:
             self._states.read()
             self._safeguards.read()
             if not self._params.values.lockstep:
                 unheard = self._outputs.unheard()
                 self._controller.supervisor.note_unheard(unheard, len(unheard) == self._outputs.needed)
-            command = self._controller.update(now_ns, at_ns)
-            self._send(command, now_ns)
-            self._note_lateness(command)
+            self._note_lateness(self._command(self._controller))
         except Exception as error:
             # A bug must end in a stop, not in a dead executor.
             self.get_logger().fatal(traceback.format_exc())
@@ -217,6 +216,24 @@ class ControllerNode(ManagedNode):
                 "reset it to go on"
             )
         self._publish_change()
+
+    def _command(self, controller: Controller) -> Command:
+        """Sends a command of this moment; one that was held up on its way is made anew, a few times."""
+        for _ in range(ATTEMPTS):
+            now_ns, at_ns = self._times()
+            began_ns = time.monotonic_ns()
+            command = controller.update(now_ns, at_ns)
+            held_up_ns = 0 if self._params.values.lockstep else time.monotonic_ns() - began_ns
+            if command.values is None or held_up_ns <= HELD_UP_PERIODS * self._robot.period_ns:
+                self._send(command, now_ns)
+                return command
+            # This process stood still meanwhile: its trajectory would join the one before too late.
+            controller.take_back()
+        self.get_logger().error(
+            f"commands take longer than {HELD_UP_PERIODS:g} periods to make: none is sent, the driver stops",
+            throttle_duration_sec=1.0,
+        )
+        return Command(None, None, now_ns, at_ns)
 
     def _note_lateness(self, command: Command) -> None:
         if command.values is None or self._params.values.lockstep:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -25,6 +26,8 @@ LATCHED = QoSProfile(
     depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
 )
 LIVE = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+# The types of fields that can be compared.
+NUMBER = re.compile(r"boolean|u?int(8|16|32|64)")
 
 
 class Safeguards:
@@ -114,7 +117,7 @@ def message_type(state: DriverState) -> Any:
     """The message type of a driver state.
 
     Raises:
-        ContractError: it is not installed, or has no such field.
+        ContractError: it is not installed, has no such field, or one that is no number.
     """
     package, _, name = state.message.replace("/msg/", "/").partition("/")
     try:
@@ -128,5 +131,10 @@ def message_type(state: DriverState) -> Any:
         raise ContractError(
             f"driver state {state.topic}: {state.message} has no field {state.field!r}; "
             f"the fields are {', '.join(fields)}"
+        )
+    if not NUMBER.fullmatch(found := fields[state.field]):
+        raise ContractError(
+            f"driver state {state.topic}: {state.field} of {state.message} is a {found}, "
+            "expected a bool or an integer"
         )
     return kind

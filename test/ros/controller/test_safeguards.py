@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from std_msgs.msg import Bool, UInt8
@@ -9,6 +11,9 @@ from trajectory_msgs.msg import JointTrajectory
 
 from asyncvla_msgs.msg import ActionCommand
 from asyncvla_ros.control.types import Mode, Reason
+from asyncvla_ros.robot.contract import DriverState
+from asyncvla_ros.ros.controller.safeguards import message_type
+from asyncvla_ros.types import ContractError
 from support.arm_peer import ARM_TOPIC, write_contract
 from support.controller_rig import ControllerRig
 
@@ -65,6 +70,26 @@ def test_the_command_goes_with_an_arm_whose_driver_does_not_obey(start_controlle
     rig.client.node.destroy_publisher(safety)
     rig.expect_anew(Mode.HOLDING, Reason.DRIVER_NOT_READY, "driver/safety_mode says nothing")
     assert not arm.refusals
+
+
+@pytest.mark.parametrize(
+    ("message", "field", "expected"),
+    [
+        ("std_msgs/msg/Nothing", "data", "has the type std_msgs/msg/Nothing, which is not installed"),
+        ("no_msgs/msg/Mode", "data", "has the type no_msgs/msg/Mode, which is not installed"),
+        ("std_msgs/msg/Bool", "mode", "has no field 'mode'; the fields are data"),
+        (
+            "std_msgs/msg/String",
+            "data",
+            "data of std_msgs/msg/String is a string, expected a bool or an integer",
+        ),
+        ("std_msgs/msg/Float64", "data", "is a double, expected"),
+        ("std_msgs/msg/UInt8MultiArray", "data", "is a sequence<uint8>, expected"),
+    ],
+)
+def test_a_driver_state_that_cannot_be_read_is_refused(message, field, expected):
+    with pytest.raises(ContractError, match=re.escape(expected)):
+        message_type(DriverState("driver/mode", message, field, (1,)))
 
 
 def test_a_driver_that_has_gone_while_inactive_is_not_ready(start_controller, arm, rig, tmp_path):
