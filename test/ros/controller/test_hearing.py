@@ -30,14 +30,11 @@ def absent(ros_domain):
         yield peer
 
 
-def first_is_at(trajectories, position) -> None:
-    """The first trajectory does nothing but lead to (2,) ``position``, the next ones begin there."""
-    first, *later = trajectories
-    for point in first.points:
+def first_is_at(arm: ArmPeer, position) -> None:
+    """The first trajectory does nothing but lead to (2,) ``position``."""
+    for point in arm.received.wait().points:
         assert point.positions == pytest.approx(position, abs=2e-3)
         assert not np.any(point.velocities) and not np.any(point.accelerations)
-    for message in later:
-        assert message.points[0].positions == pytest.approx(position, abs=2e-3)
 
 
 def waits_for(rig: ControllerRig, topic: str, *goal: float) -> None:
@@ -75,8 +72,7 @@ def test_a_driver_that_comes_late_is_led_to_where_the_arm_is(start_controller, a
     waits_for(rig, ARM_TOPIC, 2.0, 0.0)
     absent.listen()
     absent.release()
-    absent.received.wait(3)
-    first_is_at(absent.received.messages[:1], (0.9, -0.9))
+    first_is_at(absent, (0.9, -0.9))
     rig.expect(Mode.TRACKING)
     assert not absent.refusals
 
@@ -87,7 +83,7 @@ def test_an_unmeasured_gripper_makes_no_listener_of_nobody(start_controller, arm
     rig = ControllerRig(ros_client, (*JOINTS, "hand"))
     rig.begin()
     waits_for(rig, HAND_TOPIC, 2.0, 0.0, 1.0)
-    first_is_at(arm.received.messages[:3], (0.5, -0.5))
+    first_is_at(arm, (0.5, -0.5))
     arm.leave()
     rig.expect_anew(Mode.IDLE, Reason.NOT_HEARD, f"{ARM_TOPIC}, {HAND_TOPIC}")
     hand = ros_client.subscribe(Float64MultiArray, HAND_TOPIC, qos.COMMAND)
@@ -97,7 +93,7 @@ def test_an_unmeasured_gripper_makes_no_listener_of_nobody(start_controller, arm
     arm.received.clear()
     arm.listen()
     rig.expect(Mode.TRACKING)
-    first_is_at(arm.received.messages[:1], (0.5, -0.5))
+    first_is_at(arm, (0.5, -0.5))
     assert hand.wait().data.tolist() == [0.0]
 
 
@@ -115,7 +111,7 @@ def test_a_driver_that_returns_elsewhere_is_led_to_where_the_arm_is_now(start_co
     arm.listen()
     arm.release()
     rig.expect(Mode.TRACKING)
-    first_is_at(arm.received.messages[:1], (0.2, -0.2))
+    first_is_at(arm, (0.2, -0.2))
     assert not arm.refusals
 
 
@@ -140,5 +136,5 @@ def test_after_reactivation_it_must_be_heard_again(start_controller, arm, ros_cl
         arm.release()
     rig.send(2.0, 0.0)
     rig.expect(Mode.TRACKING)
-    first_is_at(arm.received.messages[:1], (0.2, -0.2))
+    first_is_at(arm, (0.2, -0.2))
     assert not arm.refusals

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from std_msgs.msg import String
+from trajectory_msgs.msg import JointTrajectory
 
 from asyncvla_msgs.msg import ActionCommand
 from asyncvla_ros.control.types import Mode, Reason
@@ -61,6 +62,11 @@ def test_the_description_on_a_topic_counts_as_a_urdf(start_node, ros_client, tmp
     assert ros_client.transition("controller", "configure")
 
 
+def tool_speed(message: JointTrajectory) -> float:
+    """Where the second joint stays at -0.5 rad [m/s]."""
+    return abs(message.points[0].velocities[0]) * REACH
+
+
 def test_reduced_mode_needs_a_guard(start_controller, arm, ros_client):
     start_controller()
     rig = ControllerRig(ros_client)
@@ -84,19 +90,19 @@ def test_reduced_mode_slows_the_tool_while_it_moves(start_controller, arm, ros_c
     start_controller(robot, urdf=urdf)
     rig = ControllerRig(ros_client)
     rig.begin()
-    rig.move(3.0, -0.5)
-    arm.received.wait(where=lambda m: m.points[0].velocities[0] * REACH > 0.6)
+    rig.move(-3.0, -0.5)
+    arm.received.wait(where=lambda m: tool_speed(m) > 0.6)
     assert rig.set_parameter("reduced_mode", True).successful
     arm.received.clear()
-    arm.received.wait(where=lambda m: m.points[0].velocities[0] * REACH < 0.1)
+    arm.received.wait(where=lambda m: tool_speed(m) < 0.1)
     arm.received.clear()
-    arm.received.wait(20, where=lambda m: m.points[0].velocities[0] * REACH > 0.2)
-    speeds = [message.points[0].velocities[0] * REACH for message in arm.received.messages]
-    assert max(speeds) < 0.2501
+    arm.received.wait(20, where=lambda m: tool_speed(m) > 0.2)
+    assert max(tool_speed(message) for message in arm.received.messages) < 0.2501
     assert rig.set_parameter("reduced_tool_speed", 0.1).successful
-    arm.received.wait(where=lambda m: m.points[0].velocities[0] * REACH < 0.1001)
+    arm.received.clear()
+    arm.received.wait(where=lambda m: tool_speed(m) < 0.1001)
     assert rig.set_parameter("reduced_mode", False).successful
     arm.received.clear()
-    arm.received.wait(where=lambda m: m.points[0].velocities[0] * REACH > 0.4)
+    arm.received.wait(where=lambda m: tool_speed(m) > 0.4)
     rig.expect(Mode.TRACKING)
     assert not arm.refusals
