@@ -169,11 +169,14 @@ class ArmPeer:
         self._states.publish(message)
 
 
-def speeds_demanded(messages: list[JointTrajectory]) -> tuple[np.ndarray, np.ndarray]:
-    """(m,) times [ns] and (m, 2) speeds demanded, where each trajectory arrives when it is sent."""
+def demanded(messages: list[JointTrajectory]) -> tuple[np.ndarray, np.ndarray]:
+    """(m,) times [ns], 1 ms apart, and (m, 2) positions demanded [rad], until long after the last message.
+
+    Each trajectory arrives when it is sent.
+    """
     sent_ns = [to_ns(message.header.stamp) for message in messages]
     controller = TrajectoryController(JOINTS, np.array(messages[0].points[0].positions), sent_ns[0])
     for message, now_ns in zip(messages, sent_ns, strict=True):
         assert controller.accept(message, now_ns) == ""
     times_ns = np.arange(sent_ns[0], sent_ns[-1] + 1_000 * MS, MS)
-    return times_ns[1:], np.abs(np.diff(controller.demand_many(times_ns), axis=0)) * 1e3
+    return times_ns, controller.demand_many(times_ns)

@@ -119,10 +119,11 @@ class ControllerNode(ManagedNode):
             return
         # On a steady clock to its end: nobody else stops the arm.
         latest_s = time.monotonic() + STOP_TIMEOUT
-        self._send(self._controller.stop(*self._times()), self._now_ns())
+        now_ns, at_ns = self._times()
+        self._send(self._controller.stop(now_ns, at_ns), now_ns)
         while not self._controller.at_rest and time.monotonic() < latest_s:
             self._steady.sleep_for(Duration(nanoseconds=self._robot.period_ns))
-            self._send(self._controller.update(*self._times()), self._now_ns())
+            self._command(self._controller)
         if not self._controller.at_rest:
             self.get_logger().fatal(f"the arm did not come to rest within {STOP_TIMEOUT:g} s")
         self._publish_status()

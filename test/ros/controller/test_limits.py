@@ -10,7 +10,7 @@ from trajectory_msgs.msg import JointTrajectory
 
 from asyncvla_msgs.msg import ActionCommand
 from asyncvla_ros.control.types import Mode, Reason
-from support.arm_peer import speeds_demanded, write_contract
+from support.arm_peer import ACCELERATION, demanded, write_contract
 from support.controller_rig import ControllerRig
 
 pytestmark = pytest.mark.ros
@@ -42,8 +42,10 @@ def test_the_description_tightens_the_limits_until_the_arm_rests(start_node, arm
     assert node.stop() == 0
     rig.expect(Mode.IDLE, Reason.INACTIVE)
     assert not arm.refusals
-    _, speeds = speeds_demanded(arm.received.messages)
-    assert 0.48 < speeds.max() < 0.5005, "the description permits less than the contract"
+    _, demand = demanded(arm.received.messages)
+    assert 0.48 < np.abs(np.diff(demand, axis=0)).max() * 1e3 < 0.5005, "less than the contract permits"
+    # Every trajectory joins the one before, the last ones too.
+    assert np.abs(np.diff(demand, 2, axis=0)).max() * 1e6 < 1.01 * ACCELERATION
     last = arm.received.messages[-1]
     assert len({tuple(point.positions) for point in last.points}) == 1, "the last command stands still"
     assert rig.commands.messages[-1].source == ActionCommand.SOURCE_HOLD

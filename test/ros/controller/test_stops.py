@@ -15,7 +15,7 @@ from asyncvla_ros.control.types import Mode, Reason
 from asyncvla_ros.ros import qos
 from asyncvla_ros.ros.conversions import to_ns, to_time
 from support import arm_peer
-from support.arm_peer import ArmPeer, speeds_demanded, write_velocity_contract
+from support.arm_peer import ArmPeer, demanded, write_velocity_contract
 from support.controller_rig import ControllerRig
 from support.ros_client import RosClient
 
@@ -43,7 +43,8 @@ def test_an_estop_never_speeds_up_and_ends_at_rest(start_controller, arm, ros_cl
         )
         stops.append((stopped_ns, to_ns(resting.header.stamp)))
         assert rig.trigger("reset")
-    times_ns, speeds = speeds_demanded(arm.received.messages)
+    times_ns, demand = demanded(arm.received.messages)
+    times_ns, speeds = times_ns[1:], np.abs(np.diff(demand, axis=0)) * 1e3
     # What the lead adds, and what it takes to ease the acceleration.
     rise = 0.02 * arm_peer.ACCELERATION + arm_peer.ACCELERATION**2 / (2 * arm_peer.STOP_JERK)
     for begin_ns, end_ns in stops:
@@ -51,6 +52,7 @@ def test_an_estop_never_speeds_up_and_ends_at_rest(start_controller, arm, ros_cl
         assert stop[0].max() > 0.1, "in motion"
         assert (stop <= stop[0] + rise + 1e-3).all()
         assert not np.any(stop[-1] > 1e-6), "at rest"
+    assert np.abs(np.diff(demand, 2, axis=0)).max() * 1e6 < 1.01 * arm_peer.STOP_ACCELERATION
     assert not arm.refusals
 
 
