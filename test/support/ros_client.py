@@ -61,12 +61,14 @@ class RosClient:
         self.node = rclpy.create_node(name, context=self.context)
         self._executor = SingleThreadedExecutor(context=self.context)
         self._executor.add_node(self.node)
+        self._is_ending = False
         self._thread = threading.Thread(target=self._spin, daemon=True)
         self._thread.start()
 
     def _spin(self) -> None:
         try:
-            self._executor.spin()
+            while not self._is_ending:
+                self._executor.spin_once()
         except ExternalShutdownException:
             pass
 
@@ -74,8 +76,11 @@ class RosClient:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._executor.shutdown()
+        # Between two callbacks: one in progress would miss what the executor wakes up by.
+        self._is_ending = True
+        self._executor.create_task(lambda: None)
         self._thread.join(10.0)
+        self._executor.shutdown()
         self.node.destroy_node()
         self.context.try_shutdown()
 
