@@ -19,7 +19,7 @@ from asyncvla_ros.bench.safety_audit import KINDS
 from asyncvla_ros.bench.safety_contracts import GUARDED_URDF, MADE, contracts, guarded_links
 from asyncvla_ros.bench.safety_planner import run_planner
 from asyncvla_ros.bench.safety_robot import merged
-from asyncvla_ros.bench.safety_world import HostileWorld, MakeController
+from asyncvla_ros.bench.safety_world import AdversarialWorld, MakeController
 from asyncvla_ros.control.controller import Controller
 from asyncvla_ros.robot.contract import RobotContract
 from asyncvla_ros.types import AsyncVLAError
@@ -62,10 +62,10 @@ def bench_safety(
     processes: int = 1,
     robots: Iterable[RobotContract] | None = None,
 ) -> dict[str, Any]:
-    """Sends hostile chunks to every contract with every kind of arm.
+    """Sends adversarial chunks to every contract with every kind of arm.
 
     Args:
-        chunks: Hostile chunks in all, at least one for each pair.
+        chunks: Adversarial chunks in all, at least one for each pair.
         seed: Of everything random.
         make_controller: The controller to test.
         processes: At the same time.
@@ -86,7 +86,7 @@ def bench_safety(
     arms: dict[str, dict[str, Any]] = {}
     drivers: dict[str, dict[str, Any]] = {}
     with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("Hostile chunks", total=chunks)
+        task = progress.add_task("Adversarial chunks", total=chunks)
         jobs = [(case, make_controller) for case in plan]
         for case, figures in zip(plan, _run(run_case, jobs, processes), strict=True):
             progress.advance(task, case.chunks)
@@ -131,7 +131,7 @@ def run_case(case: Case, make_controller: MakeController = Controller) -> dict[s
     began, began_cpu = time.perf_counter(), time.process_time()
     is_guarded = case.robot.name == "guarded_arm"
     urdf, links = (GUARDED_URDF, guarded_links) if is_guarded else ("", None)
-    world = HostileWorld(case.robot, case.seed, case.arm, make_controller, urdf, links)
+    world = AdversarialWorld(case.robot, case.seed, case.arm, make_controller, urdf, links)
     world.run(case.chunks, lambda done: None)
     driver = world.under_test.figures()
     violations: Counter[str] = sum((Counter(one["violations"]) for one in driver.values()), Counter())

@@ -6,7 +6,7 @@ from collections import deque
 
 import numpy as np
 
-ARMS = ("ideal", "lag", "sag", "blocked", "moved_by_hand", "wraps", "zeros", "restarts")
+ARMS = ("ideal", "lag", "sag", "blocked", "switched_off", "moved_by_hand", "wraps", "zeros", "restarts")
 # An arm lags by at most so much [ns].
 LAG_NS = 200_000_000
 # It hangs below its demand by at most so much [rad].
@@ -34,6 +34,7 @@ class MeasuredArm:
     ``lag``                   after a pure delay, or by first order, of 0 to 200 ms
     ``sag``                   lags, and hangs below its demand by up to 0.08 rad
     ``blocked``               lags, and now and then stands still, whatever is demanded
+    ``switched_off``          lags, and now and then its drives are off, and its brakes hold it
     ``moved_by_hand``         lags, and now and then its drives are off and somebody moves it
     ``wraps``                 lags, and is measured within (-pi, pi]
     ``zeros``                 lags, and now and then one report says 0 for every joint
@@ -148,7 +149,7 @@ class MeasuredArm:
 
     def _disturb(self, at_ns: int) -> None:
         """Begins or ends a disturbance that is due."""
-        if self.kind not in ("blocked", "moved_by_hand", "restarts"):
+        if self.kind not in ("blocked", "switched_off", "moved_by_hand", "restarts"):
             return
         if self.obeys and at_ns >= self._begin_ns:
             self.obeys = False

@@ -18,7 +18,7 @@ LATENCY_MS = (30, 80)
 Spoil = Callable[[StampedChunk], StampedChunk]
 
 
-class HostileChunks:
+class AdversarialChunks:
     """An endless, seeded sequence of chunks for one robot.
 
     Args:

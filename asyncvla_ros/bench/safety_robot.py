@@ -97,6 +97,7 @@ class Line:
         assert command.values is not None
         if self._values.says_nothing(command.values) or self._values.is_repeated(command):
             return
+        self._values.note_sent(command)
         self._judge_first(command, standing, within)
         if self.is_trajectory:
             way = self._values.waypoints(command)

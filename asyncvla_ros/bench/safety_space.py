@@ -52,7 +52,6 @@ class SpaceAudit:
         self._speeds: list[tuple[int, float]] = [(np.iinfo(np.int64).min, speed)]
         self._places: list[np.ndarray] = []
         self._is_judged: list[bool] = []
-        self._is_context = 0
 
     def limit_tool(self, at_ns: int, speed: float) -> None:
         """From ``at_ns`` on the tool's speed is limited to this [m/s]."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from asyncvla_ros.bench.safety_chunks import MS, HostileChunks
+from asyncvla_ros.bench.safety_chunks import MS, AdversarialChunks
 from asyncvla_ros.bench.safety_robot import STEP_NS, RobotUnderTest
 from asyncvla_ros.bench.safety_space import Links
 from asyncvla_ros.control.controller import Controller
@@ -33,7 +33,7 @@ AGREEMENT = 0.025
 REDUCED = 0.25
 
 
-class HostileWorld:
+class AdversarialWorld:
     """Drives a controller through chunks, faults and restarts while drivers and arm go on in true time.
 
     Args:
@@ -61,7 +61,7 @@ class HostileWorld:
         self._robot = robot
         self._rng = rng = np.random.default_rng(seed)
         self.under_test = RobotUnderTest(robot, rng, arm_kind, links)
-        self._chunks = HostileChunks(robot, rng)
+        self._chunks = AdversarialChunks(robot, rng)
         self._controller = make_controller(robot, urdf=urdf)
         slowest_s = max((stop.hold.time_s for stop in stops(robot)), default=0.0)
         self._slowest_stop_ns = round(1e9 * slowest_s) + 2 * robot.period_ns
@@ -155,13 +155,13 @@ class HostileWorld:
             self.rejections[rejection.reason.value] += 1
 
     def _update(self) -> None:
-        unheard = [] if self._is_heard() and not self._has_restarted else ["outputs"]
+        unacknowledged = [] if self._is_acknowledged() and not self._has_restarted else ["outputs"]
         # A driver that went and came is another listener, even if nobody looked meanwhile.
-        self._has_restarted = False
-        self._controller.supervisor.note_unheard(unheard, are_all=True)
+        has_come, self._has_restarted = self._has_restarted, False
+        self._controller.supervisor.note_unacknowledged(unacknowledged, True, has_come)
         self._obey(self._controller.update(self._now_ns(), self._at_ns))
 
-    def _is_heard(self) -> bool:
+    def _is_acknowledged(self) -> bool:
         """Drivers that are away hear nothing; who switches its drives off still listens."""
         arm = self.under_test.arm
         return arm.has_drives or arm.kind != "restarts"

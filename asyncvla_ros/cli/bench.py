@@ -149,12 +149,12 @@ def bench_faults_command(
 
 @bench_app.command("safety")
 def bench_safety_command(
-    chunks: Annotated[int, typer.Option(help="Hostile chunks in all.")] = 1_000_000,
+    chunks: Annotated[int, typer.Option(help="Adversarial chunks in all.")] = 1_000_000,
     seed: SeedOption = 0,
     processes: Annotated[int, typer.Option(min=1, help="Processes at the same time.")] = CPUS,
     json_out: JsonOption = None,
 ) -> None:
-    """Send hostile chunks, faults and restarts through every contract; 1 if a driver broke a limit."""
+    """Send adversarial chunks, faults and restarts through every contract; 1 if a driver broke a limit."""
     from rich.console import Console
     from rich.table import Table
 

@@ -149,6 +149,8 @@ class CommandGenerator:
         self.has_begun, self._has_commanded = self._tracker is None, False
         self._last_values, self._is_emergency = None, False
         if is_elsewhere:
+            if self._tracker is not None:
+                self._tracker.leave()
             self.rest_pose.forget()
             self._told = [math.nan] * len(self._index)
         elif self._tracker is not None and self._has_been_told:
@@ -160,10 +162,10 @@ class CommandGenerator:
         """Nobody has heard a command yet: what comes next begins where the arm rests, should that change."""
         self._has_commanded = False
 
-    def note_heard(self, is_heard: bool) -> None:
+    def note_acknowledged(self, is_acknowledged: bool) -> None:
         """Whether the next command reaches a driver."""
         if self._tracker is not None:
-            self._tracker.is_heard = is_heard
+            self._tracker.is_acknowledged = is_acknowledged
 
     def restart_blend(self) -> None:
         """The policy's authority ramps up again, from the next action on."""

@@ -66,7 +66,7 @@ class Controller:
         self._rejection: Rejection | None = None
         self._last_rejection = ""
         self._is_starved = self._had_let_go = self._is_elsewhere = False
-        self._was_heard = True
+        self._was_acknowledged = True
 
     def limit_tool_speed(self, speed: float | None) -> None:
         """From now on the tool is not faster than ``speed`` [m/s]; None: than the contract's guard says.
@@ -99,9 +99,7 @@ class Controller:
 
     def stop(self, now_ns: int, at_ns: int) -> Command:
         """Deactivation: the first command of the stop; ``update`` gives the others until ``at_rest``."""
-        self._generator.restart_stop()
-        if self._generator.is_immediate:
-            self._sent_ns = None
+        self._brake(is_emergency=False)
         self.is_active = False
         self._enter(Mode.IDLE, Reason.INACTIVE, "deactivated")
         return self.update(now_ns, at_ns)
@@ -185,7 +183,7 @@ class Controller:
             self._generator.restart_blend()
             self.supervisor.forget_motion()
         self._had_let_go = has_let_go
-        self._note_heard(self.supervisor.is_heard)
+        self._note_acknowledged(self.supervisor.is_acknowledged)
         self._begin(now_ns, at_ns)
         verdict = self.supervisor.verdict(at_ns)
         if verdict is None:
@@ -196,18 +194,18 @@ class Controller:
         self._enter(Mode.IDLE if is_idle else verdict.mode, verdict.reason, verdict.text)
         return True
 
-    def _note_heard(self, is_heard: bool) -> None:
+    def _note_acknowledged(self, is_acknowledged: bool) -> None:
         """Whoever comes to listen may be a driver that was restarted: motion begins anew for it."""
-        self._is_elsewhere |= self._was_heard and not is_heard
-        self._was_heard = is_heard
-        if self._is_elsewhere and (self._generator.at_rest or self.supervisor.is_unheard):
+        self._is_elsewhere |= self.supervisor.has_come or (self._was_acknowledged and not is_acknowledged)
+        self._was_acknowledged = is_acknowledged
+        if self._is_elsewhere and (self._generator.at_rest or self.supervisor.reaches_nobody):
             self._generator.restart(is_elsewhere=True)
             self._is_elsewhere = False
-        elif not (is_heard or self._is_elsewhere):
+        elif not (is_acknowledged or self._is_elsewhere):
             self._generator.reconsider()
-        if not is_heard:
+        if not is_acknowledged:
             self.supervisor.forget_motion()
-        self._generator.note_heard(is_heard)
+        self._generator.note_acknowledged(is_acknowledged)
 
     def _begin(self, now_ns: int, at_ns: int) -> None:
         """Takes the measured rest pose for the commanded one; a fault where that is impossible."""
@@ -292,6 +290,11 @@ class Controller:
     def _hold(self, now_ns: int, at_ns: int) -> Command:
         if self._lockstep:
             return Command(None, None, now_ns, at_ns)
+        if self.supervisor.is_taken_over and self.at_rest:
+            # Two that hold one arm pull at it: the others have it, and it may be anywhere when they are gone.
+            self._generator.restart(is_elsewhere=True)
+            self.supervisor.forget_motion()
+            return Command(None, None, now_ns, at_ns)
         values = self._generator.hold(now_ns, at_ns, self._state, self.supervisor.has_let_go)
         if self.supervisor.is_returning and self._generator.rest_pose.is_settled:
             self.supervisor.note_returned()
@@ -303,6 +306,12 @@ class Controller:
     def _note_sent(self, at_ns: int) -> None:
         self._sent_ns = at_ns
         self.supervisor.note_command(self._generator.positions, at_ns)
+
+    def _brake(self, is_emergency: bool) -> None:
+        """The next command begins a stop, and comes at once where it may."""
+        self._generator.restart_stop(is_emergency)
+        if self._generator.is_immediate:
+            self._sent_ns = None
 
     def _enter(self, mode: Mode, reason: Reason, text: str) -> None:
         self.mode, self.reason, self.text = mode, reason, text
@@ -331,9 +340,7 @@ class Controller:
 
     def estop(self) -> None:
         """Stops as fast as the limits of an emergency stop permit; stays stopped until ``reset``."""
-        self._generator.restart_stop(is_emergency=True)
-        if self._generator.is_immediate:
-            self._sent_ns = None
+        self._brake(is_emergency=True)
         self.supervisor.estop()
         self._enter_latched()
 

@@ -52,7 +52,7 @@ class OutputValues:
         self.frame = robot.base_frame
         self.period_ns = robot.period_ns
         self._step_ns = robot.step_ns
-        self._arrival_ns = 0
+        self._told_begin_ns = 0
         self._index = [robot.dof_names.index(name) for name in output.dofs]
         dofs = [robot.dofs[index] for index in self._index]
         minimum = np.array([dof.minimum for dof in dofs])
@@ -89,12 +89,18 @@ class OutputValues:
 
         A driver that goes there must not be told twice: it may begin each time where it measures.
         """
-        paths = [path for path in (command.paths[i] for i in self._index) if path is not None]
-        arrival_ns = max((path.start_ns for path in paths), default=0)
-        is_standing = not any(path.phases for path in paths)
-        is_repeated = is_standing and command.at_ns < arrival_ns == self._arrival_ns
-        self._arrival_ns = arrival_ns
-        return is_repeated
+        is_standing = not any(path.phases for path in self._paths(command))
+        return is_standing and command.at_ns < self._begin_ns(command) == self._told_begin_ns
+
+    def note_sent(self, command: Command) -> None:
+        """The driver has been told this command."""
+        self._told_begin_ns = self._begin_ns(command)
+
+    def _begin_ns(self, command: Command) -> int:
+        return max((path.start_ns for path in self._paths(command)), default=0)
+
+    def _paths(self, command: Command) -> list[Path]:
+        return [path for path in (command.paths[i] for i in self._index) if path is not None]
 
     def waypoints(self, command: Command) -> Waypoints:
         """The motion of the joints from the moment of the command to rest.

@@ -39,14 +39,13 @@ class RestPose:
 
     def forget(self) -> None:
         """Where the arm was left says nothing any more."""
-        self._left = None
-        self._chosen, self._rest_ns = None, None
+        self.reconsider()
         self._has_moved = False
 
     def note_motion(self) -> None:
         """An action is followed: the next hold is another one."""
+        self.reconsider()
         self._has_moved = True
-        self._left = self._chosen = self._rest_ns = None
 
     def interrupt(self) -> None:
         """The hold begins with a stop, whatever it was moving to."""

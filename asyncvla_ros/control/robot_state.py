@@ -77,11 +77,6 @@ class RobotState:
         for history in self._history.values():
             history.clear()
 
-    def forget_poses(self) -> None:
-        """What was measured so far says nothing about where the arm rests from now on."""
-        for history in self._history.values():
-            history.clear()
-
     def value(self, name: str) -> float:
         """The newest value of a state name; NaN if there is none."""
         return self._values.get(name, math.nan)

@@ -56,9 +56,12 @@ class Supervisor:
         self._drivers: list[int | None] = [None for _ in robot.driver_states]
         self._enabled_ns: int | None = None
         self._is_enabled = False
-        self._unheard: tuple[str, ...] = ()
+        self._unacknowledged: tuple[str, ...] = ()
         #: Whether no output is heard at all.
-        self.is_unheard = False
+        self.reaches_nobody = False
+        #: Whether somebody began to listen just now.
+        self.has_come = False
+        self._others: tuple[str, ...] = ()
         names = robot.state_names
         self._followed = [
             i
@@ -108,21 +111,34 @@ class Supervisor:
         """A heartbeat of the enable switch arrived at ``at_ns`` [ns, steady]."""
         self._is_enabled, self._enabled_ns = is_on, at_ns
 
-    def note_unheard(self, topics: Sequence[str], are_all: bool) -> None:
-        """Outputs whose commands reach nobody, or not for sure; and whether these are all outputs."""
-        self._unheard, self.is_unheard = tuple(topics), are_all and bool(topics)
+    def note_unacknowledged(self, topics: Sequence[str], are_all: bool, has_come: bool = False) -> None:
+        """Notes whom commands reach.
+
+        Args:
+            topics: Outputs whose commands reach nobody, or not for sure.
+            are_all: Whether these are all outputs.
+            has_come: Whether somebody began to listen since this was noted last.
+        """
+        self._unacknowledged, self.reaches_nobody = tuple(topics), are_all and bool(topics)
+        self.has_come = has_come
 
     def note_takeover(self, names: Sequence[str]) -> None:
         """Others who command the arm: a fault."""
+        self._others = tuple(names)
         if names:
             self.fault(
                 Reason.TAKEOVER, f"others command this arm, too: {', '.join(names)}; end them, then reset"
             )
 
     @property
-    def is_heard(self) -> bool:
+    def is_taken_over(self) -> bool:
+        """Whether others command the arm, or did and nobody has reset it."""
+        return bool(self._others) or (self.latch is not None and self.latch.reason is Reason.TAKEOVER)
+
+    @property
+    def is_acknowledged(self) -> bool:
         """Whether commands reach somebody on every output."""
-        return not self._unheard
+        return not self._unacknowledged
 
     def verdict(self, at_ns: int) -> Verdict | None:
         """What forbids to move at ``at_ns`` [ns, steady]; None: nothing."""
@@ -173,9 +189,11 @@ class Supervisor:
         return None
 
     def _not_heard(self) -> Verdict | None:
-        if not self._unheard:
+        if not self._unacknowledged:
             return None
-        return Verdict(Mode.HOLDING, Reason.NOT_HEARD, f"commands reach nobody on {', '.join(self._unheard)}")
+        return Verdict(
+            Mode.HOLDING, Reason.NOT_HEARD, f"commands reach nobody on {', '.join(self._unacknowledged)}"
+        )
 
     def _not_returned(self) -> Verdict | None:
         if not self.is_returning:

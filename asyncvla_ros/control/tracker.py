@@ -70,11 +70,11 @@ class JerkLimitedTracker:
         self._states = [State(0.0, 0.0, 0.0) for _ in dofs]
         self.paths: list[Path | None] = [None for _ in dofs]
         self._at_ns = 0
-        self._before = (self.paths, self._states, self._at_ns)
-        self._is_asked = self._has_begun = False
+        self._was_acknowledged = False
+        self._before = self._motion
+        self._is_asked = self._has_begun = self._is_held = False
         #: Whether commands reach a driver; the first one that does moves nothing.
-        self.is_heard = True
-        self._was_heard = False
+        self.is_acknowledged = True
         self.limit_stops = 0
         self._share = 1.0
         ahead_s = HORIZON * period_ns / 1e9
@@ -111,7 +111,8 @@ class JerkLimitedTracker:
                 else None
                 for i, (dof, kind, state) in enumerate(zip(self._dofs, self._kinds, states, strict=True))
             ]
-            self._states, self._at_ns, self._was_heard, self._has_begun = states, at_ns, False, True
+            self._states, self._at_ns, self._was_acknowledged = states, at_ns, False
+            self._has_begun = self._is_held = True
         return "; ".join(outside)
 
     def _arrival_ns(
@@ -123,7 +124,7 @@ class JerkLimitedTracker:
         quintic from rest to rest that they take, velocity, acceleration and jerk are at most 15/8 d/T,
         10/√3 d/T² and 60 d/T³. Who begins where it was left is there, or on its way there.
         """
-        if self._has_begun and all(self._states[i].position == states[i].position for i in indices):
+        if self._is_held and all(self._states[i].position == states[i].position for i in indices):
             paths = [path for path in (self.paths[i] for i in indices) if path is not None]
             return max([at_ns, *(path.start_ns for path in paths)])
         times_s = [slowest_s]
@@ -137,6 +138,10 @@ class JerkLimitedTracker:
             times_s.append(math.sqrt(10 / math.sqrt(3) * way / bounds.acceleration))
             times_s.append((60 * way / bounds.jerk) ** (1 / 3))
         return at_ns + round(1e9 * ARRIVAL_SHARE * max(times_s))
+
+    def leave(self) -> None:
+        """Drivers are not where they were left: whatever begins next, they get time to come there."""
+        self._is_held = False
 
     def set_measured(self, low: Sequence[float], high: Sequence[float]) -> None:
         """Notes where changes have led to, at least and at most (k,): how far they may still go."""
@@ -193,10 +198,10 @@ class JerkLimitedTracker:
     def _begin_ns(self, kind: Drive, at_ns: int) -> int:
         """From when on the motion of a dof that is sampled can still be chosen [ns]."""
         since_ns = at_ns - self._at_ns
-        if not self._was_heard and kind is Drive.HELD:
+        if not self._was_acknowledged and kind is Drive.HELD:
             # The first command that is heard is where the arm is.
             return at_ns
-        if not self._was_heard or not 0 <= since_ns <= GAP_PERIODS * self._period_ns:
+        if not self._was_acknowledged or not 0 <= since_ns <= GAP_PERIODS * self._period_ns:
             return at_ns - self._period_ns
         # A change per step is made in one step, however late it is.
         return at_ns - (min(since_ns, self._period_ns) if kind is Drive.STEP else since_ns)
@@ -287,13 +292,17 @@ class JerkLimitedTracker:
         slowest_s = (bounds.maximum - bounds.minimum) / bounds.max_velocity
         return Path(at_ns + round(2e9 * slowest_s), state, ()), state
 
+    @property
+    def _motion(self) -> tuple[list[Path | None], list[State], int, bool]:
+        return self.paths, self._states, self._at_ns, self._was_acknowledged
+
     def take_back(self) -> None:
         """The last command was not sent: the driver goes on with the one before it."""
-        self.paths, self._states, self._at_ns = self._before
+        self.paths, self._states, self._at_ns, self._was_acknowledged = self._before
 
     def _take(self, moves: Sequence[tuple[Path | None, State]], at_ns: int) -> None:
-        self._before = (self.paths, self._states, self._at_ns)
-        self._was_heard = self.is_heard
+        self._before = self._motion
+        self._was_acknowledged = self.is_acknowledged
         self.paths = [path for path, _ in moves]
         self._states = [state for _, state in moves]
         self._at_ns = at_ns

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-import rclpy
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from sensor_msgs.msg import JointState
 from std_msgs.msg import String
 
 from asyncvla_ros.robot.draft import LiveTopics
 from asyncvla_ros.ros import qos
+from asyncvla_ros.ros.side_node import side_node
 from asyncvla_ros.types import ContractError, RunError
 
 IMAGES = {"sensor_msgs/msg/Image": "raw", "sensor_msgs/msg/CompressedImage": "compressed"}
@@ -29,13 +26,11 @@ QUIET_S = 1.5
 def robot_description(topic: str, patience_s: float) -> str:
     """The URDF that is published, latched, on a topic.
 
-    In a context of its own: it can be called where another executor is busy.
-
     Raises:
         ContractError: there is none within ``patience_s`` [s] of wall time.
     """
     found: list[str] = []
-    with _looking_around("asyncvla_description") as (node, executor):
+    with side_node("asyncvla_description") as (node, executor):
         node.create_subscription(String, topic, lambda message: found.append(message.data), qos.STATUS)
         deadline = time.monotonic() + patience_s
         while not found and time.monotonic() < deadline:
@@ -53,7 +48,7 @@ def discover(patience_s: float) -> LiveTopics:
     Raises:
         RunError: neither joint states nor images are published.
     """
-    with _looking_around("asyncvla_new_robot") as (node, executor):
+    with side_node("asyncvla_new_robot") as (node, executor):
         search = _Search(node)
         deadline = time.monotonic() + patience_s
         while time.monotonic() < min(deadline, search.quiet_after):
@@ -66,22 +61,6 @@ def discover(patience_s: float) -> LiveTopics:
             f"and in this ROS_DOMAIN_ID ({domain})?"
         )
     return found
-
-
-@contextmanager
-def _looking_around(name: str) -> Iterator[tuple[Node, SingleThreadedExecutor]]:
-    """A node with context and executor of its own, for a moment."""
-    context = rclpy.Context()
-    context.init()
-    try:
-        node = rclpy.create_node(name, context=context)
-        executor = SingleThreadedExecutor(context=context)
-        executor.add_node(node)
-        yield node, executor
-        executor.shutdown()
-        node.destroy_node()
-    finally:
-        context.try_shutdown()
 
 
 class _Search:

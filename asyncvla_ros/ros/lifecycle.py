@@ -116,7 +116,7 @@ class ManagedNode(LifecycleNode):
         success = TransitionCallbackReturn.SUCCESS
         return self.trigger_configure() == success and self.trigger_activate() == success
 
-    def subscribe(self, kind: type, topic: str, callback: Callable[[Any], None], qos: QoSProfile) -> None:
+    def subscribe(self, kind: type, topic: str, callback: Callable[..., None], qos: QoSProfile) -> None:
         """A subscription that lives until the teardown."""
         subscription = self.create_subscription(kind, topic, callback, qos)
         self.resources.callback(self.destroy_subscription, subscription)

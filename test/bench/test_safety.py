@@ -141,5 +141,5 @@ def test_command_line(tmp_path, monkeypatch):
 
 
 def test_too_few_chunks():
-    with pytest.raises(AsyncVLAError, match="expected at least 8: one for each arm"):
+    with pytest.raises(AsyncVLAError, match="expected at least 9: one for each arm"):
         bench_safety(1, 0, robots=[held_arm()])

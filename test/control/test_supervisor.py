@@ -128,7 +128,7 @@ def test_the_enable_switch_must_be_held():
 
 def test_what_outranks_what():
     supervisor = Supervisor(ARM)
-    supervisor.note_unheard(["arm/joint_trajectory"], are_all=False)
+    supervisor.note_unacknowledged(["arm/joint_trajectory"], are_all=False)
     verdict = supervisor.verdict(0)
     assert (
         verdict is not None and verdict.reason is Reason.NOT_HEARD and "arm/joint_trajectory" in verdict.text

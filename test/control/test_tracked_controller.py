@@ -396,14 +396,39 @@ def test_a_driver_restarted_during_an_emergency_stop_is_told_where_the_arm_is():
     rig = Rig().moving()
     rig.controller.estop()
     rig.run(60)
-    rig.controller.supervisor.note_unheard(["arm"], are_all=True)
+    rig.controller.supervisor.note_unacknowledged(["arm"], are_all=True)
     for _ in range(20):
         rig.position = np.where(GRIPS, rig.position, MIDDLE)
         rig.run(1)
-    rig.controller.supervisor.note_unheard([], are_all=False)
+    rig.controller.supervisor.note_unacknowledged([], are_all=False)
     rig.run(1)
     assert rig.sent[-1].values[~GRIPS] == pytest.approx(MIDDLE[~GRIPS], abs=1e-6)
     assert rig.controller.mode is Mode.ESTOP
+
+
+@pytest.mark.parametrize("is_stopped", [False, True])
+def test_an_arm_that_others_command_is_left_to_them_until_a_reset(is_stopped):
+    rig = Rig().moving()
+    if is_stopped:
+        rig.controller.estop()
+    rig.controller.supervisor.note_takeover(["/other"])
+    rig.run(60)
+    rig.is_emergency = True
+    rig.check(*((Mode.ESTOP, Reason.ESTOP) if is_stopped else (Mode.FAULT, Reason.TAKEOVER)))
+    assert rig.controller.at_rest, "a stop runs to its end"
+    rig.position = np.where(GRIPS, rig.position, MIDDLE)
+    rig.sent.clear()
+    rig.run(30)
+    assert not rig.sent
+    rig.controller.supervisor.note_takeover([])
+    if not is_stopped:
+        rig.run(30)
+        assert not rig.sent, "whoever went may come again"
+    assert rig.controller.reset()
+    rig.stand()
+    rig.run(30)
+    assert len(rig.sent) > 10
+    rig.check(Mode.IDLE, Reason.NO_CHUNK)
 
 
 def test_an_arm_that_does_not_follow_is_a_fault_and_after_a_reset_the_command_returns_to_it():

@@ -166,3 +166,16 @@ def test_a_command_that_was_not_sent_is_taken_back():
         one.now_ns = START_NS + 3 * 10**9
         one.follow([State(0.5, 0.0, 0.0)])
     assert tracker.positions == other.positions and tracker.velocities == other.velocities
+
+
+def test_the_first_command_that_is_sent_moves_nothing_though_one_was_taken_back():
+    tracker = Tracker([_dof()], PERIOD, Drive.HELD)
+    tracker.begin([0.25])
+    for _ in range(2):
+        tracker.follow([State(0.5, 0.0, 0.0)])
+        assert tracker.positions == [0.25]
+        tracker.take_back()
+    tracker.follow([State(0.5, 0.0, 0.0)])
+    assert tracker.positions == [0.25]
+    tracker.follow([State(0.5, 0.0, 0.0)])
+    assert tracker.positions[0] > 0.25

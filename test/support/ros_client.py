@@ -109,11 +109,7 @@ class RosClient:
         client: Any = self.node.create_client(kind, service)
         try:
             assert client.wait_for_service(timeout), f"no service {service} in {timeout} s"
-            done = threading.Event()
-            future = client.call_async(request)
-            future.add_done_callback(lambda _: done.set())
-            assert done.wait(timeout), f"{service} did not answer in {timeout} s"
-            return future.result()
+            return result_of(client.call_async(request), timeout, f"answer of {service}")
         finally:
             self.node.destroy_client(client)
 
@@ -127,3 +123,16 @@ class RosClient:
     def state(self, node: str, timeout: float = 30.0) -> str:
         """The lifecycle state of a node, such as ``inactive``."""
         return self.call(GetState, f"/{node}/get_state", GetState.Request(), timeout).current_state.label
+
+
+def result_of(future: Any, timeout: float = 30.0, what: str = "result") -> Any:
+    """The result of a future that another thread spins; AssertionError after ``timeout`` [s]."""
+    done = threading.Event()
+    future.add_done_callback(lambda _: done.set())
+    assert done.wait(timeout), f"no {what} in {timeout} s"
+    return future.result()
+
+
+def report_values(report: Any) -> dict[str, str]:
+    """Keys and values of a ``DiagnosticArray`` of one status."""
+    return {item.key: item.value for item in report.status[0].values}

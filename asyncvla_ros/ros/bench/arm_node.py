@@ -6,12 +6,14 @@ import array
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import cv2
 import numpy as np
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
+from rclpy.subscription import Subscription
 from sensor_msgs.msg import CompressedImage, Image, JointState
 from std_msgs.msg import Bool, Header, UInt32
 from trajectory_msgs.msg import JointTrajectory
@@ -113,12 +115,15 @@ class ArmNode(SteppedClocks, ManagedNode):
     def _listen(self) -> None:
         self.subscribe(ActionCommand, "controller/command", self._obey, ALL)
         if self._params.values.follows_trajectories:
-            self.subscribe(JointTrajectory, TRAJECTORY_TOPIC, self._follow, ALL)
+            # Before Iron only the time of the call is known, which is later than the arrival.
+            knows_arrival = hasattr(Subscription, "CallbackType")
+            follow = self._follow if knows_arrival else partial(self._follow, info=None)
+            self.subscribe(JointTrajectory, TRAJECTORY_TOPIC, follow, ALL)
 
     def activate(self) -> None:
         """Starts the timers."""
         values = self._params.values
-        self._timers: list[Any] = []
+        self._periodic: list[Any] = []
         if values.cameras:
             self._start(1.0 / values.hz, self._see)
         if values.joint_hz:
@@ -130,11 +135,11 @@ class ArmNode(SteppedClocks, ManagedNode):
     def _start(self, period_s: float, action: Any) -> None:
         """A driver's own clock is steady, whatever its stamps say."""
         clock = Clock(clock_type=ClockType.STEADY_TIME)
-        self._timers.append(self.create_timer(period_s, action, clock=clock))
+        self._periodic.append(self.create_timer(period_s, action, clock=clock))
 
     def deactivate(self) -> None:
         """Ends the timers."""
-        for timer in self.__dict__.pop("_timers", []):
+        for timer in self.__dict__.pop("_periodic", []):
             self.destroy_timer(timer)
 
     def _on_change(self, old: ArmParameters, new: ArmParameters) -> None:
@@ -149,8 +154,8 @@ class ArmNode(SteppedClocks, ManagedNode):
         self._commanded = np.asarray(command.action, np.float64)
         self._obeyed.publish(command)
 
-    def _follow(self, message: JointTrajectory, info: Mapping[str, int] | None = None) -> None:
-        # Before Iron only the time of this call is known, which is later than the arrival.
+    def _follow(self, message: JointTrajectory, info: Mapping[str, int] | None) -> None:
+        # rclpy says when a message came only to a callback that cannot be called without.
         arrived_ns = time.time_ns() if info is None else info["received_timestamp"]
         self._log.publish(self._driver.receive(message, arrived_ns))
 

@@ -37,8 +37,8 @@ def set_clock(rig: Rig, number: int, slack_s: float, by_s: float, reasons: froze
     rig.observer.settle(record.is_held, REST_S)
     limit_ms = 1e3 * slack_s
     problems = hold_problems(record, step_ns, limit_ms, reasons)
-    held_ns, standstill_ns, error = (
-        record.held_ns(step_ns),
+    held_ms, standstill_ns, error = (
+        record.held_ms(step_ns),
         record.standstill_ns(step_ns),
         record.pose_error(),
     )
@@ -55,7 +55,7 @@ def set_clock(rig: Rig, number: int, slack_s: float, by_s: float, reasons: froze
     return Outcome(
         problems=problems + worse + orders.problems(),
         recovered_ms=(recovered_ns - mended_ns) / 1e6,
-        held_ms=None if held_ns is None else (held_ns - step_ns) / 1e6,
+        held_ms=held_ms,
         limit_ms=limit_ms,
         standstill_ms=(standstill_ns - step_ns) / 1e6,
         pose_error=error,

@@ -26,11 +26,11 @@ def restart(rig: Rig, number: int, slack_s: float, ending: signal.Signals) -> Ou
     fault_ns = time.time_ns()
     rig.nodes.end("controller", ending)
     rig.observer.settle(record.is_still, REST_S)
-    held_ns, standstill_ns, measured = None, record.standstill_ns(fault_ns), record.body[-1].positions
+    held_ms, standstill_ns, measured = None, record.standstill_ns(fault_ns), record.body[-1].positions
     problems = [] if record.is_still() else ["the arm moves without a controller"]
     if limit_s is not None:
-        held_ns = record.held_ns(fault_ns)
-        if held_ns is None or held_ns - fault_ns > 1e9 * limit_s:
+        held_ms = record.held_ms(fault_ns)
+        if held_ms is None or held_ms > 1e3 * limit_s:
             problems.append(f"no hold within {1e3 * limit_s:g} ms")
         if record.commands[-1].source != ActionCommand.SOURCE_HOLD:
             problems.append("the last command is no hold")
@@ -42,7 +42,7 @@ def restart(rig: Rig, number: int, slack_s: float, ending: signal.Signals) -> Ou
     return Outcome(
         problems=problems + start_problems(record, measured, permitted),
         recovered_ms=(recovered_ns - restarted_ns) / 1e6,
-        held_ms=None if held_ns is None else (held_ns - fault_ns) / 1e6,
+        held_ms=held_ms,
         limit_ms=None if limit_s is None else 1e3 * limit_s,
         standstill_ms=(standstill_ns - fault_ns) / 1e6,
         pose_error=float(np.abs(record.commands[0].targets - measured).max()),

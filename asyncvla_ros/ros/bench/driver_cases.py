@@ -35,8 +35,7 @@ def move_by_hand(rig: Rig, number: int, slack_s: float) -> Outcome:
     limit_ms = (time.time_ns() - fault_ns) / 1e6 + 1e3 * slack_s
     rig.observer.settle(lambda: record.held_ns(fault_ns) is not None, HOLD_S)
     rig.observer.settle(record.is_still, REST_S)
-    held_ns = record.held_ns(fault_ns)
-    held_ms = None if held_ns is None else (held_ns - fault_ns) / 1e6
+    held_ms = record.held_ms(fault_ns)
     problems = ["no hold"] if held_ms is None else []
     if held_ms is not None and held_ms > limit_ms:
         problems.append(f"held after {held_ms:.1f} ms, limit {limit_ms:.1f} ms")
@@ -72,7 +71,7 @@ def _has_followed(rig: Rig, before: np.ndarray, nearness: float) -> bool:
 
 def restart_driver(rig: Rig, number: int, slack_s: float) -> Outcome:
     """The driver is killed, of odd ``number`` in motion, else while the arm is held; then it is elsewhere."""
-    record, demand = rig.record, rig.the_demand
+    record = rig.record
     rig.move()
     if not number % 2:
         rig.freeze(cameras=True, joints=False)
@@ -85,21 +84,12 @@ def restart_driver(rig: Rig, number: int, slack_s: float) -> Outcome:
     start_arm(rig.nodes, rig.kind, {"place": place})
     rig.observer.wait(lambda: _first(rig, restarted_ns) is not None, "trajectory", START_S)
     rig.freeze(cameras=False, joints=False)
-    recovered_ns = rig.wait_for_motion(restarted_ns)
-    first = _first(rig, restarted_ns)
-    assert first is not None
-    error, worse = _judge_first(first, place)
-    return Outcome(
-        problems=problems + worse + rig.demand_problems(),
-        recovered_ms=(recovered_ns - restarted_ns) / 1e6,
-        pose_error=error,
-        times_ms={"first_command": (first.arrived_ns + demand.offset_ns - restarted_ns) / 1e6},
-    )
+    return _move_again(rig, restarted_ns, place, problems)
 
 
 def come_late(rig: Rig, number: int, slack_s: float) -> Outcome:
     """Chunks come for a while, and the driver does not listen yet."""
-    record, demand = rig.record, rig.the_demand
+    record = rig.record
     rig.move()
     place = _elsewhere(record.body[-1].positions)
     rig.nodes.end("controller", signal.SIGINT)
@@ -118,16 +108,7 @@ def come_late(rig: Rig, number: int, slack_s: float) -> Outcome:
         problems.append("the arm moved though its driver did not listen")
     mended_ns = time.time_ns()
     rig.set("arm", "is_listening", True)
-    recovered_ns = rig.wait_for_motion(mended_ns)
-    first = _first(rig, mended_ns)
-    assert first is not None
-    error, worse = _judge_first(first, place)
-    return Outcome(
-        problems=problems + worse + rig.demand_problems(),
-        recovered_ms=(recovered_ns - mended_ns) / 1e6,
-        pose_error=error,
-        times_ms={"first_command": (first.arrived_ns + demand.offset_ns - mended_ns) / 1e6},
-    )
+    return _move_again(rig, mended_ns, place, problems)
 
 
 def _is_unheard(rig: Rig) -> bool:
@@ -147,8 +128,16 @@ def _first(rig: Rig, since_ns: int) -> Received | None:
     return next((one for one in came if not one.is_begin), None)
 
 
-def _judge_first(first: Received, place: float) -> tuple[float, list[str]]:
-    """How far the first trajectory begins from where the arm is [rad], and whether that is too far."""
+def _move_again(rig: Rig, mended_ns: int, place: float, problems: list[str]) -> Outcome:
+    """The first trajectory since ``mended_ns`` [ns, system clock] must begin where all joints are [rad]."""
+    recovered_ns = rig.wait_for_motion(mended_ns)
+    first = _first(rig, mended_ns)
+    assert first is not None
     begin = first.trajectory.positions[0]
     measured = np.full(len(begin), place)
-    return float(np.abs(begin - measured).max()), place_problems(begin, measured)
+    return Outcome(
+        problems=problems + place_problems(begin, measured) + rig.demand_problems(),
+        recovered_ms=(recovered_ns - mended_ns) / 1e6,
+        pose_error=float(np.abs(begin - measured).max()),
+        times_ms={"first_command": (first.arrived_ns + rig.the_demand.offset_ns - mended_ns) / 1e6},
+    )

@@ -28,10 +28,8 @@ def stop_in_motion(rig: Rig, number: int, slack_s: float) -> Outcome:
     _begin_motion(rig) if number % 2 else rig.move()
     demand.allow_stop(time.monotonic_ns())
     answer = rig.trigger("estop")
-    rig.observer.settle(
-        lambda: _first_braking(rig, answer.asked_ns) is not None and record.is_still(), REST_S
-    )
-    first = _first_braking(rig, answer.asked_ns)
+    rig.observer.settle(lambda: first_braking(rig, answer.asked_ns) is not None and record.is_still(), REST_S)
+    first = first_braking(rig, answer.asked_ns)
     if first is None:
         raise RunError(f"no braking command within {REST_S:g} s")
     asked_ns, limit_ms = answer.asked_ns - demand.offset_ns, 1e3 * slack_s
@@ -72,7 +70,7 @@ def _begin_motion(rig: Rig) -> None:
     time.sleep(rig.rng.uniform(0.0, BEGINNING_S))
 
 
-def _first_braking(rig: Rig, asked_ns: int) -> int | None:
+def first_braking(rig: Rig, asked_ns: int) -> int | None:
     """Which entry of the driver's log is the first command of a stop asked for at ``asked_ns`` [ns, system].
 
     Action commands say which ones are a hold; the trajectory of the same stamp is the same command.

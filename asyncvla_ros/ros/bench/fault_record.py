@@ -123,6 +123,11 @@ class Record:
         said = _first(at_ns for at_ns, mode, _ in self.statuses if mode is Mode.HOLDING and at_ns >= after_ns)
         return min((at_ns for at_ns in (commanded, said) if at_ns is not None), default=None)
 
+    def held_ms(self, fault_ns: int) -> float | None:
+        """How long after a fault the first hold arrived [ms]; None: there was none."""
+        held_ns = self.held_ns(fault_ns)
+        return None if held_ns is None else (held_ns - fault_ns) / 1e6
+
     def reasons(self, after_ns: int, mode: Mode = Mode.HOLDING) -> set[Reason]:
         """Why the controller held, or was in another mode."""
         return {reason for at_ns, found, reason in self.statuses if found is mode and at_ns >= after_ns}

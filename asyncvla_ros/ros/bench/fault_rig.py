@@ -29,6 +29,7 @@ from asyncvla_ros.ros.bench.graph import (
     ALL,
     ARM_NODE,
     CONTROLLER,
+    DRIVER_NODE,
     LOG,
     START_S,
     STEPPED_CONTROLLER,
@@ -183,7 +184,7 @@ class Rig:
 def start_arm(nodes: NodeProcesses, kind: RigKind, settings: Mapping[str, object]) -> None:
     """Starts the arm of a rig that runs, once more; ``settings``: its parameters beside the usual ones."""
     usual = {**ARM, "cameras": 0, "autostart": True, "follows_trajectories": kind.is_driven}
-    nodes.start("arm", ARM_NODE, [], {**usual, **settings})
+    nodes.start("arm", DRIVER_NODE, [], {**usual, **settings})
 
 
 @contextmanager
@@ -207,7 +208,7 @@ def running_rig(
             nodes.start("cameras", ARM_NODE, [], {**ARM, **timed}, images)
             arm = {**ARM, "cameras": 0, "follows_trajectories": kind.is_driven}
             controller = STEPPED_CONTROLLER if kind.is_stepped else CONTROLLER
-            start_graph(nodes, contract, arm, kind.use_sim_time, images, controller)
+            start_graph(nodes, contract, arm, kind.use_sim_time, images, controller, is_realtime=True)
             yield rig
 
 

@@ -129,7 +129,7 @@ def live_through(rig: Rig, number: int, slack_s: float, fault: Fault) -> Outcome
     rig.observer.settle(record.is_held, REST_S)
     limit_ms = (since_ns - fault_ns) / 1e6 + 1e3 * (fault.timeout_s(rig) + slack_s)
     problems = hold_problems(record, fault_ns, limit_ms, fault.reasons)
-    held_ns, standstill_ns = record.held_ns(fault_ns), record.standstill_ns(fault_ns)
+    held_ms, standstill_ns = record.held_ms(fault_ns), record.standstill_ns(fault_ns)
     error = record.pose_error()
     mended_ns = time.time_ns()
     fault.mend(rig)
@@ -137,7 +137,7 @@ def live_through(rig: Rig, number: int, slack_s: float, fault: Fault) -> Outcome
     return Outcome(
         problems=problems,
         recovered_ms=(recovered_ns - mended_ns) / 1e6,
-        held_ms=None if held_ns is None else (held_ns - fault_ns) / 1e6,
+        held_ms=held_ms,
         limit_ms=limit_ms,
         standstill_ms=(standstill_ns - fault_ns) / 1e6,
         pose_error=error,

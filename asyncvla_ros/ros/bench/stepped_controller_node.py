@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from sensor_msgs.msg import JointState
 
@@ -24,14 +26,15 @@ class SteppedControllerNode(SteppedClocks, ControllerNode):
         super().__init__()
         self._log = self.create_publisher(JointState, "~/sent", LOG)
 
-    def _send(self, command: Command, now_ns: int) -> None:
-        super()._send(command, now_ns)
+    def _command(self, decide: Callable[[int, int], Command]) -> Command:
+        command = super()._command(decide)
         if command.values is not None and not np.isnan(command.values).any():
             # As the message carries them.
             values: np.ndarray = np.asarray(command.values, np.float32).astype(np.float64)
             entry = JointState(position=values.tolist())
             entry.header.stamp = to_time(command.at_ns)
             self._log.publish(entry)
+        return command
 
 
 def main() -> None:

@@ -10,6 +10,7 @@ from trajectory_msgs.msg import JointTrajectory
 from asyncvla_ros.control.types import Mode, Reason
 from asyncvla_ros.ros import qos
 from asyncvla_ros.ros.bench.arm import TRAJECTORY_TOPIC
+from asyncvla_ros.ros.bench.estop_cases import first_braking
 from asyncvla_ros.ros.bench.fault_outcome import Outcome
 from asyncvla_ros.ros.bench.fault_problems import latch_problems
 from asyncvla_ros.ros.bench.fault_rig import HOLD_S, REST_S, Rig
@@ -53,12 +54,21 @@ def _judge_takeover(rig: Rig, fault_ns: int, limit_ms: float) -> list[str]:
     record = rig.record
     rig.observer.settle(lambda: record.entered_ns(Mode.FAULT, fault_ns) is not None, HOLD_S)
     rig.observer.settle(record.is_still, REST_S)
+    _note_stop(rig, fault_ns)
     problems = latch_problems(record, fault_ns, limit_ms, Mode.FAULT, Reason.TAKEOVER)
     since_ns = time.time_ns()
     time.sleep(SILENT_S)
     if any(told.arrived_ns >= since_ns for told in record.commands):
         problems.append("commands go on after the stop, against those of the other one")
     return problems
+
+
+def _note_stop(rig: Rig, since_ns: int) -> None:
+    """A fault stops with the limits of an emergency stop."""
+    first = first_braking(rig, since_ns)
+    if first is not None:
+        rig.the_demand.allow_stop(rig.the_demand.entries[first].trajectory.start_ns)
+        rig.the_demand.stop_over(time.monotonic_ns())
 
 
 def _recover(rig: Rig) -> float:
@@ -81,6 +91,8 @@ def _start_second(rig: Rig) -> list[str]:
     code = rig.nodes.end("second", signal.SIGINT)
     # One that refuses may be gone before the first one looks.
     if record.entered_ns(Mode.FAULT, since_ns) is not None:
+        rig.observer.settle(record.is_still, REST_S)
+        _note_stop(rig, since_ns)
         _recover(rig)
     if REFUSAL in text and code == FAILED:
         return []

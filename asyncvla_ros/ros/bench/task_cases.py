@@ -36,11 +36,8 @@ def cancel_task(rig: Rig, number: int, slack_s: float) -> Outcome:
         late = [told for told in record.commands if is_tracked(told, asked_ns)]
         if any(told.sent_ns > came_ns + period_ns for told in late):
             problems.append("a command of the canceled task was sent more than a period after the answer")
-        held_ns, standstill_ns, error = (
-            record.held_ns(asked_ns),
-            record.standstill_ns(asked_ns),
-            record.pose_error(),
-        )
+        held_ms, standstill_ns = record.held_ms(asked_ns), record.standstill_ns(asked_ns)
+        error = record.pose_error()
         mended_ns = time.time_ns()
         _begin(rig, client)
         recovered_ns = rig.wait_for_motion(mended_ns)
@@ -50,7 +47,7 @@ def cancel_task(rig: Rig, number: int, slack_s: float) -> Outcome:
     return Outcome(
         problems=problems + rig.demand_problems(),
         recovered_ms=(recovered_ns - mended_ns) / 1e6,
-        held_ms=None if held_ns is None else (held_ns - asked_ns) / 1e6,
+        held_ms=held_ms,
         limit_ms=limit_ms,
         standstill_ms=(standstill_ns - asked_ns) / 1e6,
         pose_error=error,

@@ -11,19 +11,16 @@ count from its end.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import rclpy
 from rcl_interfaces.msg import Parameter as ParameterMessage
 from rcl_interfaces.srv import GetParameters, ListParameters
-from rclpy.executors import SingleThreadedExecutor
-from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from asyncvla_ros.robot.contract import Output, RobotContract
 from asyncvla_ros.robot.motion_limits import following_limit
+from asyncvla_ros.ros.side_node import side_node
 
 # The graph has no event for a service that appears: look so often [s].
 _LOOK_PERIOD_S = 0.02
@@ -146,7 +143,7 @@ def _read_parameters(names: Sequence[str], timeout_s: float) -> dict[str, dict[s
     """The parameters of these nodes, of those that answer in time."""
     found: dict[str, dict[str, Any]] = {}
     deadline = time.monotonic() + timeout_s
-    with _side_node() as (node, executor):
+    with side_node("asyncvla_driver_parameters") as (node, executor):
         clients: dict[str, tuple[Any, Any]] = {
             name: (
                 node.create_client(ListParameters, f"{name}/list_parameters"),
@@ -172,28 +169,6 @@ def _read_parameters(names: Sequence[str], timeout_s: float) -> dict[str, dict[s
                     again[name] = now + _ASK_PERIOD_S
             executor.spin_once(timeout_sec=_LOOK_PERIOD_S)
     return found
-
-
-@contextmanager
-def _side_node() -> Iterator[tuple[Node, SingleThreadedExecutor]]:
-    """A node beside the one that is busy; the remappings of this process are not for it."""
-    context = rclpy.Context()
-    context.init(args=[])
-    try:
-        node = rclpy.create_node(
-            "asyncvla_driver_parameters",
-            context=context,
-            use_global_arguments=False,
-            enable_rosout=False,
-            start_parameter_services=False,
-        )
-        executor = SingleThreadedExecutor(context=context)
-        executor.add_node(node)
-        yield node, executor
-        executor.shutdown()
-        node.destroy_node()
-    finally:
-        context.try_shutdown()
 
 
 def _list(names: Sequence[str]) -> str:

@@ -103,8 +103,9 @@ class ControllerNode(ManagedNode):
         """Begins idle: nothing moves before a chunk of now arrives, and a latched stop stays latched."""
         assert self._controller is not None
         values = self._params.values
-        self._safeguards.check_alone(self._outputs.topics)
-        self._safeguards.check_drivers()
+        if not values.lockstep:
+            self._safeguards.check_drivers()
+            self._safeguards.check_alone(self._outputs.topics, values.discovery_s)
         for refused in take_realtime_priority(values.realtime_priority, values.lock_memory):
             self.get_logger().warning(refused)
         self._heard_s = time.monotonic()
@@ -119,11 +120,10 @@ class ControllerNode(ManagedNode):
             return
         # On a steady clock to its end: nobody else stops the arm.
         latest_s = time.monotonic() + STOP_TIMEOUT
-        now_ns, at_ns = self._times()
-        self._send(self._controller.stop(now_ns, at_ns), now_ns)
+        self._command(self._controller.stop)
         while not self._controller.at_rest and time.monotonic() < latest_s:
             self._steady.sleep_for(Duration(nanoseconds=self._robot.period_ns))
-            self._command(self._controller)
+            self._command(self._controller.update)
         if not self._controller.at_rest:
             self.get_logger().fatal(f"the arm did not come to rest within {STOP_TIMEOUT:g} s")
         self._publish_status()
@@ -206,9 +206,10 @@ class ControllerNode(ManagedNode):
             self._states.read()
             self._safeguards.read()
             if not self._params.values.lockstep:
-                unheard = self._outputs.unheard()
-                self._controller.supervisor.note_unheard(unheard, len(unheard) == self._outputs.needed)
-            self._note_lateness(self._command(self._controller))
+                topics = self._outputs.unacknowledged()
+                are_all, has_come = len(topics) == self._outputs.needed, self._outputs.take_arrivals()
+                self._controller.supervisor.note_unacknowledged(topics, are_all, has_come)
+            self._note_lateness(self._command(self._controller.update))
         except Exception as error:
             # A bug must end in a stop, not in a dead executor.
             self.get_logger().fatal(traceback.format_exc())
@@ -218,23 +219,27 @@ class ControllerNode(ManagedNode):
             )
         self._publish_change()
 
-    def _command(self, controller: Controller) -> Command:
+    def _command(self, decide: Callable[[int, int], Command]) -> Command:
         """Sends a command of this moment; one that was held up on its way is made anew, a few times."""
+        assert self._controller is not None
         for _ in range(ATTEMPTS):
-            now_ns, at_ns = self._times()
             began_ns = time.monotonic_ns()
-            command = controller.update(now_ns, at_ns)
-            held_up_ns = 0 if self._params.values.lockstep else time.monotonic_ns() - began_ns
-            if command.values is None or held_up_ns <= HELD_UP_PERIODS * self._robot.period_ns:
-                self._send(command, now_ns)
+            now_ns, at_ns = self._times()
+            command = decide(now_ns, at_ns)
+            if self._outputs.send(command, now_ns, partial(self._is_held_up, began_ns)):
+                self._commands += command.values is not None
                 return command
             # This process stood still meanwhile: its trajectory would join the one before too late.
-            controller.take_back()
+            self._controller.take_back()
         self.get_logger().error(
             f"commands take longer than {HELD_UP_PERIODS:g} periods to make: none is sent, the driver stops",
             throttle_duration_sec=1.0,
         )
         return Command(None, None, now_ns, at_ns)
+
+    def _is_held_up(self, began_ns: int) -> bool:
+        held_up_ns = time.monotonic_ns() - began_ns
+        return not self._params.values.lockstep and held_up_ns > HELD_UP_PERIODS * self._robot.period_ns
 
     def _note_lateness(self, command: Command) -> None:
         if command.values is None or self._params.values.lockstep:
@@ -244,10 +249,6 @@ class ControllerNode(ManagedNode):
         if self._due_ns is not None:
             self._lateness.note(max(0, now_ns - self._due_ns) / 1e9)
         self._due_ns = now_ns + self._robot.period_ns
-
-    def _send(self, command: Command, now_ns: int) -> None:
-        self._outputs.send(command, now_ns)
-        self._commands += command.values is not None
 
     def _watch(self) -> None:
         if self._controller is None:

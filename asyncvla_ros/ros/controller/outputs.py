@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
-from typing import Any, Protocol
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from rclpy.action import ActionClient
@@ -16,7 +18,12 @@ from asyncvla_ros.control.output_values import GoalGate, OutputValues
 from asyncvla_ros.control.types import Command
 from asyncvla_ros.robot.contract import Output, RobotContract
 from asyncvla_ros.ros import qos
-from asyncvla_ros.ros.controller.output_messages import TOPIC_ADAPTERS, gripper_action, gripper_goal
+from asyncvla_ros.ros.controller.output_messages import (
+    ACTION_ADAPTERS,
+    TOPIC_ADAPTERS,
+    gripper_action,
+    gripper_goal,
+)
 from asyncvla_ros.ros.conversions import floats, to_time
 from asyncvla_ros.ros.lifecycle import ManagedNode
 
@@ -31,16 +38,6 @@ ACK_TIMEOUT = Duration(seconds=0.02)
 ACK_DEADLINE_S = 1.0
 
 
-class Adapter(Protocol):
-    """One output of the contract."""
-
-    topic: str
-
-    def send(self, command: Command, now_ns: int) -> None:
-        """Sends a command that has values; see ``Outputs.send``."""
-        ...
-
-
 class Outputs:
     """All outputs of a robot.
 
@@ -53,19 +50,21 @@ class Outputs:
     """
 
     def __init__(self, node: ManagedNode, robot: RobotContract):
-        self._adapters = [_adapter(node, robot, output) for output in robot.outputs]
-        published = [one for one in self._adapters if isinstance(one, ActionCommandOutput | TopicOutput)]
+        published = [
+            _published(node, robot, one) for one in robot.outputs if one.adapter not in ACTION_ADAPTERS
+        ]
+        # What moves the arm goes first: to publish may take milliseconds while other processes are busy.
+        self._published = sorted(published, key=lambda one: isinstance(one, ActionCommandOutput))
+        self._grippers = [
+            GripperActionOutput(node, robot, one) for one in robot.outputs if one.adapter in ACTION_ADAPTERS
+        ]
         # What carries the arm must be heard; action_command, if it comes beside, is for those who like.
-        self._needed = [one for one in published if isinstance(one, TopicOutput)] or published
+        self._needed = [one for one in self._published if isinstance(one, TopicOutput)] or self._published
 
     @property
     def topics(self) -> tuple[str, ...]:
         """Topics that only this controller may publish."""
-        return tuple(
-            one.publisher.topic_name
-            for one in self._adapters
-            if isinstance(one, ActionCommandOutput | TopicOutput)
-        )
+        return tuple(one.publisher.topic_name for one in self._published)
 
     @property
     def needed(self) -> int:
@@ -82,27 +81,41 @@ class Outputs:
         for one in self._needed:
             one.hearing.restart()
 
-    def unheard(self) -> tuple[str, ...]:
+    def unacknowledged(self) -> tuple[str, ...]:
         """Topics on which no command has arrived for sure, since whoever listens began to."""
         return tuple(one.topic for one in self._needed if not one.hearing.has_arrived())
 
-    def send(self, command: Command, now_ns: int) -> None:
+    def take_arrivals(self) -> bool:
+        """Whether somebody began to listen since this was asked last."""
+        return any([one.hearing.take_arrival() for one in self._needed])
+
+    def send(self, command: Command, now_ns: int, is_held_up: Callable[[], bool]) -> bool:
         """Sends a command by every output; one without values is nothing to say.
 
         Args:
             command: What the controller decided.
             now_ns: Node clock at the moment of the command [ns].
+            is_held_up: Asked when its messages are made, which takes longer than to send them.
+
+        Returns:
+            Whether it was sent, or nothing was to be; not, if it was held up.
         """
         if command.values is None:
-            return
-        for adapter in self._adapters:
-            adapter.send(command, now_ns)
+            return True
+        messages = [one.message(command, now_ns) for one in self._published]
+        if is_held_up():
+            return False
+        for output, message in zip(self._published, messages, strict=True):
+            if message is not None:
+                output.publish(message, command)
+        for gripper in self._grippers:
+            gripper.send(command)
+        return True
 
     def cancel(self) -> None:
         """Cancels the goals of grippers that are still moving."""
-        for adapter in self._adapters:
-            if isinstance(adapter, GripperActionOutput):
-                adapter.cancel()
+        for gripper in self._grippers:
+            gripper.cancel()
 
 
 class Hearing:
@@ -110,11 +123,11 @@ class Hearing:
 
     def __init__(self) -> None:
         self._publisher: Any = None
-        self._new = self._joined = 0
+        self._joined = 0
         self.sent = 0
         #: Whether there is nothing to send before the first action: nobody knows a pose to hold.
         self.is_silent = False
-        self.restart()
+        self._has_come = False
 
     def events(self) -> Any:
         """Callbacks for the publisher that is asked about, where ROS has them (since Iron)."""
@@ -130,28 +143,34 @@ class Hearing:
     def watch(self, publisher: Any) -> None:
         """The publisher that is asked about."""
         self._publisher = publisher
+        self.restart()
 
     def restart(self) -> None:
         """Forgets what has arrived; whoever listens now is no news."""
-        self._listeners, self._known = 0, self._joined
+        self._listeners, self._known = self._publisher.get_subscription_count(), self._joined
         self._offered_s: float | None = None
         self._has_arrived = False
+
+    def take_arrival(self) -> bool:
+        """Whether somebody began to listen since this was asked last."""
+        has_come, self._has_come = self._has_come, False
+        return has_come
 
     @property
     def has_changed(self) -> bool:
         """Whether somebody has come since ``restart``, or gone."""
-        return self._joined > self._known or self._publisher.get_subscription_count() < self._listeners
+        return self._joined > self._known or self._publisher.get_subscription_count() != self._listeners
 
     def has_arrived(self) -> bool:
         """Whether there are listeners, all of them have a command, and none has come or gone since."""
         count = self._publisher.get_subscription_count()
-        if count == 0 or (self.has_changed and self._has_arrived):
+        if count == 0 or self.has_changed:
+            self._has_come |= count > self._listeners or self._joined > self._known
             self.restart()
-        self._listeners = max(self._listeners, count)
         if count == 0 or self._has_arrived:
             return self._has_arrived
         if self.is_silent:
-            self._has_arrived, self._known = True, self._joined
+            self._has_arrived = True
             return True
         # A listener may be known before it knows the publisher: what is sent in between can be lost.
         if self._offered_s is None:
@@ -161,36 +180,48 @@ class Hearing:
                 self._publisher.wait_for_all_acked(ACK_TIMEOUT)
                 or time.monotonic() - self._offered_s > ACK_DEADLINE_S
             )
-            self._known = self._joined
         return self._has_arrived
 
 
-def _adapter(node: ManagedNode, robot: RobotContract, output: Output) -> Any:
-    if output.adapter == "action_command":
-        return ActionCommandOutput(node, robot, output)
-    if output.adapter in TOPIC_ADAPTERS:
-        return TopicOutput(node, robot, output)
-    return GripperActionOutput(node, robot, output)
+def _published(node: ManagedNode, robot: RobotContract, output: Output) -> PublishedOutput:
+    kind = ActionCommandOutput if output.adapter == "action_command" else TopicOutput
+    return kind(node, robot, output)
 
 
-class ActionCommandOutput:
+class PublishedOutput(ABC):
+    """An output that is a topic, and whether its commands reach those who subscribe."""
+
+    def __init__(self, node: ManagedNode, kind: type, topic: str):
+        self.topic = topic
+        self.hearing = Hearing()
+        self.publisher = node.advertise(kind, topic, qos.COMMAND, self.hearing.events())
+        self.hearing.watch(self.publisher)
+
+    @abstractmethod
+    def message(self, command: Command, now_ns: int) -> Any:
+        """The message of a command that has values; None: it is not said by this output. See ``Outputs``."""
+
+    def publish(self, message: Any, command: Command) -> None:
+        """Publishes the message of this command."""
+        self.publisher.publish(message)
+        self.hearing.sent += 1
+
+
+class ActionCommandOutput(PublishedOutput):
     """Publishes ``ActionCommand``: what simulators obey and bags record."""
 
     def __init__(self, node: ManagedNode, robot: RobotContract, output: Output):
+        super().__init__(node, ActionCommand, output.topic)
         self._robot = robot
-        self.topic = output.topic
-        self.hearing = Hearing()
-        self.publisher = node.advertise(ActionCommand, output.topic, qos.COMMAND, self.hearing.events())
-        self.hearing.watch(self.publisher)
         self._last: ScheduledAction | None = None
 
-    def send(self, command: Command, now_ns: int) -> None:
-        """Publishes the command with the chunk and the index it comes from, once every dof has a value."""
+    def message(self, command: Command, now_ns: int) -> ActionCommand | None:
+        """The command with the chunk and the index it comes from, once every dof has a value."""
         assert command.values is not None
         self._last = command.action or self._last
         self.hearing.is_silent = bool(np.isnan(command.values).any())
         if self.hearing.is_silent:
-            return
+            return None
         message = ActionCommand(
             action_space=self._robot.action_space,
             dof_names=list(self._robot.dof_names),
@@ -206,29 +237,29 @@ class ActionCommandOutput:
             message.chunk_id = self._last.chunk.chunk_id
             message.index = self._last.index
             message.observation_stamp = to_time(self._last.chunk.stamp_ns)
-        self.publisher.publish(message)
-        self.hearing.sent += 1
+        return message
 
 
-class TopicOutput:
+class TopicOutput(PublishedOutput):
     """Publishes one standard message per command, see ``output_messages``."""
 
     def __init__(self, node: ManagedNode, robot: RobotContract, output: Output):
         kind, self._convert = TOPIC_ADAPTERS[output.adapter]
+        super().__init__(node, kind, output.topic)
         self._values = OutputValues(robot, output)
-        self.topic = output.topic
-        self.hearing = Hearing()
-        self.publisher = node.advertise(kind, output.topic, qos.COMMAND, self.hearing.events())
-        self.hearing.watch(self.publisher)
 
-    def send(self, command: Command, now_ns: int) -> None:
-        """Publishes the message of the command, once its dofs have values."""
+    def message(self, command: Command, now_ns: int) -> Any:
+        """The message of the adapter, once its dofs have values."""
         assert command.values is not None
         self.hearing.is_silent = self._values.says_nothing(command.values)
         if self.hearing.is_silent or self._values.is_repeated(command):
-            return
-        self.publisher.publish(self._convert(self._values, command, now_ns))
-        self.hearing.sent += 1
+            return None
+        return self._convert(self._values, command, now_ns)
+
+    def publish(self, message: Any, command: Command) -> None:
+        """Publishes the message of this command."""
+        super().publish(message, command)
+        self._values.note_sent(command)
 
 
 class GripperActionOutput:
@@ -248,7 +279,7 @@ class GripperActionOutput:
         self._asked = self._is_canceled = self._is_stopped = False
         self._moving: Any = None
 
-    def send(self, command: Command, now_ns: int) -> None:
+    def send(self, command: Command) -> None:
         """Sends the goal if it differs from the last one and the server is there."""
         assert command.values is not None
         if self._values.says_nothing(command.values) or (self._is_stopped and command.action is None):

@@ -45,6 +45,13 @@ class ControllerParameters:
         minimum=0.1,
         maximum=600.0,
     )
+    discovery_s: float = parameter(
+        3.5,
+        "Activate so long after configuration: others that command the arm are known by then [s]",
+        minimum=0.0,
+        maximum=60.0,
+        read_only=True,
+    )
     reduced_mode: bool = parameter(
         False, "Limit the speed of the tool to reduced_tool_speed; needs the contract's guard and a URDF"
     )

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import importlib
 import re
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+from rclpy.clock import Clock
+from rclpy.clock_type import ClockType
+from rclpy.duration import Duration
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.serialization import deserialize_message
 from std_msgs.msg import Bool
@@ -21,6 +25,8 @@ from asyncvla_ros.types import ContractError, RunError
 
 # For a driver's node to say its parameters [s].
 PARAMETERS_TIMEOUT_S = 2.0
+# Between two looks for others.
+LOOK = Duration(nanoseconds=50_000_000)
 # Drivers publish their states latched or not: a subscription of each kind hears either.
 LATCHED = QoSProfile(
     depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
@@ -55,6 +61,8 @@ class Safeguards:
         self._supervisor = supervisor
         self._motion_ns = motion_ns
         self._kinds = [message_type(state) for state in robot.driver_states]
+        self._steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._configured_s = time.monotonic()
         self._kept: dict[str, bytes] = {}
         for topic, kind in {
             s.topic: k for s, k in zip(robot.driver_states, self._kinds, strict=True)
@@ -65,15 +73,25 @@ class Safeguards:
         if robot.enable is not None:
             node.subscribe(Bool, robot.enable.topic, self._on_enable, LIVE)
 
-    def check_alone(self, topics: Sequence[str]) -> None:
+    def check_alone(self, topics: Sequence[str], discovery_s: float) -> None:
         """Refuses to command an arm that others command.
+
+        Args:
+            topics: The outputs.
+            discovery_s: How long to look for others since this was made [s]. Who comes to a running graph may
+                have to wait for the next announcement of a node: 3 s with Fast DDS.
 
         Raises:
             RunError: there are other publishers on an output.
         """
-        others = other_publishers(self._node, topics)
-        if others:
-            raise RunError(f"others command this arm: {', '.join(others)}; end them first")
+        while True:
+            now_s = time.monotonic()
+            others = other_publishers(self._node, topics)
+            if others:
+                raise RunError(f"others command this arm: {', '.join(others)}; end them first")
+            if now_s >= self._configured_s + discovery_s:
+                return
+            self._steady.sleep_for(LOOK)
 
     def check_drivers(self) -> None:
         """Asks joint_trajectory_controllers for their parameters; warns of what does not fit.

@@ -20,12 +20,13 @@ from support.ros_client import RosClient
 def start_controller(ros_domain: int, tmp_path: Path) -> Iterator[Callable[..., NodeThread]]:
     """Starts ``ControllerNode``: ``start_controller(execute_steps=3)``, by the contract of ``ArmPeer``.
 
-    One chunk is enough, unless told otherwise.
+    One chunk is enough, and nobody else is looked for, unless told otherwise.
     """
     with ExitStack() as stack:
 
         def start(robot: Path | None = None, **params: object) -> NodeThread:
-            named = {"robot": robot or write_contract(tmp_path), "silence_timeout_s": 60.0, **params}
+            usual = {"silence_timeout_s": 60.0, "discovery_s": 0.0}
+            named = {"robot": robot or write_contract(tmp_path), **usual, **params}
             thread = NodeThread(ControllerNode, named)
             stack.callback(thread.stop)
             return thread
@@ -44,7 +45,7 @@ def arm(ros_domain: int) -> Iterator[ArmPeer]:
 @pytest.fixture
 def panda_controller(start_node: Callable[..., NodeProcess], ros_client: RosClient) -> NodeProcess:
     """An active controller on the wall clock with a robot that reports its state, that of libero_panda."""
-    node = start_node("controller_node", params={"autostart": True})
+    node = start_node("controller_node", params={"autostart": True, "discovery_s": 0.0})
     robot = RobotPeer(ros_client, cameras=False)
     robot.wait_for_subscribers()
     robot.start()

@@ -91,7 +91,7 @@ class Gripper:
         values = np.zeros(8)
         values[7] = closed
         self._now_ns += 20 * MS
-        self._output.send(Command(values, action, 0, self._now_ns), 0)
+        self._output.send(Command(values, action, 0, self._now_ns))
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from std_msgs.msg import Float64MultiArray
 from asyncvla_msgs.msg import ActionCommand, ControllerStatus
 from asyncvla_ros.control.types import Mode, Reason
 from asyncvla_ros.ros import qos
+from asyncvla_ros.ros.conversions import to_ns
 from support.arm_peer import (
     ARM_TOPIC,
     HAND_TOPIC,
@@ -31,10 +32,11 @@ def absent(ros_domain):
 
 
 def first_is_at(arm: ArmPeer, position) -> None:
-    """The first trajectory does nothing but lead to (2,) ``position``."""
+    """The first trajectory does nothing but lead to (2,) ``position``, and leaves time for the way."""
     for point in arm.received.wait().points:
         assert point.positions == pytest.approx(position, abs=2e-3)
         assert not np.any(point.velocities) and not np.any(point.accelerations)
+        assert to_ns(point.time_from_start) > 100_000_000
 
 
 def waits_for(rig: ControllerRig, topic: str, *goal: float) -> None:
@@ -52,8 +54,8 @@ def test_what_obeys_action_commands_must_hear_them_where_nothing_else_moves_the_
     assert ros_client.transition("controller", "configure") and ros_client.transition(
         "controller", "activate"
     )
-    unheard = status.wait(where=lambda s: s.reason_code == Reason.NOT_HEARD)
-    assert unheard.mode == Mode.IDLE and unheard.reason == "commands reach nobody on ~/command"
+    unacknowledged = status.wait(where=lambda s: s.reason_code == Reason.NOT_HEARD)
+    assert unacknowledged.mode == Mode.IDLE and unacknowledged.reason == "commands reach nobody on ~/command"
     rig = ControllerRig(ros_client)
     rig.send(2.0, 0.0)
     rig.expect(Mode.TRACKING)

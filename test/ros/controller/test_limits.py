@@ -35,7 +35,7 @@ def test_the_description_tightens_the_limits_until_the_arm_rests(start_node, arm
     urdf = tmp_path / "two_joints.urdf"
     urdf.write_text(URDF)
     params = {"robot": write_contract(tmp_path), "urdf": urdf, "silence_timeout_s": 60.0}
-    node = start_node("controller_node", params={"autostart": True, **params})
+    node = start_node("controller_node", params={"autostart": True, "discovery_s": 0.0, **params})
     rig = ControllerRig(ros_client)
     rig.expect(Mode.IDLE)
     rig.move(3.0, 0.5, until=0.3)

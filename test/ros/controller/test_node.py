@@ -16,6 +16,7 @@ from asyncvla_ros.ros import qos
 from asyncvla_ros.ros.conversions import to_ns, to_time
 from support.contracts import MS, STEP_NS
 from support.robot_peer import ChunkPeer, RobotPeer
+from support.ros_client import report_values
 
 pytestmark = pytest.mark.ros
 
@@ -43,7 +44,7 @@ def test_tracks_holds_with_a_reason_and_resumes(panda_controller, ros_client):
     assert stale.mode == ControllerStatus.MODE_HOLDING and "is the policy running?" in stale.reason
     assert stale.underruns > 0 and stale.accepted_chunks == 1
     entry = diagnostics.wait(where=lambda d: d.status[0].message.startswith("HOLDING chunk 1 was observed"))
-    values = {item.key: item.value for item in entry.status[0].values}
+    values = report_values(entry)
     assert values["mode"] == "HOLDING" and values["reason"] == "CHUNK_STALE"
     panda_controller.wait_for_output("HOLDING")
 
@@ -71,7 +72,7 @@ def test_a_controller_that_stood_still_says_so(panda_controller, ros_client):
     status.wait(where=lambda s: to_ns(s.lateness_worst) > 300 * MS and to_ns(s.lateness_p99) >= 0)
 
     def figures(message: DiagnosticArray) -> dict[str, float]:
-        values = {item.key: item.value for item in message.status[0].values}
+        values = report_values(message)
         return {key: float(values[key]) for key in values if "late" in key or "gaps" in key}
 
     told = diagnostics.wait(where=lambda d: figures(d)["command lateness worst [ms]"] > 300)
@@ -132,6 +133,8 @@ def test_lockstep_answers_each_tick_with_the_due_action(start_node, ros_client):
             assert (command.chunk_id, command.index) == (decision + 1, index)
             if index < 2:
                 clock.publish(Clock(clock=to_time(stamp + (index + 1) * STEP_NS)))
+    # What came before a tick's own robot state was held for a moment.
+    status.clear()
     clock.publish(Clock(clock=to_time(begin + 15 * STEP_NS)))
     held = status.wait(where=_mode(ControllerStatus.MODE_HOLDING))
     assert held.reason_code == ControllerStatus.REASON_UNDERRUN

@@ -149,9 +149,12 @@ def test_a_robot_that_arrives_is_not_told_twice():
     output = values_of(robot, 1)
     arriving = stopping(robot, 0.0, AT_NS + 400 * MS)
     assert not output.is_repeated(arriving)
+    assert not output.is_repeated(arriving), "it was not told yet"
+    output.note_sent(arriving)
     assert output.is_repeated(replace(arriving, at_ns=AT_NS + 20 * MS))
     elsewhere = stopping(robot, 0.0, AT_NS + 500 * MS)
     assert not output.is_repeated(replace(elsewhere, at_ns=AT_NS + 40 * MS)), "it begins elsewhere now"
+    output.note_sent(elsewhere)
     assert not output.is_repeated(replace(elsewhere, at_ns=AT_NS + 500 * MS)), "it is there"
 
 

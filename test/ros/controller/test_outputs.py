@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
+import time
 from types import SimpleNamespace
 
 import numpy as np
@@ -21,7 +23,7 @@ pytestmark = pytest.mark.ros
 
 
 def test_arm_and_gripper_leave_by_outputs_of_their_own(start_node, ros_client, arm, tmp_path):
-    params = {"autostart": True, "robot": write_hand_contract(tmp_path)}
+    params = {"autostart": True, "discovery_s": 0.0, "robot": write_hand_contract(tmp_path)}
     node = start_node("controller_node", params=params)
     rig = ControllerRig(ros_client, (*JOINTS, "hand"))
     hand = ros_client.subscribe(Float64MultiArray, HAND_TOPIC, qos.COMMAND)
@@ -53,6 +55,33 @@ def test_a_gripper_action_without_its_package_fails_configure(start_node, ros_cl
     node.wait_for_output("cannot configure: output gripper_command needs control_msgs/action/GripperCommand")
 
 
+def test_a_trajectory_that_was_held_up_is_made_anew(start_controller, arm, ros_client, monkeypatch):
+    made, held_up, published = itertools.count(), [], []
+    make, publish = outputs.TopicOutput.message, outputs.TopicOutput.publish
+
+    def make_seldom_in_time(output, command, now_ns):
+        message = make(output, command, now_ns)
+        if next(made) % 3 == 0:
+            # The process stands still for more than half a period.
+            time.sleep(0.015)
+            held_up.append(message)
+        return message
+
+    def note(output, message, command):
+        published.append(message)
+        publish(output, message, command)
+
+    monkeypatch.setattr(outputs.TopicOutput, "message", make_seldom_in_time)
+    monkeypatch.setattr(outputs.TopicOutput, "publish", note)
+    start_controller()
+    rig = ControllerRig(ros_client)
+    rig.begin()
+    rig.move(2.0, 0.0, until=0.5)
+    assert len(held_up) > 10 and len(published) > 20
+    assert not any(one is other for one in held_up for other in published)
+    assert not arm.refusals
+
+
 class Publisher:
     """A fake one with listeners that come and go."""
 
@@ -77,14 +106,14 @@ class Publisher:
         self.count -= 1
         self.hearing._note_matched(SimpleNamespace(total_count_change=0, current_count_change=-1))
 
-    def is_heard(self) -> bool:
+    def is_acknowledged(self) -> bool:
         """As the controller asks, once per command."""
         heard = self.hearing.has_arrived()
         self.hearing.sent += 1
         return heard
 
-    def is_heard_soon(self) -> bool:
-        return [self.is_heard() for _ in range(4)][-1]
+    def is_acknowledged_soon(self) -> bool:
+        return [self.is_acknowledged() for _ in range(4)][-1]
 
 
 @pytest.fixture
@@ -96,9 +125,9 @@ def publisher(monkeypatch):
 
 
 def test_a_listener_counts_once_a_command_has_reached_it(publisher):
-    assert not publisher.is_heard_soon(), "there is none"
+    assert not publisher.is_acknowledged_soon(), "there is none"
     publisher.come()
-    assert [publisher.is_heard() for _ in range(4)] == [False, False, True, True]
+    assert [publisher.is_acknowledged() for _ in range(4)] == [False, False, True, True]
     assert publisher.asked == 1, "what was not sent since it came cannot have arrived"
 
 
@@ -106,65 +135,65 @@ def test_a_listener_counts_once_a_command_has_reached_it(publisher):
 def test_a_listener_that_hangs_is_waited_for_but_not_for_ever(publisher, takes, after_s):
     publisher.takes = takes
     publisher.come()
-    assert publisher.is_heard_soon() is takes
+    assert publisher.is_acknowledged_soon() is takes
     publisher.now_s += after_s + 0.01
-    assert publisher.is_heard()
+    assert publisher.is_acknowledged()
 
 
 def test_whoever_comes_or_goes_must_be_reached_anew(publisher):
     publisher.come()
-    assert publisher.is_heard_soon() and not publisher.hearing.has_changed
+    assert publisher.is_acknowledged_soon() and not publisher.hearing.has_changed
     publisher.come()
     assert publisher.hearing.has_changed
-    assert not publisher.is_heard() and publisher.is_heard_soon()
+    assert not publisher.is_acknowledged() and publisher.is_acknowledged_soon()
     publisher.leave()
     assert publisher.hearing.has_changed
-    assert not publisher.is_heard() and publisher.is_heard_soon()
+    assert not publisher.is_acknowledged() and publisher.is_acknowledged_soon()
     publisher.leave()
-    assert not publisher.is_heard_soon()
+    assert not publisher.is_acknowledged_soon()
 
 
 def test_a_driver_that_was_restarted_between_two_looks_is_another_one(publisher):
     publisher.come()
-    assert publisher.is_heard_soon()
+    assert publisher.is_acknowledged_soon()
     publisher.leave()
     publisher.come()
     assert publisher.hearing.has_changed
-    assert not publisher.is_heard()
+    assert not publisher.is_acknowledged()
 
 
 def test_after_an_activation_it_must_be_seen_again_that_commands_arrive(publisher):
     publisher.come()
-    assert publisher.is_heard_soon()
+    assert publisher.is_acknowledged_soon()
     publisher.leave()
     publisher.come()
     assert publisher.hearing.has_changed, "while inactive"
     publisher.hearing.restart()
     assert not publisher.hearing.has_changed, "that is known now"
-    assert not publisher.is_heard() and publisher.is_heard_soon()
+    assert not publisher.is_acknowledged() and publisher.is_acknowledged_soon()
 
 
 def test_an_output_with_nothing_to_say_keeps_nobody_waiting_that_is_there(publisher):
     publisher.hearing.is_silent = True
-    assert not publisher.is_heard_soon()
+    assert not publisher.is_acknowledged_soon()
     publisher.come()
-    assert publisher.is_heard()
+    assert publisher.is_acknowledged()
 
 
 @pytest.mark.parametrize(
-    ("kinds", "unheard"),
+    ("kinds", "unacknowledged"),
     [
         ((outputs.ActionCommandOutput, outputs.TopicOutput, outputs.TopicOutput), ("1", "2")),
         ((outputs.ActionCommandOutput,), ("0",)),
-        ((outputs.TopicOutput, outputs.GripperActionOutput), ("0",)),
     ],
 )
-def test_what_carries_the_arm_must_be_heard(monkeypatch, kinds, unheard):
+def test_what_carries_the_arm_must_be_heard(monkeypatch, kinds, unacknowledged):
     made = []
     for index, kind in enumerate(kinds):
         one = object.__new__(kind)
         one.topic, one.hearing = str(index), Publisher().hearing
         made.append(one)
-    monkeypatch.setattr(outputs, "_adapter", lambda *_: made.pop(0))
-    out = outputs.Outputs(None, SimpleNamespace(outputs=[None] * len(kinds)))
-    assert out.unheard() == unheard and out.needed == len(unheard)
+    monkeypatch.setattr(outputs, "_published", lambda *_: made.pop(0))
+    adapters = [SimpleNamespace(adapter="any")] * len(kinds)
+    out = outputs.Outputs(None, SimpleNamespace(outputs=adapters))
+    assert out.unacknowledged() == unacknowledged and out.needed == len(unacknowledged)

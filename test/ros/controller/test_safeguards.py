@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from std_msgs.msg import Bool, UInt8
@@ -13,6 +15,7 @@ from asyncvla_msgs.msg import ActionCommand
 from asyncvla_ros.control.types import Mode, Reason
 from asyncvla_ros.robot.contract import DriverState
 from asyncvla_ros.ros.controller.safeguards import message_type
+from asyncvla_ros.ros.conversions import to_ns
 from asyncvla_ros.types import ContractError
 from support.arm_peer import ARM_TOPIC, write_contract
 from support.controller_rig import ControllerRig
@@ -33,6 +36,10 @@ def rig(ros_client):
 
 def is_at(position):
     return lambda command: command.action == pytest.approx(position, abs=NEAR)
+
+
+def is_standing(trajectory: JointTrajectory) -> bool:
+    return not any(np.any(point.velocities) for point in trajectory.points)
 
 
 def first_action(rig: ControllerRig):
@@ -164,19 +171,36 @@ def test_an_arm_that_others_command_is_not_activated(start_controller, arm, rig,
     rig.client.wait_until(lambda: rig.client.transition("controller", "activate"), "activation")
 
 
+def test_others_that_become_known_while_it_is_activated_keep_it_from_that(start_controller, arm, rig):
+    start_controller(discovery_s=60.0)
+    rig.transition("configure")
+    with ThreadPoolExecutor() as pool:
+        activated = pool.submit(rig.client.transition, "controller", "activate")
+        rig.client.node.create_publisher(JointTrajectory, ARM_TOPIC, 1)
+        assert not activated.result()
+
+
 def test_others_that_come_later_are_a_fault_for_as_long_as_they_are_there(start_controller, arm, rig):
     start_controller()
     rig.begin()
     rig.move(2.0, 0.0)
     other = rig.client.node.create_publisher(JointTrajectory, ARM_TOPIC, 1)
     words = "others command this arm, too: /test_client (trajectory_msgs/msg/JointTrajectory)"
-    rig.expect(Mode.FAULT, Reason.TAKEOVER, words)
+    fault_ns = to_ns(rig.expect(Mode.FAULT, Reason.TAKEOVER, words).header.stamp)
+    arm.received.wait(where=lambda m: to_ns(m.header.stamp) > fault_ns and is_standing(m))
+    # The others move the arm now.
+    arm.hold((0.2, -0.2))
     rig.send(2.0, 0.0)
     assert not rig.trigger("reset")
+    arm.received.clear()
     rig.status.clear()
     rig.status.wait(5)
     assert {status.mode for status in rig.status.messages} == {Mode.FAULT}
+    assert not arm.received.messages, "nothing is sent against theirs"
+    rig.status.clear()
     rig.client.node.destroy_publisher(other)
     rig.client.wait_until(lambda: rig.trigger("reset"), "reset")
+    assert arm.received.wait().points[0].positions == pytest.approx((0.2, -0.2), abs=NEAR)
+    arm.release()
     rig.send(2.0, 0.0)
     rig.expect_anew(Mode.TRACKING)

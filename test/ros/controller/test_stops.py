@@ -51,7 +51,8 @@ def test_an_estop_never_speeds_up_and_ends_at_rest(start_controller, arm, ros_cl
         stop = speeds[(times_ns >= begin_ns) & (times_ns <= end_ns)]
         assert stop[0].max() > 0.1, "in motion"
         assert (stop <= stop[0] + rise + 1e-3).all()
-        assert not np.any(stop[-1] > 1e-6), "at rest"
+        # It may have come to rest within the last millisecond.
+        assert not np.any(stop[-1] > arm_peer.STOP_JERK * 1e-3**2 / 2), "at rest"
     assert np.abs(np.diff(demand, 2, axis=0)).max() * 1e6 < 1.01 * arm_peer.STOP_ACCELERATION
     assert not arm.refusals
 

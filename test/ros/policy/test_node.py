@@ -20,6 +20,7 @@ from asyncvla_ros.ros import qos
 from asyncvla_ros.ros.conversions import to_ns
 from support.checkpoints import tiny_checkpoint
 from support.robot_peer import START_TIMEOUT, RobotPeer
+from support.ros_client import report_values, result_of
 
 pytestmark = pytest.mark.ros
 # Every chunk, where a controller wants the newest.
@@ -60,19 +61,7 @@ class Tasks:
 
     def start(self, instruction, limit_s=0):
         goal = RunTask.Goal(instruction=instruction, time_limit=Duration(sec=limit_s))
-        return _done(self._client.send_goal_async(goal, feedback_callback=self._note))
-
-
-def _done(future, timeout=30.0):
-    """The result of a future that another thread spins."""
-    done = threading.Event()
-    future.add_done_callback(lambda _: done.set())
-    assert done.wait(timeout), f"not done in {timeout} s"
-    return future.result()
-
-
-def _values(report):
-    return {item.key: item.value for item in report.status[0].values}
+        return result_of(self._client.send_goal_async(goal, feedback_callback=self._note))
 
 
 def test_chunks_follow_observation_and_instruction(start_node, ros_client, checkpoint):
@@ -101,7 +90,7 @@ def test_chunks_follow_observation_and_instruction(start_node, ros_client, check
     assert to_ns(chunk.step) == 50_000_000 and to_ns(chunk.inference_latency) > 0
 
     robot.publish(first)
-    diagnostics.wait(where=lambda d: int(_values(d).get("wrist out of order", 0)) >= 1, timeout=60.0)
+    diagnostics.wait(where=lambda d: int(report_values(d).get("wrist out of order", 0)) >= 1, timeout=60.0)
     second = robot.publish()
     later = chunks.wait(count=2)
     assert to_ns(later.header.stamp) == second and later.chunk_id == 2, "one stamp, one chunk"
@@ -130,7 +119,7 @@ def test_chunks_follow_observation_and_instruction(start_node, ros_client, check
 
     robot.publish(robot.now_ns() - 60 * 10**9)
     stale = diagnostics.wait(where=lambda d: "s old, limit 5 s" in d.status[0].message, timeout=60.0)
-    values = _values(stale)
+    values = report_values(stale)
     assert int(values["chunks"]) == 5 and float(values["inference p50 [ms]"]) > 0
 
     assert ros_client.transition("policy", "deactivate")
@@ -228,7 +217,7 @@ def test_tasks_end_with_a_reason(start_node, ros_client, checkpoint):
 
     assert not tasks.start(" ").accepted, "an empty instruction is refused"
     robot.start()
-    result = _done(tasks.start("lift", limit_s=1).get_result_async()).result
+    result = result_of(tasks.start("lift", limit_s=1).get_result_async()).result
     assert (result.termination, result.text) == (
         RunTask.Result.TERMINATION_TIME_LIMIT,
         "time limit of 1 s reached",
@@ -238,12 +227,12 @@ def test_tasks_end_with_a_reason(start_node, ros_client, checkpoint):
 
     # A new task replaces the old one; canceling the old one afterwards must not touch the new one.
     old, new = tasks.start("lift"), tasks.start("place")
-    replaced = _done(old.get_result_async())
+    replaced = result_of(old.get_result_async())
     assert replaced.result.termination == RunTask.Result.TERMINATION_PREEMPTED
     assert replaced.status == GoalStatus.STATUS_ABORTED
-    _done(old.cancel_goal_async())
-    _done(new.cancel_goal_async())
-    canceled = _done(new.get_result_async())
+    result_of(old.cancel_goal_async())
+    result_of(new.cancel_goal_async())
+    canceled = result_of(new.get_result_async())
     assert canceled.result.termination == RunTask.Result.TERMINATION_CANCELED
     assert canceled.status == GoalStatus.STATUS_CANCELED
 
@@ -255,7 +244,7 @@ def test_tasks_end_with_a_reason(start_node, ros_client, checkpoint):
     tasks.first_feedback.clear()
     assert tasks.first_feedback.wait(10.0), "still running"
     episodes.publish(EpisodeStatus(episode_id=2, state=EpisodeStatus.STATE_SUCCESS))
-    success = _done(solved.get_result_async())
+    success = result_of(solved.get_result_async())
     assert (success.result.termination, success.result.text) == (RunTask.Result.TERMINATION_SUCCESS, "solved")
     assert success.status == GoalStatus.STATUS_SUCCEEDED
 
@@ -265,7 +254,7 @@ def test_tasks_end_with_a_reason(start_node, ros_client, checkpoint):
 
     last = tasks.start("lift")
     assert ros_client.transition("policy", "deactivate")
-    ended = _done(last.get_result_async()).result
+    ended = result_of(last.get_result_async()).result
     assert ended.termination == RunTask.Result.TERMINATION_DEACTIVATED
     answer = ros_client.call(RunTaskBlocking, "/policy/run_task_blocking", request)
     assert answer.termination == RunTaskBlocking.Response.TERMINATION_REJECTED and "not active" in answer.text

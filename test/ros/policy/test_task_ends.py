@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from asyncvla_msgs.msg import ActionChunk
 from asyncvla_msgs.srv import RunTaskBlocking, SetInstruction
 from asyncvla_ros.ros.conversions import to_ns
 from support.robot_peer import RobotPeer
+from support.ros_client import report_values, result_of
 
 pytestmark = pytest.mark.ros
 Result = RunTask.Result
@@ -62,7 +62,7 @@ class Rig:
 
     def begin(self, instruction):
         """A goal that was accepted."""
-        handle = done(self.ask(instruction))
+        handle = result_of(self.ask(instruction))
         assert handle.accepted
         return handle
 
@@ -85,9 +85,9 @@ class Rig:
         """Diagnostics that count so many dropped chunks."""
 
         def has_dropped(report):
-            return values(report).get("dropped") == str(count)
+            return report_values(report).get("dropped") == str(count)
 
-        return values(self.diagnostics.wait(where=has_dropped))
+        return report_values(self.diagnostics.wait(where=has_dropped))
 
 
 @pytest.fixture
@@ -95,20 +95,8 @@ def rig(start_process, ros_client, tmp_path):
     return Rig(start_process, ros_client, tmp_path / "open")
 
 
-def done(future, timeout=30.0):
-    """The result of a future that another thread spins."""
-    event = threading.Event()
-    future.add_done_callback(lambda _: event.set())
-    assert event.wait(timeout), f"not done in {timeout} s"
-    return future.result()
-
-
 def result(handle):
-    return done(handle.get_result_async()).result
-
-
-def values(report):
-    return {item.key: item.value for item in report.status[0].values}
+    return result_of(handle.get_result_async()).result
 
 
 def is_motion(message):
@@ -141,7 +129,10 @@ def test_an_empty_instruction_ends_a_task_although_the_standing_one_was_empty(ri
     rig.set_instruction("")
     rig.set_instruction("place")
     rig.move(2)
-    assert shape(rig.chunks.messages) == [(1, False), (2, True), (3, False)], "one end, and nothing after it"
+    sent = shape(rig.chunks.messages)
+    assert sent[:3] == [(1, False), (2, True), (3, False)], "one end, and nothing after it"
+    # The observation before the instruction is decided, too.
+    assert not any(ends for _, ends in sent[3:])
 
 
 def test_no_chunk_of_a_canceled_task_comes_later(rig):
@@ -150,7 +141,7 @@ def test_no_chunk_of_a_canceled_task_comes_later(rig):
     rig.close()
     rig.robot.publish()
     rig.node.wait_for_output("inferring 2 lift")
-    done(task.cancel_goal_async())
+    result_of(task.cancel_goal_async())
     assert result(task).termination == Result.TERMINATION_CANCELED
     rig.chunks.wait(where=is_end)
     again = rig.begin("lift")
@@ -171,7 +162,7 @@ def test_a_preempted_task_does_not_move_on_while_its_successor_is_thought_of(rig
     assert rig.chunks.wait(where=is_end).instruction == "lift"
     rig.open()
     assert rig.move(2).instruction == "place"
-    done(second.cancel_goal_async())
+    result_of(second.cancel_goal_async())
     assert rig.chunks.wait(2, where=is_end).instruction == "place"
 
 
@@ -190,7 +181,7 @@ def test_the_standing_instruction_set_again_during_a_task_is_followed_now(rig):
 
 def test_a_time_limit_ends_the_motion(rig):
     goal = RunTask.Goal(instruction="lift", time_limit=Duration(sec=1))
-    handle = done(rig._action.send_goal_async(goal))
+    handle = result_of(rig._action.send_goal_async(goal))
     rig.move()
     assert result(handle).termination == Result.TERMINATION_TIME_LIMIT
     assert rig.chunks.wait(where=is_end).chunk_id == 2
@@ -226,7 +217,7 @@ def test_a_crash_ends_the_motion_and_no_task_begins_until_the_next_activation(ri
     fault = result(task)
     assert fault.termination == Result.TERMINATION_FAULT and "nothing to divide by" in fault.text
     assert rig.chunks.wait(where=is_end).chunk_id == 2
-    assert not done(rig.ask("lift")).accepted
+    assert not result_of(rig.ask("lift")).accepted
     rig.node.wait_for_output("deactivate and activate to try again")
     rig.open()
     assert rig.client.transition("policy", "deactivate") and rig.client.transition("policy", "activate")
@@ -238,12 +229,12 @@ def test_a_crash_ends_the_motion_and_no_task_begins_until_the_next_activation(ri
 def test_of_two_goals_in_quick_succession_the_newer_wins(rig):
     for number in range(PAIRS):
         asked = [rig.ask(f"{number} older"), rig.ask(f"{number} newer")]
-        older, newer = (done(future) for future in asked)
+        older, newer = (result_of(future) for future in asked)
         ended = result(older)
         assert ended.termination == Result.TERMINATION_PREEMPTED, f"pair {number}"
         assert "newer" in ended.text
-        done(newer.cancel_goal_async())
-        canceled = done(newer.get_result_async())
+        result_of(newer.cancel_goal_async())
+        canceled = result_of(newer.get_result_async())
         assert canceled.result.termination == Result.TERMINATION_CANCELED, f"pair {number}"
         assert canceled.status == GoalStatus.STATUS_CANCELED, f"pair {number}"
 
@@ -254,18 +245,18 @@ def test_of_two_service_calls_in_quick_succession_the_newer_wins(rig):
     for number in range(PAIRS):
         requests = [RunTaskBlocking.Request(instruction=f"{number} {age}") for age in ("older", "newer")]
         older, newer = (service.call_async(request) for request in requests)
-        ended = done(older)
+        ended = result_of(older)
         assert ended.termination == Result.TERMINATION_PREEMPTED, f"pair {number}"
         assert "newer" in ended.text
         rig.set_instruction("")
-        assert done(newer).termination == Result.TERMINATION_PREEMPTED
+        assert result_of(newer).termination == Result.TERMINATION_PREEMPTED
 
 
 def test_an_accepted_goal_ends_also_if_the_node_is_deactivated_meanwhile(rig):
     for _ in range(20):
         asked = [rig.ask("lift"), rig.ask("place")]
         assert rig.client.transition("policy", "deactivate")
-        for handle in map(done, asked):
+        for handle in map(result_of, asked):
             if handle.accepted:
                 assert result(handle).termination in (
                     Result.TERMINATION_PREEMPTED,
