@@ -123,22 +123,26 @@ def bench_faults_command(
 ) -> None:
     """Kill, freeze and restart what moves an arm; 1 unless it is held in time, and moves again."""
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
     from asyncvla_ros.common.provenance import provenance
     from asyncvla_ros.ros.bench.faults import FaultSettings, bench_faults
 
     console = Console(stderr=True)
     settings = FaultSettings(kills, repeats, seed, grace_ms / 1e3, estops, tuple(only or ()))
-    figures = bench_faults(settings, lambda line: console.print(line, highlight=False))
+    figures = bench_faults(settings, lambda line: console.print(line, highlight=False, soft_wrap=True))
     cases = {name: figures[name] for name in settings.cases}
-    columns = ("case", "passed", "stalled", "held p50", "max", "limit", "still max", "again p50", "max")
-    table = Table(*columns, title="Times in ms")
+    # As wide as 80 columns, whole names included.
+    columns = ("passed", "stalled", "held p50/max/limit", "still", "again p50/max")
+    table = Table(Column("case", no_wrap=True), *columns, title="Times in ms", box=None)
     for name, case in cases.items():
         held, still, again = (case[f"{key}_ms"] or {} for key in ("held", "standstill", "recovered"))
-        times = [held.get("p50"), held.get("max"), case["limit_ms"]]
-        times += [still.get("max"), again.get("p50"), again.get("max")]
-        cells = ("-" if time is None else f"{time:.0f}" for time in times)
+        times = (
+            (held.get("p50"), held.get("max"), case["limit_ms"]),
+            (still.get("max"),),
+            (again.get("p50"), again.get("max")),
+        )
+        cells = (" / ".join("-" if ms is None else f"{ms:.0f}" for ms in group) for group in times)
         table.add_row(name, f"{case['passed']}/{case['n']}", str(case["stalled"]), *cells)
     console.print(table)
     write_json(figures | provenance(), json_out)

@@ -1,4 +1,4 @@
-"""Turns due actions and holds into commands: clamp -> workspace -> blend -> jerk-limited tracking."""
+"""Turns due actions and holds into commands: clamp -> workspace -> ramp -> jerk-limited tracking."""
 
 from __future__ import annotations
 
@@ -9,15 +9,14 @@ import numpy as np
 
 from asyncvla_ros.control.action_schedule import ScheduledAction
 from asyncvla_ros.control.drive import Drive, drives
+from asyncvla_ros.control.goals import Goals
 from asyncvla_ros.control.motion import Path, State
 from asyncvla_ros.control.orientation import (
     COLUMNS,
     as_rotation,
-    goal_columns,
     has_orientation,
     with_entry_limits,
 )
-from asyncvla_ros.control.reference import reference
 from asyncvla_ros.control.rest_pose import RestPose
 from asyncvla_ros.control.robot_state import RobotState, check_states
 from asyncvla_ros.control.safety import Limiter
@@ -51,6 +50,7 @@ class CommandGenerator:
         self._workspace = Workspace(robot)
         self._index = tracked(robot.dofs)
         self._tracker = self._make_tracker()
+        self._goals = Goals(robot, self._index, self._kinds, self._tracker)
         self._has_orientation = has_orientation(robot)
         self.guard = None if robot.guard is None else ToolGuard(robot, self._index, urdf)
         self.rest_pose = RestPose([robot.dofs[i] for i in self._index])
@@ -60,8 +60,6 @@ class CommandGenerator:
         self._last_values: np.ndarray | None = None
         self._at_ns = 0
         self._before: tuple[np.ndarray | None, int] = (None, 0)
-        self._blend_ns: int | None = None
-        self._blend_start = np.zeros(len(robot.dofs))
         self._is_emergency = False
 
     def _make_tracker(self) -> JerkLimitedTracker | None:
@@ -156,7 +154,7 @@ class CommandGenerator:
         elif self._tracker is not None and self._has_been_told:
             self._told = self._tracker.positions
         self.rest_pose.interrupt()
-        self.restart_blend()
+        self.restart_ramp()
 
     def reconsider(self) -> None:
         """Nobody has heard a command yet: what comes next begins where the arm rests, should that change."""
@@ -167,9 +165,9 @@ class CommandGenerator:
         if self._tracker is not None:
             self._tracker.is_acknowledged = is_acknowledged
 
-    def restart_blend(self) -> None:
+    def restart_ramp(self) -> None:
         """The policy's authority ramps up again, from the next action on."""
-        self._blend_ns = None
+        self._goals.restart_ramp()
 
     def restart_stop(self, is_emergency: bool = False) -> None:
         """Tracked dofs come to rest first, whatever hold they were moving to."""
@@ -178,7 +176,7 @@ class CommandGenerator:
 
     def forget_times(self) -> None:
         """After a jump of the node clock."""
-        self.restart_blend()
+        self.restart_ramp()
         self.restart_stop()
 
     def take_back(self) -> None:
@@ -206,14 +204,14 @@ class CommandGenerator:
         self.rest_pose.note_motion()
         if is_new:
             self._clamped = self._limiter.clamp(action.values)
-        values, blend = self._clamped, self._blend(now_ns)
-        if blend < 1:
-            values = np.where(self._is_delta, np.float32(blend) * values, values)
+        values, authority = self._clamped, self._goals.authority(now_ns)
+        if authority < 1:
+            values = np.where(self._is_delta, np.float32(authority) * values, values)
         low, high = self._set_measured(state, now_ns, at_ns)
         if not self._workspace.is_unlimited:
             values = self._workspace.clamp(values, low, high).astype(np.float32)
         if self._tracker is not None:
-            goals = self._goals(action, values, blend, now_ns, at_ns)
+            goals = self._goals.of(action, values, authority, now_ns, at_ns)
             self._tracker.follow(goals, at_ns, self._permits(at_ns, state))
             values = self._with_tracked(values)
         self._note(values, at_ns)
@@ -222,47 +220,6 @@ class CommandGenerator:
     def _permits(self, at_ns: int, state: RobotState) -> Callable[[Sequence[Path | None]], bool] | None:
         guard = self.guard
         return None if guard is None else lambda paths: guard.permits(paths, at_ns, state)
-
-    def _goals(
-        self, action: ScheduledAction, values: np.ndarray, blend: float, now_ns: int, at_ns: int
-    ) -> list[State]:
-        """Where the tracked dofs are to be a few periods from now."""
-        assert self._tracker is not None
-        ahead = {kind: self._tracker.goal_ahead_ns(kind, at_ns) for kind in set(self._kinds)}
-        curves = {ns: reference(action.chunk, now_ns + ns) for ns in set(ahead.values())}
-        rates = values * (1e9 / self._robot.period_ns)
-        goals = []
-        for index in self._index.tolist():
-            place, slope, bend = (float(curve[index]) for curve in curves[ahead[self._kinds[index]]])
-            if self._is_delta[index]:
-                goals.append(State(0.0, float(rates[index]), 0.0))
-                continue
-            start = float(self._blend_start[index])
-            if not math.isnan(start):
-                place = start + blend * (place - start)
-            goals.append(State(place, blend * slope, blend * bend))
-        return self._turning(goals) if self._has_orientation else goals
-
-    def _turning(self, goals: list[State]) -> list[State]:
-        """Goals of a pose, with its orientation on the shortest way and not too far ahead."""
-        assert self._tracker is not None
-        places = np.flatnonzero((self._index >= COLUMNS.start) & (self._index < COLUMNS.stop)).tolist()
-        commanded = [self._tracker.positions[place] for place in places]
-        aimed = goal_columns(commanded, [goals[place].position for place in places])
-        for place, at in zip(places, commanded if aimed is None else aimed.tolist(), strict=True):
-            if at != goals[place].position:
-                goals[place] = State(at, 0.0, 0.0)
-        return goals
-
-    def _blend(self, now_ns: int) -> float:
-        """Share of the way from where the ramp began to what the policy wants: 0 to 1."""
-        if self._blend_ns is None:
-            self._blend_ns = now_ns
-            if self._tracker is not None:
-                self._blend_start[self._index] = self._tracker.positions
-        if not self._robot.ramp_s:
-            return 1.0
-        return min(1.0, max(0, now_ns - self._blend_ns) / 1e9 / self._robot.ramp_s)
 
     def _with_tracked(self, values: np.ndarray) -> np.ndarray:
         assert self._tracker is not None

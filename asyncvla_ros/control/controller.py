@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from asyncvla_ros.control.action_schedule import ActionSchedule, ScheduledAction
+from asyncvla_ros.control.action_schedule import ScheduledAction
 from asyncvla_ros.control.chunk import StampedChunk
+from asyncvla_ros.control.chunk_intake import ChunkIntake
 from asyncvla_ros.control.command_generator import CommandGenerator
+from asyncvla_ros.control.drive import EARLIEST
 from asyncvla_ros.control.robot_state import AGREEING, RobotState
-from asyncvla_ros.control.safety import Rejection, RejectReason, check_chunk
+from asyncvla_ros.control.safety import Rejection
 from asyncvla_ros.control.supervisor import Supervisor
-from asyncvla_ros.control.tracker import EARLIEST
 from asyncvla_ros.control.types import Command, Mode, Reason, Status
 from asyncvla_ros.robot.contract import RobotContract
 from asyncvla_ros.types import ContractError
@@ -57,14 +58,12 @@ class Controller:
         self._clear()
 
     def _clear(self) -> None:
-        self._schedule = ActionSchedule(self._execute_steps)
+        self._chunks = ChunkIntake(self._robot, self._execute_steps)
         self._state = RobotState(self._robot, self._agreeing)
         self._action: ScheduledAction | None = None
         self._last_ns: int | None = None
         self._sent_ns: int | None = None
-        self._accepted = self._rejected = self._underruns = 0
-        self._rejection: Rejection | None = None
-        self._last_rejection = ""
+        self._underruns = 0
         self._is_starved = self._had_let_go = self._is_elsewhere = False
         self._was_acknowledged = True
 
@@ -74,15 +73,13 @@ class Controller:
         Raises:
             ContractError: the contract has no guard, so nobody knows where the tool is.
         """
-        guard, contract = self._generator.guard, self._robot.guard
-        if guard is None or contract is None:
-            if speed is None:
-                return
+        if self._generator.guard is not None:
+            self._generator.guard.limit_speed(speed)
+        elif speed is not None:
             raise ContractError(
                 f"robot {self._robot.name}: a tool speed of {speed:g} m/s needs the contract's guard (tool, "
                 "tool_speed) and a robot description"
             )
-        guard.tool_speed = min((s for s in (speed, contract.speed) if s is not None), default=None)
 
     def start(self, is_elsewhere: bool = False) -> None:
         """Activation: moves only after a chunk of now; what was latched stays so.
@@ -116,21 +113,9 @@ class Controller:
 
     def accept(self, chunk: StampedChunk, now_ns: int) -> Rejection | None:
         """Checks a chunk and adds it to the schedule; the rejection if it may not be executed."""
-        rejection = check_chunk(chunk, self._robot, now_ns)
-        if rejection is None and not self._schedule.merge(chunk):
-            newest = self._schedule.newest
-            known = "an earlier one" if newest is None else f"chunk {newest.chunk_id} at {newest.stamp_ns} ns"
-            rejection = Rejection(
-                RejectReason.OUT_OF_SEQUENCE,
-                f"chunk {chunk.chunk_id} at {chunk.stamp_ns} ns is not newer than {known}",
-            )
-        self._rejection = rejection
+        rejection = self._chunks.accept(chunk, now_ns)
         if rejection is None:
-            self._accepted += 1
             self._is_starved = False
-        else:
-            self._rejected += 1
-            self._last_rejection = str(rejection)
         return rejection
 
     def observe(self, source: str, stamp_ns: int, values: Mapping[str, float]) -> None:
@@ -158,15 +143,15 @@ class Controller:
             return self._hold(now_ns, at_ns)
         if self._generator.is_stopping:
             return self._hold(now_ns, at_ns)
-        action = self._schedule.due(now_ns)
+        action = self._chunks.schedule.due(now_ns)
         if action is not None:
             return self._track(action, now_ns, at_ns)
-        is_exhausted = self._schedule.is_dry(now_ns)
+        is_exhausted = self._chunks.schedule.is_dry(now_ns)
         if self._lockstep or not is_exhausted:
             # Either the action of this step was handed out already, or the next chunk has not begun.
             return self._between(now_ns, at_ns, is_exhausted)
         self._underruns += 1
-        self._enter(Mode.HOLDING, *self._exhausted(now_ns))
+        self._enter(Mode.HOLDING, *self._chunks.exhausted(now_ns))
         return self._hold(now_ns, at_ns)
 
     def take_back(self) -> None:
@@ -180,7 +165,7 @@ class Controller:
             self.supervisor.check_following(self._state)
         has_let_go = self.supervisor.has_let_go
         if self._had_let_go and not has_let_go:
-            self._generator.restart_blend()
+            self._generator.restart_ramp()
             self.supervisor.forget_motion()
         self._had_let_go = has_let_go
         self._note_acknowledged(self.supervisor.is_acknowledged)
@@ -221,7 +206,7 @@ class Controller:
 
         Tracked commands are samples of one motion: two at once would be none. Stops do not wait.
         """
-        newest = self._schedule.newest
+        newest = self._chunks.schedule.newest
         is_ended = newest is not None and newest.is_end and self.mode is Mode.TRACKING
         if self._sent_ns is None or not self._generator.is_tracked or is_ended:
             return 0
@@ -251,10 +236,10 @@ class Controller:
 
     def _not_ready(self, now_ns: int) -> tuple[Mode, Reason, str] | None:
         """What is missing to execute anything now, whatever the schedule says."""
-        newest = self._schedule.newest
+        newest = self._chunks.schedule.newest
         if newest is None:
-            if self._rejection is not None:
-                return self.mode, Reason.CHUNK_REJECTED, f"the last chunk was rejected: {self._rejection}"
+            if self._chunks.is_rejected:
+                return self.mode, *self._chunks.exhausted(now_ns)
             if self.reason in WAITING:
                 return self.mode, self.reason, self.text
             return self.mode, Reason.NO_CHUNK, "waiting for a chunk"
@@ -268,24 +253,9 @@ class Controller:
             return Mode.HOLDING, Reason.TASK_ENDED, "the task is over; waiting for the next one"
         if self._is_starved:
             return Mode.HOLDING, Reason.UNDERRUN, self.text
-        if (now_ns - newest.stamp_ns) / 1e9 > self._robot.chunk_timeout_s:
-            return Mode.HOLDING, *self._exhausted(now_ns)
+        if self._chunks.is_stale(now_ns):
+            return Mode.HOLDING, *self._chunks.exhausted(now_ns)
         return None
-
-    def _exhausted(self, now_ns: int) -> tuple[Reason, str]:
-        """Why there is nothing to execute although there was a chunk."""
-        newest = self._schedule.newest
-        assert newest is not None
-        age_s = (now_ns - newest.stamp_ns) / 1e9
-        if self._rejection is not None:
-            return Reason.CHUNK_REJECTED, f"the last chunk was rejected: {self._rejection}"
-        if age_s > self._robot.chunk_timeout_s:
-            limit = f"limit {self._robot.chunk_timeout_s:g} s; is the policy running?"
-            return Reason.CHUNK_STALE, f"chunk {newest.chunk_id} was observed {age_s:.2f} s ago, {limit}"
-        return (
-            Reason.UNDERRUN,
-            f"all actions of chunk {newest.chunk_id} are executed, observed {age_s:.2f} s ago",
-        )
 
     def _hold(self, now_ns: int, at_ns: int) -> Command:
         if self._lockstep:
@@ -330,7 +300,7 @@ class Controller:
 
     def clock_jumped(self, jump_s: float) -> None:
         """Time went back by ``-jump_s``: nothing planned or observed before holds any more."""
-        self._schedule.reset()
+        self._chunks.schedule.reset()
         self._state.forget_times()
         self._generator.forget_times()
         self._last_ns = None
@@ -354,12 +324,12 @@ class Controller:
         """Releases a latched stop or fault; False if there was none. What was planned is forgotten."""
         if not self.supervisor.reset():
             return False
-        self._schedule.reset()
+        self._chunks.schedule.reset()
         if self._lockstep or not self._generator.has_begun:
             self._generator.restart(is_elsewhere=False)
         if self.supervisor.is_returning:
             self._generator.rest_pose.reconsider()
-        self._generator.restart_blend()
+        self._generator.restart_ramp()
         if self.is_active:
             self._enter(Mode.IDLE, Reason.NO_CHUNK, "reset; waiting for a chunk")
         else:
@@ -368,19 +338,19 @@ class Controller:
 
     def status(self, now_ns: int) -> Status:
         """A picture of now for a person or a message."""
-        newest = self._schedule.newest
+        newest = self._chunks.schedule.newest
         return Status(
             mode=self.mode,
             reason=self.reason,
             text=self.text,
             chunk_id=0 if newest is None else newest.chunk_id,
-            chunk_age_s=0.0 if newest is None else (now_ns - newest.stamp_ns) / 1e9,
-            actions_left=self._schedule.remaining(now_ns),
-            accepted=self._accepted,
-            rejected=self._rejected,
-            expired=self._schedule.expired,
+            chunk_age_s=self._chunks.age_s(now_ns),
+            actions_left=self._chunks.schedule.remaining(now_ns),
+            accepted=self._chunks.accepted,
+            rejected=self._chunks.rejected,
+            expired=self._chunks.schedule.expired,
             underruns=self._underruns,
-            last_rejection=self._last_rejection,
+            last_rejection=self._chunks.last_rejection,
             clamped=self._generator.clamped,
             limit_stops=self._generator.limit_stops,
         )

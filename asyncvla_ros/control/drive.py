@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import enum
 
+from asyncvla_ros.control.motion import Bounds, State, can_stop
 from asyncvla_ros.robot.contract import RobotContract
+
+# After so many periods without a command a driver that holds stands still, or goes on at its last velocity.
+GAP_PERIODS = 2
+# A change per step comes so many periods after the one before, at least.
+EARLIEST = 0.75
 
 
 class Drive(enum.Enum):
@@ -45,3 +51,30 @@ def drives(robot: RobotContract) -> tuple[Drive, ...]:
         ADAPTER_DRIVES.get(adapters.get(dof.name, ""), Drive.STEP if dof.is_delta else Drive.HELD)
         for dof in robot.dofs
     )
+
+
+def stops_within(kind: Drive, before: State, after: State, bounds: Bounds, period_ns: int) -> bool:
+    """Whether the quickest stop from a state stays within every bound, as the driver makes it.
+
+    A rate stands until the next command, which may be late: a stop of rates leads farther than that of the
+    motion by what the first one makes meanwhile. Steps may come a little early: there are more.
+
+    Args:
+        kind: Of the driver.
+        before: Where it is.
+        after: The state that is commanded next.
+        bounds: Of the dof.
+        period_ns: Time between two commands [ns].
+    """
+    if kind is Drive.RATE:
+        further = after.velocity * GAP_PERIODS * period_ns / 1e9
+        return can_stop(after._replace(position=before.position + further), bounds)
+    if kind is Drive.STEP:
+        after = after._replace(position=before.position + after.velocity * period_ns / 1e9)
+        low, high = after.position - bounds.minimum, bounds.maximum - after.position
+        if min(low, high) < 0:
+            return False
+        bounds = bounds._replace(
+            minimum=after.position - EARLIEST * low, maximum=after.position + EARLIEST * high
+        )
+    return can_stop(after, bounds)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ruckig
 
-from asyncvla_ros.control.motion import Bounds, Phase, State, cut
+from asyncvla_ros.control.motion import Bounds, Phase, State, can_stop, cut
 
 # Plans keep this share of each limit in reserve, so that rounding in a plan cannot reach the limit itself.
 RESERVE = 1e-6
@@ -24,6 +24,7 @@ class Planner:
 
     def __init__(self, bounds: Bounds, is_delta: bool, ahead_s: float):
         self.errors = 0
+        self._bounds, self._is_delta = bounds, is_delta
         self._ruckig = ruckig.Ruckig(1)
         self._trajectory = ruckig.Trajectory(1)
         self._input = given = ruckig.InputParameter(1)
@@ -36,6 +37,23 @@ class Planner:
             given.control_interface = ruckig.ControlInterface.Velocity
         else:
             given.minimum_duration = ahead_s
+
+    def feasible(self, goal: State) -> State:
+        """The nearest goal that can be reached and left again within the limits."""
+        bounds, share = self._bounds, 1 - RESERVE
+        if self._is_delta:
+            speed = min(max(goal.velocity, share * bounds.min_velocity), share * bounds.max_velocity)
+            return State(0.0, speed, 0.0)
+        inset = RESERVE * (bounds.maximum - bounds.minimum)
+        position = min(max(goal.position, bounds.minimum + inset), bounds.maximum - inset)
+        if position == goal.position:
+            # The run-up to a moving goal is the way to stop after it, backwards in time.
+            velocity, acceleration = goal.velocity / share, goal.acceleration / share
+            if can_stop(State(position, velocity, acceleration), bounds) and can_stop(
+                State(position, -velocity, acceleration), bounds
+            ):
+                return goal
+        return State(position, 0.0, 0.0)
 
     def phases(
         self, state: State, goal: State, duration_s: float, velocity_share: float = 1.0

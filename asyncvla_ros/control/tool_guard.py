@@ -58,6 +58,10 @@ class ToolGuard:
                     "measured"
                 )
 
+    def limit_speed(self, speed: float | None) -> None:
+        """From now on the tool is not faster than ``speed`` [m/s]; None: than the contract says."""
+        self.tool_speed = min((s for s in (speed, self._guard.speed) if s is not None), default=None)
+
     def permits(self, paths: Sequence[Path | None], at_ns: int, state: RobotState) -> bool:
         """Whether a motion stays inside and slow enough to its end.
 

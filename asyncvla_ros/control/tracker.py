@@ -7,27 +7,22 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from asyncvla_ros.control.drive import Drive
+from asyncvla_ros.control.drive import GAP_PERIODS, Drive, stops_within
 from asyncvla_ros.control.motion import (
     Bounds,
     Path,
     Phase,
     State,
-    can_stop,
     move,
     stays_within,
     stop_phases,
 )
-from asyncvla_ros.control.planner import RESERVE, Planner
+from asyncvla_ros.control.planner import Planner
 from asyncvla_ros.robot.contract import Dof
 from asyncvla_ros.robot.motion_limits import MotionLimits, following_limit, motion_limits, stop_limits
 
-# A change per step comes so many periods after the one before, at least.
-EARLIEST = 0.75
 # How far ahead a goal is met [periods]: meeting it at once would take full jerk in every period.
 HORIZON = 4
-# After so many periods without a command a driver that holds stands still, or goes on at its last velocity.
-GAP_PERIODS = 2
 # Where a motion is not permitted, these shares of its speed are tried; later it grows again by this factor.
 SLOWER, FASTER, SLOWEST = (0.8, 0.4), 1.05, 0.01
 # A driver that follows trajectories gets so much more time than it needs to the first one's beginning.
@@ -219,12 +214,12 @@ class JerkLimitedTracker:
 
     def _towards(self, index: int, goal: State, at_ns: int, share: float) -> tuple[Path | None, State]:
         begin_ns, state = self._begin(index, at_ns)
-        bounds = self._bounds[index]
+        bounds, plan = self._bounds[index], self._plans[index]
         if math.isnan(state.position):
             return self._first_goal(index, goal, at_ns)
         is_trajectory = self._kinds[index] is Drive.TRAJECTORY
         duration_s = (GAP_PERIODS * self._period_ns if is_trajectory else at_ns - begin_ns) / 1e9
-        ways = self._plans[index].phases(state, self._feasible(index, goal), duration_s, share)
+        ways = plan.phases(state, plan.feasible(goal), duration_s, share)
         # A dof that is a change may have been displaced from outside: never farther out than it is.
         low, high = self._margins[index]
         low, high = bounds.minimum + low, bounds.maximum - high
@@ -232,33 +227,17 @@ class JerkLimitedTracker:
         after = state
         for phase in ways:
             after = move(after, phase)
-        if not (ways and stays_within(state, ways, bounds) and self._can_stop(index, state, after, bounds)):
+        if not (
+            ways
+            and stays_within(state, ways, bounds)
+            and stops_within(self._kinds[index], state, after, bounds, self._period_ns)
+        ):
             self.limit_stops += 1
             return self._braking(index, at_ns, self._bounds[index])
         if not (is_trajectory or self._is_asked):
             return None, after
         ways += stop_phases(after.velocity, after.acceleration, bounds.acceleration, bounds.jerk)
         return self._joined(index, begin_ns, state, ways, at_ns)
-
-    def _can_stop(self, index: int, before: State, after: State, bounds: Bounds) -> bool:
-        """Whether the quickest stop from a state keeps every limit, as the driver makes it.
-
-        A rate stands until the next command, which may be late: a stop of rates leads farther than that of
-        the motion by what the first one makes meanwhile. Steps may come a little early: there are more.
-        """
-        kind = self._kinds[index]
-        if kind is Drive.RATE:
-            further = after.velocity * GAP_PERIODS * self._period_ns / 1e9
-            return can_stop(after._replace(position=before.position + further), bounds)
-        if kind is Drive.STEP:
-            after = after._replace(position=before.position + after.velocity * self._period_ns / 1e9)
-            low, high = after.position - bounds.minimum, bounds.maximum - after.position
-            if min(low, high) < 0:
-                return False
-            bounds = bounds._replace(
-                minimum=after.position - EARLIEST * low, maximum=after.position + EARLIEST * high
-            )
-        return can_stop(after, bounds)
 
     def _braking(self, index: int, at_ns: int, bounds: Bounds) -> tuple[Path | None, State]:
         begin_ns, state = self._begin(index, at_ns)
@@ -306,23 +285,6 @@ class JerkLimitedTracker:
         self.paths = [path for path, _ in moves]
         self._states = [state for _, state in moves]
         self._at_ns = at_ns
-
-    def _feasible(self, index: int, goal: State) -> State:
-        """The nearest goal that can be reached and left again within the limits."""
-        bounds, share = self._bounds[index], 1 - RESERVE
-        if self._dofs[index].is_delta:
-            speed = min(max(goal.velocity, share * bounds.min_velocity), share * bounds.max_velocity)
-            return State(0.0, speed, 0.0)
-        inset = RESERVE * (bounds.maximum - bounds.minimum)
-        position = min(max(goal.position, bounds.minimum + inset), bounds.maximum - inset)
-        if position == goal.position:
-            # The run-up to a moving goal is the way to stop after it, backwards in time.
-            velocity, acceleration = goal.velocity / share, goal.acceleration / share
-            if can_stop(State(position, velocity, acceleration), bounds) and can_stop(
-                State(position, -velocity, acceleration), bounds
-            ):
-                return goal
-        return State(position, 0.0, 0.0)
 
     @property
     def commands(self) -> list[float]:

@@ -8,7 +8,7 @@ import time
 import numpy as np
 
 from asyncvla_msgs.msg import ActionCommand
-from asyncvla_ros.control.tracker import GAP_PERIODS
+from asyncvla_ros.control.drive import GAP_PERIODS
 from asyncvla_ros.robot.stops import stops
 from asyncvla_ros.ros.bench.demand import demand_between
 from asyncvla_ros.ros.bench.fault_outcome import Outcome

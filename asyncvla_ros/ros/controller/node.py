@@ -21,14 +21,11 @@ from rosgraph_msgs.msg import Clock as ClockMessage
 from sensor_msgs.msg import JointState
 from std_srvs.srv import Trigger
 
-from asyncvla_msgs.msg import ActionChunk, ControllerStatus
-from asyncvla_ros.common.lateness import Lateness
-from asyncvla_ros.common.statistics import Rates
+from asyncvla_msgs.msg import ActionChunk
 from asyncvla_ros.control.clock import MotionClock
 from asyncvla_ros.control.controller import Controller
 from asyncvla_ros.control.supervisor import Verdict
-from asyncvla_ros.control.tracker import GAP_PERIODS
-from asyncvla_ros.control.types import Command, Mode, Reason
+from asyncvla_ros.control.types import Command
 from asyncvla_ros.robot.contract import JointStateSource
 from asyncvla_ros.ros import qos
 from asyncvla_ros.ros.controller.clocks import Clocks
@@ -36,7 +33,7 @@ from asyncvla_ros.ros.controller.outputs import Outputs
 from asyncvla_ros.ros.controller.parameters import ControllerParameters, read_robot
 from asyncvla_ros.ros.controller.safeguards import Safeguards
 from asyncvla_ros.ros.controller.states import RobotStates
-from asyncvla_ros.ros.controller.status import diagnostics_report, status_message
+from asyncvla_ros.ros.controller.status import StatusReporter
 from asyncvla_ros.ros.conversions import chunk_from_message, to_ns
 from asyncvla_ros.ros.diagnostics import Diagnostics, Report
 from asyncvla_ros.ros.lifecycle import ManagedNode, run_node
@@ -50,8 +47,6 @@ STATUS_PERIOD = 0.2
 STOP_TIMEOUT = 30.0
 # A command that takes longer to make than so many periods is not sent.
 HELD_UP_PERIODS, ATTEMPTS = 0.5, 3
-# Periods of which lateness is told.
-LATENESS_WINDOW = 1000
 
 
 class ControllerNode(ManagedNode):
@@ -64,9 +59,6 @@ class ControllerNode(ManagedNode):
         self._latch: Verdict | None = None
         self._clocks, self._motion_clock = Clocks(), MotionClock()
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self._rates = Rates()
-        self._commands = 0
-        self._reported: tuple[Mode, Reason] | None = None
         self._tick_ns = 0
         self._diagnostics = Diagnostics(self, self._report)
 
@@ -79,10 +71,8 @@ class ControllerNode(ManagedNode):
         self._controller.limit_tool_speed(values.tool_speed)
         self._controller.supervisor.latch = self._latch
         self.resources.callback(self._forget_controller)
-        self._lateness = Lateness(LATENESS_WINDOW, gap_s=GAP_PERIODS * self._robot.period_ns / 1e9)
         self._outputs = Outputs(self, self._robot)
-        self._status_publisher = self.create_publisher(ControllerStatus, "~/status", qos.STATUS)
-        self.resources.callback(self.destroy_publisher, self._status_publisher)
+        self._reporter = StatusReporter(self, self._robot, values.chunk_topic)
         self.subscribe(ActionChunk, values.chunk_topic, self._on_chunk, qos.CHUNK)
         self._states = RobotStates(self, self._robot, self._observe)
         for source in self._robot.state:
@@ -109,7 +99,7 @@ class ControllerNode(ManagedNode):
         for refused in take_realtime_priority(values.realtime_priority, values.lock_memory):
             self.get_logger().warning(refused)
         self._heard_s = time.monotonic()
-        self._due_ns: int | None = None
+        self._reporter.restart()
         self._controller.start(is_elsewhere=self._outputs.have_changed)
         self._outputs.restart()
         self._publish_status()
@@ -209,7 +199,7 @@ class ControllerNode(ManagedNode):
                 topics = self._outputs.unacknowledged()
                 are_all, has_come = len(topics) == self._outputs.needed, self._outputs.take_arrivals()
                 self._controller.supervisor.note_unacknowledged(topics, are_all, has_come)
-            self._note_lateness(self._command(self._controller.update))
+            self._command(self._controller.update)
         except Exception as error:
             # A bug must end in a stop, not in a dead executor.
             self.get_logger().fatal(traceback.format_exc())
@@ -227,7 +217,7 @@ class ControllerNode(ManagedNode):
             now_ns, at_ns = self._times()
             command = decide(now_ns, at_ns)
             if self._outputs.send(command, now_ns, partial(self._is_held_up, began_ns)):
-                self._commands += command.values is not None
+                self._reporter.note_command(command.values is not None, not self._params.values.lockstep)
                 return command
             # This process stood still meanwhile: its trajectory would join the one before too late.
             self._controller.take_back()
@@ -240,15 +230,6 @@ class ControllerNode(ManagedNode):
     def _is_held_up(self, began_ns: int) -> bool:
         held_up_ns = time.monotonic_ns() - began_ns
         return not self._params.values.lockstep and held_up_ns > HELD_UP_PERIODS * self._robot.period_ns
-
-    def _note_lateness(self, command: Command) -> None:
-        if command.values is None or self._params.values.lockstep:
-            self._due_ns = None
-            return
-        now_ns = time.monotonic_ns()
-        if self._due_ns is not None:
-            self._lateness.note(max(0, now_ns - self._due_ns) / 1e9)
-        self._due_ns = now_ns + self._robot.period_ns
 
     def _watch(self) -> None:
         if self._controller is None:
@@ -265,23 +246,11 @@ class ControllerNode(ManagedNode):
     def _publish_change(self) -> None:
         """Status and log line at once when mode or reason changed."""
         assert self._controller is not None
-        now = (self._controller.mode, self._controller.reason)
-        if now == self._reported:
-            return
-        self._reported = now
-        text = f"{self._controller.mode.name} {self._controller.text}".strip()
-        # rclpy allows one severity per line of code.
-        if self._controller.mode in (Mode.IDLE, Mode.TRACKING):
-            self.get_logger().info(text)
-        else:
-            self.get_logger().warning(text)
-        self._publish_status()
+        self._reporter.publish_change(self._controller, self._now_ns())
 
     def _publish_status(self) -> None:
         assert self._controller is not None
-        now_ns = self._now_ns()
-        status = self._controller.status(now_ns)
-        self._status_publisher.publish(status_message(status, self._robot, self._lateness, now_ns))
+        self._reporter.publish(self._controller, self._now_ns())
 
     def _estop(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         assert self._controller is not None
@@ -308,10 +277,7 @@ class ControllerNode(ManagedNode):
     def _report(self) -> Report:
         if self._controller is None:
             return Report(DiagnosticStatus.OK, "unconfigured", {})
-        status = self._controller.status(self._now_ns())
-        rates = self._rates.update(time.monotonic(), {"commands": self._commands, "chunks": status.accepted})
-        publishers = self.count_publishers(self._params.values.chunk_topic)
-        return diagnostics_report(status, self._robot, rates, self._lateness, publishers)
+        return self._reporter.report(self._controller, self._now_ns())
 
     def _times(self) -> tuple[int, int]:
         """Node clock and the time of motion [ns], at one moment."""

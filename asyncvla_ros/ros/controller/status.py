@@ -1,18 +1,26 @@
-"""The controller's status as messages."""
+"""Says how the controller is: its status, a line of the log when that changes, and diagnostics."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 
 from diagnostic_msgs.msg import DiagnosticStatus
 
 from asyncvla_msgs.msg import ControllerStatus
 from asyncvla_ros.common.lateness import Lateness
-from asyncvla_ros.control.types import Mode, Status
+from asyncvla_ros.common.statistics import Rates
+from asyncvla_ros.control.controller import Controller
+from asyncvla_ros.control.drive import GAP_PERIODS
+from asyncvla_ros.control.types import Mode, Reason, Status
 from asyncvla_ros.robot.contract import RobotContract
+from asyncvla_ros.ros import qos
 from asyncvla_ros.ros.conversions import to_duration, to_time
 from asyncvla_ros.ros.diagnostics import Report
+from asyncvla_ros.ros.lifecycle import ManagedNode
 
+# Periods of which lateness is told.
+LATENESS_WINDOW = 1000
 LEVELS = {
     Mode.IDLE: DiagnosticStatus.OK,
     Mode.TRACKING: DiagnosticStatus.OK,
@@ -20,6 +28,67 @@ LEVELS = {
     Mode.FAULT: DiagnosticStatus.ERROR,
     Mode.ESTOP: DiagnosticStatus.ERROR,
 }
+
+
+class StatusReporter:
+    """Publishes ``~/status``, and knows how late commands are.
+
+    Args:
+        node: The controller; owns the publisher.
+        robot: Names the dofs.
+        chunk_topic: Of the policy.
+    """
+
+    def __init__(self, node: ManagedNode, robot: RobotContract, chunk_topic: str):
+        self._node, self._robot, self._chunk_topic = node, robot, chunk_topic
+        self._lateness = Lateness(LATENESS_WINDOW, gap_s=GAP_PERIODS * robot.period_ns / 1e9)
+        # Also while the node is inactive: what is latched counts then, too.
+        self._publisher = node.create_publisher(ControllerStatus, "~/status", qos.STATUS)
+        node.resources.callback(node.destroy_publisher, self._publisher)
+        self._rates = Rates()
+        self._commands = 0
+        self._due_ns: int | None = None
+        self._said: tuple[Mode, Reason] | None = None
+
+    def restart(self) -> None:
+        """After an activation no command is due yet."""
+        self._due_ns = None
+
+    def note_command(self, is_sent: bool, is_timed: bool) -> None:
+        """A command was sent, or none was to be; and whether the next one is due a period from now."""
+        self._commands += is_sent
+        if not (is_sent and is_timed):
+            self._due_ns = None
+            return
+        now_ns = time.monotonic_ns()
+        if self._due_ns is not None:
+            self._lateness.note(max(0, now_ns - self._due_ns) / 1e9)
+        self._due_ns = now_ns + self._robot.period_ns
+
+    def publish_change(self, controller: Controller, now_ns: int) -> None:
+        """Status at ``now_ns`` [ns, node clock] and a line of the log, if mode or reason changed."""
+        if (controller.mode, controller.reason) == self._said:
+            return
+        self._said = controller.mode, controller.reason
+        text = f"{controller.mode.name} {controller.text}".strip()
+        # rclpy allows one severity per line of code.
+        if controller.mode in (Mode.IDLE, Mode.TRACKING):
+            self._node.get_logger().info(text)
+        else:
+            self._node.get_logger().warning(text)
+        self.publish(controller, now_ns)
+
+    def publish(self, controller: Controller, now_ns: int) -> None:
+        """Status at ``now_ns`` [ns, node clock]."""
+        status = controller.status(now_ns)
+        self._publisher.publish(status_message(status, self._robot, self._lateness, now_ns))
+
+    def report(self, controller: Controller, now_ns: int) -> Report:
+        """What ``/diagnostics`` says at ``now_ns`` [ns, node clock]."""
+        status = controller.status(now_ns)
+        rates = self._rates.update(time.monotonic(), {"commands": self._commands, "chunks": status.accepted})
+        publishers = self._node.count_publishers(self._chunk_topic)
+        return diagnostics_report(status, self._robot, rates, self._lateness, publishers)
 
 
 def status_message(status: Status, robot: RobotContract, lateness: Lateness, now_ns: int) -> ControllerStatus:

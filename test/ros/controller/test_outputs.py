@@ -30,7 +30,7 @@ def test_arm_and_gripper_leave_by_outputs_of_their_own(start_node, ros_client, a
     arm.received.wait(2)
     rig.expect_anew(Mode.IDLE, Reason.NO_CHUNK)
 
-    sent = rig.send(0.5, 9.0, 1.0, length=20)
+    sent = rig.send(0.5, 9.0, 1.0, length=40)
     moved = arm.received.wait(where=lambda m: m.points[0].positions[1] > -0.3)
     assert moved.points[0].positions[0] == pytest.approx(0.5, abs=2e-3)
     assert hand.wait(where=lambda m: m.data[0] < 1e-9).data.tolist() == [0.0], "closed"
@@ -38,7 +38,7 @@ def test_arm_and_gripper_leave_by_outputs_of_their_own(start_node, ros_client, a
     # The chunk runs dry: arm and gripper stay where they are.
     rig.expect(Mode.HOLDING, Reason.UNDERRUN)
     at_rest = arm.received.wait(
-        where=lambda m: to_ns(m.header.stamp) > sent.due_ns(20) and not np.any(m.points[0].velocities)
+        where=lambda m: to_ns(m.header.stamp) > sent.due_ns(40) and not np.any(m.points[0].velocities)
     )
     assert hand.messages[-1].data.tolist() == [0.0]
     assert node.stop() == 0

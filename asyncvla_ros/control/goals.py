@@ -1,0 +1,92 @@
+"""Where tracked dofs are to be a few periods from now: along the chunk, by the authority of the policy."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from asyncvla_ros.control.action_schedule import ScheduledAction
+from asyncvla_ros.control.drive import Drive
+from asyncvla_ros.control.motion import State
+from asyncvla_ros.control.orientation import COLUMNS, goal_columns, has_orientation
+from asyncvla_ros.control.reference import reference
+from asyncvla_ros.control.tracker import JerkLimitedTracker
+from asyncvla_ros.robot.contract import RobotContract
+
+
+class Goals:
+    """Makes the goals of a tracker from due actions.
+
+    Args:
+        robot: Dofs, rates and the time in which the policy's authority ramps up.
+        index: (k,) int64, the tracked dofs.
+        kinds: (d,) what the driver of each dof does between commands.
+        tracker: Follows the goals; None where no dof is tracked.
+    """
+
+    def __init__(
+        self,
+        robot: RobotContract,
+        index: np.ndarray,
+        kinds: Sequence[Drive],
+        tracker: JerkLimitedTracker | None,
+    ):
+        self._robot, self._index, self._kinds, self._tracker = robot, index, kinds, tracker
+        self._has_orientation = has_orientation(robot)
+        self._ramp_begin_ns: int | None = None
+        self._ramp_start = np.zeros(len(robot.dofs))
+
+    def restart_ramp(self) -> None:
+        """The policy's authority ramps up again, from the next action on."""
+        self._ramp_begin_ns = None
+
+    def authority(self, now_ns: int) -> float:
+        """Share of the way from where the ramp began to what the policy wants at ``now_ns`` [ns]: 0 to 1."""
+        if self._ramp_begin_ns is None:
+            self._ramp_begin_ns = now_ns
+            if self._tracker is not None:
+                self._ramp_start[self._index] = self._tracker.positions
+        if not self._robot.ramp_s:
+            return 1.0
+        return min(1.0, max(0, now_ns - self._ramp_begin_ns) / 1e9 / self._robot.ramp_s)
+
+    def of(
+        self, action: ScheduledAction, values: np.ndarray, authority: float, now_ns: int, at_ns: int
+    ) -> list[State]:
+        """(k,) where the tracked dofs are to be ``goal_ahead_ns`` from now.
+
+        Args:
+            action: The action that is due.
+            values: (d,) what is made of it, of which only changes count.
+            authority: Of the policy now.
+            now_ns: [ns, node clock].
+            at_ns: [ns, steady].
+        """
+        assert self._tracker is not None
+        ahead = {kind: self._tracker.goal_ahead_ns(kind, at_ns) for kind in set(self._kinds)}
+        curves = {ns: reference(action.chunk, now_ns + ns) for ns in set(ahead.values())}
+        rates = values * (1e9 / self._robot.period_ns)
+        goals = []
+        for index in self._index.tolist():
+            place, slope, bend = (float(curve[index]) for curve in curves[ahead[self._kinds[index]]])
+            if self._robot.dofs[index].is_delta:
+                goals.append(State(0.0, float(rates[index]), 0.0))
+                continue
+            start = float(self._ramp_start[index])
+            if not math.isnan(start):
+                place = start + authority * (place - start)
+            goals.append(State(place, authority * slope, authority * bend))
+        return self._turning(goals) if self._has_orientation else goals
+
+    def _turning(self, goals: list[State]) -> list[State]:
+        """Goals of a pose, with its orientation on the shortest way and not too far ahead."""
+        assert self._tracker is not None
+        places = np.flatnonzero((self._index >= COLUMNS.start) & (self._index < COLUMNS.stop)).tolist()
+        commanded = [self._tracker.positions[place] for place in places]
+        aimed = goal_columns(commanded, [goals[place].position for place in places])
+        for place, at in zip(places, commanded if aimed is None else aimed.tolist(), strict=True):
+            if at != goals[place].position:
+                goals[place] = State(at, 0.0, 0.0)
+        return goals
