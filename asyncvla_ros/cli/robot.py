@@ -69,17 +69,15 @@ def new_robot(
     file = out or Path(f"{name}.yaml")
     if file.exists():
         raise AsyncVLAError(f"{file} exists; choose another file with --out")
-    description, where = "", ""
-    if urdf is not None:
-        description, where = _read(urdf), str(urdf)
+    description = None if urdf is None else _read(urdf)
+    where = str(urdf or "robot_description")
     topics = None
     if live:
         from asyncvla_ros.ros.discovery import discover
 
         topics = discover(wait)
-        if not description:
-            description, where = topics.urdf, "robot_description"
-    text = draft(name, read_urdf(description, where) if description else None, topics)
+        description = topics.urdf if description is None else description
+    text = draft(name, None if description is None else read_urdf(description, where), topics)
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(text, encoding="utf-8")
     blanks = sum(FILL_IN in line.split("#")[0] for line in text.splitlines())

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from asyncvla_ros.types import ContractError
+
+# What ROS accepts (design.ros2.org, topic and service names), without substitutions.
+TOPIC = re.compile(r"(~/|/)?[A-Za-z_][A-Za-z0-9_]*(/[A-Za-z_][A-Za-z0-9_]*)*")
 
 
 class Section:
@@ -51,6 +55,16 @@ class Section:
         if choices and value not in choices:
             raise ContractError(f"{self.where}.{key}: expected one of {', '.join(choices)}, found {value!r}")
         return value
+
+    def topic(self, key: str) -> str:
+        """The name of a topic, service or action, as ROS takes it."""
+        name = self.text(key)
+        if not TOPIC.fullmatch(name):
+            raise ContractError(
+                f"{self.where}.{key}: expected a topic such as wrist/image_raw, /joint_states or ~/command "
+                f"(letters, digits and _ between slashes, no digit first), found {name!r}"
+            )
+        return name
 
     def positive(self, key: str) -> float:
         """A finite number above zero."""

@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from asyncvla_ros.common.yaml_file import read_yaml
 from asyncvla_ros.common.yaml_section import Section, distinct
 from asyncvla_ros.robot.contract import (
     ACTION_SPACES,
@@ -40,16 +39,10 @@ def load_robot(path: Path) -> RobotContract:
     """Reads and checks a contract file.
 
     Raises:
-        ContractError: the file is missing, is no YAML, is not filled in, or says something impossible; the
-            message says where.
+        ContractError: the file is missing, is no YAML, has a key twice, is not filled in, or says something
+            impossible; the message says where.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-        data = yaml.safe_load(text)
-    except OSError as error:
-        raise ContractError(f"{path}: cannot read the robot contract: {error.strerror}") from error
-    except yaml.YAMLError as error:
-        raise ContractError(f"{path}: no valid YAML: {error}") from error
+    text, data = read_yaml(path, "robot contract")
     blanks = [str(n) for n, line in enumerate(text.splitlines(), 1) if FILL_IN in line.split("#")[0]]
     if blanks:
         raise ContractError(f"{path}: not filled in yet: {FILL_IN} in line {', '.join(blanks)}")
@@ -112,7 +105,7 @@ def _command_hz(root: Section, dofs: tuple[Dof, ...]) -> float | None:
 
 def _camera(data: Any, where: str) -> CameraSource:
     section = Section(data, where, ("key", "topic", "transport"))
-    return CameraSource(section.text("key"), section.text("topic"), section.text("transport", TRANSPORTS))
+    return CameraSource(section.text("key"), section.topic("topic"), section.text("transport", TRANSPORTS))
 
 
 def _state(data: Any, where: str) -> JointStateSource | PoseSource:
@@ -124,7 +117,7 @@ def _state(data: Any, where: str) -> JointStateSource | PoseSource:
             raise ContractError(
                 f"{where}: {len(joints)} joints for {len(names)} names, expected one name each"
             )
-        return JointStateSource(section.text("topic"), joints, names)
+        return JointStateSource(section.topic("topic"), joints, names)
     if section.has("joints"):
         raise ContractError(f"{where}: a PoseStamped has no joints; the keys are type, topic, names")
     if len(names) != POSE_SIZE:
@@ -132,4 +125,4 @@ def _state(data: Any, where: str) -> JointStateSource | PoseSource:
             f"{where}.names: a PoseStamped gives {POSE_SIZE} numbers (x y z, r11 r21 r31, r12 r22 r32), "
             f"found {len(names)} names"
         )
-    return PoseSource(section.text("topic"), names)
+    return PoseSource(section.topic("topic"), names)

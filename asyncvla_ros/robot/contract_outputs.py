@@ -85,7 +85,7 @@ def _output(data: Any, where: str, space: str, dofs: Sequence[Dof]) -> Output:
         )
     return Output(
         adapter=adapter,
-        topic=section.text("topic"),
+        topic=section.topic("topic"),
         dofs=names,
         joints=joints,
         travel=section.pair("travel") if section.has("travel") else None,

@@ -64,13 +64,13 @@ def _driver_state(data: Any, where: str) -> DriverState:
     if message == BOOL and kinds != {bool}:
         raise ContractError(f"{where}.ready: a {BOOL} is true or false, found {ready!r}")
     distinct([str(value) for value in ready], f"{where}.ready")
-    return DriverState(section.text("topic"), message, field, tuple(int(value) for value in ready))
+    return DriverState(section.topic("topic"), message, field, tuple(int(value) for value in ready))
 
 
 def parse_enable(data: Any, where: str) -> EnableSwitch:
     """Read the switch that must be held; ``where`` begins the messages of ``ContractError``."""
     section = Section(data, where, ("topic", "timeout_s"))
-    return EnableSwitch(section.text("topic"), section.positive("timeout_s"))
+    return EnableSwitch(section.topic("topic"), section.positive("timeout_s"))
 
 
 def check_topics(

@@ -82,14 +82,14 @@ class LiveTopics:
         joints: Their names.
         images: Topic to transport, ``raw`` or ``compressed``.
         trajectory_topics: trajectory_msgs/JointTrajectory topics that somebody obeys.
-        urdf: What is published as robot_description; empty: nothing.
+        urdf: What is published as robot_description; None: nothing.
     """
 
     joint_topic: str
     joints: tuple[str, ...]
     images: dict[str, str]
     trajectory_topics: tuple[str, ...]
-    urdf: str
+    urdf: str | None
 
 
 def cameras_of(images: dict[str, str]) -> tuple[tuple[CameraSource, ...], tuple[str, ...]]:

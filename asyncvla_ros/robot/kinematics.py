@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from asyncvla_ros.robot.urdf import robot_element
+from asyncvla_ros.robot.urdf import link_of, robot_element
 from asyncvla_ros.types import ContractError
 
 TURNING = ("revolute", "continuous")
@@ -118,14 +118,14 @@ def load_chain(urdf: str, base: str, tip: str) -> Chain:
         if link not in links:
             raise ContractError(f"robot description: no link {link!r}; the links are {', '.join(links)}")
     # Only joints between links; <ros2_control> and <transmission> name joints, too.
-    above = {joint.find("child").get("link"): joint for joint in root.findall("joint")}  # type: ignore[union-attr]
+    above = {link_of(joint, "child"): joint for joint in root.findall("joint")}
     joints: list[Joint] = []
     link = tip
     while link != base:
         if link not in above or len(joints) == len(links):
             raise ContractError(f"robot description: {tip} does not hang on {base}, the chain ends at {link}")
         joints.insert(0, _joint(above[link]))
-        link = above[link].find("parent").get("link")  # type: ignore[union-attr, assignment]
+        link = link_of(above[link], "parent")
     return Chain(tuple(joints))
 
 
@@ -158,9 +158,10 @@ def _vector(
         values = np.array(default if text is None else [float(word) for word in text.split()])
     except ValueError:
         values = np.zeros(0)
-    if values.shape != (3,):
+    if values.shape != (3,) or not np.isfinite(values).all():
         raise ContractError(
-            f"robot description: {tag} {key} of {element.get('name')}: expected three numbers, found {text!r}"
+            f"robot description: {tag} {key} of {element.get('name')}: expected three finite numbers, found "
+            f"{text!r}"
         )
     return values
 

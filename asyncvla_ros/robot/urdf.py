@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import xml.etree.ElementTree as ElementTree
+from collections import defaultdict
 from dataclasses import dataclass
 
 from asyncvla_ros.common.yaml_section import distinct
@@ -54,7 +55,7 @@ def read_urdf(text: str, where: str) -> Urdf:
     # Not those of transmissions, which only repeat names.
     elements = robot.findall("joint")
     try:
-        children = distinct([_link(joint, "child") for joint in elements], f"{where}: children of joints")
+        children = distinct([link_of(joint, "child") for joint in elements], f"{where}: children of joints")
         links = [link.attrib["name"] for link in robot.findall("link")]
         roots = [name for name in links if name not in children]
         if len(roots) != 1:
@@ -75,6 +76,8 @@ def robot_element(text: str, where: str) -> ElementTree.Element:
     Raises:
         ContractError: this is no URDF; ``where`` begins the message.
     """
+    if not text.strip():
+        raise ContractError(f"{where}: it is empty; did xacro fail?")
     if "<!DOCTYPE" in text or "<!ENTITY" in text:
         raise ContractError(f"{where}: a document type or entity is not accepted; expected a plain <robot>")
     try:
@@ -85,27 +88,43 @@ def robot_element(text: str, where: str) -> ElementTree.Element:
         raise ContractError(f"{where}: this is xacro; first write the URDF: xacro {where} > robot.urdf")
     if robot.tag != "robot":
         raise ContractError(f"{where}: expected the root element <robot>, found <{robot.tag}>")
+    for kind in ("link", "joint"):
+        names = [element.get("name") for element in robot.findall(kind)]
+        nameless = names.count(None) + names.count("")
+        if nameless:
+            raise ContractError(f"{where}: {nameless} of {len(names)} elements <{kind}> have no name")
+        distinct([name for name in names if name], f"{where}: names of {kind}s")
+    for joint in robot.findall("joint"):
+        missing = [
+            f"<{end} link=...>"
+            for end in ("parent", "child")
+            if not getattr(joint.find(end), "attrib", {}).get("link")
+        ]
+        if missing:
+            raise ContractError(f"{where}: joint {joint.get('name')} has no {' and no '.join(missing)}")
     return robot
+
+
+def link_of(joint: ElementTree.Element, end: str) -> str:
+    """The link at the ``parent`` or ``child`` end of a joint of a ``robot_element``."""
+    element = joint.find(end)
+    assert element is not None
+    return element.attrib["link"]
 
 
 def _outwards(link: str, elements: list[ElementTree.Element]) -> list[ElementTree.Element]:
     """The moving joints below a link, depth first; those that only mimic others are left out."""
     found = []
+    below: dict[str, list[ElementTree.Element]] = defaultdict(list)
     for element in elements:
-        if _link(element, "parent") != link:
-            continue
+        below[link_of(element, "parent")].insert(0, element)
+    waiting = list(below[link])
+    while waiting:
+        element = waiting.pop()
         if element.attrib["type"] in MOVING and element.find("mimic") is None:
             found.append(element)
-        found += _outwards(_link(element, "child"), elements)
+        waiting += below[link_of(element, "child")]
     return found
-
-
-def _link(joint: ElementTree.Element, end: str) -> str:
-    """The link at the ``parent`` or ``child`` end of a joint; KeyError if it is not said."""
-    element = joint.find(end)
-    if element is None:
-        raise KeyError(f"<{end}> of {joint.attrib.get('name')}")
-    return element.attrib["link"]
 
 
 def _joint(element: ElementTree.Element) -> UrdfJoint:

@@ -70,7 +70,7 @@ class _Search:
         self._node = node
         self._types: dict[str, str] = {}
         self._joints: dict[str, tuple[str, ...]] = {}
-        self._urdf = ""
+        self._urdf: str | None = None
         self.quiet_after = float("inf")
         node.create_timer(LOOK_PERIOD, self._look)
 

@@ -7,14 +7,21 @@ no 16-bit colour, and answers a bare KeyError to 8UC3, 16UC1 and yuv422; the one
 from __future__ import annotations
 
 import array
+import io
 
 import cv2
 import numpy as np
+import PIL.Image
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from asyncvla_ros.types import ContractError
 
+# Larger pictures are refused before memory is taken for them [px]: 8K, 7680x4320, still fits.
+MAX_PIXELS = 2**25
+COMPRESSED = ("JPEG", "PNG")
+# What depth cameras say of their pictures, raw and in front of a compressed format.
+DEPTH = ("16UC1", "32FC1")
 # Encoding without a meaning -> OpenCV's channel order, which drivers that use them mean.
 _UNTYPED = {"8UC1": "mono8", "8UC3": "bgr8", "8UC4": "bgra8"}
 # To RGB; what is RGB already needs nothing.
@@ -52,16 +59,30 @@ def decode_image(message: Image | CompressedImage, camera: str) -> np.ndarray:
         (h, w, 3) uint8, RGB.
 
     Raises:
-        ContractError: the encoding is not supported, or the data is corrupt or too short.
+        ContractError: the encoding is not supported, the picture is too large, or the data is corrupt or too
+            short.
     """
-    if isinstance(message, CompressedImage):
-        return _decode_compressed(message, camera)
+    try:
+        if isinstance(message, CompressedImage):
+            return _decode_compressed(message, camera)
+        return _decode_raw(message, camera)
+    except cv2.error as error:
+        reason = str(error).strip().splitlines()[-1]
+        raise ContractError(f"camera {camera}: a picture does not decode ({reason})") from error
+
+
+def _decode_raw(message: Image, camera: str) -> np.ndarray:
     encoding = _UNTYPED.get(message.encoding, message.encoding)
     if encoding in _YUV:
+        if message.width % 2:
+            raise ContractError(
+                f"camera {camera}: {message.encoding} has one colour for two pixels: the width must be even, "
+                f"found {message.width}"
+            )
         return cv2.cvtColor(_pixels(message, np.dtype(np.uint8), 2, camera), _YUV[encoding])
     name, bits = encoding.removesuffix("16").removesuffix("8"), 16 if encoding.endswith("16") else 8
     if name not in _CHANNELS or encoding != f"{name}{bits}":
-        hint = " (a depth image)" if encoding in ("16UC1", "32FC1") else ""
+        hint = " (a depth image)" if encoding in DEPTH else ""
         raise ContractError(
             f"camera {camera}: encoding {message.encoding!r}{hint} is not supported; "
             f"the choices are {', '.join(SUPPORTED)}"
@@ -105,6 +126,7 @@ def _dtype(bits: int, is_bigendian: bool) -> np.dtype:
 def _pixels(message: Image, dtype: np.dtype, channels: int, camera: str) -> np.ndarray:
     """(h, w) or (h, w, channels) without the padding at the end of rows."""
     height, width, step = message.height, message.width, message.step
+    _check_size(width, height, camera)
     row = width * channels * dtype.itemsize
     size = len(message.data)
     if height == 0 or width == 0 or step < row or size < step * (height - 1) + row:
@@ -117,12 +139,45 @@ def _pixels(message: Image, dtype: np.dtype, channels: int, camera: str) -> np.n
     return np.ascontiguousarray(pixels[:, :, 0] if channels == 1 else pixels)
 
 
-def _decode_compressed(message: CompressedImage, camera: str) -> np.ndarray:
-    data = np.frombuffer(message.data, np.uint8)
-    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
-    if image is None:
+def _check_size(width: int, height: int, camera: str) -> None:
+    if width * height > MAX_PIXELS:
         raise ContractError(
-            f"camera {camera}: {data.size} bytes of format {message.format!r} do not decode; "
-            "expected JPEG or PNG"
+            f"camera {camera}: a picture of {width}x{height} has {width * height} pixels, expected at most "
+            f"{MAX_PIXELS}"
         )
+
+
+def _decode_compressed(message: CompressedImage, camera: str) -> np.ndarray:
+    _check_header(message, camera)
+    image = cv2.imdecode(np.frombuffer(message.data, np.uint8), cv2.IMREAD_COLOR)
+    if image is None:
+        raise _corrupt(message, camera)
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
+def _check_header(message: CompressedImage, camera: str) -> None:
+    """Looks at kind, size and depth of a picture before it is decoded."""
+    # compressed_image_transport writes "rgb8; jpeg compressed bgr8", most drivers just "jpeg".
+    encoding = message.format.partition(";")[0].strip()
+    if encoding in DEPTH or "compressedDepth" in message.format:
+        raise ContractError(
+            f"camera {camera}: format {message.format!r} is a depth image; expected colours, as JPEG or PNG"
+        )
+    try:
+        with PIL.Image.open(io.BytesIO(message.data), formats=COMPRESSED) as picture:
+            (width, height), mode = picture.size, picture.mode
+    except Exception as error:  # Whatever a header makes the library stumble over.
+        raise _corrupt(message, camera) from error
+    _check_size(width, height, camera)
+    if mode.startswith("I") and encoding != "mono16":
+        raise ContractError(
+            f"camera {camera}: a PNG of one channel with 16 bits is a depth image, unless its format says "
+            f"mono16; found {message.format!r}"
+        )
+
+
+def _corrupt(message: CompressedImage, camera: str) -> ContractError:
+    return ContractError(
+        f"camera {camera}: {len(message.data)} bytes of format {message.format!r} do not decode; expected "
+        "JPEG or PNG"
+    )

@@ -6,10 +6,14 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from asyncvla_ros.control.controller import Controller
 from asyncvla_ros.paths import share_dir
 from asyncvla_ros.robot.contract import WorkspaceLimit, mismatches
 from asyncvla_ros.robot.contract_file import load_robot, parse_robot
+from asyncvla_ros.robot.stops import stops
 from asyncvla_ros.types import CameraFeature, ContractError
 from support.contracts import contract_data, libero_features, libero_panda, with_value
 
@@ -221,3 +225,56 @@ LIMIT_MISTAKES = [
 def test_mistakes_in_limits_are_named(data, path, value, message):
     with pytest.raises(ContractError, match=message):
         parse_robot(with_value(data, path, value), "robot")
+
+
+@pytest.mark.parametrize(
+    "topic", ["wrist camera/image", "/2nd/image", "image//raw", "image/", "/", "é", "a-b"]
+)
+def test_a_topic_that_ros_refuses_is_refused(data, topic):
+    with pytest.raises(ContractError, match=r"cameras.0..topic: expected a topic such as wrist/image_raw"):
+        parse_robot(with_value(data, "cameras/0/topic", topic), "arm.yaml")
+
+
+def leaves(value: Any, path: str = "") -> list[str]:
+    """Paths of everything in parsed YAML."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    below = [leaf for key, item in items for leaf in leaves(item, f"{path}/{key}".lstrip("/"))]
+    return [path, *below] if path else below
+
+
+SHIPPED = {path.stem: contract_data(path.stem) for path in ROBOTS}
+ODD: list[Any] = [
+    None,
+    "",
+    "x",
+    0,
+    -1,
+    1e-9,
+    1e12,
+    float("nan"),
+    float("inf"),
+    True,
+    [],
+    [0],
+    [1, 0],
+    ["a", "a"],
+]
+ODD += [{}, {"a": 1}, "~/x", "joint_position", 2**70, [0.0, 1e400], {1: 2}, [[1, 2], [3, 4]], "2026-01-01"]
+
+
+@settings(max_examples=500, derandomize=True, deadline=None)
+@given(st.data())
+def test_whatever_a_contract_says(drawn):
+    data = SHIPPED[drawn.draw(st.sampled_from(sorted(SHIPPED)))]
+    for _ in range(drawn.draw(st.integers(1, 3))):
+        data = with_value(data, drawn.draw(st.sampled_from(leaves(data))), drawn.draw(st.sampled_from(ODD)))
+    try:
+        robot = parse_robot(data, "arm.yaml")
+    except ContractError as error:
+        assert str(error).startswith("arm.yaml")
+    else:
+        for use in (stops, Controller):
+            try:
+                use(robot)
+            except ContractError as error:
+                assert str(error)

@@ -58,7 +58,7 @@ def test_other_links_do_not_matter():
         (PLANAR, "base", "tool0", "no link 'tool0'; the links are base, upper, fore, slide, tip"),
         (PLANAR, "tip", "fore", "fore does not hang on tip, the chain ends at base"),
         (PLANAR.replace("prismatic", "floating"), "base", "tip", "lift is a joint of type 'floating'"),
-        (PLANAR.replace("0.4 0 0", "0.4 0"), "base", "tip", "expected three numbers, found '0.4 0'"),
+        (PLANAR.replace("0.4 0 0", "0.4 0"), "base", "tip", "expected three finite numbers, found '0.4 0'"),
     ],
 )
 def test_what_cannot_be_used_is_named(urdf, base, tip, message):
