@@ -172,10 +172,15 @@ class Policy:
     def _encode(self, observation: Observation) -> Prefix:
         state = np.asarray(observation.state, np.float32)
         names = self.features.state_names
-        if state.shape != (len(names),) or not np.isfinite(state).all():
+        if state.shape != (len(names),):
             raise ContractError(
-                f"state has shape {state.shape}, expected {len(names)} finite numbers: {list(names)}"
+                f"state has shape {state.shape}, expected {len(names)} numbers: {list(names)}"
             )
+        broken = [
+            f"{name} = {value}" for name, value in zip(names, state, strict=True) if not np.isfinite(value)
+        ]
+        if broken:
+            raise ContractError(f"state is not finite: {', '.join(broken)}")
         padded = np.zeros(self._config.max_state_dim, np.float32)
         padded[: len(names)] = self._checkpoint.state_stats.normalize(state)
         words = encode_words(self._checkpoint.tokenizer, [observation.instruction], self._config.max_words)

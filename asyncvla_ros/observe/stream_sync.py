@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -32,11 +32,13 @@ class StreamCounts:
         received: All samples.
         superseded: Replaced by a newer one before a snapshot used them (a fast stream, or a slow consumer).
         out_of_order: Not newer than the sample at hand; dropped.
+        unusable: Without what is expected of them; dropped.
     """
 
     received: int = 0
     superseded: int = 0
     out_of_order: int = 0
+    unusable: int = 0
 
 
 @dataclass
@@ -44,6 +46,8 @@ class _Slot(Generic[T]):
     stamp_ns: int | None = None
     value: T | None = None
     used: bool = True
+    late_ns: int = 0
+    fault: str = ""
     counts: StreamCounts = field(default_factory=StreamCounts)
 
 
@@ -65,14 +69,22 @@ class StreamSync(Generic[T]):
         self._slots: dict[str, _Slot[T]] = {stream: _Slot() for stream in streams}
         self._taken_ns: int | None = None
 
-    def put(self, stream: str, stamp_ns: int, value: T) -> bool:
+    def put(self, stream: str, stamp_ns: int, value: T, now_ns: int | None = None) -> bool:
         """Stores a sample; False if it is overtaken: not newer than the one at hand.
+
+        Args:
+            stream: Of the sample.
+            stamp_ns: When it was acquired [ns, node clock].
+            value: The sample.
+            now_ns: When it came [ns, node clock], to tell one that is late from one that is old, if known.
 
         Raises:
             KeyError: there is no such stream.
         """
         slot = self._slots[stream]
         slot.counts.received += 1
+        slot.fault = ""
+        slot.late_ns = 0 if now_ns is None else now_ns - stamp_ns
         if self._is_overtaken(stamp_ns, slot.stamp_ns):
             slot.counts.out_of_order += 1
             return False
@@ -80,6 +92,13 @@ class StreamSync(Generic[T]):
             slot.counts.superseded += 1
         slot.stamp_ns, slot.value, slot.used = stamp_ns, value, False
         return True
+
+    def reject(self, stream: str, reason: str) -> None:
+        """Counts a sample that cannot be used; ``reason`` is told until a good one comes."""
+        slot = self._slots[stream]
+        slot.counts.received += 1
+        slot.counts.unusable += 1
+        slot.fault = reason
 
     def take(self, now_ns: int) -> Snapshot[T] | None:
         """The newest snapshot; None while there are problems, or a stream has nothing new.
@@ -105,23 +124,45 @@ class StreamSync(Generic[T]):
         # at hand is from before that, though it came after ``reset``.
         return newest_ns is not None and 0 <= newest_ns - stamp_ns <= self.max_age_ns
 
-    def problems(self, now_ns: int) -> list[str]:
-        """Why there is no usable snapshot at ``now_ns`` [ns], one line per stream; empty if there is one."""
+    def problems(self, now_ns: int, silence: Callable[[str], str] = lambda stream: "") -> list[str]:
+        """Why there is no usable snapshot, one line per stream; empty if there is one.
+
+        Args:
+            now_ns: [ns, node clock].
+            silence: Asked why nothing came of a stream.
+        """
+        stamps = [slot.stamp_ns for slot in self._slots.values() if slot.stamp_ns is not None]
+        # A stream that is ahead of the clock itself makes none of the others late.
+        newest_ns = max((stamp_ns for stamp_ns in stamps if stamp_ns - now_ns <= self.max_age_ns), default=0)
         lines = []
-        newest = max((slot.stamp_ns for slot in self._slots.values() if slot.stamp_ns is not None), default=0)
         for stream, slot in self._slots.items():
-            if slot.stamp_ns is None:
-                lines.append(f"{stream}: nothing received yet")
-            elif now_ns - slot.stamp_ns > self.max_age_ns:
-                lines.append(
-                    f"{stream}: {(now_ns - slot.stamp_ns) / 1e9:.3f} s old, limit {self.max_age_ns / 1e9:g} s"
-                )
-            elif newest - slot.stamp_ns > self.max_skew_ns:
-                behind = (newest - slot.stamp_ns) / 1e9
-                lines.append(
-                    f"{stream}: {behind:.3f} s behind the newest stream, limit {self.max_skew_ns / 1e9:g} s"
-                )
+            problem = self._problem(slot, now_ns, newest_ns)
+            if slot.counts.received == 0 and (cause := silence(stream)):
+                problem += f"; {cause}"
+            if problem:
+                lines.append(f"{stream}: {problem}")
         return lines
+
+    def _problem(self, slot: _Slot[T], now_ns: int, newest_ns: int) -> str:
+        limit = f"limit {self.max_age_ns / 1e9:g} s"
+        if slot.stamp_ns is None:
+            return slot.fault or "nothing received yet"
+        age_ns = now_ns - slot.stamp_ns
+        if age_ns > self.max_age_ns:
+            if slot.fault:
+                return slot.fault
+            if slot.late_ns > self.max_age_ns:
+                if slot.stamp_ns == 0:
+                    return "its samples have no stamp"
+                late = f"it comes {slot.late_ns / 1e9:.3f} s after its stamp, {limit}"
+                return f"{late}; is its driver slow, do the clocks agree?"
+            return f"{age_ns / 1e9:.3f} s old, {limit}"
+        if -age_ns > self.max_age_ns:
+            return f"stamped {-age_ns / 1e9:.3f} s ahead of the node clock, {limit}; do the clocks agree?"
+        if newest_ns - slot.stamp_ns > self.max_skew_ns:
+            behind_s, skew = (newest_ns - slot.stamp_ns) / 1e9, f"limit {self.max_skew_ns / 1e9:g} s"
+            return f"{behind_s:.3f} s behind the newest stream, {skew}"
+        return ""
 
     def ages_s(self, now_ns: int) -> dict[str, float]:
         """Age of the sample at hand per stream [s]; NaN before the first one."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -70,6 +71,19 @@ def source_state(message: Any, source: JointStateSource | PoseSource, base_frame
     return joint_state(message, source)
 
 
+def finite_state(message: Any, source: JointStateSource | PoseSource, base_frame: str) -> np.ndarray:
+    """As ``source_state``; ContractError also for what is not finite, with its names."""
+    state = source_state(message, source, base_frame)
+    broken = [
+        f"{name} = {value}"
+        for name, value in zip(source.names, state.tolist(), strict=True)
+        if not isfinite(value)
+    ]
+    if broken:
+        raise ContractError(f"{source.topic}: not finite: {', '.join(broken)}")
+    return state
+
+
 def to_observation(
     snapshot: Snapshot[Any], robot: RobotContract, features: FeatureContract, instruction: str
 ) -> Observation:
@@ -88,7 +102,7 @@ def to_observation(
         camera.key: resize(decode_image(snapshot.values[camera.key], camera.key), camera.height, camera.width)
         for camera in features.cameras
     }
-    parts = [source_state(snapshot.values[source.topic], source, robot.base_frame) for source in robot.state]
+    parts = [finite_state(snapshot.values[source.topic], source, robot.base_frame) for source in robot.state]
     return Observation(
         images=images, state=np.concatenate(parts), instruction=instruction, stamp_ns=snapshot.stamp_ns
     )

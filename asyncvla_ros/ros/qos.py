@@ -19,5 +19,10 @@ LOCKSTEP_CLOCK = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
 
 
 def sensor(reliability: str) -> QoSProfile:
-    """Cameras and robot state: the newest sample; ``reliable`` for simulators that publish each one once."""
+    """Cameras: the newest sample; ``reliable`` for simulators that publish each one once."""
     return QoSProfile(depth=1, reliability=RELIABILITIES[reliability])
+
+
+def state(reliability: str) -> QoSProfile:
+    """Robot state: a few samples, so that one with some of the joints does not push out a whole one."""
+    return QoSProfile(depth=5, reliability=RELIABILITIES[reliability])

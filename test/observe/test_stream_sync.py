@@ -92,3 +92,39 @@ def test_snapshots_are_fresh_consistent_and_move_forward(samples):
         assert now - min(stamps) <= 50
         assert min(stamps) > last
         last = min(stamps)
+
+
+def test_a_stream_of_another_clock_is_named_and_the_healthy_ones_are_not():
+    sync, hour = _sync(), 3_600_000 * MS
+    now = 10 * hour
+    sync.put("left", now + hour, "l", now)
+    sync.put("right", now, "r", now)
+    assert sync.take(now) is None
+    ahead = "left: stamped 3600.000 s ahead of the node clock, limit 0.2 s; do the clocks agree?"
+    assert sync.problems(now) == [ahead]
+    sync.reset()
+    sync.put("left", now - hour, "l", now)
+    sync.put("right", 0, "r", now)
+    assert sync.problems(now) == [
+        "left: it comes 3600.000 s after its stamp, limit 0.2 s; is its driver slow, do the clocks agree?",
+        "right: its samples have no stamp",
+    ]
+
+
+def test_why_a_stream_is_silent_is_asked_only_of_those_that_are():
+    sync = _sync()
+    sync.put("left", 100 * MS, "l")
+    causes = {"right": "nobody publishes it"}
+    assert sync.problems(100 * MS, causes.__getitem__) == ["right: nothing received yet; nobody publishes it"]
+
+
+def test_what_cannot_be_used_takes_no_place_and_is_told_until_a_good_one_comes():
+    sync = _sync()
+    sync.reject("left", "position of j2 is missing")
+    sync.put("right", 100 * MS, "r")
+    assert sync.problems(100 * MS) == ["left: position of j2 is missing"]
+    sync.put("left", 100 * MS, "l")
+    sync.reject("left", "position of j2 is missing")
+    assert sync.problems(100 * MS) == [], "a whole one is at hand"
+    assert sync.take(100 * MS) is not None
+    assert (sync.counts["left"].unusable, sync.counts["left"].received) == (2, 3)

@@ -64,7 +64,7 @@ class RobotPeer:
             kinds["ee_pose"] = PoseStamped
         if cameras:
             kinds |= {"agentview/image_raw": Image, "wrist/image_raw": Image}
-        self._publishers: dict[str, Any] = {
+        self.publishers: dict[str, Any] = {
             topic: client.node.create_publisher(kind, topic, SENSORS) for topic, kind in kinds.items()
         }
         self._timer: Any = None
@@ -75,14 +75,14 @@ class RobotPeer:
 
     def wait_for_subscribers(self, *topics: str) -> None:
         """Returns when somebody listens to each of these topics; without names, to all."""
-        for topic in topics or self._publishers:
-            publisher = self._publishers[topic]
+        for topic in topics or self.publishers:
+            publisher = self.publishers[topic]
             self._client.wait_until(partial(_has_listener, publisher), f"listener of {topic}", START_TIMEOUT)
 
     def publish(self, stamp_ns: int | None = None) -> int:
         """Publishes one observation and returns its stamp [ns]; without a stamp, of now."""
         stamp_ns = self.now_ns() if stamp_ns is None else stamp_ns
-        for topic, publisher in self._publishers.items():
+        for topic, publisher in self.publishers.items():
             make = {"ee_pose": pose_message, "joint_states": joint_message}.get(topic, image_message)
             publisher.publish(make(stamp_ns))
         return stamp_ns

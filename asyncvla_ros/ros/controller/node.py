@@ -77,7 +77,7 @@ class ControllerNode(ManagedNode):
         self._states = RobotStates(self, self._robot, self._observe)
         for source in self._robot.state:
             kind: type = JointState if isinstance(source, JointStateSource) else PoseStamped
-            profile = qos.sensor(values.sensor_reliability)
+            profile = qos.state(values.sensor_reliability)
             self.subscribe_raw(kind, source.topic, partial(self._on_state, source.topic), profile)
         self._safeguards = Safeguards(self, self._robot, self._controller.supervisor, self._motion_ns)
         for name, action in (("~/estop", self._estop), ("~/reset", self._reset)):

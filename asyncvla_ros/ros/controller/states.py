@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 
 from geometry_msgs.msg import PoseStamped
@@ -12,6 +13,9 @@ from asyncvla_ros.robot.contract import JointStateSource, RobotContract
 from asyncvla_ros.ros.conversions import named_state, to_ns
 from asyncvla_ros.ros.lifecycle import ManagedNode
 from asyncvla_ros.types import ContractError
+
+# Of a topic that two publish, the newest one may have some of the joints only: then an older one is read.
+KEPT = 5
 
 
 class RobotStates:
@@ -30,22 +34,24 @@ class RobotStates:
         self._frame = robot.base_frame
         self._sources = {source.topic: source for source in robot.state}
         self._observe = observe
-        self._kept: dict[str, bytes] = {}
+        self._kept: dict[str, deque[bytes]] = {topic: deque(maxlen=KEPT) for topic in self._sources}
 
     def keep(self, topic: str, message: bytes) -> None:
-        """Keeps a serialized message in place of an older one of the topic."""
-        self._kept[topic] = message
+        """Keeps a serialized message, and a few that came before it."""
+        self._kept[topic].append(message)
 
     def read(self) -> None:
-        """Reads what was kept; what does not fit the contract is named in the log, and ignored."""
-        while self._kept:
-            topic, raw = self._kept.popitem()
+        """Reads the newest message of each topic that fits the contract; others are named, and ignored."""
+        for topic, kept in self._kept.items():
             source = self._sources[topic]
             kind = JointState if isinstance(source, JointStateSource) else PoseStamped
-            try:
-                message = deserialize_message(raw, kind)
-                values = named_state(message, source, self._frame)
-            except ContractError as error:
-                self._node.get_logger().warning(f"robot state ignored: {error}", throttle_duration_sec=1.0)
-                continue
-            self._observe(topic, to_ns(message.header.stamp), values)
+            while kept:
+                message = deserialize_message(kept.pop(), kind)
+                try:
+                    values = named_state(message, source, self._frame)
+                except ContractError as error:
+                    text = f"robot state ignored: {error}"
+                    self._node.get_logger().warning(text, throttle_duration_sec=1.0)
+                    continue
+                kept.clear()
+                self._observe(topic, to_ns(message.header.stamp), values)

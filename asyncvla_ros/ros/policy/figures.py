@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -52,9 +53,24 @@ class PolicyFigures:
         self._last_dropped = reason
 
     def report(
-        self, sync: StreamSync[Any], now_ns: int, instruction: str, mode: str, is_active: bool
+        self,
+        sync: StreamSync[Any],
+        problems: Sequence[str],
+        now_ns: int,
+        instruction: str,
+        mode: str,
+        is_active: bool,
     ) -> Report:
-        """The state of an at least configured node at ``now_ns`` [ns, node clock]."""
+        """The state of an at least configured node.
+
+        Args:
+            sync: Counts and ages.
+            problems: Why there is no observation.
+            now_ns: [ns, node clock].
+            instruction: That is followed.
+            mode: Of the strategy.
+            is_active: Whether the node is.
+        """
         counts, ages = sync.counts, sync.ages_s(now_ns)
         received = {stream: count.received for stream, count in counts.items()}
         rates = self._rates.update(time.perf_counter(), {**received, "chunks": self._chunks})
@@ -73,10 +89,11 @@ class PolicyFigures:
         for stream, count in counts.items():
             values |= {f"{stream} [Hz]": rates[stream], f"{stream} age [s]": ages[stream]}
             values |= {f"{stream} superseded": count.superseded, f"{stream} out of order": count.out_of_order}
+            values |= {f"{stream} unusable": count.unusable}
         if not is_active:
             return Report(DiagnosticStatus.OK, "inactive", values)
         if self.error:
             return Report(DiagnosticStatus.ERROR, self.error, values)
-        if problems := sync.problems(now_ns):
+        if problems:
             return Report(DiagnosticStatus.WARN, "no usable observation: " + "; ".join(problems), values)
         return Report(DiagnosticStatus.OK, "working" if instruction else "no instruction", values)

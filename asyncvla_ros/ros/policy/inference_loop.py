@@ -52,8 +52,13 @@ class InferenceLoop:
     def put(self, stream: str, stamp_ns: int, sample: Any) -> None:
         """Stores the newest sample of a stream, acquired at ``stamp_ns`` [ns], and wakes the thread."""
         with self._changed:
-            if self._sync.put(stream, stamp_ns, sample):
+            if self._sync.put(stream, stamp_ns, sample, self._now_ns()):
                 self._changed.notify_all()
+
+    def reject(self, stream: str, reason: str) -> None:
+        """Counts a sample that cannot be used."""
+        with self._changed:
+            self._sync.reject(stream, reason)
 
     def wake(self) -> None:
         """Has the thread look again, because ``is_wanted`` may have changed."""

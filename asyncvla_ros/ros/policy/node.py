@@ -21,10 +21,10 @@ from asyncvla_msgs.msg import ActionChunk, EpisodeStatus
 from asyncvla_msgs.srv import SetInstruction
 from asyncvla_ros.observe.stream_sync import Snapshot, StreamSync
 from asyncvla_ros.paths import robot_file
-from asyncvla_ros.robot.contract import JointStateSource, RobotContract, mismatches
+from asyncvla_ros.robot.contract import JointStateSource, PoseSource, RobotContract, mismatches
 from asyncvla_ros.robot.contract_file import load_robot
 from asyncvla_ros.ros import qos
-from asyncvla_ros.ros.conversions import chunk_to_message, to_ns, to_observation
+from asyncvla_ros.ros.conversions import chunk_to_message, finite_state, to_ns, to_observation
 from asyncvla_ros.ros.diagnostics import Diagnostics, Report
 from asyncvla_ros.ros.lifecycle import ManagedNode, run_node
 from asyncvla_ros.ros.parameters import Parameters
@@ -34,6 +34,7 @@ from asyncvla_ros.ros.policy.parameters import PolicyParameters
 from asyncvla_ros.ros.policy.run_task import RunTaskServer
 from asyncvla_ros.ros.policy.session import ChunkSession
 from asyncvla_ros.ros.policy.tasks import NOT_ACTIVE, Result, TaskSlot
+from asyncvla_ros.ros.stream_watch import Stream, StreamWatch, clock_problem
 from asyncvla_ros.types import ActionChunk as Answer
 from asyncvla_ros.types import AsyncVLAError, ContractError
 
@@ -116,18 +117,34 @@ class PolicyNode(ManagedNode):
         self._loop = None
 
     def _subscribe_streams(self, robot: RobotContract, cameras: list[str]) -> None:
-        profile = qos.sensor(self._params.values.sensor_reliability)
+        reliability = self._params.values.sensor_reliability
+        profile, state_profile = qos.sensor(reliability), qos.state(reliability)
+        streams: dict[str, Stream] = {}
         for camera in robot.cameras:
             if camera.key in cameras:
                 kind: type = Image if camera.transport == "raw" else CompressedImage
                 self.subscribe(kind, camera.topic, partial(self._store, camera.key), profile)
+                streams[camera.key] = Stream(camera.topic, kind, profile)
         for source in robot.state:
             kind = JointState if isinstance(source, JointStateSource) else PoseStamped
-            self.subscribe(kind, source.topic, partial(self._store, source.topic), profile)
+            self.subscribe(kind, source.topic, partial(self._store_state, source), state_profile)
+            streams[source.topic] = Stream(source.topic, kind, state_profile)
+        self._watch = StreamWatch(self, streams)
 
     def _store(self, stream: str, message: Any) -> None:
         if self._loop is not None:
             self._loop.put(stream, to_ns(message.header.stamp), message)
+
+    def _store_state(self, source: JointStateSource | PoseSource, message: Any) -> None:
+        """Drops what lacks a joint, say of a second publisher, before it takes the place of a whole state."""
+        if self._loop is None:
+            return
+        try:
+            finite_state(message, source, self._robot.base_frame)
+        except ContractError as error:
+            self._loop.reject(source.topic, str(error).removeprefix(f"{source.topic}: "))
+        else:
+            self._store(source.topic, message)
 
     def _infer(self, snapshot: Snapshot[Any]) -> None:
         """One inference, in its thread."""
@@ -212,9 +229,11 @@ class PolicyNode(ManagedNode):
         if self._loop is None:
             return Report(DiagnosticStatus.OK, "unconfigured", {})
         values = self._params.values
+        now_ns, clock = self._now_ns(), clock_problem(self)
         with self._loop.locked() as sync:
+            problems = [clock] if clock else sync.problems(now_ns, self._watch.silence)
             return self._figures.report(
-                sync, self._now_ns(), self._tasks.instruction, values.mode, self.is_active
+                sync, problems, now_ns, self._tasks.instruction, values.mode, self.is_active
             )
 
     def _now_ns(self) -> int:
