@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from asyncvla_ros.common.lfs import lfs_remedy
 from asyncvla_ros.robot.contract import ACTION_SPACES
 from asyncvla_ros.types import AsyncVLAError, CameraFeature, ContractError, FeatureContract
 
@@ -14,6 +16,46 @@ STATE_KEY = "observation.state"
 PRIVILEGED_KEY = "observation.privileged"
 ACTION_KEY = "action"
 IMAGE_PREFIX = "observation.images."
+CONVERT = "python -m lerobot.scripts.convert_dataset_v21_to_v30"
+
+
+@dataclass(frozen=True)
+class DatasetInfo:
+    """``meta/info.json``, as far as it is needed.
+
+    Attributes:
+        root: Folder of the dataset.
+        fps: Frames per second.
+        features: Key to shape, names and kind of data.
+    """
+
+    root: Path
+    fps: float
+    features: Mapping[str, Mapping[str, Any]]
+
+    @property
+    def cameras(self) -> list[str]:
+        """Keys of the cameras a policy can look through; depth cameras are left out."""
+        return [key for key in self.features if key.startswith(IMAGE_PREFIX) and not self.is_depth(key)]
+
+    @property
+    def depth_cameras(self) -> list[str]:
+        """Keys of the depth cameras."""
+        return [key for key in self.features if key.startswith(IMAGE_PREFIX) and self.is_depth(key)]
+
+    def is_depth(self, key: str) -> bool:
+        """Whether a camera measures distances: LeRobot says so in one of three places."""
+        feature = self.features[key]
+        said = [feature.get("info") or {}, feature.get("video_info") or {}]
+        return any(one.get(name) for one in said for name in ("is_depth_map", "video.is_depth_map"))
+
+    def is_video(self, key: str) -> bool:
+        """Whether the images of a camera are a video, rather than cells of the tables."""
+        return self.features[key].get("dtype", "video") == "video"
+
+    def size(self, key: str) -> int:
+        """Dims of a vector."""
+        return int(self.features[key]["shape"][0])
 
 
 def dataset_roots(*folders: Path) -> list[Path]:
@@ -37,20 +79,46 @@ def _roots(folder: Path) -> list[Path]:
     return roots
 
 
-def dataset_info(root: Path) -> dict[str, Any]:
+def dataset_info(root: Path) -> DatasetInfo:
     """``meta/info.json`` of a dataset.
 
     Raises:
-        AsyncVLAError: If it is of another version.
+        AsyncVLAError: If it cannot be read, is of another version, or lacks what is needed.
     """
-    info: dict[str, Any] = json.loads((root / "meta" / "info.json").read_text())
+    file = root / "meta" / "info.json"
+    try:
+        info = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise AsyncVLAError(f"{file} is no JSON ({error}){lfs_remedy(file)}") from error
+    if not isinstance(info, dict):
+        raise AsyncVLAError(f"{file} holds a {type(info).__name__}, expected an object")
     version = str(info.get("codebase_version"))
     if not version.startswith("v3"):
         raise AsyncVLAError(
-            f"{root} is a LeRobot dataset of version {version}, expected v3; LeRobot's own script "
-            "convert_dataset_v21_to_v30 converts one"
+            f"{root} is a LeRobot dataset of version {version}, expected v3; {_conversion(root, version)}"
         )
-    return info
+    fps, features = info.get("fps"), info.get("features")
+    if isinstance(fps, bool) or not isinstance(fps, int | float) or not 0 < fps < 1e6:
+        raise AsyncVLAError(f"{file}: fps is {fps!r}, expected frames per second")
+    if not isinstance(features, dict):
+        raise AsyncVLAError(f"{file}: features is {features!r}, expected an object")
+    for key, feature in features.items():
+        shape = feature.get("shape") if isinstance(feature, dict) else None
+        if not (isinstance(shape, list) and shape and all(isinstance(n, int) and n > 0 for n in shape)):
+            raise AsyncVLAError(f"{file}: feature {key} has the shape {shape!r}, expected sizes above 0")
+    return DatasetInfo(root, float(fps), features)
+
+
+def _conversion(root: Path, version: str) -> str:
+    convert = (
+        f"`{CONVERT} --repo-id=local/{root.name} --root={root} --push-to-hub=false` converts it in place "
+        "(without the last option it also pushes to the hub)"
+    )
+    if version.startswith("v2.1"):
+        return convert
+    if version.startswith("v2"):
+        return f"first convert it to v2.1 with a LeRobot that wrote that (0.3), then {convert}"
+    return f"of v2.1, {convert}"
 
 
 def feature_contract(folders: Sequence[Path], action_space: str) -> FeatureContract:
@@ -64,21 +132,19 @@ def feature_contract(folders: Sequence[Path], action_space: str) -> FeatureContr
     contracts = {}
     for root in dataset_roots(*folders):
         info = dataset_info(root)
-        features = info["features"]
         contracts[root] = FeatureContract(
             cameras=tuple(
-                CameraFeature(key.removeprefix(IMAGE_PREFIX), *_image_size(root, key, features[key]["shape"]))
-                for key in features
-                if key.startswith(IMAGE_PREFIX)
+                CameraFeature(key.removeprefix(IMAGE_PREFIX), *_image_size(info, key)) for key in info.cameras
             ),
-            state_names=_dim_names(root, features, STATE_KEY),
-            action_names=_dim_names(root, features, ACTION_KEY),
+            state_names=dim_names(info, STATE_KEY),
+            action_names=dim_names(info, ACTION_KEY),
             action_space=action_space,
-            control_hz=float(info["fps"]),
+            control_hz=info.fps,
         )
         if not contracts[root].cameras:
             raise AsyncVLAError(
-                f"{root} has no camera, expected {IMAGE_PREFIX}* among its features {sorted(features)}"
+                f"{root} has no camera with colours, expected {IMAGE_PREFIX}* among its features "
+                f"{sorted(info.features)}"
             )
     first, *others = contracts.items()
     for root, contract in others:
@@ -94,24 +160,41 @@ def require_contract(folders: Sequence[Path], features: FeatureContract) -> None
         raise ContractError(f"the data offers {offered}, but the policy expects {features}")
 
 
-def _image_size(root: Path, key: str, shape: Sequence[int]) -> tuple[int, int]:
+def _image_size(info: DatasetInfo, key: str) -> tuple[int, int]:
     """Height and width [px]; LeRobot allows the three channels first or last."""
+    shape = info.features[key]["shape"]
     if len(shape) == 3 and shape[2] == 3:
         return shape[0], shape[1]
     if len(shape) == 3 and shape[0] == 3:
         return shape[1], shape[2]
-    raise AsyncVLAError(f"{root} gives {key} the shape {list(shape)}, expected height, width and 3 channels")
+    raise AsyncVLAError(
+        f"{info.root} gives {key} the shape {list(shape)}, expected height, width and 3 channels"
+    )
 
 
-def _dim_names(root: Path, features: Mapping[str, Any], key: str) -> tuple[str, ...]:
-    """One name per dim; LeRobot also writes ``{"motors": [...]}`` and ``[[...]]``."""
-    if key not in features:
-        raise AsyncVLAError(f"{root} has no {key}, expected it among its features {sorted(features)}")
-    names, (size, *_) = features[key].get("names"), features[key]["shape"]
+def dim_names(info: DatasetInfo, key: str) -> tuple[str, ...]:
+    """One name per dim of a vector.
+
+    LeRobot also writes ``{"motors": [...]}``, ``{"delta_x": 0, ...}`` and ``[[...]]``; where it names the
+    vector only, or nothing, the dims are numbered.
+
+    Raises:
+        AsyncVLAError: there is no such feature, or names do not fit its size.
+    """
+    if key not in info.features:
+        raise AsyncVLAError(
+            f"{info.root} has no {key}, expected it among its features {sorted(info.features)}; rename them: "
+            f"LeRobot's own names are {STATE_KEY}, {ACTION_KEY} and {IMAGE_PREFIX}NAME"
+        )
+    names, size = info.features[key].get("names"), info.size(key)
     if isinstance(names, Mapping):
-        names = list(names.values())
-    if names and all(isinstance(part, list) for part in names):
+        is_numbered = all(isinstance(value, int) for value in names.values())
+        names = sorted(names, key=names.__getitem__) if is_numbered else list(names.values())
+    if names and isinstance(names, list) and all(isinstance(part, list) for part in names):
         names = [name for part in names for name in part]
-    if not names or len(names) != size:
-        raise AsyncVLAError(f"{root} names the dims of {key} {names}, expected {size} names")
+    if not names or (len(names) == 1 != size):
+        label = key.removeprefix("observation.")
+        return tuple(f"{label}_{place}" for place in range(size))
+    if not isinstance(names, list) or len(names) != size or len({str(name) for name in names}) != size:
+        raise AsyncVLAError(f"{info.root} names the dims of {key} {names}, expected {size} names, each once")
     return tuple(map(str, names))

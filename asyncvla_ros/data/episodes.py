@@ -4,50 +4,60 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import av
 import numpy as np
-import pyarrow.parquet as pq
 from rich.progress import track
 
 from asyncvla_ros.common.data_record import DataRecord, held_out
+from asyncvla_ros.common.lfs import lfs_remedy
 from asyncvla_ros.data.dataset import (
     ACTION_KEY,
-    IMAGE_PREFIX,
-    PRIVILEGED_KEY,
     STATE_KEY,
+    DatasetInfo,
     dataset_info,
     dataset_roots,
+    dim_names,
 )
+from asyncvla_ros.data.encoded_image import decode
+from asyncvla_ros.data.tables import Table, data_files, encoded_images, read_table
 from asyncvla_ros.model.images import resize_image
 from asyncvla_ros.types import AsyncVLAError
 
 #: 0.33 is a third.
 _HOLDOUT_TOLERANCE = 0.05
+#: Names and episodes that an error lists.
+LISTED = 5
 
 
 class Frames:
-    """Images of several memory-mapped arrays, (n, cameras, size, size, 3) uint8, read as one."""
+    """Images of several memory-mapped arrays, (n, cameras, size, size, 3) uint8, read as one.
 
-    def __init__(self, parts: Sequence[np.ndarray]) -> None:
+    Args:
+        parts: The arrays.
+        kept: Of each array the frames (n,) bool that count; None: all of them.
+    """
+
+    def __init__(self, parts: Sequence[np.ndarray], kept: Sequence[np.ndarray] | None = None) -> None:
         self._parts = parts
-        self._starts = np.cumsum([0, *map(len, parts)])
+        every = [np.ones(len(part), bool) for part in parts] if kept is None else kept
+        self._rows = [np.flatnonzero(rows) for rows in every]
+        self._starts = np.cumsum([0, *map(len, self._rows)])
 
     @property
     def lengths(self) -> tuple[int, ...]:
-        """Frames of each array."""
-        return tuple(map(len, self._parts))
+        """Frames of each array that count."""
+        return tuple(map(len, self._rows))
 
     def take(self, frames: np.ndarray) -> np.ndarray:
         """Images at some frames, (b,) -> (b, cameras, size, size, 3)."""
         out = np.empty((len(frames), *self._parts[0].shape[1:]), np.uint8)
         part = np.searchsorted(self._starts, frames, side="right") - 1
         for row, (p, frame) in enumerate(zip(part, frames, strict=True)):
-            out[row] = self._parts[p][frame - self._starts[p]]
+            out[row] = self._parts[p][self._rows[p][frame - self._starts[p]]]
         return out
 
 
@@ -142,98 +152,123 @@ class Episodes:
         return self.actions[steps]
 
 
-def load_episodes(folders: Sequence[Path], image_size: int, cache: Path) -> Episodes:
+def load_episodes(
+    folders: Sequence[Path], image_size: int, cache: Path, skip_broken: bool = False
+) -> Episodes:
     """Read every LeRobot v3 dataset at or under ``folders``.
 
     Args:
         folders: Datasets, or folders of datasets.
         image_size: Side to which images are resized [px].
         cache: Folder for decoded images, one file per dataset; safe to delete.
+        skip_broken: Leaves out episodes with states or actions that are no numbers.
 
     Raises:
-        AsyncVLAError: If a dataset is missing, or its videos and tables disagree.
+        AsyncVLAError: If a dataset is missing, its files cannot be read or disagree, or it has such episodes.
     """
-    roots = dataset_roots(*folders)
-    tables, images = [], []
-    for root in track(roots, description="Reading datasets", transient=True):
-        cameras = [key for key in dataset_info(root)["features"] if key.startswith(IMAGE_PREFIX)]
-        tables.append(_table(root))
-        images.append(_images(root, cameras, image_size, cache, len(tables[-1]["state"])))
-    instructions = tuple(sorted({text for table in tables for text in table["task"]}))
-    counts = [int(table["episode"].max()) + 1 for table in tables]
+    tables, images, kept = [], [], []
+    for root in track(dataset_roots(*folders), description="Reading datasets", transient=True):
+        info = dataset_info(root)
+        table = read_table(info)
+        whole = ~np.isin(table.episode, table.episode[~table.finite])
+        if not whole.all() and not skip_broken:
+            raise AsyncVLAError(f"{broken_text(info, table)}; leave these episodes out with --skip-broken")
+        if not whole.any():
+            raise AsyncVLAError(f"{root}: every episode has states or actions that are no numbers")
+        images.append(_images(info, image_size, cache, len(table)))
+        tables.append(table.take(whole))
+        kept.append(whole)
+    instructions = tuple(sorted({text for table in tables for text in table.task}))
+    counts = [int(table.episode.max()) + 1 for table in tables]
     offsets = np.cumsum([0, *counts])
-    episode = np.concatenate([t["episode"] + o for t, o in zip(tables, offsets[:-1], strict=True)])
+    episode = np.concatenate([t.episode + o for t, o in zip(tables, offsets[:-1], strict=True)])
     _, first, count = np.unique(episode, return_index=True, return_counts=True)
-    privileged = [table["privileged"] for table in tables]
+    privileged = [table.privileged for table in tables if table.privileged is not None]
     return Episodes(
-        images=Frames(images),
-        state=np.concatenate([t["state"] for t in tables]),
-        actions=np.concatenate([t["action"] for t in tables]),
-        privileged=None if any(p is None for p in privileged) else np.concatenate(privileged),
+        images=Frames(images, kept),
+        state=np.concatenate([t.state for t in tables]),
+        actions=np.concatenate([t.action for t in tables]),
+        privileged=np.concatenate(privileged) if len(privileged) == len(tables) else None,
         episode=episode,
         last=np.repeat(first + count - 1, count),
-        instruction=np.array([instructions.index(text) for t in tables for text in t["task"]]),
+        instruction=np.array([instructions.index(text) for t in tables for text in t.task]),
         instructions=instructions,
-        datasets=tuple((_digest(t), n) for t, n in zip(tables, counts, strict=True)),
+        datasets=tuple((t.digest, n) for t, n in zip(tables, counts, strict=True)),
     )
 
 
-def _digest(table: Mapping[str, Any]) -> str:
-    return hashlib.sha256(table["state"].tobytes() + table["action"].tobytes()).hexdigest()[:16]
+def broken_text(info: DatasetInfo, table: Table) -> str:
+    """Which states and actions of a dataset are no numbers: the first of them, and in how many episodes."""
+    frame = int(np.flatnonzero(~table.finite)[0])
+    within = frame - int(np.flatnonzero(table.episode == table.episode[frame])[0])
+    wrong = [
+        f"{name} = {value}"
+        for key, row in ((STATE_KEY, table.state[frame]), (ACTION_KEY, table.action[frame]))
+        for name, value in zip(dim_names(info, key), row.tolist(), strict=True)
+        if not np.isfinite(value)
+    ]
+    episodes = np.unique(table.episode[~table.finite])
+    listed = ", ".join(map(str, episodes[:LISTED])) + (", ..." if len(episodes) > LISTED else "")
+    total = len(np.unique(table.episode))
+    return (
+        f"{info.root}: {', '.join(wrong[:LISTED])} in frame {within} of episode {table.episode[frame]}; "
+        f"{len(episodes)} of {total} episodes have such frames ({listed})"
+    )
 
 
-def _table(root: Path) -> dict[str, Any]:
-    """Columns of one dataset, in frame order; None for one it lacks."""
-    files = sorted((root / "data").glob("*/*.parquet"))
-    tasks = pq.read_table(root / "meta" / "tasks.parquet").to_pandas()
-    names = {int(index): str(text) for text, index in tasks["task_index"].items()}
-    columns: dict[str, list[np.ndarray]] = {
-        "state": [],
-        "action": [],
-        "privileged": [],
-        "episode": [],
-        "task": [],
-    }
-    for file in files:
-        table = pq.read_table(file)
-        for name, key in (("state", STATE_KEY), ("action", ACTION_KEY), ("privileged", PRIVILEGED_KEY)):
-            if key in table.column_names:
-                columns[name].append(np.array(table[key].to_pylist(), np.float32))
-        columns["episode"].append(table["episode_index"].to_numpy())
-        columns["task"].append(np.array([names[i] for i in table["task_index"].to_pylist()], object))
-    if not columns["state"]:
-        raise AsyncVLAError(f"{root} has no data/*/*.parquet; is it a LeRobot v3 dataset?")
-    return {name: np.concatenate(parts) if parts else None for name, parts in columns.items()}
-
-
-def _images(root: Path, keys: Sequence[str], size: int, cache: Path, frames: int) -> np.ndarray:
+def _images(info: DatasetInfo, size: int, cache: Path, frames: int) -> np.ndarray:
     """(frames, cameras, size, size, 3) uint8 of one dataset, decoded on first use."""
-    videos = [sorted((root / "videos" / key).glob("*/*.mp4")) for key in keys]
-    stamp = [(str(f.resolve()), f.stat().st_size, f.stat().st_mtime_ns) for files in videos for f in files]
+    keys = info.cameras
+    sources = [_video_files(info, key) if info.is_video(key) else data_files(info.root) for key in keys]
+    stamp = [(str(f.resolve()), f.stat().st_size, f.stat().st_mtime_ns) for files in sources for f in files]
     file = cache / f"{hashlib.sha256(repr((size, stamp)).encode()).hexdigest()[:20]}.npy"
     if not file.is_file():
         cache.mkdir(parents=True, exist_ok=True)
         # Of this process, for others may be decoding the same; on disk, for it may be more than the memory.
         partial = file.with_suffix(f".{os.getpid()}.partial.npy")
-        array = np.lib.format.open_memmap(partial, "w+", np.uint8, (frames, len(keys), size, size, 3))
-        for camera, files in enumerate(videos):
-            count = 0
-            for count, image in enumerate(_decode(files), start=1):
-                if count <= frames:
-                    array[count - 1, camera] = resize_image(image, size)
-            if count != frames:
-                partial.unlink()
-                raise AsyncVLAError(
-                    f"{root}: {keys[camera]} has {count} video frames, the tables have {frames}"
-                )
-        array.flush()
-        partial.replace(file)
+        try:
+            array = np.lib.format.open_memmap(partial, "w+", np.uint8, (frames, len(keys), size, size, 3))
+            for camera, key in enumerate(keys):
+                _fill(array[:, camera], _pictures(info, key, sources[camera]), f"{info.root}: {key}")
+            array.flush()
+            partial.replace(file)
+        finally:
+            partial.unlink(missing_ok=True)
     return np.load(file, mmap_mode="r")
 
 
-def _decode(files: Sequence[Path]) -> Iterator[np.ndarray]:
-    """RGB frames of consecutive video files."""
-    for file in files:
+def _fill(array: np.ndarray, pictures: Iterator[np.ndarray], where: str) -> None:
+    """Resizes pictures into (frames, size, size, 3) uint8; there must be as many."""
+    count = 0
+    for count, picture in enumerate(pictures, start=1):
+        if count <= len(array):
+            array[count - 1] = resize_image(picture, array.shape[1])
+    if count != len(array):
+        raise AsyncVLAError(f"{where} has {count} images, the tables have {len(array)} frames")
+
+
+def _video_files(info: DatasetInfo, key: str) -> list[Path]:
+    files = sorted((info.root / "videos" / key).glob("*/*.mp4"))
+    if not files:
+        raise AsyncVLAError(f"{info.root} has no videos/{key}/*/*.mp4, but meta/info.json says it is a video")
+    return files
+
+
+def _pictures(info: DatasetInfo, key: str, files: Sequence[Path]) -> Iterator[np.ndarray]:
+    """RGB pictures of a camera, frame by frame."""
+    if info.is_video(key):
+        for file in files:
+            yield from _decode(file)
+        return
+    for number, content in enumerate(encoded_images(info, key)):
+        yield decode(content, f"{info.root}: frame {number} of {key}")
+
+
+def _decode(file: Path) -> Iterator[np.ndarray]:
+    """RGB frames of a video file."""
+    try:
         with av.open(str(file)) as container:
             for frame in container.decode(video=0):
                 yield frame.to_ndarray(format="rgb24")
+    except (av.FFmpegError, IndexError, OSError) as error:
+        raise AsyncVLAError(f"{file} cannot be decoded ({error}){lfs_remedy(file)}") from error

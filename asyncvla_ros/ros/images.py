@@ -7,19 +7,15 @@ no 16-bit colour, and answers a bare KeyError to 8UC3, 16UC1 and yuv422; the one
 from __future__ import annotations
 
 import array
-import io
 
 import cv2
 import numpy as np
-import PIL.Image
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
+from asyncvla_ros.data.encoded_image import check_size, decode
 from asyncvla_ros.types import ContractError
 
-# Larger pictures are refused before memory is taken for them [px]: 8K, 7680x4320, still fits.
-MAX_PIXELS = 2**25
-COMPRESSED = ("JPEG", "PNG")
 # What depth cameras say of their pictures, raw and in front of a compressed format.
 DEPTH = ("16UC1", "32FC1")
 # Encoding without a meaning -> OpenCV's channel order, which drivers that use them mean.
@@ -62,13 +58,13 @@ def decode_image(message: Image | CompressedImage, camera: str) -> np.ndarray:
         ContractError: the encoding is not supported, the picture is too large, or the data is corrupt or too
             short.
     """
+    if isinstance(message, CompressedImage):
+        return _decode_compressed(message, camera)
     try:
-        if isinstance(message, CompressedImage):
-            return _decode_compressed(message, camera)
         return _decode_raw(message, camera)
     except cv2.error as error:
         reason = str(error).strip().splitlines()[-1]
-        raise ContractError(f"camera {camera}: a picture does not decode ({reason})") from error
+        raise ContractError(f"camera {camera}: {message.encoding} does not convert ({reason})") from error
 
 
 def _decode_raw(message: Image, camera: str) -> np.ndarray:
@@ -126,7 +122,7 @@ def _dtype(bits: int, is_bigendian: bool) -> np.dtype:
 def _pixels(message: Image, dtype: np.dtype, channels: int, camera: str) -> np.ndarray:
     """(h, w) or (h, w, channels) without the padding at the end of rows."""
     height, width, step = message.height, message.width, message.step
-    _check_size(width, height, camera)
+    check_size(width, height, f"camera {camera}")
     row = width * channels * dtype.itemsize
     size = len(message.data)
     if height == 0 or width == 0 or step < row or size < step * (height - 1) + row:
@@ -139,45 +135,10 @@ def _pixels(message: Image, dtype: np.dtype, channels: int, camera: str) -> np.n
     return np.ascontiguousarray(pixels[:, :, 0] if channels == 1 else pixels)
 
 
-def _check_size(width: int, height: int, camera: str) -> None:
-    if width * height > MAX_PIXELS:
-        raise ContractError(
-            f"camera {camera}: a picture of {width}x{height} has {width * height} pixels, expected at most "
-            f"{MAX_PIXELS}"
-        )
-
-
 def _decode_compressed(message: CompressedImage, camera: str) -> np.ndarray:
-    _check_header(message, camera)
-    image = cv2.imdecode(np.frombuffer(message.data, np.uint8), cv2.IMREAD_COLOR)
-    if image is None:
-        raise _corrupt(message, camera)
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
-
-
-def _check_header(message: CompressedImage, camera: str) -> None:
-    """Looks at kind, size and depth of a picture before it is decoded."""
     # compressed_image_transport writes "rgb8; jpeg compressed bgr8", most drivers just "jpeg".
     encoding = message.format.partition(";")[0].strip()
+    where = f"camera {camera} ({message.format})"
     if encoding in DEPTH or "compressedDepth" in message.format:
-        raise ContractError(
-            f"camera {camera}: format {message.format!r} is a depth image; expected colours, as JPEG or PNG"
-        )
-    try:
-        with PIL.Image.open(io.BytesIO(message.data), formats=COMPRESSED) as picture:
-            (width, height), mode = picture.size, picture.mode
-    except Exception as error:  # Whatever a header makes the library stumble over.
-        raise _corrupt(message, camera) from error
-    _check_size(width, height, camera)
-    if mode.startswith("I") and encoding != "mono16":
-        raise ContractError(
-            f"camera {camera}: a PNG of one channel with 16 bits is a depth image, unless its format says "
-            f"mono16; found {message.format!r}"
-        )
-
-
-def _corrupt(message: CompressedImage, camera: str) -> ContractError:
-    return ContractError(
-        f"camera {camera}: {len(message.data)} bytes of format {message.format!r} do not decode; expected "
-        "JPEG or PNG"
-    )
+        raise ContractError(f"{where}: a depth image; expected colours, as JPEG or PNG")
+    return decode(message.data, where, is_grey_16_ok=encoding == "mono16")

@@ -56,12 +56,54 @@ def test_names_are_read_in_every_form_that_lerobot_writes(tmp_path: Path, names:
     assert (features.action_space, features.control_hz) == ("joint_position", 30.0)
 
 
+@pytest.mark.parametrize("names", [None, [], ["action"], ["state"]])
+def test_dims_without_names_of_their_own_are_numbered(tmp_path: Path, names: Any) -> None:
+    write_info(tmp_path, names)
+    assert feature_contract([tmp_path], "joint_position").action_names == ("action_0", "action_1")
+
+
+def test_names_that_number_the_dims_are_put_in_order(tmp_path: Path) -> None:
+    write_info(tmp_path, {"delta_y": 1, "delta_x": 0})
+    assert feature_contract([tmp_path], "delta_joint_position").action_names == ("delta_x", "delta_y")
+
+
+@pytest.mark.parametrize("info", [{"is_depth_map": True}, {"video.is_depth_map": True}])
+def test_depth_cameras_beside_colours_are_left_out(tmp_path: Path, info: dict[str, bool]) -> None:
+    depth = {"shape": [480, 640, 3], "info": info}
+    write_info(tmp_path, ["j1", "j2"], **{"observation.images.depth": depth})
+    assert feature_contract([tmp_path], "joint_position").cameras == (CameraFeature("top", 480, 640),)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "info.json is no JSON"),
+        ("", "info.json is no JSON"),
+        ("[]", "info.json holds a list, expected an object"),
+        ("version https://git-lfs.github.com/spec/v1\noid 1", "fetch the file itself with `git lfs pull`"),
+        ('{"codebase_version": "v3.0"}', "fps is None, expected frames per second"),
+        ('{"codebase_version": "v3.0", "fps": 30}', "features is None, expected an object"),
+        ('{"codebase_version": "v3.0", "fps": 30, "features": {"action": {}}}', "action has the shape None"),
+    ],
+)
+def test_an_info_that_is_cut_or_empty_is_named(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "meta").mkdir()
+    (tmp_path / "meta" / "info.json").write_text(text)
+    with pytest.raises(AsyncVLAError, match=message):
+        feature_contract([tmp_path], "joint_position")
+
+
 @pytest.mark.parametrize(
     ("names", "version", "message"),
     [
-        (["j1"], "v3.0", r"names the dims of action \['j1'\], expected 2 names"),
-        (None, "v3.0", "names the dims of action None, expected 2 names"),
-        (["j1", "j2"], "v2.1", "LeRobot dataset of version v2.1, expected v3"),
+        (["a", "b", "c"], "v3.0", r"names the dims of action \['a', 'b', 'c'\], expected 2 names, each once"),
+        (["j1", "j1"], "v3.0", r"names the dims of action \['j1', 'j1'\], expected 2 names, each once"),
+        (
+            ["j1", "j2"],
+            "v2.1",
+            r"version v2.1, expected v3; `python -m .* --push-to-hub=false` converts",
+        ),
+        (["j1", "j2"], "v2.0", "of version v2.0, expected v3; first convert it to v2.1 with a LeRobot"),
     ],
 )
 def test_a_dataset_that_does_not_fit_is_refused(
@@ -77,7 +119,7 @@ def test_a_dataset_without_cameras_is_refused(tmp_path: Path) -> None:
     info = json.loads((tmp_path / "meta" / "info.json").read_text())
     del info["features"]["observation.images.top"]
     (tmp_path / "meta" / "info.json").write_text(json.dumps(info))
-    with pytest.raises(AsyncVLAError, match=r"no camera, expected .*\*.*'observation.image'"):
+    with pytest.raises(AsyncVLAError, match=r"no camera with colours, expected .*\*.*'observation.image'"):
         feature_contract([tmp_path], "joint_position")
 
 

@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sensor_msgs.msg import CompressedImage, Image
 
-from asyncvla_ros.ros.images import MAX_PIXELS, SUPPORTED, decode_image, resize
+from asyncvla_ros.data.encoded_image import MAX_PIXELS
+from asyncvla_ros.ros.images import SUPPORTED, decode_image, resize
 from asyncvla_ros.types import ContractError
 
 pytestmark = pytest.mark.ros
@@ -142,7 +143,7 @@ def test_compressed(suffix, grey):
 @pytest.mark.parametrize("data", [b"", b"no picture"])
 def test_corrupt_compressed(data):
     message = CompressedImage(format="jpeg", data=array.array("B", data))
-    with pytest.raises(ContractError, match=r"camera wrist: .* bytes of format 'jpeg' do not decode"):
+    with pytest.raises(ContractError, match=r"camera wrist .jpeg.: .* bytes do not decode"):
         decode_image(message, "wrist")
 
 
@@ -162,7 +163,7 @@ def test_an_odd_width_has_no_pairs_of_pixels(encoding):
 def test_a_large_raw_picture_is_refused():
     message = Image(width=2**16, height=2**16, step=2**16, encoding="mono8")
     with pytest.raises(
-        ContractError, match=rf"65536x65536 has 4294967296 pixels, expected {MAX_PIXELS} at most"
+        ContractError, match=f"65536x65536 has 4294967296 pixels, expected at most {MAX_PIXELS}"
     ):
         decode_image(message, "wrist")
 
@@ -190,7 +191,7 @@ def _claiming(suffix: str, width: int, height: int) -> bytes:
 @pytest.mark.parametrize("suffix", [".png", ".jpg"])
 @pytest.mark.parametrize("size", [(65500, 65500), (2**13, 2**13)])
 def test_the_size_that_a_header_claims_is_bounded_before_memory_is_taken(suffix, size):
-    with pytest.raises(ContractError, match=r"camera wrist: .*(at most|do not decode)"):
+    with pytest.raises(ContractError, match=r"camera wrist .*(at most|do not decode)"):
         decode_image(_compressed(_claiming(suffix, *size)), "wrist")
 
 
@@ -211,7 +212,7 @@ def test_a_png_that_says_mono16_is_grey():
 
 
 def test_other_kinds_are_named_as_what_they_are_not():
-    with pytest.raises(ContractError, match="format 'bmp' do not decode; expected JPEG or PNG"):
+    with pytest.raises(ContractError, match=r"camera wrist .bmp.: .* do not decode; expected JPEG or PNG"):
         decode_image(_compressed(_encoded(".bmp"), "bmp"), "wrist")
 
 
@@ -219,7 +220,7 @@ def decodes_or_says_why(message: Image | CompressedImage) -> None:
     try:
         picture = decode_image(message, "wrist")
     except ContractError as error:
-        assert str(error).startswith("camera wrist: ")
+        assert str(error).startswith("camera wrist")
     else:
         assert picture.dtype == np.uint8 and picture.ndim == 3 and picture.shape[2] == 3
 

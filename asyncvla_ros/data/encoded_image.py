@@ -1,0 +1,60 @@
+"""JPEG and PNG files to RGB arrays, with their size looked at before memory is taken for them."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import cv2
+import numpy as np
+import PIL.Image
+
+from asyncvla_ros.types import ContractError
+
+# Larger pictures are refused [px]: 8K, 7680x4320, still fits.
+MAX_PIXELS = 2**25
+KINDS = ("JPEG", "PNG")
+
+
+def decode(data: Any, where: str, is_grey_16_ok: bool = False) -> np.ndarray:
+    """The picture in a file.
+
+    Args:
+        data: The bytes, or an array of them.
+        where: Begins the messages.
+        is_grey_16_ok: Whether one channel of 16 bits is a picture; else it is taken for a depth image.
+
+    Returns:
+        (h, w, 3) uint8, RGB; of 16 bits the upper eight.
+
+    Raises:
+        ContractError: no JPEG or PNG, cut, too large, or a depth image.
+    """
+    try:
+        with PIL.Image.open(io.BytesIO(data), formats=KINDS) as picture:
+            (width, height), mode = picture.size, picture.mode
+    except Exception as error:  # Whatever a header makes the library stumble over.
+        raise _corrupt(data, where) from error
+    check_size(width, height, where)
+    if mode.startswith("I") and not is_grey_16_ok:
+        raise ContractError(f"{where}: a PNG of one channel with 16 bits is a depth image; expected colours")
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error as error:
+        raise _corrupt(data, where) from error
+    if image is None:
+        raise _corrupt(data, where)
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
+def check_size(width: int, height: int, where: str) -> None:
+    """Raise ContractError if a picture is too large."""
+    if width * height > MAX_PIXELS:
+        raise ContractError(
+            f"{where}: a picture of {width}x{height} has {width * height} pixels, expected at most "
+            f"{MAX_PIXELS}"
+        )
+
+
+def _corrupt(data: Any, where: str) -> ContractError:
+    return ContractError(f"{where}: {len(data)} bytes do not decode; expected JPEG or PNG")
