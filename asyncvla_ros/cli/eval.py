@@ -27,6 +27,7 @@ from asyncvla_ros.cli.options import (
     RoundsOption,
     SeedOption,
     SelectOption,
+    SkipBrokenOption,
     SuiteOption,
     TasksOption,
     ThresholdOption,
@@ -184,6 +185,7 @@ def eval_demos(
     json_out: JsonOption = None,
     device: DeviceOption = "cpu",
     cache: CacheOption = CACHE,
+    skip_broken: SkipBrokenOption = False,
     select: SelectOption = "rater",
     threshold: ThresholdOption = None,
     rounds: RoundsOption = 1,
@@ -209,6 +211,7 @@ def eval_demos(
             device,
             THREADS,
             cache,
+            skip_broken,
         )
     )
     console = Console(stderr=True)

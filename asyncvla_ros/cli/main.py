@@ -10,6 +10,8 @@ from typing import Annotated, Any
 import typer
 
 from asyncvla_ros.cli.bench import bench_app
+from asyncvla_ros.cli.data import data as data_command
+from asyncvla_ros.cli.data import show
 from asyncvla_ros.cli.doctor import doctor
 from asyncvla_ros.cli.eval import eval_app
 from asyncvla_ros.cli.options import (
@@ -26,6 +28,7 @@ from asyncvla_ros.cli.options import (
     ProcessesOption,
     RefineStepsOption,
     SeedOption,
+    SkipBrokenOption,
     SuiteOption,
     TasksOption,
     WorkersOption,
@@ -44,6 +47,7 @@ app.add_typer(eval_app, name="eval")
 app.add_typer(bench_app, name="bench")
 app.command()(check)
 app.command()(doctor)
+app.command("data")(data_command)
 app.command("new-robot")(new_robot)
 
 
@@ -185,12 +189,14 @@ def train(
     log_every: Annotated[int, typer.Option(min=1, help="Steps between reports.")] = 25,
     processes: ProcessesOption = None,
     cache: CacheOption = CACHE,
+    skip_broken: SkipBrokenOption = False,
 ) -> None:
     """Train the nano policy by unified synchronous and asynchronous flow matching."""
     from asyncvla_ros.training.run import default_processes
     from asyncvla_ros.training.train import TrainSettings
     from asyncvla_ros.training.train import train as run
 
+    show(data, chunk_size)
     run(
         TrainSettings(
             data=tuple(data),
@@ -208,6 +214,7 @@ def train(
             log_every=log_every,
             processes=processes or default_processes(batch),
             cache=cache,
+            skip_broken=skip_broken,
         )
     )
 
@@ -228,6 +235,7 @@ def train_rater(
     log_every: Annotated[int, typer.Option(min=1, help="Steps between reports.")] = 20,
     processes: ProcessesOption = None,
     cache: CacheOption = CACHE,
+    skip_broken: SkipBrokenOption = False,
 ) -> None:
     """Train the confidence rater of a frozen policy, on episodes that were held out from it."""
     from asyncvla_ros.training.run import default_processes
@@ -250,6 +258,7 @@ def train_rater(
             log_every=log_every,
             processes=processes or default_processes(batch),
             cache=cache,
+            skip_broken=skip_broken,
         )
     )
 

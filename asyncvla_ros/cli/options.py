@@ -52,6 +52,9 @@ WorkersOption = Annotated[int, typer.Option(min=1, help="Processes, each with a 
 ProcessesOption = Annotated[
     int | None, typer.Option(min=1, help="Data-parallel processes; default: one per GPU, or per CPU.")
 ]
+SkipBrokenOption = Annotated[
+    bool, typer.Option("--skip-broken", help="Leave out episodes whose states or actions are no numbers.")
+]
 CacheOption = Annotated[Path, typer.Option(help="Folder of decoded images.")]
 
 SelectOption = Annotated[

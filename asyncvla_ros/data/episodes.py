@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -237,6 +239,21 @@ def _images(info: DatasetInfo, size: int, cache: Path, frames: int) -> np.ndarra
     return np.load(file, mmap_mode="r")
 
 
+def count_images(info: DatasetInfo, key: str) -> int | None:
+    """How many images a camera's videos say they have, without decoding them; None: they do not say.
+
+    Raises:
+        AsyncVLAError: a video is missing, or cannot be opened.
+    """
+    if not info.is_video(key):
+        return None
+    counts = []
+    for file in _video_files(info, key):
+        with _opened(file) as container:
+            counts.append(container.streams.video[0].frames)
+    return sum(counts) if all(counts) else None
+
+
 def _fill(array: np.ndarray, pictures: Iterator[np.ndarray], where: str) -> None:
     """Resizes pictures into (frames, size, size, 3) uint8; there must be as many."""
     count = 0
@@ -266,9 +283,15 @@ def _pictures(info: DatasetInfo, key: str, files: Sequence[Path]) -> Iterator[np
 
 def _decode(file: Path) -> Iterator[np.ndarray]:
     """RGB frames of a video file."""
+    with _opened(file) as container:
+        for frame in container.decode(video=0):
+            yield frame.to_ndarray(format="rgb24")
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[Any]:
     try:
         with av.open(str(file)) as container:
-            for frame in container.decode(video=0):
-                yield frame.to_ndarray(format="rgb24")
+            yield container
     except (av.FFmpegError, IndexError, OSError) as error:
         raise AsyncVLAError(f"{file} cannot be decoded ({error}){lfs_remedy(file)}") from error

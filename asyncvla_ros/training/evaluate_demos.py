@@ -52,6 +52,7 @@ class DemoSettings:
         device: torch device.
         threads: Of torch.
         cache: Folder of decoded images.
+        skip_broken: Leave out episodes with states or actions that are no numbers.
     """
 
     data: tuple[Path, ...]
@@ -63,6 +64,7 @@ class DemoSettings:
     device: str = "cpu"
     threads: int = 1
     cache: Path = Path(".cache/frames")
+    skip_broken: bool = False
 
 
 def evaluate_demos(settings: DemoSettings) -> dict[str, Any]:
@@ -78,7 +80,9 @@ def evaluate_demos(settings: DemoSettings) -> dict[str, Any]:
     """
     policy = Policy.from_checkpoint(settings.checkpoint, settings.device, settings.threads)
     require_contract(settings.data, policy.features)
-    episodes = load_episodes(settings.data, policy.network.config.image_size, settings.cache)
+    episodes = load_episodes(
+        settings.data, policy.network.config.image_size, settings.cache, settings.skip_broken
+    )
     frames = unseen_frames(episodes, load_records(settings.checkpoint), settings, policy.chunk_size)
     strategies = {"sfm": replace(settings.strategy, mode="sfm"), settings.strategy.mode: settings.strategy}
     chunks = {

@@ -8,7 +8,7 @@ import math
 import os
 import signal
 import socket
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,9 @@ from torch.multiprocessing import ProcessRaisedException
 from asyncvla_ros.common.same_settings import fixed_settings, require_same_settings
 from asyncvla_ros.common.sole_writer import sole_writer
 from asyncvla_ros.types import AsyncVLAError
+
+# Episodes that an error lists.
+LISTED = 20
 
 
 def launch(worker: Callable[..., None], processes: int, *args: object) -> None:
@@ -46,6 +49,29 @@ def launch(worker: Callable[..., None], processes: int, *args: object) -> None:
         if refusals.empty():
             raise
         raise AsyncVLAError(refusals.get()) from error
+
+
+def require_finite(loss: float, step: int, episodes: Sequence[int], out: Path) -> None:
+    """Stop before a step that would spoil the weights.
+
+    Args:
+        loss: Of the step.
+        step: Its number.
+        episodes: From which its batch was drawn.
+        out: Run folder, whose last saved state is good.
+
+    Raises:
+        AsyncVLAError: The loss is no number.
+    """
+    if math.isfinite(loss):
+        return
+    drawn = sorted(set(episodes))
+    listed = ", ".join(map(str, drawn[:LISTED])) + (", ..." if len(drawn) > LISTED else "")
+    raise AsyncVLAError(
+        f"the loss is {loss} at step {step}, whose batch is of the episodes {listed}; nothing of this step "
+        f"is kept. A rerun goes on from the last state in {out}; look at the data with `asyncvla data`, or "
+        "lower the learning rate"
+    )
 
 
 def sole_run(folder: Path) -> contextlib.AbstractContextManager[None]:

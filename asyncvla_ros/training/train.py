@@ -22,7 +22,7 @@ from asyncvla_ros.model.checkpoint import Checkpoint, fingerprint, load_checkpoi
 from asyncvla_ros.model.config import AsyncVLAConfig, nano_config
 from asyncvla_ros.model.text import build_tokenizer
 from asyncvla_ros.training.batches import Batch, Batches, step_generator
-from asyncvla_ros.training.run import Log, RunState, launch, share, sole_run
+from asyncvla_ros.training.run import Log, RunState, launch, require_finite, share, sole_run
 from asyncvla_ros.training.warm_start import require_same_holdout, warm_start
 
 
@@ -56,6 +56,7 @@ class TrainSettings:
         bf16: Autocast to bfloat16.
         processes: Data-parallel processes.
         cache: Folder of decoded images.
+        skip_broken: Leave out episodes with states or actions that are no numbers.
     """
 
     data: tuple[Path, ...]
@@ -83,6 +84,7 @@ class TrainSettings:
     bf16: bool = True
     processes: int = 2
     cache: Path = Path(".cache/frames")
+    skip_broken: bool = False
 
 
 # May change between a run and its continuation: none of them alters what is learned.
@@ -126,7 +128,7 @@ def train(settings: TrainSettings) -> None:
     # Decoding takes long and supposes that the datasets agree.
     feature_contract(settings.data, settings.action_space)
     # Before the processes start, to share its result.
-    load_episodes(settings.data, nano_config(1).image_size, settings.cache)
+    load_episodes(settings.data, nano_config(1).image_size, settings.cache, settings.skip_broken)
     with sole_run(settings.out):
         launch(_train, settings.processes, settings)
 
@@ -136,7 +138,7 @@ def _train(settings: TrainSettings) -> None:
         cpu=not torch.cuda.is_available(), mixed_precision="bf16" if settings.bf16 else "no"
     )
     torch.manual_seed(settings.seed)
-    episodes = load_episodes(settings.data, nano_config(1).image_size, settings.cache)
+    episodes = load_episodes(settings.data, nano_config(1).image_size, settings.cache, settings.skip_broken)
     tokenizer = build_tokenizer(episodes.instructions)
     features = feature_contract(settings.data, settings.action_space)
     config = nano_config(
@@ -178,9 +180,10 @@ def _train(settings: TrainSettings) -> None:
     for step in log.steps():
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step, settings)
-        batch, draws = _draw(batches, frames, config, settings, step, accelerator)
+        chosen, batch, draws = _draw(batches, frames, config, settings, step, accelerator)
         with accelerator.autocast():
             loss, flow_loss = parallel(batch, *draws, dim_mask)
+        require_finite(float(loss.detach()), step, episodes.episode[chosen].tolist(), settings.out)
         optimizer.zero_grad()
         accelerator.backward(loss)
         accelerator.clip_grad_norm_(parallel.parameters(), 1.0)
@@ -233,8 +236,8 @@ def _draw(
     settings: TrainSettings,
     step: int,
     accelerator: Accelerator,
-) -> tuple[Batch, tuple[Tensor, Tensor, Tensor]]:
-    """This process's share of one step: observations, and noise, time and mask of every draw."""
+) -> tuple[np.ndarray, Batch, tuple[Tensor, Tensor, Tensor]]:
+    """This process's share of one step: frames, observations, and noise, time and mask of every draw."""
     b = share(settings.batch, accelerator.num_processes)
     generator = step_generator(settings.seed, step, accelerator.process_index)
     chosen = frames[torch.randint(len(frames), (b,), generator=generator).numpy()]
@@ -244,7 +247,7 @@ def _draw(
     tau = flow.sample_times((b, k), generator)
     mask = flow.sample_masks(b * k, length, settings.p_sync, settings.p_prefix, generator).view(b, k, length)
     device = accelerator.device
-    return batch.to(device), (noise.to(device), tau.to(device), mask.to(device))
+    return chosen, batch.to(device), (noise.to(device), tau.to(device), mask.to(device))
 
 
 def _averaged(checkpoint: Checkpoint, average: AveragedModel) -> Checkpoint:

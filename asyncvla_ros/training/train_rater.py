@@ -28,7 +28,7 @@ from asyncvla_ros.model.rater import confidence_label
 from asyncvla_ros.training.batches import Batches, step_generator
 from asyncvla_ros.training.drafts import Drafter, Drafts
 from asyncvla_ros.training.rater_figures import rate_drafts, rater_figures
-from asyncvla_ros.training.run import Log, RunState, launch, share, sole_run
+from asyncvla_ros.training.run import Log, RunState, launch, require_finite, share, sole_run
 from asyncvla_ros.types import AsyncVLAError
 
 
@@ -73,6 +73,7 @@ class RaterSettings:
     bf16: bool = True
     processes: int = 2
     cache: Path = Path(".cache/frames")
+    skip_broken: bool = False
 
 
 _FREE = ("out", "save_every", "log_every", "cache")
@@ -107,7 +108,7 @@ def train_rater(settings: RaterSettings) -> None:
         require_several("denoise_steps", base.model.config.num_denoise_steps)
     require_contract(settings.data, base.features)
     # Before the processes start, to share its result.
-    load_episodes(settings.data, base.model.config.image_size, settings.cache)
+    load_episodes(settings.data, base.model.config.image_size, settings.cache, settings.skip_broken)
     with sole_run(settings.out):
         launch(_train_rater, settings.processes, settings)
 
@@ -118,7 +119,9 @@ def _train_rater(settings: RaterSettings) -> None:
     )
     torch.manual_seed(settings.seed)
     base = load_checkpoint(settings.checkpoint, str(accelerator.device))
-    episodes = load_episodes(settings.data, base.model.config.image_size, settings.cache)
+    episodes = load_episodes(
+        settings.data, base.model.config.image_size, settings.cache, settings.skip_broken
+    )
     train_frames, validation_frames = _split(episodes, base, settings)
     record = episodes.record(settings.data, 0) if settings.fresh else base.trained_on
     assert record is not None
@@ -149,6 +152,7 @@ def _train_rater(settings: RaterSettings) -> None:
             group["lr"] = settings.lr * min(1.0, (step + 1) / 20) * (1 - step / settings.steps)
         with accelerator.autocast():
             loss = parallel(drafts)
+        require_finite(float(loss.detach()), step, episodes.episode[chosen].tolist(), settings.out)
         optimizer.zero_grad()
         accelerator.backward(loss)
         optimizer.step()

@@ -154,7 +154,7 @@ def test_whatever_an_info_says(tmp_path_factory, drawn):
 
 @settings(max_examples=40, derandomize=True, deadline=None)
 @given(
-    st.integers(0, 3),
+    st.sampled_from(("meta/info.json", "meta/tasks.parquet", TABLE, VIDEO)),
     st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), max_size=4),
     st.floats(0, 1),
 )

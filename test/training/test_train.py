@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,8 @@ from safetensors.torch import load_file
 from asyncvla_ros.data.episodes import Episodes, Frames
 from asyncvla_ros.model.checkpoint import load_checkpoint
 from asyncvla_ros.training.run import Log
-from asyncvla_ros.training.train import TrainSettings, train
+from asyncvla_ros.training.train import LossOfBatch, TrainSettings, train
+from asyncvla_ros.types import AsyncVLAError
 from support.contracts import libero_features
 
 SETTINGS = TrainSettings(
@@ -71,3 +73,26 @@ def test_a_run_that_was_killed_ends_as_if_it_had_not_been(tmp_path: Path, monkey
 def test_a_blind_policy_is_saved_as_one(tmp_path: Path):
     train(replace(SETTINGS, out=tmp_path, steps=1, blank_images=True))
     assert load_checkpoint(tmp_path).model.config.blank_images
+
+
+def test_a_loss_that_is_no_number_ends_the_run_before_it_spoils_anything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    good, run = replace(SETTINGS, out=tmp_path / "good", steps=2), replace(SETTINGS, out=tmp_path / "run")
+    train(good)
+    forward, calls = LossOfBatch.forward, itertools.count()
+
+    def spoiled(self, *args):
+        loss, flow_loss = forward(self, *args)
+        return (loss * float("nan") if next(calls) == 2 else loss), flow_loss
+
+    monkeypatch.setattr(LossOfBatch, "forward", spoiled)
+    with pytest.raises(
+        AsyncVLAError, match=r"the loss is nan at step 2, whose batch is of the episodes 0; .*"
+    ):
+        train(run)
+    # The state of step 2 is the last one.
+    assert all(torch.isfinite(weights).all() for weights in _weights(tmp_path / "run").values())
+    monkeypatch.setattr(LossOfBatch, "forward", forward)
+    train(run)
+    assert all(torch.isfinite(weights).all() for weights in _weights(tmp_path / "run").values())

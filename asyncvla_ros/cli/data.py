@@ -1,0 +1,39 @@
+"""``asyncvla data``: what a dataset holds, and whether it can be trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def data(
+    datasets: Annotated[list[Path], typer.Argument(help="LeRobot v3 dataset, or a folder of them.")],
+    chunk_size: Annotated[int, typer.Option(min=1, help="Actions per chunk of the policy.")] = 8,
+) -> None:
+    """Say what datasets hold: episodes, tasks, cameras, dims; exit code 1 if they cannot be used."""
+    problems = show(datasets, chunk_size)
+    for problem in problems:
+        print(f"PROBLEM  {problem}")
+    if problems:
+        raise typer.Exit(1)
+    print("nothing speaks against training on this")
+
+
+def show(datasets: Sequence[Path], chunk_size: int) -> list[str]:
+    """Print what datasets hold; what must be mended, or left out.
+
+    Raises:
+        AsyncVLAError: one cannot be read as a LeRobot v3 dataset.
+    """
+    from asyncvla_ros.data.dataset import dataset_roots
+    from asyncvla_ros.data.survey import survey
+
+    problems = []
+    for root in dataset_roots(*datasets):
+        lines, found = survey(root, chunk_size)
+        print("\n".join(lines), flush=True)
+        problems += found
+    return problems
