@@ -17,6 +17,8 @@ HAND_RAD = 0.6
 CLOSING_S = 0.05
 # From the end of one disturbance to the next one, and how long one lasts, at least and at most [s].
 QUIET_S, DISTURBED_S = (3.0, 15.0), (0.5, 3.0)
+# What is told to an arm may be of a measurement so long ago [ns]: of one that waited, for a late timer.
+RECENT_NS = 100_000_000
 # One report in so many is wrong.
 WRONG_EVERY = 200
 
@@ -77,6 +79,7 @@ class MeasuredArm:
         self._apart: np.ndarray = np.zeros(n)
         self._true: np.ndarray = np.zeros(n)
         self._measured: np.ndarray = np.zeros(n)
+        self._recent: deque[tuple[int, np.ndarray]] = deque()
         # The disturbance: when it begins and ends, and the way that a hand leads the arm meanwhile.
         self._begin_ns = self._end_ns = 0
         self._from: np.ndarray = np.zeros(n)
@@ -90,6 +93,7 @@ class MeasuredArm:
         self._forget(at_ns, np.array(demand, np.float64))
         self._true = self._lagging - self._sag
         self._measured = self._report()
+        self._recent = deque([(at_ns, self._true)])
 
     def _forget(self, at_ns: int, demand: np.ndarray) -> None:
         """Nothing else than (n,) ``demand`` was demanded for long, and it is there."""
@@ -127,6 +131,9 @@ class MeasuredArm:
             self._true = self._from + self._way * self._progress(at_ns)
             self._apart = self._true - target
         self._measured = self._report()
+        self._recent.append((at_ns, self._true))
+        while self._recent[0][0] < at_ns - RECENT_NS:
+            self._recent.popleft()
 
     def _delayed(self, at_ns: int) -> np.ndarray:
         """(n,) what was demanded a lag ago, between two demands along a straight line."""
@@ -177,6 +184,10 @@ class MeasuredArm:
         if self.kind == "wraps":
             return np.pi - np.mod(np.pi - self._true, 2 * np.pi)
         return self._true.copy()
+
+    def wandered(self) -> np.ndarray:
+        """(n,) how far it is from where it was lately [unit]: nobody has measured that yet."""
+        return np.abs(np.array([true for _, true in self._recent]) - self._true).max(axis=0)
 
     def measured(self) -> np.ndarray:
         """(n,) what joint_states say after the last step [unit]."""

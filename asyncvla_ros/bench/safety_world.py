@@ -171,7 +171,7 @@ class AdversarialWorld:
         if command.values is None:
             return
         standing = np.where(self._is_measured, self.under_test.arm.true(), np.nan)
-        self.under_test.send(command, standing, self._agree)
+        self.under_test.send(command, standing, self._agree + self.under_test.arm.wandered())
         self._told_ns = self._at_ns
 
     def _note_stop(self) -> None:

@@ -49,7 +49,7 @@ class DataRecord:
                 tuple((str(digest), int(episodes)) for digest, episodes in values.get("datasets", ())),
                 DataRecord.from_dict(before, source) if (before := values.get("before")) else None,
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise CheckpointError(f"{source} does not say what data was used: {error!r}") from error
 
     def is_of(self, other: DataRecord | None) -> bool:

@@ -64,11 +64,11 @@ class NormStats:
         return {"mode": self.mode, **arrays, "floor": self.floor}
 
     @staticmethod
-    def from_dict(values: Mapping[str, object], size: int, what: str) -> NormStats:
+    def from_dict(values: object, size: int, what: str) -> NormStats:
         """The inverse of ``to_dict``.
 
         Args:
-            values: As written by ``to_dict``.
+            values: As written by ``to_dict``, or anything else.
             size: Expected dims.
             what: Name for messages.
 
@@ -76,17 +76,22 @@ class NormStats:
             CheckpointError: If a key is missing, of another length, or not finite. Older checkpoints lack
                 ``floor``; theirs is ``MIN_STD``.
         """
+        if not isinstance(values, Mapping):
+            raise CheckpointError(f"{what} is {values!r}, expected an object")
         if values.get("mode") not in ("mean_std", "quantile"):
             raise CheckpointError(f"{what}: mode is {values.get('mode')!r}, choose 'mean_std' or 'quantile'")
         arrays = {}
         for key in ("mean", "std", "q01", "q99"):
-            array = np.asarray(values.get(key, []), dtype=np.float32)
+            try:
+                array = np.asarray(values.get(key, []), dtype=np.float32)
+            except (TypeError, ValueError, OverflowError) as error:
+                raise CheckpointError(f"{what}: {key} is not numbers ({error})") from error
             if array.shape != (size,) or not np.isfinite(array).all():
                 raise CheckpointError(
                     f"{what}: {key} has shape {array.shape}, expected ({size},) finite numbers"
                 )
             arrays[key] = array
         floor = values.get("floor", MIN_STD)
-        if not isinstance(floor, float) or not 0 < floor < np.inf:
+        if isinstance(floor, bool) or not isinstance(floor, int | float) or not 0 < floor < np.inf:
             raise CheckpointError(f"{what}: floor is {floor!r}, expected a number above 0")
-        return NormStats(str(values["mode"]), **arrays, floor=floor)
+        return NormStats(str(values["mode"]), **arrays, floor=float(floor))

@@ -57,6 +57,9 @@ class CommandGenerator:
         self.has_begun = self._tracker is None
         self._has_commanded = self._has_been_told = False
         self._told = [math.nan] * len(self._index)
+        self._unseen = np.full(len(self._index), np.nan)
+        #: (k,) least and greatest position that was measured since drivers came elsewhere.
+        self._seen = self._unseen, self._unseen
         self._last_values: np.ndarray | None = None
         self._at_ns = 0
         self._before: tuple[np.ndarray | None, int] = (None, 0)
@@ -129,13 +132,20 @@ class CommandGenerator:
             Why the arm cannot be moved from there, or an empty text.
         """
         assert self._tracker is not None
+        self._note_seen(state)
         pose = self.rest_pose.begin(state, self._told)
         if pose is None or (self.has_begun and self.rest_pose.is_same(pose, self._tracker.positions)):
             return ""
         slowest_s = 0.0 if self.guard is None else self.guard.slowest_s(self._tracker.positions, pose, state)
-        problem = self._tracker.begin(pose, at_ns, slowest_s)
+        ways = np.nan_to_num(np.maximum(pose - self._seen[0], self._seen[1] - pose)).tolist()
+        problem = self._tracker.begin(pose, at_ns, slowest_s, ways)
         self.has_begun = not problem
         return problem
+
+    def _note_seen(self, state: RobotState) -> None:
+        """A driver that came elsewhere stands where the arm was at some time since then."""
+        measured = [state.value(self._robot.dofs[index].name) for index in self._index.tolist()]
+        self._seen = np.fmin(self._seen[0], measured), np.fmax(self._seen[1], measured)
 
     def restart(self, is_elsewhere: bool) -> None:
         """Whatever was commanded is over: what comes next begins where the arm rests then.
@@ -151,6 +161,7 @@ class CommandGenerator:
                 self._tracker.leave()
             self.rest_pose.forget()
             self._told = [math.nan] * len(self._index)
+            self._seen = self._unseen, self._unseen
         elif self._tracker is not None and self._has_been_told:
             self._told = self._tracker.positions
         self.rest_pose.interrupt()
@@ -270,7 +281,7 @@ class CommandGenerator:
             if self._tracker.at_rest or self.rest_pose.is_chosen:
                 goals = self.rest_pose.goals(self._tracker.positions, state, now_ns, has_let_go)
             if goals is None or self._is_emergency:
-                self._tracker.stop(at_ns, self._is_emergency)
+                self._tracker.stop(at_ns, self._is_emergency, self._permits(at_ns, state))
             else:
                 states = [State(place, 0.0, 0.0) for place in goals]
                 self._tracker.follow(states, at_ns, self._permits(at_ns, state))

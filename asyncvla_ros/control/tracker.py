@@ -21,6 +21,9 @@ from asyncvla_ros.control.planner import Planner
 from asyncvla_ros.robot.contract import Dof
 from asyncvla_ros.robot.motion_limits import MotionLimits, following_limit, motion_limits, stop_limits
 
+Move = tuple[Path | None, State]
+# Asked for the whole motion of all dofs, with the stop at its end.
+Permits = Callable[[Sequence[Path | None]], bool]
 # How far ahead a goal is met [periods]: meeting it at once would take full jerk in every period.
 HORIZON = 4
 # Where a motion is not permitted, these shares of its speed are tried; later it grows again by this factor.
@@ -77,10 +80,12 @@ class JerkLimitedTracker:
             Planner(bounds, dof.is_delta, ahead_s) for dof, bounds in zip(dofs, self._bounds, strict=True)
         ]
 
-    def begin(self, positions: Sequence[float], at_ns: int, slowest_s: float = 0.0) -> str:
+    def begin(
+        self, positions: Sequence[float], at_ns: int, slowest_s: float = 0.0, ways: Sequence[float] = ()
+    ) -> str:
         """Starts at rest at the measured positions (k,); why that is impossible, or an empty text.
 
-        Drivers of trajectories get ``slowest_s`` [s] at least to get there.
+        Drivers of trajectories get ``slowest_s`` [s] at least to get there, or time for ``ways`` (k,) [unit].
 
         A target begins outside its limits if even the first jerk-limited step would not lead back inside:
         the arm would have to jump, or to be commanded outside. Both are refused. A gripper, which holds its
@@ -99,7 +104,7 @@ class JerkLimitedTracker:
             states.append(State(inside, 0.0, 0.0))
         if not outside:
             arms = [index for index, dof in enumerate(self._dofs) if not dof.holds_command]
-            arm_ns = self._arrival_ns(arms, states, at_ns, slowest_s)
+            arm_ns = self._arrival_ns(arms, states, at_ns, slowest_s, ways)
             self.paths = [
                 Path(self._arrival_ns([i], states, at_ns) if dof.holds_command else arm_ns, state, ())
                 if kind is Drive.TRAJECTORY and not math.isnan(state.position)
@@ -111,11 +116,17 @@ class JerkLimitedTracker:
         return "; ".join(outside)
 
     def _arrival_ns(
-        self, indices: Sequence[int], states: Sequence[State], at_ns: int, slowest_s: float = 0.0
+        self,
+        indices: Sequence[int],
+        states: Sequence[State],
+        at_ns: int,
+        slowest_s: float = 0.0,
+        ways: Sequence[float] = (),
     ) -> int:
         """When drivers of trajectories are where these dofs begin [ns].
 
-        They may be where they were told to be last, or as far away as an arm may be from its command; on the
+        They may be where they were told to be last, where the arm was since they came (``ways``, how far
+        from there it is), and from either as far away as an arm may be from its command; on the
         quintic from rest to rest that they take, velocity, acceleration and jerk are at most 15/8 d/T,
         10/√3 d/T² and 60 d/T³. Who begins where it was left is there, or on its way there.
         """
@@ -128,7 +139,8 @@ class JerkLimitedTracker:
             if dof.is_delta:
                 continue
             told = abs(states[index].position - self._states[index].position) if self._has_begun else 0.0
-            way = max(0.0 if math.isnan(told) else told, following_limit(dof))
+            seen = ways[index] if ways else 0.0
+            way = max(0.0 if math.isnan(told) else told, seen + following_limit(dof))
             times_s.append(15 / 8 * way / bounds.max_velocity)
             times_s.append(math.sqrt(10 / math.sqrt(3) * way / bounds.acceleration))
             times_s.append((60 * way / bounds.jerk) ** (1 / 3))
@@ -153,7 +165,7 @@ class JerkLimitedTracker:
         self,
         goals: Sequence[State],
         at_ns: int,
-        permits: Callable[[Sequence[Path | None]], bool] | None = None,
+        permits: Permits | None = None,
     ) -> None:
         """One command towards goals, or a piece of the stop where they must not be followed.
 
@@ -176,14 +188,42 @@ class JerkLimitedTracker:
         else:
             self.limit_stops += 1
             self._share *= SLOWER[-1]
-            moves = [self._braking(index, at_ns, self._bounds[index]) for index in range(len(goals))]
+            moves = self._stopping(at_ns, permits)
         self._share = max(self._share, SLOWEST)
         self._take(moves, at_ns)
 
-    def stop(self, at_ns: int, emergency: bool = False) -> None:
-        """One command of the quickest stop; at rest it stays where it is."""
-        bounds = self._stop_bounds if emergency else self._bounds
-        self._take([self._braking(index, at_ns, bounds[index]) for index in range(len(self._dofs))], at_ns)
+    def stop(self, at_ns: int, emergency: bool = False, permits: Permits | None = None) -> None:
+        """One command of the quickest stop; at rest it stays where it is.
+
+        Args:
+            at_ns: Now [ns, steady].
+            emergency: Within the limits of an emergency stop; nothing else counts then.
+            permits: As in ``follow``.
+        """
+        moves = self._all_braking(at_ns, self._stop_bounds) if emergency else self._stopping(at_ns, permits)
+        self._take(moves, at_ns)
+
+    def _stopping(self, at_ns: int, permits: Permits | None) -> list[Move]:
+        """The quickest stop; or the one that the motion has at its end, where only that is permitted.
+
+        Dofs stop one after the other: what they make together may be faster meanwhile than it was.
+        """
+        moves = self._all_braking(at_ns, self._bounds)
+        if permits is None or permits([path for path, _ in moves]):
+            return moves
+        going_on = [self._going_on(index, at_ns) for index in range(len(self._dofs))]
+        return going_on if permits([path for path, _ in going_on]) else moves
+
+    def _all_braking(self, at_ns: int, bounds: Sequence[Bounds]) -> list[Move]:
+        return [self._braking(index, at_ns, bounds[index]) for index in range(len(self._dofs))]
+
+    def _going_on(self, index: int, at_ns: int) -> Move:
+        """The motion as it was sent, with the stop at its end."""
+        path, state = self.paths[index], self._states[index]
+        if path is None or math.isnan(state.position):
+            return None, state
+        rest = Path(at_ns, path.at(at_ns), path.between(at_ns, path.end_ns))
+        return rest, rest.at(at_ns)
 
     def goal_ahead_ns(self, kind: Drive, at_ns: int) -> int:
         """How long after now the goals of dofs of this kind are to be met [ns]."""
@@ -212,7 +252,7 @@ class JerkLimitedTracker:
             state = State(state.position, velocity, 0.0)
         return self._begin_ns(kind, at_ns), state
 
-    def _towards(self, index: int, goal: State, at_ns: int, share: float) -> tuple[Path | None, State]:
+    def _towards(self, index: int, goal: State, at_ns: int, share: float) -> Move:
         begin_ns, state = self._begin(index, at_ns)
         bounds, plan = self._bounds[index], self._plans[index]
         if math.isnan(state.position):
@@ -239,7 +279,7 @@ class JerkLimitedTracker:
         ways += stop_phases(after.velocity, after.acceleration, bounds.acceleration, bounds.jerk)
         return self._joined(index, begin_ns, state, ways, at_ns)
 
-    def _braking(self, index: int, at_ns: int, bounds: Bounds) -> tuple[Path | None, State]:
+    def _braking(self, index: int, at_ns: int, bounds: Bounds) -> Move:
         begin_ns, state = self._begin(index, at_ns)
         if math.isnan(state.position):
             return None, state
@@ -262,7 +302,7 @@ class JerkLimitedTracker:
                 new = Path(at_ns, new.end, ())
         return new, new.at(at_ns)
 
-    def _first_goal(self, index: int, goal: State, at_ns: int) -> tuple[Path | None, State]:
+    def _first_goal(self, index: int, goal: State, at_ns: int) -> Move:
         """A gripper that nobody measures is led to its first goal by its driver, with time for the way."""
         bounds = self._bounds[index]
         state = State(min(max(goal.position, bounds.minimum), bounds.maximum), 0.0, 0.0)
@@ -279,7 +319,7 @@ class JerkLimitedTracker:
         """The last command was not sent: the driver goes on with the one before it."""
         self.paths, self._states, self._at_ns, self._was_acknowledged = self._before
 
-    def _take(self, moves: Sequence[tuple[Path | None, State]], at_ns: int) -> None:
+    def _take(self, moves: Sequence[Move], at_ns: int) -> None:
         self._before = self._motion
         self._was_acknowledged = self.is_acknowledged
         self.paths = [path for path, _ in moves]

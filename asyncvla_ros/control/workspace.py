@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 
 import numpy as np
 
 from asyncvla_ros.control.robot_state import RobotState
 from asyncvla_ros.robot.contract import RobotContract
+
+# After so many lags nothing is left of a change, but for rounding.
+LAGS = 20
 
 
 class Workspace:
@@ -19,8 +23,8 @@ class Workspace:
 
     How long ago something was measured is told by its stamp; changes are dated by steady time, so that a
     clock that is set makes no difference. An arm that lags has not yet made all changes of before that
-    either: those of ``lag_s``, and half as many again for an arm that comes ever closer, may still be to
-    come. One sample alone may be wrong: those before it count as well. From outside (pushed there, or the box
+    either: those of the last ``lag_s`` may all be to come, of older ones what a first-order lag leaves of
+    them. One sample alone may be wrong: those before it count as well. From outside (pushed there, or the box
     was drawn too small) only changes back towards it are permitted.
 
     Args:
@@ -34,7 +38,7 @@ class Workspace:
         self._maximum = np.array([np.inf if space is None else space.maximum for space in spaces])
         self._limited = [name is not None for name in self._states]
         self._commanded: deque[tuple[int, np.ndarray]] = deque()
-        self._lag_ns = round(1.5e9 * robot.lag_s)
+        self._lag_ns = round(1e9 * robot.lag_s)
         self._oldest_ns = round(1e9 * robot.observation_timeout_s)
 
     @property
@@ -56,7 +60,7 @@ class Workspace:
         low, high = np.zeros(len(self._states)), np.zeros(len(self._states))
         if self.is_unlimited:
             return low, high
-        while self._commanded and self._commanded[0][0] < at_ns - self._oldest_ns - self._lag_ns:
+        while self._commanded and self._commanded[0][0] < at_ns - self._oldest_ns - LAGS * self._lag_ns:
             self._commanded.popleft()
         for index, name in enumerate(self._states):
             if name is None:
@@ -75,10 +79,16 @@ class Workspace:
 
     def _span(self, index: int, measured_ns: int, value: float) -> tuple[float, float]:
         """Where a dof may be now that was at ``value`` [unit] at ``measured_ns`` [ns, steady]."""
-        changes = [(at, change[index]) for at, change in self._commanded if at >= measured_ns - self._lag_ns]
-        now = value + sum(change for at, change in changes if at >= measured_ns)
-        late = [change for at, change in changes if at < measured_ns]
-        return now + sum(c for c in late if c < 0), now + sum(c for c in late if c > 0)
+        now, least, most = value, 0.0, 0.0
+        for at_ns, change in self._commanded:
+            step = float(change[index])
+            if at_ns >= measured_ns:
+                now += step
+                continue
+            age_ns = measured_ns - at_ns
+            left = step if age_ns <= self._lag_ns else step * math.exp(-age_ns / self._lag_ns)
+            least, most = least + min(left, 0.0), most + max(left, 0.0)
+        return now + least, now + most
 
     def clamp(self, changes: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
         """The nearest changes (d,) that do not lead out, from anywhere between ``low`` and ``high`` (d,)."""

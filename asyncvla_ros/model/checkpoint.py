@@ -22,6 +22,7 @@ from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 
 from asyncvla_ros.common.data_record import DataRecord
+from asyncvla_ros.common.lfs import lfs_remedy
 from asyncvla_ros.common.normalization import NormStats
 from asyncvla_ros.model.asyncvla import AsyncVLA
 from asyncvla_ros.model.config import AsyncVLAConfig, load_config
@@ -118,13 +119,14 @@ def load_checkpoint(folder: Path, device: str = "cpu") -> Checkpoint:
         )
     try:
         model = AsyncVLA(config)
-    except (TypeError, ValueError, KeyError, RuntimeError) as error:
+    except Exception as error:  # Whatever a library says of a network that cannot be.
         raise CheckpointError(f"{folder}/config.json does not describe a network: {error}") from error
     _load_weights(model, folder / "model.safetensors")
     try:
         tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     except Exception as error:  # tokenizers raises bare Exception from Rust
-        raise CheckpointError(f"{folder}/tokenizer.json is not a tokenizers file: {error}") from error
+        remedy = lfs_remedy(folder / "tokenizer.json")
+        raise CheckpointError(f"{folder}/tokenizer.json is not a tokenizers file: {error}{remedy}") from error
     stats = load_stats(folder, features)
     return Checkpoint(model.to(device).eval(), tokenizer, features, *stats, *load_records(folder))
 
@@ -138,8 +140,8 @@ def load_stats(folder: Path, features: FeatureContract) -> tuple[NormStats, Norm
     file = folder / "norm_stats.json"
     stats = read_json(file)
     return (
-        NormStats.from_dict(stats.get("state", {}), len(features.state_names), f"{file} state"),
-        NormStats.from_dict(stats.get("action", {}), len(features.action_names), f"{file} action"),
+        NormStats.from_dict(stats.get("state"), len(features.state_names), f"{file} state"),
+        NormStats.from_dict(stats.get("action"), len(features.action_names), f"{file} action"),
     )
 
 
@@ -168,7 +170,9 @@ def _load_weights(model: AsyncVLA, file: Path) -> None:
     try:
         weights = load_file(file)
     except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{file} is corrupt or truncated: {error}") from error
+        remedy = lfs_remedy(file)
+        problem = "holds no weights" if remedy else f"is corrupt or truncated: {error}"
+        raise CheckpointError(f"{file} {problem}{remedy}") from error
     expected = model.state_dict()
     wrong = [
         f"{name}: found {tuple(weights[name].shape)}, expected {tuple(expected[name].shape)}"

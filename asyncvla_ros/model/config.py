@@ -6,6 +6,7 @@ network and a 3B one are the same classes with other numbers.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -14,6 +15,12 @@ from typing import Any
 from asyncvla_ros.robot.feature_file import read_json
 from asyncvla_ros.types import CheckpointError
 
+# What is counted in a config: at least one, and no more than any network has.
+COUNTS = (
+    "num_cameras", "image_size", "max_words", "action_chunk_size", "max_state_dim", "max_action_dim",
+    "num_action_layers", "num_denoise_steps", "num_refine_steps", "execute_steps",
+)  # fmt: skip
+MOST = 2**16
 ATTENTIONS = ("matmul", "sdpa")
 RATER_LABELS = ("absolute", "position", "relative")
 
@@ -42,6 +49,12 @@ class RaterConfig:
             raise CheckpointError(f"threshold is {self.threshold!r}, expected a confidence from 0 to 1")
         if self.label not in RATER_LABELS:
             raise CheckpointError(f"the rater's label is {self.label!r}, choose one of {RATER_LABELS}")
+        _require_count("the rater's num_layers", self.num_layers)
+        scales = self.error_scale if isinstance(self.error_scale, tuple) else (self.error_scale,)
+        if not scales or not all(isinstance(scale, int | float) and 0 < scale < math.inf for scale in scales):
+            raise CheckpointError(
+                f"the rater's error_scale is {self.error_scale!r}, expected numbers above 0"
+            )
 
 
 @dataclass(frozen=True)
@@ -85,10 +98,10 @@ class AsyncVLAConfig:
     blank_images: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("action_chunk_size", "num_denoise_steps", "num_refine_steps", "execute_steps"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
-                raise CheckpointError(f"{name} is {value!r}, expected a whole number of at least 1")
+        for name in COUNTS:
+            _require_count(name, getattr(self, name))
+        if not isinstance(self.backbone, Mapping):
+            raise CheckpointError(f"backbone is {self.backbone!r}, expected an object")
         if self.attention not in ATTENTIONS:
             raise CheckpointError(f"attention is {self.attention!r}, choose one of {ATTENTIONS}")
         if self.execute_steps > self.action_chunk_size:
@@ -144,6 +157,11 @@ def load_config(folder: Path) -> AsyncVLAConfig:
     if not file.is_file():
         raise CheckpointError(f"{folder} is not an AsyncVLA checkpoint: {file.name} not found")
     return AsyncVLAConfig.from_dict(read_json(file))
+
+
+def _require_count(name: str, value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MOST:
+        raise CheckpointError(f"{name} is {value!r}, expected a whole number of at least 1")
 
 
 def _require_known(values: Any, kind: type, where: str) -> None:

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from asyncvla_ros.common.lfs import lfs_remedy
+from asyncvla_ros.robot.contract import ACTION_SPACES
 from asyncvla_ros.types import CameraFeature, CheckpointError, FeatureContract
+
+# Of an image, on a side [px].
+LARGEST = 8192
 
 
 def load_features(folder: Path) -> FeatureContract:
@@ -20,23 +26,47 @@ def load_features(folder: Path) -> FeatureContract:
         raise CheckpointError(f"{folder} is not an AsyncVLA checkpoint: {file.name} not found")
     values = read_json(file)
     try:
-        return FeatureContract(
+        features = FeatureContract(
             cameras=tuple(CameraFeature(**camera) for camera in values["cameras"]),
             state_names=tuple(values["state_names"]),
             action_names=tuple(values["action_names"]),
             action_space=values["action_space"],
             control_hz=float(values["control_hz"]),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise CheckpointError(f"{file} is not a feature contract: {error!r}") from error
+    for problem in _problems(features):
+        raise CheckpointError(f"{file}: {problem}")
+    return features
+
+
+def _problems(features: FeatureContract) -> Iterator[str]:
+    """What the types of JSON permit, and a feature contract does not."""
+    for what, names in (
+        ("cameras", [camera.key for camera in features.cameras]),
+        ("state_names", features.state_names),
+        ("action_names", features.action_names),
+    ):
+        if not names or not all(isinstance(name, str) and name for name in names):
+            yield f"{what} is {list(names)}, expected at least one name"
+        elif len(set(names)) < len(names):
+            yield f"{what} is {list(names)}, expected each name once"
+    for camera in features.cameras:
+        sizes = camera.height, camera.width
+        if not all(isinstance(size, int) and 0 < size <= LARGEST for size in sizes):
+            yield f"camera {camera.key} is {sizes[0]!r} x {sizes[1]!r}, expected pixels up to {LARGEST}"
+    if features.action_space not in ACTION_SPACES:
+        yield f"action_space is {features.action_space!r}, expected one of {', '.join(ACTION_SPACES)}"
+    if not 0 < features.control_hz < float("inf"):
+        yield f"control_hz is {features.control_hz!r}, expected a number above 0"
 
 
 def read_json(file: Path) -> dict[str, Any]:
     """The object in a JSON file; CheckpointError if there is none."""
     try:
-        values = json.loads(file.read_text())
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise CheckpointError(f"{file} is not JSON: {error}") from error
+        values = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise CheckpointError(f"{file} is not JSON: {error}{lfs_remedy(file)}") from error
     if not isinstance(values, dict):
         raise CheckpointError(f"{file} holds a {type(values).__name__}, expected an object")
     return values

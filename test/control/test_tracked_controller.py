@@ -359,7 +359,7 @@ def test_changes_stop_at_the_workspace_and_may_come_back():
         rig.send(np.full(6, 0.05), length=8)
         rig.run(3)
     assert rig.position[:3] == pytest.approx([0.2, 0.2, 0.2], abs=0.03)
-    assert rig.position[0] == pytest.approx(0.2, abs=1e-6), "without rates it goes to the wall itself"
+    assert rig.position[0] == pytest.approx(0.2, abs=2e-3), "without rates it goes to the wall itself"
     rig.check(Mode.TRACKING, Reason.NONE)
     rig.position[:3] = 0.3
     for _ in range(20):

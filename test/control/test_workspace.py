@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
@@ -35,9 +37,13 @@ def test_changes_count_until_a_measurement_contains_them():
     assert workspace.clamp(_change(0.04), low, high)[0] == pytest.approx(0.01)
     _measure(state, SEC + 50 * MS, 0.19)
     assert _spans(workspace, state, SEC + 60 * MS, 60 * MS) == [0.19, 0.23], "an arm may lag"
-    for age in (700, 720, 740):
+    for age in (510, 530, 550):
         _measure(state, SEC + age * MS, 0.19)
-    assert _spans(workspace, state, SEC + 750 * MS, 750 * MS) == [0.19, 0.19]
+    left = 0.04 * math.exp(-500 / 250)
+    assert _spans(workspace, state, SEC + 560 * MS, 560 * MS) == [0.19, 0.19 + left], "or come ever closer"
+    for age in (6000, 6020, 6040):
+        _measure(state, SEC + age * MS, 0.19)
+    assert _spans(workspace, state, SEC + 6050 * MS, 6050 * MS) == [0.19, 0.19]
 
 
 def test_an_arm_that_lags_is_bounded_by_where_it_was_led():

@@ -1,16 +1,20 @@
 from __future__ import annotations
 
+import copy
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from asyncvla_ros.model.asyncvla import Inputs
 from asyncvla_ros.model.checkpoint import FILES, fingerprint, load_checkpoint, save_checkpoint
 from asyncvla_ros.model.config import AsyncVLAConfig, RaterConfig, nano_config
-from asyncvla_ros.types import CheckpointError
+from asyncvla_ros.types import AsyncVLAError, CheckpointError
 from support.checkpoints import tiny_checkpoint
 
 
@@ -132,3 +136,68 @@ def test_non_finite_weights_are_refused(folder: Path):
     save_checkpoint(folder, replace(checkpoint))
     with pytest.raises(CheckpointError, match="non-finite"):
         load_checkpoint(folder)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_pointer_of_git_lfs_is_called_that(folder: Path, name: str):
+    (folder / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n")
+    with pytest.raises(CheckpointError, match=rf"{name}.*it is a pointer of Git LFS: .*`git lfs pull`"):
+        load_checkpoint(folder)
+
+
+def test_a_whole_number_is_a_floor(folder: Path):
+    stats = json.loads((folder / "norm_stats.json").read_text())
+    stats["state"]["floor"] = 1
+    (folder / "norm_stats.json").write_text(json.dumps(stats))
+    assert load_checkpoint(folder).state_stats.floor == 1.0
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"control_hz": 0}, "control_hz is 0.0, expected a number above 0"),
+        ({"action_space": "torque"}, "action_space is 'torque', expected one of delta_ee_pose"),
+        ({"state_names": []}, r"state_names is \[\], expected at least one name"),
+        ({"action_names": ["a", "a"]}, r"action_names is .*expected each name once"),
+        ({"cameras": [{"key": "top", "height": "224", "width": 224}]}, "camera top is '224' x 224, expected"),
+    ],
+)
+def test_features_of_another_type_are_refused(folder: Path, change: dict, message: str):
+    edit(folder / "features.json", **change)
+    with pytest.raises(CheckpointError, match=message):
+        load_checkpoint(folder)
+
+
+@pytest.fixture(scope="module")
+def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_checkpoint(tmp_path_factory.mktemp("pristine") / "tiny")
+
+
+ODD: list[Any] = [None, True, -1, 0, 0.5, 10**30, "x", "", [], [1], {}, {"a": 1}, ["a", "a"], [[1.0]]]
+
+
+def places(value: Any) -> list[Any]:
+    """Every object and list in parsed JSON that holds something."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    below = [place for one in inner for place in places(one)]
+    return [value, *below] if inner else below
+
+
+@settings(max_examples=150, derandomize=True, deadline=None)
+@given(st.data())
+def test_whatever_the_files_of_a_checkpoint_say(pristine: Path, drawn: st.DataObject):
+    files = ("config.json", "features.json", "norm_stats.json", "training_data.json")
+    file = pristine / drawn.draw(st.sampled_from(files))
+    before = file.read_text()
+    values = json.loads(before)
+    for _ in range(drawn.draw(st.integers(1, 2))):
+        place = drawn.draw(st.sampled_from(places(values)))
+        keys = sorted(place) if isinstance(place, dict) else list(range(len(place)))
+        place[drawn.draw(st.sampled_from(keys))] = copy.deepcopy(drawn.draw(st.sampled_from(ODD)))
+    file.write_text(json.dumps(values))
+    try:
+        load_checkpoint(pristine)
+    except AsyncVLAError as error:
+        assert str(error)
+    finally:
+        file.write_text(before)

@@ -87,9 +87,7 @@ def test_a_loss_that_is_no_number_ends_the_run_before_it_spoils_anything(
         return (loss * float("nan") if next(calls) == 2 else loss), flow_loss
 
     monkeypatch.setattr(LossOfBatch, "forward", spoiled)
-    with pytest.raises(
-        AsyncVLAError, match=r"the loss is nan at step 2, whose batch is of the episodes 0; .*"
-    ):
+    with pytest.raises(AsyncVLAError, match="the loss is nan at step 2, whose batch is of the episodes 0; "):
         train(run)
     # The state of step 2 is the last one.
     assert all(torch.isfinite(weights).all() for weights in _weights(tmp_path / "run").values())
