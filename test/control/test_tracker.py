@@ -31,9 +31,9 @@ class Tracker(JerkLimitedTracker):
         self.now_ns += self.period_ns
         super().follow(goals, self.now_ns)
 
-    def stop(self, emergency=False):
+    def stop(self, emergency=False, permits=None):
         self.now_ns += self.period_ns
-        super().stop(self.now_ns, emergency)
+        super().stop(self.now_ns, emergency, permits)
 
 
 def _dof(velocity=2.0, acceleration: float | None = 10.0, jerk: float | None = 500.0, **changes) -> Dof:
@@ -179,3 +179,43 @@ def test_the_first_command_that_is_sent_moves_nothing_though_one_was_taken_back(
     assert tracker.positions == [0.25]
     tracker.follow([State(0.5, 0.0, 0.0)])
     assert tracker.positions[0] > 0.25
+
+
+def test_where_only_the_motion_that_was_sent_is_permitted_it_is_followed_to_its_stop():
+    ends = {}
+    for name in ("kept", "braked"):
+        tracker = Tracker([_dof()], PERIOD, Drive.TRAJECTORY)
+        tracker.begin([0.0])
+        tracker.now_ns += 2 * 10**9
+        for _ in range(10):
+            tracker.now_ns += PERIOD_NS
+            super(Tracker, tracker).follow([State(0.8, 0.0, 0.0)], tracker.now_ns, lambda paths: True)
+        (sent,) = tracker.paths
+        assert sent is not None
+        least = sent.end.position - TOLERANCE if name == "kept" else np.inf
+        # The quickest stop ends nearer than the one that was permitted with the motion.
+        tracker.stop(permits=lambda paths, least=least: paths[0].end.position >= least)
+        ends[name] = tracker.paths[0].end.position - sent.end.position
+    assert ends["kept"] == pytest.approx(0.0, abs=TOLERANCE)
+    assert ends["braked"] < -1e-4, "where nothing is permitted it brakes"
+
+
+def test_an_emergency_stop_asks_nobody():
+    tracker = Tracker([_dof()], PERIOD, Drive.TRAJECTORY)
+    tracker.begin([0.0])
+    tracker.now_ns += 2 * 10**9
+    tracker.follow([State(0.8, 0.0, 0.0)])
+    asked = []
+    tracker.stop(emergency=True, permits=lambda paths: bool(asked.append(paths)))
+    assert not asked
+
+
+@pytest.mark.parametrize("way", [0.0, 0.4])
+def test_a_driver_gets_time_for_the_way_from_wherever_the_arm_was(way):
+    tracker, jerk = Tracker([_dof(following_error=0.1)], PERIOD, Drive.TRAJECTORY), 500.0
+    super(Tracker, tracker).begin([0.5], START_NS, 0.0, [way])
+    (path,) = tracker.paths
+    duration_s = (path.start_ns - START_NS) / 1e9
+    # The quintic from rest to rest has a jerk of 60 d / T³, a speed of 15/8 d / T.
+    assert 60 * (way + 0.1) / duration_s**3 <= jerk
+    assert 15 / 8 * (way + 0.1) / duration_s <= 2.0
