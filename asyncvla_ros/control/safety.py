@@ -48,7 +48,12 @@ def check_chunk(chunk: StampedChunk, robot: RobotContract, now_ns: int) -> Rejec
     """
     if chunk.is_end:
         return None
-    return _check_form(chunk, robot) or _check_values(chunk) or _check_time(chunk, robot, now_ns)
+    return check_content(chunk, robot) or _check_time(chunk, robot, now_ns)
+
+
+def check_content(chunk: StampedChunk, robot: RobotContract) -> Rejection | None:
+    """Why a chunk is none of this robot, whenever it is; None if nothing speaks against it."""
+    return None if chunk.is_end else _check_form(chunk, robot) or _check_values(chunk)
 
 
 def _check_form(chunk: StampedChunk, robot: RobotContract) -> Rejection | None:

@@ -8,6 +8,7 @@ import numpy as np
 
 from asyncvla_ros.control.chunk import StampedChunk
 from asyncvla_ros.control.chunk_path import ChunkPath
+from asyncvla_ros.control.safety import Rejection, check_content
 from asyncvla_ros.observe.state_trace import StateTrace
 from asyncvla_ros.robot.contract import RobotContract
 from asyncvla_ros.robot.kinematics import Chain, load_chain
@@ -30,12 +31,14 @@ class ChunkDisplay:
 
     def __init__(self, robot: RobotContract):
         self._path = ChunkPath(robot)
+        self._robot = robot
         self._base_frame = robot.base_frame
         self._timeout_ns = round(1e9 * robot.chunk_timeout_s)
         self._traces = {source.topic: StateTrace(TRACE_SPAN) for source in robot.state}
         self._chain: Chain | None = None
         self._chunk: StampedChunk | None = None
         self._points: np.ndarray | None = None
+        self._rejection: Rejection | None = None
         self.problem = ""
 
     @property
@@ -52,8 +55,9 @@ class ChunkDisplay:
         self._traces[topic].add(stamp_ns, values)
 
     def show(self, chunk: StampedChunk) -> None:
-        """Replaces the chunk that is shown."""
-        self._chunk, self._points = chunk, None
+        """Replaces the chunk that is shown; one that is none of this robot is nothing to see."""
+        self._rejection = check_content(chunk, self._robot)
+        self._chunk, self._points = (None if self._rejection else chunk), None
 
     def chunk(self, now_ns: int) -> StampedChunk | None:
         """The chunk that counts at ``now_ns`` [ns]; None when there is none, it is stale or an end."""
@@ -63,7 +67,7 @@ class ChunkDisplay:
 
     def view(self, now_ns: int) -> ChunkView | None:
         """What to draw at ``now_ns`` [ns]; None: nothing, and ``problem`` says why if that is an error."""
-        self.problem = ""
+        self.problem = "" if self._rejection is None else f"chunk rejected: {self._rejection}"
         chunk = self.chunk(now_ns)
         if chunk is None:
             return None

@@ -5,15 +5,19 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from builtin_interfaces.msg import Time
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sensor_msgs.msg import JointState
 
 from asyncvla_msgs.msg import ControllerStatus
+from asyncvla_ros.control.controller import Controller
 from asyncvla_ros.control.safety import RejectReason, check_chunk
 from asyncvla_ros.control.types import Mode, Reason
 from asyncvla_ros.observe.stream_sync import Snapshot
 from asyncvla_ros.robot.contract import JointStateSource, PoseSource
 from asyncvla_ros.ros import conversions
 from asyncvla_ros.types import ContractError
+from asyncvla_ros.view.chunk_display import ChunkDisplay
 from support.contracts import chunk, libero_features, libero_panda
 from support.robot_peer import image_message, joint_message, pose_message
 
@@ -92,3 +96,69 @@ def test_modes_and_reasons_are_those_of_the_message():
     for kind, prefix in ((Mode, "MODE_"), (Reason, "REASON_")):
         for member in kind:
             assert getattr(ControllerStatus, prefix + member.name) == member.value
+
+
+NUMBERS = st.one_of(
+    st.floats(width=32), st.floats(-2, 2, width=32), st.sampled_from([float("nan"), float("inf"), 0.0])
+)
+SECONDS = st.one_of(st.integers(0, 3), st.sampled_from([-(2**31), 2**31 - 1]))
+
+
+def stamp(drawn) -> Time:
+    return Time(sec=drawn.draw(SECONDS), nanosec=drawn.draw(st.sampled_from([0, 50_000_000, 2**32 - 1])))
+
+
+@settings(max_examples=300, derandomize=True, deadline=None)
+@given(st.data())
+def test_whatever_a_chunk_message_holds(drawn):
+    robot = libero_panda()
+    controller, display = Controller(robot), ChunkDisplay(robot)
+    controller.start()
+    message = conversions.chunk_to_message(chunk(1, 10**9), "panda_link0", 0)
+    size = drawn.draw(st.integers(0, 20))
+    if drawn.draw(st.booleans()):
+        message.actions = drawn.draw(st.lists(NUMBERS, min_size=size, max_size=size))
+    if drawn.draw(st.booleans()):
+        message.confidence = drawn.draw(st.lists(NUMBERS, max_size=9))
+    if drawn.draw(st.booleans()):
+        message.refined = drawn.draw(st.lists(st.booleans(), max_size=9))
+    if drawn.draw(st.booleans()):
+        message.dof_names = drawn.draw(st.lists(st.sampled_from(["dx", "dy", "", "gripper"]), max_size=8))
+    if drawn.draw(st.booleans()):
+        message.step.sec, message.step.nanosec = (
+            drawn.draw(SECONDS),
+            drawn.draw(st.sampled_from([0, 50_000_000])),
+        )
+    if drawn.draw(st.booleans()):
+        message.header.stamp = stamp(drawn)
+    message.action_space = drawn.draw(st.sampled_from(["delta_ee_pose", "", "torque"]))
+    received = conversions.chunk_from_message(message)
+    for now_ns in (10**9, 10**9 + 120_000_000, 0):
+        rejection = controller.accept(received, now_ns)
+        assert rejection is None or str(rejection)
+        controller.update(now_ns, now_ns)
+        display.show(received)
+        display.observe("ee_pose", 10**9, {name: 0.1 for name in robot.state_names})
+        display.view(now_ns)
+
+
+@settings(max_examples=300, derandomize=True, deadline=None)
+@given(st.data())
+def test_whatever_a_message_of_the_state_holds(drawn):
+    robot = libero_panda()
+    for source in robot.state:
+        if isinstance(source, JointStateSource):
+            names = drawn.draw(st.lists(st.sampled_from([*source.joints, "", "other"]), max_size=4))
+            message = JointState(name=names, position=drawn.draw(st.lists(NUMBERS, max_size=4)))
+        else:
+            message = pose_message(10**9)
+            message.header.frame_id = drawn.draw(st.sampled_from([robot.base_frame, "", "world"]))
+            turn = message.pose.orientation
+            turn.x, turn.y, turn.z, turn.w = (drawn.draw(NUMBERS) for _ in range(4))
+            message.pose.position.x = drawn.draw(NUMBERS)
+        try:
+            values = conversions.named_state(message, source, robot.base_frame)
+            assert set(values) == set(source.names)
+            conversions.finite_state(message, source, robot.base_frame)
+        except ContractError as error:
+            assert str(error).startswith(source.topic)
