@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from asyncvla_ros.control.action_schedule import ActionSchedule
 from asyncvla_ros.control.chunk import StampedChunk
 from asyncvla_ros.control.safety import Rejection, RejectReason, check_chunk
@@ -50,9 +52,9 @@ class ChunkIntake:
         return rejection
 
     def age_s(self, now_ns: int) -> float:
-        """How long ago the newest chunk was observed [s]; 0 without one."""
+        """How long ago the newest chunk was observed [s]; NaN without one."""
         newest = self.schedule.newest
-        return 0.0 if newest is None else (now_ns - newest.stamp_ns) / 1e9
+        return math.nan if newest is None else (now_ns - newest.stamp_ns) / 1e9
 
     def is_stale(self, now_ns: int) -> bool:
         """Whether the newest chunk is too old for anything of it."""

@@ -339,6 +339,7 @@ class Controller:
     def status(self, now_ns: int) -> Status:
         """A picture of now for a person or a message."""
         newest = self._chunks.schedule.newest
+        is_looking = self.is_active and not self._lockstep
         return Status(
             mode=self.mode,
             reason=self.reason,
@@ -353,4 +354,6 @@ class Controller:
             last_rejection=self._chunks.last_rejection,
             clamped=self._generator.clamped,
             limit_stops=self._generator.limit_stops,
+            problem=self._state.not_ready_reason(now_ns) if is_looking else "",
+            silent=self._state.silent if is_looking else (),
         )

@@ -71,6 +71,11 @@ class RobotState:
                 return f"{topic} is stamped {-age_s:.2f} s ahead, limit {limit_s:g} s"
         return ""
 
+    @property
+    def silent(self) -> tuple[str, ...]:
+        """Topics of which nothing usable came."""
+        return tuple(source.topic for source in self._robot.state if source.topic not in self._stamps)
+
     def forget_times(self) -> None:
         """After a jump of the clock: values stay, but nothing is recent any more."""
         self._stamps.clear()

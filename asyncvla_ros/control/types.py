@@ -66,7 +66,13 @@ class Command:
 
 @dataclass(frozen=True)
 class Status:
-    """Mode and reason, the newest chunk, and counts since activation."""
+    """Mode and reason, the newest chunk, and counts since activation.
+
+    Attributes:
+        problem: What is wrong with the robot's state; empty if nothing is.
+        silent: State topics of which nothing came.
+        chunk_age_s: NaN without a chunk.
+    """
 
     mode: Mode
     reason: Reason
@@ -81,3 +87,5 @@ class Status:
     last_rejection: str
     clamped: np.ndarray
     limit_stops: int
+    problem: str = ""
+    silent: tuple[str, ...] = ()

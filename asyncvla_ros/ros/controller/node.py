@@ -40,6 +40,8 @@ from asyncvla_ros.ros.lifecycle import ManagedNode, run_node
 from asyncvla_ros.ros.middleware import use_udp_alone
 from asyncvla_ros.ros.parameters import Parameters
 from asyncvla_ros.ros.realtime import take_realtime_priority
+from asyncvla_ros.ros.repeated_warning import RepeatedWarning
+from asyncvla_ros.ros.stream_watch import Stream, StreamWatch
 
 # Wall time between two status messages while nothing changes, and two looks at who else commands [s].
 STATUS_PERIOD = 0.2
@@ -60,6 +62,7 @@ class ControllerNode(ManagedNode):
         self._clocks, self._motion_clock = Clocks(), MotionClock()
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._tick_ns = 0
+        self._rejection_warning = RepeatedWarning(self)
         self._diagnostics = Diagnostics(self, self._report)
 
     def configure(self) -> None:
@@ -72,13 +75,16 @@ class ControllerNode(ManagedNode):
         self._controller.supervisor.latch = self._latch
         self.resources.callback(self._forget_controller)
         self._outputs = Outputs(self, self._robot)
-        self._reporter = StatusReporter(self, self._robot, values.chunk_topic)
+        self._reporter = StatusReporter(self, self._robot, values.chunk_topic, self._silence)
         self.subscribe(ActionChunk, values.chunk_topic, self._on_chunk, qos.CHUNK)
         self._states = RobotStates(self, self._robot, self._observe)
+        profile = qos.state(values.sensor_reliability)
+        streams: dict[str, Stream] = {}
         for source in self._robot.state:
             kind: type = JointState if isinstance(source, JointStateSource) else PoseStamped
-            profile = qos.state(values.sensor_reliability)
             self.subscribe_raw(kind, source.topic, partial(self._on_state, source.topic), profile)
+            streams[source.topic] = Stream(source.topic, kind, profile)
+        self._stream_watch = StreamWatch(self, streams)
         self._safeguards = Safeguards(self, self._robot, self._controller.supervisor, self._motion_ns)
         for name, action in (("~/estop", self._estop), ("~/reset", self._reset)):
             service = self.create_service(Trigger, name, action)
@@ -140,8 +146,7 @@ class ControllerNode(ManagedNode):
         now_ns = max(self._now_ns(), chunk.stamp_ns) if self._params.values.lockstep else self._now_ns()
         rejection = self._controller.accept(chunk, now_ns)
         if rejection is not None:
-            text = f"chunk {chunk.chunk_id} rejected: {rejection}"
-            self.get_logger().warning(text, throttle_duration_sec=1.0)
+            self._rejection_warning.say(f"chunk {chunk.chunk_id} rejected: {rejection}")
             return
         self._heard_s = time.monotonic()
         if self._params.values.lockstep:
@@ -242,6 +247,11 @@ class ControllerNode(ManagedNode):
             self._safeguards.watch_others(self._outputs.topics)
         self._publish_change()
         self._publish_status()
+        self._reporter.watch(self._controller, self._now_ns())
+
+    def _silence(self, topic: str) -> str:
+        """Why nothing usable came on a state topic."""
+        return self._states.fault(topic) or self._stream_watch.silence(topic)
 
     def _publish_change(self) -> None:
         """Status and log line at once when mode or reason changed."""

@@ -26,6 +26,7 @@ from asyncvla_ros.ros.controller.output_messages import (
 )
 from asyncvla_ros.ros.conversions import floats, to_time
 from asyncvla_ros.ros.lifecycle import ManagedNode
+from asyncvla_ros.ros.repeated_warning import RepeatedWarning
 
 try:
     from rclpy.event_handler import PublisherEventCallbacks
@@ -269,7 +270,7 @@ class GripperActionOutput:
     """
 
     def __init__(self, node: ManagedNode, robot: RobotContract, output: Output):
-        self._node = node
+        self._warning = RepeatedWarning(node)
         self._values = OutputValues(robot, output)
         self.topic = output.topic
         self._gate = GoalGate(self._values.travel)
@@ -326,5 +327,4 @@ class GripperActionOutput:
             self._moving = None
 
     def _warn(self, text: str) -> None:
-        topic = self._values.output.topic
-        self._node.get_logger().warning(f"gripper action {topic}: {text}", throttle_duration_sec=2.0)
+        self._warning.say(f"gripper action {self._values.output.topic}: {text}")

@@ -12,6 +12,7 @@ from sensor_msgs.msg import JointState
 from asyncvla_ros.robot.contract import JointStateSource, RobotContract
 from asyncvla_ros.ros.conversions import named_state, to_ns
 from asyncvla_ros.ros.lifecycle import ManagedNode
+from asyncvla_ros.ros.repeated_warning import RepeatedWarning
 from asyncvla_ros.types import ContractError
 
 # Of a topic that two publish, the newest one may have some of the joints only: then an older one is read.
@@ -30,15 +31,20 @@ class RobotStates:
     def __init__(
         self, node: ManagedNode, robot: RobotContract, observe: Callable[[str, int, dict[str, float]], None]
     ):
-        self._node = node
         self._frame = robot.base_frame
         self._sources = {source.topic: source for source in robot.state}
         self._observe = observe
+        self._faults: dict[str, str] = {}
+        self._warning = RepeatedWarning(node)
         self._kept: dict[str, deque[bytes]] = {topic: deque(maxlen=KEPT) for topic in self._sources}
 
     def keep(self, topic: str, message: bytes) -> None:
         """Keeps a serialized message, and a few that came before it."""
         self._kept[topic].append(message)
+
+    def fault(self, topic: str) -> str:
+        """What is wrong with the newest message of a topic; empty if nothing is."""
+        return self._faults.get(topic, "")
 
     def read(self) -> None:
         """Reads the newest message of each topic that fits the contract; others are named, and ignored."""
@@ -50,8 +56,9 @@ class RobotStates:
                 try:
                     values = named_state(message, source, self._frame)
                 except ContractError as error:
-                    text = f"robot state ignored: {error}"
-                    self._node.get_logger().warning(text, throttle_duration_sec=1.0)
+                    self._faults[topic] = str(error).removeprefix(f"{topic}: ")
+                    self._warning.say(f"robot state ignored: {error}")
                     continue
                 kept.clear()
+                self._faults.pop(topic, None)
                 self._observe(topic, to_ns(message.header.stamp), values)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from math import isnan
 
 from diagnostic_msgs.msg import DiagnosticStatus
 
@@ -18,7 +20,11 @@ from asyncvla_ros.ros import qos
 from asyncvla_ros.ros.conversions import to_duration, to_time
 from asyncvla_ros.ros.diagnostics import Report
 from asyncvla_ros.ros.lifecycle import ManagedNode
+from asyncvla_ros.ros.repeated_warning import RepeatedWarning
+from asyncvla_ros.ros.stream_watch import clock_problem
 
+# Drivers may take so long to come before the log says that they are missing [s].
+PATIENCE_S = 2.0
 # Periods of which lateness is told.
 LATENESS_WINDOW = 1000
 LEVELS = {
@@ -37,10 +43,15 @@ class StatusReporter:
         node: The controller; owns the publisher.
         robot: Names the dofs.
         chunk_topic: Of the policy.
+        silence: Says why nothing came on a state topic, if it is known.
     """
 
-    def __init__(self, node: ManagedNode, robot: RobotContract, chunk_topic: str):
-        self._node, self._robot, self._chunk_topic = node, robot, chunk_topic
+    def __init__(
+        self, node: ManagedNode, robot: RobotContract, chunk_topic: str, silence: Callable[[str], str]
+    ):
+        self._node, self._robot, self._chunk_topic, self._silence = node, robot, chunk_topic, silence
+        self._warning = RepeatedWarning(node)
+        self._waits_since_s: float | None = None
         self._lateness = Lateness(LATENESS_WINDOW, gap_s=GAP_PERIODS * robot.period_ns / 1e9)
         # Also while the node is inactive: what is latched counts then, too.
         self._publisher = node.create_publisher(ControllerStatus, "~/status", qos.STATUS)
@@ -80,12 +91,31 @@ class StatusReporter:
 
     def publish(self, controller: Controller, now_ns: int) -> None:
         """Status at ``now_ns`` [ns, node clock]."""
-        status = controller.status(now_ns)
+        status = self._explained(controller.status(now_ns))
         self._publisher.publish(status_message(status, self._robot, self._lateness, now_ns))
+
+    def _explained(self, status: Status) -> Status:
+        """While nothing moves yet, also what would keep it from moving, and why that is so."""
+        if status.mode is not Mode.IDLE or not status.problem:
+            return replace(status, problem="")
+        causes = [f"{topic}: {cause}" for topic in status.silent if (cause := self._silence(topic))]
+        problem = clock_problem(self._node) or "; ".join([status.problem, *causes])
+        return replace(status, text=f"{status.text}; {problem}", problem=problem)
+
+    def watch(self, controller: Controller, now_ns: int) -> None:
+        """Says in the log what has kept the arm from moving for a while; called now and then."""
+        problem = self._explained(controller.status(now_ns)).problem
+        if not problem:
+            self._waits_since_s = None
+            return
+        now_s = time.monotonic()
+        self._waits_since_s = now_s if self._waits_since_s is None else self._waits_since_s
+        if now_s - self._waits_since_s > PATIENCE_S:
+            self._warning.say(problem)
 
     def report(self, controller: Controller, now_ns: int) -> Report:
         """What ``/diagnostics`` says at ``now_ns`` [ns, node clock]."""
-        status = controller.status(now_ns)
+        status = self._explained(controller.status(now_ns))
         rates = self._rates.update(time.monotonic(), {"commands": self._commands, "chunks": status.accepted})
         publishers = self._node.count_publishers(self._chunk_topic)
         return diagnostics_report(status, self._robot, rates, self._lateness, publishers)
@@ -98,7 +128,7 @@ def status_message(status: Status, robot: RobotContract, lateness: Lateness, now
         reason_code=int(status.reason),
         reason=status.text,
         chunk_id=status.chunk_id,
-        chunk_age=to_duration(round(status.chunk_age_s * 1e9)),
+        chunk_age=to_duration(0 if isnan(status.chunk_age_s) else round(status.chunk_age_s * 1e9)),
         actions_left=status.actions_left,
         accepted_chunks=status.accepted,
         rejected_chunks=status.rejected,
@@ -149,4 +179,5 @@ def diagnostics_report(
         "command gaps": lateness.gaps,
     }
     values |= {f"clipped {dof}": int(n) for dof, n in zip(robot.dof_names, status.clamped, strict=True)}
-    return Report(LEVELS[status.mode], f"{status.mode.name} {status.text}".strip(), values)
+    level = DiagnosticStatus.WARN if status.problem else LEVELS[status.mode]
+    return Report(level, f"{status.mode.name} {status.text}".strip(), values)

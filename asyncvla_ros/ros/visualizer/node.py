@@ -31,6 +31,7 @@ from asyncvla_ros.ros.diagnostics import Diagnostics, Report
 from asyncvla_ros.ros.images import decode_image, rgb_message
 from asyncvla_ros.ros.lifecycle import ManagedNode, run_node
 from asyncvla_ros.ros.parameters import Parameters, parameter
+from asyncvla_ros.ros.repeated_warning import RepeatedWarning
 from asyncvla_ros.ros.visualizer.markers import chunk_markers, no_markers
 from asyncvla_ros.types import ContractError
 from asyncvla_ros.view.chunk_display import ChunkDisplay
@@ -72,6 +73,9 @@ class VisualizerNode(ManagedNode):
         self._display: ChunkDisplay | None = None
         self._rates = Rates()
         self._chunks = 0
+        self._state_warning, self._path_warning, self._overlay_warning = (
+            RepeatedWarning(self) for _ in range(3)
+        )
         self._diagnostics = Diagnostics(self, self._report)
 
     def configure(self) -> None:
@@ -147,7 +151,7 @@ class VisualizerNode(ManagedNode):
         try:
             values = named_state(message, source, self._robot.base_frame)
         except ContractError as error:
-            self.get_logger().warning(f"robot state ignored: {error}", throttle_duration_sec=5.0)
+            self._state_warning.say(f"robot state ignored: {error}")
             return
         self._display.observe(source.topic, to_ns(message.header.stamp), values)
 
@@ -170,7 +174,7 @@ class VisualizerNode(ManagedNode):
             self._markers.publish(no_markers())
         self._is_shown = view is not None
         if self._display.problem:
-            self.get_logger().warning(f"no path: {self._display.problem}", throttle_duration_sec=5.0)
+            self._path_warning.say(f"no path: {self._display.problem}")
         if self._image is not None and self._overlay.get_subscription_count():
             self._publish_overlay(self._image, self._caption(self._display.chunk(now_ns), now_ns))
 
@@ -178,7 +182,7 @@ class VisualizerNode(ManagedNode):
         try:
             image = decode_image(message, self._camera.key)
         except ContractError as error:
-            self.get_logger().warning(f"no overlay: {error}", throttle_duration_sec=5.0)
+            self._overlay_warning.say(f"no overlay: {error}")
             return
         self._overlay.publish(rgb_message(draw_overlay(image, caption), message.header))
 
