@@ -45,7 +45,7 @@ def robot_file(name_or_path: str | Path) -> Path:
     """
     robots = share_dir() / "config" / "robots"
     is_path = Path(name_or_path).suffix in (".yaml", ".yml")
-    path = Path(name_or_path) if is_path else robots / f"{name_or_path}.yaml"
+    path = Path(name_or_path).expanduser() if is_path else robots / f"{name_or_path}.yaml"
     if path.is_file():
         return path
     choices = ", ".join(sorted(robot.stem for robot in robots.glob("*.yaml"))) or "none"

@@ -17,7 +17,7 @@ from asyncvla_ros.model.checkpoint import Checkpoint, load_checkpoint
 from asyncvla_ros.model.decide import Decider
 from asyncvla_ros.model.images import resize_image
 from asyncvla_ros.model.prefix import Prefix
-from asyncvla_ros.model.text import encode_words
+from asyncvla_ros.model.text import encode_words, unknown_words
 from asyncvla_ros.paths import shipped_checkpoint
 from asyncvla_ros.strategy import Strategy
 from asyncvla_ros.types import (
@@ -99,6 +99,14 @@ class Policy:
             ContractError: If it cannot.
         """
         self._decider.check(strategy)
+
+    def unknown_words(self, instruction: str) -> tuple[str, ...]:
+        """Words of an instruction that the policy never saw, each once.
+
+        Raises:
+            ContractError: If the instruction is blank or too long, or the policy knows none of its words.
+        """
+        return unknown_words(self._checkpoint.tokenizer, instruction, self._config.max_words)
 
     @torch.inference_mode()
     def infer(

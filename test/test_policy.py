@@ -156,3 +156,13 @@ def test_resizing_averages_areas_and_refuses_other_images():
 def test_a_device_that_is_not_there_is_refused(device: str):
     with pytest.raises(AsyncVLAError, match=f"device is '{device}', which torch cannot use .*such as 'cpu'"):
         Policy.from_checkpoint(device=device)
+
+
+def test_words_that_no_training_has_seen_are_named(policy):
+    assert policy.unknown_words("Lift the violet the violet") == ("violet",)
+    assert policy.unknown_words("lift") == ()
+    with pytest.raises(ContractError, match=r"'dance!': the policy knows none of its words; it knows .*lift"):
+        policy.unknown_words("dance!")
+    for text, count in (("  ", 0), ("lift " * 50, 50)):
+        with pytest.raises(ContractError, match=f"has {count} tokens, expected 1 to"):
+            policy.unknown_words(text)

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from asyncvla_ros.types import AsyncVLAError
+from asyncvla_ros.types import AsyncVLAError, RunError
 
 CPUS = os.cpu_count() or 1
 # Of torch, in each process: a network this small gains nothing from more, and loses much on a busy machine.
@@ -95,11 +95,23 @@ def task_indices(text: str, suite: str) -> tuple[int, ...]:
 
 
 def write_json(figures: dict[str, Any], out: Path | None) -> None:
-    """Write figures to a file, or print them for ``-``."""
+    """Write figures to a file, whole or not at all, or print them for ``-``.
+
+    Raises:
+        RunError: The file cannot be written; the figures are printed then, so that nothing is lost.
+    """
     text = json.dumps(figures, indent=1)
     if out is None:
         return
     if str(out) == "-":
         print(text)
         return
-    out.write_text(text + "\n")
+    partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
+    try:
+        partial.write_text(text + "\n", encoding="utf-8")
+        partial.replace(out)
+    except OSError as error:
+        print(text)
+        raise RunError(f"{out} cannot be written ({error}); its content was printed instead") from error
+    finally:
+        partial.unlink(missing_ok=True)

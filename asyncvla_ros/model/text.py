@@ -15,7 +15,8 @@ from torch import Tensor
 from asyncvla_ros.types import ContractError
 
 # Their places are the ids that ``nano_config`` names.
-SPECIAL = ("<pad>", "<unk>", "<image>", "<video>", "<vision_start>", "<vision_end>")
+UNKNOWN = "<unk>"
+SPECIAL = ("<pad>", UNKNOWN, "<image>", "<video>", "<vision_start>", "<vision_end>")
 
 
 @dataclass(frozen=True)
@@ -27,14 +28,33 @@ class Words:
 
 
 def build_tokenizer(instructions: Iterable[str]) -> Tokenizer:
-    """A word-level tokenizer over the words of some instructions; other words become ``<unk>``."""
+    """A word-level tokenizer over the words of some instructions; other words become ``UNKNOWN``."""
     splitter = Whitespace()
     words = sorted({w for text in instructions for w, _ in splitter.pre_tokenize_str(text.lower())})
     vocabulary = {word: i for i, word in enumerate([*SPECIAL, *words])}
-    tokenizer = Tokenizer(WordLevel(vocabulary, unk_token="<unk>"))
+    tokenizer = Tokenizer(WordLevel(vocabulary, unk_token=UNKNOWN))
     tokenizer.normalizer = Lowercase()
     tokenizer.pre_tokenizer = splitter
     return tokenizer
+
+
+def unknown_words(tokenizer: Tokenizer, instruction: str, max_words: int) -> tuple[str, ...]:
+    """Words of an instruction that no training has seen, each once.
+
+    Raises:
+        ContractError: If the instruction is blank or too long, or none of its words is known.
+    """
+    encode_words(tokenizer, [instruction], max_words)
+    encoding = tokenizer.encode(instruction, add_special_tokens=False)
+    unknown = tokenizer.token_to_id(UNKNOWN)
+    places = [place for place, token in enumerate(encoding.ids) if token == unknown]
+    words = dict.fromkeys(instruction[slice(*encoding.offsets[place])] for place in places)
+    if len(places) == len(encoding.ids):
+        raise ContractError(
+            f"instruction {instruction!r}: the policy knows none of its words; it knows "
+            f"{', '.join(sorted(set(tokenizer.get_vocab()) - set(SPECIAL)))}"
+        )
+    return tuple(words)
 
 
 def encode_words(tokenizer: Tokenizer, instructions: Sequence[str], max_words: int) -> Words:

@@ -21,7 +21,7 @@ def free_domain() -> Iterator[int]:
     """Reserves a domain id until the block ends."""
     first = os.getpid() % len(DOMAINS)
     for domain in [*DOMAINS[first:], *DOMAINS[:first]]:
-        with open(Path(tempfile.gettempdir()) / f"asyncvla-ros-domain-{domain}.lock", "w") as lock:
+        with _lock_file(domain) as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -30,6 +30,28 @@ def free_domain() -> Iterator[int]:
                 yield domain
                 return
     raise RunError(f"all ROS domains {DOMAINS.start}..{DOMAINS.stop - 1} are in use on this machine")
+
+
+@contextmanager
+def _lock_file(domain: int) -> Iterator[int]:
+    """A file that all users of the machine can lock, whoever made it.
+
+    Raises:
+        RunError: there can be none.
+    """
+    path = Path(tempfile.gettempdir()) / f"asyncvla-ros-domain-{domain}.lock"
+    try:
+        try:
+            # Who may only read a file may lock it all the same.
+            descriptor = os.open(path, os.O_RDONLY)
+        except FileNotFoundError:
+            descriptor = os.open(path, os.O_RDONLY | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise RunError(f"{path} cannot be opened to reserve a ROS domain: {error.strerror}") from error
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 import subprocess
 import sys
@@ -10,11 +11,11 @@ from pathlib import Path
 import pytest
 
 import asyncvla_ros.cli.main
-from asyncvla_ros.cli.options import indices
+from asyncvla_ros.cli.options import indices, write_json
 from asyncvla_ros.model.asyncvla import AsyncVLA
 from asyncvla_ros.model.checkpoint import load_checkpoint, save_checkpoint
 from asyncvla_ros.model.config import RaterConfig
-from asyncvla_ros.types import AsyncVLAError
+from asyncvla_ros.types import AsyncVLAError, RunError
 from support.checkpoints import tiny_checkpoint
 
 
@@ -92,3 +93,15 @@ def test_units_in_help_and_tables_are_not_taken_for_styles():
         literals = (n.value for n in ast.walk(ast.parse(module.read_text())) if isinstance(n, ast.Constant))
         lost = [v for v in literals if isinstance(v, str) and re.search(r"\[(m|s|ms|px|Hz|rad)\]", v)]
         assert not lost, f"{module.name}: {lost}"
+
+
+def test_figures_are_written_whole_or_printed(tmp_path, capsys):
+    out = tmp_path / "figures.json"
+    out.write_text("before")
+    write_json({"n": 1}, out)
+    assert json.loads(out.read_text()) == {"n": 1}
+    gone = tmp_path / "gone" / "figures.json"
+    with pytest.raises(RunError, match=r"cannot be written .*; its content was printed instead"):
+        write_json({"n": 2}, gone)
+    assert json.loads(capsys.readouterr().out) == {"n": 2}
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["figures.json"]

@@ -20,7 +20,7 @@ from support.contracts import libero_features
 def tiny_checkpoint(folder: Path, execute_steps: int = 4, **feature_changes: Any) -> Path:
     """Writes a checkpoint for libero_panda; ``feature_changes`` make it one for another robot."""
     features = libero_features(**feature_changes)
-    tokenizer = build_tokenizer(["pick up the milk and place it in the basket"])
+    tokenizer = build_tokenizer(["pick up the milk and place it in the basket", "lift it"])
     config = nano_config(
         tokenizer.get_vocab_size(),
         num_cameras=len(features.cameras),

@@ -39,6 +39,10 @@ class StillPolicy:
     def check(self, strategy: Strategy) -> None:
         pass
 
+    def unknown_words(self, instruction: str) -> tuple[str, ...]:
+        """It knows every word."""
+        return ()
+
     def infer(
         self,
         observation: Observation,

@@ -42,6 +42,10 @@ class SweepPolicy:
     def check(self, strategy: Strategy) -> None:
         """Every strategy will do."""
 
+    def unknown_words(self, instruction: str) -> tuple[str, ...]:
+        """It knows every word."""
+        return ()
+
     def infer(
         self,
         observation: Observation,

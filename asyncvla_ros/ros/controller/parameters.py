@@ -91,9 +91,9 @@ def read_robot(values: ControllerParameters, urdf_topic: str) -> tuple[RobotCont
     robot, text = load_robot(robot_file(values.robot)), ""
     if values.urdf:
         try:
-            text = Path(values.urdf).read_text(encoding="utf-8")
-        except OSError as error:
-            raise ContractError(f"{values.urdf}: cannot read the URDF: {error.strerror}") from error
+            text = Path(values.urdf).expanduser().read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ContractError(f"{values.urdf}: cannot read the URDF: {error}") from error
         robot = tighten(robot, read_urdf(text, values.urdf))
     if values.urdf_topic:
         text = robot_description(urdf_topic, DESCRIPTION_PATIENCE_S)

@@ -6,6 +6,7 @@ cameras, robot state ──> newest consistent snapshot ──> Policy.infer ─
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -61,7 +62,7 @@ class PolicyNode(ManagedNode):
         from asyncvla_ros.policy import Policy
 
         values = self._params.values
-        checkpoint = Path(values.checkpoint) if values.checkpoint else None
+        checkpoint = Path(values.checkpoint).expanduser() if values.checkpoint else None
         return Policy.from_checkpoint(checkpoint, values.device, values.threads or None)
 
     def configure(self) -> None:
@@ -77,6 +78,9 @@ class PolicyNode(ManagedNode):
                 + "\n  ".join(problems)
             )
         self._policy.check(values.strategy)
+        self._tasks.judge = self._policy.unknown_words
+        if values.instruction.strip():
+            self._tasks.judge(values.instruction)
         self._policy.warmup()
         used = [camera.key for camera in self._policy.features.cameras]
         streams = [*used, *(source.topic for source in self._robot.state)]
@@ -199,7 +203,15 @@ class PolicyNode(ManagedNode):
         before = self._tasks.instruction
         (result,) = self.set_parameters([Parameter("instruction", value=request.instruction)])
         response.accepted, response.message = result.successful, result.reason or before
+        if result.successful and (words := self._unknown_words()):
+            response.message = f"the policy never saw {', '.join(words)}"
         return response
+
+    def _unknown_words(self) -> tuple[str, ...]:
+        """Words of what is followed that the policy never saw."""
+        instruction = self._tasks.instruction
+        known = self._loop is None or not instruction.strip()
+        return () if known else self._policy.unknown_words(instruction)
 
     def _on_change(self, old: PolicyParameters, new: PolicyParameters) -> None:
         strategy = new.strategy  # raises to refuse the change
@@ -213,7 +225,12 @@ class PolicyNode(ManagedNode):
         """Also of a value that stays the same, for it ends a task; and of the value at the start."""
         for parameter in parameters:
             if parameter.name == "instruction":
-                self.get_logger().info(f"instruction: {parameter.value!r}")
+                try:
+                    words = self._tasks.judge(parameter.value) if parameter.value.strip() else ()
+                except AsyncVLAError as error:
+                    return SetParametersResult(successful=False, reason=str(error))
+                never_seen = f"; the policy never saw {', '.join(words)}" if words else ""
+                self.get_logger().info(f"instruction: {parameter.value!r}{never_seen}")
                 self._tasks.set_standing(parameter.value)
         return SetParametersResult(successful=True)
 
@@ -232,9 +249,10 @@ class PolicyNode(ManagedNode):
         now_ns, clock = self._now_ns(), clock_problem(self)
         with self._loop.locked() as sync:
             problems = [clock] if clock else sync.problems(now_ns, self._watch.silence)
-            return self._figures.report(
+            report = self._figures.report(
                 sync, problems, now_ns, self._tasks.instruction, values.mode, self.is_active
             )
+        return replace(report, values={**report.values, "unknown words": ", ".join(self._unknown_words())})
 
     def _now_ns(self) -> int:
         return self.get_clock().now().nanoseconds

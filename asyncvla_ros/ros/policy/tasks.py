@@ -81,6 +81,8 @@ class TaskSlot:
     def __init__(self, stop: Callable[[], None], look: Callable[[], None]):
         self._stop = stop
         self._look = look
+        #: Words that the policy never saw; raises AsyncVLAError for an instruction that it cannot follow.
+        self.judge: Callable[[str], tuple[str, ...]] = lambda instruction: ()
         self._standing = ""
         self._followed: Followed | None = None
         self._is_open = self._is_moving = False
@@ -140,6 +142,7 @@ class TaskSlot:
                 raise AsyncVLAError(self._refusal)
         if not instruction.strip():
             raise AsyncVLAError("the instruction is empty; say what the robot shall do")
+        self.judge(instruction)
 
     def begin(self, instruction: str, now_ns: int, limit_ns: int) -> Task:
         """Starts a task in place of a running one.

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from rclpy.action import ActionClient
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, JointState
 
+from asyncvla_msgs.action import RunTask
 from asyncvla_msgs.msg import ActionChunk
+from asyncvla_msgs.srv import SetInstruction
 from asyncvla_ros.ros import qos
 from asyncvla_ros.ros.conversions import to_time
 from asyncvla_ros.ros.policy.node import PolicyNode
+from asyncvla_ros.types import ContractError
 from support.node_thread import NodeThread
 from support.policies import StillPolicy
 from support.robot_peer import SENSORS, RobotPeer, image_message, joint_message, pose_message
+from support.ros_client import report_values, result_of
 
 pytestmark = pytest.mark.ros
 HOUR_NS = 3_600 * 10**9
@@ -28,9 +35,9 @@ class StillPolicyNode(PolicyNode):
 def start(ros_client):
     nodes = []
 
-    def start(**params):
+    def start(node=StillPolicyNode, **params):
         usual = {"autostart": False, "sensor_reliability": "reliable", "instruction": "lift"}
-        nodes.append(NodeThread(StillPolicyNode, usual | params))
+        nodes.append(NodeThread(node, usual | params))
         for name in ("configure", "activate"):
             assert ros_client.transition("policy", name)
 
@@ -130,3 +137,40 @@ def test_a_picture_that_does_not_decode_is_named_and_the_next_one_is_used(start,
     robot.publish()
     chunks.wait(1)
     said("working", level=DiagnosticStatus.OK)
+
+
+class FewWordsNode(PolicyNode):
+    def load_policy(self):
+        return FewWords()
+
+
+class FewWords(StillPolicy):
+    def unknown_words(self, instruction):
+        words = instruction.split()
+        unknown = tuple(word for word in words if word not in ("lift", "cup"))
+        if len(unknown) == len(words):
+            raise ContractError(f"instruction {instruction!r}: the policy knows none of its words")
+        return unknown
+
+
+def test_words_that_the_policy_never_saw_are_named_where_an_instruction_is_set(start, said, ros_client):
+    start(node=FewWordsNode, instruction="lift")
+    ask = partial(ros_client.call, SetInstruction, "/policy/set_instruction")
+    answer = ask(SetInstruction.Request(instruction="lift the red cup"))
+    assert answer.accepted and answer.message == "the policy never saw the, red"
+    reports = ros_client.subscribe(DiagnosticArray, "/diagnostics", 10)
+    reports.wait(where=lambda report: report_values(report).get("unknown words") == "the, red")
+    answer = ask(SetInstruction.Request(instruction="dance"))
+    assert not answer.accepted and "the policy knows none of its words" in answer.message
+    assert ask(SetInstruction.Request(instruction="")).message == "lift the red cup", "the one before stands"
+    tasks = ActionClient(ros_client.node, RunTask, "/policy/run_task")
+    assert tasks.wait_for_server(30.0)
+    assert not result_of(tasks.send_goal_async(RunTask.Goal(instruction="dance"))).accepted
+
+
+def test_a_standing_instruction_without_a_known_word_fails_configure(ros_client, ros_domain):
+    node = NodeThread(FewWordsNode, {"instruction": "dance"})
+    try:
+        assert not ros_client.transition("policy", "configure")
+    finally:
+        node.stop()
