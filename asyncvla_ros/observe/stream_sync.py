@@ -84,13 +84,13 @@ class StreamSync(Generic[T]):
         slot = self._slots[stream]
         slot.counts.received += 1
         slot.fault = ""
-        slot.late_ns = 0 if now_ns is None else now_ns - stamp_ns
         if self._is_overtaken(stamp_ns, slot.stamp_ns):
             slot.counts.out_of_order += 1
             return False
         if not slot.used:
             slot.counts.superseded += 1
         slot.stamp_ns, slot.value, slot.used = stamp_ns, value, False
+        slot.late_ns = 0 if now_ns is None else now_ns - stamp_ns
         return True
 
     def reject(self, stream: str, reason: str) -> None:
