@@ -1,4 +1,4 @@
-"""``asyncvla doctor``: is this machine fit to run policy and controller?"""
+"""``asyncvla doctor``: is this machine fit to run policy and controller, and the robot fit to be run?"""
 
 from __future__ import annotations
 
@@ -10,12 +10,16 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
 from asyncvla_ros.cli.options import CheckpointOption
-from asyncvla_ros.paths import shipped_checkpoint
+from asyncvla_ros.paths import robot_file, shipped_checkpoint
+from asyncvla_ros.robot.contract import mismatches
+from asyncvla_ros.robot.contract_file import load_robot
 from asyncvla_ros.robot.feature_file import load_features
 from asyncvla_ros.ros.middleware import (
     SEGMENT_BYTES,
@@ -24,8 +28,9 @@ from asyncvla_ros.ros.middleware import (
     has_own_profile,
     udp_environment,
 )
-from asyncvla_ros.types import CheckpointError
+from asyncvla_ros.types import AsyncVLAError, CheckpointError
 
+RELIABILITIES = ("best_effort", "reliable")
 OK, WARNING, FAULT = "ok", "warning", "fault"
 DISTRIBUTIONS = ("humble", "jazzy", "kilted")
 PYTHON = (3, 10)
@@ -73,10 +78,22 @@ class Finding:
     remedy: str = ""
 
 
-def doctor(checkpoint: CheckpointOption = None) -> None:
-    """Check this machine: ROS, middleware, real time, GPU, checkpoint; exit code 1 after a fault."""
+def doctor(
+    checkpoint: CheckpointOption = None,
+    robot: Annotated[
+        str | None, typer.Option(help="Look at the running robot, too: a name in config/robots or a .yaml.")
+    ] = None,
+    sensor_reliability: Annotated[
+        str, typer.Option(help="best_effort or reliable, as of the nodes.")
+    ] = "best_effort",
+    wait: Annotated[float, typer.Option(min=0.5, help="How long to listen to the robot (s).")] = 5.0,
+) -> None:
+    """Check this machine, and with --robot a running one; exit code 1 after a fault."""
     levels = []
-    for finding in examine(checkpoint or shipped_checkpoint()):
+    findings = examine(checkpoint or shipped_checkpoint())
+    if robot is not None:
+        findings = chain(findings, examine_robot(robot, checkpoint, sensor_reliability, wait))
+    for finding in findings:
         print(f"{finding.level:8} {finding.subject:14} {finding.text}", flush=True)
         if finding.remedy:
             print(f"{'':8} {'':14} -> {finding.remedy}", flush=True)
@@ -103,6 +120,32 @@ def examine(checkpoint: Path) -> Iterator[Finding]:
     yield clock(
         ask(["timedatectl", "show", "--property=NTPSynchronized", "--value"]), ask(["chronyc", "tracking"])
     )
+
+
+def examine_robot(name: str, checkpoint: Path | None, reliability: str, wait_s: float) -> Iterator[Finding]:
+    """What a running robot publishes and obeys, beside what its contract says.
+
+    Args:
+        name: Of the contract, or its file.
+        checkpoint: That the contract is to fit; None: it is not asked.
+        reliability: Of subscriptions to cameras and state.
+        wait_s: How long to listen [s].
+    """
+    if reliability not in RELIABILITIES:
+        raise AsyncVLAError(
+            f"--sensor-reliability is {reliability!r}, expected one of {', '.join(RELIABILITIES)}"
+        )
+    contract = load_robot(robot_file(name))
+    if checkpoint is not None:
+        problems = mismatches(contract, load_features(checkpoint))
+        text = "; ".join(problems) or f"{contract.name} and {checkpoint.name} fit"
+        yield Finding(FAULT if problems else OK, "contract", text)
+    # rclpy takes its time, and a machine without it has been told so.
+    from asyncvla_ros.ros.robot_survey import survey_robot
+
+    for look in survey_robot(contract, reliability, wait_s):
+        level = FAULT if look.is_fault else WARNING if look.is_doubtful else OK
+        yield Finding(level, look.name, look.text)
 
 
 def python(code: str) -> list[str]:

@@ -118,7 +118,9 @@ def test_chunks_follow_observation_and_instruction(start_node, ros_client, check
     assert last.actions and not last.confidence, "sfm does not ask the rater"
 
     robot.publish(robot.now_ns() - 60 * 10**9)
-    stale = diagnostics.wait(where=lambda d: "s after its stamp, limit 5 s" in d.status[0].message, timeout=60.0)
+    stale = diagnostics.wait(
+        where=lambda d: "s after its stamp, limit 5 s" in d.status[0].message, timeout=60.0
+    )
     values = report_values(stale)
     assert int(values["chunks"]) == 5 and float(values["inference p50 [ms]"]) > 0
 
