@@ -49,7 +49,7 @@ class Look:
 class _Tally:
     stream: Stream
     source: CameraSource | JointStateSource | PoseSource
-    count: int = 0
+    came_ns: list[int] = field(default_factory=list)
     offsets_s: list[float] = field(default_factory=list)
     newest: Any = None
 
@@ -98,21 +98,24 @@ def _subscribe(node: Node, source: CameraSource | JointStateSource | PoseSource,
 
 
 def _note(tally: _Tally, message: Any) -> None:
-    tally.count += 1
     tally.newest = message
+    tally.came_ns.append(time.monotonic_ns())
     tally.offsets_s.append((time.time_ns() - to_ns(message.header.stamp)) / 1e9)
 
 
 def _look(node: Node, robot: RobotContract, name: str, tally: _Tally, seconds: float) -> Look:
     topic = tally.stream.topic
-    if not tally.count:
+    if not tally.came_ns:
         cause = publication_problem(node, tally.stream) or "it has a publisher that fits"
         return Look(name, f"{topic}: nothing in {seconds:g} s; {cause}", is_fault=True)
     try:
         content = _content(robot, tally)
     except ContractError as error:
         return Look(name, str(error), is_fault=True)
-    rate_hz, offset_s = tally.count / seconds, statistics.median(tally.offsets_s)
+    # Since the first one: who has just come may not be known yet.
+    lasted_s = (tally.came_ns[-1] - tally.came_ns[0]) / 1e9
+    rate_hz = (len(tally.came_ns) - 1) / lasted_s if lasted_s else 0.0
+    offset_s = statistics.median(tally.offsets_s)
     text = f"{topic}: {rate_hz:.1f} Hz, {content}, stamped {_offset(offset_s)}"
     if abs(offset_s) > MAX_OFFSET_S and not node.count_publishers("/clock"):
         text += f", expected within {MAX_OFFSET_S:g} s: do the clocks agree, is it stamped at all?"
