@@ -54,8 +54,8 @@ class SpaceAudit:
         self._is_judged: list[bool] = []
 
     def limit_tool(self, at_ns: int, speed: float) -> None:
-        """From ``at_ns`` on the tool's speed is limited to this [m/s]."""
-        self._speeds.append((at_ns, speed))
+        """From ``at_ns`` on the tool's speed is limited to this [m/s], whatever was said before."""
+        self._speeds = [*(entry for entry in self._speeds if entry[0] < at_ns), (at_ns, speed)]
 
     def place(self, position: np.ndarray, is_judged: bool) -> None:
         """Where the arm truly is after a step, (d,) in the order of the contract's dofs."""

@@ -69,7 +69,7 @@ class AdversarialWorld:
         self._is_measured = np.array([name in robot.state_names for name in self._names])
         self._agree = np.array([AGREEMENT * following_limit(dof) for dof in robot.dofs])
         self._at_ns, self._offset_ns = 10**12, 10**15
-        self._blind_until_ns = self._due_ns = self._told_ns = self._tool_ns = 0
+        self._blind_until_ns = self._due_ns = self._told_ns = 0
         self._jitter_ns = JITTER_MS * MS
         self._stopping = self._is_stop_asked = self._has_restarted = False
         self.under_test.place(self._at_ns, self._standing_pose())
@@ -272,8 +272,7 @@ class AdversarialWorld:
             self._controller.limit_tool_speed(speed)
             # A tool that is faster has to brake first, in no more time than a stop takes.
             slow_ns = self._at_ns + (0 if speed is None else self._slowest_stop_ns)
-            self._tool_ns = max(self._tool_ns, slow_ns)
-            self.under_test.limit_tool(self._tool_ns, speed or self._robot.guard.speed or np.inf)
+            self.under_test.limit_tool(slow_ns, speed or self._robot.guard.speed or np.inf)
 
 
 def _spaces(robot: RobotContract) -> list[tuple]:
