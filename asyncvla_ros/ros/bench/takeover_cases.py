@@ -23,7 +23,7 @@ LOOK_S = STATUS_PERIOD + DISCOVERY_S
 # How a controller that finds another one says so, and how it ends then.
 REFUSAL, FAILED = "others command this arm", 1
 # For a second controller to start, and to refuse [s].
-SECOND_S = 15.0
+SECOND_S = 30.0
 # A driver that is commanded by somebody else is told nothing for so long at least [s].
 SILENT_S = 0.3
 
