@@ -148,7 +148,10 @@ class Hearing:
 
     def restart(self) -> None:
         """Forgets what has arrived; whoever listens now is no news."""
-        self._listeners, self._known = self._publisher.get_subscription_count(), self._joined
+        self._expect(self._publisher.get_subscription_count())
+
+    def _expect(self, listeners: int) -> None:
+        self._listeners, self._known = listeners, self._joined
         self._offered_s: float | None = None
         self._has_arrived = False
 
@@ -165,9 +168,9 @@ class Hearing:
     def has_arrived(self) -> bool:
         """Whether there are listeners, all of them have a command, and none has come or gone since."""
         count = self._publisher.get_subscription_count()
-        if count == 0 or self.has_changed:
+        if count == 0 or count != self._listeners or self._joined > self._known:
             self._has_come |= count > self._listeners or self._joined > self._known
-            self.restart()
+            self._expect(count)
         if count == 0 or self._has_arrived:
             return self._has_arrived
         if self.is_silent:
