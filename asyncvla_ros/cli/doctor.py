@@ -129,7 +129,7 @@ def examine_robot(name: str, checkpoint: Path | None, reliability: str, wait_s: 
         name: Of the contract, or its file.
         checkpoint: That the contract is to fit; None: it is not asked.
         reliability: Of subscriptions to cameras and state.
-        wait_s: How long to listen [s].
+        wait_s: How long to listen, in seconds.
     """
     if reliability not in RELIABILITIES:
         raise AsyncVLAError(

@@ -55,7 +55,8 @@ def test_what_obeys_action_commands_must_hear_them_where_nothing_else_moves_the_
         "controller", "activate"
     )
     unacknowledged = status.wait(where=lambda s: s.reason_code == Reason.NOT_HEARD)
-    assert unacknowledged.mode == Mode.IDLE and unacknowledged.reason == "commands reach nobody on ~/command"
+    assert unacknowledged.mode == Mode.IDLE
+    assert unacknowledged.reason.startswith("commands reach nobody on ~/command")
     rig = ControllerRig(ros_client)
     rig.send(2.0, 0.0)
     rig.expect(Mode.TRACKING)
