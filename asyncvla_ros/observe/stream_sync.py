@@ -61,11 +61,15 @@ class StreamSync(Generic[T]):
         streams: Names of the streams that make a snapshot.
         max_age_ns: Oldest permitted sample when a snapshot is taken [ns].
         max_skew_ns: Largest permitted time between the oldest and the newest sample [ns].
+        permits_ahead: Samples may be ahead of the clock: a simulated one may come after those of its time.
     """
 
-    def __init__(self, streams: Sequence[str], max_age_ns: int, max_skew_ns: int):
+    def __init__(
+        self, streams: Sequence[str], max_age_ns: int, max_skew_ns: int, permits_ahead: bool = False
+    ):
         self.max_age_ns = max_age_ns
         self.max_skew_ns = max_skew_ns
+        self._permits_ahead = permits_ahead
         self._slots: dict[str, _Slot[T]] = {stream: _Slot() for stream in streams}
         self._taken_ns: int | None = None
 
@@ -106,7 +110,13 @@ class StreamSync(Generic[T]):
         So there are as many snapshots as samples of the slowest stream: a fast one, such as joint states,
         does not have the same images looked at twice.
         """
-        if any(slot.used for slot in self._slots.values()) or self.problems(now_ns):
+        if any(slot.used for slot in self._slots.values()):
+            return None
+        newest_ns = max(
+            (slot.stamp_ns for slot in self._slots.values() if slot.stamp_ns is not None), default=0
+        )
+        # Nobody waits for a clock: the world of a simulation may wait for this very snapshot.
+        if self.problems(max(now_ns, newest_ns) if self._permits_ahead else now_ns):
             return None
         stamps = [slot.stamp_ns for slot in self._slots.values() if slot.stamp_ns is not None]
         oldest = min(stamps)

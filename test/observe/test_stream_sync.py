@@ -128,3 +128,14 @@ def test_what_cannot_be_used_takes_no_place_and_is_told_until_a_good_one_comes()
     assert sync.problems(100 * MS) == [], "a whole one is at hand"
     assert sync.take(100 * MS) is not None
     assert (sync.counts["left"].unusable, sync.counts["left"].received) == (2, 3)
+
+
+def test_where_the_clock_is_simulated_samples_may_come_before_it():
+    sync = StreamSync(("left", "right"), max_age_ns=200 * MS, max_skew_ns=20 * MS, permits_ahead=True)
+    for stream in ("left", "right"):
+        sync.put(stream, 6_000 * MS, stream, 0)
+    assert sync.take(0) is not None
+    assert (
+        sync.problems(0)[0]
+        == "left: stamped 6.000 s ahead of the node clock, limit 0.2 s; do the clocks agree?"
+    )

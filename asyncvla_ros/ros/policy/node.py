@@ -84,7 +84,10 @@ class PolicyNode(ManagedNode):
         self._policy.warmup()
         used = [camera.key for camera in self._policy.features.cameras]
         streams = [*used, *(source.topic for source in self._robot.state)]
-        sync: StreamSync[Any] = StreamSync(streams, values.max_age_ns, values.max_skew_ns)
+        clock: Any = self.get_clock()
+        sync: StreamSync[Any] = StreamSync(
+            streams, values.max_age_ns, values.max_skew_ns, permits_ahead=clock.ros_time_is_active
+        )
         self._loop = InferenceLoop(
             sync, self._now_ns, lambda: self._tasks.followed is not None, self._infer, self._crashed
         )
