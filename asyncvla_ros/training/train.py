@@ -91,7 +91,7 @@ class TrainSettings:
 _FREE = ("out", "save_every", "log_every", "cache")
 
 
-class LossOfBatch(nn.Module):
+class PolicyLoss(nn.Module):
     """Flow-matching loss plus the auxiliary one; a module, so that data parallelism can wrap it.
 
     Args:
@@ -162,7 +162,7 @@ def _train(settings: TrainSettings) -> None:
     stats = NormStats.of(episodes.state), NormStats.of(episodes.actions, floor=floor)
     checkpoint = Checkpoint(model, tokenizer, features, *stats, trained_on=record)
     targets = 0 if episodes.privileged is None else episodes.privileged.shape[1]
-    objective = LossOfBatch(checkpoint.model, targets, settings.aux_weight).to(accelerator.device)
+    objective = PolicyLoss(checkpoint.model, targets, settings.aux_weight).to(accelerator.device)
     optimizer = torch.optim.AdamW(objective.parameters(), settings.lr, weight_decay=settings.weight_decay)
     average = AveragedModel(checkpoint.model, multi_avg_fn=get_ema_multi_avg_fn(settings.ema))
     modules = {"objective": objective, "average": average}

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from asyncvla_ros.data.episodes import Episodes, Frames
 from asyncvla_ros.model.checkpoint import load_checkpoint
 from asyncvla_ros.training.run import Log
-from asyncvla_ros.training.train import LossOfBatch, TrainSettings, train
+from asyncvla_ros.training.train import PolicyLoss, TrainSettings, train
 from asyncvla_ros.types import AsyncVLAError
 from support.contracts import libero_features
 
@@ -80,17 +80,17 @@ def test_a_loss_that_is_no_number_ends_the_run_before_it_spoils_anything(
 ):
     good, run = replace(SETTINGS, out=tmp_path / "good", steps=2), replace(SETTINGS, out=tmp_path / "run")
     train(good)
-    forward, calls = LossOfBatch.forward, itertools.count()
+    forward, calls = PolicyLoss.forward, itertools.count()
 
     def spoiled(self, *args):
         loss, flow_loss = forward(self, *args)
         return (loss * float("nan") if next(calls) == 2 else loss), flow_loss
 
-    monkeypatch.setattr(LossOfBatch, "forward", spoiled)
+    monkeypatch.setattr(PolicyLoss, "forward", spoiled)
     with pytest.raises(AsyncVLAError, match="the loss is nan at step 2, whose batch is of the episodes 0; "):
         train(run)
     # The state of step 2 is the last one.
     assert all(torch.isfinite(weights).all() for weights in _weights(tmp_path / "run").values())
-    monkeypatch.setattr(LossOfBatch, "forward", forward)
+    monkeypatch.setattr(PolicyLoss, "forward", forward)
     train(run)
     assert all(torch.isfinite(weights).all() for weights in _weights(tmp_path / "run").values())

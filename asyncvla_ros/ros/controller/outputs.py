@@ -163,12 +163,15 @@ class Hearing:
     @property
     def has_changed(self) -> bool:
         """Whether somebody has come since ``restart``, or gone."""
-        return self._joined > self._known or self._publisher.get_subscription_count() != self._listeners
+        return self._differs(self._publisher.get_subscription_count())
+
+    def _differs(self, count: int) -> bool:
+        return self._joined > self._known or count != self._listeners
 
     def has_arrived(self) -> bool:
         """Whether there are listeners, all of them have a command, and none has come or gone since."""
         count = self._publisher.get_subscription_count()
-        if count == 0 or count != self._listeners or self._joined > self._known:
+        if self._differs(count):
             self._has_come |= count > self._listeners or self._joined > self._known
             self._expect(count)
         if count == 0 or self._has_arrived:

@@ -24,7 +24,7 @@ from asyncvla_ros.ros.repeated_warning import RepeatedWarning
 from asyncvla_ros.ros.stream_watch import clock_problem
 
 # Drivers may take so long to come before the log says that they are missing [s].
-PATIENCE_S = 2.0
+REPORTED_AFTER_S = 2.0
 # Periods of which lateness is told.
 LATENESS_WINDOW = 1000
 LEVELS = {
@@ -110,7 +110,7 @@ class StatusReporter:
             return
         now_s = time.monotonic()
         self._waits_since_s = now_s if self._waits_since_s is None else self._waits_since_s
-        if now_s - self._waits_since_s > PATIENCE_S:
+        if now_s - self._waits_since_s > REPORTED_AFTER_S:
             self._warning.say(problem)
 
     def report(self, controller: Controller, now_ns: int) -> Report:
