@@ -246,7 +246,6 @@ class ControllerNode(ManagedNode):
         if self.is_active:
             self._safeguards.watch_others(self._outputs.topics)
         self._publish_change()
-        self._publish_status()
         self._reporter.watch(self._controller, self._now_ns())
 
     def _silence(self, topic: str) -> str:

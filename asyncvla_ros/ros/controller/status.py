@@ -91,7 +91,9 @@ class StatusReporter:
 
     def publish(self, controller: Controller, now_ns: int) -> None:
         """Status at ``now_ns`` [ns, node clock]."""
-        status = self._explained(controller.status(now_ns))
+        self._publish(self._explained(controller.status(now_ns)), now_ns)
+
+    def _publish(self, status: Status, now_ns: int) -> None:
         self._publisher.publish(status_message(status, self._robot, self._lateness, now_ns))
 
     def _explained(self, status: Status) -> Status:
@@ -103,15 +105,16 @@ class StatusReporter:
         return replace(status, text=f"{status.text}; {problem}", problem=problem)
 
     def watch(self, controller: Controller, now_ns: int) -> None:
-        """Says in the log what has kept the arm from moving for a while; called now and then."""
-        problem = self._explained(controller.status(now_ns)).problem
-        if not problem:
+        """Status, and in the log what has kept the arm from moving for a while; called now and then."""
+        status = self._explained(controller.status(now_ns))
+        self._publish(status, now_ns)
+        if not status.problem:
             self._waits_since_s = None
             return
         now_s = time.monotonic()
         self._waits_since_s = now_s if self._waits_since_s is None else self._waits_since_s
         if now_s - self._waits_since_s > REPORTED_AFTER_S:
-            self._warning.say(problem)
+            self._warning.say(status.problem)
 
     def report(self, controller: Controller, now_ns: int) -> Report:
         """What ``/diagnostics`` says at ``now_ns`` [ns, node clock]."""
