@@ -292,8 +292,14 @@ class Controller:
             self._enter(latch.mode, latch.reason, latch.text)
 
     def starve(self, silence_s: float) -> None:
-        """No chunk for ``silence_s`` of wall time while tracking: also stops a clock that stands still."""
-        if self.mode is Mode.TRACKING:
+        """No chunk for ``silence_s`` of wall time while tracking: also stops a clock that stands still.
+
+        In lockstep only where no action is left: a slow world may still be asking for those that are.
+        """
+        if self.mode is not Mode.TRACKING:
+            return
+        is_exhausted = self._last_ns is not None and self._chunks.schedule.is_dry(self._last_ns)
+        if is_exhausted or not self._lockstep:
             self._is_starved = True
             text = f"no chunk for {silence_s:.1f} s of wall time; is the policy running?"
             self._enter(Mode.HOLDING, Reason.UNDERRUN, text)

@@ -165,6 +165,13 @@ def test_lockstep_waits_without_holds_until_the_policy_is_silent():
     assert controller.mode is Mode.TRACKING
 
 
+def test_lockstep_hands_out_the_actions_that_are_left_however_long_the_world_takes():
+    controller = _tracking(lockstep=True, execute_steps=2)
+    controller.starve(2.0)
+    assert controller.mode is Mode.TRACKING, "the world waits for the second action, not the policy"
+    assert controller.update(STEP_NS, STEP_NS).action is not None
+
+
 def test_targets_hold_what_was_commanded_and_before_that_where_they_are_measured():
     dofs = tuple(replace(dof, is_delta=False, minimum=-0.4, maximum=3.0) for dof in ROBOT.dofs)
     controller = Controller(replace(ROBOT, dofs=dofs, action_space="joint_position"))

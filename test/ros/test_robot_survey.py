@@ -59,7 +59,8 @@ def test_who_obeys_and_who_commands_is_named(ros_client, tmp_path):
     ros_client.node.create_publisher(JointTrajectory, ARM_TOPIC, 1)
     with ArmPeer((0.5, -0.5)) as arm:
         arm.listen()
-        look = looks(robot)[ARM_TOPIC]
+        # Longer than the time between two announcements of a node.
+        look = looks(robot, seconds=4.0)[ARM_TOPIC]
     assert look.text == "obeyed by /arm; commanded by /test_client" and look.is_doubtful and not look.is_fault
 
 

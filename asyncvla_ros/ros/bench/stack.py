@@ -22,7 +22,7 @@ from asyncvla_ros.ros.domain import isolated_domain
 from asyncvla_ros.ros.middleware import fastdds_environment
 from asyncvla_ros.ros.processes import NodeProcesses
 
-# Chunks before the measurement: caches fill, discovery ends.
+# Chunks that a command answered before the measurement: caches fill, discovery ends.
 WARM_UP = 60
 
 
@@ -99,13 +99,11 @@ def bench_stack(settings: StackSettings) -> dict[str, Any]:
             observer.subscribe(ActionCommand, "controller/command", qos.COMMAND, record.note_command)
             arm = {key: value for key, value in asdict(settings).items() if key != "seconds"}
             start_graph(nodes, contract, arm)
-            observer.wait(lambda: len(record.chunks) >= WARM_UP, "chunks", START_S)
+            observer.wait(lambda: len(record.answers) >= WARM_UP, "commands that answer chunks", START_S)
             first = max(record.chunks)
             begun = len(record.commands)
-            wanted = round(settings.seconds * settings.hz)
-            observer.wait(
-                lambda: len(record.chunks) >= WARM_UP + wanted, "chunks", 2 * settings.seconds + START_S
-            )
+            wanted = len(record.chunks) + round(settings.seconds * settings.hz)
+            observer.wait(lambda: len(record.chunks) >= wanted, "chunks", 2 * settings.seconds + START_S)
     measured = {key: times for key, times in record.chunks.items() if key > first}
     pictures = {key: record.picture_of(stamp) for key, (stamp, _, _) in measured.items()}
     seen = [(arrived - pictures[key]) / 1e6 for key, (_, arrived, _) in measured.items()]

@@ -77,7 +77,7 @@ def test_a_trajectory_that_was_held_up_is_made_anew(start_controller, arm, ros_c
     rig = ControllerRig(ros_client)
     rig.begin()
     rig.move(2.0, 0.0, until=0.5)
-    assert len(held_up) > 10 and len(published) > 20
+    ros_client.wait_until(lambda: len(held_up) > 10 and len(published) > 20, "trajectories")
     assert not any(one is other for one in held_up for other in published)
     assert not arm.refusals
 

@@ -223,7 +223,8 @@ def test_a_crash_ends_the_motion_and_no_task_begins_until_the_next_activation(ri
     assert rig.client.transition("policy", "deactivate") and rig.client.transition("policy", "activate")
     rig.begin("lift")
     rig.move(2)
-    assert len(rig.chunks.messages) == 3
+    # The observation at hand counts as new after an activation, so there may be another chunk.
+    assert shape(rig.chunks.messages[:3]) == [(1, False), (2, True), (1, False)]
 
 
 def test_of_two_goals_in_quick_succession_the_newer_wins(rig):
