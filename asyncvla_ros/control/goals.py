@@ -65,16 +65,19 @@ class Goals:
             at_ns: [ns, steady].
         """
         assert self._tracker is not None
-        ahead = {kind: self._tracker.goal_ahead_ns(kind, at_ns) for kind in set(self._kinds)}
-        curves = {ns: reference(action.chunk, now_ns + ns) for ns in set(ahead.values())}
-        rates = values * (1e9 / self._robot.period_ns)
+        curves: dict[Drive, list[list[float]]] = {}
+        rates, starts = (values * (1e9 / self._robot.period_ns)).tolist(), self._ramp_start.tolist()
         goals = []
         for index in self._index.tolist():
-            place, slope, bend = (float(curve[index]) for curve in curves[ahead[self._kinds[index]]])
             if self._robot.dofs[index].is_delta:
-                goals.append(State(0.0, float(rates[index]), 0.0))
+                goals.append(State(0.0, rates[index], 0.0))
                 continue
-            start = float(self._ramp_start[index])
+            kind = self._kinds[index]
+            if kind not in curves:
+                due_ns = now_ns + self._tracker.goal_ahead_ns(kind, at_ns)
+                curves[kind] = [curve.tolist() for curve in reference(action.chunk, due_ns)]
+            place, slope, bend = (curve[index] for curve in curves[kind])
+            start = starts[index]
             if not math.isnan(start):
                 place = start + authority * (place - start)
             goals.append(State(place, authority * slope, authority * bend))

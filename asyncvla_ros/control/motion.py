@@ -173,11 +173,13 @@ def can_stop(state: State, bounds: Bounds) -> bool:
     ease = v + a * abs(a) / (2 * bounds.jerk)
     if min(v, ease) < bounds.min_velocity or max(v, ease) > bounds.max_velocity:
         return False
-    phases = stop_phases(v, a, bounds.acceleration, bounds.jerk)
-    # Far from both ends, the common case, no exact extremes are needed.
-    reach = max(abs(v), abs(ease)) * sum(duration for duration, _ in phases)
+    # Far from both ends, the common case, no exact extremes are needed: the quickest stop is no longer than
+    # to bring the acceleration to 0 first, and to brake from there.
+    brake_s = abs(ease) / bounds.acceleration + 2 * bounds.acceleration / bounds.jerk
+    reach = max(abs(v), abs(ease)) * (abs(a) / bounds.jerk + brake_s)
     if bounds.minimum + reach <= state.position <= bounds.maximum - reach:
         return True
+    phases = stop_phases(v, a, bounds.acceleration, bounds.jerk)
     return all(bounds.minimum <= p <= bounds.maximum for p in _extremes(state, phases))
 
 
@@ -204,19 +206,21 @@ def _roots(a: float, b: float, c: float) -> tuple[float, ...]:
     return (q / a, c / q) if q else (0.0,)
 
 
-def stays_within(state: State, phases: Sequence[Phase], bounds: Bounds) -> bool:
-    """Whether velocity, acceleration and jerk keep their bounds all along a motion."""
+def end_within(state: State, phases: Sequence[Phase], bounds: Bounds) -> State | None:
+    """Where a motion ends; None if velocity, acceleration or jerk leave their bounds on the way."""
     for duration, jerk in phases:
         after = move(state, (duration, jerk))
-        speeds = [state.velocity, after.velocity]
+        low, high = sorted((state.velocity, after.velocity))
         if jerk and 0 < -state.acceleration / jerk < duration:
-            speeds.append(move(state, (-state.acceleration / jerk, jerk)).velocity)
+            turn = move(state, (-state.acceleration / jerk, jerk)).velocity
+            low, high = min(low, turn), max(high, turn)
         if (
             abs(jerk) > bounds.jerk
-            or max(abs(state.acceleration), abs(after.acceleration)) > bounds.acceleration
-            or min(speeds) < bounds.min_velocity
-            or max(speeds) > bounds.max_velocity
+            or abs(state.acceleration) > bounds.acceleration
+            or abs(after.acceleration) > bounds.acceleration
+            or low < bounds.min_velocity
+            or high > bounds.max_velocity
         ):
-            return False
+            return None
         state = after
-    return True
+    return state

@@ -215,11 +215,13 @@ class Supervisor:
         """Latches a fault if several samples in a row are far from every command of the last ``lag_s``."""
         if not self._commanded or self.is_returning:
             return
+        samples = [state.sampled(self._robot.dofs[index].name) for index in self._followed]
+        if samples == self._checked:
+            return
         window = np.array([positions for _, positions in self._commanded])
         low, high = window.min(axis=0), window.max(axis=0)
         for place, index in enumerate(self._followed):
-            dof = self._robot.dofs[index]
-            sample = state.sampled(dof.name)
+            dof, sample = self._robot.dofs[index], samples[place]
             if sample is None or sample == self._checked[place] or math.isnan(low[place]):
                 continue
             commanded = float(window[-1, place])

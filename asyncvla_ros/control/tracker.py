@@ -13,8 +13,7 @@ from asyncvla_ros.control.motion import (
     Path,
     Phase,
     State,
-    move,
-    stays_within,
+    end_within,
     stop_phases,
 )
 from asyncvla_ros.control.planner import Planner
@@ -264,14 +263,8 @@ class JerkLimitedTracker:
         low, high = self._margins[index]
         low, high = bounds.minimum + low, bounds.maximum - high
         bounds = bounds._replace(minimum=min(low, state.position), maximum=max(high, state.position))
-        after = state
-        for phase in ways:
-            after = move(after, phase)
-        if not (
-            ways
-            and stays_within(state, ways, bounds)
-            and stops_within(self._kinds[index], state, after, bounds, self._period_ns)
-        ):
+        after = end_within(state, ways, bounds) if ways else None
+        if after is None or not stops_within(self._kinds[index], state, after, bounds, self._period_ns):
             self.limit_stops += 1
             return self._braking(index, at_ns, self._bounds[index])
         if not (is_trajectory or self._is_asked):

@@ -7,7 +7,7 @@ import ruckig
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from asyncvla_ros.control.motion import Bounds, State, can_stop, cut, move, stays_within, stop, stop_phases
+from asyncvla_ros.control.motion import Bounds, State, can_stop, cut, end_within, move, stop, stop_phases
 
 BOUNDS = Bounds(-1.0, 1.0, -2.0, 2.0, 10.0, 500.0)
 SPEEDS = st.floats(-2, 2)
@@ -65,7 +65,7 @@ def test_pieces_of_a_motion():
     assert cut(phases, 0.2) == [(0.1, 5.0), (pytest.approx(0.1), -5.0)]
     assert cut(phases, 1.0)[-1] == (pytest.approx(0.7), 0.0)
     rest = State(0.0, 0.0, 0.0)
-    assert stays_within(rest, [(0.02, 500.0), (0.02, -500.0)], BOUNDS)
-    assert not stays_within(rest, [(0.02, 501.0)], BOUNDS)
-    assert not stays_within(rest, [(0.03, 500.0)], BOUNDS), "acceleration 15"
-    assert not stays_within(State(0.0, 1.95, 10.0), [(0.04, -500.0)], BOUNDS), "2.05 on the way"
+    assert end_within(rest, [(0.02, 500.0), (0.02, -500.0)], BOUNDS)
+    assert not end_within(rest, [(0.02, 501.0)], BOUNDS)
+    assert not end_within(rest, [(0.03, 500.0)], BOUNDS), "acceleration 15"
+    assert not end_within(State(0.0, 1.95, 10.0), [(0.04, -500.0)], BOUNDS), "2.05 on the way"

@@ -159,7 +159,8 @@ class ControllerNode(ManagedNode):
         assert self._controller is not None
         wait_ns = self._controller.early_update_in_ns(self._motion_ns())
         if wait_ns <= 0:
-            self._step()
+            # Robot state was read less than a period ago.
+            self._step(reads_state=False)
         self._set_timer(wait_ns if wait_ns > 0 else self._robot.period_ns)
 
     def _on_timer(self) -> None:
@@ -193,12 +194,13 @@ class ControllerNode(ManagedNode):
         if self._params.values.lockstep and self._tick_ns:
             self._step()
 
-    def _step(self) -> None:
+    def _step(self, reads_state: bool = True) -> None:
         """One command: on the timer, in lockstep when something came, or early."""
         if self._controller is None or not self.is_active:
             return
         try:
-            self._states.read()
+            if reads_state:
+                self._states.read()
             self._safeguards.read()
             if not self._params.values.lockstep:
                 topics = self._outputs.unacknowledged()
