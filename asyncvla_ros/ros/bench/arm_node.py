@@ -77,7 +77,7 @@ class ArmNode(SteppedClocks, ManagedNode):
 
     ``~/shutter`` has the stamp of each picture; ``~/sent`` says at the end how many each camera sent;
     ``~/body`` says where the joints are, even while joint states are frozen, and ``~/obeyed`` which commands
-    reached them; ``~/received`` is the log of a driver of trajectories.
+    reached them, both to those who listen; ``~/received`` is the log of a driver of trajectories.
     """
 
     def __init__(self) -> None:
@@ -152,7 +152,8 @@ class ArmNode(SteppedClocks, ManagedNode):
 
     def _obey(self, command: ActionCommand) -> None:
         self._commanded = np.asarray(command.action, np.float64)
-        self._obeyed.publish(command)
+        if self._obeyed.get_subscription_count():
+            self._obeyed.publish(command)
 
     def _follow(self, message: JointTrajectory, info: Mapping[str, int] | None) -> None:
         # rclpy says when a message came only to a callback that cannot be called without.
@@ -189,7 +190,8 @@ class ArmNode(SteppedClocks, ManagedNode):
             self._body.lead(values.by_hand)
         message = JointState(name=list(JOINTS), position=self._body.positions.tolist())
         message.header.stamp = self.get_clock().now().to_msg()
-        self._body_publisher.publish(message)
+        if self._body_publisher.get_subscription_count():
+            self._body_publisher.publish(message)
         if not values.frozen_joints:
             self._joint_publisher.publish(message)
 
