@@ -222,8 +222,8 @@ class CommandGenerator:
         if not self._workspace.is_unlimited:
             values = self._workspace.clamp(values, low, high).astype(np.float32)
         if self._tracker is not None:
-            goals = self._goals.of(action, values, authority, now_ns, at_ns)
-            self._tracker.follow(goals, at_ns, self._permits(at_ns, state))
+            goals, hulls = self._goals.of(action, values, authority, now_ns, at_ns)
+            self._tracker.follow(goals, at_ns, self._permits(at_ns, state), hulls)
             values = self._with_tracked(values)
         self._note(values, at_ns)
         return values

@@ -11,8 +11,8 @@ from asyncvla_ros.control.action_schedule import ScheduledAction
 from asyncvla_ros.control.drive import Drive
 from asyncvla_ros.control.motion import State
 from asyncvla_ros.control.orientation import COLUMNS, goal_columns, has_orientation
-from asyncvla_ros.control.reference import reference
-from asyncvla_ros.control.tracker import JerkLimitedTracker
+from asyncvla_ros.control.reference import hull, reference
+from asyncvla_ros.control.tracker import Hull, JerkLimitedTracker
 from asyncvla_ros.robot.contract import RobotContract
 
 
@@ -54,8 +54,8 @@ class Goals:
 
     def of(
         self, action: ScheduledAction, values: np.ndarray, authority: float, now_ns: int, at_ns: int
-    ) -> list[State]:
-        """(k,) where the tracked dofs are to be ``goal_ahead_ns`` from now.
+    ) -> tuple[list[State], list[Hull | None]]:
+        """(k,) where the tracked dofs are to be ``goal_ahead_ns`` from now, and what lies between.
 
         Args:
             action: The action that is due.
@@ -65,23 +65,27 @@ class Goals:
             at_ns: [ns, steady].
         """
         assert self._tracker is not None
-        curves: dict[Drive, list[list[float]]] = {}
+        ahead: dict[Drive, list[list[float]]] = {}
         rates, starts = (values * (1e9 / self._robot.period_ns)).tolist(), self._ramp_start.tolist()
-        goals = []
+        goals: list[State] = []
+        hulls: list[Hull | None] = []
         for index in self._index.tolist():
             if self._robot.dofs[index].is_delta:
                 goals.append(State(0.0, rates[index], 0.0))
+                hulls.append(None)
                 continue
             kind = self._kinds[index]
-            if kind not in curves:
+            if kind not in ahead:
                 due_ns = now_ns + self._tracker.goal_ahead_ns(kind, at_ns)
-                curves[kind] = [curve.tolist() for curve in reference(action.chunk, due_ns)]
-            place, slope, bend = (curve[index] for curve in curves[kind])
+                curves = (*reference(action.chunk, due_ns), *hull(action.chunk, now_ns, due_ns))
+                ahead[kind] = [curve.tolist() for curve in curves]
+            place, slope, bend, low, high = (curve[index] for curve in ahead[kind])
             start = starts[index]
             if not math.isnan(start):
-                place = start + authority * (place - start)
+                place, low, high = (start + authority * (to - start) for to in (place, low, high))
             goals.append(State(place, authority * slope, authority * bend))
-        return self._turning(goals) if self._has_orientation else goals
+            hulls.append((low, high))
+        return (self._turning(goals) if self._has_orientation else goals), hulls
 
     def _turning(self, goals: list[State]) -> list[State]:
         """Goals of a pose, with its orientation on the shortest way and not too far ahead."""

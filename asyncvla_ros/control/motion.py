@@ -164,6 +164,13 @@ def stop(state: State, bounds: Bounds, duration_s: float) -> State:
     return Path(0, state, phases).at(round(duration_s * 1e9))
 
 
+def rest_position(state: State, bounds: Bounds) -> float:
+    """Where the quickest stop ends."""
+    for phase in stop_phases(state.velocity, state.acceleration, bounds.acceleration, bounds.jerk):
+        state = move(state, phase)
+    return state.position
+
+
 def can_stop(state: State, bounds: Bounds) -> bool:
     """Whether the quickest stop from here stays within every bound: what makes a state safe to be in."""
     v, a = state.velocity, state.acceleration

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ruckig
 
-from asyncvla_ros.control.motion import Bounds, Phase, State, can_stop, cut
+from asyncvla_ros.control.motion import Bounds, Phase, State, can_stop, cut, rest_position
 
 # Plans keep this share of each limit in reserve, so that rounding in a plan cannot reach the limit itself.
 RESERVE = 1e-6
+# Shares of a goal's velocity that are tried: who is to be somewhere at speed may have to back up first.
+RUN_UPS = (1.0, 0.75, 0.5, 0.25, 0.0)
 
 
 class Planner:
@@ -56,24 +58,52 @@ class Planner:
         return State(position, 0.0, 0.0)
 
     def phases(
-        self, state: State, goal: State, duration_s: float, velocity_share: float = 1.0
+        self,
+        state: State,
+        goal: State,
+        duration_s: float,
+        velocity_share: float = 1.0,
+        hull: tuple[float, float] | None = None,
     ) -> list[Phase]:
-        """The first ``duration_s`` [s] of the way to the goal; empty if none was found."""
+        """The first ``duration_s`` [s] of the way to the goal; empty if none was found.
+
+        Args:
+            state: Where it begins.
+            goal: Where it leads to.
+            duration_s: Of the part that is wanted [s].
+            velocity_share: Of the velocity limit that is used.
+            hull: Positions [unit] between which the way stays, together with the goal and where the dof is
+                and could stop; the goal's velocity gives way. None: wherever the quickest way leads.
+        """
         given = self._input
         speed = velocity_share * self._max_velocity
         given.max_velocity = [speed]
         given.current_position, given.target_position = [state.position], [goal.position]
-        given.current_velocity = [state.velocity]
-        given.target_velocity = [min(max(goal.velocity, -speed), speed)]
-        given.current_acceleration, given.target_acceleration = [state.acceleration], [goal.acceleration]
-        try:
-            if self._ruckig.calculate(given, self._trajectory) < 0:
+        given.current_velocity, given.current_acceleration = [state.velocity], [state.acceleration]
+        for share in RUN_UPS:
+            given.target_velocity = [min(max(share * goal.velocity, -speed), speed)]
+            given.target_acceleration = [share * goal.acceleration]
+            try:
+                if self._ruckig.calculate(given, self._trajectory) < 0:
+                    return []
+            except ruckig.RuckigError:
+                # It finds no way where numbers are at the edge of what it can tell apart: brake a piece.
+                self.errors += 1
                 return []
-        except ruckig.RuckigError:
-            # It finds no way where numbers are at the edge of what it can tell apart: brake a piece instead.
-            self.errors += 1
-            return []
+            if self._is_delta or hull is None or self._stays(state, goal, hull):
+                break
         profile = self._trajectory.profiles[0][0]
         brake = profile.brake
         before = zip(brake.t, brake.j, strict=True) if brake.duration else ()
         return cut([*before, *zip(profile.t, profile.j, strict=True)], duration_s)
+
+    def _stays(self, state: State, goal: State, hull: tuple[float, float]) -> bool:
+        way, slack = (
+            self._trajectory.position_extrema[0],
+            RESERVE * (self._bounds.maximum - self._bounds.minimum),
+        )
+        low, high = min(*hull, state.position, goal.position), max(*hull, state.position, goal.position)
+        if low - slack <= way.min and way.max <= high + slack:
+            return True
+        rest = rest_position(state, self._bounds)
+        return min(low, rest) - slack <= way.min and way.max <= max(high, rest) + slack

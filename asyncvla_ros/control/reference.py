@@ -13,7 +13,7 @@ def reference(chunk: StampedChunk, at_ns: int) -> tuple[np.ndarray, np.ndarray, 
     ::
 
         a0 ●──╮                     at a due time the action itself, with the slope between its neighbours
-              ╰──● a1 ──● a2        (0 at both ends of the chunk); before and after the chunk it stands still
+              ╰──● a1 ──● a2        (at the first to the second, at the last 0); around the chunk it stands
 
     Args:
         chunk: The chunk.
@@ -31,7 +31,7 @@ def reference(chunk: StampedChunk, at_ns: int) -> tuple[np.ndarray, np.ndarray, 
     actions = chunk.actions[first : index + 3].astype(np.float64)
     begin, end = actions[index - first], actions[index - first + 1]
     # Slopes per step.
-    leaving = (end - actions[0]) / 2 if index else np.zeros_like(begin)
+    leaving = (end - actions[0]) / 2 if index else end - begin
     arriving = (actions[-1] - begin) / 2 if index + 1 < last else np.zeros_like(begin)
     # begin + t·leaving + t²·square + t³·cube
     square = 3 * (end - begin) - 2 * leaving - arriving
@@ -40,3 +40,11 @@ def reference(chunk: StampedChunk, at_ns: int) -> tuple[np.ndarray, np.ndarray, 
     position = begin + t * (leaving + t * (square + t * cube))
     velocity = (leaving + t * (2 * square + t * 3 * cube)) / step_s
     return position, velocity, (2 * square + t * 6 * cube) / step_s**2
+
+
+def hull(chunk: StampedChunk, from_ns: int, to_ns: int) -> tuple[np.ndarray, np.ndarray]:
+    """(d,) float32 lowest and highest of the actions around the curve between two times [ns, node clock]."""
+    last = len(chunk.actions) - 1
+    first, end = (min(max(chunk.index_at(at_ns), 0), last) for at_ns in (from_ns, to_ns))
+    actions = chunk.actions[first : end + 2]
+    return actions.min(axis=0), actions.max(axis=0)

@@ -21,6 +21,8 @@ from asyncvla_ros.robot.contract import Dof
 from asyncvla_ros.robot.motion_limits import MotionLimits, following_limit, motion_limits, stop_limits
 
 Move = tuple[Path | None, State]
+# Lowest and highest position [unit].
+Hull = tuple[float, float]
 # Asked for the whole motion of all dofs, with the stop at its end.
 Permits = Callable[[Sequence[Path | None]], bool]
 # How far ahead a goal is met [periods]: meeting it at once would take full jerk in every period.
@@ -165,6 +167,7 @@ class JerkLimitedTracker:
         goals: Sequence[State],
         at_ns: int,
         permits: Permits | None = None,
+        hulls: Sequence[Hull | None] = (),
     ) -> None:
         """One command towards goals, or a piece of the stop where they must not be followed.
 
@@ -173,14 +176,19 @@ class JerkLimitedTracker:
                 only the velocity counts.
             at_ns: Now [ns, steady].
             permits: Asked for the whole motion with the stop at its end; None: everything is permitted.
+            hulls: (k,) what the ways to the goals keep to, see ``Planner.phases``; empty: to nothing.
         """
+        hulls = hulls or [None] * len(goals)
         self._is_asked = permits is not None
         # Slower where it is not permitted otherwise, and faster again little by little.
         shares = (
             [1.0] if permits is None else [min(1.0, FASTER * self._share), *(self._share * s for s in SLOWER)]
         )
         for share in shares:
-            moves = [self._towards(index, goal, at_ns, share) for index, goal in enumerate(goals)]
+            moves = [
+                self._towards(index, goal, at_ns, share, hull)
+                for index, (goal, hull) in enumerate(zip(goals, hulls, strict=True))
+            ]
             if permits is None or permits([path for path, _ in moves]):
                 self._share = share
                 break
@@ -251,14 +259,14 @@ class JerkLimitedTracker:
             state = State(state.position, velocity, 0.0)
         return self._begin_ns(kind, at_ns), state
 
-    def _towards(self, index: int, goal: State, at_ns: int, share: float) -> Move:
+    def _towards(self, index: int, goal: State, at_ns: int, share: float, hull: Hull | None) -> Move:
         begin_ns, state = self._begin(index, at_ns)
         bounds, plan = self._bounds[index], self._plans[index]
         if math.isnan(state.position):
             return self._first_goal(index, goal, at_ns)
         is_trajectory = self._kinds[index] is Drive.TRAJECTORY
         duration_s = (GAP_PERIODS * self._period_ns if is_trajectory else at_ns - begin_ns) / 1e9
-        ways = plan.phases(state, plan.feasible(goal), duration_s, share)
+        ways = plan.phases(state, plan.feasible(goal), duration_s, share, hull)
         # A dof that is a change may have been displaced from outside: never farther out than it is.
         low, high = self._margins[index]
         low, high = bounds.minimum + low, bounds.maximum - high
