@@ -18,7 +18,16 @@ from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import LifecycleNode, Node
 
-from asyncvla_ros.ros.launching import bring_up, ends_launch, middleware, needs, shipped, value
+from asyncvla_ros.ros.launching import (
+    bring_up,
+    ends_launch,
+    ends_launch_if_refused,
+    middleware,
+    needs,
+    reads_first,
+    shipped,
+    value,
+)
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -49,12 +58,13 @@ def generate_launch_description() -> LaunchDescription:
         output="screen",
         respawn=True,
         respawn_delay=2.0,
+        on_exit=ends_launch_if_refused("the policy"),
         condition=IfCondition(LaunchConfiguration("policy")),
     )
     return LaunchDescription(
         [
             *middleware(processes=3),
-            DeclareLaunchArgument("robot", default_value="libero_panda", description="Name or .yaml"),
+            DeclareLaunchArgument("robot", description="Its contract: name or .yaml, see asyncvla check"),
             DeclareLaunchArgument("checkpoint", default_value="", description="Folder; empty: shipped"),
             DeclareLaunchArgument("device", default_value="cpu", description="torch device, such as cuda:0"),
             DeclareLaunchArgument("instruction", default_value="", description="Empty: wait for a task"),
@@ -75,6 +85,7 @@ def generate_launch_description() -> LaunchDescription:
                 description="false: the policy starts when somebody has activated the controller",
             ),
             DeclareLaunchArgument("rviz", default_value="false", description="Start rviz2, too"),
+            reads_first(common, start, policy_values),
             needs("rviz2", condition=IfCondition(LaunchConfiguration("rviz"))),
             *bring_up(controller, then=policy, condition=IfCondition(LaunchConfiguration("autostart"))),
             Node(

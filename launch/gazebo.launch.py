@@ -28,7 +28,7 @@ from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
-from asyncvla_ros.ros.launching import after, middleware, needs, shipped
+from asyncvla_ros.ros.launching import after, fixed, middleware, needs, shipped
 
 PACKAGES = (
     "ros_gz_sim",
@@ -92,6 +92,9 @@ def generate_launch_description() -> LaunchDescription:
             DeclareLaunchArgument(
                 "world", default_value=shipped("config", "gazebo", "table.sdf"), description="SDF file"
             ),
+            fixed("robot", "gazebo_arm", "the arm of this world"),
+            fixed("use_sim_time", "true", "the clock is Gazebo's"),
+            fixed("urdf_topic", "robot_description", "the arm's own"),
             DeclareLaunchArgument("policy", default_value="false", description="true: with policy"),
             DeclareLaunchArgument("checkpoint", default_value="", description="Folder, made for gazebo_arm"),
             DeclareLaunchArgument("device", default_value="cpu", description="torch device, such as cuda:0"),

@@ -1,7 +1,6 @@
-r"""LIBERO as a robot, with policy and controller: what ``asyncvla demo`` runs without ``ros2 launch``.
+"""LIBERO as a robot, with policy and controller: what ``asyncvla demo`` runs without ``ros2 launch``.
 
-    ros2 launch asyncvla_ros libero.launch.py task:=3 \
-        instruction:="pick up the bbq sauce and place it in the basket"
+ros2 launch asyncvla_ros libero.launch.py task:=3
 """
 
 from __future__ import annotations
@@ -12,7 +11,16 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterFile, ParameterValue
 
-from asyncvla_ros.ros.launching import ExecuteSteps, ends_launch, middleware, shipped, value
+from asyncvla_ros.ros.launching import (
+    ExecuteSteps,
+    TaskInstruction,
+    ends_launch,
+    ends_launch_if_refused,
+    middleware,
+    reads_first,
+    shipped,
+    value,
+)
 
 
 def _tuning(name: str) -> ParameterFile:
@@ -26,7 +34,9 @@ def generate_launch_description() -> LaunchDescription:
     policy = {
         "checkpoint": value("checkpoint"),
         "device": value("device"),
-        "instruction": value("instruction"),
+        "instruction": ParameterValue(
+            TaskInstruction(*map(LaunchConfiguration, ("instruction", "suite", "task"))), value_type=str
+        ),
     }
     episode = {
         "suite": value("suite"),
@@ -48,8 +58,8 @@ def generate_launch_description() -> LaunchDescription:
             DeclareLaunchArgument("init", default_value="0", description="Initial state; -1: random"),
             DeclareLaunchArgument(
                 "instruction",
-                default_value="pick up the alphabet soup and place it in the basket",
-                description="What the policy is told; that of task 0 of libero_object unless given",
+                default_value="",
+                description="What the policy is told; empty: what the task says",
             ),
             DeclareLaunchArgument("lockstep", default_value="true", description="The world waits"),
             DeclareLaunchArgument("namespace", default_value="", description="One per robot"),
@@ -59,6 +69,7 @@ def generate_launch_description() -> LaunchDescription:
                 description="Overrides of the files in config/libero, for all nodes",
             ),
             DeclareLaunchArgument("autostart", default_value="true", description="Configure and activate"),
+            reads_first(common, episode, steps, policy),
             Node(
                 package="asyncvla_ros",
                 executable="controller_node",
@@ -66,6 +77,7 @@ def generate_launch_description() -> LaunchDescription:
                 namespace=LaunchConfiguration("namespace"),
                 parameters=[_tuning("world.yaml"), _tuning("controller.yaml"), steps, overrides, common],
                 output="screen",
+                on_exit=ends_launch("the controller"),
             ),
             Node(
                 package="asyncvla_ros",
@@ -76,6 +88,7 @@ def generate_launch_description() -> LaunchDescription:
                 output="screen",
                 respawn=True,
                 respawn_delay=2.0,
+                on_exit=ends_launch_if_refused("the policy"),
             ),
             Node(
                 package="asyncvla_ros",

@@ -10,7 +10,14 @@ from launch.actions import DeclareLaunchArgument
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
-from asyncvla_ros.ros.launching import middleware, shipped, value
+from asyncvla_ros.ros.launching import (
+    ends_launch,
+    ends_launch_if_refused,
+    middleware,
+    reads_first,
+    shipped,
+    value,
+)
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -30,13 +37,14 @@ def generate_launch_description() -> LaunchDescription:
         [
             *middleware(processes=2),
             DeclareLaunchArgument("checkpoint", default_value="", description="Folder; empty: shipped"),
-            DeclareLaunchArgument("robot", default_value="libero_panda", description="Name or .yaml"),
+            DeclareLaunchArgument("robot", description="Its contract: name or .yaml, see asyncvla check"),
             DeclareLaunchArgument("device", default_value="cpu", description="torch device, such as cuda:0"),
             DeclareLaunchArgument("instruction", default_value="", description="Empty: wait for a task"),
             DeclareLaunchArgument("namespace", default_value="", description="One per robot"),
             DeclareLaunchArgument("use_sim_time", default_value="false", description="Follow /clock"),
             DeclareLaunchArgument("params_file", default_value=default_file, description="Tuning"),
             DeclareLaunchArgument("autostart", default_value="true", description="Configure and activate"),
+            reads_first(common, policy),
             # Holds, idle, before the policy acts: it needs no model and so is up first.
             Node(
                 package="asyncvla_ros",
@@ -45,6 +53,7 @@ def generate_launch_description() -> LaunchDescription:
                 namespace=LaunchConfiguration("namespace"),
                 parameters=[LaunchConfiguration("params_file"), common],
                 output="screen",
+                on_exit=ends_launch("the controller"),
             ),
             Node(
                 package="asyncvla_ros",
@@ -55,6 +64,7 @@ def generate_launch_description() -> LaunchDescription:
                 output="screen",
                 respawn=True,
                 respawn_delay=2.0,
+                on_exit=ends_launch_if_refused("the policy"),
             ),
         ]
     )

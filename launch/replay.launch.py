@@ -24,8 +24,10 @@ from launch_ros.actions import LifecycleNode, Node
 from asyncvla_ros.ros.launching import (
     bring_up,
     ends_launch,
+    fixed,
     middleware,
     needs,
+    reads_first,
     recorded_inputs,
     shipped,
     value,
@@ -75,7 +77,9 @@ def generate_launch_description() -> LaunchDescription:
             DeclareLaunchArgument(
                 "params_file", default_value=shipped("config", "policy.yaml"), description="Tuning"
             ),
+            fixed("use_sim_time", "true", "the clock is that of the recording"),
             DeclareLaunchArgument("rviz", default_value="false", description="Start rviz2, too"),
+            reads_first(common, policy_values),
             needs("ros2bag", "rosbag2_transport"),
             needs("rviz2", condition=IfCondition(LaunchConfiguration("rviz"))),
             # The model takes seconds to load; the recording waits for it.

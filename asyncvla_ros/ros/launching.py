@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 from launch import Action, Condition, LaunchContext, SomeSubstitutionsType, Substitution
 from launch.actions import (
+    DeclareLaunchArgument,
     EmitEvent,
     ExecuteProcess,
     OpaqueFunction,
@@ -31,7 +32,9 @@ from lifecycle_msgs.msg import Transition
 from asyncvla_ros.model.config import load_config
 from asyncvla_ros.paths import robot_file, shipped_checkpoint
 from asyncvla_ros.robot.contract_file import load_robot
+from asyncvla_ros.ros.lifecycle import REFUSED, WRONG_PARAMETERS
 from asyncvla_ros.ros.middleware import fastdds_environment, has_own_profile
+from asyncvla_ros.types import AsyncVLAError
 
 
 def value(name: str, kind: type = str) -> ParameterValue:
@@ -71,20 +74,58 @@ def after(first: ExecuteProcess, then: Action) -> RegisterEventHandler:
     def go_on(event: ProcessExited, context: LaunchContext) -> Action | None:
         if context.is_shutdown:
             return None
-        failed = f"{event.process_name} ended with exit code {event.returncode}"
-        return Shutdown(reason=failed) if event.returncode else then
+        _require_success(event.process_name, event)
+        return then
 
     return RegisterEventHandler(OnProcessExit(target_action=first, on_exit=go_on))
 
 
 def ends_launch(what: str) -> Callable[[ProcessExited, LaunchContext], Shutdown | None]:
-    """For ``on_exit`` of a process without which the others make no sense."""
+    """For ``on_exit`` of a process without which the others make no sense; its failure is the launch's."""
 
     def shut_down(event: ProcessExited, context: LaunchContext) -> Shutdown | None:
         # A second shutdown would be an error.
-        return None if context.is_shutdown else Shutdown(reason=f"{what} ended")
+        if context.is_shutdown:
+            return None
+        _require_success(what, event)
+        return Shutdown(reason=f"{what} ended")
 
     return shut_down
+
+
+def ends_launch_if_refused(what: str) -> Callable[[ProcessExited, LaunchContext], None]:
+    """For ``on_exit`` of a node that is started again: not if what it was given cannot work."""
+
+    def fail(event: ProcessExited, context: LaunchContext) -> None:
+        if not context.is_shutdown and event.returncode in (WRONG_PARAMETERS, REFUSED):
+            _require_success(what, event)
+
+    return fail
+
+
+def _require_success(what: str, event: ProcessExited) -> None:
+    """An exception in a handler is what gives ``ros2 launch`` another exit code than 0."""
+    if event.returncode:
+        raise RuntimeError(f"{what} ended with exit code {event.returncode}")
+
+
+def fixed(name: str, text: str, why: str) -> DeclareLaunchArgument:
+    """An argument of an included file that cannot be chosen here."""
+    return DeclareLaunchArgument(name, default_value=text, choices=[text], description=f"Fixed: {why}")
+
+
+def reads_first(*parameters: Mapping[str, object]) -> OpaqueFunction:
+    """Ends the launch with one line unless all these parameters can be read; before anything is started."""
+
+    def read(context: LaunchContext) -> None:
+        for name, text in (item for some in parameters for item in some.items()):
+            if isinstance(text, ParameterValue):
+                try:
+                    text.evaluate(context)
+                except (AsyncVLAError, ValueError, TypeError) as error:
+                    raise RuntimeError(f"{name}: {error}") from error
+
+    return OpaqueFunction(function=read)
 
 
 def bring_up(node: LifecycleNode, then: Action, condition: Condition | None = None) -> list[Action]:
@@ -112,7 +153,7 @@ def bring_up(node: LifecycleNode, then: Action, condition: Condition | None = No
         target_lifecycle_node=node,
         start_state="configuring",
         goal_state="unconfigured",
-        entities=[Shutdown(reason="a node could not be configured")],
+        entities=[OpaqueFunction(function=_fail_to_configure)],
     )
     return [
         RegisterEventHandler(activated),
@@ -121,6 +162,11 @@ def bring_up(node: LifecycleNode, then: Action, condition: Condition | None = No
         node,
         _change(node, Transition.TRANSITION_CONFIGURE, condition),
     ]
+
+
+def _fail_to_configure(context: LaunchContext) -> None:
+    if not context.is_shutdown:
+        raise RuntimeError("a node could not be configured")
 
 
 def _change(node: LifecycleNode, transition: int, condition: Condition | None = None) -> EmitEvent:
@@ -159,6 +205,32 @@ class ExecuteSteps(Substitution):
         """Reads the checkpoint's configuration."""
         folder = perform_substitutions(context, self._checkpoint)
         return str(load_config(Path(folder) if folder else shipped_checkpoint()).execute_steps)
+
+
+class TaskInstruction(Substitution):
+    """What a LIBERO task tells the policy, unless something else is given.
+
+    Args:
+        given: An instruction; empty: that of the task.
+        suite: Of the task.
+        task: Its number.
+    """
+
+    def __init__(
+        self, given: SomeSubstitutionsType, suite: SomeSubstitutionsType, task: SomeSubstitutionsType
+    ):
+        super().__init__()
+        self._texts = [normalize_to_list_of_substitutions(text) for text in (given, suite, task)]
+
+    def perform(self, context: LaunchContext) -> str:
+        """Looks it up."""
+        given, suite, task = (perform_substitutions(context, text) for text in self._texts)
+        if given.strip():
+            return given
+        # Only here: LIBERO is needed for its own launch file alone.
+        from asyncvla_ros.sim.libero.tasks import get_task
+
+        return get_task(suite, int(task)).instruction
 
 
 def recorded_inputs(robot: str, namespace: str) -> list[str]:

@@ -30,6 +30,8 @@ from asyncvla_ros.types import AsyncVLAError
 # So long a woken thread waits at most for one that computes [s]; Python's own choice is 5 ms.
 SWITCH_INTERVAL = 0.0005
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+# Exit codes of a node that will not start however often it is tried: as its parameters, or its inputs, are.
+WRONG_PARAMETERS, REFUSED = 2, 3
 # How long the callback in progress may take before the node is deactivated beside it [s].
 CALLBACK_TIMEOUT = 0.2
 # How long callbacks may take to end before the process ends anyway [s]; ros2 launch waits five in all.
@@ -50,6 +52,8 @@ class ManagedNode(LifecycleNode):
         super().__init__(name)
         self.resources = ExitStack()
         self.is_active = self.is_configuring = False
+        #: Whether a transition failed for a reason that is known, and told.
+        self.is_refused = False
 
     def configure(self) -> None:
         """Checks parameters and creates everything; undone by closing ``resources``."""
@@ -113,7 +117,7 @@ class ManagedNode(LifecycleNode):
 
     def start(self) -> bool:
         """Configures and activates; False, with the reason logged, if that fails."""
-        success = TransitionCallbackReturn.SUCCESS
+        self.is_refused, success = False, TransitionCallbackReturn.SUCCESS
         return self.trigger_configure() == success and self.trigger_activate() == success
 
     def subscribe(self, kind: type, topic: str, callback: Callable[..., None], qos: QoSProfile) -> None:
@@ -151,6 +155,7 @@ class ManagedNode(LifecycleNode):
         try:
             action()
         except AsyncVLAError as error:
+            self.is_refused = True
             self.get_logger().error(f"cannot {what}: {error}")
             return TransitionCallbackReturn.FAILURE
         except Exception:
@@ -162,7 +167,8 @@ class ManagedNode(LifecycleNode):
 def run_node(create: Callable[[], ManagedNode]) -> NoReturn:
     """Runs a node until SIGINT or SIGTERM; deactivates and tears it down, then ends the process.
 
-    Exit code: 0 after a signal, 1 if the node failed, 2 if its parameters are wrong.
+    Exit code: 0 after a signal, 1 if the node failed, 2 if its parameters are wrong, 3 if it was to start by
+    itself and what it was given (checkpoint, contract, drivers) does not fit: to start it again is no help.
 
     Signals are waited for here rather than left to rclpy, which would close the context at once: a controller
     could not send its last hold any more.
@@ -192,7 +198,7 @@ def _run(create: Callable[[], ManagedNode]) -> int:
     except (AsyncVLAError, ParameterException) as error:
         rclpy.logging.get_logger("asyncvla_ros").fatal(str(error))
         rclpy.shutdown()
-        return 2
+        return WRONG_PARAMETERS
     spinner = _Spinner(node, lambda: waker.send(b"\0"))
     woken.recv(1)
     has_ended = spinner.stop(CALLBACK_TIMEOUT)
@@ -209,7 +215,7 @@ def _run(create: Callable[[], ManagedNode]) -> int:
     node.teardown()
     node.destroy_node()
     rclpy.try_shutdown()
-    return 1 if spinner.has_failed else 0
+    return spinner.exit_code
 
 
 class _Spinner:
@@ -224,7 +230,7 @@ class _Spinner:
     """
 
     def __init__(self, node: ManagedNode, on_end: Callable[[], object]):
-        self.has_failed = self._is_stopping = False
+        self.exit_code, self._is_stopping = 0, False
         self._node, self._on_end = node, on_end
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(node)
@@ -245,7 +251,7 @@ class _Spinner:
     def _spin(self) -> None:
         try:
             if self._node.get_parameter("autostart").value and not self._node.start():
-                self.has_failed = True
+                self.exit_code = REFUSED if self._node.is_refused else 1
                 return
             while self._node.context.ok() and not self._is_stopping:
                 self._executor.spin_once()
@@ -253,6 +259,6 @@ class _Spinner:
             pass
         except Exception:
             self._node.get_logger().fatal(f"the node ended:\n{traceback.format_exc()}")
-            self.has_failed = True
+            self.exit_code = 1
         finally:
             self._on_end()

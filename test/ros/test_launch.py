@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,7 @@ ARGUMENTS = {
     "replay": DEPLOYMENT | {"bag", "robot", "namespace", "rate", "rviz"},
     "rviz": {"robot", "namespace", "use_sim_time"},
 }
-REQUIRED = {"replay": {"bag"}}
+REQUIRED = {"replay": {"bag"}, "arm": {"robot"}, "policy": {"robot"}}
 OURS = {"policy_node", "controller_node"}
 NODES = {
     "arm": OURS | {"visualizer_node"},
@@ -89,7 +90,7 @@ def test_arguments_and_nodes(path):
         ("gazebo", [], "ros_gz_sim"),
         ("rviz", [], "rviz2"),
         ("replay", ["bag:=recording"], "ros2bag"),
-        ("arm", ["rviz:=true"], "rviz2"),
+        ("arm", ["robot:=libero_panda", "rviz:=true"], "rviz2"),
     ],
 )
 def test_a_missing_package_is_named_in_one_line_and_nothing_starts(start_process, name, arguments, package):
@@ -110,7 +111,7 @@ def test_a_missing_package_is_named_in_one_line_and_nothing_starts(start_process
 
 
 def test_the_controller_of_an_arm_is_active_before_the_policy_starts(start_process, ros_client):
-    started = _launch(start_process, "arm", "namespace:=left")
+    started = _launch(start_process, "arm", "robot:=libero_panda", "namespace:=left")
     started.wait_for_output("[policy_node-3]: process started", PATIENCE)
     assert ros_client.state("left/controller") == "active"
     started.stop()
@@ -130,9 +131,52 @@ def test_controller_and_simulator_execute_what_the_checkpoint_says(start_process
 
 def test_an_arm_that_cannot_be_configured_ends_the_launch(start_process):
     started = _launch(start_process, "arm", "robot:=nobody")
-    started.process.wait(PATIENCE)
+    assert started.process.wait(PATIENCE) == 1
     started.wait_for_output("[controller]: cannot configure: no robot contract 'nobody'")
     assert "policy_node" not in started.output
+
+
+@pytest.mark.parametrize("name", ["policy", "arm"])
+def test_a_checkpoint_that_is_not_there_is_tried_once(start_process, name):
+    started = _launch(start_process, name, "robot:=libero_panda", "checkpoint:=/nowhere/my run #3")
+    assert started.process.wait(PATIENCE) == 1
+    started.wait_for_output("[policy]: cannot configure: /nowhere/my run #3")
+    assert len(re.findall(r"\[policy_node-\d\]: process started", started.output)) == 1
+    assert "the policy ended with exit code 3" in started.output
+
+
+@pytest.mark.libero
+@pytest.mark.parametrize(
+    ("argument", "words"),
+    [
+        ("task:=abc", "abc"),
+        ("task:=10", "libero_object has no task 10, expected 0 to 9"),
+        ("suite:=libero_objects", "unknown LIBERO suite 'libero_objects', expected one of"),
+        ("checkpoint:=/nowhere", "/nowhere"),
+        ("lockstep:=perhaps", "lockstep"),
+    ],
+)
+def test_nothing_starts_before_all_values_are_read(start_process, argument, words):
+    started = _launch(start_process, "libero", argument)
+    assert started.process.wait(PATIENCE) == 1
+    started.wait_for_output(words)
+    assert "process started" not in started.output
+
+
+def test_a_controller_that_was_killed_ends_the_launch_with_an_error(start_process):
+    started = _launch(start_process, "arm", "robot:=libero_panda", "policy:=false")
+    started.wait_for_output("[controller]: IDLE", PATIENCE)
+    pid = re.search(r"\[controller_node-\d\]: process started with pid \[(\d+)\]", started.output)
+    assert pid is not None
+    os.kill(int(pid[1]), signal.SIGKILL)
+    assert started.process.wait(PATIENCE) == 1
+    assert "the controller ended with exit code -9" in started.output
+
+
+@pytest.mark.libero
+def test_a_task_of_libero_says_what_is_to_be_done(start_process):
+    started = _launch(start_process, "libero", "task:=3", "autostart:=false")
+    started.wait_for_output("instruction: 'pick up the bbq sauce and place it in the basket'", PATIENCE)
 
 
 @pytest.fixture
@@ -169,7 +213,7 @@ def test_gazebo_goes_on_step_by_step(start_process, ros_client, stand_ins):
 def test_gazebo_ends_if_the_robot_cannot_be_spawned(start_process, stand_ins):
     stand_ins.gazebo(create="echo no world; exit 3")
     started = _launch(start_process, "gazebo", env=_environment(stand_ins))
-    started.process.wait(PATIENCE)
+    assert started.process.wait(PATIENCE) == 1
     started.wait_for_output("no world")
     assert "STAND-IN spawner" not in started.output and "controller_node" not in started.output
 
@@ -180,7 +224,7 @@ def test_a_replay_plays_when_the_policy_is_ready_and_ends_with_the_bag(start_pro
     stand_ins.package("ros2bag")
     stand_ins.package("rosbag2_transport")
     started = _launch(start_process, "replay", "bag:=recording", env=_environment(stand_ins))
-    started.process.wait(PATIENCE)
+    assert started.process.wait(PATIENCE) == 0
     played = "STAND-IN ros2 bag play recording --clock 100 --rate 1.0 --topics /agentview/image_raw "
     started.wait_for_output(played)
     assert started.output.index("[replayed_policy]: ready") < started.output.index(played)

@@ -18,6 +18,7 @@ from asyncvla_msgs.msg import ActionChunk, EpisodeStatus
 from asyncvla_msgs.srv import RunTaskBlocking, SetInstruction
 from asyncvla_ros.ros import qos
 from asyncvla_ros.ros.conversions import to_ns
+from asyncvla_ros.ros.lifecycle import REFUSED
 from support.checkpoints import tiny_checkpoint
 from support.robot_peer import START_TIMEOUT, RobotPeer
 from support.ros_client import report_values, result_of
@@ -202,11 +203,11 @@ def test_a_checkpoint_of_another_robot_fails_configure(start_node, ros_client, t
     assert ros_client.state("policy") == "unconfigured"
 
 
-def test_a_broken_checkpoint_ends_an_autostart_with_exit_code_1(start_node, checkpoint, tmp_path):
+def test_a_broken_checkpoint_ends_an_autostart_for_good(start_node, checkpoint, tmp_path):
     node = start_node("policy_node", params=_params(tmp_path))
     node.wait_for_output("cannot configure:", START_TIMEOUT)
     node.wait_for_output("model.safetensors")
-    assert node.process.wait(30.0) == 1
+    assert node.process.wait(30.0) == REFUSED
 
 
 def test_tasks_end_with_a_reason(start_node, ros_client, checkpoint):

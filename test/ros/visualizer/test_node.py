@@ -12,6 +12,7 @@ from visualization_msgs.msg import Marker, MarkerArray
 from asyncvla_msgs.msg import ControllerStatus
 from asyncvla_ros.paths import robot_file
 from asyncvla_ros.ros import qos
+from asyncvla_ros.ros.lifecycle import REFUSED
 from asyncvla_ros.view.overlay import MIN_WIDTH, PANEL
 from support.contracts import STEP_NS
 from support.robot_peer import START_TIMEOUT, ChunkPeer, RobotPeer
@@ -101,5 +102,5 @@ def test_draws_joint_actions_from_the_robot_description(start_node, ros_client, 
 
 def test_an_unknown_camera_is_refused(start_node):
     node = start_node("visualizer_node", params={"autostart": True, "camera": "front"})
-    assert node.process.wait(60) == 1
+    assert node.process.wait(60) == REFUSED
     node.wait_for_output("parameter camera is 'front', expected one of agentview, wrist, or none")
