@@ -45,10 +45,10 @@ setup(
     entry_points={
         "console_scripts": [
             "asyncvla = asyncvla_ros.cli.main:main",
-            "policy_node = asyncvla_ros.ros.policy.node:main",
-            "controller_node = asyncvla_ros.ros.controller.node:main",
-            "libero_sim_node = asyncvla_ros.ros.libero_sim.node:main",
-            "visualizer_node = asyncvla_ros.ros.visualizer.node:main",
+            "policy_node = asyncvla_ros.ros.policy_node:main",
+            "controller_node = asyncvla_ros.ros.controller_node:main",
+            "libero_sim_node = asyncvla_ros.ros.libero_sim_node:main",
+            "visualizer_node = asyncvla_ros.ros.visualizer_node:main",
         ],
     },
 )

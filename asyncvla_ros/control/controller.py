@@ -301,7 +301,8 @@ class Controller:
         is_exhausted = self._last_ns is not None and self._chunks.schedule.is_dry(self._last_ns)
         if is_exhausted or not self._lockstep:
             self._is_starved = True
-            text = f"no chunk for {silence_s:.1f} s of wall time; is the policy running?"
+            cause = "the world waits" if self._lockstep else "is the policy running?"
+            text = f"no chunk for {silence_s:.1f} s of wall time; {cause}"
             self._enter(Mode.HOLDING, Reason.UNDERRUN, text)
 
     def clock_jumped(self, jump_s: float) -> None:

@@ -32,7 +32,7 @@ from lifecycle_msgs.msg import Transition
 from asyncvla_ros.model.config import load_config
 from asyncvla_ros.paths import robot_file, shipped_checkpoint
 from asyncvla_ros.robot.contract_file import load_robot
-from asyncvla_ros.ros.lifecycle import REFUSED, WRONG_PARAMETERS
+from asyncvla_ros.ros.exit_codes import HOPELESS
 from asyncvla_ros.ros.middleware import fastdds_environment, has_own_profile
 from asyncvla_ros.types import AsyncVLAError
 
@@ -97,7 +97,7 @@ def ends_launch_if_refused(what: str) -> Callable[[ProcessExited, LaunchContext]
     """For ``on_exit`` of a node that is started again: not if what it was given cannot work."""
 
     def fail(event: ProcessExited, context: LaunchContext) -> None:
-        if not context.is_shutdown and event.returncode in (WRONG_PARAMETERS, REFUSED):
+        if not context.is_shutdown and event.returncode in HOPELESS:
             _require_success(what, event)
 
     return fail

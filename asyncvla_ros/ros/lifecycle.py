@@ -24,14 +24,13 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.qos import QoSProfile
 from rclpy.signals import SignalHandlerOptions
 
+from asyncvla_ros.ros.exit_codes import REFUSED, WRONG_PARAMETERS
 from asyncvla_ros.ros.middleware import keep_image_memory
 from asyncvla_ros.types import AsyncVLAError
 
 # So long a woken thread waits at most for one that computes [s]; Python's own choice is 5 ms.
 SWITCH_INTERVAL = 0.0005
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
-# Exit codes of a node that will not start however often it is tried: as its parameters, or its inputs, are.
-WRONG_PARAMETERS, REFUSED = 2, 3
 # How long the callback in progress may take before the node is deactivated beside it [s].
 CALLBACK_TIMEOUT = 0.2
 # How long callbacks may take to end before the process ends anyway [s]; ros2 launch waits five in all.

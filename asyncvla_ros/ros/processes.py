@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import json
 import os
 import signal
 import subprocess
@@ -11,13 +12,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
+from asyncvla_ros.ros.exit_codes import HOPELESS
 from asyncvla_ros.types import AsyncVLAError, RunError
 
 # Grace after SIGINT, then after SIGTERM, before SIGKILL [s].
 _GRACE = (12.0, 3.0)
 _TAIL_LINES = 15
-# Exit code of ``run_node``.
-_WRONG_PARAMETERS = 2
 _PR_SET_PDEATHSIG = 1
 
 
@@ -60,8 +60,7 @@ class NodeProcesses:
         for file in files:
             command += ["--params-file", str(file)]
         for key, value in parameters.items():
-            text = str(value).lower() if isinstance(value, bool) else str(value)
-            command += ["-p", f"{key}:={text}"]
+            command += ["-p", f"{key}:={_yaml(value)}"]
         self._commands[name] = command, {**self._environment, **(environment or {})}
         (self._logs / f"{name}.log").unlink(missing_ok=True)
         self.restart(name)
@@ -109,12 +108,12 @@ class NodeProcesses:
 
         Raises:
             RunError: One ended; with the end of its log.
-            AsyncVLAError: The same, of a node that found its parameters wrong.
+            AsyncVLAError: The same, of a node that says that it cannot run as it was started.
         """
         for name, process in self._running.items():
             code = process.poll()
             if code is not None:
-                error = AsyncVLAError if code == _WRONG_PARAMETERS else RunError
+                error = AsyncVLAError if code in HOPELESS else RunError
                 raise error(f"node {name} ended with exit code {code}\n{self.tail(name)}")
 
     def tail(self, name: str) -> str:
@@ -145,6 +144,11 @@ class NodeProcesses:
             _signal_group(process, signal.SIGKILL)
             process.wait()
         self._running.clear()
+
+
+def _yaml(value: object) -> str:
+    """A parameter as the command line wants it: a folder that is called 7, or on, stays a text."""
+    return json.dumps(value if isinstance(value, bool | int | float) else str(value), ensure_ascii=False)
 
 
 def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:

@@ -75,7 +75,7 @@ class ControllerNode(ManagedNode):
         self._controller.supervisor.latch = self._latch
         self.resources.callback(self._forget_controller)
         self._outputs = Outputs(self, self._robot)
-        self._reporter = StatusReporter(self, self._robot, values.chunk_topic, self._silence)
+        self._reporter = StatusReporter(self, self._robot, values.chunk_topic, values.lockstep, self._silence)
         self.subscribe(ActionChunk, values.chunk_topic, self._on_chunk, qos.CHUNK)
         self._states = RobotStates(self, self._robot, self._observe)
         profile = qos.state(values.sensor_reliability)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from math import isnan
+from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticStatus
 
@@ -43,13 +44,20 @@ class StatusReporter:
         node: The controller; owns the publisher.
         robot: Names the dofs.
         chunk_topic: Of the policy.
+        lockstep: The world waits for each command, so it may as well wait for a policy that is silent.
         silence: Says why nothing came on a state topic, if it is known.
     """
 
     def __init__(
-        self, node: ManagedNode, robot: RobotContract, chunk_topic: str, silence: Callable[[str], str]
+        self,
+        node: ManagedNode,
+        robot: RobotContract,
+        chunk_topic: str,
+        lockstep: bool,
+        silence: Callable[[str], str],
     ):
         self._node, self._robot, self._chunk_topic, self._silence = node, robot, chunk_topic, silence
+        self._lockstep = lockstep
         self._warning = RepeatedWarning(node)
         self._waits_since_s: float | None = None
         self._lateness = Lateness(LATENESS_WINDOW, gap_s=GAP_PERIODS * robot.period_ns / 1e9)
@@ -83,11 +91,19 @@ class StatusReporter:
         self._said = controller.mode, controller.reason
         text = f"{controller.mode.name} {controller.text}".strip()
         # rclpy allows one severity per line of code.
-        if controller.mode in (Mode.IDLE, Mode.TRACKING):
+        if self._level(controller.mode, controller.reason) == DiagnosticStatus.OK:
             self._node.get_logger().info(text)
         else:
             self._node.get_logger().warning(text)
         self.publish(controller, now_ns)
+
+    def _level(self, mode: Mode, reason: Reason) -> bytes:
+        """Of diagnostics: that nothing is to be done, or that a simulation begins anew, is no warning."""
+        clock: Any = self._node.get_clock()
+        usual = {Reason.TASK_ENDED: True, Reason.CLOCK_JUMP: clock.ros_time_is_active}
+        usual[Reason.UNDERRUN] = self._lockstep
+        is_usual = mode is Mode.HOLDING and usual.get(reason, False)
+        return DiagnosticStatus.OK if is_usual else LEVELS[mode]
 
     def publish(self, controller: Controller, now_ns: int) -> None:
         """Status at ``now_ns`` [ns, node clock]."""
@@ -121,7 +137,8 @@ class StatusReporter:
         status = self._explained(controller.status(now_ns))
         rates = self._rates.update(time.monotonic(), {"commands": self._commands, "chunks": status.accepted})
         publishers = self._node.count_publishers(self._chunk_topic)
-        return diagnostics_report(status, self._robot, rates, self._lateness, publishers)
+        level = DiagnosticStatus.WARN if status.problem else self._level(status.mode, status.reason)
+        return diagnostics_report(level, status, self._robot, rates, self._lateness, publishers)
 
 
 def status_message(status: Status, robot: RobotContract, lateness: Lateness, now_ns: int) -> ControllerStatus:
@@ -148,6 +165,7 @@ def status_message(status: Status, robot: RobotContract, lateness: Lateness, now
 
 
 def diagnostics_report(
+    level: bytes,
     status: Status,
     robot: RobotContract,
     rates: Mapping[str, float],
@@ -157,6 +175,7 @@ def diagnostics_report(
     """Mode, reason and figures for ``/diagnostics``.
 
     Args:
+        level: Of the report.
         status: The controller's status.
         robot: Names the dofs.
         rates: ``commands`` and ``chunks`` [Hz].
@@ -182,5 +201,4 @@ def diagnostics_report(
         "command gaps": lateness.gaps,
     }
     values |= {f"clipped {dof}": int(n) for dof, n in zip(robot.dof_names, status.clamped, strict=True)}
-    level = DiagnosticStatus.WARN if status.problem else LEVELS[status.mode]
     return Report(level, f"{status.mode.name} {status.text}".strip(), values)

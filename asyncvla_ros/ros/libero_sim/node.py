@@ -183,6 +183,7 @@ class LiberoSimNode(ManagedNode):
                     self._show(world)
             elif world.obey(event):
                 self._show(world)
+                self._say_end(world)
 
     def _free_run(self, world: World) -> None:
         due: DueAction | None = None
@@ -191,8 +192,11 @@ class LiberoSimNode(ManagedNode):
             try:
                 event = self._events.get(timeout=max(0.0, deadline - time.monotonic()))
             except queue.Empty:
+                was_running = world.state is State.RUNNING
                 world.tick(due)
                 due = None
+                if was_running:
+                    self._say_end(world)
                 period = 1e-9 * self._step_ns / self._params.values.real_time_factor
                 # A world slower than asked for does not try to catch up.
                 deadline = max(deadline + period, time.monotonic())
@@ -227,6 +231,19 @@ class LiberoSimNode(ManagedNode):
             raise
         else:
             event.reply.set_result(world.episode_id)
+            scenario, init = event.scenario, event.scenario.init
+            placed = f"seed {scenario.seed}" if init is None else f"initial state {init}"
+            instruction = world.env.instruction if world.env else ""
+            self.get_logger().info(
+                f"episode {world.episode_id}: {scenario.suite} task {scenario.task}, {placed}: {instruction}"
+            )
+
+    def _say_end(self, world: World) -> None:
+        """In the log, of an episode that has just ended."""
+        if world.state is State.SUCCESS:
+            self.get_logger().info(f"episode {world.episode_id}: solved after {world.steps} control steps")
+        elif world.state is State.TIMEOUT:
+            self.get_logger().info(f"episode {world.episode_id}: not solved in {world.steps} control steps")
 
     def _show(self, world: World) -> None:
         """Lockstep: the clock comes last, so whoever acts on the tick has seen what belongs to it."""

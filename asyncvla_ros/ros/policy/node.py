@@ -240,7 +240,13 @@ class PolicyNode(ManagedNode):
     def _clock_set_back(self) -> None:
         if self._loop is None:
             return
-        self.get_logger().warning("the clock jumped; all samples at hand are dropped")
+        clock: Any = self.get_clock()
+        text = "the clock was set back; all samples at hand are dropped"
+        # A simulation that begins anew does so. rclpy allows one severity per line of code.
+        if clock.ros_time_is_active:
+            self.get_logger().info(text)
+        else:
+            self.get_logger().warning(text)
         with self._loop.locked() as sync:
             sync.reset()
         self._session.forget_times()

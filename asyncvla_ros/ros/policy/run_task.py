@@ -135,6 +135,7 @@ class RunTaskServer:
             self._wait(task)
             handle.publish_feedback(self._feedback(task))
         self._finish(handle, task)
+        self._say(task)
         result = Result(termination=task.termination, text=task.text, chunks=task.chunks)
         result.elapsed = to_duration(max(0, self._now_ns() - task.began_ns))
         return result
@@ -164,8 +165,12 @@ class RunTaskServer:
             self._executor.wake()
         while not task.has_ended:
             self._wait(task)
+        self._say(task)
         response.termination, response.text = task.termination, task.text
         return response
+
+    def _say(self, task: Task) -> None:
+        self._node.get_logger().info(f"task {task.instruction!r} has ended: {task.text}")
 
     def _wait(self, task: Task) -> None:
         self._tasks.wait(task, POLL)

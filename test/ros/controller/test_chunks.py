@@ -65,7 +65,7 @@ def test_a_chunk_that_is_stamped_ahead_is_rejected(rig, arm):
     assert rejected.mode == Mode.TRACKING, "the chunk of before goes on"
 
 
-def test_a_chunk_without_actions_ends_the_motion_at_once(rig, arm):
+def test_a_chunk_without_actions_ends_the_motion_at_once(rig, arm, capfd):
     rig.status.clear()
     end = rig.send(0.0, 0.0, length=0)
     ended = rig.expect(Mode.HOLDING, Reason.TASK_ENDED, "the task is over; waiting for the next one")
@@ -74,6 +74,8 @@ def test_a_chunk_without_actions_ends_the_motion_at_once(rig, arm):
         where=lambda m: to_ns(m.header.stamp) > end.stamp_ns and not np.any(m.points[0].velocities)
     )
     later = [c for c in rig.commands.messages if to_ns(c.header.stamp) > to_ns(ended.header.stamp)]
+    logged = [line for line in capfd.readouterr().err.splitlines() if "the task is over" in line]
+    assert len(logged) == 1 and "[INFO]" in logged[0]
     assert len(later) > 2 and {c.source for c in later} == {ActionCommand.SOURCE_HOLD}
     rig.send(2.0, 0.0)
     rig.expect_anew(Mode.TRACKING)

@@ -70,6 +70,10 @@ def test_an_episode_ends_with_figures_and_pictures(tmp_path: Path):
     )
     assert (tmp_path / "out" / "demo.mp4").stat().st_size > 10_000
     assert list((tmp_path / "out").glob("timeline_*.png"))
+    said = (tmp_path / "out" / "logs" / "libero_sim.log").read_text()
+    assert "not solved in 280 control steps" in said
+    warned = [log for log in (tmp_path / "out" / "logs").glob("*.log") if "[WARN]" in log.read_text()]
+    assert not warned, "nothing is wrong with an episode that ends"
     assert not nodes_of(tmp_path)
 
 

@@ -30,9 +30,9 @@ def reset(ros_client: Any, task: int = 0, init: int = 0) -> Any:
     return ros_client.call(ResetEpisode, "/libero_sim/reset_episode", request, timeout=120)
 
 
-def start_all(start_node: Callable[..., Any], folder: Path, **params: Any) -> None:
-    """Simulator, controller (with ``params``) and a tiny policy."""
-    start_sim(start_node, lockstep=params.get("lockstep", True))
+def start_all(start_node: Callable[..., Any], folder: Path, **params: Any) -> Any:
+    """Simulator, controller (with ``params``) and a tiny policy; returns the simulator."""
+    sim = start_sim(start_node, lockstep=params.get("lockstep", True))
     given = {"autostart": True, "execute_steps": 4, **params}
     start_node("controller_node", params=given, params_file=LIBERO / "world.yaml", name="controller")
     start_node(
@@ -49,16 +49,18 @@ def start_all(start_node: Callable[..., Any], folder: Path, **params: Any) -> No
         params_file=LIBERO / "world.yaml",
         name="policy",
     )
+    return sim
 
 
 def test_lockstep_with_policy_and_controller(start_node, ros_client, tmp_path: Path):
     from asyncvla_msgs.msg import EpisodeStatus
     from asyncvla_ros.ros import qos
 
-    start_all(start_node, tmp_path)
+    sim = start_all(start_node, tmp_path)
     statuses = ros_client.subscribe(EpisodeStatus, "/libero_sim/episode_status", qos.STATUS)
     ros_client.wait_until(lambda: ros_client.state("libero_sim") == "active", "the simulator")
     assert reset(ros_client).accepted
+    sim.wait_for_output("episode 1: libero_object task 0, initial state 0: pick up the alphabet soup")
     last = statuses.wait(where=lambda m: m.step >= 9, timeout=120)
     assert last.state == EpisodeStatus.STATE_RUNNING and last.lockstep and last.held_steps == 0
     refused = reset(ros_client, init=1000)

@@ -18,7 +18,7 @@ from asyncvla_msgs.msg import ActionChunk, EpisodeStatus
 from asyncvla_msgs.srv import RunTaskBlocking, SetInstruction
 from asyncvla_ros.ros import qos
 from asyncvla_ros.ros.conversions import to_ns
-from asyncvla_ros.ros.lifecycle import REFUSED
+from asyncvla_ros.ros.exit_codes import REFUSED
 from support.checkpoints import tiny_checkpoint
 from support.robot_peer import START_TIMEOUT, RobotPeer
 from support.ros_client import report_values, result_of

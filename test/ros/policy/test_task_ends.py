@@ -118,6 +118,7 @@ def test_an_empty_instruction_ends_a_task_although_the_standing_one_was_empty(ri
     rig.move()
     getattr(rig, way)("")
     assert result(task).termination == Result.TERMINATION_PREEMPTED
+    rig.node.wait_for_output("task 'lift' has ended: ")
     end = rig.chunks.wait(where=is_end)
     moved = rig.chunks.messages[0]
     assert (end.chunk_id, end.session_id, end.instruction) == (2, moved.session_id, "lift")

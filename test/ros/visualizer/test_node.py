@@ -12,7 +12,7 @@ from visualization_msgs.msg import Marker, MarkerArray
 from asyncvla_msgs.msg import ControllerStatus
 from asyncvla_ros.paths import robot_file
 from asyncvla_ros.ros import qos
-from asyncvla_ros.ros.lifecycle import REFUSED
+from asyncvla_ros.ros.exit_codes import REFUSED
 from asyncvla_ros.view.overlay import MIN_WIDTH, PANEL
 from support.contracts import STEP_NS
 from support.robot_peer import START_TIMEOUT, ChunkPeer, RobotPeer
