@@ -80,6 +80,13 @@ def test_it_begins_over_the_table_with_the_tool_down(urdf):
     assert 0.80 < pose[2, 3] < 1.2 and 0.3 < pose[0, 3] < 0.7
 
 
+def test_no_parameter_of_one_distribution_alone_is_set():
+    controllers = yaml.safe_load((GAZEBO / "controllers.yaml").read_text())
+    arm = controllers["joint_trajectory_controller"]["ros__parameters"]
+    # Jazzy warns of open_loop_control and Kilted has none; state_publish_rate is Humble's.
+    assert not {"open_loop_control", "state_publish_rate"} & set(arm)
+
+
 def test_contract_controllers_and_description_agree(urdf):
     root = ElementTree.fromstring(urdf)
     moving = {j.get("name"): j.find("limit") for j in root.findall("joint") if j.get("type") != "fixed"}

@@ -25,6 +25,7 @@ class StampedChunk:
         refined: (l,) bool, True where asynchronous flow matching generated the action again.
         committed: Leading actions kept from the previous chunk.
         instruction: The task the chunk follows; of an end, the one that is over.
+        unknown_words: Those of the instruction that the policy never saw.
     """
 
     session_id: int
@@ -38,6 +39,7 @@ class StampedChunk:
     refined: np.ndarray | None = None
     committed: int = 0
     instruction: str = ""
+    unknown_words: tuple[str, ...] = ()
 
     @property
     def is_end(self) -> bool:

@@ -119,6 +119,7 @@ def chunk_to_message(chunk: StampedChunk, frame_id: str, latency_ns: int) -> Act
         committed=chunk.committed,
         inference_latency=to_duration(latency_ns),
         instruction=chunk.instruction,
+        unknown_words=list(chunk.unknown_words),
     )
     message.header.stamp = to_time(chunk.stamp_ns)
     message.header.frame_id = frame_id
@@ -148,6 +149,7 @@ def chunk_from_message(message: ActionChunkMessage) -> StampedChunk:
         refined=np.array(message.refined, bool) if message.refined else None,
         committed=message.committed,
         instruction=message.instruction,
+        unknown_words=tuple(message.unknown_words),
     )
 
 

@@ -182,6 +182,7 @@ class PolicyNode(ManagedNode):
 
     def _publish_chunk(self, answer: Answer, stamp_ns: int, instruction: str, latency_s: float) -> None:
         chunk = self._session.chunk(answer, stamp_ns, self._now_ns(), instruction)
+        chunk = replace(chunk, unknown_words=self._policy.unknown_words(instruction))
         self._publisher.publish(chunk_to_message(chunk, self._robot.base_frame, round(latency_s * 1e9)))
 
     def _publish_end(self) -> None:

@@ -160,6 +160,11 @@ def test_words_that_the_policy_never_saw_are_named_where_an_instruction_is_set(s
     assert answer.accepted and answer.message == "the policy never saw the, red"
     reports = ros_client.subscribe(DiagnosticArray, "/diagnostics", 10)
     reports.wait(where=lambda report: report_values(report).get("unknown words") == "the, red")
+    chunks = ros_client.subscribe(ActionChunk, "/policy/action_chunk", qos.CHUNK)
+    robot = RobotPeer(ros_client)
+    robot.wait_for_subscribers()
+    robot.publish()
+    assert list(chunks.wait(where=lambda chunk: len(chunk.actions) > 0).unknown_words) == ["the", "red"]
     answer = ask(SetInstruction.Request(instruction="dance"))
     assert not answer.accepted and "the policy knows none of its words" in answer.message
     assert ask(SetInstruction.Request(instruction="")).message == "lift the red cup", "the one before stands"
