@@ -12,6 +12,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -111,26 +112,29 @@ def build_messages() -> str:
     key = _digest(_lock_key(), *(str(path.relative_to(ROOT)) for path in sources), *sources)
     if _stamped("messages", key):
         return "up to date"
-    base = CACHE / "colcon"
-    shutil.rmtree(base, ignore_errors=True)
-    base.mkdir(parents=True)
+    CACHE.mkdir(parents=True, exist_ok=True)
     (CACHE / "COLCON_IGNORE").touch()
     # colcon warns about a prefix without set-up scripts; its own, written here, follow with the first build.
     (VENV / "local_setup.sh").touch()
-    run(
-        [
-            str(VENV / "bin" / "colcon"), f"--log-base={base / 'log'}",
-            "build", f"--base-paths={ROOT / 'asyncvla_msgs'}", f"--build-base={base / 'build'}",
-            f"--install-base={VENV}", "--merge-install",
-            "--cmake-args", f"-DPython3_EXECUTABLE={PYTHON}", "-DBUILD_TESTING=OFF",
-        ],
-        "messages",
-        env={
-            "AMENT_PREFIX_PATH": str(VENV),
-            "CMAKE_PREFIX_PATH": str(VENV),
-            "PATH": f"{VENV / 'bin'}{os.pathsep}{os.environ['PATH']}",
-        },
-    )  # fmt: skip
+    with tempfile.TemporaryDirectory(prefix="asyncvla-") as parent:
+        # ROS's CMake files take no path with spaces or letters beyond ASCII, as that of this checkout may be.
+        workspace, venv = Path(parent) / "workspace", Path(parent) / "venv"
+        venv.symlink_to(VENV)
+        shutil.copytree(ROOT / "asyncvla_msgs", workspace / "asyncvla_msgs")
+        run(
+            [
+                str(PYTHON), "-m", "colcon", f"--log-base={workspace / 'log'}",
+                "build", f"--base-paths={workspace / 'asyncvla_msgs'}", f"--build-base={workspace / 'build'}",
+                f"--install-base={venv}", "--merge-install",
+                "--cmake-args", f"-DPython3_EXECUTABLE={venv / 'bin' / 'python'}", "-DBUILD_TESTING=OFF",
+            ],
+            "messages",
+            env={
+                "AMENT_PREFIX_PATH": str(venv),
+                "CMAKE_PREFIX_PATH": str(venv),
+                "PATH": f"{venv / 'bin'}{os.pathsep}{os.environ['PATH']}",
+            },
+        )  # fmt: skip
     run([str(PYTHON), "-c", "import rclpy, asyncvla_msgs.msg, asyncvla_msgs.action"], "messages-import")
     _stamp("messages", key)
     return "asyncvla_msgs built"

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from asyncvla_ros.common.transforms import matrix_to_quat_xyzw, pose_to_state
-from asyncvla_ros.sim.libero.rendering import choose_gl_backend, upload_decimated_meshes
+from asyncvla_ros.sim.libero.importing import prepare_import
+from asyncvla_ros.sim.libero.rendering import upload_decimated_meshes
 from asyncvla_ros.sim.libero.scene import Scene
 from asyncvla_ros.sim.libero.tasks import Task, get_task, load_init_states
 from asyncvla_ros.types import AsyncVLAError, Observation, RunError
@@ -232,7 +233,7 @@ class LiberoEnv:
 
 def _make_env(task: Task, with_renderer: bool) -> Any:
     """The robosuite environment of a task, without its own (slow) observations."""
-    choose_gl_backend()
+    prepare_import()
     logging.getLogger("robosuite_logs").setLevel(logging.ERROR)
     with contextlib.redirect_stdout(io.StringIO()):
         from libero.libero.envs.env_wrapper import ControlEnv

@@ -19,6 +19,9 @@ CELLS_PER_EXTENT = 35
 #: Smaller cells than this [m] cannot be told apart at 224 pixels.
 MIN_CELL_M = 0.0035
 _LIBRARIES = {"egl": "EGL", "osmesa": "OSMesa"}
+_PACKAGES = {"egl": "libegl1 libegl-mesa0 libgl1-mesa-dri", "osmesa": "libosmesa6"}
+# What else mujoco takes: a window needs a display.
+_OTHERS = ("glfw", "glx")
 
 
 def choose_gl_backend() -> str:
@@ -30,20 +33,31 @@ def choose_gl_backend() -> str:
         The backend in use.
 
     Raises:
-        AsyncVLAError: neither library is installed.
+        AsyncVLAError: neither library is installed, or not the one that was chosen.
     """
     chosen = os.environ.get("MUJOCO_GL", "").lower().strip()
+    found = [name for name, library in _LIBRARIES.items() if ctypes.util.find_library(library)]
     if not chosen:
-        found = [name for name, library in _LIBRARIES.items() if ctypes.util.find_library(library)]
         if not found:
             raise AsyncVLAError(
-                "no headless OpenGL library found, expected EGL (Debian: libegl1 libegl-mesa0 "
-                "libgl1-mesa-dri) or OSMesa (libosmesa6)"
+                f"no headless OpenGL library found, expected EGL (Debian: {_PACKAGES['egl']}) or OSMesa "
+                f"({_PACKAGES['osmesa']})"
             )
         chosen = found[0]
         os.environ["MUJOCO_GL"] = chosen
-    if chosen in _LIBRARIES:
-        os.environ.setdefault("PYOPENGL_PLATFORM", chosen)
+    if chosen in _OTHERS:
+        return chosen
+    if chosen not in _LIBRARIES:
+        raise AsyncVLAError(
+            f"MUJOCO_GL is {chosen!r}, expected egl or osmesa, which need no display, or one of "
+            f"{', '.join(_OTHERS)}; unset, it is chosen here"
+        )
+    if chosen not in found:
+        raise AsyncVLAError(
+            f"MUJOCO_GL is {chosen!r}, and {_LIBRARIES[chosen]} is not installed (Debian: {_PACKAGES[chosen]})"
+        )
+    # PyOpenGL looks through this one, and has to see the same.
+    os.environ["PYOPENGL_PLATFORM"] = chosen
     return chosen
 
 

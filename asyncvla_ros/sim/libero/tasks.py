@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from asyncvla_ros.sim.libero.rendering import choose_gl_backend
+from asyncvla_ros.sim.libero.importing import prepare_import
 from asyncvla_ros.types import AsyncVLAError
 
 #: Suite to the longest episode allowed [control steps], as published evaluations set it.
@@ -52,7 +52,7 @@ def list_tasks(suite: str) -> tuple[Task, ...]:
         AsyncVLAError: unknown suite, or LIBERO is not installed.
     """
     _check_suite(suite)
-    choose_gl_backend()
+    prepare_import()
     try:
         # LIBERO prints at import.
         with contextlib.redirect_stdout(io.StringIO()):

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
 import ctypes.util
+import os
+import subprocess
+import sys
+import tempfile
 
 import numpy as np
 import pytest
@@ -46,8 +50,42 @@ def test_the_two_sides_of_a_thin_wall_both_stay() -> None:
 
 def test_the_users_backend_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MUJOCO_GL", "osmesa")
-    monkeypatch.delenv("PYOPENGL_PLATFORM", raising=False)
+    monkeypatch.setenv("PYOPENGL_PLATFORM", "egl")
+    monkeypatch.setattr(ctypes.util, "find_library", lambda name: name)
     assert choose_gl_backend() == "osmesa"
+    assert os.environ["PYOPENGL_PLATFORM"] == "osmesa", "one for both"
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ("cuda", "MUJOCO_GL is 'cuda', expected egl or osmesa"),
+        ("osmesa", "OSMesa is not installed (Debian: libosmesa6)"),
+    ],
+)
+def test_a_backend_that_cannot_be_is_refused(monkeypatch: pytest.MonkeyPatch, value: str, words: str) -> None:
+    monkeypatch.setenv("MUJOCO_GL", value)
+    monkeypatch.setattr(ctypes.util, "find_library", lambda name: None)
+    with pytest.raises(AsyncVLAError) as refusal:
+        choose_gl_backend()
+    assert words in str(refusal.value)
+
+
+def test_robosuite_writes_only_what_is_its_users(monkeypatch: pytest.MonkeyPatch) -> None:
+    code = (
+        "import logging, os\n"
+        "from asyncvla_ros.sim.libero.importing import prepare_import\n"
+        "os.access = lambda path, mode: False\n"
+        "prepare_import()\n"
+        "import robosuite\n"
+        "print([type(one).__name__ for one in logging.getLogger('robosuite_logs').handlers])\n"
+        "print(os.environ['NUMBA_CACHE_DIR'])"
+    )
+    monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    handlers, cache = ended.stdout.splitlines()
+    assert "FileHandler" not in handlers, "/tmp/robosuite.log is another user's"
+    assert cache.startswith(tempfile.gettempdir())
 
 
 @pytest.mark.parametrize(("installed", "chosen"), [({"EGL", "OSMesa"}, "egl"), ({"OSMesa"}, "osmesa")])
