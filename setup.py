@@ -44,7 +44,7 @@ setup(
     zip_safe=False,
     entry_points={
         "console_scripts": [
-            "asyncvla = asyncvla_ros.cli.main:main",
+            "asyncvla = asyncvla_ros.cli.start:main",
             "policy_node = asyncvla_ros.ros.policy_node:main",
             "controller_node = asyncvla_ros.ros.controller_node:main",
             "libero_sim_node = asyncvla_ros.ros.libero_sim_node:main",

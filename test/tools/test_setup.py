@@ -20,7 +20,12 @@ def test_messages_are_built_wherever_the_checkout_lies(tmp_path, monkeypatch):
             base = next(part for part in command if part.startswith("--base-paths="))
             assert (Path(base.split("=", 1)[1]) / "package.xml").read_text() == "<package/>"
 
-    names = {"ROOT": root, "VENV": root / ".venv", "CACHE": root / ".cache", "STAMPS": root / ".venv" / "done"}
+    names = {
+        "ROOT": root,
+        "VENV": root / ".venv",
+        "CACHE": root / ".cache",
+        "STAMPS": root / ".venv" / "done",
+    }
     for name, path in names.items():
         monkeypatch.setattr(setup, name, path)
     monkeypatch.setattr(setup, "run", note)
