@@ -328,6 +328,10 @@ def main() -> None:
     except AsyncVLAError as error:
         print(f"asyncvla: {error}", file=sys.stderr)
         sys.exit(2)
+    except OSError as error:
+        # Of the operating system: a disk that is full, a file that may not be read, a name that is too long.
+        print(f"asyncvla: {error}", file=sys.stderr)
+        sys.exit(1)
 
 
 if __name__ == "__main__":

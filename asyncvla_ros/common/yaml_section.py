@@ -10,7 +10,11 @@ from typing import Any
 from asyncvla_ros.types import ContractError
 
 # What ROS accepts (design.ros2.org, topic and service names), without substitutions.
-TOPIC = re.compile(r"(~/|/)?[A-Za-z_][A-Za-z0-9_]*(/[A-Za-z_][A-Za-z0-9_]*)*")
+TOPIC = re.compile(r"(?=.{1,200}$)(~/|/)?[A-Za-z_][A-Za-z0-9_]*(/[A-Za-z_][A-Za-z0-9_]*)*")
+TOPIC_FORM = (
+    "a topic such as wrist/image_raw, /joint_states or ~/command (letters, digits and _ between slashes, no "
+    "digit first, 200 characters at most)"
+)
 
 
 class Section:
@@ -60,10 +64,7 @@ class Section:
         """The name of a topic, service or action, as ROS takes it."""
         name = self.text(key)
         if not TOPIC.fullmatch(name):
-            raise ContractError(
-                f"{self.where}.{key}: expected a topic such as wrist/image_raw, /joint_states or ~/command "
-                f"(letters, digits and _ between slashes, no digit first), found {name!r}"
-            )
+            raise ContractError(f"{self.where}.{key}: expected {TOPIC_FORM}, found {name!r}")
         return name
 
     def positive(self, key: str) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import math
 
 from asyncvla_ros.control.motion import Bounds, State, can_stop
 from asyncvla_ros.robot.contract import RobotContract
@@ -50,6 +51,22 @@ def drives(robot: RobotContract) -> tuple[Drive, ...]:
     return tuple(
         ADAPTER_DRIVES.get(adapters.get(dof.name, ""), Drive.STEP if dof.is_delta else Drive.HELD)
         for dof in robot.dofs
+    )
+
+
+def quintic_s(way: float, bounds: Bounds) -> float:
+    """How long a driver of trajectories takes at least from rest to rest, on the quintic it makes of it [s].
+
+    Velocity, acceleration and jerk of that are at most 15/8 d/T, 10/√3 d/T² and 60 d/T³.
+
+    Args:
+        way: How far it goes [unit].
+        bounds: To keep.
+    """
+    return max(
+        15 / 8 * way / bounds.max_velocity,
+        math.sqrt(10 / math.sqrt(3) * way / bounds.acceleration),
+        (60 * way / bounds.jerk) ** (1 / 3),
     )
 
 

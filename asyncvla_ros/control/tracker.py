@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from asyncvla_ros.control.drive import GAP_PERIODS, Drive, stops_within
+from asyncvla_ros.control.drive import GAP_PERIODS, Drive, quintic_s, stops_within
 from asyncvla_ros.control.motion import (
     Bounds,
     Path,
@@ -127,24 +127,21 @@ class JerkLimitedTracker:
         """When drivers of trajectories are where these dofs begin [ns].
 
         They may be where they were told to be last, where the arm was since they came (``ways``, how far
-        from there it is), and from either as far away as an arm may be from its command; on the
-        quintic from rest to rest that they take, velocity, acceleration and jerk are at most 15/8 d/T,
-        10/√3 d/T² and 60 d/T³. Who begins where it was left is there, or on its way there.
+        from there it is), and from either as far away as an arm may be from its command. Who begins where it
+        was left is there, or on its way there.
         """
         if self._is_held and all(self._states[i].position == states[i].position for i in indices):
             paths = [path for path in (self.paths[i] for i in indices) if path is not None]
             return max([at_ns, *(path.start_ns for path in paths)])
         times_s = [slowest_s]
         for index in indices:
-            dof, bounds = self._dofs[index], self._bounds[index]
+            dof = self._dofs[index]
             if dof.is_delta:
                 continue
             told = abs(states[index].position - self._states[index].position) if self._has_begun else 0.0
             seen = ways[index] if ways else 0.0
             way = max(0.0 if math.isnan(told) else told, seen + following_limit(dof))
-            times_s.append(15 / 8 * way / bounds.max_velocity)
-            times_s.append(math.sqrt(10 / math.sqrt(3) * way / bounds.acceleration))
-            times_s.append((60 * way / bounds.jerk) ** (1 / 3))
+            times_s.append(quintic_s(way, self._bounds[index]))
         return at_ns + round(1e9 * ARRIVAL_SHARE * max(times_s))
 
     def leave(self) -> None:
@@ -309,8 +306,9 @@ class JerkLimitedTracker:
         state = State(min(max(goal.position, bounds.minimum), bounds.maximum), 0.0, 0.0)
         if self._kinds[index] is not Drive.TRAJECTORY:
             return None, state
-        slowest_s = (bounds.maximum - bounds.minimum) / bounds.max_velocity
-        return Path(at_ns + round(2e9 * slowest_s), state, ()), state
+        # It may stand outside of its range, and at the other end.
+        way = bounds.maximum - bounds.minimum + following_limit(self._dofs[index])
+        return Path(at_ns + round(1e9 * ARRIVAL_SHARE * quintic_s(way, bounds)), state, ()), state
 
     @property
     def _motion(self) -> tuple[list[Path | None], list[State], int, bool]:

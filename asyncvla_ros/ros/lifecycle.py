@@ -42,7 +42,7 @@ LAST_WORD_TIMEOUT = Duration(seconds=0.3)
 class ManagedNode(LifecycleNode):
     """A lifecycle node whose subclass writes plain methods: ``configure``, ``activate``, ``deactivate``.
 
-    What they raise is logged: an AsyncVLAError as its message (the transition fails, the node stays as it
+    What they raise is logged: an AsyncVLAError or OSError as its message (the transition fails, the node stays as it
     was), anything else with its traceback (the node is torn down and unconfigured). Whatever ``configure``
     creates it puts on ``resources``, so there is one teardown, and calling it twice does no harm.
     """
@@ -153,7 +153,8 @@ class ManagedNode(LifecycleNode):
     def _guarded(self, what: str, action: Callable[[], None]) -> TransitionCallbackReturn:
         try:
             action()
-        except AsyncVLAError as error:
+        except (AsyncVLAError, OSError) as error:
+            # Of the operating system: a disk that is full, a file that may not be read.
             self.is_refused = True
             self.get_logger().error(f"cannot {what}: {error}")
             return TransitionCallbackReturn.FAILURE

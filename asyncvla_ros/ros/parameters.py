@@ -10,6 +10,7 @@ from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescri
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
+from asyncvla_ros.common.yaml_section import TOPIC, TOPIC_FORM
 from asyncvla_ros.types import AsyncVLAError
 
 P = TypeVar("P")
@@ -22,6 +23,7 @@ class _Declaration:
     maximum: float | None
     choices: tuple[str, ...]
     read_only: bool
+    is_topic: bool
 
 
 def parameter(
@@ -32,6 +34,7 @@ def parameter(
     maximum: float | None = None,
     choices: Sequence[str] = (),
     read_only: bool = False,
+    is_topic: bool = False,
 ) -> Any:
     """A dataclass field that is a node parameter; its type is that of ``default``.
 
@@ -42,8 +45,9 @@ def parameter(
         maximum: Largest permitted number.
         choices: Permitted texts; empty: any.
         read_only: Fixed when the node starts.
+        is_topic: The name of a topic; empty only if the default is.
     """
-    declaration = _Declaration(description, minimum, maximum, tuple(choices), read_only)
+    declaration = _Declaration(description, minimum, maximum, tuple(choices), read_only, is_topic)
     return dataclasses.field(default=default, metadata={"declaration": declaration})
 
 
@@ -56,20 +60,22 @@ class Parameters(Generic[P]):
         on_change: Called with the old and the new values; raises AsyncVLAError to refuse the change.
 
     Raises:
-        AsyncVLAError: an initial value is none of the choices.
+        AsyncVLAError: an initial value is none of the choices, no topic, or none at all.
         rclpy.exceptions.ParameterException: an initial value has the wrong type or is out of range.
     """
 
     def __init__(self, node: Node, kind: type[P], on_change: Callable[[P, P], None] | None = None):
         self._declarations: dict[str, _Declaration] = {}
+        self._defaults: dict[str, Any] = {}
         self._on_change = on_change
         values = {}
         for field in dataclasses.fields(kind):  # type: ignore[arg-type]
             declaration: _Declaration = field.metadata["declaration"]
             self._declarations[field.name] = declaration
+            self._defaults[field.name] = field.default
             descriptor = _descriptor(field.default, declaration)
             values[field.name] = node.declare_parameter(field.name, field.default, descriptor).value
-            _check_choice(field.name, values[field.name], declaration)
+            _check(field.name, values[field.name], field.default, declaration)
         self.values: P = kind(**values)
         node.add_on_set_parameters_callback(self._changed)
 
@@ -77,7 +83,7 @@ class Parameters(Generic[P]):
         changes = {p.name: p.value for p in parameters if p.name in self._declarations}
         try:
             for name, value in changes.items():
-                _check_choice(name, value, self._declarations[name])
+                _check(name, value, self._defaults[name], self._declarations[name])
             new = dataclasses.replace(self.values, **changes)  # type: ignore[type-var]
             if self._on_change is not None:
                 self._on_change(self.values, new)
@@ -106,8 +112,13 @@ def _descriptor(default: Any, declaration: _Declaration) -> ParameterDescriptor:
     return descriptor
 
 
-def _check_choice(name: str, value: Any, declaration: _Declaration) -> None:
+def _check(name: str, value: Any, default: Any, declaration: _Declaration) -> None:
+    if value is None:
+        # What an empty list, which has no type, comes as.
+        raise AsyncVLAError(f"parameter {name} has no value, expected one such as {default!r}")
     if declaration.choices and value not in declaration.choices:
         raise AsyncVLAError(
             f"parameter {name} is {value!r}, expected one of {', '.join(declaration.choices)}"
         )
+    if declaration.is_topic and (value or default) and not TOPIC.fullmatch(value):
+        raise AsyncVLAError(f"parameter {name} is {value!r}, expected {TOPIC_FORM}")

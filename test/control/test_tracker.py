@@ -219,3 +219,16 @@ def test_a_driver_gets_time_for_the_way_from_wherever_the_arm_was(way):
     # The quintic from rest to rest has a jerk of 60 d / T³, a speed of 15/8 d / T.
     assert 60 * (way + 0.1) / duration_s**3 <= jerk
     assert 15 / 8 * (way + 0.1) / duration_s <= 2.0
+
+
+def test_an_unmeasured_gripper_has_time_from_wherever_it_stands():
+    gripper = _dof(velocity=4.0, acceleration=40.0, jerk=400.0, holds_command=True)
+    tracker = Tracker([gripper], PERIOD, Drive.TRAJECTORY)
+    assert tracker.begin([float("nan")]) == ""
+    tracker.follow([State(1.0, 0.0, 0.0)])
+    (path,) = tracker.paths
+    assert path is not None
+    # From a tenth of a second of its speed outside of the other end, on a quintic.
+    duration_s, way = (path.start_ns - tracker.now_ns) / 1e9, 2.0 + 0.4
+    assert 15 / 8 * way / duration_s < 4.0
+    assert 10 / 3**0.5 * way / duration_s**2 < 40.0 and 60 * way / duration_s**3 < 400.0

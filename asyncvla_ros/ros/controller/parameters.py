@@ -31,8 +31,11 @@ class ControllerParameters:
         "",
         "Topic of the URDF whose joint limits do so, such as robot_description",
         read_only=True,
+        is_topic=True,
     )
-    chunk_topic: str = parameter("policy/action_chunk", "Topic of the action chunks", read_only=True)
+    chunk_topic: str = parameter(
+        "policy/action_chunk", "Topic of the action chunks", read_only=True, is_topic=True
+    )
     lockstep: bool = parameter(
         False, "The world waits for each command: act on each tick of /clock", read_only=True
     )

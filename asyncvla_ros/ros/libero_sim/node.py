@@ -41,7 +41,9 @@ class SimParameters:
     """Parameters of libero_sim_node."""
 
     robot: str = parameter("libero_panda", "Robot contract: topics and scale of actions", read_only=True)
-    command_topic: str = parameter("controller/command", "Topic of the commands to obey", read_only=True)
+    command_topic: str = parameter(
+        "controller/command", "Topic of the commands to obey", read_only=True, is_topic=True
+    )
     lockstep: bool = parameter(True, "The world waits for each command", read_only=True)
     execute_steps: int = parameter(
         4, "Lockstep: control steps from one observation to the next", minimum=1, maximum=1000, read_only=True

@@ -64,7 +64,7 @@ class PolicyParameters:
         "best_effort", "QoS of cameras and robot state", choices=tuple(qos.RELIABILITIES), read_only=True
     )
     episode_status_topic: str = parameter(
-        "", "Simulator's EpisodeStatus that ends tasks; empty: none", read_only=True
+        "", "Simulator's EpisodeStatus that ends tasks; empty: none", read_only=True, is_topic=True
     )
     autostart: bool = parameter(False, "Configure and activate at the start", read_only=True)
 

@@ -46,10 +46,14 @@ class VisualizerParameters:
     robot: str = parameter(
         "libero_panda", "Robot contract: a name in config/robots or a .yaml", read_only=True
     )
-    chunk_topic: str = parameter("policy/action_chunk", "Topic of the action chunks", read_only=True)
-    status_topic: str = parameter("controller/status", "Topic of the controller's status", read_only=True)
+    chunk_topic: str = parameter(
+        "policy/action_chunk", "Topic of the action chunks", read_only=True, is_topic=True
+    )
+    status_topic: str = parameter(
+        "controller/status", "Topic of the controller's status", read_only=True, is_topic=True
+    )
     description_topic: str = parameter(
-        "robot_description", "Topic of the URDF, for joint actions", read_only=True
+        "robot_description", "Topic of the URDF, for joint actions", read_only=True, is_topic=True
     )
     tip_link: str = parameter("tool0", "Link of the URDF whose path is drawn, for joint actions")
     camera: str = parameter(
