@@ -26,7 +26,7 @@ bench_app = typer.Typer(no_args_is_help=True, help="Measure speed, and whether l
 def bench_policy_command(
     checkpoint: CheckpointOption = None,
     device: DeviceOption = "cpu",
-    threads: Annotated[int, typer.Option(help="torch threads; nano is fastest with 1.")] = THREADS,
+    threads: Annotated[int, typer.Option(min=1, help="torch threads; nano is fastest with 1.")] = THREADS,
     repetitions: Annotated[int, typer.Option(help="Measured decisions, at least 50.")] = 100,
     json_out: JsonOption = None,
 ) -> None:
