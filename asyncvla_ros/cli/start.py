@@ -42,12 +42,8 @@ def main() -> None:
     """Runs ``asyncvla``, in a new process image if that is what it takes."""
     environment = without_foreign_ros(os.environ, Path(sysconfig.get_paths()["purelib"]))
     if environment is not None:
-        os.execve(sys.executable, [sys.executable, *sys.argv], environment)
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)
     # Only here: everything that it imports may be the wrong one.
     from asyncvla_ros.cli.main import main as run
 
     run()
-
-
-if __name__ == "__main__":
-    main()

@@ -44,6 +44,17 @@ def test_a_place_that_cannot_be_written_is_found_before_the_work(tmp_path):
         assert f"--json {out} {message}" in " ".join(result.stderr.split())
 
 
+def test_an_error_of_the_system_is_one_line(tmp_path):
+    name = "x" * 300
+    for arguments in (
+        ("check", "--robot", name),
+        ("export", "--checkpoint", str(tiny_checkpoint(tmp_path / "tiny")), "--out", "/proc/nowhere"),
+    ):
+        result = run(*arguments)
+        assert result.returncode in (1, 2) and "Traceback" not in result.stderr
+        assert result.stderr.startswith("asyncvla: ") and len(result.stderr.splitlines()) == 1
+
+
 def test_bad_usage_exits_with_2_and_lists_the_choices():
     result = run("eval", "libero", "--suite", "libero_moon")
     assert result.returncode == 2

@@ -39,7 +39,7 @@ def test_the_command_runs_beside_a_broken_rclpy(tmp_path):
     (tmp_path / "numpy.py").write_text("raise ImportError('another build')")
     assert (Path(sysconfig.get_paths()["purelib"]) / "rclpy").is_dir()
     environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{Path(__file__).parents[2]}"}
-    command = [sys.executable, "-m", "asyncvla_ros.cli.start", "check", "--robot", "ur5e"]
+    command = [sys.executable, "-m", "asyncvla_ros.cli", "check", "--robot", "ur5e"]
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
     assert ended.returncode == 0, ended.stderr
     assert "robot ur5e" in ended.stdout

@@ -81,7 +81,16 @@ def test_an_expected_error_fails_configure_with_its_message(node, capfd):
     assert _entities(node) == before
     assert "cannot configure: expected a, found b" in capfd.readouterr().err
     node.breaks.clear()
-    assert node.start(), "and it can be tried again"
+    assert node.is_refused
+    assert node.start() and not node.is_refused, "and it can be tried again"
+
+
+def test_an_error_of_the_system_is_one_line(node, capfd):
+    node.breaks["configure"] = OSError(28, "No space left on device", "/full/disk")
+    assert not node.start() and node.is_refused
+    said = capfd.readouterr().err
+    assert "cannot configure: [Errno 28] No space left on device: '/full/disk'" in said
+    assert "Traceback" not in said
 
 
 def test_a_bug_is_logged_with_its_traceback(node, capfd):
