@@ -16,12 +16,13 @@ from asyncvla_ros.ros.bench.fault_problems import latch_problems
 from asyncvla_ros.ros.bench.fault_rig import HOLD_S, REST_S, Rig
 from asyncvla_ros.ros.bench.graph import CONTROLLER, START_S
 from asyncvla_ros.ros.controller.node import STATUS_PERIOD
+from asyncvla_ros.ros.exit_codes import REFUSED
 
 # For nodes of this machine to know a new publisher, and for the controller to look for one [s].
 DISCOVERY_S = 0.1
 LOOK_S = STATUS_PERIOD + DISCOVERY_S
-# How a controller that finds another one says so, and how it ends then.
-REFUSAL, FAILED = "others command this arm", 1
+# How a controller that finds another one says so.
+REFUSAL = "others command this arm"
 # For a second controller to start, and to refuse [s].
 SECOND_S = 30.0
 # A driver that is commanded by somebody else is told nothing for so long at least [s].
@@ -94,6 +95,6 @@ def _start_second(rig: Rig) -> list[str]:
         rig.observer.settle(record.is_still, REST_S)
         _note_stop(rig, since_ns)
         _recover(rig)
-    if REFUSAL in text and code == FAILED:
+    if REFUSAL in text and code == REFUSED:
         return []
     return [f"the second controller was activated; it ended with exit code {code}"]
