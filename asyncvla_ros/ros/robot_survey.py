@@ -13,11 +13,11 @@ from geometry_msgs.msg import PoseStamped
 from rclpy.node import Node
 from sensor_msgs.msg import CompressedImage, Image, JointState
 
+from asyncvla_ros.data.camera_message import decode_image
+from asyncvla_ros.data.message_content import finite_state, to_ns
 from asyncvla_ros.robot.contract import CameraSource, JointStateSource, PoseSource, RobotContract
 from asyncvla_ros.ros import qos
 from asyncvla_ros.ros.controller.output_messages import ACTION_ADAPTERS, TOPIC_ADAPTERS
-from asyncvla_ros.ros.conversions import finite_state, to_ns
-from asyncvla_ros.ros.images import decode_image
 from asyncvla_ros.ros.side_node import side_node
 from asyncvla_ros.ros.stream_watch import Stream, publication_problem
 from asyncvla_ros.types import ContractError

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sensor_msgs.msg import CompressedImage, Image
 
+from asyncvla_ros.data.camera_message import SUPPORTED, decode_image, resize
 from asyncvla_ros.data.encoded_image import MAX_PIXELS
-from asyncvla_ros.ros.images import SUPPORTED, decode_image, resize
 from asyncvla_ros.types import ContractError
 
 pytestmark = pytest.mark.ros

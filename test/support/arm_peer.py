@@ -14,7 +14,8 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import JointState
 from trajectory_msgs.msg import JointTrajectory
 
-from asyncvla_ros.ros.conversions import to_ns, to_time
+from asyncvla_ros.data.message_content import to_ns
+from asyncvla_ros.ros.conversions import to_time
 from support.contracts import MS
 from support.robot_peer import SENSORS
 from support.ros_client import Inbox, RosClient

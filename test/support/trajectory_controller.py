@@ -12,7 +12,7 @@ import numpy as np
 from trajectory_msgs.msg import JointTrajectory
 
 from asyncvla_ros.bench.safety_drivers import Trajectory, TrajectoryDriver
-from asyncvla_ros.ros.conversions import to_ns
+from asyncvla_ros.data.message_content import to_ns
 
 
 class TrajectoryController:

@@ -9,8 +9,8 @@ from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from asyncvla_ros.bench.safety_drivers import TrajectoryDriver
 from asyncvla_ros.bench.safety_splines import Trajectory
+from asyncvla_ros.data.message_content import to_ns
 from asyncvla_ros.ros.bench.arm import JOINTS
-from asyncvla_ros.ros.conversions import to_ns
 
 
 def trajectory(message: JointTrajectory, offset_ns: int = 0) -> Trajectory:

@@ -10,8 +10,8 @@ from trajectory_msgs.msg import JointTrajectory
 
 from asyncvla_ros.bench.safety_drivers import TrajectoryDriver
 from asyncvla_ros.bench.safety_splines import Piece, Trajectory, coefficients, horner
+from asyncvla_ros.data.message_content import to_ns
 from asyncvla_ros.ros.bench.arm_driver import trajectory
-from asyncvla_ros.ros.conversions import to_ns
 
 # A demand is looked at so often [ns]: of no simple share of a period, so that it meets every phase.
 GRID_NS = 944_271

@@ -11,11 +11,11 @@ from trajectory_msgs.msg import JointTrajectory
 
 from asyncvla_ros.bench.safety_audit import DriverAudit
 from asyncvla_ros.bench.safety_drivers import TrajectoryDriver
+from asyncvla_ros.data.message_content import to_ns
 from asyncvla_ros.robot.contract import Output, RobotContract
 from asyncvla_ros.ros.bench.arm import JOINTS
 from asyncvla_ros.ros.bench.demand import GRID_NS, Received, received
 from asyncvla_ros.ros.bench.fault_clocks import clock_offset_ns
-from asyncvla_ros.ros.conversions import to_ns
 
 FROM_DESIRED, FROM_MEASURED = "trajectory_from_desired", "trajectory_from_measured"
 ACTION_COMMAND = "action_command"

@@ -13,7 +13,7 @@ from sensor_msgs.msg import JointState
 
 from asyncvla_msgs.msg import ActionCommand, ControllerStatus
 from asyncvla_ros.control.types import Mode, Reason
-from asyncvla_ros.ros.conversions import to_ns
+from asyncvla_ros.data.message_content import to_ns
 
 # A hold is one of the measured pose, and a restart begins there, within this [rad].
 TOLERANCE = 1e-3

@@ -13,11 +13,11 @@ import numpy as np
 from std_msgs.msg import Header
 
 from asyncvla_msgs.msg import ActionChunk, ActionCommand
+from asyncvla_ros.data.message_content import to_ns
 from asyncvla_ros.ros import qos
 from asyncvla_ros.ros.bench.arm import COMMAND_HZ, write_contract
 from asyncvla_ros.ros.bench.graph import START_S, start_graph
 from asyncvla_ros.ros.bench.observer import Observer, tails
-from asyncvla_ros.ros.conversions import to_ns
 from asyncvla_ros.ros.domain import isolated_domain
 from asyncvla_ros.ros.middleware import fastdds_environment
 from asyncvla_ros.ros.processes import NodeProcesses

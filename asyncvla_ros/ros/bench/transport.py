@@ -14,10 +14,10 @@ from typing import Any
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import UInt32
 
+from asyncvla_ros.data.message_content import to_ns
 from asyncvla_ros.ros import qos
 from asyncvla_ros.ros.bench.arm import CAMERAS, camera_topic
 from asyncvla_ros.ros.bench.observer import Observer, tails
-from asyncvla_ros.ros.conversions import to_ns
 from asyncvla_ros.ros.domain import isolated_domain
 from asyncvla_ros.ros.middleware import fastdds_environment, fastdds_profile
 from asyncvla_ros.ros.processes import NodeProcesses

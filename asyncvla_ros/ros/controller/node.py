@@ -26,6 +26,7 @@ from asyncvla_ros.control.clock import MotionClock
 from asyncvla_ros.control.controller import Controller
 from asyncvla_ros.control.supervisor import Verdict
 from asyncvla_ros.control.types import Command
+from asyncvla_ros.data.message_content import to_ns
 from asyncvla_ros.robot.contract import JointStateSource
 from asyncvla_ros.ros import qos
 from asyncvla_ros.ros.controller.clocks import Clocks
@@ -34,7 +35,7 @@ from asyncvla_ros.ros.controller.parameters import ControllerParameters, read_ro
 from asyncvla_ros.ros.controller.safeguards import Safeguards
 from asyncvla_ros.ros.controller.states import RobotStates
 from asyncvla_ros.ros.controller.status import StatusReporter
-from asyncvla_ros.ros.conversions import chunk_from_message, to_ns
+from asyncvla_ros.ros.conversions import chunk_from_message
 from asyncvla_ros.ros.diagnostics import Diagnostics, Report
 from asyncvla_ros.ros.lifecycle import ManagedNode, run_node
 from asyncvla_ros.ros.middleware import use_udp_alone

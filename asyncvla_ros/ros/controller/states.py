@@ -9,8 +9,8 @@ from geometry_msgs.msg import PoseStamped
 from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import JointState
 
+from asyncvla_ros.data.message_content import named_state, to_ns
 from asyncvla_ros.robot.contract import JointStateSource, RobotContract
-from asyncvla_ros.ros.conversions import named_state, to_ns
 from asyncvla_ros.ros.lifecycle import ManagedNode
 from asyncvla_ros.ros.repeated_warning import RepeatedWarning
 from asyncvla_ros.types import ContractError

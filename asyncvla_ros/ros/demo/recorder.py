@@ -12,10 +12,10 @@ from rclpy.node import Node
 from sensor_msgs.msg import Image
 
 from asyncvla_msgs.msg import ActionChunk, ActionCommand
+from asyncvla_ros.data.camera_message import decode_image
+from asyncvla_ros.data.message_content import to_ns
 from asyncvla_ros.robot.contract import RobotContract
 from asyncvla_ros.ros import qos
-from asyncvla_ros.ros.conversions import to_ns
-from asyncvla_ros.ros.images import decode_image
 
 
 @dataclass

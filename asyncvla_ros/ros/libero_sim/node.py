@@ -19,10 +19,10 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from asyncvla_msgs.msg import ActionCommand, EpisodeStatus
 from asyncvla_msgs.srv import ResetEpisode
 from asyncvla_ros.common.statistics import Rates
+from asyncvla_ros.data.message_content import to_ns
 from asyncvla_ros.paths import robot_file
 from asyncvla_ros.robot.contract_file import load_robot
 from asyncvla_ros.ros import qos
-from asyncvla_ros.ros.conversions import to_ns
 from asyncvla_ros.ros.diagnostics import Diagnostics, Report
 from asyncvla_ros.ros.libero_sim.streams import SimStreams
 from asyncvla_ros.ros.lifecycle import ManagedNode, run_node

@@ -20,12 +20,13 @@ from sensor_msgs.msg import CompressedImage, Image, JointState
 
 from asyncvla_msgs.msg import ActionChunk, EpisodeStatus
 from asyncvla_msgs.srv import SetInstruction
+from asyncvla_ros.data.message_content import finite_state, to_ns, to_observation
 from asyncvla_ros.observe.stream_sync import Snapshot, StreamSync
 from asyncvla_ros.paths import robot_file
 from asyncvla_ros.robot.contract import JointStateSource, PoseSource, RobotContract, mismatches
 from asyncvla_ros.robot.contract_file import load_robot
 from asyncvla_ros.ros import qos
-from asyncvla_ros.ros.conversions import chunk_to_message, finite_state, to_ns, to_observation
+from asyncvla_ros.ros.conversions import chunk_to_message
 from asyncvla_ros.ros.diagnostics import Diagnostics, Report
 from asyncvla_ros.ros.lifecycle import ManagedNode, run_node
 from asyncvla_ros.ros.parameters import Parameters

@@ -15,7 +15,8 @@ from rclpy.node import Node
 from asyncvla_msgs.action import RunTask
 from asyncvla_msgs.msg import EpisodeStatus
 from asyncvla_msgs.srv import RunTaskBlocking
-from asyncvla_ros.ros.conversions import to_duration, to_ns
+from asyncvla_ros.data.message_content import to_ns
+from asyncvla_ros.ros.conversions import to_duration
 from asyncvla_ros.ros.lifecycle import ManagedNode
 from asyncvla_ros.ros.policy.ordered_group import OrderedGroup
 from asyncvla_ros.ros.policy.tasks import Task, TaskSlot

@@ -22,13 +22,15 @@ from asyncvla_msgs.msg import ActionChunk, ControllerStatus
 from asyncvla_ros.common.statistics import Rates
 from asyncvla_ros.control.chunk import StampedChunk
 from asyncvla_ros.control.types import Mode
+from asyncvla_ros.data.camera_message import decode_image
+from asyncvla_ros.data.message_content import named_state, to_ns
 from asyncvla_ros.paths import robot_file
 from asyncvla_ros.robot.contract import CameraSource, JointStateSource, PoseSource
 from asyncvla_ros.robot.contract_file import load_robot
 from asyncvla_ros.ros import qos
-from asyncvla_ros.ros.conversions import chunk_from_message, named_state, to_ns
+from asyncvla_ros.ros.conversions import chunk_from_message
 from asyncvla_ros.ros.diagnostics import Diagnostics, Report
-from asyncvla_ros.ros.images import decode_image, rgb_message
+from asyncvla_ros.ros.images import rgb_message
 from asyncvla_ros.ros.lifecycle import ManagedNode, run_node
 from asyncvla_ros.ros.parameters import Parameters, parameter
 from asyncvla_ros.ros.repeated_warning import RepeatedWarning

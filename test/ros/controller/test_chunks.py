@@ -7,8 +7,8 @@ import pytest
 
 from asyncvla_msgs.msg import ActionCommand, ControllerStatus
 from asyncvla_ros.control.types import Mode, Reason
+from asyncvla_ros.data.message_content import to_ns
 from asyncvla_ros.ros import qos
-from asyncvla_ros.ros.conversions import to_ns
 from support.contracts import MS, STEP_NS
 from support.controller_rig import ControllerRig
 from support.robot_peer import ChunkPeer

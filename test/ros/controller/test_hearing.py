@@ -8,8 +8,8 @@ from std_msgs.msg import Float64MultiArray
 
 from asyncvla_msgs.msg import ActionCommand, ControllerStatus
 from asyncvla_ros.control.types import Mode, Reason
+from asyncvla_ros.data.message_content import to_ns
 from asyncvla_ros.ros import qos
-from asyncvla_ros.ros.conversions import to_ns
 from support.arm_peer import (
     ARM_TOPIC,
     HAND_TOPIC,

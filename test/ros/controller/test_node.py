@@ -12,8 +12,9 @@ from rosgraph_msgs.msg import Clock
 from std_srvs.srv import Trigger
 
 from asyncvla_msgs.msg import ActionCommand, ControllerStatus
+from asyncvla_ros.data.message_content import to_ns
 from asyncvla_ros.ros import qos
-from asyncvla_ros.ros.conversions import to_ns, to_time
+from asyncvla_ros.ros.conversions import to_time
 from support.contracts import MS, STEP_NS
 from support.robot_peer import ChunkPeer, RobotPeer
 from support.ros_client import report_values

@@ -14,9 +14,9 @@ from asyncvla_ros.common.transforms import pose_to_state
 from asyncvla_ros.control.motion import Path, State, stop_phases
 from asyncvla_ros.control.output_values import OutputValues
 from asyncvla_ros.control.types import Command
+from asyncvla_ros.data.message_content import to_ns
 from asyncvla_ros.robot.contract import Dof, Output, RobotContract
 from asyncvla_ros.ros.controller import output_messages
-from asyncvla_ros.ros.conversions import to_ns
 from asyncvla_ros.types import ContractError, RunError
 from support.contracts import MS, libero_panda, shipped_robot
 from support.trajectory_controller import TrajectoryController

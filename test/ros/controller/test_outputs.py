@@ -13,9 +13,9 @@ from rclpy.duration import Duration
 from std_msgs.msg import Float64MultiArray
 
 from asyncvla_ros.control.types import Mode, Reason
+from asyncvla_ros.data.message_content import to_ns
 from asyncvla_ros.ros import qos
 from asyncvla_ros.ros.controller import outputs
-from asyncvla_ros.ros.conversions import to_ns
 from support.arm_peer import HAND_TOPIC, JOINTS, write_hand_contract
 from support.controller_rig import ControllerRig
 

@@ -13,9 +13,9 @@ from trajectory_msgs.msg import JointTrajectory
 
 from asyncvla_msgs.msg import ActionCommand
 from asyncvla_ros.control.types import Mode, Reason
+from asyncvla_ros.data.message_content import to_ns
 from asyncvla_ros.robot.contract import DriverState
 from asyncvla_ros.ros.controller.safeguards import message_type
-from asyncvla_ros.ros.conversions import to_ns
 from asyncvla_ros.types import ContractError
 from support.arm_peer import ARM_TOPIC, write_contract
 from support.controller_rig import ControllerRig

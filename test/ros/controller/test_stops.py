@@ -12,8 +12,9 @@ from rosgraph_msgs.msg import Clock as ClockMessage
 from std_msgs.msg import Float64MultiArray
 
 from asyncvla_ros.control.types import Mode, Reason
+from asyncvla_ros.data.message_content import to_ns
 from asyncvla_ros.ros import qos
-from asyncvla_ros.ros.conversions import to_ns, to_time
+from asyncvla_ros.ros.conversions import to_time
 from support import arm_peer
 from support.arm_peer import ArmPeer, demanded, write_velocity_contract
 from support.controller_rig import ControllerRig

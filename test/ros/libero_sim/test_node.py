@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from asyncvla_ros.data.message_content import to_ns
 from asyncvla_ros.paths import share_dir
-from asyncvla_ros.ros.conversions import to_ns
 from support.checkpoints import tiny_checkpoint
 
 pytestmark = [pytest.mark.ros, pytest.mark.libero, pytest.mark.timeout(240)]

@@ -16,8 +16,8 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from asyncvla_msgs.action import RunTask
 from asyncvla_msgs.msg import ActionChunk, EpisodeStatus
 from asyncvla_msgs.srv import RunTaskBlocking, SetInstruction
+from asyncvla_ros.data.message_content import to_ns
 from asyncvla_ros.ros import qos
-from asyncvla_ros.ros.conversions import to_ns
 from asyncvla_ros.ros.exit_codes import REFUSED
 from support.checkpoints import tiny_checkpoint
 from support.robot_peer import START_TIMEOUT, RobotPeer

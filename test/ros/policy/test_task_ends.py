@@ -18,7 +18,7 @@ import support
 from asyncvla_msgs.action import RunTask
 from asyncvla_msgs.msg import ActionChunk
 from asyncvla_msgs.srv import RunTaskBlocking, SetInstruction
-from asyncvla_ros.ros.conversions import to_ns
+from asyncvla_ros.data.message_content import to_ns
 from support.robot_peer import RobotPeer
 from support.ros_client import report_values, result_of
 
