@@ -42,9 +42,9 @@ LAST_WORD_TIMEOUT = Duration(seconds=0.3)
 class ManagedNode(LifecycleNode):
     """A lifecycle node whose subclass writes plain methods: ``configure``, ``activate``, ``deactivate``.
 
-    What they raise is logged: an AsyncVLAError or OSError as its message (the transition fails, the node stays as it
-    was), anything else with its traceback (the node is torn down and unconfigured). Whatever ``configure``
-    creates it puts on ``resources``, so there is one teardown, and calling it twice does no harm.
+    What they raise is logged: an AsyncVLAError or OSError as its message (the transition fails, the node
+    stays as it was), anything else with its traceback (the node is torn down and unconfigured). Whatever
+    ``configure`` creates it puts on ``resources``, so there is one teardown; calling it twice does no harm.
     """
 
     def __init__(self, name: str):

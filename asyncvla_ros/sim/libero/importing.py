@@ -38,7 +38,7 @@ def _write_no_log(robosuite: Path) -> None:
 
 
 def _find_a_cache(robosuite: Path) -> None:
-    """numba caches beside the sources, else below the home directory; it fails where it may write to neither."""
+    """numba caches beside the sources, else below the home directory; else it fails."""
     home = next(folder for folder in (Path.home(), *Path.home().parents) if folder.exists())
     if "NUMBA_CACHE_DIR" in os.environ or os.access(robosuite, os.W_OK) or os.access(home, os.W_OK):
         return

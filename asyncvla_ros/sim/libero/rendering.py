@@ -54,7 +54,8 @@ def choose_gl_backend() -> str:
         )
     if chosen not in found:
         raise AsyncVLAError(
-            f"MUJOCO_GL is {chosen!r}, and {_LIBRARIES[chosen]} is not installed (Debian: {_PACKAGES[chosen]})"
+            f"MUJOCO_GL is {chosen!r}, and {_LIBRARIES[chosen]} is not installed (Debian: "
+            f"{_PACKAGES[chosen]})"
         )
     # PyOpenGL looks through this one, and has to see the same.
     os.environ["PYOPENGL_PLATFORM"] = chosen
