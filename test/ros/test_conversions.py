@@ -13,6 +13,7 @@ from asyncvla_msgs.msg import ControllerStatus
 from asyncvla_ros.control.controller import Controller
 from asyncvla_ros.control.safety import RejectReason, check_chunk
 from asyncvla_ros.control.types import Mode, Reason
+from asyncvla_ros.data import message_content
 from asyncvla_ros.observe.stream_sync import Snapshot
 from asyncvla_ros.robot.contract import JointStateSource, PoseSource
 from asyncvla_ros.ros import conversions
@@ -26,7 +27,7 @@ pytestmark = pytest.mark.ros
 
 def test_times():
     for ns in (0, 1, 10**18 + 7, -1, -(10**9) - 3):
-        assert conversions.to_ns(conversions.to_duration(ns)) == ns
+        assert message_content.to_ns(conversions.to_duration(ns)) == ns
     assert conversions.to_time(1_500_000_000) == Time(sec=1, nanosec=500_000_000)
 
 
@@ -38,34 +39,34 @@ def test_observation_in_the_order_of_the_contract():
         "joint_states": joint_message(5),
     }
     snapshot = Snapshot(values=values, stamp_ns=5, skew_ns=0)
-    seen = conversions.to_observation(snapshot, libero_panda(), libero_features(), "lift")
+    seen = message_content.to_observation(snapshot, libero_panda(), libero_features(), "lift")
     assert (seen.stamp_ns, seen.instruction) == (5, "lift")
     assert [int(seen.images[key].mean()) for key in ("agentview", "wrist")] == [10, 20]
     assert seen.images["wrist"].shape == (224, 224, 3)
     expected = [0.1, 0.2, 0.3, 1, 0, 0, 0, 1, 0, 0.02, -0.02]
     np.testing.assert_allclose(seen.state, expected, atol=1e-7)
-    named = conversions.named_state(values["joint_states"], libero_panda().state[1], "panda_link0")
+    named = message_content.named_state(values["joint_states"], libero_panda().state[1], "panda_link0")
     assert named == pytest.approx({"finger_left": 0.02, "finger_right": -0.02})
 
 
 def test_joints_are_found_by_name():
     source = JointStateSource("joint_states", ("b", "a"), ("first", "second"))
     message = JointState(name=["a", "b", "c"], position=[1.0, 2.0, 3.0])
-    assert conversions.joint_state(message, source).tolist() == [2.0, 1.0]
+    assert message_content.joint_state(message, source).tolist() == [2.0, 1.0]
     with pytest.raises(ContractError, match="joint_states: position of b is missing; found a"):
-        conversions.joint_state(JointState(name=["a"], position=[1.0]), source)
+        message_content.joint_state(JointState(name=["a"], position=[1.0]), source)
     with pytest.raises(ContractError, match="position of b, a is missing; found no positions"):
-        conversions.joint_state(JointState(name=["a", "b"], velocity=[1.0, 1.0]), source)
+        message_content.joint_state(JointState(name=["a", "b"], velocity=[1.0, 1.0]), source)
 
 
 def test_poses_must_be_in_the_base_frame_and_rotations():
     source = PoseSource("ee_pose", tuple("abcdefghi"))
     message = pose_message(0)
     with pytest.raises(ContractError, match="expected a pose in frame base_link, found frame 'panda_link0'"):
-        conversions.pose_state(message, source, "base_link")
+        message_content.pose_state(message, source, "base_link")
     message.pose.orientation.w = 0.0
     with pytest.raises(ContractError, match="ee_pose: expected a finite quaternion"):
-        conversions.pose_state(message, source, "panda_link0")
+        message_content.pose_state(message, source, "panda_link0")
 
 
 def test_chunks_survive_the_wire():
@@ -157,8 +158,8 @@ def test_whatever_a_message_of_the_state_holds(drawn):
             turn.x, turn.y, turn.z, turn.w = (drawn.draw(NUMBERS) for _ in range(4))
             message.pose.position.x = drawn.draw(NUMBERS)
         try:
-            values = conversions.named_state(message, source, robot.base_frame)
+            values = message_content.named_state(message, source, robot.base_frame)
             assert set(values) == set(source.names)
-            conversions.finite_state(message, source, robot.base_frame)
+            message_content.finite_state(message, source, robot.base_frame)
         except ContractError as error:
             assert str(error).startswith(source.topic)
