@@ -1,0 +1,198 @@
+"""The one way into recordings of rosbag2: sqlite3 or mcap, compressed, split, complete or not."""
+
+from __future__ import annotations
+
+import heapq
+import shutil
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Collection, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from rosbags.interfaces import Connection
+from rosbags.rosbag2 import Reader
+
+from asyncvla_ros.bags.types import typestore
+from asyncvla_ros.types import AsyncVLAError
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+SUFFIXES, COMPRESSED = (".mcap", ".db3"), ".zstd"
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """One message of a recording.
+
+    Attributes:
+        topic: Where it was published.
+        kind: Its type, such as ``sensor_msgs/msg/Image``.
+        log_ns: When it was recorded [ns].
+        message: Its fields, by their names in ROS.
+    """
+
+    topic: str
+    kind: str
+    log_ns: int
+    message: Any
+
+
+class BagReader:
+    """A recording; use as a context manager.
+
+    What can be read is read: a file that is cut or damaged, and a message that does not decode, is named in
+    ``problems``, and the others are used.
+
+    Args:
+        path: The folder that rosbag2 wrote, with its metadata.yaml or without, or a single file of it.
+
+    Attributes:
+        topics: Types of each topic, as they are recorded.
+        counts: Messages of each topic, as the recording says; of a cut file it may say less than it has.
+        undecoded: Messages of each topic that were met and could not be decoded.
+        problems: What cannot be read, and why; complete after the last message.
+
+    Raises:
+        AsyncVLAError: there is no recording, or nothing of it can be read.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path.expanduser()
+        self.topics: dict[str, set[str]] = {}
+        self.counts: Counter[str] = Counter()
+        self.undecoded: Counter[str] = Counter()
+        self.problems: list[str] = []
+        self._stack = ExitStack()
+        self._parts: list[tuple[Path, Reader]] = []
+
+    def __enter__(self) -> BagReader:
+        with ExitStack() as stack:
+            self._open(stack)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+        self._parts = []
+
+    def _open(self, stack: ExitStack) -> None:
+        self._parts = list(self._opened(stack))
+        if not self._parts:
+            raise AsyncVLAError("; ".join([f"{self.path} is no recording that can be read", *self.problems]))
+        connections = [connection for _, part in self._parts for connection in part.connections]
+        for connection in connections:
+            self.topics.setdefault(connection.topic, set()).add(connection.msgtype)
+            self.counts[connection.topic] += connection.msgcount
+        self._store = typestore(connections)
+
+    def _opened(self, stack: ExitStack) -> Iterator[tuple[Path, Reader]]:
+        """Each file by itself: given a folder, rosbags drops topics whose metadata differ from the file's."""
+        if not self.path.exists():
+            raise AsyncVLAError(f"{self.path}: no such recording")
+        folder = self.path if self.path.is_dir() else self.path.parent
+        self._is_compressed = _compression(folder) == "message"
+        files = _files(self.path) if self.path.is_dir() else [self.path]
+        if not files:
+            expected = ", ".join(f"*{suffix}" for suffix in SUFFIXES)
+            self.problems.append(
+                f"no file of a recording in it, expected {expected}, or these with {COMPRESSED}"
+            )
+        for file in files:
+            part = self._part(stack, file)
+            if part is not None:
+                yield file, part
+
+    def _part(self, stack: ExitStack, path: Path) -> Reader | None:
+        try:
+            file = _decompressed(stack, path) if path.suffix == COMPRESSED else path
+            return stack.enter_context(Reader(file))
+        except Exception as error:
+            # rosbags raises whatever its parsers, its databases and the system do.
+            self.problems.append(f"{path.name}: {_said(error)}")
+            return None
+
+    @property
+    def start_ns(self) -> int:
+        """When the first message was recorded [ns]."""
+        return min(part.start_time for _, part in self._parts)
+
+    @property
+    def end_ns(self) -> int:
+        """When the last message was recorded [ns]."""
+        return max(part.end_time for _, part in self._parts)
+
+    def messages(self, topics: Collection[str] = ()) -> Iterator[Recorded]:
+        """Messages in the order in which they were recorded; memory does not grow with their number.
+
+        Args:
+            topics: Of these; empty: of all.
+        """
+        parts = [self._raw(path, part, topics) for path, part in self._parts]
+        met: Counter[str] = Counter()
+        for log_ns, _, connection, raw in heapq.merge(*parts, key=lambda entry: entry[:2]):
+            met[connection.topic] += 1
+            try:
+                content = zstd.decompress(raw) if self._is_compressed else raw
+                message = self._store.deserialize_cdr(content, connection.msgtype)
+            except Exception as error:
+                self._note_undecoded(connection, error)
+                continue
+            yield Recorded(connection.topic, connection.msgtype, log_ns, message)
+        for topic, count in self.counts.items():
+            if met[topic] < count and (not topics or topic in topics):
+                self.problems.append(f"{topic}: {met[topic]} messages found, {count} were recorded")
+
+    def _raw(
+        self, path: Path, part: Reader, topics: Collection[str]
+    ) -> Iterator[tuple[int, int, Connection, bytes]]:
+        chosen = [one for one in part.connections if not topics or one.topic in topics]
+        if not chosen:
+            return
+        try:
+            for number, (connection, log_ns, raw) in enumerate(part.messages(chosen)):
+                yield log_ns, number, connection, raw
+        except Exception as error:
+            self.problems.append(f"{path.name}: ends early: {_said(error)}")
+
+    def _note_undecoded(self, connection: Connection, error: Exception) -> None:
+        if connection.topic not in self.undecoded:
+            kind = connection.msgtype
+            self.problems.append(f"{connection.topic}: messages of {kind} do not decode: {_said(error)}")
+        self.undecoded[connection.topic] += 1
+
+
+def _files(folder: Path) -> list[Path]:
+    """Files of a recording, the first one first."""
+    names = [file for file in folder.iterdir() if file.name.removesuffix(COMPRESSED).endswith(SUFFIXES)]
+    return sorted(names, key=lambda file: (len(file.name), file.name))
+
+
+def _compression(folder: Path) -> str:
+    """The mode that metadata.yaml names, such as ``message``; empty if it names none, or cannot be read."""
+    try:
+        metadata = yaml.safe_load((folder / "metadata.yaml").read_text(encoding="utf-8"))
+        return str(metadata["rosbag2_bagfile_information"].get("compression_mode", "")).lower()
+    except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError, AttributeError):
+        return ""
+
+
+def _decompressed(stack: ExitStack, file: Path) -> Path:
+    """A copy of a compressed file, until the stack is closed."""
+    folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="asyncvla-bag-"))
+    copy = Path(folder) / file.name.removesuffix(COMPRESSED)
+    with zstd.open(file, "rb") as packed, copy.open("wb") as unpacked:
+        shutil.copyfileobj(packed, unpacked)
+    return copy
+
+
+def _said(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
