@@ -101,10 +101,8 @@ class BagReader:
         self._is_compressed = _compression(folder) == "message"
         files = _files(self.path) if self.path.is_dir() else [self.path]
         if not files:
-            expected = ", ".join(f"*{suffix}" for suffix in SUFFIXES)
-            self.problems.append(
-                f"no file of a recording in it, expected {expected}, or these with {COMPRESSED}"
-            )
+            expected = ", ".join(f"*{suffix}[{COMPRESSED}]" for suffix in SUFFIXES)
+            self.problems.append(f"no file of a recording in it, expected {expected}")
         for file in files:
             part = self._part(stack, file)
             if part is not None:

@@ -65,7 +65,5 @@ def _message_files() -> Iterable[Path]:
         try:
             folder = Path(get_package_share_directory("asyncvla_msgs")) / "msg"
         except (PackageNotFoundError, LookupError) as error:
-            raise AsyncVLAError(
-                "asyncvla_msgs is not installed: build the workspace and source it"
-            ) from error
+            raise AsyncVLAError("asyncvla_msgs is not installed; build the workspace, source it") from error
     return folder.glob("*.msg")

@@ -102,7 +102,7 @@ def test_metadata_that_differ_from_a_file_hide_nothing(tmp_path):
 def test_what_is_no_recording_is_refused_with_what_is_there(tmp_path):
     with pytest.raises(AsyncVLAError, match="nowhere: no such recording"):
         read(tmp_path / "nowhere")
-    with pytest.raises(AsyncVLAError, match=r"no file of a recording in it, expected \*\.mcap"):
+    with pytest.raises(AsyncVLAError, match=r"no file of a recording in it, expected \*\.mcap\[\.zstd\]"):
         read(tmp_path)
     (tmp_path / "bag.mcap").write_bytes(b"nothing")
     with pytest.raises(AsyncVLAError, match=r"bag\.mcap: .+"):
@@ -120,11 +120,12 @@ def test_a_file_that_is_damaged_does_not_take_the_others_with_it(tmp_path):
 
 def test_a_type_that_nobody_knows_is_named_and_its_messages_are_counted(tmp_path):
     with Writer(tmp_path / "bag", version=9) as writer:
-        connection = writer.add_connection("/odd", "odd_msgs/msg/Odd", msgdef="# nothing\n", rihs01="")
+        digest = "RIHS01_" + 64 * "0"
+        connection = writer.add_connection("/odd", "odd_msgs/msg/Odd", msgdef="nonsense", rihs01=digest)
         writer.write(connection, BEGIN_NS, b"\x00\x01\x00\x00")
-    (file,) = (tmp_path / "bag").glob("*.db3")
-    bag, found = read(file)
-    assert len(found) + bag.undecoded["/odd"] == 1
+    bag, found = read(tmp_path / "bag")
+    assert found == [] and bag.undecoded == {"/odd": 1}
+    assert bag.problems[0].startswith("/odd: messages of odd_msgs/msg/Odd do not decode")
 
 
 def test_messages_of_this_package_are_known_without_a_definition():
