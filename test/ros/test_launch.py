@@ -163,6 +163,16 @@ def test_nothing_starts_before_all_values_are_read(start_process, argument, word
     assert "process started" not in started.output
 
 
+@pytest.mark.parametrize(
+    ("name", "argument"), [("replay", "use_sim_time:=false"), ("gazebo", "use_sim_time:=false")]
+)
+def test_what_cannot_be_chosen_is_refused_rather_than_ignored(start_process, name, argument):
+    started = _launch(start_process, name, "bag:=recording", argument)
+    assert started.process.wait(PATIENCE) == 1
+    started.wait_for_output("Valid options are: ")
+    assert "process started" not in started.output
+
+
 def test_a_controller_that_was_killed_ends_the_launch_with_an_error(start_process):
     started = _launch(start_process, "arm", "robot:=libero_panda", "policy:=false")
     started.wait_for_output("[controller]: IDLE", PATIENCE)
