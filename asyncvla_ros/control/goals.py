@@ -11,8 +11,9 @@ from asyncvla_ros.control.action_schedule import ScheduledAction
 from asyncvla_ros.control.drive import Drive
 from asyncvla_ros.control.motion import State
 from asyncvla_ros.control.orientation import COLUMNS, goal_columns, has_orientation
+from asyncvla_ros.control.planner import Hull
 from asyncvla_ros.control.reference import hull, reference
-from asyncvla_ros.control.tracker import Hull, JerkLimitedTracker
+from asyncvla_ros.control.tracker import JerkLimitedTracker
 from asyncvla_ros.robot.contract import RobotContract
 
 

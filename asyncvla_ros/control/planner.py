@@ -10,6 +10,8 @@ from asyncvla_ros.control.motion import Bounds, Phase, State, can_stop, cut, res
 RESERVE = 1e-6
 # Shares of a goal's velocity that are tried: who is to be somewhere at speed may have to back up first.
 RUN_UPS = (1.0, 0.75, 0.5, 0.25, 0.0)
+Hull = tuple[float, float]
+"""Lowest and highest position [unit]."""
 
 
 class Planner:
@@ -63,7 +65,7 @@ class Planner:
         goal: State,
         duration_s: float,
         velocity_share: float = 1.0,
-        hull: tuple[float, float] | None = None,
+        hull: Hull | None = None,
     ) -> list[Phase]:
         """The first ``duration_s`` [s] of the way to the goal; empty if none was found.
 
@@ -97,11 +99,9 @@ class Planner:
         before = zip(brake.t, brake.j, strict=True) if brake.duration else ()
         return cut([*before, *zip(profile.t, profile.j, strict=True)], duration_s)
 
-    def _stays(self, state: State, goal: State, hull: tuple[float, float]) -> bool:
-        way, slack = (
-            self._trajectory.position_extrema[0],
-            RESERVE * (self._bounds.maximum - self._bounds.minimum),
-        )
+    def _stays(self, state: State, goal: State, hull: Hull) -> bool:
+        way = self._trajectory.position_extrema[0]
+        slack = RESERVE * (self._bounds.maximum - self._bounds.minimum)
         low, high = min(*hull, state.position, goal.position), max(*hull, state.position, goal.position)
         if low - slack <= way.min and way.max <= high + slack:
             return True

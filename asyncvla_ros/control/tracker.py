@@ -16,13 +16,11 @@ from asyncvla_ros.control.motion import (
     end_within,
     stop_phases,
 )
-from asyncvla_ros.control.planner import Planner
+from asyncvla_ros.control.planner import Hull, Planner
 from asyncvla_ros.robot.contract import Dof
 from asyncvla_ros.robot.motion_limits import MotionLimits, following_limit, motion_limits, stop_limits
 
 Move = tuple[Path | None, State]
-# Lowest and highest position [unit].
-Hull = tuple[float, float]
 # Asked for the whole motion of all dofs, with the stop at its end.
 Permits = Callable[[Sequence[Path | None]], bool]
 # How far ahead a goal is met [periods]: meeting it at once would take full jerk in every period.

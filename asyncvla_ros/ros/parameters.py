@@ -18,6 +18,7 @@ P = TypeVar("P")
 
 @dataclasses.dataclass(frozen=True)
 class _Declaration:
+    default: Any
     description: str
     minimum: float | None
     maximum: float | None
@@ -47,7 +48,7 @@ def parameter(
         read_only: Fixed when the node starts.
         is_topic: The name of a topic; empty only if the default is.
     """
-    declaration = _Declaration(description, minimum, maximum, tuple(choices), read_only, is_topic)
+    declaration = _Declaration(default, description, minimum, maximum, tuple(choices), read_only, is_topic)
     return dataclasses.field(default=default, metadata={"declaration": declaration})
 
 
@@ -66,16 +67,14 @@ class Parameters(Generic[P]):
 
     def __init__(self, node: Node, kind: type[P], on_change: Callable[[P, P], None] | None = None):
         self._declarations: dict[str, _Declaration] = {}
-        self._defaults: dict[str, Any] = {}
         self._on_change = on_change
         values = {}
         for field in dataclasses.fields(kind):  # type: ignore[arg-type]
             declaration: _Declaration = field.metadata["declaration"]
             self._declarations[field.name] = declaration
-            self._defaults[field.name] = field.default
-            descriptor = _descriptor(field.default, declaration)
+            descriptor = _descriptor(declaration)
             values[field.name] = node.declare_parameter(field.name, field.default, descriptor).value
-            _check(field.name, values[field.name], field.default, declaration)
+            _check(field.name, values[field.name], declaration)
         self.values: P = kind(**values)
         node.add_on_set_parameters_callback(self._changed)
 
@@ -83,7 +82,7 @@ class Parameters(Generic[P]):
         changes = {p.name: p.value for p in parameters if p.name in self._declarations}
         try:
             for name, value in changes.items():
-                _check(name, value, self._defaults[name], self._declarations[name])
+                _check(name, value, self._declarations[name])
             new = dataclasses.replace(self.values, **changes)  # type: ignore[type-var]
             if self._on_change is not None:
                 self._on_change(self.values, new)
@@ -93,14 +92,14 @@ class Parameters(Generic[P]):
         return SetParametersResult(successful=True)
 
 
-def _descriptor(default: Any, declaration: _Declaration) -> ParameterDescriptor:
+def _descriptor(declaration: _Declaration) -> ParameterDescriptor:
     text = declaration.description
     if declaration.choices:
         text += f"; one of {', '.join(declaration.choices)}"
     descriptor = ParameterDescriptor(description=text, read_only=declaration.read_only)
     if declaration.minimum is None or declaration.maximum is None:
         return descriptor
-    if isinstance(default, float):
+    if isinstance(declaration.default, float):
         bounds = FloatingPointRange(
             from_value=float(declaration.minimum), to_value=float(declaration.maximum)
         )
@@ -112,13 +111,13 @@ def _descriptor(default: Any, declaration: _Declaration) -> ParameterDescriptor:
     return descriptor
 
 
-def _check(name: str, value: Any, default: Any, declaration: _Declaration) -> None:
+def _check(name: str, value: Any, declaration: _Declaration) -> None:
     if value is None:
         # What an empty list, which has no type, comes as.
-        raise AsyncVLAError(f"parameter {name} has no value, expected one such as {default!r}")
+        raise AsyncVLAError(f"parameter {name} has no value, expected one such as {declaration.default!r}")
     if declaration.choices and value not in declaration.choices:
         raise AsyncVLAError(
             f"parameter {name} is {value!r}, expected one of {', '.join(declaration.choices)}"
         )
-    if declaration.is_topic and (value or default) and not TOPIC.fullmatch(value):
+    if declaration.is_topic and (value or declaration.default) and not TOPIC.fullmatch(value):
         raise AsyncVLAError(f"parameter {name} is {value!r}, expected {TOPIC_FORM}")
