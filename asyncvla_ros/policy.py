@@ -6,6 +6,7 @@ observation -> prefix (once) -> draft (SFM) -> confidence (rater) -> doubted act
 from __future__ import annotations
 
 import time
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +46,10 @@ class Policy:
         if self._device.type == "cpu" and self._config.attention == "matmul":
             self._model.fuse()
         self._generator = torch.Generator()
+        # An instruction is followed for many decisions.
+        tokenizer, limit = checkpoint.tokenizer, self._config.max_words
+        self._words = lru_cache(lambda instruction: encode_words(tokenizer, [instruction], limit))
+        self._unknown_words = lru_cache(lambda instruction: unknown_words(tokenizer, instruction, limit))
         dims = torch.zeros(self._config.max_action_dim)
         dims[: len(checkpoint.features.action_names)] = 1
         self._decider = Decider(self._model, dims.to(self._device), self._generator)
@@ -106,7 +111,7 @@ class Policy:
         Raises:
             ContractError: If the instruction is blank or too long, or the policy knows none of its words.
         """
-        return unknown_words(self._checkpoint.tokenizer, instruction, self._config.max_words)
+        return self._unknown_words(instruction)
 
     @torch.inference_mode()
     def infer(
@@ -191,7 +196,7 @@ class Policy:
             raise ContractError(f"state is not finite: {', '.join(broken)}")
         padded = np.zeros(self._config.max_state_dim, np.float32)
         padded[: len(names)] = self._checkpoint.state_stats.normalize(state)
-        words = encode_words(self._checkpoint.tokenizer, [observation.instruction], self._config.max_words)
+        words = self._words(observation.instruction)
         images = [self._image(observation, camera.key) for camera in self.features.cameras]
         inputs = Inputs(
             images=torch.from_numpy(np.stack(images))[None].to(self._device),
