@@ -47,6 +47,7 @@ setup(
             "asyncvla = asyncvla_ros.cli.start:main",
             "policy_node = asyncvla_ros.ros.policy_node:main",
             "controller_node = asyncvla_ros.ros.controller_node:main",
+            "recorder_node = asyncvla_ros.ros.recorder_node:main",
             "libero_sim_node = asyncvla_ros.ros.libero_sim_node:main",
             "visualizer_node = asyncvla_ros.ros.visualizer_node:main",
         ],

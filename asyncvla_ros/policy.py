@@ -13,8 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from asyncvla_ros.common.normalization import NormStats
 from asyncvla_ros.model.asyncvla import AsyncVLA, Inputs
 from asyncvla_ros.model.checkpoint import Checkpoint, load_checkpoint
+from asyncvla_ros.model.config import RaterConfig
 from asyncvla_ros.model.decide import Decider
 from asyncvla_ros.model.images import resize_image
 from asyncvla_ros.model.prefix import Prefix
@@ -57,6 +59,8 @@ class Policy:
         self.chunk_size: int = self._config.action_chunk_size
         self.execute_steps: int = self._config.execute_steps
         self.has_rater: bool = self._config.rater is not None
+        self.rater: RaterConfig | None = self._config.rater
+        self.action_stats: NormStats = checkpoint.action_stats
 
     @staticmethod
     def from_checkpoint(path: Path | None = None, device: str = "cpu", threads: int | None = None) -> Policy:

@@ -17,8 +17,11 @@ import yaml
 from rosbags.interfaces import Connection
 from rosbags.rosbag2 import Reader
 
+from asyncvla_ros.bags.damaged_mcap import DamagedMcap
 from asyncvla_ros.bags.types import typestore
 from asyncvla_ros.types import AsyncVLAError
+
+Part = Reader | DamagedMcap
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -71,7 +74,7 @@ class BagReader:
         self.undecoded: Counter[str] = Counter()
         self.problems: list[str] = []
         self._stack = ExitStack()
-        self._parts: list[tuple[Path, Reader]] = []
+        self._parts: list[tuple[Path, Part]] = []
 
     def __enter__(self) -> BagReader:
         with ExitStack() as stack:
@@ -93,7 +96,7 @@ class BagReader:
             self.counts[connection.topic] += connection.msgcount
         self._store = typestore(connections)
 
-    def _opened(self, stack: ExitStack) -> Iterator[tuple[Path, Reader]]:
+    def _opened(self, stack: ExitStack) -> Iterator[tuple[Path, Part]]:
         """Each file by itself: given a folder, rosbags drops topics whose metadata differ from the file's."""
         if not self.path.exists():
             raise AsyncVLAError(f"{self.path}: no such recording")
@@ -102,20 +105,31 @@ class BagReader:
         files = _files(self.path) if self.path.is_dir() else [self.path]
         if not files:
             expected = ", ".join(f"*{suffix}[{COMPRESSED}]" for suffix in SUFFIXES)
-            self.problems.append(f"no file of a recording in it, expected {expected}")
+            self._note(f"no file of a recording in it, expected {expected}")
         for file in files:
             part = self._part(stack, file)
             if part is not None:
                 yield file, part
 
-    def _part(self, stack: ExitStack, path: Path) -> Reader | None:
+    def _part(self, stack: ExitStack, path: Path) -> Part | None:
         try:
             file = _decompressed(stack, path) if path.suffix == COMPRESSED else path
             return stack.enter_context(Reader(file))
         except Exception as error:
             # rosbags raises whatever its parsers, its databases and the system do.
-            self.problems.append(f"{path.name}: {_said(error)}")
+            return self._damaged(path, error)
+
+    def _damaged(self, path: Path, error: Exception) -> DamagedMcap | None:
+        """What is left of a file; None: nothing."""
+        try:
+            if path.suffix != ".mcap":
+                raise error
+            part = DamagedMcap(path)
+        except Exception as reason:
+            self._note(f"{path.name}: {_said(reason)}")
             return None
+        self._note(f"{path.name}: {part.damage or _said(error)}")
+        return part
 
     @property
     def start_ns(self) -> int:
@@ -135,36 +149,50 @@ class BagReader:
         """
         parts = [self._raw(path, part, topics) for path, part in self._parts]
         met: Counter[str] = Counter()
+        undecoded: Counter[str] = Counter()
         for log_ns, _, connection, raw in heapq.merge(*parts, key=lambda entry: entry[:2]):
             met[connection.topic] += 1
             try:
                 content = zstd.decompress(raw) if self._is_compressed else raw
                 message = self._store.deserialize_cdr(content, connection.msgtype)
             except Exception as error:
-                self._note_undecoded(connection, error)
+                topic, kind = connection.topic, connection.msgtype
+                if topic not in undecoded:
+                    self._note(f"{topic}: messages of {kind} do not decode: {_said(error)}")
+                undecoded[topic] += 1
+                # Of the longest pass: they may be read more than once.
+                self.undecoded |= undecoded
                 continue
             yield Recorded(connection.topic, connection.msgtype, log_ns, message)
         for topic, count in self.counts.items():
             if met[topic] < count and (not topics or topic in topics):
-                self.problems.append(f"{topic}: {met[topic]} messages found, {count} were recorded")
+                self._note(f"{topic}: {met[topic]} messages found, {count} were recorded")
 
     def _raw(
-        self, path: Path, part: Reader, topics: Collection[str]
+        self, path: Path, part: Part, topics: Collection[str]
     ) -> Iterator[tuple[int, int, Connection, bytes]]:
         chosen = [one for one in part.connections if not topics or one.topic in topics]
         if not chosen:
             return
+        number, newest_ns = 0, -1
         try:
-            for number, (connection, log_ns, raw) in enumerate(part.messages(chosen)):
+            for number, (connection, log_ns, raw) in enumerate(part.messages(chosen), start=1):
+                newest_ns = log_ns
                 yield log_ns, number, connection, raw
+            return
         except Exception as error:
-            self.problems.append(f"{path.name}: ends early: {_said(error)}")
+            rest = self._damaged(path, error)
+        if isinstance(rest, DamagedMcap):
+            by_topic = {(one.topic, one.msgtype): one for one in chosen}
+            for connection, log_ns, raw in rest.messages(rest.connections):
+                known = by_topic.get((connection.topic, connection.msgtype))
+                if known is not None and log_ns > newest_ns:
+                    number += 1
+                    yield log_ns, number, known, raw
 
-    def _note_undecoded(self, connection: Connection, error: Exception) -> None:
-        if connection.topic not in self.undecoded:
-            kind = connection.msgtype
-            self.problems.append(f"{connection.topic}: messages of {kind} do not decode: {_said(error)}")
-        self.undecoded[connection.topic] += 1
+    def _note(self, problem: str) -> None:
+        if problem not in self.problems:
+            self.problems.append(problem)
 
 
 def _files(folder: Path) -> list[Path]:

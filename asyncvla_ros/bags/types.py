@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from rosbags.interfaces import Connection, MessageDefinitionFormat
+from rosbags.interfaces import Connection, MessageDefinitionFormat, Nodetype
 from rosbags.typesys import Stores, get_types_from_idl, get_types_from_msg, get_typestore
 
 from asyncvla_ros.paths import share_dir
@@ -29,6 +29,49 @@ def typestore(connections: Iterable[Connection]) -> Any:
         known |= _definitions(connection)
     store.register(known)
     return store
+
+
+def typestore_with(kinds: Iterable[str]) -> Any:
+    """Knows the usual types and these, which are looked for among the installed packages.
+
+    Raises:
+        AsyncVLAError: one is nowhere.
+    """
+    known = dict(_usual())
+    for kind in sorted(kinds):
+        known |= _installed(kind, known)
+    store = get_typestore(Stores.EMPTY)
+    store.register(known)
+    return store
+
+
+def _installed(kind: str, known: Mapping[str, Any]) -> dict[str, Any]:
+    """Definitions of a type and what it consists of, as far as they are not known."""
+    if kind in known:
+        return {}
+    from ament_index_python.packages import get_package_share_directory
+
+    package, _, name = kind.split("/")
+    try:
+        text = (Path(get_package_share_directory(package)) / "msg" / f"{name}.msg").read_text(
+            encoding="utf-8"
+        )
+    except (LookupError, OSError) as error:
+        raise AsyncVLAError(f"the definition of {kind} is not installed") from error
+    found = dict(get_types_from_msg(text, kind))
+    for _, description in found[kind][1]:
+        part = _part(description)
+        if part is not None:
+            found |= _installed(part, {**known, **found})
+    return found
+
+
+def _part(description: Any) -> str | None:
+    """The message type that a field consists of; None: none."""
+    node, content = description
+    if node == Nodetype.NAME:
+        return str(content)
+    return _part(content[0]) if node in (Nodetype.ARRAY, Nodetype.SEQUENCE) else None
 
 
 def _definitions(connection: Connection) -> dict[str, Any]:

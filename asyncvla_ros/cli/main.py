@@ -9,6 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
+from asyncvla_ros.cli.bags import record as record_command
+from asyncvla_ros.cli.bags import replay
 from asyncvla_ros.cli.bench import bench_app
 from asyncvla_ros.cli.data import data as data_command
 from asyncvla_ros.cli.data import show
@@ -49,6 +51,8 @@ app.command()(check)
 app.command()(doctor)
 app.command("data")(data_command)
 app.command("new-robot")(new_robot)
+app.command()(replay)
+app.command("record")(record_command)
 
 
 @app.command()
@@ -66,6 +70,9 @@ def demo(
     real_time_factor: Annotated[
         float, typer.Option(help="Above 0 the world moves on at this rate; 0: it waits for each command.")
     ] = 0.0,
+    record: Annotated[
+        Path | None, typer.Option(help="Folder that receives a recording of each episode.")
+    ] = None,
     json_out: JsonOption = None,
 ) -> None:
     """Move the LIBERO arm over ROS 2: simulator, policy and controller, each a node of its own."""
@@ -86,6 +93,7 @@ def demo(
         rendering,
         gif,
         real_time_factor,
+        None if record is None else record.resolve(),
     )
     status = Status("", console=console)
 

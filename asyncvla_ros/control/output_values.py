@@ -76,6 +76,14 @@ class OutputValues:
         """(n,) float64 joint positions [m or rad] of the (d,) targets ``values``."""
         return self._offset + self._gain * self.raw(values)
 
+    def targets(self, positions: np.ndarray) -> np.ndarray:
+        """(..., n) targets with these joint ``positions`` [m or rad]; the inverse of ``position``."""
+        return (np.asarray(positions, np.float64) - self._offset) / self._gain
+
+    def changes(self, rates: np.ndarray) -> np.ndarray:
+        """(..., n) changes per control step of which ``rates`` [unit/s] are made; the inverse of ``rate``."""
+        return np.asarray(rates, np.float64) * (self._step_ns / 1e9)
+
     def rate(self, values: np.ndarray) -> np.ndarray:
         """(n,) float64 velocities [unit/s] that make the (d,) changes ``values`` within one control step."""
         return self.raw(values) / (self._step_ns / 1e9)

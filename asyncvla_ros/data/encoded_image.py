@@ -47,6 +47,21 @@ def decode(data: Any, where: str, is_grey_16_ok: bool = False) -> np.ndarray:
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
+def to_jpeg(image: np.ndarray, width: int | None = None, quality: int = 80) -> bytes:
+    """A JPEG file of a picture.
+
+    Args:
+        image: (h, w, 3) uint8, RGB.
+        width: At most [px]; the height follows. None: as it is.
+        quality: 0 to 100.
+    """
+    height = image.shape[0] * (width or 0) // image.shape[1]
+    if width is not None and width < image.shape[1] and height:
+        image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+    options = [cv2.IMWRITE_JPEG_QUALITY, quality]
+    return bytes(cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)[1])
+
+
 def check_size(width: int, height: int, where: str) -> None:
     """Raise ContractError if a picture is too large."""
     if width * height > MAX_PIXELS:

@@ -186,6 +186,11 @@ class StreamSync(Generic[T]):
         """Counts per stream since creation."""
         return {stream: slot.counts for stream, slot in self._slots.items()}
 
+    def has_unused(self, stream: str) -> bool:
+        """Whether the sample at hand was in no snapshot yet."""
+        slot = self._slots[stream]
+        return slot.stamp_ns is not None and not slot.used
+
     def rearm(self) -> None:
         """Lets ``take`` hand out the samples at hand once more."""
         self._taken_ns = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -85,14 +85,14 @@ class DemoClient:
             self._status = message
             self._changed.notify_all()
 
-    def transition(self, number: int) -> None:
-        """Have all nodes make a lifecycle transition, at the same time.
+    def transition(self, number: int, names: Sequence[str]) -> None:
+        """Have nodes make a lifecycle transition, at the same time.
 
         Raises:
             RunError: A node refused, with its log; or ended, or did not answer.
         """
         request = ChangeState.Request(transition=Transition(id=number))
-        answers = {name: self._ask(ChangeState, f"/{name}/change_state", request) for name in NODES}
+        answers = {name: self._ask(ChangeState, f"/{name}/change_state", request) for name in names}
         for name, answer in answers.items():
             if not answer().success:
                 raise RunError(f"node {name} refused a lifecycle transition\n{self._nodes.tail(name)}")

@@ -34,6 +34,7 @@ class DemoSettings:
         rendering: ``full`` (official) or ``decimated`` meshes.
         gif: Also write the first episode as an animation there.
         real_time_factor: Above 0 the world moves on while the policy thinks, at this rate; 0: it waits.
+        record: Folder that receives a recording of each episode; None: nothing is recorded.
     """
 
     suite: str = "libero_object"
@@ -46,6 +47,7 @@ class DemoSettings:
     rendering: str = "full"
     gif: Path | None = None
     real_time_factor: float = 0.0
+    record: Path | None = None
 
 
 @dataclass(frozen=True)

@@ -43,12 +43,13 @@ def run_demo(
     execute_steps = load_config(settings.checkpoint or shipped_checkpoint()).execute_steps
     robot = load_robot(robot_file(ROBOT))
     with _terminable(), isolated_domain() as isolation:
-        os.environ.update(isolation | fastdds_environment(processes=len(NODES) + 1))
+        names = [*NODES, *(["recorder"] if settings.record else [])]
+        os.environ.update(isolation | fastdds_environment(processes=len(names) + 1))
         with NodeProcesses(settings.out / "logs", {}) as nodes, DemoClient(robot, nodes) as client:
-            say("starting libero_sim, controller and policy")
+            say(f"starting {', '.join(names)}")
             _start(nodes, settings, execute_steps)
             for transition in (Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE):
-                client.transition(transition)
+                client.transition(transition, names)
             client.call(
                 SetInstruction, "/policy/set_instruction", SetInstruction.Request(instruction=instruction)
             )
@@ -87,7 +88,9 @@ def _start(nodes: NodeProcesses, settings: DemoSettings, execute_steps: int) -> 
         own["libero_sim"] |= {"lockstep": False, "real_time_factor": settings.real_time_factor}
         # Should the next chunk be late, the rest of this one is better than a stop.
         own["controller"] |= {"lockstep": False, "execute_steps": 0}
-    for name in NODES:
+    if settings.record:
+        own["recorder"] = {"out": settings.record}
+    for name in own:
         given = {key: value for key, value in own[name].items() if value != ""}
         chosen = [files / "world.yaml", files / f"{name}.yaml"]
         nodes.start(name, f"asyncvla_ros.ros.{name}_node", chosen, given)

@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus
 from geometry_msgs.msg import PoseStamped
 from rcl_interfaces.msg import SetParametersResult
@@ -20,10 +19,11 @@ from sensor_msgs.msg import CompressedImage, Image, JointState
 
 from asyncvla_msgs.msg import ActionChunk, EpisodeStatus
 from asyncvla_msgs.srv import SetInstruction
-from asyncvla_ros.data.message_content import finite_state, to_ns, to_observation
+from asyncvla_ros.control.chunk_session import ChunkSession
+from asyncvla_ros.data.robot_policy import Deciding, RobotPolicy, Source, observed, store
 from asyncvla_ros.observe.stream_sync import Snapshot, StreamSync
 from asyncvla_ros.paths import robot_file
-from asyncvla_ros.robot.contract import JointStateSource, PoseSource, RobotContract, mismatches
+from asyncvla_ros.robot.contract import CameraSource, JointStateSource
 from asyncvla_ros.robot.contract_file import load_robot
 from asyncvla_ros.ros import qos
 from asyncvla_ros.ros.conversions import chunk_to_message
@@ -34,11 +34,10 @@ from asyncvla_ros.ros.policy.figures import PolicyFigures, mean_confidence
 from asyncvla_ros.ros.policy.inference_loop import InferenceLoop
 from asyncvla_ros.ros.policy.parameters import PolicyParameters
 from asyncvla_ros.ros.policy.run_task import RunTaskServer
-from asyncvla_ros.ros.policy.session import ChunkSession
 from asyncvla_ros.ros.policy.tasks import NOT_ACTIVE, Result, TaskSlot
 from asyncvla_ros.ros.stream_watch import Stream, StreamWatch, clock_problem
 from asyncvla_ros.types import ActionChunk as Answer
-from asyncvla_ros.types import AsyncVLAError, ContractError
+from asyncvla_ros.types import AsyncVLAError
 
 if TYPE_CHECKING:
     from asyncvla_ros.policy import Policy
@@ -72,22 +71,16 @@ class PolicyNode(ManagedNode):
         _ = values.strategy  # raises now rather than at the first inference
         self._robot = load_robot(robot_file(values.robot))
         self._policy = self.load_policy()
-        problems = mismatches(self._robot, self._policy.features)
-        if problems:
-            raise ContractError(
-                f"robot {self._robot.name} and checkpoint {values.checkpoint or 'as shipped'} do not fit:\n  "
-                + "\n  ".join(problems)
-            )
+        self._robot_policy = RobotPolicy(self._policy, self._robot, values.checkpoint or "as shipped")
         self._policy.check(values.strategy)
         self._tasks.judge = self._policy.unknown_words
         if values.instruction.strip():
             self._tasks.judge(values.instruction)
         self._policy.warmup()
-        used = [camera.key for camera in self._policy.features.cameras]
-        streams = [*used, *(source.topic for source in self._robot.state)]
+        sources = observed(self._robot, self._robot_policy.cameras)
         clock: Any = self.get_clock()
         sync: StreamSync[Any] = StreamSync(
-            streams, values.max_age_ns, values.max_skew_ns, permits_ahead=clock.ros_time_is_active
+            list(sources), values.max_age_ns, values.max_skew_ns, permits_ahead=clock.ros_time_is_active
         )
         self._loop = InferenceLoop(
             sync, self._now_ns, lambda: self._tasks.followed is not None, self._infer, self._crashed
@@ -95,14 +88,15 @@ class PolicyNode(ManagedNode):
         self.resources.callback(self._forget_loop)
         self._session = ChunkSession(self._robot)
         self._publisher = self.advertise(ActionChunk, "~/action_chunk", qos.CHUNK)
-        self._subscribe_streams(self._robot, used)
+        self._subscribe_streams(sources)
         service = self.create_service(SetInstruction, "~/set_instruction", self._set_instruction)
         self.resources.callback(self.destroy_service, service)
         server = RunTaskServer(self, self._tasks)
         if values.episode_status_topic:
             self.subscribe(EpisodeStatus, values.episode_status_topic, server.note_episode, qos.STATUS)
         self.on_clock_set_back(self._clock_set_back)
-        self.get_logger().info(f"ready: robot {self._robot.name}, cameras {', '.join(used)}")
+        cameras = ", ".join(self._robot_policy.cameras)
+        self.get_logger().info(f"ready: robot {self._robot.name}, cameras {cameras}")
 
     def activate(self) -> None:
         """Starts a new session of chunks."""
@@ -124,35 +118,23 @@ class PolicyNode(ManagedNode):
     def _forget_loop(self) -> None:
         self._loop = None
 
-    def _subscribe_streams(self, robot: RobotContract, cameras: list[str]) -> None:
+    def _subscribe_streams(self, sources: dict[str, Source]) -> None:
         reliability = self._params.values.sensor_reliability
-        profile, state_profile = qos.sensor(reliability), qos.state(reliability)
         streams: dict[str, Stream] = {}
-        for camera in robot.cameras:
-            if camera.key in cameras:
-                kind: type = Image if camera.transport == "raw" else CompressedImage
-                self.subscribe(kind, camera.topic, partial(self._store, camera.key), profile)
-                streams[camera.key] = Stream(camera.topic, kind, profile)
-        for source in robot.state:
-            kind = JointState if isinstance(source, JointStateSource) else PoseStamped
-            self.subscribe(kind, source.topic, partial(self._store_state, source), state_profile)
-            streams[source.topic] = Stream(source.topic, kind, state_profile)
+        for stream, source in sources.items():
+            if isinstance(source, CameraSource):
+                profile = qos.sensor(reliability)
+                kind: type = Image if source.transport == "raw" else CompressedImage
+            else:
+                profile = qos.state(reliability)
+                kind = JointState if isinstance(source, JointStateSource) else PoseStamped
+            self.subscribe(kind, source.topic, partial(self._store, stream, source), profile)
+            streams[stream] = Stream(source.topic, kind, profile)
         self._watch = StreamWatch(self, streams)
 
-    def _store(self, stream: str, message: Any) -> None:
+    def _store(self, stream: str, source: Source, message: Any) -> None:
         if self._loop is not None:
-            self._loop.put(stream, to_ns(message.header.stamp), message)
-
-    def _store_state(self, source: JointStateSource | PoseSource, message: Any) -> None:
-        """Drops what lacks a joint, say of a second publisher, before it takes the place of a whole state."""
-        if self._loop is None:
-            return
-        try:
-            finite_state(message, source, self._robot.base_frame)
-        except ContractError as error:
-            self._loop.reject(source.topic, str(error).removeprefix(f"{source.topic}: "))
-        else:
-            self._store(source.topic, message)
+            store(message, stream, source, self._robot.base_frame, self._loop)
 
     def _infer(self, snapshot: Snapshot[Any]) -> None:
         """One inference, in its thread."""
@@ -175,11 +157,9 @@ class PolicyNode(ManagedNode):
 
     def _answer(self, snapshot: Snapshot[Any], instruction: str) -> Answer:
         values = self._params.values
-        seed = None if values.seed < 0 else noise_seed(values.seed, snapshot.stamp_ns)
-        observation = to_observation(snapshot, self._robot, self._policy.features, instruction)
-        limit = self._policy.chunk_size - 1
-        committed = self._session.executing(snapshot.stamp_ns, limit) if values.commit else None
-        return self._policy.infer(observation, values.strategy, committed, seed)
+        seed = None if values.seed < 0 else values.seed
+        deciding = Deciding(values.strategy, seed, values.commit)
+        return self._robot_policy.answer(snapshot, instruction, self._session, deciding)
 
     def _publish_chunk(self, answer: Answer, stamp_ns: int, instruction: str, latency_s: float) -> None:
         chunk = self._session.chunk(answer, stamp_ns, self._now_ns(), instruction)
@@ -267,11 +247,6 @@ class PolicyNode(ManagedNode):
 
     def _now_ns(self) -> int:
         return self.get_clock().now().nanoseconds
-
-
-def noise_seed(seed: int, stamp_ns: int) -> int:
-    """Of one decision: an observation that is shown again is decided in the same way."""
-    return int(np.random.SeedSequence((seed, stamp_ns)).generate_state(1)[0])
 
 
 def main() -> None:

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import numpy as np
 from builtin_interfaces.msg import Duration
 from geometry_msgs.msg import Point, Vector3
 from std_msgs.msg import ColorRGBA
 from visualization_msgs.msg import Marker, MarkerArray
 
 from asyncvla_ros.view.chunk_view import ChunkView
-
-# Thickness of the path, of an action, of one that was generated again [m].
-LINE, BALL, CUBE = 0.004, 0.010, 0.014
-# Should the visualizer die, its last words go away, too [s].
-LIFETIME = 2
+from asyncvla_ros.view.markers import LIFETIME, MarkerPart, marker_parts
 
 
 def chunk_markers(view: ChunkView, frame_id: str) -> MarkerArray:
@@ -23,14 +18,7 @@ def chunk_markers(view: ChunkView, frame_id: str) -> MarkerArray:
         view: What to show.
         frame_id: Base frame of its points.
     """
-    ends, again = view.points[1:], view.refined
-    lines, pairs = view.segments.reshape(-1, 3), np.repeat(view.colours, 2, axis=0)
-    parts = (
-        ("path", Marker.LINE_LIST, LINE, lines, pairs),
-        ("actions", Marker.SPHERE_LIST, BALL, ends[~again], view.colours[~again]),
-        ("refined", Marker.CUBE_LIST, CUBE, ends[again], view.colours[again]),
-    )
-    return MarkerArray(markers=[_marker(frame_id, *part) for part in parts])
+    return MarkerArray(markers=[_marker(part, frame_id) for part in marker_parts(view)])
 
 
 def no_markers() -> MarkerArray:
@@ -38,16 +26,13 @@ def no_markers() -> MarkerArray:
     return MarkerArray(markers=[Marker(action=Marker.DELETEALL)])
 
 
-def _marker(
-    frame_id: str, namespace: str, kind: int, size: float, points: np.ndarray, colours: np.ndarray
-) -> Marker:
-    """One marker of points (n, 3) [m] with colours (n, 4) in [0, 1]; without points one that deletes it."""
-    marker = Marker(ns=namespace, type=kind, action=Marker.ADD if len(points) else Marker.DELETE)
+def _marker(part: MarkerPart, frame_id: str) -> Marker:
+    marker = Marker(ns=part.name, type=part.kind, action=part.action)
     # Without a stamp the newest transform counts: the path stays with the robot's base.
     marker.header.frame_id = frame_id
     marker.pose.orientation.w = 1.0
-    marker.scale = Vector3(x=size, y=size, z=size)
+    marker.scale = Vector3(x=part.size, y=part.size, z=part.size)
     marker.lifetime = Duration(sec=LIFETIME)
-    marker.points = [Point(x=x, y=y, z=z) for x, y, z in points.tolist()]
-    marker.colors = [ColorRGBA(r=r, g=g, b=b, a=a) for r, g, b, a in colours.tolist()]
+    marker.points = [Point(x=x, y=y, z=z) for x, y, z in part.points.tolist()]
+    marker.colors = [ColorRGBA(r=r, g=g, b=b, a=a) for r, g, b, a in part.colours.tolist()]
     return marker

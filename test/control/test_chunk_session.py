@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from asyncvla_ros.control.chunk_session import ChunkSession
 from asyncvla_ros.ros.conversions import chunk_from_message, chunk_to_message
-from asyncvla_ros.ros.policy.session import ChunkSession
 from asyncvla_ros.types import ActionChunk, StageTimes
 from support.contracts import MS, STEP_NS, libero_panda
 

@@ -1,0 +1,64 @@
+"""What was to be done while a recording was made, and which observations were decided on."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+
+from asyncvla_ros.bags.done import CHUNK
+from asyncvla_ros.bags.reader import BagReader
+from asyncvla_ros.data.message_content import to_ns
+from asyncvla_ros.types import AsyncVLAError
+
+STATUS = "asyncvla_msgs/msg/EpisodeStatus"
+
+
+class Instructions:
+    """The instruction at each time; reads chunks and the status of episodes in advance.
+
+    Args:
+        bag: The recording.
+        chunk_topic: Of its chunks.
+        given: Counts instead of what is recorded; None: it is recorded.
+
+    Attributes:
+        decided: Stamps of the observations [ns] of which the recording has chunks.
+
+    Raises:
+        AsyncVLAError: neither is an instruction recorded, nor one given.
+    """
+
+    def __init__(self, bag: BagReader, chunk_topic: str, given: str | None):
+        self.decided: set[int] = set()
+        self._since: list[int] = []
+        self._texts: list[str] = []
+        kinds = {
+            topic: kind for topic, names in bag.topics.items() for kind in (CHUNK, STATUS) if kind in names
+        }
+        topics = {topic for topic, kind in kinds.items() if kind == STATUS or topic == chunk_topic}
+        for one in bag.messages(topics) if topics else ():
+            stamp_ns = to_ns(one.message.header.stamp)
+            if one.kind == CHUNK and len(one.message.actions):
+                self.decided.add(stamp_ns)
+            if given is None and one.message.instruction.strip():
+                self._note(stamp_ns, one.message.instruction)
+        if given is not None:
+            self._note(0, given)
+        if not self._texts:
+            raise AsyncVLAError(
+                f"{bag.path} does not say what was to be done (no instruction in an ActionChunk or an "
+                "EpisodeStatus); give it with --instruction"
+            )
+
+    def _note(self, stamp_ns: int, text: str) -> None:
+        if not self._texts or self._texts[-1] != text:
+            self._since.append(max([stamp_ns, *self._since[-1:]]))
+            self._texts.append(text)
+
+    def at(self, stamp_ns: int) -> str:
+        """The instruction at ``stamp_ns`` [ns]."""
+        return self._texts[max(0, bisect_right(self._since, stamp_ns) - 1)]
+
+    @property
+    def texts(self) -> list[str]:
+        """All instructions, each once."""
+        return list(dict.fromkeys(self._texts))

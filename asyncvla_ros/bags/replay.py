@@ -1,0 +1,294 @@
+"""``asyncvla replay``: a policy decides again on what was recorded, and is compared with what was done.
+
+messages ──> slots of a live node ──> decision ──> waits until it is known what was done ──> figures, report
+"""
+
+from __future__ import annotations
+
+import resource
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from asyncvla_ros.bags.comparison import Comparison
+from asyncvla_ros.bags.done import CHUNK, find_done
+from asyncvla_ros.bags.instructions import Instructions
+from asyncvla_ros.bags.observations import Observations, RecordedClock, stamp_of
+from asyncvla_ros.bags.predictions import Predictions
+from asyncvla_ros.bags.reader import BagReader
+from asyncvla_ros.bags.robot_topics import find_robot, resolve
+from asyncvla_ros.common.provenance import provenance
+from asyncvla_ros.control.chunk import StampedChunk
+from asyncvla_ros.control.chunk_session import ChunkSession
+from asyncvla_ros.data.camera_message import decode_image
+from asyncvla_ros.data.encoded_image import to_jpeg
+from asyncvla_ros.data.robot_policy import Deciding, RobotPolicy, observed
+from asyncvla_ros.observe.stream_sync import Snapshot
+from asyncvla_ros.report.replay_record import Moment, ReplayRecord
+from asyncvla_ros.robot.contract import RobotContract
+from asyncvla_ros.types import ActionChunk, AsyncVLAError, ContractError, RunError
+from asyncvla_ros.view.chunk_view import ratings
+
+if TYPE_CHECKING:
+    from asyncvla_ros.policy import Policy
+
+INSTANTS = ("observations", "chunks")
+THUMBNAIL_WIDTH = 320
+LATENCIES = 100_000
+
+
+@dataclass(frozen=True)
+class ReplaySettings:
+    """How to replay.
+
+    Attributes:
+        deciding: Strategy, seed, and whether actions under way are kept.
+        instruction: None: as recorded.
+        namespace: Of the robot in the recording; None: found.
+        every_s: Time between two decisions at least [s]; 0: on each observation.
+        at: ``observations``, or ``chunks``: on those that were decided on when it was recorded.
+        target: What to compare with, see ``done.CHOICES``.
+        max_age_s: Of an observation [s], as of policy_node.
+        max_skew_s: Between its streams [s], as of policy_node.
+        tip_link: Whose path is drawn, for joint actions.
+    """
+
+    deciding: Deciding
+    instruction: str | None = None
+    namespace: str | None = None
+    every_s: float = 0.0
+    at: str = "observations"
+    target: str = "auto"
+    max_age_s: float = 0.5
+    max_skew_s: float = 0.1
+    tip_link: str = "tool0"
+
+    def __post_init__(self) -> None:
+        if self.at not in INSTANTS:
+            raise AsyncVLAError(f"--at is {self.at!r}, choose one of {INSTANTS}")
+        if self.at == "chunks" and self.every_s:
+            raise AsyncVLAError("--every and --at chunks exclude each other")
+
+
+@dataclass(frozen=True)
+class _Decision:
+    """A decision that waits until it is known what was done."""
+
+    chunk: StampedChunk
+    snapshot: Snapshot[Any]
+    known_ns: int
+
+
+class Replay:
+    """One replay.
+
+    Args:
+        bag: The recording, open.
+        policy: Decides.
+        robot: Of the recording.
+        settings: How.
+        out: Receives the predictions; its files are written by the caller.
+        checkpoint: Name of the checkpoint, for errors.
+
+    Attributes:
+        record: What the report shows.
+
+    Raises:
+        AsyncVLAError: topics or instruction are missing, or the robot does not fit the policy.
+    """
+
+    def __init__(
+        self,
+        bag: BagReader,
+        policy: Policy,
+        robot: RobotContract,
+        settings: ReplaySettings,
+        out: Path,
+        checkpoint: str = "as shipped",
+    ):
+        self._bag, self._robot, self._settings, self._out = bag, robot, settings, out
+        self._robot_policy = RobotPolicy(policy, robot, checkpoint)
+        policy.check(settings.deciding.strategy)
+        sources = observed(robot, self._robot_policy.cameras)
+        self._topics = find_robot(bag.topics, sources, settings.namespace)
+        namespace = self._topics.namespace
+        self._target, self._done = find_done(settings.target, bag.topics, robot, namespace)
+        chunks = resolve("~/action_chunk", namespace, "policy")
+        if settings.at == "chunks" and CHUNK not in bag.topics.get(chunks, set()):
+            raise AsyncVLAError(f"--at chunks: no {CHUNK} is recorded on {chunks}")
+        self._instructions = Instructions(bag, chunks, settings.instruction)
+        self._clock = RecordedClock(bag, list(self._topics.streams))
+        limits = round(1e9 * settings.max_age_s), round(1e9 * settings.max_skew_s)
+        self._observations = Observations(sources, self._topics.streams, robot.base_frame, *limits)
+        self._session = ChunkSession(robot)
+        self._duration_ns = bag.end_ns - bag.start_ns
+        self._comparison = Comparison(robot, policy.chunk_size, self._duration_ns, policy.rater)
+        self.record = ReplayRecord(1e-9 * self._duration_ns)
+        self._predictions = Predictions(out / "predictions", robot, self._topics, settings.tip_link)
+        self._pending: deque[_Decision] = deque()
+        self._failures: Counter[str] = Counter()
+        self._latencies_ms: deque[float] = deque(maxlen=LATENCIES)
+        self._decisions = self._actions = self._refined = 0
+        self._begin_ns: int | None = None
+
+    def run(self, advance: Callable[[float], None]) -> dict[str, Any]:
+        """Replays from begin to end.
+
+        Args:
+            advance: Told the share of the recording that is done.
+
+        Returns:
+            What metrics.json holds.
+
+        Raises:
+            AsyncVLAError: nothing of the recording could be decided on.
+            RunError: predictions cannot be written.
+        """
+        begun = time.perf_counter()
+        with self._predictions:
+            for now_ns in self._steps():
+                advance(min(1.0, (now_ns - self._bag.start_ns) / max(1, self._duration_ns)))
+            self._finish_until(None)
+        wall_s = time.perf_counter() - begun
+        if not self._decisions:
+            reasons = [*self._failures, *self._observations.problems(), *self._bag.problems]
+            raise AsyncVLAError(f"{self._bag.path}: nothing to decide on: {'; '.join(reasons[:5])}")
+        return self._figures(wall_s)
+
+    def _steps(self) -> Iterator[int]:
+        """Goes from message to message; times of the recording [ns]."""
+        next_ns = 0
+        topics = {*self._topics.streams, *self._done.topics, *self._clock.topics, *self._predictions.topics}
+        for one in self._bag.messages(topics):
+            has_header = hasattr(one.message, "header")
+            if self._clock.advance(one, stamp_of(one) if has_header else None):
+                self._set_back()
+                next_ns = 0
+            now_ns = self._clock.now_ns
+            if one.topic in self._done.topics:
+                self._done.feed(one)
+            self._predictions.feed(one)
+            self._observations.feed(one, now_ns)
+            self._finish_until(now_ns)
+            if now_ns >= next_ns and (snapshot := self._observations.take()) is not None:
+                if self._begin_ns is None:
+                    self._begin_ns = snapshot.stamp_ns
+                if self._settings.at == "observations" or snapshot.stamp_ns in self._instructions.decided:
+                    # On the grid of the first one, so that a late one does not delay the others.
+                    period_ns = round(1e9 * self._settings.every_s)
+                    next_ns = now_ns + period_ns if now_ns - next_ns > period_ns else next_ns + period_ns
+                    self._decide(snapshot, now_ns, one.log_ns)
+            yield one.log_ns
+
+    def _set_back(self) -> None:
+        self._finish_until(None)
+        self._observations.reset()
+        self._session.forget_times()
+        self._done.forget(None)
+
+    def _decide(self, snapshot: Snapshot[Any], now_ns: int, log_ns: int) -> None:
+        instruction = self._instructions.at(snapshot.stamp_ns)
+        begun = time.perf_counter()
+        try:
+            answer = self._robot_policy.answer(snapshot, instruction, self._session, self._settings.deciding)
+        except (ContractError, RunError) as error:
+            self._failures[str(error)] += 1
+            return
+        latency_s = time.perf_counter() - begun
+        self._latencies_ms.append(1e3 * latency_s)
+        self._note(answer)
+        words = self._robot_policy.policy.unknown_words(instruction)
+        chunk = replace(
+            self._session.chunk(answer, snapshot.stamp_ns, now_ns, instruction), unknown_words=words
+        )
+        self._predictions.write(chunk, snapshot, log_ns, latency_s)
+        known_ns = chunk.due_ns(len(chunk.actions)) + self._done.ahead_ns
+        self._pending.append(_Decision(chunk, snapshot, known_ns))
+
+    def _note(self, answer: ActionChunk) -> None:
+        self._decisions += 1
+        self._actions += len(answer.actions)
+        self._refined += int(np.sum(answer.refined))
+
+    def _finish_until(self, now_ns: int | None) -> None:
+        """Compares the decisions of which it is known what was done at ``now_ns`` [ns]; None: all."""
+        while self._pending and (now_ns is None or self._pending[0].known_ns <= now_ns):
+            decision = self._pending.popleft()
+            self._compare(decision)
+            self._done.forget(self._pending[0].chunk.stamp_ns if self._pending else decision.chunk.stamp_ns)
+
+    def _compare(self, decision: _Decision) -> None:
+        chunk = decision.chunk
+        done, stats = self._done.at(chunk), self._robot_policy.policy.action_stats
+        scale = self._robot.scale
+        difference = stats.normalize(chunk.actions / scale) - stats.normalize(done / scale)
+        error = self._comparison.add(chunk, done, difference)
+        assert self._begin_ns is not None
+        confidence, refined = ratings(chunk)
+        moment = Moment(
+            time_s=1e-9 * (chunk.stamp_ns - self._begin_ns),
+            predicted=chunk.actions,
+            done=done,
+            confidence=confidence,
+            refined=refined,
+            error=error,
+            instruction=chunk.instruction,
+        )
+        block = self._comparison.block(chunk.stamp_ns)
+        self.record.add(moment, block, lambda: self._images(decision.snapshot))
+
+    def _images(self, snapshot: Snapshot[Any]) -> dict[str, bytes]:
+        return {
+            key: to_jpeg(decode_image(snapshot.values[key], key), THUMBNAIL_WIDTH)
+            for key in self._robot_policy.cameras
+        }
+
+    def _figures(self, wall_s: float) -> dict[str, Any]:
+        p50, p95 = np.percentile(self._latencies_ms, (50, 95)).tolist()
+        records = self._observations.records(self._bag.undecoded)
+        settings = self._settings
+        assert self._begin_ns is not None
+        return {
+            "bag": str(self._bag.path),
+            "robot": self._robot.name,
+            "target": self._target,
+            "instructions": self._instructions.texts,
+            "decisions": self._decisions,
+            "failures": dict(self._failures),
+            "compared_steps": self._comparison.compared,
+            **self._comparison.figures(seed=0),
+            "refined_share": self._refined / self._actions,
+            "decision_ms": {"p50": round(p50, 2), "p95": round(p95, 2)},
+            "recorded_s": round(1e-9 * self._duration_ns, 3),
+            "wall_s": round(wall_s, 3),
+            "realtime_factor": round(1e-9 * self._duration_ns / wall_s, 3),
+            "streams": {
+                stream: {
+                    "received": record.received,
+                    "used": record.used,
+                    "gaps": record.gaps,
+                    "dropped": dict(record.dropped),
+                    "reasons": dict(record.reasons),
+                }
+                for stream, record in records.items()
+            },
+            "gaps": [
+                {
+                    "stream": gap.stream,
+                    "begin_s": 1e-9 * (gap.begin_ns - self._begin_ns),
+                    "seconds": 1e-9 * (gap.end_ns - gap.begin_ns),
+                }
+                for gap in self._observations.gaps
+            ],
+            "problems": list(
+                filter(None, [self._clock.problem, *self._bag.problems, *self._predictions.problems])
+            ),
+            "peak_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
+            "settings": asdict(settings),
+            **provenance(),
+        }

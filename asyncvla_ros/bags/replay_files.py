@@ -1,0 +1,88 @@
+"""The files of a replay: metrics.json, report.html, predictions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from asyncvla_ros.bags.episode import read_note
+from asyncvla_ros.bags.reader import BagReader
+from asyncvla_ros.bags.replay import Replay, ReplaySettings
+from asyncvla_ros.model.checkpoint import fingerprint
+from asyncvla_ros.paths import robot_file, shipped_checkpoint
+from asyncvla_ros.report.replay_page import replay_page
+from asyncvla_ros.robot.contract_file import load_robot
+from asyncvla_ros.types import AsyncVLAError, RunError
+
+METRICS, REPORT, PREDICTIONS = "metrics.json", "report.html", "predictions"
+
+
+def recorded_deciding(bag: Path) -> dict[str, Any]:
+    """Parameters of the policy that was recorded, as far as a replay can take them; empty: not known.
+
+    Raises:
+        AsyncVLAError: the note of the recorder is damaged.
+    """
+    note = read_note(bag)
+    return {} if note is None else dict(note.policy)
+
+
+def run_replay(
+    bag: Path,
+    robot: str,
+    out: Path,
+    settings: ReplaySettings,
+    checkpoint: Path | None,
+    device: str,
+    threads: int,
+    advance: Callable[[float], None],
+) -> dict[str, Any]:
+    """Replays a recording, writes its files, and returns what metrics.json holds.
+
+    Args:
+        bag: The recording.
+        robot: Its contract: a name or a file.
+        out: Folder of the files; predictions of an earlier run must not be in it.
+        settings: How.
+        checkpoint: Of the policy; None: the shipped one.
+        device: torch device.
+        threads: CPU threads of an inference.
+        advance: Told the share that is done.
+
+    Raises:
+        AsyncVLAError: the recording, the robot and the policy do not go together, or nothing can be used.
+        RunError: a file cannot be written.
+    """
+    contract = load_robot(robot_file(robot))
+    if (out / PREDICTIONS).exists():
+        raise AsyncVLAError(f"{out / PREDICTIONS} exists already, expected an --out without it")
+    with BagReader(bag) as reader:
+        from asyncvla_ros.policy import Policy
+
+        policy = Policy.from_checkpoint(checkpoint, device, threads)
+        name = str(checkpoint or "as shipped")
+        replay = Replay(reader, policy, contract, settings, out, name)
+        policy.warmup()
+        figures = replay.run(advance)
+    figures["checkpoint"] = {"folder": name, "fingerprint": fingerprint(checkpoint or shipped_checkpoint())}
+    note = read_note(bag)
+    if note is not None and note.checkpoint and note.checkpoint != figures["checkpoint"]["fingerprint"]:
+        figures["problems"].append("another checkpoint was recorded than the one that is replayed")
+    if note is not None and note.problem:
+        figures["problems"].append(f"the recording was cut short: {note.problem}")
+    _write(out / METRICS, json.dumps(figures, indent=1, default=str))
+    _write(out / REPORT, replay_page(figures, replay.record))
+    if not figures["compared_steps"]:
+        raise RunError(f"nothing could be compared with {figures['target']}; see {out / REPORT}")
+    return figures
+
+
+def _write(file: Path, text: str) -> None:
+    partial = file.with_name(f".{file.name}.partial")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(file)
+    except OSError as error:
+        raise RunError(f"{file} cannot be written: {error.strerror}") from error

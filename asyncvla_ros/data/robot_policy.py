@@ -1,0 +1,129 @@
+"""A policy that decides on messages of a robot, whoever received them: rclpy, or a bag's reader."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from asyncvla_ros.control.chunk_session import ChunkSession
+from asyncvla_ros.data.message_content import finite_state, to_ns, to_observation
+from asyncvla_ros.observe.stream_sync import Snapshot
+from asyncvla_ros.robot.contract import (
+    CameraSource,
+    JointStateSource,
+    PoseSource,
+    RobotContract,
+    mismatches,
+)
+from asyncvla_ros.strategy import Strategy
+from asyncvla_ros.types import ActionChunk, ContractError
+
+if TYPE_CHECKING:
+    from asyncvla_ros.policy import Policy
+
+Source = CameraSource | JointStateSource | PoseSource
+
+
+class Slots(Protocol):
+    """Where samples wait for each other; see ``StreamSync``."""
+
+    def put(self, stream: str, stamp_ns: int, sample: Any) -> None:
+        """Takes a sample of ``stamp_ns`` [ns]."""
+
+    def reject(self, stream: str, reason: str) -> None:
+        """Counts a sample that cannot be used."""
+
+
+def observed(robot: RobotContract, cameras: Collection[str]) -> dict[str, Source]:
+    """Stream to source, of all that an observation is made of.
+
+    Args:
+        robot: Its sources.
+        cameras: Keys of those that count.
+    """
+    looked_at = {camera.key: camera for camera in robot.cameras if camera.key in cameras}
+    return {**looked_at, **{source.topic: source for source in robot.state}}
+
+
+def store(message: Any, stream: str, source: Source, base_frame: str, slots: Slots) -> None:
+    """Puts a message where it waits for the others.
+
+    What lacks a joint, say of a second publisher, is rejected before it takes the place of a whole state.
+    """
+    if not isinstance(source, CameraSource):
+        try:
+            finite_state(message, source, base_frame)
+        except ContractError as error:
+            slots.reject(stream, str(error).removeprefix(f"{source.topic}: "))
+            return
+    slots.put(stream, to_ns(message.header.stamp), message)
+
+
+@dataclass(frozen=True)
+class Deciding:
+    """How decisions are made.
+
+    Attributes:
+        strategy: Of the policy.
+        seed: Noise is drawn from this and the observation's stamp; None: different each time.
+        commit: Keep, as context, the actions that will have been executed when the chunk arrives.
+    """
+
+    strategy: Strategy
+    seed: int | None = None
+    commit: bool = False
+
+
+class RobotPolicy:
+    """A policy on a robot.
+
+    Args:
+        policy: Decides.
+        robot: What its observations come from.
+        name: Of the checkpoint, for errors.
+
+    Raises:
+        ContractError: they do not fit.
+    """
+
+    def __init__(self, policy: Policy, robot: RobotContract, name: str):
+        problems = mismatches(robot, policy.features)
+        if problems:
+            lines = "\n  ".join(problems)
+            raise ContractError(f"robot {robot.name} and checkpoint {name} do not fit:\n  {lines}")
+        self.policy = policy
+        self._robot = robot
+
+    @property
+    def cameras(self) -> list[str]:
+        """Keys of the cameras that it looks through."""
+        return [camera.key for camera in self.policy.features.cameras]
+
+    def answer(
+        self, snapshot: Snapshot[Any], instruction: str, session: ChunkSession, deciding: Deciding
+    ) -> ActionChunk:
+        """Decides on one message per stream, see ``observed``.
+
+        Args:
+            snapshot: What was received.
+            instruction: What to do.
+            session: Knows what is being executed meanwhile.
+            deciding: How.
+
+        Raises:
+            ContractError: a message does not hold what the contract promises.
+            RunError: the policy answers with what is no action.
+        """
+        seed = None if deciding.seed is None else noise_seed(deciding.seed, snapshot.stamp_ns)
+        observation = to_observation(snapshot, self._robot, self.policy.features, instruction)
+        limit = self.policy.chunk_size - 1
+        committed = session.executing(snapshot.stamp_ns, limit) if deciding.commit else None
+        return self.policy.infer(observation, deciding.strategy, committed, seed)
+
+
+def noise_seed(seed: int, stamp_ns: int) -> int:
+    """Of one decision: an observation that is shown again is decided in the same way."""
+    return int(np.random.SeedSequence((seed, stamp_ns)).generate_state(1)[0])

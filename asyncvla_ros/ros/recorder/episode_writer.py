@@ -1,0 +1,162 @@
+"""Writes one episode in a thread of its own, so that no callback waits for the disk."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from rosbags.interfaces import Qos
+
+from asyncvla_ros.bags.episode import ROBOT_FILE, EpisodeNote
+from asyncvla_ros.bags.types import typestore_with
+from asyncvla_ros.bags.writer import BagWriter
+from asyncvla_ros.types import AsyncVLAError
+
+# How often what was received is handed to the system, so that a program that is killed keeps it [s].
+FLUSH_S = 0.25
+# Messages that wait for a slow disk take so much memory at most [bytes].
+WAITING_BYTES = 512 * 2**20
+
+
+@dataclass(frozen=True)
+class Channel:
+    """A topic to be written.
+
+    Attributes:
+        topic: Its full name.
+        kind: Type of its messages.
+        qos: With which it is offered; empty: not known.
+    """
+
+    topic: str
+    kind: str
+    qos: tuple[Qos, ...] = ()
+
+
+class EpisodeWriter:
+    """An episode on its way to the disk.
+
+    Args:
+        folder: Is made; must not exist.
+        channels: What may come.
+        note: Is kept beside the messages from the begin on.
+        contract: Text of the robot's contract, kept beside them, too.
+
+    Attributes:
+        note: As it is now.
+        problem: Why nothing is written any more; empty: all is well.
+
+    Raises:
+        AsyncVLAError: the folder exists, or a type of message is not known.
+        RunError: it cannot be written.
+    """
+
+    def __init__(self, folder: Path, channels: Sequence[Channel], note: EpisodeNote, contract: str):
+        self.folder, self.note, self.problem = folder, note, ""
+        self._received: Counter[str] = Counter()
+        self._lost: Counter[str] = Counter()
+        self._queue: queue.SimpleQueue[tuple[Channel, int, bytes] | None] = queue.SimpleQueue()
+        self._waiting = 0
+        self._lock = threading.Lock()
+        store = typestore_with({channel.kind for channel in channels})
+        self._writer = BagWriter(folder)
+        self._writer.__enter__()
+        for channel in channels:
+            self._writer.add(channel.topic, channel.kind, store, channel.qos)
+        note.write(folder)
+        (folder / ROBOT_FILE).write_text(contract, encoding="utf-8")
+        self._thread = threading.Thread(target=self._run, name="episode", daemon=True)
+        self._thread.start()
+
+    def put(self, channel: Channel, log_ns: int, content: bytes) -> None:
+        """Takes a serialized message, received at ``log_ns`` [ns]; never waits."""
+        self._received[channel.topic] += 1
+        with self._lock:
+            is_full = self._waiting + len(content) > WAITING_BYTES
+            self._waiting += 0 if is_full else len(content)
+        if is_full:
+            self._lost[channel.topic] += 1
+        else:
+            self._queue.put((channel, log_ns, content))
+
+    def note_lost(self, topic: str, count: int) -> None:
+        """So many messages of a topic did not arrive."""
+        self._lost[topic] += count
+
+    def describe(self, **changes: object) -> None:
+        """Changes the note."""
+        self.note = replace(self.note, **changes)  # type: ignore[arg-type]
+        if not self.problem:
+            self._write_note()
+
+    def close(self, outcome: str) -> EpisodeNote:
+        """Ends the episode when all is written; returns its note."""
+        self._queue.put(None)
+        self._thread.join()
+        self.note = replace(self.note, outcome=outcome, messages=self.counts(), problem=self.problem)
+        try:
+            if self.problem:
+                self._writer.abort()
+            else:
+                self._writer.note("asyncvla_outcome", outcome)
+                self._writer.note("asyncvla_instruction", self.note.instruction)
+                self._writer.close()
+        except AsyncVLAError as error:
+            self._fail(error)
+        self._write_note()
+        return self.note
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Topic to messages that were received, written and lost."""
+        topics = sorted({*self._received, *self._lost})
+        return {
+            topic: {
+                "received": self._received[topic],
+                "written": self._writer.counts[topic],
+                "lost": self._lost[topic],
+            }
+            for topic in topics
+        }
+
+    def _run(self) -> None:
+        is_over = False
+        while not is_over:
+            try:
+                is_over = self._write_some()
+                if not self.problem:
+                    self._writer.flush()
+            except AsyncVLAError as error:
+                self._fail(error)
+
+    def _write_some(self) -> bool:
+        """Writes what comes until it is time to flush; True if that was all."""
+        until = time.monotonic() + FLUSH_S
+        while (left := until - time.monotonic()) > 0:
+            try:
+                entry = self._queue.get(timeout=left)
+            except queue.Empty:
+                return False
+            if entry is None:
+                return True
+            channel, log_ns, content = entry
+            with self._lock:
+                self._waiting -= len(content)
+            if self.problem:
+                self._lost[channel.topic] += 1
+            else:
+                self._writer.write_raw(channel.topic, channel.kind, log_ns, content)
+        return False
+
+    def _fail(self, error: AsyncVLAError) -> None:
+        self.problem = self.problem or str(error)
+
+    def _write_note(self) -> None:
+        try:
+            self.note.write(self.folder)
+        except OSError as error:
+            self.problem = self.problem or f"{self.folder}: {error.strerror}"

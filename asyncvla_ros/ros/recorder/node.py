@@ -1,0 +1,369 @@
+"""Lifecycle node that records episodes: each a folder with what was seen, decided and done.
+
+contract topics, chunks, commands ──> pre-roll, episode (a thread) ──> OUT/episode_000000/
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import re
+import signal
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from action_msgs.msg import GoalStatus, GoalStatusArray
+from diagnostic_msgs.msg import DiagnosticStatus
+from rcl_interfaces.srv import GetParameters
+from rclpy.clock import Clock
+from rclpy.clock_type import ClockType
+from rclpy.parameter import parameter_value_to_python
+from rclpy.serialization import deserialize_message
+
+from asyncvla_msgs.msg import ActionChunk, EpisodeStatus
+from asyncvla_msgs.srv import StartEpisode, StopEpisode
+from asyncvla_ros.bags.episode import (
+    DISCARDED,
+    FAILURE,
+    RECORDING,
+    SUCCESS,
+    UNKNOWN,
+    EpisodeNote,
+    read_note,
+)
+from asyncvla_ros.common.provenance import provenance
+from asyncvla_ros.model.checkpoint import fingerprint
+from asyncvla_ros.paths import robot_file, shipped_checkpoint
+from asyncvla_ros.robot.contract_file import load_robot
+from asyncvla_ros.ros import qos
+from asyncvla_ros.ros.diagnostics import Diagnostics, Report
+from asyncvla_ros.ros.lifecycle import ManagedNode, run_node
+from asyncvla_ros.ros.parameters import Parameters, parameter
+from asyncvla_ros.ros.recorder.channels import Wanted, message_class, wanted
+from asyncvla_ros.ros.recorder.episode_writer import Channel, EpisodeWriter
+from asyncvla_ros.ros.recorder.keyboard import Keyboard
+from asyncvla_ros.ros.recorder.listening import Listening
+from asyncvla_ros.ros.recorder.pre_roll import PreRoll, Received
+from asyncvla_ros.types import AsyncVLAError, RunError
+
+AROUND = ("tasks", "episodes", "nothing")
+OUTCOMES = {
+    StopEpisode.Request.OUTCOME_UNKNOWN: UNKNOWN,
+    StopEpisode.Request.OUTCOME_SUCCESS: SUCCESS,
+    StopEpisode.Request.OUTCOME_FAILURE: FAILURE,
+    StopEpisode.Request.OUTCOME_DISCARDED: DISCARDED,
+}
+ENDED = (GoalStatus.STATUS_SUCCEEDED, GoalStatus.STATUS_CANCELED, GoalStatus.STATUS_ABORTED)
+KEYS = "s start   y stop, solved   n stop, not solved   d stop, discard   q quit"
+KEY_OUTCOMES = {"y": SUCCESS, "n": FAILURE, "d": DISCARDED}
+# What is still on its way when an episode ends belongs to it [s].
+TAIL_S = 0.5
+# How often it is looked for who publishes now, and whether an episode is over [s].
+LOOK_S, TICK_S = 1.0, 0.1
+# Of policy_node: how it decided.
+POLICY_PARAMETERS = (
+    *("checkpoint", "device", "mode", "select", "threshold", "rounds", "denoise_steps", "refine_steps"),
+    *("best_of", "commit", "seed", "max_observation_age_s", "max_skew_s"),
+)
+
+
+@dataclass(frozen=True)
+class RecorderParameters:
+    """Parameters of recorder_node."""
+
+    robot: str = parameter(
+        "libero_panda", "Robot contract: a name in config/robots or a .yaml", read_only=True
+    )
+    out: str = parameter("episodes", "Folder that receives a folder for each episode", read_only=True)
+    around: str = parameter(
+        "tasks",
+        "What begins and ends an episode beside services and keys: tasks of the policy, episodes of a "
+        "simulator, or nothing",
+        choices=AROUND,
+        read_only=True,
+    )
+    instruction: str = parameter("", "Of episodes that begin without one; empty: what the chunks say")
+    chunk_topic: str = parameter(
+        "policy/action_chunk", "Topic of the action chunks", read_only=True, is_topic=True
+    )
+    task_topic: str = parameter(
+        "policy/run_task/_action/status", "Status of the policy's tasks", read_only=True, is_topic=True
+    )
+    episode_status_topic: str = parameter(
+        "", "Simulator's EpisodeStatus; empty: none", read_only=True, is_topic=True
+    )
+    policy: str = parameter("policy", "Node that is asked how it decides; empty: none", read_only=True)
+    keyboard: bool = parameter(False, "Takes keys from the terminal", read_only=True)
+    autostart: bool = parameter(False, "Configure and activate at the start", read_only=True)
+
+
+class RecorderNode(ManagedNode):
+    """Topics, services and keys of the recorder; what it writes: ``EpisodeWriter``."""
+
+    def __init__(self) -> None:
+        super().__init__("recorder")
+        self._params = Parameters(self, RecorderParameters)
+        self._episode: EpisodeWriter | None = None
+        self._listening: Listening | None = None
+        self._summary = ""
+        self._diagnostics = Diagnostics(self, self._report)
+
+    def configure(self) -> None:
+        """Reads the contract, looks at what was recorded before, subscribes."""
+        values = self._params.values
+        file = robot_file(values.robot)
+        self._robot, self._contract = load_robot(file), file.read_text(encoding="utf-8")
+        self._out = Path(values.out).expanduser()
+        self._out.mkdir(parents=True, exist_ok=True)
+        self._tell_of_cut_ones()
+        self._pre_roll = PreRoll()
+        self._ends_at_s: float | None = None
+        self._outcome = UNKNOWN
+        self._goals: set[bytes] = set()
+        self._running_episode: int | None = None
+        if values.around == "tasks":
+            self.subscribe(GoalStatusArray, values.task_topic, self._on_tasks, qos.STATUS)
+        for kind, name, answer in (
+            (StartEpisode, "~/start", self._on_start),
+            (StopEpisode, "~/stop", self._on_stop),
+        ):
+            self.resources.callback(self.destroy_service, self.create_service(kind, name, answer))
+        topics = wanted(self._robot, values.episode_status_topic, values.chunk_topic)
+        self._listening = Listening(self, self._known(topics), self._take)
+        self.resources.callback(self._deafen, self._listening)
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        for period_s, action in ((LOOK_S, self._listening.look), (TICK_S, self._tick)):
+            self.resources.callback(self.destroy_timer, self.create_timer(period_s, action, clock=steady))
+
+    def _deafen(self, listening: Listening) -> None:
+        self._listening = None
+        listening.close()
+
+    def activate(self) -> None:
+        """Takes keys, if it is to."""
+        self._keys = ExitStack()
+        if not self._params.values.keyboard:
+            return
+        if not Keyboard.is_there():
+            self.get_logger().warning("there is no terminal to take keys from; the services work")
+            return
+        self._keys.enter_context(Keyboard(self._on_key))
+        self.get_logger().info(KEYS)
+
+    def deactivate(self) -> None:
+        """Ends the episode."""
+        self.__dict__.pop("_keys", ExitStack()).close()
+        self._finish_now()
+
+    def _known(self, topics: list[Wanted]) -> list[Wanted]:
+        """Those whose messages are installed."""
+        missing = sorted({one.kind for one in topics if message_class(one.kind) is None})
+        if missing:
+            self.get_logger().info(f"not recorded, for it is not installed: {', '.join(missing)}")
+        return [one for one in topics if one.kind not in missing]
+
+    def _tell_of_cut_ones(self) -> None:
+        for folder in sorted(self._out.glob("episode_*")):
+            try:
+                note = read_note(folder)
+            except AsyncVLAError as error:
+                self.get_logger().warning(str(error))
+                continue
+            if note is not None and note.outcome == RECORDING:
+                self.get_logger().warning(
+                    f"{folder} was cut short: its last moments, less than a second, are missing; the rest "
+                    "can be read"
+                )
+
+    def _take(self, one: Wanted, found: Channel, content: bytes, lost: int) -> None:
+        """A message as it came."""
+        now_ns, values = self.get_clock().now().nanoseconds, self._params.values
+        status = None
+        if one.topic == values.episode_status_topic and values.around == "episodes":
+            status = deserialize_message(content, EpisodeStatus)
+            self._begin_with(status)
+        if self._episode is not None:
+            self._episode.put(found, now_ns, content)
+            self._episode.note_lost(found.topic, lost)
+        if self._episode is None or self._ends_at_s is not None or one.is_latched:
+            self._pre_roll.add(Received(found, now_ns, content, time.monotonic()), one.is_latched)
+        if status is not None:
+            self._end_with(status)
+        elif one.topic == values.chunk_topic and self._episode and not self._episode.note.instruction:
+            self._episode.describe(instruction=deserialize_message(content, ActionChunk).instruction)
+
+    # --- what begins and ends an episode ------------------------------------------------------------------
+
+    def _begin_with(self, status: EpisodeStatus) -> None:
+        """Of a simulator: the message is the first one of the episode."""
+        if status.state == EpisodeStatus.STATE_RUNNING and status.episode_id != self._running_episode:
+            self._running_episode = status.episode_id
+            self._begin(status.instruction)
+
+    def _end_with(self, status: EpisodeStatus) -> None:
+        """Of a simulator: the message is among the last ones of the episode."""
+        if status.state != EpisodeStatus.STATE_RUNNING and status.episode_id == self._running_episode:
+            self._running_episode = None
+            self._end_soon(SUCCESS if status.state == EpisodeStatus.STATE_SUCCESS else FAILURE)
+
+    def _on_tasks(self, message: GoalStatusArray) -> None:
+        """Of the policy's action: one goal runs at a time."""
+        for goal in message.status_list:
+            key = bytes(goal.goal_info.goal_id.uuid)
+            if goal.status == GoalStatus.STATUS_EXECUTING and key not in self._goals:
+                self._goals.add(key)
+                self._begin("")
+            elif goal.status in ENDED and key in self._goals:
+                self._goals.discard(key)
+                self._end_soon(SUCCESS if goal.status == GoalStatus.STATUS_SUCCEEDED else FAILURE)
+
+    def _on_start(
+        self, request: StartEpisode.Request, response: StartEpisode.Response
+    ) -> StartEpisode.Response:
+        try:
+            response.message = str(self._begin(request.instruction))
+            response.accepted = True
+        except AsyncVLAError as error:
+            response.message = str(error)
+        return response
+
+    def _on_stop(self, request: StopEpisode.Request, response: StopEpisode.Response) -> StopEpisode.Response:
+        if request.outcome not in OUTCOMES:
+            response.message = f"outcome is {request.outcome}, expected one of {sorted(OUTCOMES)}"
+        elif self._episode is None:
+            response.message = "no episode is being recorded"
+        else:
+            self._finish(OUTCOMES[request.outcome])
+            response.accepted, response.message = True, self._summary
+        return response
+
+    def _on_key(self, key: str) -> None:
+        """In the thread of the keyboard."""
+        if self.executor is not None:
+            self.executor.create_task(self._act_on_key, key)
+
+    def _act_on_key(self, key: str) -> None:
+        try:
+            if key == "s":
+                self._begin("")
+            elif key in KEY_OUTCOMES and self._episode is not None:
+                self._finish(KEY_OUTCOMES[key])
+            elif key == "q":
+                os.kill(os.getpid(), signal.SIGINT)
+            elif key.strip():
+                self.get_logger().info(KEYS)
+        except AsyncVLAError as error:
+            self.get_logger().error(str(error))
+
+    # --- episodes -----------------------------------------------------------------------------------------
+
+    def _begin(self, instruction: str) -> Path:
+        if self._listening is None or not self.is_active:
+            raise RunError("the node is not active; activate it first")
+        self._finish_now()
+        folder = self._out / f"episode_{self._next_number():06d}"
+        note = EpisodeNote(
+            instruction=instruction or self._params.values.instruction,
+            robot=self._robot.name,
+            began=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+            versions=provenance()["versions"],
+        )
+        self._episode = EpisodeWriter(folder, self._listening.channels, note, self._contract)
+        for found, log_ns, content in self._pre_roll.take(self.get_clock().now().nanoseconds):
+            self._episode.put(found, log_ns, content)
+        self._ask_policy(self._episode)
+        self.get_logger().info(f"recording {folder}")
+        return folder
+
+    def _next_number(self) -> int:
+        names = [re.fullmatch(r"episode_(\d+)", path.name) for path in self._out.iterdir()]
+        return max((int(name[1]) + 1 for name in names if name), default=0)
+
+    def _end_soon(self, outcome: str) -> None:
+        if self._episode is not None and self._ends_at_s is None:
+            self._outcome, self._ends_at_s = outcome, time.monotonic() + TAIL_S
+
+    def _finish_now(self) -> None:
+        """Ends the episode; unless it is about to end anyway, its outcome is not known."""
+        self._finish(UNKNOWN if self._ends_at_s is None else self._outcome)
+
+    def _tick(self) -> None:
+        if self._ends_at_s is not None and time.monotonic() >= self._ends_at_s:
+            self._finish_now()
+        if self._episode is not None and self._episode.problem:
+            self._finish(UNKNOWN)
+
+    def _finish(self, outcome: str) -> None:
+        """Ends the episode, if there is one."""
+        episode, self._episode, self._ends_at_s = self._episode, None, None
+        if episode is None:
+            return
+        note = episode.close(outcome)
+        counts = note.messages.values()
+        written, lost = (sum(count[key] for count in counts) for key in ("written", "lost"))
+        self._summary = f"{episode.folder}: {outcome}, {written} messages, {lost} lost"
+        if note.problem:
+            self.get_logger().error(f"{self._summary}; cut short: {note.problem}")
+        elif lost:
+            topics = ", ".join(f"{t} {c['lost']}" for t, c in note.messages.items() if c["lost"])
+            self.get_logger().warning(f"{self._summary} ({topics})")
+        else:
+            self.get_logger().info(self._summary)
+
+    def _ask_policy(self, episode: EpisodeWriter) -> None:
+        """How the policy decides: its answer comes later."""
+        name = self._params.values.policy
+        client: Any = self.create_client(GetParameters, f"{name}/get_parameters") if name else None
+        if client is None or not client.service_is_ready():
+            return
+        future = client.call_async(GetParameters.Request(names=list(POLICY_PARAMETERS)))
+        future.add_done_callback(partial(self._note_policy, episode, client))
+
+    def _note_policy(self, episode: EpisodeWriter, client: Any, future: Any) -> None:
+        self.destroy_client(client)
+        answers = [parameter_value_to_python(value) for value in future.result().values]
+        policy: dict[str, Any] = dict(zip(POLICY_PARAMETERS, answers, strict=True))
+        try:
+            known = fingerprint(Path(policy["checkpoint"] or shipped_checkpoint()).expanduser())
+        except (AsyncVLAError, OSError):
+            known = ""
+        if episode is self._episode:
+            episode.describe(policy=policy, checkpoint=known)
+
+    def _report(self) -> Report:
+        if self._listening is None:
+            return Report(DiagnosticStatus.OK, "unconfigured", {})
+        if self._episode is None:
+            return Report(DiagnosticStatus.OK, "waiting", {"last": self._summary})
+        counts = self._episode.counts()
+        lost = sum(count["lost"] for count in counts.values())
+        level = DiagnosticStatus.WARN if lost else DiagnosticStatus.OK
+        values = {f"{topic} {key}": n for topic, count in counts.items() for key, n in count.items()}
+        return Report(level, f"recording {self._episode.folder}, {lost} messages lost", values)
+
+
+def main(parameters: Mapping[str, object] | None = None, namespace: str = "") -> None:
+    """Entry point of the ``recorder_node`` executable.
+
+    Args:
+        parameters: Override those of the command line.
+        namespace: Of the node; empty: that of the command line.
+    """
+    if parameters is not None:
+        given = [
+            word for name, value in parameters.items() for word in ("-p", f"{name}:={json.dumps(value)}")
+        ]
+        place = ["-r", f"__ns:=/{namespace.strip('/')}"] if namespace.strip("/") else []
+        sys.argv = [sys.argv[0], "--ros-args", *place, *given]
+    run_node(RecorderNode)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,52 @@
+"""A chunk as what rviz and Foxglove draw, in numbers: whoever makes the messages, makes them of this."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from asyncvla_ros.view.chunk_view import ChunkView
+
+# Of visualization_msgs/Marker.
+LINE_LIST, CUBE_LIST, SPHERE_LIST = 5, 6, 7
+ADD, DELETE, DELETE_ALL = 0, 2, 3
+# Thickness of the path, of an action, of one that was generated again [m].
+LINE, BALL, CUBE = 0.004, 0.010, 0.014
+# Should who shows them die, they go away, too [s].
+LIFETIME = 2
+
+
+@dataclass(frozen=True)
+class MarkerPart:
+    """One marker; without points one that is taken away.
+
+    Attributes:
+        name: Its namespace.
+        kind: ``LINE_LIST``, ``CUBE_LIST`` or ``SPHERE_LIST``.
+        size: Of its lines, cubes or balls [m].
+        points: (n, 3) [m] in the base frame.
+        colours: (n, 4) RGBA in [0, 1].
+    """
+
+    name: str
+    kind: int
+    size: float
+    points: np.ndarray
+    colours: np.ndarray
+
+    @property
+    def action(self) -> int:
+        """``ADD`` or ``DELETE``."""
+        return ADD if len(self.points) else DELETE
+
+
+def marker_parts(view: ChunkView) -> tuple[MarkerPart, ...]:
+    """The path as lines, actions as balls, and as cubes where they were generated again."""
+    ends, again = view.points[1:], view.refined
+    lines, pairs = view.segments.reshape(-1, 3), np.repeat(view.colours, 2, axis=0)
+    return (
+        MarkerPart("path", LINE_LIST, LINE, lines, pairs),
+        MarkerPart("actions", SPHERE_LIST, BALL, ends[~again], view.colours[~again]),
+        MarkerPart("refined", CUBE_LIST, CUBE, ends[again], view.colours[again]),
+    )
