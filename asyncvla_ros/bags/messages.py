@@ -9,6 +9,7 @@ import numpy as np
 from rosbags.interfaces import Nodetype
 
 from asyncvla_ros.bags.types import typestore
+from asyncvla_ros.common.transforms import state_to_pose
 from asyncvla_ros.data.message_content import NS
 
 
@@ -63,6 +64,14 @@ class Messages:
     def points(self, values: np.ndarray) -> Sequence[Any]:
         """Point messages of (n, 3) positions [m]."""
         return [self.make("geometry_msgs/msg/Point", x=x, y=y, z=z) for x, y, z in values.tolist()]
+
+    def pose(self, header: Any, state: np.ndarray) -> Any:
+        """A PoseStamped message of a pose (9,), see ``transforms.pose_to_state``."""
+        position, turn = (part.tolist() for part in state_to_pose(state))
+        point = self.make("geometry_msgs/msg/Point", **dict(zip("xyz", position, strict=True)))
+        rotation = self.make("geometry_msgs/msg/Quaternion", **dict(zip("xyzw", turn, strict=True)))
+        pose = self.make("geometry_msgs/msg/Pose", position=point, orientation=rotation)
+        return self.make("geometry_msgs/msg/PoseStamped", header=header, pose=pose)
 
     def serialize(self, message: Any) -> bytes:
         """As it travels and is recorded (CDR)."""

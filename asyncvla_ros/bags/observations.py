@@ -18,6 +18,8 @@ from asyncvla_ros.observe.stream_sync import Snapshot, StreamSync
 CLOCK, CLOCK_TYPE = "/clock", "rosgraph_msgs/msg/Clock"
 # Stamps this far from the time of recording are of another clock, such as a simulated one [ns].
 OTHER_CLOCK_NS = 60 * 10**9
+# A stamp this far from those before it is of a clock that was set, or damaged [ns].
+JUMP_NS = 30 * 10**9
 # Messages that are looked at to find that out.
 LOOKED_AT = 400
 # An interval so many times as long as the usual one is a gap.
@@ -222,15 +224,23 @@ def by_stamp(messages: Iterable[Recorded], span_ns: int) -> Iterator[tuple[int, 
         span_ns: So much later than others of its stamp a message may come at most [ns].
     """
     waiting: list[tuple[int, int, Recorded]] = []
-    newest_ns = 0
+    newest_ns: int | None = None
     for number, one in enumerate(messages):
         stamp_ns = stamp_of(one)
-        newest_ns = max(newest_ns, stamp_ns)
+        if newest_ns is not None and not -JUMP_NS < stamp_ns - newest_ns < JUMP_NS:
+            yield from _drained(waiting, None)
+            newest_ns = None
+        newest_ns = stamp_ns if newest_ns is None else max(newest_ns, stamp_ns)
         heapq.heappush(waiting, (stamp_ns, number, one))
-        while waiting and waiting[0][0] < newest_ns - span_ns:
-            stamp_ns, _, first = heapq.heappop(waiting)
-            yield stamp_ns, first
-    while waiting:
+        yield from _drained(waiting, newest_ns - span_ns)
+    yield from _drained(waiting, None)
+
+
+def _drained(
+    waiting: list[tuple[int, int, Recorded]], before_ns: int | None
+) -> Iterator[tuple[int, Recorded]]:
+    """Takes what is older than ``before_ns`` [ns]; None: all."""
+    while waiting and (before_ns is None or waiting[0][0] < before_ns):
         stamp_ns, _, first = heapq.heappop(waiting)
         yield stamp_ns, first
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from rosbags.interfaces import Connection
+from rosbags.interfaces import Connection, ConnectionExtRosbag2, QosDurability
 from rosbags.rosbag2 import Reader
 
 from asyncvla_ros.bags.damaged_mcap import DamagedMcap
@@ -141,29 +141,51 @@ class BagReader:
         """When the last message was recorded [ns]."""
         return max(part.end_time for _, part in self._parts)
 
+    def durability(self, topic: str) -> QosDurability | None:
+        """Whether a topic was published for all who come later; None: the recording does not say."""
+        for _, part in self._parts:
+            for one in part.connections:
+                if one.topic == topic and isinstance(one.ext, ConnectionExtRosbag2):
+                    for offered in one.ext.offered_qos_profiles:
+                        return offered.durability
+        return None
+
     def messages(self, topics: Collection[str] = ()) -> Iterator[Recorded]:
         """Messages in the order in which they were recorded; memory does not grow with their number.
 
         Args:
             topics: Of these; empty: of all.
         """
-        parts = [self._raw(path, part, topics) for path, part in self._parts]
-        met: Counter[str] = Counter()
         undecoded: Counter[str] = Counter()
-        for log_ns, _, connection, raw in heapq.merge(*parts, key=lambda entry: entry[:2]):
-            met[connection.topic] += 1
+        for one in self.serialized(topics):
             try:
-                content = zstd.decompress(raw) if self._is_compressed else raw
-                message = self._store.deserialize_cdr(content, connection.msgtype)
+                message = self._store.deserialize_cdr(one.message, one.kind)
             except Exception as error:
-                topic, kind = connection.topic, connection.msgtype
-                if topic not in undecoded:
-                    self._note(f"{topic}: messages of {kind} do not decode: {_said(error)}")
-                undecoded[topic] += 1
+                if one.topic not in undecoded:
+                    self._note(f"{one.topic}: messages of {one.kind} do not decode: {_said(error)}")
+                undecoded[one.topic] += 1
                 # Of the longest pass: they may be read more than once.
                 self.undecoded |= undecoded
                 continue
-            yield Recorded(connection.topic, connection.msgtype, log_ns, message)
+            yield Recorded(one.topic, one.kind, one.log_ns, message)
+
+    def serialized(self, topics: Collection[str] = ()) -> Iterator[Recorded]:
+        """As ``messages``, each as it was recorded: ``message`` is CDR.
+
+        Args:
+            topics: Of these; empty: of all.
+        """
+        parts = [self._raw(path, part, topics) for path, part in self._parts]
+        met: Counter[str] = Counter()
+        for log_ns, _, connection, raw in heapq.merge(*parts, key=lambda entry: entry[:2]):
+            topic = connection.topic
+            met[topic] += 1
+            try:
+                content = zstd.decompress(raw) if self._is_compressed else raw
+            except Exception as error:
+                self._note(f"{topic}: message {met[topic]} cannot be decompressed: {_said(error)}")
+                content = b""
+            yield Recorded(topic, connection.msgtype, log_ns, content)
         for topic, count in self.counts.items():
             if met[topic] < count and (not topics or topic in topics):
                 self._note(f"{topic}: {met[topic]} messages found, {count} were recorded")
@@ -193,6 +215,20 @@ class BagReader:
     def _note(self, problem: str) -> None:
         if problem not in self.problems:
             self.problems.append(problem)
+
+
+def recordings(path: Path) -> list[Path]:
+    """A recording, or those in a folder of them, by name.
+
+    Raises:
+        AsyncVLAError: there is none.
+    """
+    if path.is_file() or (path.is_dir() and _files(path)):
+        return [path]
+    found = sorted(one for one in path.glob("*/") if _files(one))
+    if not found:
+        raise AsyncVLAError(f"no recording at {path}, nor in its sub-folders")
+    return found
 
 
 def _files(folder: Path) -> list[Path]:

@@ -5,18 +5,19 @@ messages ──> slots of a live node ──> decision ──> waits until it is
 
 from __future__ import annotations
 
-import resource
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from asyncvla_ros.bags.comparison import Comparison
 from asyncvla_ros.bags.done import CHUNK, find_done
+from asyncvla_ros.bags.inference import Inference
 from asyncvla_ros.bags.instructions import Instructions
 from asyncvla_ros.bags.observations import Observations, RecordedClock, stamp_of
 from asyncvla_ros.bags.predictions import Predictions
@@ -33,9 +34,6 @@ from asyncvla_ros.report.replay_record import Moment, ReplayRecord
 from asyncvla_ros.robot.contract import RobotContract
 from asyncvla_ros.types import ActionChunk, AsyncVLAError, ContractError, RunError
 from asyncvla_ros.view.chunk_view import ratings
-
-if TYPE_CHECKING:
-    from asyncvla_ros.policy import Policy
 
 INSTANTS = ("observations", "chunks")
 THUMBNAIL_WIDTH = 320
@@ -76,7 +74,19 @@ class ReplaySettings:
 
 
 @dataclass(frozen=True)
-class _Decision:
+class _Asked:
+    """A decision that is being made."""
+
+    answer: Future[ActionChunk]
+    snapshot: Snapshot[Any]
+    instruction: str
+    now_ns: int
+    log_ns: int
+    decoding_s: float
+
+
+@dataclass(frozen=True)
+class _Decided:
     """A decision that waits until it is known what was done."""
 
     chunk: StampedChunk
@@ -89,11 +99,10 @@ class Replay:
 
     Args:
         bag: The recording, open.
-        policy: Decides.
+        inference: Decides.
         robot: Of the recording.
         settings: How.
         out: Receives the predictions; its files are written by the caller.
-        checkpoint: Name of the checkpoint, for errors.
 
     Attributes:
         record: What the report shows.
@@ -105,14 +114,14 @@ class Replay:
     def __init__(
         self,
         bag: BagReader,
-        policy: Policy,
+        inference: Inference,
         robot: RobotContract,
         settings: ReplaySettings,
         out: Path,
-        checkpoint: str = "as shipped",
     ):
-        self._bag, self._robot, self._settings, self._out = bag, robot, settings, out
-        self._robot_policy = RobotPolicy(policy, robot, checkpoint)
+        self._bag, self._inference, self._robot, self._settings = bag, inference, robot, settings
+        policy = inference.policy
+        self._robot_policy = RobotPolicy(policy, robot, inference.name)
         policy.check(settings.deciding.strategy)
         sources = observed(robot, self._robot_policy.cameras)
         self._topics = find_robot(bag.topics, sources, settings.namespace)
@@ -125,12 +134,15 @@ class Replay:
         self._clock = RecordedClock(bag, list(self._topics.streams))
         limits = round(1e9 * settings.max_age_s), round(1e9 * settings.max_skew_s)
         self._observations = Observations(sources, self._topics.streams, robot.base_frame, *limits)
+        # An observation that comes now may be so old [ns].
+        self._oldest_ns = limits[0] + limits[1]
         self._session = ChunkSession(robot)
         self._duration_ns = bag.end_ns - bag.start_ns
         self._comparison = Comparison(robot, policy.chunk_size, self._duration_ns, policy.rater)
         self.record = ReplayRecord(1e-9 * self._duration_ns)
         self._predictions = Predictions(out / "predictions", robot, self._topics, settings.tip_link)
-        self._pending: deque[_Decision] = deque()
+        self._asked: deque[_Asked] = deque()
+        self._decided: deque[_Decided] = deque()
         self._failures: Counter[str] = Counter()
         self._latencies_ms: deque[float] = deque(maxlen=LATENCIES)
         self._decisions = self._actions = self._refined = 0
@@ -195,34 +207,52 @@ class Replay:
         instruction = self._instructions.at(snapshot.stamp_ns)
         begun = time.perf_counter()
         try:
-            answer = self._robot_policy.answer(snapshot, instruction, self._session, self._settings.deciding)
+            question = self._robot_policy.question(
+                snapshot, instruction, self._session, self._settings.deciding
+            )
+        except ContractError as error:
+            self._failures[str(error)] += 1
+            return
+        decoding_s = time.perf_counter() - begun
+        answer = self._inference.ask(question)
+        self._asked.append(_Asked(answer, snapshot, instruction, now_ns, log_ns, decoding_s))
+        # Those that are to come need what is under way.
+        most = 0 if self._settings.deciding.commit else 2 * self._inference.workers - 1
+        while len(self._asked) > most:
+            self._note_answer(self._asked.popleft())
+
+    def _note_answer(self, asked: _Asked) -> None:
+        """Waits for a decision."""
+        try:
+            answer = asked.answer.result()
         except (ContractError, RunError) as error:
             self._failures[str(error)] += 1
             return
-        latency_s = time.perf_counter() - begun
-        self._latencies_ms.append(1e3 * latency_s)
-        self._note(answer)
-        words = self._robot_policy.policy.unknown_words(instruction)
-        chunk = replace(
-            self._session.chunk(answer, snapshot.stamp_ns, now_ns, instruction), unknown_words=words
-        )
-        self._predictions.write(chunk, snapshot, log_ns, latency_s)
-        known_ns = chunk.due_ns(len(chunk.actions)) + self._done.ahead_ns
-        self._pending.append(_Decision(chunk, snapshot, known_ns))
-
-    def _note(self, answer: ActionChunk) -> None:
         self._decisions += 1
         self._actions += len(answer.actions)
         self._refined += int(np.sum(answer.refined))
+        latency_s = asked.decoding_s + 1e-3 * answer.times.total
+        self._latencies_ms.append(1e3 * latency_s)
+        chunk = replace(
+            self._session.chunk(answer, asked.snapshot.stamp_ns, asked.now_ns, asked.instruction),
+            unknown_words=self._robot_policy.policy.unknown_words(asked.instruction),
+        )
+        self._predictions.write(chunk, asked.snapshot, asked.log_ns, latency_s)
+        known_ns = chunk.due_ns(len(chunk.actions)) + self._done.ahead_ns
+        self._decided.append(_Decided(chunk, asked.snapshot, known_ns))
 
     def _finish_until(self, now_ns: int | None) -> None:
         """Compares the decisions of which it is known what was done at ``now_ns`` [ns]; None: all."""
-        while self._pending and (now_ns is None or self._pending[0].known_ns <= now_ns):
-            decision = self._pending.popleft()
-            self._compare(decision)
-            self._done.forget(self._pending[0].chunk.stamp_ns if self._pending else decision.chunk.stamp_ns)
+        while self._asked and (now_ns is None or self._asked[0].answer.done()):
+            self._note_answer(self._asked.popleft())
+        while self._decided and (now_ns is None or self._decided[0].known_ns <= now_ns):
+            self._compare(self._decided.popleft())
+        if now_ns is not None:
+            waiting = [one.chunk.stamp_ns for one in self._decided][:1]
+            waiting += [one.snapshot.stamp_ns for one in self._asked][:1]
+            self._done.forget(min([now_ns - self._oldest_ns, *waiting]))
 
-    def _compare(self, decision: _Decision) -> None:
+    def _compare(self, decision: _Decided) -> None:
         chunk = decision.chunk
         done, stats = self._done.at(chunk), self._robot_policy.policy.action_stats
         scale = self._robot.scale
@@ -288,7 +318,7 @@ class Replay:
             "problems": list(
                 filter(None, [self._clock.problem, *self._bag.problems, *self._predictions.problems])
             ),
-            "peak_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
+            "peak_rss_mb": self._inference.peak_rss_mb(),
             "settings": asdict(settings),
             **provenance(),
         }

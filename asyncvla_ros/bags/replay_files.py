@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from asyncvla_ros.bags.episode import read_note
+from asyncvla_ros.bags.inference import Inference
 from asyncvla_ros.bags.reader import BagReader
 from asyncvla_ros.bags.replay import Replay, ReplaySettings
 from asyncvla_ros.model.checkpoint import fingerprint
@@ -37,6 +38,7 @@ def run_replay(
     checkpoint: Path | None,
     device: str,
     threads: int,
+    workers: int,
     advance: Callable[[float], None],
 ) -> dict[str, Any]:
     """Replays a recording, writes its files, and returns what metrics.json holds.
@@ -49,6 +51,7 @@ def run_replay(
         checkpoint: Of the policy; None: the shipped one.
         device: torch device.
         threads: CPU threads of an inference.
+        workers: Processes that decide.
         advance: Told the share that is done.
 
     Raises:
@@ -58,17 +61,13 @@ def run_replay(
     contract = load_robot(robot_file(robot))
     if (out / PREDICTIONS).exists():
         raise AsyncVLAError(f"{out / PREDICTIONS} exists already, expected an --out without it")
-    with BagReader(bag) as reader:
-        from asyncvla_ros.policy import Policy
-
-        policy = Policy.from_checkpoint(checkpoint, device, threads)
-        name = str(checkpoint or "as shipped")
-        replay = Replay(reader, policy, contract, settings, out, name)
-        policy.warmup()
+    with BagReader(bag) as reader, Inference(checkpoint, device, threads, workers) as inference:
+        replay = Replay(reader, inference, contract, settings, out)
         figures = replay.run(advance)
-    figures["checkpoint"] = {"folder": name, "fingerprint": fingerprint(checkpoint or shipped_checkpoint())}
+        known = {"folder": inference.name, "fingerprint": fingerprint(checkpoint or shipped_checkpoint())}
+    figures["checkpoint"] = known
     note = read_note(bag)
-    if note is not None and note.checkpoint and note.checkpoint != figures["checkpoint"]["fingerprint"]:
+    if note is not None and note.checkpoint and note.checkpoint != known["fingerprint"]:
         figures["problems"].append("another checkpoint was recorded than the one that is replayed")
     if note is not None and note.problem:
         figures["problems"].append(f"the recording was cut short: {note.problem}")

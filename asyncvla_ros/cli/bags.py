@@ -1,4 +1,4 @@
-"""``asyncvla replay`` and ``asyncvla record``."""
+"""The ``asyncvla`` commands about recordings: replay, record, play, convert, to-bag."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from asyncvla_ros.cli.options import (
+    CPUS,
     THREADS,
     CheckpointOption,
     DenoiseStepsOption,
@@ -72,6 +73,9 @@ def replay(
     tip_link: Annotated[str, typer.Option(help="Link whose path is drawn, for joint actions.")] = "tool0",
     device: DeviceOption = "cpu",
     threads: Annotated[int, typer.Option(min=1, help="CPU threads of an inference.")] = THREADS,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes that decide; default: one per CPU, one for a GPU.")
+    ] = None,
     json_out: JsonOption = None,
 ) -> None:
     """Have a policy decide on a recording, and compare with what was done; no ROS is needed."""
@@ -103,8 +107,12 @@ def replay(
         tip_link=tip_link,
     )
     out.mkdir(parents=True, exist_ok=True)
+    # What is under way is context of what comes next: one after the other then.
+    processes = 1 if commit else workers or (CPUS if device == "cpu" else 1)
     with _progress("Replaying") as advance:
-        figures = run_replay(bag, robot_of(bag, robot), out, settings, checkpoint, device, threads, advance)
+        figures = run_replay(
+            bag, robot_of(bag, robot), out, settings, checkpoint, device, threads, processes, advance
+        )
     for problem in figures["problems"]:
         print(f"note: {problem}", file=sys.stderr)
     print(
@@ -161,6 +169,97 @@ def record(
         "autostart": True,
     }
     main(values, namespace)
+
+
+def play(
+    bag: BagArgument,
+    robot: RecordedRobotOption = None,
+    rate: Annotated[float, typer.Option(min=0.01, help="Times real time.")] = 1.0,
+    start: Annotated[float, typer.Option(min=0, help="Leave out so much of the begin (s).")] = 0.0,
+    loop: Annotated[bool, typer.Option("--loop", help="Begin anew at the end.")] = False,
+    all_topics: Annotated[
+        bool, typer.Option("--all", help="Also what nodes of this package publish: chunks, commands.")
+    ] = False,
+    namespace: NamespaceOption = None,
+) -> None:
+    """Play a recording to running nodes, with /clock; the space bar holds it, q ends it."""
+    from asyncvla_ros.ros.player import PlaySettings
+    from asyncvla_ros.ros.player import play as run
+
+    run(bag, None if all_topics else robot_of(bag, robot), PlaySettings(rate, start, loop, namespace))
+
+
+def convert(
+    bags: Annotated[list[Path], typer.Argument(help="Recordings, or folders of them.")],
+    out: Annotated[Path, typer.Option(help="LeRobot v3 dataset to write; a rerun continues.")],
+    robot: RecordedRobotOption = None,
+    instruction: Annotated[str | None, typer.Option(help="The task; default: as recorded.")] = None,
+    target: Annotated[
+        str, typer.Option(help="What the action is: command, outputs, or state:K, the state K steps later.")
+    ] = "auto",
+    failures: Annotated[
+        bool, typer.Option("--failures", help="Also what was not solved, or cut short.")
+    ] = False,
+    discarded: Annotated[bool, typer.Option("--discarded", help="Also what was discarded.")] = False,
+    namespace: NamespaceOption = None,
+    max_age: Annotated[float, typer.Option(min=0.001, help="Of an observation (s).")] = 0.5,
+    max_skew: Annotated[float, typer.Option(min=0, help="Between its streams (s).")] = 0.1,
+    json_out: JsonOption = None,
+) -> None:
+    """Make a LeRobot dataset of recordings: what trains a policy is what a policy would have seen."""
+    from asyncvla_ros.bags.convert import ConvertSettings
+    from asyncvla_ros.bags.convert import convert as run
+    from asyncvla_ros.bags.frames import FrameSettings
+    from asyncvla_ros.bags.reader import recordings
+    from asyncvla_ros.paths import robot_file
+    from asyncvla_ros.robot.contract_file import load_robot
+
+    frames = FrameSettings(instruction, namespace, target, max_age, max_skew, failures)
+    done = run(
+        [found for bag in bags for found in recordings(bag)],
+        lambda bag: load_robot(robot_file(robot_of(bag, robot))),
+        out,
+        ConvertSettings(frames, discarded),
+        print,
+    )
+    for problem in done.problems:
+        print(f"note: {problem}", file=sys.stderr)
+    for reason, count in done.dropped.most_common():
+        print(f"{count} frames dropped: {reason}")
+    for reason, names in done.skipped.items():
+        print(f"{len(names)} recordings left out: {reason}")
+    print(f"{done.episodes} episodes, {done.frames} frames: {out}")
+    write_json({"episodes": done.episodes, "frames": done.frames, "dropped": dict(done.dropped)}, json_out)
+
+
+def to_bag(
+    dataset: Annotated[Path, typer.Argument(help="LeRobot dataset, v2.1 or v3.")],
+    episode: Annotated[int, typer.Option(min=0, help="Its number.")],
+    out: Annotated[Path, typer.Option(help="Folder of the recording.")],
+    robot: Annotated[
+        str | None, typer.Option(help="Robot contract; default: one is drafted, beside the recording.")
+    ] = None,
+    action_space: Annotated[
+        str, typer.Option(help="Of a drafted contract: joint_position or delta_joint_position.")
+    ] = "joint_position",
+    images: Annotated[str, typer.Option(help="jpeg, png (nothing is lost) or raw.")] = "jpeg",
+) -> None:
+    """Make a recording of an episode of a LeRobot dataset."""
+    import yaml
+
+    from asyncvla_ros.bags.from_dataset import draft_contract, read_episode, write_bag
+    from asyncvla_ros.paths import robot_file
+    from asyncvla_ros.robot.contract_file import load_robot, parse_robot
+
+    found = read_episode(dataset, episode)
+    if robot is None:
+        text = draft_contract(found, action_space)
+        contract = parse_robot(yaml.safe_load(text), f"draft for {dataset}")
+    else:
+        file = robot_file(robot)
+        contract, text = load_robot(file), file.read_text(encoding="utf-8")
+    count = write_bag(found, out, contract, text, images)
+    print(f"{count} frames of {found.instruction!r}: {out}")
 
 
 @contextmanager

@@ -9,8 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from asyncvla_ros.cli.bags import record as record_command
-from asyncvla_ros.cli.bags import replay
+from asyncvla_ros.cli import bags
 from asyncvla_ros.cli.bench import bench_app
 from asyncvla_ros.cli.data import data as data_command
 from asyncvla_ros.cli.data import show
@@ -51,8 +50,9 @@ app.command()(check)
 app.command()(doctor)
 app.command("data")(data_command)
 app.command("new-robot")(new_robot)
-app.command()(replay)
-app.command("record")(record_command)
+for command in (bags.replay, bags.record, bags.play, bags.convert):
+    app.command()(command)
+app.command("to-bag")(bags.to_bag)
 
 
 @app.command()

@@ -62,6 +62,11 @@ def to_jpeg(image: np.ndarray, width: int | None = None, quality: int = 80) -> b
     return bytes(cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)[1])
 
 
+def to_png(image: np.ndarray) -> bytes:
+    """A PNG file of a picture (h, w, 3) uint8, RGB: nothing of it is lost."""
+    return bytes(cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1])
+
+
 def check_size(width: int, height: int, where: str) -> None:
     """Raise ContractError if a picture is too large."""
     if width * height > MAX_PIXELS:

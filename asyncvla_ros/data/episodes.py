@@ -231,7 +231,7 @@ def _images(info: DatasetInfo, size: int, cache: Path, frames: int) -> np.ndarra
         try:
             array = np.lib.format.open_memmap(partial, "w+", np.uint8, (frames, len(keys), size, size, 3))
             for camera, key in enumerate(keys):
-                _fill(array[:, camera], _pictures(info, key, sources[camera]), f"{info.root}: {key}")
+                _fill(array[:, camera], pictures(info, key), f"{info.root}: {key}")
             array.flush()
             partial.replace(file)
         finally:
@@ -271,21 +271,21 @@ def _video_files(info: DatasetInfo, key: str) -> list[Path]:
     return files
 
 
-def _pictures(info: DatasetInfo, key: str, files: Sequence[Path]) -> Iterator[np.ndarray]:
-    """RGB pictures of a camera, frame by frame."""
+def pictures(info: DatasetInfo, key: str) -> Iterator[np.ndarray]:
+    """RGB pictures of a camera, frame by frame, each (h, w, 3) uint8."""
     if info.is_video(key):
-        for file in files:
-            yield from _decode(file)
+        yield from video_pictures(_video_files(info, key))
         return
     for number, content in enumerate(encoded_images(info, key)):
         yield decode(content, f"{info.root}: frame {number} of {key}")
 
 
-def _decode(file: Path) -> Iterator[np.ndarray]:
-    """RGB frames of a video file."""
-    with _opened(file) as container:
-        for frame in container.decode(video=0):
-            yield frame.to_ndarray(format="rgb24")
+def video_pictures(files: Sequence[Path]) -> Iterator[np.ndarray]:
+    """RGB pictures of videos, one after the other, each (h, w, 3) uint8."""
+    for file in files:
+        with _opened(file) as container:
+            for frame in container.decode(video=0):
+                yield frame.to_ndarray(format="rgb24")
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Demonstrations as a LeRobot v3 dataset, written through the ``lerobot`` library.
+"""Episodes as a LeRobot v3 dataset, written through the ``lerobot`` library.
 
 Video frames go to the encoder as they come (no intermediate image files). A dataset is written under a
 temporary name and renamed when complete, since an unfinished one cannot be read.
@@ -11,13 +11,16 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import av
 import numpy as np
 
 from asyncvla_ros.data.dataset import ACTION_KEY, IMAGE_PREFIX, PRIVILEGED_KEY, STATE_KEY
 from asyncvla_ros.types import AsyncVLAError, Observation
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 PRIVILEGED_NAMES = (
     *("target_from_ee_x", "target_from_ee_y", "target_from_ee_z"),
@@ -27,7 +30,10 @@ _QUEUE_FRAMES = 2000  # lerobot drops frames when its queue is full; an episode 
 
 
 def dataset_features(
-    cameras: Mapping[str, tuple[int, int]], state_names: Sequence[str], action_names: Sequence[str]
+    cameras: Mapping[str, tuple[int, int]],
+    state_names: Sequence[str],
+    action_names: Sequence[str],
+    privileged_names: Sequence[str] = (),
 ) -> dict[str, dict[str, Any]]:
     """LeRobot feature declaration.
 
@@ -35,6 +41,7 @@ def dataset_features(
         cameras: camera key to (height, width) [pixels].
         state_names: one name per state dim.
         action_names: one name per action dim.
+        privileged_names: one name per quantity that only a simulator knows.
     """
     features: dict[str, dict[str, Any]] = {
         f"{IMAGE_PREFIX}{key}": {
@@ -46,14 +53,16 @@ def dataset_features(
     }
     for key, names in (
         (STATE_KEY, state_names),
-        (PRIVILEGED_KEY, PRIVILEGED_NAMES),
+        (PRIVILEGED_KEY, privileged_names),
         (ACTION_KEY, action_names),
     ):
+        if not names:
+            continue
         features[key] = {"dtype": "float32", "shape": (len(names),), "names": list(names)}
     return features
 
 
-class DemonstrationWriter:
+class DatasetWriter:
     """Writes episodes to ``root``, which appears only when :meth:`finish` is called.
 
     Args:
@@ -96,7 +105,7 @@ class DemonstrationWriter:
             encoder_threads=1,
         )
 
-    def __enter__(self) -> DemonstrationWriter:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -107,17 +116,18 @@ class DemonstrationWriter:
         else:
             self.abandon()
 
-    def add(self, observation: Observation, action: np.ndarray, privileged: np.ndarray) -> None:
+    def add(self, observation: Observation, action: np.ndarray, privileged: np.ndarray | None = None) -> None:
         """Append one control step to the current episode.
 
         Args:
             observation: what the policy would see.
             action: (d,) the action to imitate.
-            privileged: (6,) target and goal relative to the end effector [m].
+            privileged: what only a simulator knows, if the features have it.
         """
         frame: dict[str, Any] = {f"{IMAGE_PREFIX}{key}": image for key, image in observation.images.items()}
         frame[STATE_KEY] = observation.state
-        frame[PRIVILEGED_KEY] = privileged
+        if privileged is not None:
+            frame[PRIVILEGED_KEY] = privileged
         frame[ACTION_KEY] = action
         frame["task"] = observation.instruction
         self._dataset.add_frame(frame)

@@ -19,7 +19,7 @@ from asyncvla_ros.robot.contract import (
     mismatches,
 )
 from asyncvla_ros.strategy import Strategy
-from asyncvla_ros.types import ActionChunk, ContractError
+from asyncvla_ros.types import ActionChunk, ContractError, Observation
 
 if TYPE_CHECKING:
     from asyncvla_ros.policy import Policy
@@ -77,6 +77,25 @@ class Deciding:
     commit: bool = False
 
 
+@dataclass(frozen=True)
+class Question:
+    """Arguments of ``Policy.infer``."""
+
+    observation: Observation
+    strategy: Strategy
+    committed: np.ndarray | None
+    seed: int | None
+
+    def answer(self, policy: Policy) -> ActionChunk:
+        """What a policy decides.
+
+        Raises:
+            ContractError: the observation does not fit the policy.
+            RunError: it answers with what is no action.
+        """
+        return policy.infer(self.observation, self.strategy, self.committed, self.seed)
+
+
 class RobotPolicy:
     """A policy on a robot.
 
@@ -102,10 +121,10 @@ class RobotPolicy:
         """Keys of the cameras that it looks through."""
         return [camera.key for camera in self.policy.features.cameras]
 
-    def answer(
+    def question(
         self, snapshot: Snapshot[Any], instruction: str, session: ChunkSession, deciding: Deciding
-    ) -> ActionChunk:
-        """Decides on one message per stream, see ``observed``.
+    ) -> Question:
+        """What the policy is asked about one message per stream, see ``observed``.
 
         Args:
             snapshot: What was received.
@@ -115,13 +134,12 @@ class RobotPolicy:
 
         Raises:
             ContractError: a message does not hold what the contract promises.
-            RunError: the policy answers with what is no action.
         """
         seed = None if deciding.seed is None else noise_seed(deciding.seed, snapshot.stamp_ns)
         observation = to_observation(snapshot, self._robot, self.policy.features, instruction)
         limit = self.policy.chunk_size - 1
         committed = session.executing(snapshot.stamp_ns, limit) if deciding.commit else None
-        return self.policy.infer(observation, deciding.strategy, committed, seed)
+        return Question(observation, deciding.strategy, committed, seed)
 
 
 def noise_seed(seed: int, stamp_ns: int) -> int:

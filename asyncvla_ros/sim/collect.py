@@ -27,8 +27,8 @@ import numpy as np
 
 from asyncvla_ros.common.same_settings import fixed_settings, require_same_settings
 from asyncvla_ros.common.sole_writer import sole_writer
-from asyncvla_ros.data.lerobot_writer import DemonstrationWriter, dataset_features
-from asyncvla_ros.sim.evaluation.workers import simulator_pool
+from asyncvla_ros.common.worker_pool import worker_pool
+from asyncvla_ros.data.lerobot_writer import PRIVILEGED_NAMES, DatasetWriter, dataset_features
 from asyncvla_ros.sim.expert.demonstrator import Expert
 from asyncvla_ros.sim.expert.motion import Phase
 from asyncvla_ros.sim.libero.env import ACTION_NAMES, CAMERAS, CONTROL_HZ, IMAGE_SIZE, STATE_NAMES, LiberoEnv
@@ -159,7 +159,7 @@ def collect(config: CollectConfig, on_shard: Callable[[ShardReport, int, int], N
             _require_count(config.out / shard.name, shard.count)
         if not missing:
             return
-        with simulator_pool(min(config.workers, len(missing))) as pool:
+        with worker_pool(min(config.workers, len(missing))) as pool:
             futures = [pool.submit(collect_shard, config, shard) for shard in missing]
             failed: BaseException | None = None
             for future in as_completed(futures):
@@ -202,7 +202,8 @@ def _require_count(root: Path, count: int) -> None:
 def collect_shard(config: CollectConfig, shard: Shard) -> ShardReport:
     """Collect one shard into ``config.out / shard.name``."""
     start = time.perf_counter()
-    features = dataset_features({key: (IMAGE_SIZE, IMAGE_SIZE) for key in CAMERAS}, STATE_NAMES, ACTION_NAMES)
+    cameras = {key: (IMAGE_SIZE, IMAGE_SIZE) for key in CAMERAS}
+    features = dataset_features(cameras, STATE_NAMES, ACTION_NAMES, PRIVILEGED_NAMES)
     attempts = frames = 0
     learner = None
     if config.learner is not None:
@@ -211,7 +212,7 @@ def collect_shard(config: CollectConfig, shard: Shard) -> ShardReport:
         learner = Policy.from_checkpoint(config.learner, threads=1)
     with (
         LiberoEnv(config.suite, shard.task, "full" if config.full_meshes else "decimated") as env,
-        DemonstrationWriter(config.out / shard.name, features, int(CONTROL_HZ), "libero_panda") as writer,
+        DatasetWriter(config.out / shard.name, features, int(CONTROL_HZ), "libero_panda") as writer,
     ):
         for episode in range(shard.first, shard.first + shard.count):
             for attempt in range(_ATTEMPTS):
@@ -232,7 +233,7 @@ def collect_shard(config: CollectConfig, shard: Shard) -> ShardReport:
 
 def record_episode(
     env: LiberoEnv,
-    writer: DemonstrationWriter,
+    writer: DatasetWriter,
     config: CollectConfig,
     seed: tuple[int, ...],
     learner: Policy | None = None,

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from asyncvla_ros.data.lerobot_writer import dataset_features
+from asyncvla_ros.data.lerobot_writer import PRIVILEGED_NAMES, dataset_features
 from asyncvla_ros.sim.collect import (
     CollectConfig,
     Disturbance,
@@ -51,7 +51,7 @@ def test_an_episode_that_cannot_be_solved_ends_nothing_but_its_shard(
             raise RunError("the expert failed 20 times")
         return ShardReport(shard, shard.count, 1, 100, 1.0)
 
-    monkeypatch.setattr("asyncvla_ros.sim.collect.simulator_pool", ThreadPoolExecutor)
+    monkeypatch.setattr("asyncvla_ros.sim.collect.worker_pool", ThreadPoolExecutor)
     monkeypatch.setattr("asyncvla_ros.sim.collect.collect_shard", collect_shard)
     collected: list[int] = []
     with pytest.raises(RunError, match="failed 20 times"):
@@ -105,7 +105,7 @@ def test_a_slip_opens_the_gripper_once_while_carrying() -> None:
 
 
 def test_features_name_every_dim() -> None:
-    features = dataset_features({"agentview": (224, 224)}, ("x", "y"), ("dx",))
+    features = dataset_features({"agentview": (224, 224)}, ("x", "y"), ("dx",), PRIVILEGED_NAMES)
     assert features["observation.images.agentview"]["shape"] == (224, 224, 3)
     assert features["observation.state"]["names"] == ["x", "y"]
     assert features["action"]["shape"] == (1,)

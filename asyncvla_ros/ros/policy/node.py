@@ -159,7 +159,8 @@ class PolicyNode(ManagedNode):
         values = self._params.values
         seed = None if values.seed < 0 else values.seed
         deciding = Deciding(values.strategy, seed, values.commit)
-        return self._robot_policy.answer(snapshot, instruction, self._session, deciding)
+        question = self._robot_policy.question(snapshot, instruction, self._session, deciding)
+        return question.answer(self._policy)
 
     def _publish_chunk(self, answer: Answer, stamp_ns: int, instruction: str, latency_s: float) -> None:
         chunk = self._session.chunk(answer, stamp_ns, self._now_ns(), instruction)

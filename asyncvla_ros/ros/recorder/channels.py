@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import struct
 from dataclasses import dataclass
 from typing import Any
 
@@ -127,4 +128,12 @@ def channel(topic: str, kind: str, heard: QoSProfile) -> Channel:
                 False,
             ),
         ),
+        has_header="header" in message_class(kind).get_fields_and_field_types(),
     )
+
+
+def header_stamp(content: bytes) -> int:
+    """The stamp [ns] of a serialized message that begins with a header."""
+    order = "<" if content[1] & 1 else ">"
+    seconds, nanoseconds = struct.unpack_from(f"{order}iI", content, 4)
+    return int(seconds) * 10**9 + int(nanoseconds)

@@ -31,11 +31,13 @@ class Channel:
         topic: Its full name.
         kind: Type of its messages.
         qos: With which it is offered; empty: not known.
+        has_header: Whether its messages begin with a ``std_msgs/Header``.
     """
 
     topic: str
     kind: str
     qos: tuple[Qos, ...] = ()
+    has_header: bool = False
 
 
 class EpisodeWriter:

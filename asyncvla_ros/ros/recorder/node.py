@@ -39,6 +39,7 @@ from asyncvla_ros.bags.episode import (
     read_note,
 )
 from asyncvla_ros.common.provenance import provenance
+from asyncvla_ros.data.message_content import to_ns
 from asyncvla_ros.model.checkpoint import fingerprint
 from asyncvla_ros.paths import robot_file, shipped_checkpoint
 from asyncvla_ros.robot.contract_file import load_robot
@@ -46,7 +47,7 @@ from asyncvla_ros.ros import qos
 from asyncvla_ros.ros.diagnostics import Diagnostics, Report
 from asyncvla_ros.ros.lifecycle import ManagedNode, run_node
 from asyncvla_ros.ros.parameters import Parameters, parameter
-from asyncvla_ros.ros.recorder.channels import Wanted, message_class, wanted
+from asyncvla_ros.ros.recorder.channels import Wanted, header_stamp, message_class, wanted
 from asyncvla_ros.ros.recorder.episode_writer import Channel, EpisodeWriter
 from asyncvla_ros.ros.recorder.keyboard import Keyboard
 from asyncvla_ros.ros.recorder.listening import Listening
@@ -184,7 +185,12 @@ class RecorderNode(ManagedNode):
 
     def _take(self, one: Wanted, found: Channel, content: bytes, lost: int) -> None:
         """A message as it came."""
-        now_ns, values = self.get_clock().now().nanoseconds, self._params.values
+        now_ns, values = self._now_ns(), self._params.values
+        stamp_ns = header_stamp(content) if found.has_header else now_ns
+        clock: Any = self.get_clock()
+        if clock.ros_time_is_active:
+            # A simulated clock may come after what it is the time of.
+            now_ns = max(now_ns, stamp_ns)
         status = None
         if one.topic == values.episode_status_topic and values.around == "episodes":
             status = deserialize_message(content, EpisodeStatus)
@@ -193,7 +199,7 @@ class RecorderNode(ManagedNode):
             self._episode.put(found, now_ns, content)
             self._episode.note_lost(found.topic, lost)
         if self._episode is None or self._ends_at_s is not None or one.is_latched:
-            self._pre_roll.add(Received(found, now_ns, content, time.monotonic()), one.is_latched)
+            self._pre_roll.add(Received(found, now_ns, stamp_ns, content, time.monotonic()), one.is_latched)
         if status is not None:
             self._end_with(status)
         elif one.topic == values.chunk_topic and self._episode and not self._episode.note.instruction:
@@ -205,7 +211,8 @@ class RecorderNode(ManagedNode):
         """Of a simulator: the message is the first one of the episode."""
         if status.state == EpisodeStatus.STATE_RUNNING and status.episode_id != self._running_episode:
             self._running_episode = status.episode_id
-            self._begin(status.instruction)
+            stamp_ns = to_ns(status.header.stamp)
+            self._begin(status.instruction, max(stamp_ns, self._now_ns()), stamp_ns)
 
     def _end_with(self, status: EpisodeStatus) -> None:
         """Of a simulator: the message is among the last ones of the episode."""
@@ -264,7 +271,11 @@ class RecorderNode(ManagedNode):
 
     # --- episodes -----------------------------------------------------------------------------------------
 
-    def _begin(self, instruction: str) -> Path:
+    def _now_ns(self) -> int:
+        return self.get_clock().now().nanoseconds
+
+    def _begin(self, instruction: str, now_ns: int | None = None, since_ns: int = 0) -> Path:
+        """Begins an episode; what has a stamp before ``since_ns`` [ns] is no part of it."""
         if self._listening is None or not self.is_active:
             raise RunError("the node is not active; activate it first")
         self._finish_now()
@@ -276,7 +287,7 @@ class RecorderNode(ManagedNode):
             versions=provenance()["versions"],
         )
         self._episode = EpisodeWriter(folder, self._listening.channels, note, self._contract)
-        for found, log_ns, content in self._pre_roll.take(self.get_clock().now().nanoseconds):
+        for found, log_ns, content in self._pre_roll.take(now_ns or self._now_ns(), since_ns):
             self._episode.put(found, log_ns, content)
         self._ask_policy(self._episode)
         self.get_logger().info(f"recording {folder}")

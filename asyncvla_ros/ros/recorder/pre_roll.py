@@ -15,10 +15,19 @@ SPAN_S, LARGEST = 1.0, 128 * 2**20
 
 @dataclass(frozen=True)
 class Received:
-    """A message as it came: at ``at_s`` [s, steady], ``log_ns`` [ns, node clock]."""
+    """A message as it came.
+
+    Attributes:
+        channel: Its topic.
+        log_ns: When it came [ns, node clock].
+        stamp_ns: Of its header, else ``log_ns`` [ns].
+        content: Serialized.
+        at_s: When it came [s, steady].
+    """
 
     channel: Channel
     log_ns: int
+    stamp_ns: int
     content: bytes
     at_s: float
 
@@ -45,13 +54,19 @@ class PreRoll:
         while self._newest and (self._size > LARGEST or one.at_s - self._newest[0].at_s > SPAN_S):
             self._size -= len(self._newest.popleft().content)
 
-    def take(self, now_ns: int) -> Iterator[tuple[Channel, int, bytes]]:
-        """What an episode that begins at ``now_ns`` [ns] is written first; it is kept no longer."""
-        begin_ns = min([now_ns, *(one.log_ns for one in self._newest)])
+    def take(self, now_ns: int, since_ns: int = 0) -> Iterator[tuple[Channel, int, bytes]]:
+        """What an episode that begins at ``now_ns`` [ns] is written first; it is kept no longer.
+
+        Args:
+            now_ns: [ns, node clock].
+            since_ns: What has a stamp before that [ns] belongs to what was before.
+        """
+        newest = [one for one in self._newest if one.stamp_ns >= since_ns]
+        begin_ns = min([now_ns, *(one.log_ns for one in newest)])
         for latched in self._latched.values():
             for one in latched:
                 yield one.channel, begin_ns, one.content
-        for one in self._newest:
+        for one in newest:
             yield one.channel, one.log_ns, one.content
         self.clear()
 

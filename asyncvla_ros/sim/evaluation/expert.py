@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from asyncvla_ros.common.provenance import provenance
+from asyncvla_ros.common.worker_pool import worker_pool
 from asyncvla_ros.sim.collect import Disturbance, NoiseConfig
 from asyncvla_ros.sim.evaluation.stats import wilson_interval
-from asyncvla_ros.sim.evaluation.workers import simulator_pool
 from asyncvla_ros.sim.expert.demonstrator import Expert
 from asyncvla_ros.sim.libero.env import LiberoEnv
 from asyncvla_ros.sim.libero.tasks import max_steps
@@ -52,7 +52,7 @@ def evaluate_expert(config: ExpertConfig, on_task: Callable[[int, dict[str, Any]
         JSON-ready: per_task {successes, n, ci95, mean_steps of the successes}, versions, settings, machine.
     """
     per_task = {}
-    with simulator_pool(min(config.workers, len(config.tasks))) as pool:
+    with worker_pool(min(config.workers, len(config.tasks))) as pool:
         futures = {pool.submit(_run_task, config, task): task for task in config.tasks}
         for future in as_completed(futures):
             task, steps = futures[future], [count for count in future.result() if count]

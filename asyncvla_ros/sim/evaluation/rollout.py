@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from asyncvla_ros.common.worker_pool import worker_pool
 from asyncvla_ros.sim.evaluation.consistency import commanded_jerk
 from asyncvla_ros.sim.evaluation.results import Episode, EvalConfig, summarise
 from asyncvla_ros.sim.evaluation.video import side_by_side, write_video
-from asyncvla_ros.sim.evaluation.workers import simulator_pool
 from asyncvla_ros.sim.expert.motion import POSITION_UNIT_M
 from asyncvla_ros.sim.libero.env import CONTROL_HZ, LiberoEnv
 from asyncvla_ros.sim.libero.tasks import get_task, list_tasks, load_init_states, max_steps
@@ -191,7 +191,7 @@ def _run_parallel(
     results: multiprocessing.Queue[Episode] = multiprocessing.get_context("spawn").Queue()
     episodes: list[Episode] = []
     total = sum(len(inits) for _, inits in units)
-    with simulator_pool(workers, _start_worker, (load_policy, config, results)) as pool:
+    with worker_pool(workers, _start_worker, (load_policy, config, results)) as pool:
         futures = [pool.submit(_run_unit, task, inits) for task, inits in units]
         failed = None
         while len(episodes) < total:

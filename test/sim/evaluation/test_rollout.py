@@ -145,7 +145,7 @@ def test_what_others_have_finished_survives_a_failure(monkeypatch: pytest.Monkey
         with ThreadPoolExecutor(workers) as pool:
             yield pool
 
-    monkeypatch.setattr("asyncvla_ros.sim.evaluation.rollout.simulator_pool", threads)
+    monkeypatch.setattr("asyncvla_ros.sim.evaluation.rollout.worker_pool", threads)
     monkeypatch.setattr("asyncvla_ros.sim.evaluation.rollout._worker", {})
     config, run = EvalConfig("libero_goal", (0,), (0, 1, 2, 3, 4, 5), workers=2), list[Episode]()
     with pytest.raises(RuntimeError, match="the simulator broke"):

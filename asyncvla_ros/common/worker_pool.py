@@ -1,4 +1,4 @@
-"""Processes that each hold a simulator."""
+"""Processes that each hold what takes long to make: a simulator, a policy."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 
 
 @contextlib.contextmanager
-def simulator_pool(
+def worker_pool(
     workers: int, start: Callable[..., None] | None = None, arguments: tuple[Any, ...] = ()
 ) -> Iterator[ProcessPoolExecutor]:
     """A pool whose processes end when this one does, however it ends.

@@ -8,24 +8,24 @@ from pathlib import Path
 
 import pytest
 
-from asyncvla_ros.sim.evaluation.workers import simulator_pool
+from asyncvla_ros.common.worker_pool import worker_pool
 
 PARENT = """
 import os, time
-from asyncvla_ros.sim.evaluation.workers import simulator_pool
-with simulator_pool(1) as pool:
+from asyncvla_ros.common.worker_pool import worker_pool
+with worker_pool(1) as pool:
     print(pool.submit(os.getpid).result(), flush=True)
     pool.submit(time.sleep, 600)
 """
 
 
 def test_each_process_is_started_before_it_works(tmp_path: Path) -> None:
-    with simulator_pool(1, os.chdir, (tmp_path,)) as pool:
+    with worker_pool(1, os.chdir, (tmp_path,)) as pool:
         assert pool.submit(os.getcwd).result() == str(tmp_path)
 
 
 def test_an_exception_drops_what_has_not_begun(tmp_path: Path) -> None:
-    with pytest.raises(KeyError), simulator_pool(1) as pool:
+    with pytest.raises(KeyError), worker_pool(1) as pool:
         for number in range(20):
             pool.submit(os.mkdir, tmp_path / str(number))
         raise KeyError
