@@ -25,6 +25,7 @@ from asyncvla_ros.ros.launching import (
     middleware,
     needs,
     reads_first,
+    recording,
     shipped,
     value,
 )
@@ -85,6 +86,7 @@ def generate_launch_description() -> LaunchDescription:
                 description="false: the policy starts when somebody has activated the controller",
             ),
             DeclareLaunchArgument("rviz", default_value="false", description="Start rviz2, too"),
+            *recording(),
             reads_first(common, start, policy_values),
             needs("rviz2", condition=IfCondition(LaunchConfiguration("rviz"))),
             *bring_up(controller, then=policy, condition=IfCondition(LaunchConfiguration("autostart"))),
@@ -95,6 +97,19 @@ def generate_launch_description() -> LaunchDescription:
                 namespace=namespace,
                 parameters=[LaunchConfiguration("params_file"), common, start],
                 output="screen",
+            ),
+            Node(
+                package="asyncvla_ros",
+                executable="recorder_node",
+                name="recorder",
+                namespace=namespace,
+                parameters=[
+                    LaunchConfiguration("params_file"),
+                    common,
+                    {"out": value("record_dir"), "autostart": True},
+                ],
+                output="screen",
+                condition=IfCondition(LaunchConfiguration("record")),
             ),
             IncludeLaunchDescription(
                 PythonLaunchDescriptionSource(shipped("launch", "rviz.launch.py")),

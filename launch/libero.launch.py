@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument
+from launch.conditions import IfCondition
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterFile, ParameterValue
@@ -18,6 +19,7 @@ from asyncvla_ros.ros.launching import (
     ends_launch_if_refused,
     middleware,
     reads_first,
+    recording,
     shipped,
     value,
 )
@@ -69,6 +71,7 @@ def generate_launch_description() -> LaunchDescription:
                 description="Overrides of the files in config/libero, for all nodes",
             ),
             DeclareLaunchArgument("autostart", default_value="true", description="Configure and activate"),
+            *recording(),
             reads_first(common, episode, steps, policy),
             Node(
                 package="asyncvla_ros",
@@ -105,6 +108,20 @@ def generate_launch_description() -> LaunchDescription:
                 ],
                 output="screen",
                 on_exit=ends_launch("the simulator"),
+            ),
+            Node(
+                package="asyncvla_ros",
+                executable="recorder_node",
+                name="recorder",
+                namespace=LaunchConfiguration("namespace"),
+                parameters=[
+                    _tuning("world.yaml"),
+                    _tuning("recorder.yaml"),
+                    overrides,
+                    {"out": value("record_dir"), "autostart": value("autostart", bool)},
+                ],
+                output="screen",
+                condition=IfCondition(LaunchConfiguration("record")),
             ),
         ]
     )

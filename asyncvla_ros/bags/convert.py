@@ -6,11 +6,13 @@ ended goes on with the recordings that are missing.
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stderr
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -218,10 +220,12 @@ def _join(folders: Sequence[Path], out: Path) -> None:
     logging.getLogger("lerobot").setLevel(logging.ERROR)
     unfinished = out.with_name(f".{out.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
-    aggregate_datasets(
-        [f"local/{folder.parent.name}" for folder in folders],
-        f"local/{out.name}",
-        roots=list(folders),
-        aggr_root=unfinished,
-    )
+    # It draws bars of its own there.
+    with redirect_stderr(io.StringIO()):
+        aggregate_datasets(
+            [f"local/{folder.parent.name}" for folder in folders],
+            f"local/{out.name}",
+            roots=list(folders),
+            aggr_root=unfinished,
+        )
     unfinished.rename(out)

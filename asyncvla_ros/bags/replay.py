@@ -147,6 +147,7 @@ class Replay:
         self._latencies_ms: deque[float] = deque(maxlen=LATENCIES)
         self._decisions = self._actions = self._refined = 0
         self._begin_ns: int | None = None
+        self._next_ns = 0
 
     def run(self, advance: Callable[[float], None]) -> dict[str, Any]:
         """Replays from begin to end.
@@ -174,30 +175,39 @@ class Replay:
 
     def _steps(self) -> Iterator[int]:
         """Goes from message to message; times of the recording [ns]."""
-        next_ns = 0
         topics = {*self._topics.streams, *self._done.topics, *self._clock.topics, *self._predictions.topics}
         for one in self._bag.messages(topics):
             has_header = hasattr(one.message, "header")
             if self._clock.advance(one, stamp_of(one) if has_header else None):
                 self._set_back()
-                next_ns = 0
             now_ns = self._clock.now_ns
             if one.topic in self._done.topics:
                 self._done.feed(one)
             self._predictions.feed(one)
             self._observations.feed(one, now_ns)
             self._finish_until(now_ns)
-            if now_ns >= next_ns and (snapshot := self._observations.take()) is not None:
+            snapshot = self._observations.take()
+            if snapshot is not None:
                 if self._begin_ns is None:
                     self._begin_ns = snapshot.stamp_ns
-                if self._settings.at == "observations" or snapshot.stamp_ns in self._instructions.decided:
-                    # On the grid of the first one, so that a late one does not delay the others.
-                    period_ns = round(1e9 * self._settings.every_s)
-                    next_ns = now_ns + period_ns if now_ns - next_ns > period_ns else next_ns + period_ns
+                if self._is_wanted(snapshot.stamp_ns):
                     self._decide(snapshot, now_ns, one.log_ns)
             yield one.log_ns
 
+    def _is_wanted(self, stamp_ns: int) -> bool:
+        """Whether to decide on an observation of ``stamp_ns`` [ns]."""
+        if self._settings.at == "chunks":
+            return stamp_ns in self._instructions.decided
+        if stamp_ns < self._next_ns:
+            return False
+        # On the grid of the first one, so that a late one does not delay the others.
+        period_ns = round(1e9 * self._settings.every_s)
+        is_late = stamp_ns - self._next_ns > period_ns
+        self._next_ns = (stamp_ns if is_late else self._next_ns) + period_ns
+        return True
+
     def _set_back(self) -> None:
+        self._next_ns = 0
         self._finish_until(None)
         self._observations.reset()
         self._session.forget_times()

@@ -35,6 +35,8 @@ class BagWriter:
     """
 
     def __init__(self, folder: Path, note: Mapping[str, str] | None = None):
+        if folder.exists():
+            raise AsyncVLAError(f"{folder} exists already, expected a path for a new recording")
         self.folder = folder
         self.messages = Messages()
         self.counts: Counter[str] = Counter()
@@ -44,8 +46,6 @@ class BagWriter:
         self._connections: dict[tuple[str, str], Connection] = {}
 
     def __enter__(self) -> BagWriter:
-        if self.folder.exists():
-            raise AsyncVLAError(f"{self.folder} exists already, expected a path for a new recording")
         with _saying(self.folder, "be written"):
             self._writer.open()
         return self

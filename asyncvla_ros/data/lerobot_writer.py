@@ -81,12 +81,14 @@ class DatasetWriter:
         # Its second decoder may not load here, at the length of a traceback; only the encoder is used.
         logging.getLogger("lerobot.utils.import_utils").setLevel(logging.ERROR)
         try:
+            from datasets import disable_progress_bars
             from lerobot.configs import RGBEncoderConfig
             from lerobot.datasets.lerobot_dataset import LeRobotDataset
         except ImportError as error:
             raise AsyncVLAError(
                 "writing datasets needs the package lerobot[dataset] (Python >= 3.12)"
             ) from error
+        disable_progress_bars()
         # FFmpeg's encoders describe themselves for every episode.
         av.logging.set_libav_level(av.logging.ERROR)
         self._root = root

@@ -11,6 +11,8 @@ import numpy as np
 from asyncvla_ros.report.replay_record import Moment, ReplayRecord
 from asyncvla_ros.view.colours import LOWEST, SCALE
 
+# Names in a legend at most.
+NAMED = 8
 _DONE, _PREDICTED = "#222222", "#d1495b"
 
 
@@ -44,12 +46,14 @@ def draw_horizon(mae_by_step: Mapping[str, Sequence[float | None]], units: Mappi
         groups.setdefault(units[name], []).append(name)
     figure, cells = _figure(3.6 * len(groups) + 0.4, 3.2, 1, len(groups))
     for axes, (unit, names) in zip(cells, groups.items(), strict=True):
-        for name in names:
-            error = [np.nan if value is None else value for value in mae_by_step[name]]
+        errors = {name: np.array([np.nan if v is None else v for v in mae_by_step[name]]) for name in names}
+        for name in sorted(names, key=lambda name: -float(np.nansum(errors[name]))):
+            error = errors[name]
             axes.plot(range(1, len(error) + 1), error, marker=".", label=name, linewidth=1)
         axes.set(xlabel="step of the chunk", ylabel=f"mean absolute error [{unit}]", ylim=(0, None))
-        if len(names) <= 10:
-            axes.legend(fontsize=7)
+        # Of many, those with the largest errors.
+        handles, labels = axes.get_legend_handles_labels()
+        axes.legend(handles[:NAMED], labels[:NAMED], fontsize=7)
     return _svg(figure)
 
 

@@ -114,6 +114,16 @@ def fixed(name: str, text: str, why: str) -> DeclareLaunchArgument:
     return DeclareLaunchArgument(name, default_value=text, choices=[text], description=f"Fixed: {why}")
 
 
+def recording() -> list[DeclareLaunchArgument]:
+    """Arguments of a launch file that can record episodes."""
+    return [
+        DeclareLaunchArgument("record", default_value="false", description="Record episodes, too"),
+        DeclareLaunchArgument(
+            "record_dir", default_value="episodes", description="Receives a folder for each episode"
+        ),
+    ]
+
+
 def reads_first(*parameters: Mapping[str, object]) -> OpaqueFunction:
     """Ends the launch with one line unless all these parameters can be read; before anything is started."""
 

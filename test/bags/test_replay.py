@@ -1,0 +1,244 @@
+"""What a replay says: errors that are known, and why something is missing."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import numpy as np
+import pytest
+from rosbags.rosbag2 import Reader
+
+from asyncvla_ros.bags.reader import BagReader
+from asyncvla_ros.bags.replay import Replay, ReplaySettings
+from asyncvla_ros.data.robot_policy import Deciding
+from asyncvla_ros.report.replay_page import replay_page
+from asyncvla_ros.strategy import Strategy
+from asyncvla_ros.types import AsyncVLAError
+from support.mutated_recordings import mutate
+from support.recordings import BEGIN_NS, MS, STEP_NS, KnowingInference, Recording, two_joints, write_recording
+
+# 200 of them: ASYNCVLA_MUTATIONS=200 pytest test/bags/test_replay.py -k damaged
+MUTATIONS = int(os.environ.get("ASYNCVLA_MUTATIONS", "30"))
+
+
+def run(bag, out, robot=None, offset=(0.0, 0.0), **settings):
+    """Replays; returns figures, the replay and what decided."""
+    inference = KnowingInference(offset)
+    with BagReader(bag) as reader:
+        given = ReplaySettings(Deciding(Strategy(), seed=0), **{"instruction": None, **settings})
+        replay = Replay(reader, inference, robot or two_joints(), given, out)
+        return replay.run(lambda share: None), replay, inference
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    return write_recording(tmp_path_factory.mktemp("recordings") / "whole")
+
+
+def test_errors_are_those_that_the_policy_makes(whole, tmp_path):
+    figures, _, inference = run(whole, tmp_path, offset=(0.03, -0.1))
+    assert figures["target"] == "command" and figures["decisions"] == 80 == len(inference.policy.asked)
+    # Of the last seven decisions the recording does not say all that was done.
+    assert figures["compared_steps"] == 73 * 8 + sum(range(1, 8))
+    assert figures["mae"] == pytest.approx({"a": 0.03, "b": 0.1}, abs=1e-6)
+    assert figures["mae_by_step"]["b"] == pytest.approx([0.1] * 8, abs=1e-6)
+    low, high = figures["mae_ci95"]["a"]
+    assert low <= 0.03 + 1e-6 and high >= 0.03 - 1e-6
+    assert figures["within_tolerance"] == {"a": 1.0, "b": 0.0}, "0.05 rad are within it"
+    assert figures["refined_share"] == 0.5
+    for stream in ("front", "hand", "joint_states"):
+        assert figures["streams"][stream] == {
+            "received": 80, "used": 80, "gaps": 0, "dropped": {}, "reasons": {},
+        }  # fmt: skip
+    assert figures["problems"] == [
+        "no path is drawn: joint actions cannot be drawn without a robot description"
+    ]
+    json.dumps(figures, default=str, allow_nan=False)
+
+
+@pytest.mark.parametrize("target", ["command", "chunk", "state:0", "auto"])
+def test_whatever_it_is_compared_with(whole, tmp_path, target):
+    figures, _, _ = run(whole, tmp_path, target=target)
+    assert figures["compared_steps"] > 0
+    assert max(figures["mae"].values()) < 1e-3
+
+
+def test_outputs_of_the_contract_are_what_was_done(tmp_path):
+    with Recording(tmp_path / "bag") as recording:
+        for step in range(40):
+            stamp_ns = recording.step(step, recording.joints, recording.front, recording.hand)
+            message = recording.make.make("std_msgs/msg/Float64MultiArray", data=np.array([0.5, -0.25]))
+            recording.write("arm/commands", stamp_ns - 10 * MS, message)
+    figures, replay, _ = run(tmp_path / "bag", tmp_path, instruction="lift it")
+    assert figures["target"] == "outputs"
+    column = replay.record.columns[0]
+    assert column.done[0].tolist() == [0.5, -0.25]
+
+
+def test_decisions_on_a_grid_and_on_those_that_were_made(whole, tmp_path):
+    figures, _, inference = run(whole, tmp_path / "every", every_s=0.2)
+    assert figures["decisions"] == 20
+    stamps = np.diff([one.stamp_ns for one in inference.policy.asked])
+    assert set(stamps.tolist()) == {4 * STEP_NS}
+    _, _, inference = run(whole, tmp_path / "chunks", at="chunks", target="chunk")
+    assert [one.stamp_ns for one in inference.policy.asked] == [
+        BEGIN_NS + step * STEP_NS for step in range(0, 80, 4)
+    ]
+    assert inference.policy.asked[3].images["front"][0, 0].tolist() == [12, 12, 12]
+    assert {one.instruction for one in inference.policy.asked} == {"lift it"}
+
+
+def test_a_robot_is_found_in_its_namespace_and_one_of_two_must_be_chosen(tmp_path):
+    write_recording(tmp_path / "one", steps=20, namespace="/left")
+    assert run(tmp_path / "one", tmp_path)[0]["decisions"] == 20
+    with Recording(tmp_path / "two", "/left") as left:
+        right = Recording(tmp_path / "unused", "/right")
+        right.bag = left.bag
+        for step in range(20):
+            left.step(step)
+            right.step(step)
+    with pytest.raises(AsyncVLAError, match="several robots are recorded, in /left, /right; choose one"):
+        run(tmp_path / "two", tmp_path / "a", instruction="lift it")
+    figures, _, _ = run(tmp_path / "two", tmp_path / "b", instruction="lift it", namespace="right")
+    assert figures["decisions"] == 20
+
+
+def test_what_is_missing_is_said_with_what_is_there(tmp_path):
+    with Recording(tmp_path / "blind") as recording:
+        for step in range(5):
+            recording.step(step, recording.joints, recording.front)
+    with pytest.raises(AsyncVLAError) as refused:
+        run(tmp_path / "blind", tmp_path)
+    assert str(refused.value) == (
+        "/hand/image_raw/compressed (camera hand) is not recorded; there are: /front/image_raw "
+        "(sensor_msgs/msg/Image), /joint_states (sensor_msgs/msg/JointState)"
+    )
+    with Recording(tmp_path / "odd") as recording:
+        for step in range(5):
+            recording.step(step, recording.front, recording.hand)
+            recording.write("joint_states", BEGIN_NS + step * STEP_NS, recording.make.header(BEGIN_NS))
+    expected = "/joint_states is recorded as std_msgs/msg/Header, expected sensor_msgs/msg/JointState"
+    with pytest.raises(AsyncVLAError, match=expected):
+        run(tmp_path / "odd", tmp_path)
+    with Recording(tmp_path / "silent") as recording:
+        for step in range(5):
+            recording.step(step, recording.joints, recording.front, recording.hand)
+    with pytest.raises(AsyncVLAError, match=r"no command of two_joints to compare with; .* --target state:1"):
+        run(tmp_path / "silent", tmp_path, instruction="lift it")
+    with pytest.raises(AsyncVLAError, match="does not say what was to be done"):
+        run(tmp_path / "silent", tmp_path, target="state:1")
+    with pytest.raises(AsyncVLAError, match="target is 'state:', expected one of auto, command"):
+        run(tmp_path / "silent", tmp_path, target="state:")
+
+
+def test_streams_that_fail_for_a_while_are_counted_gaps_and_drops(tmp_path):
+    with Recording(tmp_path / "bag") as recording:
+        for step in range(100):
+            stamp_ns = BEGIN_NS + step * STEP_NS
+            if 30 <= step < 60:
+                # No pictures of the hand for 1.5 s.
+                recording.step(step, recording.joints, recording.front, recording.command)
+            elif step == 90:
+                recording.front(stamp_ns, step, encoding="32FC1")
+                recording.step(step, recording.joints, recording.hand, recording.command)
+            else:
+                recording.step(step)
+            if step == 70:
+                recording.joints(stamp_ns + MS, names=("j1",))
+            if step == 80:
+                recording.joints(stamp_ns, log_ns=stamp_ns + 2 * MS)
+    figures, _, _ = run(tmp_path / "bag", tmp_path, instruction="lift it")
+    streams = figures["streams"]
+    assert streams["hand"]["gaps"] == 1 and streams["front"]["gaps"] == 0
+    (gap,) = figures["gaps"]
+    assert gap["stream"] == "hand" and gap["seconds"] == pytest.approx(31 * 0.05)
+    assert gap["begin_s"] == pytest.approx(29 * 0.05)
+    assert streams["joint_states"]["dropped"]["unusable"] == 1
+    assert streams["joint_states"]["dropped"]["out of order"] == 1
+    assert "position of j2 is missing" in next(iter(streams["joint_states"]["reasons"]))
+    assert figures["decisions"] == 69 and list(figures["failures"].values()) == [1]
+    assert "32FC1" in next(iter(figures["failures"]))
+    for one in streams.values():
+        assert one["received"] == one["used"] + sum(one["dropped"].values())
+
+
+@pytest.mark.parametrize("with_clock", [True, False])
+def test_stamps_of_another_clock(tmp_path, with_clock):
+    """A simulation that was recorded by wall time."""
+    with Recording(tmp_path / "bag") as recording:
+        for step in range(40):
+            stamp_ns, log_ns = step * STEP_NS + 10**9, BEGIN_NS + step * STEP_NS
+            if with_clock:
+                clock = recording.make.make("rosgraph_msgs/msg/Clock", clock=recording.make.time(stamp_ns))
+                recording.bag.write("/clock", log_ns, clock)
+            recording.front(stamp_ns, step, log_ns)
+            recording.joints(stamp_ns, log_ns=log_ns)
+            message = recording.make.make(
+                "sensor_msgs/msg/Image", header=recording.make.header(stamp_ns), height=2, width=2,
+                encoding="rgb8", step=6, data=np.zeros(12, np.uint8),
+            )  # fmt: skip
+            recording.write("hand/image_raw/compressed", log_ns, message)
+    figures, _, _ = run(tmp_path / "bag", tmp_path, instruction="lift it", target="state:0")
+    assert figures["decisions"] == 40
+    source = "/clock" if with_clock else "the stamps"
+    assert f"as those of a simulated clock: the time of {source} counts" in figures["problems"][0]
+
+
+def test_time_that_is_set_back_begins_anew(tmp_path):
+    with Recording(tmp_path / "bag") as recording:
+        log_ns = BEGIN_NS
+        for _ in range(2):
+            for step in range(30):
+                stamp_ns, log_ns = 10**9 + step * STEP_NS, log_ns + STEP_NS
+                recording.joints(stamp_ns, log_ns=log_ns)
+                recording.front(stamp_ns, step, log_ns)
+                png = recording.make.make(
+                    "sensor_msgs/msg/Image", header=recording.make.header(stamp_ns), height=2, width=2,
+                    encoding="rgb8", step=6, data=np.zeros(12, np.uint8),
+                )  # fmt: skip
+                recording.write("hand/image_raw/compressed", log_ns, png)
+    figures, _, _ = run(tmp_path / "bag", tmp_path, instruction="lift it", target="state:0")
+    assert figures["decisions"] == 60
+    assert figures["mae"]["a"] < 1e-3, "what was done the second time is not mixed up with the first"
+
+
+def test_predictions_stand_beside_the_original_on_its_clock(whole, tmp_path):
+    run(whole, tmp_path, at="chunks")
+    with Reader(tmp_path / "predictions") as reader:
+        topics = {one.topic: one.msgcount for one in reader.connections}
+        times = [log_ns for _, log_ns, _ in reader.messages()]
+    assert topics == {"/replay/policy/action_chunk": 20, "/replay/overlay/compressed": 20}
+    assert sorted(set(times)) == [BEGIN_NS + step * STEP_NS for step in range(0, 80, 4)]
+    with BagReader(tmp_path / "predictions") as bag:
+        chunks = [one.message for one in bag.messages(["/replay/policy/action_chunk"])]
+    assert chunks[0].instruction == "lift it" and len(chunks[0].actions) == 16
+    with pytest.raises(AsyncVLAError, match="predictions exists already"):
+        run(whole, tmp_path)
+
+
+def test_the_page_says_what_was_found(whole, tmp_path):
+    figures, replay, _ = run(whole, tmp_path, offset=(0.03, -0.1), every_s=0.1)
+    page = replay_page({**figures, "checkpoint": {}}, replay.record)
+    for text in ("two_joints on whole", "0.03", "AUROC", "Worst moments", "No stream had a gap", "lift it"):
+        assert text in page
+    assert page.count("<svg") >= 4 + len(replay.record.worst) and "data:image/jpeg;base64," in page
+    assert "http://" not in page.replace("http://www.w3.org", "").replace("http://purl.org", "").replace(
+        "http://creativecommons.org", ""
+    ), "it needs no network"
+
+
+@pytest.mark.parametrize("seed", range(MUTATIONS))
+def test_of_a_damaged_recording_what_can_be_read_is_used(whole, tmp_path, seed):
+    damage = mutate(whole, tmp_path / "bag", seed)
+    try:
+        figures, _, _ = run(tmp_path / "bag", tmp_path / "out", instruction="lift it", target="state:0")
+    except AsyncVLAError as error:
+        assert str(error).strip() and "\n" not in str(error), damage
+        return
+    lost = 80 - figures["decisions"]
+    gaps = [
+        one for stream in figures["streams"].values() for one in (*stream["dropped"], stream["gaps"]) if one
+    ]
+    assert figures["decisions"] > 0
+    assert lost <= 0 or figures["problems"][1:] or figures["failures"] or gaps, f"{damage}: silently shorter"
