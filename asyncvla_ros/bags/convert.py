@@ -13,7 +13,7 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -142,7 +142,8 @@ def _convert_one(bag: Path, robot: RobotContract, part: Path, settings: ConvertS
             _write(Frames(reader, robot, settings.frames), robot, part / "data", result)
             result.problems += reader.problems
     part.mkdir(parents=True, exist_ok=True)
-    (part / SUMMARY).write_text(json.dumps(asdict(result)), encoding="utf-8")
+    values = {**vars(result), "dropped": dict(result.dropped)}
+    (part / SUMMARY).write_text(json.dumps(values), encoding="utf-8")
     return result
 
 
