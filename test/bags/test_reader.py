@@ -13,6 +13,7 @@ from rosbags.typesys import Stores, get_typestore
 
 from asyncvla_ros.bags.reader import BagReader
 from asyncvla_ros.bags.types import typestore
+from asyncvla_ros.bags.writer import BagWriter
 from asyncvla_ros.types import AsyncVLAError
 
 STORE = get_typestore(Stores.ROS2_KILTED)
@@ -153,3 +154,43 @@ def test_of_damaged_recordings_what_is_there_is_read_and_what_is_not_is_said(tmp
         used += bool(found)
         assert bag.problems or len(found) == COUNT, "never silently shorter"
     assert used > MUTATIONS / 10
+
+
+def in_chunks(folder: Path) -> Path:
+    """A recording whose file has a chunk for each ten messages; returns the file."""
+    with BagWriter(folder) as writer:
+        for number in range(COUNT):
+            message = writer.messages.make("std_msgs/msg/Header", frame_id=str(number))
+            writer.write("/count", BEGIN_NS + number * STEP_NS, message)
+            if number % 10 == 9:
+                writer.flush()
+    return next(folder.glob("*.mcap"))
+
+
+def place(content: bytes, number: int) -> int:
+    """Where the text of a message begins: with its length."""
+    return content.index(len(f"{number}_").to_bytes(4, "little") + f"{number}".encode() + b"\0")
+
+
+def test_of_a_file_that_was_cut_all_before_the_cut_is_read(tmp_path):
+    file = in_chunks(tmp_path / "bag")
+    content = file.read_bytes()
+    file.write_bytes(content[: place(content, 29)])
+    (tmp_path / "bag" / "metadata.yaml").unlink()
+    bag, found = read(tmp_path / "bag")
+    assert [one.message.frame_id for one in found] == [str(number) for number in range(20)]
+    assert bag.problems[0].startswith("bag.mcap: ends after ")
+    assert bag.counts == {"/count": 20} and bag.end_ns == BEGIN_NS + 19 * STEP_NS + 1
+
+
+def test_a_piece_that_is_damaged_takes_no_other_with_it(tmp_path):
+    file = in_chunks(tmp_path / "bag")
+    content = bytearray(file.read_bytes())
+    # The length of a message in the second piece: before its channel, number, times, and its stamp.
+    at = place(content, 15) - 8 - 4 - 22 - 8
+    content[at : at + 8] = b"\xff" * 8
+    file.write_bytes(content)
+    bag, found = read(tmp_path / "bag")
+    there = [int(one.message.frame_id) for one in found]
+    assert set(range(10)) <= set(there) and set(range(20, 40)) <= set(there)
+    assert any("chunks cannot be read" in problem for problem in bag.problems)
