@@ -43,7 +43,8 @@ def test_colcon_installs_share_checkpoints_and_nodes(tmp_path):
     }.items():
         assert relative_files(installed) == relative_files(ROOT / directory) != set()
     nodes = {path.name for path in (install / "lib/asyncvla_ros").iterdir()}
-    assert nodes == {"asyncvla", "policy_node", "controller_node", "libero_sim_node", "visualizer_node"}
+    kinds = ("policy", "controller", "libero_sim", "visualizer", "recorder")
+    assert nodes == {"asyncvla", *(f"{kind}_node" for kind in kinds)}
 
 
 def relative_files(directory: Path) -> set[Path]:

@@ -12,6 +12,8 @@ import xacro
 from rcl_interfaces.srv import GetParameters
 from std_msgs.msg import String
 
+from asyncvla_msgs.srv import StartEpisode
+from asyncvla_ros.bags.episode import read_note
 from asyncvla_ros.paths import share_dir
 from asyncvla_ros.ros import qos
 from support.checkpoints import tiny_checkpoint
@@ -35,9 +37,9 @@ ARGUMENTS = {
 REQUIRED = {"replay": {"bag"}, "arm": {"robot"}, "policy": {"robot"}}
 OURS = {"policy_node", "controller_node"}
 NODES = {
-    "arm": OURS | {"visualizer_node"},
+    "arm": OURS | {"visualizer_node", "recorder_node"},
     "gazebo": {"parameter_bridge", "robot_state_publisher", "create"},
-    "libero": OURS | {"libero_sim_node"},
+    "libero": OURS | {"libero_sim_node", "recorder_node"},
     "policy": OURS,
     "replay": {"policy_node", "visualizer_node"},
     "rviz": {"rviz2"},
@@ -181,6 +183,17 @@ def test_a_controller_that_was_killed_ends_the_launch_with_an_error(start_proces
     os.kill(int(pid[1]), signal.SIGKILL)
     assert started.process.wait(PATIENCE) == 1
     assert "the controller ended with exit code -9" in started.output
+
+
+def test_an_arm_is_recorded_if_that_is_asked_for(start_process, ros_client, tmp_path):
+    started = _launch(
+        start_process, "arm", "robot:=libero_panda", "record:=true", f"record_dir:={tmp_path}/episodes"
+    )
+    started.wait_for_output(f"[recorder]: ready: episodes go to {tmp_path}/episodes", PATIENCE)
+    answer = ros_client.call(StartEpisode, "recorder/start", StartEpisode.Request(instruction="lift it"))
+    assert answer.accepted and answer.message == f"{tmp_path}/episodes/episode_000000"
+    started.stop()
+    assert read_note(tmp_path / "episodes" / "episode_000000").outcome == "unknown"
 
 
 @pytest.mark.libero

@@ -149,6 +149,7 @@ class RecorderNode(ManagedNode):
 
     def activate(self) -> None:
         """Takes keys, if it is to."""
+        self.get_logger().info(f"ready: episodes go to {self._out}")
         self._keys = ExitStack()
         if not self._params.values.keyboard:
             return

@@ -40,6 +40,7 @@ def record(ros_client, arm, tmp_path):
         params = {"robot": arm, "out": tmp_path / out, "around": "nothing", "policy": "''", "autostart": True}
         profile = fastdds_environment(processes=3)
         processes.append(NodeProcess(node_command("recorder_node", params=params), profile))
+        processes[-1].wait_for_output("ready: ")
         return processes[-1], tmp_path / out
 
     yield record
@@ -130,6 +131,7 @@ def test_a_disk_that_is_full_ends_the_episode_and_says_so(ros_client, arm, tmp_p
                f"sys.argv = ['recorder_node', *{command[2:]!r}]; "
                f"runpy.run_module({command[1]!r}, run_name='__main__')"]  # fmt: skip
     process = NodeProcess(limited)
+    process.wait_for_output("ready: ")
     start(ros_client)
     process.wait_for_output("cut short")
     assert "File too large" in process.output
