@@ -20,6 +20,8 @@ CLOCK, CLOCK_TYPE = "/clock", "rosgraph_msgs/msg/Clock"
 OTHER_CLOCK_NS = 60 * 10**9
 # A stamp this far from those before it is of a clock that was set, or damaged [ns].
 JUMP_NS = 30 * 10**9
+# So far back at least a clock is set, when it is set back [ns].
+SET_BACK_NS = 10**9
 # Messages that are looked at to find that out.
 LOOKED_AT = 400
 # An interval so many times as long as the usual one is a gap.
@@ -101,13 +103,13 @@ class RecordedClock:
         """
         before = self.now_ns
         if self._is_published:
-            if one.topic == CLOCK:
-                self.now_ns = to_ns(one.message.clock)
-        elif not self._is_stamped:
-            self.now_ns = one.log_ns
-        elif stamp_ns is not None:
-            set_back = self.now_ns - stamp_ns > OTHER_CLOCK_NS // 60
-            self.now_ns = stamp_ns if set_back else max(self.now_ns, stamp_ns)
+            told_ns = to_ns(one.message.clock) if one.topic == CLOCK else None
+        else:
+            told_ns = stamp_ns if self._is_stamped else one.log_ns
+        if told_ns is not None:
+            # A little back is no clock that was set: messages are not always in order.
+            is_set_back = before - told_ns > SET_BACK_NS
+            self.now_ns = told_ns if is_set_back else max(before, told_ns)
         return self.now_ns < before
 
 

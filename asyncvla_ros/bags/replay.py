@@ -22,55 +22,22 @@ from asyncvla_ros.bags.instructions import Instructions
 from asyncvla_ros.bags.observations import Observations, RecordedClock, stamp_of
 from asyncvla_ros.bags.predictions import Predictions
 from asyncvla_ros.bags.reader import BagReader
+from asyncvla_ros.bags.replay_settings import ReplaySettings
 from asyncvla_ros.bags.robot_topics import find_robot, resolve
 from asyncvla_ros.common.provenance import provenance
 from asyncvla_ros.control.chunk import StampedChunk
 from asyncvla_ros.control.chunk_session import ChunkSession
 from asyncvla_ros.data.camera_message import decode_image
 from asyncvla_ros.data.encoded_image import to_jpeg
-from asyncvla_ros.data.robot_policy import Deciding, RobotPolicy, observed
+from asyncvla_ros.data.robot_policy import RobotPolicy, observed
 from asyncvla_ros.observe.stream_sync import Snapshot
 from asyncvla_ros.report.replay_record import Moment, ReplayRecord
 from asyncvla_ros.robot.contract import RobotContract
 from asyncvla_ros.types import ActionChunk, AsyncVLAError, ContractError, RunError
 from asyncvla_ros.view.chunk_view import ratings
 
-INSTANTS = ("observations", "chunks")
 THUMBNAIL_WIDTH = 320
 LATENCIES = 100_000
-
-
-@dataclass(frozen=True)
-class ReplaySettings:
-    """How to replay.
-
-    Attributes:
-        deciding: Strategy, seed, and whether actions under way are kept.
-        instruction: None: as recorded.
-        namespace: Of the robot in the recording; None: found.
-        every_s: Time between two decisions at least [s]; 0: on each observation.
-        at: ``observations``, or ``chunks``: on those that were decided on when it was recorded.
-        target: What to compare with, see ``done.CHOICES``.
-        max_age_s: Of an observation [s], as of policy_node.
-        max_skew_s: Between its streams [s], as of policy_node.
-        tip_link: Whose path is drawn, for joint actions.
-    """
-
-    deciding: Deciding
-    instruction: str | None = None
-    namespace: str | None = None
-    every_s: float = 0.0
-    at: str = "observations"
-    target: str = "auto"
-    max_age_s: float = 0.5
-    max_skew_s: float = 0.1
-    tip_link: str = "tool0"
-
-    def __post_init__(self) -> None:
-        if self.at not in INSTANTS:
-            raise AsyncVLAError(f"--at is {self.at!r}, choose one of {INSTANTS}")
-        if self.at == "chunks" and self.every_s:
-            raise AsyncVLAError("--every and --at chunks exclude each other")
 
 
 @dataclass(frozen=True)

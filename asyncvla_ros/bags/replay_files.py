@@ -10,7 +10,8 @@ from typing import Any
 from asyncvla_ros.bags.episode import read_note
 from asyncvla_ros.bags.inference import Inference
 from asyncvla_ros.bags.reader import BagReader
-from asyncvla_ros.bags.replay import Replay, ReplaySettings
+from asyncvla_ros.bags.replay import Replay
+from asyncvla_ros.bags.replay_settings import ReplaySettings
 from asyncvla_ros.model.checkpoint import fingerprint
 from asyncvla_ros.paths import robot_file, shipped_checkpoint
 from asyncvla_ros.report.replay_page import replay_page

@@ -79,8 +79,8 @@ def replay(
     json_out: JsonOption = None,
 ) -> None:
     """Have a policy decide on a recording, and compare with what was done; no ROS is needed."""
-    from asyncvla_ros.bags.replay import ReplaySettings
     from asyncvla_ros.bags.replay_files import REPORT, recorded_deciding, run_replay
+    from asyncvla_ros.bags.replay_settings import ReplaySettings
     from asyncvla_ros.data.robot_policy import Deciding
     from asyncvla_ros.strategy import Strategy
 

@@ -10,7 +10,8 @@ import pytest
 from rosbags.rosbag2 import Reader
 
 from asyncvla_ros.bags.reader import BagReader
-from asyncvla_ros.bags.replay import Replay, ReplaySettings
+from asyncvla_ros.bags.replay import Replay
+from asyncvla_ros.bags.replay_settings import ReplaySettings
 from asyncvla_ros.data.robot_policy import Deciding
 from asyncvla_ros.report.replay_page import replay_page
 from asyncvla_ros.strategy import Strategy

@@ -9,7 +9,8 @@ from rosgraph_msgs.msg import Clock
 from asyncvla_msgs.msg import ActionChunk
 from asyncvla_ros.bags.inference import Inference
 from asyncvla_ros.bags.reader import BagReader
-from asyncvla_ros.bags.replay import Replay, ReplaySettings
+from asyncvla_ros.bags.replay import Replay
+from asyncvla_ros.bags.replay_settings import ReplaySettings
 from asyncvla_ros.data.message_content import to_ns
 from asyncvla_ros.data.robot_policy import Deciding
 from asyncvla_ros.ros import qos

@@ -14,17 +14,14 @@ import sys
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from action_msgs.msg import GoalStatus, GoalStatusArray
+from action_msgs.msg import GoalStatusArray
 from diagnostic_msgs.msg import DiagnosticStatus
-from rcl_interfaces.srv import GetParameters
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
-from rclpy.parameter import parameter_value_to_python
 from rclpy.serialization import deserialize_message
 
 from asyncvla_msgs.msg import ActionChunk, EpisodeStatus
@@ -39,70 +36,34 @@ from asyncvla_ros.bags.episode import (
     read_note,
 )
 from asyncvla_ros.common.provenance import provenance
-from asyncvla_ros.data.message_content import to_ns
-from asyncvla_ros.model.checkpoint import fingerprint
-from asyncvla_ros.paths import robot_file, shipped_checkpoint
+from asyncvla_ros.paths import robot_file
 from asyncvla_ros.robot.contract_file import load_robot
 from asyncvla_ros.ros import qos
 from asyncvla_ros.ros.diagnostics import Diagnostics, Report
 from asyncvla_ros.ros.lifecycle import ManagedNode, run_node
-from asyncvla_ros.ros.parameters import Parameters, parameter
+from asyncvla_ros.ros.parameters import Parameters
+from asyncvla_ros.ros.recorder.asked_policy import AskedPolicy
 from asyncvla_ros.ros.recorder.channels import Wanted, header_stamp, message_class, wanted
 from asyncvla_ros.ros.recorder.episode_writer import Channel, EpisodeWriter
 from asyncvla_ros.ros.recorder.keyboard import Keyboard
 from asyncvla_ros.ros.recorder.listening import Listening
+from asyncvla_ros.ros.recorder.occasions import Occasions
+from asyncvla_ros.ros.recorder.parameters import RecorderParameters
 from asyncvla_ros.ros.recorder.pre_roll import PreRoll, Received
 from asyncvla_ros.types import AsyncVLAError, RunError
 
-AROUND = ("tasks", "episodes", "nothing")
 OUTCOMES = {
     StopEpisode.Request.OUTCOME_UNKNOWN: UNKNOWN,
     StopEpisode.Request.OUTCOME_SUCCESS: SUCCESS,
     StopEpisode.Request.OUTCOME_FAILURE: FAILURE,
     StopEpisode.Request.OUTCOME_DISCARDED: DISCARDED,
 }
-ENDED = (GoalStatus.STATUS_SUCCEEDED, GoalStatus.STATUS_CANCELED, GoalStatus.STATUS_ABORTED)
 KEYS = "s start   y stop, solved   n stop, not solved   d stop, discard   q quit"
 KEY_OUTCOMES = {"y": SUCCESS, "n": FAILURE, "d": DISCARDED}
 # What is still on its way when an episode ends belongs to it [s].
 TAIL_S = 0.5
 # How often it is looked for who publishes now, and whether an episode is over [s].
 LOOK_S, TICK_S = 1.0, 0.1
-# Of policy_node: how it decided.
-POLICY_PARAMETERS = (
-    *("checkpoint", "device", "mode", "select", "threshold", "rounds", "denoise_steps", "refine_steps"),
-    *("best_of", "commit", "seed", "max_observation_age_s", "max_skew_s"),
-)
-
-
-@dataclass(frozen=True)
-class RecorderParameters:
-    """Parameters of recorder_node."""
-
-    robot: str = parameter(
-        "libero_panda", "Robot contract: a name in config/robots or a .yaml", read_only=True
-    )
-    out: str = parameter("episodes", "Folder that receives a folder for each episode", read_only=True)
-    around: str = parameter(
-        "tasks",
-        "What begins and ends an episode beside services and keys: tasks of the policy, episodes of a "
-        "simulator, or nothing",
-        choices=AROUND,
-        read_only=True,
-    )
-    instruction: str = parameter("", "Of episodes that begin without one; empty: what the chunks say")
-    chunk_topic: str = parameter(
-        "policy/action_chunk", "Topic of the action chunks", read_only=True, is_topic=True
-    )
-    task_topic: str = parameter(
-        "policy/run_task/_action/status", "Status of the policy's tasks", read_only=True, is_topic=True
-    )
-    episode_status_topic: str = parameter(
-        "", "Simulator's EpisodeStatus; empty: none", read_only=True, is_topic=True
-    )
-    policy: str = parameter("policy", "Node that is asked how it decides; empty: none", read_only=True)
-    keyboard: bool = parameter(False, "Takes keys from the terminal", read_only=True)
-    autostart: bool = parameter(False, "Configure and activate at the start", read_only=True)
 
 
 class RecorderNode(ManagedNode):
@@ -127,10 +88,12 @@ class RecorderNode(ManagedNode):
         self._pre_roll = PreRoll()
         self._ends_at_s: float | None = None
         self._outcome = UNKNOWN
-        self._goals: set[bytes] = set()
-        self._running_episode: int | None = None
+        self._occasions = Occasions(self._begin, self._end_soon)
+        self._policy = AskedPolicy(self, values.policy) if values.policy else None
+        if self._policy is not None:
+            self.resources.callback(self._policy.close)
         if values.around == "tasks":
-            self.subscribe(GoalStatusArray, values.task_topic, self._on_tasks, qos.STATUS)
+            self.subscribe(GoalStatusArray, values.task_topic, self._occasions.note_tasks, qos.STATUS)
         for kind, name, answer in (
             (StartEpisode, "~/start", self._on_start),
             (StopEpisode, "~/stop", self._on_stop),
@@ -195,42 +158,18 @@ class RecorderNode(ManagedNode):
         status = None
         if one.topic == values.episode_status_topic and values.around == "episodes":
             status = deserialize_message(content, EpisodeStatus)
-            self._begin_with(status)
+            self._occasions.note_before(status, now_ns)
         if self._episode is not None:
             self._episode.put(found, now_ns, content)
             self._episode.note_lost(found.topic, lost)
         if self._episode is None or self._ends_at_s is not None or one.is_latched:
             self._pre_roll.add(Received(found, now_ns, stamp_ns, content, time.monotonic()), one.is_latched)
         if status is not None:
-            self._end_with(status)
+            self._occasions.note_after(status)
         elif one.topic == values.chunk_topic and self._episode and not self._episode.note.instruction:
             self._episode.describe(instruction=deserialize_message(content, ActionChunk).instruction)
 
     # --- what begins and ends an episode ------------------------------------------------------------------
-
-    def _begin_with(self, status: EpisodeStatus) -> None:
-        """Of a simulator: the message is the first one of the episode."""
-        if status.state == EpisodeStatus.STATE_RUNNING and status.episode_id != self._running_episode:
-            self._running_episode = status.episode_id
-            stamp_ns = to_ns(status.header.stamp)
-            self._begin(status.instruction, max(stamp_ns, self._now_ns()), stamp_ns)
-
-    def _end_with(self, status: EpisodeStatus) -> None:
-        """Of a simulator: the message is among the last ones of the episode."""
-        if status.state != EpisodeStatus.STATE_RUNNING and status.episode_id == self._running_episode:
-            self._running_episode = None
-            self._end_soon(SUCCESS if status.state == EpisodeStatus.STATE_SUCCESS else FAILURE)
-
-    def _on_tasks(self, message: GoalStatusArray) -> None:
-        """Of the policy's action: one goal runs at a time."""
-        for goal in message.status_list:
-            key = bytes(goal.goal_info.goal_id.uuid)
-            if goal.status == GoalStatus.STATUS_EXECUTING and key not in self._goals:
-                self._goals.add(key)
-                self._begin("")
-            elif goal.status in ENDED and key in self._goals:
-                self._goals.discard(key)
-                self._end_soon(SUCCESS if goal.status == GoalStatus.STATUS_SUCCEEDED else FAILURE)
 
     def _on_start(
         self, request: StartEpisode.Request, response: StartEpisode.Response
@@ -290,7 +229,8 @@ class RecorderNode(ManagedNode):
         self._episode = EpisodeWriter(folder, self._listening.channels, note, self._contract)
         for found, log_ns, content in self._pre_roll.take(now_ns or self._now_ns(), since_ns):
             self._episode.put(found, log_ns, content)
-        self._ask_policy(self._episode)
+        if self._policy is not None:
+            self._policy.ask(partial(self._describe, self._episode))
         self.get_logger().info(f"recording {folder}")
         return folder
 
@@ -329,25 +269,10 @@ class RecorderNode(ManagedNode):
         else:
             self.get_logger().info(self._summary)
 
-    def _ask_policy(self, episode: EpisodeWriter) -> None:
-        """How the policy decides: its answer comes later."""
-        name = self._params.values.policy
-        client: Any = self.create_client(GetParameters, f"{name}/get_parameters") if name else None
-        if client is None or not client.service_is_ready():
-            return
-        future = client.call_async(GetParameters.Request(names=list(POLICY_PARAMETERS)))
-        future.add_done_callback(partial(self._note_policy, episode, client))
-
-    def _note_policy(self, episode: EpisodeWriter, client: Any, future: Any) -> None:
-        self.destroy_client(client)
-        answers = [parameter_value_to_python(value) for value in future.result().values]
-        policy: dict[str, Any] = dict(zip(POLICY_PARAMETERS, answers, strict=True))
-        try:
-            known = fingerprint(Path(policy["checkpoint"] or shipped_checkpoint()).expanduser())
-        except (AsyncVLAError, OSError):
-            known = ""
+    def _describe(self, episode: EpisodeWriter, **known: object) -> None:
+        """What comes to be known of an episode while it is recorded."""
         if episode is self._episode:
-            episode.describe(policy=policy, checkpoint=known)
+            episode.describe(**known)
 
     def _report(self) -> Report:
         if self._listening is None:

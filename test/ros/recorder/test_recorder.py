@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 
 import pytest
+from action_msgs.msg import GoalStatus, GoalStatusArray
 from sensor_msgs.msg import Image, JointState
 
+from asyncvla_msgs.msg import ActionChunk
 from asyncvla_msgs.srv import StartEpisode, StopEpisode
-from asyncvla_ros.bags.episode import RECORDING, SUCCESS, read_note, recorded_robot
+from asyncvla_ros.bags.episode import FAILURE, RECORDING, SUCCESS, read_note, recorded_robot
 from asyncvla_ros.bags.reader import BagReader
 from asyncvla_ros.robot.contract_file import load_robot
 from asyncvla_ros.ros import qos
@@ -139,4 +141,29 @@ def test_a_disk_that_is_full_ends_the_episode_and_says_so(ros_client, arm, tmp_p
     assert "what was written before can be read" in note.problem
     with BagReader(tmp_path / "full" / "episode_000000") as bag:
         assert sum(1 for _ in bag.messages()) > 5
+    process.stop()
+
+
+def test_a_task_of_the_policy_is_an_episode(ros_client, arm, tmp_path):
+    """As the action server of policy_node says it; the instruction is that of the chunks."""
+    params = {"robot": arm, "out": tmp_path / "tasks", "autostart": True}
+    process = NodeProcess(node_command("recorder_node", params=params))
+    process.wait_for_output("ready: ")
+    tasks = ros_client.node.create_publisher(GoalStatusArray, "policy/run_task/_action/status", qos.STATUS)
+    chunks = ros_client.node.create_publisher(ActionChunk, "policy/action_chunk", qos.CHUNK)
+    for number, (end, outcome) in enumerate(
+        ((GoalStatus.STATUS_SUCCEEDED, SUCCESS), (GoalStatus.STATUS_ABORTED, FAILURE))
+    ):
+        goal = GoalStatus(status=GoalStatus.STATUS_EXECUTING)
+        goal.goal_info.goal_id.uuid = [number] * 16
+        tasks.publish(GoalStatusArray(status_list=[goal]))
+        process.wait_for_output(f"recording {tmp_path}/tasks/episode_{number:06d}")
+        chunks.publish(ActionChunk(instruction="pour it", chunk_id=1, actions=[0.0]))
+        hear(ros_client, 1)
+        goal.status = end
+        tasks.publish(GoalStatusArray(status_list=[goal]))
+        process.wait_for_output(f"episode_{number:06d}: {outcome}")
+        note = read_note(tmp_path / "tasks" / f"episode_{number:06d}")
+        assert (note.outcome, note.instruction) == (outcome, "pour it")
+        assert note.messages["/policy/action_chunk"]["written"] == 1
     process.stop()

@@ -1,0 +1,62 @@
+"""Asks a running policy how it decides."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from rcl_interfaces.srv import GetParameters
+from rclpy.node import Node
+from rclpy.parameter import parameter_value_to_python
+
+from asyncvla_ros.model.checkpoint import fingerprint
+from asyncvla_ros.paths import shipped_checkpoint
+from asyncvla_ros.types import AsyncVLAError
+
+# Of policy_node.
+NAMES = (
+    *("checkpoint", "device", "mode", "select", "threshold", "rounds", "denoise_steps", "refine_steps"),
+    *("best_of", "commit", "seed", "max_observation_age_s", "max_skew_s"),
+)
+
+
+class AskedPolicy:
+    """A policy's node, which is asked for its parameters.
+
+    Args:
+        node: Asks.
+        policy: Name of the policy's node.
+    """
+
+    def __init__(self, node: Node, policy: str):
+        self._node = node
+        self._client: Any = node.create_client(GetParameters, f"{policy}/get_parameters")
+
+    def ask(self, describe: Callable[..., None]) -> None:
+        """Asks; the answer comes later, or never.
+
+        Args:
+            describe: Called with ``policy``, its parameters, and ``checkpoint``, its fingerprint if known.
+        """
+        if self._client.service_is_ready():
+            future = self._client.call_async(GetParameters.Request(names=list(NAMES)))
+            future.add_done_callback(partial(_answered, describe))
+
+    def close(self) -> None:
+        """Asks no more."""
+        self._node.destroy_client(self._client)
+
+
+def _answered(describe: Callable[..., None], future: Any) -> None:
+    values = [parameter_value_to_python(value) for value in future.result().values]
+    if len(values) != len(NAMES):
+        # A policy of another kind has other parameters.
+        return
+    known: dict[str, Any] = dict(zip(NAMES, values, strict=True))
+    try:
+        checkpoint = fingerprint(Path(known["checkpoint"] or shipped_checkpoint()).expanduser())
+    except (AsyncVLAError, OSError):
+        checkpoint = ""
+    describe(policy=known, checkpoint=checkpoint)
