@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+import pty
+import select
+import subprocess
+import sys
 
 import pytest
 from action_msgs.msg import GoalStatus, GoalStatusArray
@@ -167,3 +171,24 @@ def test_a_task_of_the_policy_is_an_episode(ros_client, arm, tmp_path):
         assert (note.outcome, note.instruction) == (outcome, "pour it")
         assert note.messages["/policy/action_chunk"]["written"] == 1
     process.stop()
+
+
+def test_keys_begin_and_end_episodes(ros_client, arm, tmp_path):
+    """In a terminal, as a person has it."""
+    terminal, inside = pty.openpty()
+    command = ["-m", "asyncvla_ros.cli", "record", "--robot", str(arm), "--out", str(tmp_path / "keys")]
+    process = subprocess.Popen(
+        [sys.executable, *command, "--instruction", "lift it"], stdin=inside, stdout=inside, stderr=inside
+    )
+    os.close(inside)
+    written = ""
+    for words, key in (("q quit", b"s"), ("recording ", b"n"), (": failure, ", b"q")):
+        while words not in written:
+            ready, _, _ = select.select([terminal], [], [], 60)
+            assert ready, written
+            written += os.read(terminal, 4096).decode(errors="replace")
+        os.write(terminal, key)
+    assert process.wait(30) == 0
+    os.close(terminal)
+    note = read_note(tmp_path / "keys" / "episode_000000")
+    assert (note.outcome, note.instruction) == (FAILURE, "lift it")
