@@ -37,14 +37,14 @@ class DamagedMcap:
         self.connections: list[Connection] = []
         self.damage = ""
         counts: dict[int, int] = {}
-        stamps: list[int] = []
+        first_ns, last_ns = 2**63, 0
         for channel, message in self._found():
             counts[channel] = counts.get(channel, 0) + 1
-            stamps = [min([message.log_time, *stamps[:1]]), max([message.log_time, *stamps[1:]])]
+            first_ns, last_ns = min(first_ns, message.log_time), max(last_ns, message.log_time)
         if not counts:
             raise ValueError(self.damage or "no messages in it")
         self.connections = [one._replace(msgcount=counts.get(one.id, 0)) for one in self.connections]
-        self.start_time, self.end_time = stamps[0], stamps[1] + 1
+        self.start_time, self.end_time = first_ns, last_ns + 1
 
     def messages(self, connections: Collection[Connection]) -> Generator[tuple[Connection, int, bytes]]:
         """Messages in the order in which they stand in the file."""

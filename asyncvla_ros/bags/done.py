@@ -11,7 +11,7 @@ import numpy as np
 from asyncvla_ros.bags.done_outputs import MEANINGS, DoneOutputs
 from asyncvla_ros.bags.done_states import DoneStates
 from asyncvla_ros.bags.reader import Recorded
-from asyncvla_ros.bags.robot_topics import resolve
+from asyncvla_ros.bags.robot_topics import listing, resolve
 from asyncvla_ros.bags.series import Done, Series
 from asyncvla_ros.control.chunk import StampedChunk
 from asyncvla_ros.data.message_content import to_ns
@@ -22,13 +22,17 @@ CHOICES = ("auto", "command", "chunk", "outputs", "state:K")
 COMMAND, CHUNK = "asyncvla_msgs/msg/ActionCommand", "asyncvla_msgs/msg/ActionChunk"
 
 
-class DoneCommands(Done):
-    """The ``ActionCommand`` that was due nearest to an action; holds are no actions."""
+class _DoneOnTopic(Done):
+    """What the messages of one topic say."""
 
     def __init__(self, robot: RobotContract, topic: str):
         self._robot, self._series = robot, Series()
         self.series = {topic: self._series}
         self.topics = {topic}
+
+
+class DoneCommands(_DoneOnTopic):
+    """The ``ActionCommand`` that was due nearest to an action; holds are no actions."""
 
     def feed(self, one: Recorded) -> None:
         """Keeps a command of this robot."""
@@ -45,13 +49,8 @@ class DoneCommands(Done):
         return _rows(values, len(self._robot.dofs))
 
 
-class DoneChunks(Done):
+class DoneChunks(_DoneOnTopic):
     """The recorded chunk of the observation that is nearest to that of a chunk, action by action."""
-
-    def __init__(self, robot: RobotContract, topic: str):
-        self._robot, self._series = robot, Series()
-        self.series = {topic: self._series}
-        self.topics = {topic}
 
     def feed(self, one: Recorded) -> None:
         """Keeps a chunk of this robot."""
@@ -99,10 +98,10 @@ def find_done(
     for name in offers if target == "auto" else [target]:
         if (done := offers[name]()) is not None:
             return name, done
-    there = ", ".join(f"{topic} ({', '.join(sorted(kinds))})" for topic, kinds in sorted(recorded.items()))
     raise AsyncVLAError(
         f"there is no {'command' if target == 'auto' else target} of {robot.name} to compare with; the "
-        f"measured state some steps ahead is another choice, as --target state:1; there are: {there}"
+        f"measured state some steps ahead is another choice, as --target state:1; there are: "
+        f"{listing(recorded)}"
     )
 
 

@@ -46,11 +46,9 @@ class DoneOutputs(Done):
     def feed(self, one: Recorded) -> None:
         """Keeps what a message of an output asks for from when on."""
         output = self._outputs[one.topic]
-        header = getattr(one.message, "header", None)
-        stamp_ns = 0 if header is None else to_ns(header.stamp)
         meaning = MEANINGS[output.values.output.adapter](output.values, one.message)
         if meaning is not None:
-            self.series[one.topic].add(stamp_ns or one.log_ns, meaning)
+            self.series[one.topic].add(one.stamp_ns, meaning)
 
     def at(self, chunk: StampedChunk) -> np.ndarray:
         """See ``Done``."""

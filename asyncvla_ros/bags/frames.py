@@ -21,7 +21,7 @@ from asyncvla_ros.bags.reader import BagReader
 from asyncvla_ros.bags.robot_topics import find_robot, resolve
 from asyncvla_ros.control.chunk import StampedChunk
 from asyncvla_ros.data.camera_message import decode_image
-from asyncvla_ros.data.message_content import finite_state
+from asyncvla_ros.data.message_content import state_vector
 from asyncvla_ros.data.robot_policy import observed
 from asyncvla_ros.observe.stream_sync import Snapshot
 from asyncvla_ros.robot.contract import RobotContract
@@ -182,8 +182,4 @@ class Frames:
             camera.key: decode_image(snapshot.values[camera.key], camera.key)
             for camera in self._robot.cameras
         }
-        parts = [
-            finite_state(snapshot.values[source.topic], source, self._robot.base_frame)
-            for source in self._robot.state
-        ]
-        return Observation(images, np.concatenate(parts), instruction, snapshot.stamp_ns)
+        return Observation(images, state_vector(snapshot, self._robot), instruction, snapshot.stamp_ns)

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 import yaml
 
 from asyncvla_ros.bags.episode import ROBOT_FILE, UNKNOWN, EpisodeNote
+from asyncvla_ros.bags.robot_topics import resolve
 from asyncvla_ros.bags.writer import BagWriter
 from asyncvla_ros.common.provenance import provenance
 from asyncvla_ros.data.dataset import (
@@ -172,7 +173,7 @@ class _EpisodeBag:
 
     def __init__(self, bag: BagWriter, robot: RobotContract, images: str):
         self._bag, self._robot, self._images = bag, robot, images
-        self.command_topic = "/controller/command"
+        self.command_topic = resolve("~/command", "")
 
     def state(self, stamp_ns: int, state: np.ndarray) -> None:
         """Writes the state (s,), source by source."""
@@ -189,7 +190,7 @@ class _EpisodeBag:
                     name=list(source.joints),
                     position=part,
                 )
-            self._bag.write(_absolute(source.topic), stamp_ns, message)
+            self._bag.write(resolve(source.topic, ""), stamp_ns, message)
 
     def image(self, stamp_ns: int, camera: CameraSource, image: np.ndarray) -> None:
         """Writes a picture."""
@@ -214,7 +215,7 @@ class _EpisodeBag:
                 format=self._images,
                 data=np.frombuffer(content, np.uint8),
             )
-        self._bag.write(_absolute(camera.topic), stamp_ns, message)
+        self._bag.write(resolve(camera.topic, ""), stamp_ns, message)
 
     def command(self, stamp_ns: int, frame: int, action: np.ndarray, instruction: str) -> None:
         """Writes what was done (d,), in units of the dataset."""
@@ -277,7 +278,3 @@ def draft_contract(episode: DatasetEpisode, action_space: str) -> str:
         "# To move an arm, begin with `asyncvla new-robot`.\n"
     )
     return head + yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
-
-
-def _absolute(topic: str) -> str:
-    return topic if topic.startswith("/") else f"/{topic}"

@@ -228,7 +228,7 @@ def by_stamp(messages: Iterable[Recorded], span_ns: int) -> Iterator[tuple[int, 
     waiting: list[tuple[int, int, Recorded]] = []
     newest_ns: int | None = None
     for number, one in enumerate(messages):
-        stamp_ns = stamp_of(one)
+        stamp_ns = one.stamp_ns
         if newest_ns is not None and not -JUMP_NS < stamp_ns - newest_ns < JUMP_NS:
             yield from _drained(waiting, None)
             newest_ns = None
@@ -245,10 +245,3 @@ def _drained(
     while waiting and (before_ns is None or waiting[0][0] < before_ns):
         stamp_ns, _, first = heapq.heappop(waiting)
         yield stamp_ns, first
-
-
-def stamp_of(one: Recorded) -> int:
-    """Of its header, else when it was recorded [ns]."""
-    header = getattr(one.message, "header", None)
-    stamp_ns = 0 if header is None else to_ns(header.stamp)
-    return stamp_ns or one.log_ns

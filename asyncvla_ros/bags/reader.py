@@ -19,6 +19,7 @@ from rosbags.rosbag2 import Reader
 
 from asyncvla_ros.bags.damaged_mcap import DamagedMcap
 from asyncvla_ros.bags.types import typestore
+from asyncvla_ros.data.message_content import to_ns
 from asyncvla_ros.types import AsyncVLAError
 
 Part = Reader | DamagedMcap
@@ -46,6 +47,12 @@ class Recorded:
     kind: str
     log_ns: int
     message: Any
+
+    @property
+    def stamp_ns(self) -> int:
+        """Of its header, else when it was recorded [ns]."""
+        header = getattr(self.message, "header", None)
+        return (0 if header is None else to_ns(header.stamp)) or self.log_ns
 
 
 class BagReader:

@@ -19,7 +19,7 @@ from asyncvla_ros.bags.comparison import Comparison
 from asyncvla_ros.bags.done import CHUNK, find_done
 from asyncvla_ros.bags.inference import Inference
 from asyncvla_ros.bags.instructions import Instructions
-from asyncvla_ros.bags.observations import Observations, RecordedClock, stamp_of
+from asyncvla_ros.bags.observations import Observations, RecordedClock
 from asyncvla_ros.bags.predictions import Predictions
 from asyncvla_ros.bags.reader import BagReader
 from asyncvla_ros.bags.replay_settings import ReplaySettings
@@ -145,7 +145,7 @@ class Replay:
         topics = {*self._topics.streams, *self._done.topics, *self._clock.topics, *self._predictions.topics}
         for one in self._bag.messages(topics):
             has_header = hasattr(one.message, "header")
-            if self._clock.advance(one, stamp_of(one) if has_header else None):
+            if self._clock.advance(one, one.stamp_ns if has_header else None):
                 self._set_back()
             now_ns = self._clock.now_ns
             if one.topic in self._done.topics:

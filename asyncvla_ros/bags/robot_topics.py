@@ -112,5 +112,10 @@ def _kinds(source: Source) -> tuple[str, ...]:
 
 
 def _missing_text(missing: list[str], recorded: Mapping[str, set[str]]) -> str:
-    there = ", ".join(f"{topic} ({', '.join(sorted(kinds))})" for topic, kinds in sorted(recorded.items()))
-    return f"{'; '.join(missing)}; there are: {there or 'no topics'}"
+    return f"{'; '.join(missing)}; there are: {listing(recorded)}"
+
+
+def listing(recorded: Mapping[str, set[str]]) -> str:
+    """What is recorded, in words."""
+    there = (f"{topic} ({', '.join(sorted(kinds))})" for topic, kinds in sorted(recorded.items()))
+    return ", ".join(there) or "no topics"

@@ -84,10 +84,18 @@ def to_observation(
         camera.key: resize(decode_image(snapshot.values[camera.key], camera.key), camera.height, camera.width)
         for camera in features.cameras
     }
-    parts = [finite_state(snapshot.values[source.topic], source, robot.base_frame) for source in robot.state]
     return Observation(
-        images=images, state=np.concatenate(parts), instruction=instruction, stamp_ns=snapshot.stamp_ns
+        images=images,
+        state=state_vector(snapshot, robot),
+        instruction=instruction,
+        stamp_ns=snapshot.stamp_ns,
     )
+
+
+def state_vector(snapshot: Snapshot[Any], robot: RobotContract) -> np.ndarray:
+    """(s,) float32, the state of a robot; ContractError if a message does not hold its part of it."""
+    parts = [finite_state(snapshot.values[source.topic], source, robot.base_frame) for source in robot.state]
+    return np.concatenate(parts)
 
 
 def named_state(message: Any, source: JointStateSource | PoseSource, base_frame: str) -> dict[str, float]:

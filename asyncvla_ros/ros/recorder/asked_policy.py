@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -38,25 +39,32 @@ class AskedPolicy:
         """Asks; the answer comes later, or never.
 
         Args:
-            describe: Called with ``policy``, its parameters, and ``checkpoint``, its fingerprint if known.
+            describe: Called with ``policy``, its parameters, and later with ``checkpoint``, its fingerprint.
         """
         if self._client.service_is_ready():
             future = self._client.call_async(GetParameters.Request(names=list(NAMES)))
-            future.add_done_callback(partial(_answered, describe))
+            future.add_done_callback(partial(self._answered, describe))
 
     def close(self) -> None:
         """Asks no more."""
         self._node.destroy_client(self._client)
 
+    def _answered(self, describe: Callable[..., None], future: Any) -> None:
+        values = [parameter_value_to_python(value) for value in future.result().values]
+        if len(values) != len(NAMES):
+            # A policy of another kind has other parameters.
+            return
+        known: dict[str, Any] = dict(zip(NAMES, values, strict=True))
+        describe(policy=known)
+        # A checkpoint of gigabytes takes seconds to read, in which no message would be taken.
+        threading.Thread(
+            target=self._identify, args=(known["checkpoint"], describe), name="fingerprint", daemon=True
+        ).start()
 
-def _answered(describe: Callable[..., None], future: Any) -> None:
-    values = [parameter_value_to_python(value) for value in future.result().values]
-    if len(values) != len(NAMES):
-        # A policy of another kind has other parameters.
-        return
-    known: dict[str, Any] = dict(zip(NAMES, values, strict=True))
-    try:
-        checkpoint = fingerprint(Path(known["checkpoint"] or shipped_checkpoint()).expanduser())
-    except (AsyncVLAError, OSError):
-        checkpoint = ""
-    describe(policy=known, checkpoint=checkpoint)
+    def _identify(self, checkpoint: str, describe: Callable[..., None]) -> None:
+        try:
+            known = fingerprint(Path(checkpoint or shipped_checkpoint()).expanduser())
+        except (AsyncVLAError, OSError):
+            return
+        if self._node.executor is not None:
+            self._node.executor.create_task(partial(describe, checkpoint=known))

@@ -88,7 +88,8 @@ class RecorderNode(ManagedNode):
         self._pre_roll = PreRoll()
         self._ends_at_s: float | None = None
         self._outcome = UNKNOWN
-        self._occasions = Occasions(self._begin, self._end_soon)
+        self._occasions = Occasions(self._begin_or_tell, self._end_soon)
+        self._versions = provenance()["versions"]
         self._policy = AskedPolicy(self, values.policy) if values.policy else None
         if self._policy is not None:
             self.resources.callback(self._policy.close)
@@ -197,17 +198,14 @@ class RecorderNode(ManagedNode):
             self.executor.create_task(self._act_on_key, key)
 
     def _act_on_key(self, key: str) -> None:
-        try:
-            if key == "s":
-                self._begin("")
-            elif key in KEY_OUTCOMES and self._episode is not None:
-                self._finish(KEY_OUTCOMES[key])
-            elif key == "q":
-                os.kill(os.getpid(), signal.SIGINT)
-            elif key.strip():
-                self.get_logger().info(KEYS)
-        except AsyncVLAError as error:
-            self.get_logger().error(str(error))
+        if key == "s":
+            self._begin_or_tell("")
+        elif key in KEY_OUTCOMES and self._episode is not None:
+            self._finish(KEY_OUTCOMES[key])
+        elif key == "q":
+            os.kill(os.getpid(), signal.SIGINT)
+        elif key.strip():
+            self.get_logger().info(KEYS)
 
     # --- episodes -----------------------------------------------------------------------------------------
 
@@ -224,7 +222,7 @@ class RecorderNode(ManagedNode):
             instruction=instruction or self._params.values.instruction,
             robot=self._robot.name,
             began=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-            versions=provenance()["versions"],
+            versions=self._versions,
         )
         self._episode = EpisodeWriter(folder, self._listening.channels, note, self._contract)
         for found, log_ns, content in self._pre_roll.take(now_ns or self._now_ns(), since_ns):
@@ -233,6 +231,13 @@ class RecorderNode(ManagedNode):
             self._policy.ask(partial(self._describe, self._episode))
         self.get_logger().info(f"recording {folder}")
         return folder
+
+    def _begin_or_tell(self, instruction: str, now_ns: int | None = None, since_ns: int = 0) -> None:
+        """As ``_begin``, where nobody waits for an answer."""
+        try:
+            self._begin(instruction, now_ns, since_ns)
+        except AsyncVLAError as error:
+            self.get_logger().error(f"not recorded: {error}")
 
     def _next_number(self) -> int:
         names = [re.fullmatch(r"episode_(\d+)", path.name) for path in self._out.iterdir()]
