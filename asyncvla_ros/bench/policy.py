@@ -103,7 +103,7 @@ def _uncached(model: AsyncVLA, inputs: Inputs) -> list[float]:
 
     def velocity(x: Tensor, token_times: Tensor) -> Tensor:
         embedded = backbone.embed_prefix(inputs.images, inputs.words, inputs.word_valid, inputs.state)
-        return model.action_out(backbone.uncached(embedded, model.embed_actions(x, token_times)))
+        return model.read_actions(backbone.one_pass(embedded, model.embed_actions(x, token_times))[1])
 
     steps, again = model.config.num_denoise_steps, model.config.num_refine_steps
     seen: list[Tensor] = []

@@ -280,13 +280,13 @@ def export(
     execute_steps: ExecuteStepsOption = None,
     threshold: Annotated[float | None, typer.Option(help="Refine below this confidence.")] = None,
 ) -> None:
-    """Copy a checkpoint with its weights in half precision, to ship it; it still computes in float32.
+    """Copy a checkpoint with its weights in half precision, to ship it; it computes as before.
 
     The options become the copy's defaults; what is left out stays as it is.
     """
     import torch
 
-    from asyncvla_ros.model.checkpoint import load_checkpoint, save_checkpoint, with_config
+    from asyncvla_ros.model.checkpoint import load_checkpoint, save_checkpoint
 
     source = load_checkpoint(checkpoint)
     config = source.model.config
@@ -306,7 +306,8 @@ def export(
         if config.rater is None:
             raise AsyncVLAError(f"--threshold is {threshold}, but the policy in {checkpoint} has no rater")
         config = replace(config, rater=replace(config.rater, threshold=threshold))
-    save_checkpoint(out, with_config(source, config), torch.float16)
+    source.model.configure(config)
+    save_checkpoint(out, source, torch.bfloat16 if config.dtype == "bfloat16" else torch.float16)
 
 
 @app.command("report")

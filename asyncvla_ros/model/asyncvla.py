@@ -7,14 +7,15 @@ Four verbs: ``encode`` an observation, compute the training ``loss``, ``sample``
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from asyncvla_ros.model import flow
 from asyncvla_ros.model.backbone import Backbone
-from asyncvla_ros.model.config import AsyncVLAConfig
+from asyncvla_ros.model.config import AsyncVLAConfig, RaterConfig
 from asyncvla_ros.model.prefix import Prefix
 from asyncvla_ros.model.rater import Rater
 
@@ -37,13 +38,18 @@ class Inputs:
 
 
 class AsyncVLA(nn.Module):
-    """The policy network; shapes in ``AsyncVLAConfig``, mathematics in ``flow``."""
+    """The policy network; shapes in ``AsyncVLAConfig``, mathematics in ``flow``.
 
-    def __init__(self, config: AsyncVLAConfig) -> None:
+    Args:
+        config: Shape of the network.
+        qwen: The trunk to build on, see ``Backbone``.
+    """
+
+    def __init__(self, config: AsyncVLAConfig, qwen: Any = None) -> None:
         super().__init__()
         self.config = config
         width, d = config.hidden_size, config.max_action_dim
-        self.backbone = Backbone(config)
+        self.backbone = Backbone(config, qwen)
         self.action_in = nn.Linear(d, width)
         self.time_mlp = nn.Sequential(nn.Linear(2 * width, width), nn.SiLU(), nn.Linear(width, width))
         hidden = [
@@ -51,6 +57,15 @@ class AsyncVLA(nn.Module):
         ]
         self.action_out = nn.Sequential(*hidden, nn.Linear(width, d))
         self.rater = Rater(config, config.rater) if config.rater else None
+
+    def configure(self, config: AsyncVLAConfig) -> None:
+        """Change what a decision does, such as counts of steps and the rater's threshold, not the shape."""
+        self.config = self.backbone.config = config
+
+    def attach_rater(self, rater: RaterConfig | None) -> None:
+        """Give the policy a rater with fresh weights, or none."""
+        self.configure(replace(self.config, rater=rater))
+        self.rater = Rater(self.config, rater).to(self.device) if rater else None
 
     @property
     def device(self) -> torch.device:
@@ -75,28 +90,38 @@ class AsyncVLA(nn.Module):
     def velocity(self, prefix: Prefix, x: Tensor, token_times: Tensor, draws: int = 1) -> Tensor:
         """V(o, x, tau): (b, draws * l, d), (b, draws * l) -> (b, draws * l, d)."""
         suffix = self.backbone.behind(prefix, x.shape[1] // draws, draws)
-        return self.action_out(suffix(self.embed_actions(x, token_times)))
+        return self.read_actions(suffix(self.embed_actions(x, token_times)))
+
+    def read_actions(self, hidden: Tensor) -> Tensor:
+        """Velocities of hidden action tokens, (b, n, width) -> (b, n, d); the heads compute in float32."""
+        return self.action_out(hidden.float())
 
     def loss(
-        self, prefix: Prefix, actions: Tensor, noise: Tensor, tau: Tensor, mask: Tensor, dim_mask: Tensor
-    ) -> Tensor:
-        """Masked flow-matching loss of several draws on one prefix pass.
+        self, inputs: Inputs, actions: Tensor, noise: Tensor, tau: Tensor, mask: Tensor, dim_mask: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Masked flow-matching loss of several draws, which share one pass with their observation.
 
         Args:
-            prefix: Of b observations.
+            inputs: b observations.
             actions: (b, l, d) normalised demonstrated actions.
             noise: (b, k, l, d), k draws.
             tau: (b, k) flow times.
             mask: (b, k, l), 1 where a token is generated.
             dim_mask: (d,), 1 where an action dim is real.
+
+        Returns:
+            The loss, and the hidden state token (b, width).
         """
         b, k, length, d = noise.shape
         noise = noise * dim_mask
         token_times = mask * tau[..., None]
         x = flow.interpolate(actions[:, None], noise, token_times)
-        predicted = self.velocity(prefix, x.flatten(1, 2), token_times.flatten(1, 2), k)
+        embedded = self.backbone.embed_prefix(inputs.images, inputs.words, inputs.word_valid, inputs.state)
+        suffix = self.embed_actions(x.flatten(1, 2), token_times.flatten(1, 2))
+        prefix, hidden = self.backbone.one_pass(embedded, suffix, k)
+        predicted = self.read_actions(hidden).view(b, k, length, d).float()
         target = flow.velocity_target(actions[:, None].expand_as(noise), noise)
-        return flow.masked_velocity_loss(predicted.view(b, k, length, d).float(), target, mask, dim_mask)
+        return flow.masked_velocity_loss(predicted, target, mask, dim_mask), prefix[:, -1]
 
     @torch.no_grad()
     def sample(
@@ -126,7 +151,7 @@ class AsyncVLA(nn.Module):
         suffix = self.backbone.behind(prefix, actions.shape[1])
 
         def velocity(x: Tensor, token_times: Tensor) -> Tensor:
-            return self.action_out(suffix(self.embed_actions(x, token_times))) * dim_mask
+            return self.read_actions(suffix(self.embed_actions(x, token_times))) * dim_mask
 
         return flow.euler_sample(velocity, actions, noise * dim_mask, mask, steps, velocities)
 

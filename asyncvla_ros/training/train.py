@@ -19,7 +19,8 @@ from asyncvla_ros.data.episodes import Episodes, load_episodes
 from asyncvla_ros.model import flow
 from asyncvla_ros.model.asyncvla import AsyncVLA
 from asyncvla_ros.model.checkpoint import Checkpoint, fingerprint, load_checkpoint, save_checkpoint
-from asyncvla_ros.model.config import AsyncVLAConfig, nano_config
+from asyncvla_ros.model.config import AsyncVLAConfig
+from asyncvla_ros.model.sizes import nano_config
 from asyncvla_ros.model.text import build_tokenizer
 from asyncvla_ros.training.batches import Batch, Batches, step_generator
 from asyncvla_ros.training.run import Log, RunState, launch, require_finite, share, sole_run
@@ -110,11 +111,10 @@ class PolicyLoss(nn.Module):
         self, batch: Batch, noise: Tensor, tau: Tensor, mask: Tensor, dim_mask: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Total loss, and the flow-matching part of it."""
-        prefix = self.model.encode(batch.inputs)
-        flow_loss = self.model.loss(prefix, batch.actions, noise, tau, mask, dim_mask)
+        flow_loss, state_token = self.model.loss(batch.inputs, batch.actions, noise, tau, mask, dim_mask)
         if self.aux is None or batch.privileged is None:
             return flow_loss, flow_loss.detach()
-        aux_loss = (self.aux(prefix.hidden[:, -1]).float() - batch.privileged).square().mean()
+        aux_loss = (self.aux(state_token.float()).float() - batch.privileged).square().mean()
         return flow_loss + self._aux_weight * aux_loss, flow_loss.detach()
 
 

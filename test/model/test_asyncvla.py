@@ -7,7 +7,8 @@ import torch
 
 from asyncvla_ros.model import attention
 from asyncvla_ros.model.asyncvla import AsyncVLA, Inputs
-from asyncvla_ros.model.config import AsyncVLAConfig, nano_config
+from asyncvla_ros.model.config import AsyncVLAConfig
+from asyncvla_ros.model.sizes import nano_config
 from asyncvla_ros.model.tokens import patchify, prefix_ids, prefix_positions
 
 L, D = 8, 8
@@ -45,7 +46,7 @@ def test_cached_equals_uncached(model: AsyncVLA, inputs: Inputs):
     x, times = noise(), torch.rand(2, L, generator=torch.Generator().manual_seed(2))
     cached = model.velocity(model.encode(inputs), x, times)
     embedded = model.backbone.embed_prefix(inputs.images, inputs.words, inputs.word_valid, inputs.state)
-    uncached = model.action_out(model.backbone.uncached(embedded, model.embed_actions(x, times)))
+    uncached = model.read_actions(model.backbone.one_pass(embedded, model.embed_actions(x, times))[1])
     torch.testing.assert_close(cached, uncached, atol=1e-5, rtol=1e-5)
 
 
@@ -153,7 +154,7 @@ def test_loss_has_gradients_in_vision_and_none_on_padding(model: AsyncVLA, input
     tau, mask = torch.full((2, 3), 0.5), torch.ones(2, 3, L)
     mask[:, 1, :4] = 0
     actions = noise(4) * dims
-    model.loss(model.encode(inputs), actions, draws, tau, mask, dims).backward()
+    model.loss(inputs, actions, draws, tau, mask, dims)[0].backward()
     assert model.backbone.qwen.visual.patch_embed.proj.weight.grad.abs().sum() > 0
     weight = model.action_out[-1].weight.grad
     assert weight[:7].abs().sum() > 0 and weight[7].abs().sum() == 0

@@ -12,7 +12,7 @@ from asyncvla_ros.common.normalization import NormStats
 from asyncvla_ros.data.episodes import Episodes, Frames
 from asyncvla_ros.model.asyncvla import AsyncVLA
 from asyncvla_ros.model.checkpoint import Checkpoint
-from asyncvla_ros.model.config import nano_config
+from asyncvla_ros.model.sizes import nano_config
 from asyncvla_ros.model.text import build_tokenizer, encode_words
 from asyncvla_ros.training.batches import Batches, augment, step_generator
 from asyncvla_ros.training.run import RunState
