@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from transformers import AutoModel, Qwen2_5_VLConfig
 
 from asyncvla_ros.model import attention
@@ -18,6 +19,7 @@ from asyncvla_ros.model.config import AsyncVLAConfig
 from asyncvla_ros.model.fused import FusedDecoder, FusedVision
 from asyncvla_ros.model.prefix import Frame, Prefix
 from asyncvla_ros.model.tokens import patchify, prefix_ids, prefix_positions, prefix_valid
+from asyncvla_ros.model.vision import see
 
 
 class _Recorder:
@@ -34,16 +36,20 @@ class _Recorder:
 
 
 class _PrefixInFront:
-    """Stands where transformers expects a cache, and shows each layer the prefix before its own tokens."""
+    """Stands where transformers expects a cache, and shows each layer the prefix before its own n tokens.
 
-    def __init__(self, prefix: Prefix) -> None:
-        self._prefix = prefix
+    The prefix is copied once, and each pass writes its own keys and values behind it.
+    """
+
+    def __init__(self, prefix: Prefix, n: int) -> None:
+        self._past = prefix.hidden.shape[1]
+        self._keys = [functional.pad(keys, (0, 0, 0, n)) for keys in prefix.keys]
+        self._values = [functional.pad(values, (0, 0, 0, n)) for values in prefix.values]
 
     def update(self, keys: Tensor, values: Tensor, layer: int) -> tuple[Tensor, Tensor]:
-        return (
-            torch.cat([self._prefix.keys[layer], keys], dim=2),
-            torch.cat([self._prefix.values[layer], values], dim=2),
-        )
+        self._keys[layer][:, :, self._past :] = keys
+        self._values[layer][:, :, self._past :] = values
+        return self._keys[layer], self._values[layer]
 
 
 class Backbone(nn.Module):
@@ -85,14 +91,12 @@ class Backbone(nn.Module):
         Returns:
             Embeddings (b, p, width), positions (3, b, p), valid (b, p) and the next position (b,).
         """
-        b, cameras = images.shape[:2]
-        grid = self.config.image_grid
-        patches = patchify(images.flatten(0, 1), self.config)
+        b = len(images)
+        images = images.flatten(0, 1)
         if self._fused_vision is not None:
-            seen = self._fused_vision(patches)
+            seen = self._fused_vision(patchify(images, self.config))
         else:
-            frames = torch.tensor([[b * cameras, grid, grid]], device=images.device)
-            seen = self.qwen.visual(patches, grid_thw=frames).pooler_output
+            seen = see(self.qwen.visual, images, self.config)
         seen = seen.view(b, -1, seen.shape[-1])
         if self.image_embedding is not None:
             seen = seen + self.image_embedding
@@ -142,7 +146,7 @@ class Backbone(nn.Module):
         frame = self._frame(positions, attention.suffix_mask(prefix.valid, draws, length), dtype)
         if self._fused is not None:
             return self._fused.behind(prefix, frame)
-        language, cache = self.qwen.language_model, _PrefixInFront(prefix)
+        language, cache = self.qwen.language_model, _PrefixInFront(prefix, draws * length)
         return lambda embedded: run_layers(language.layers, language.norm, embedded.to(dtype), frame, cache)
 
     def one_pass(

@@ -157,15 +157,24 @@ class AsyncVLAConfig:
     @property
     def tokens_per_image(self) -> int:
         """Language-model tokens of one image."""
-        return (self.image_grid // int(self.backbone["vision_config"]["spatial_merge_size"])) ** 2
+        return (self.image_grid // self.merge_size) ** 2
+
+    @property
+    def merge_size(self) -> int:
+        """Vision patches along one side of a token."""
+        return int(self.backbone["vision_config"]["spatial_merge_size"])
+
+    @property
+    def window_tokens(self) -> int:
+        """Tokens along one side of a window of the vision tower's attention."""
+        vision = self.backbone["vision_config"]
+        return int(vision["window_size"]) // int(vision["patch_size"]) // self.merge_size
 
     @property
     def has_equal_windows(self) -> bool:
         """Whether the windows of the vision tower's attention all have as many patches."""
-        vision = self.backbone["vision_config"]
-        side = self.image_grid // int(vision["spatial_merge_size"])
-        window = int(vision["window_size"]) // int(vision["patch_size"]) // int(vision["spatial_merge_size"])
-        return window > 0 and (side % window == 0 or side <= window)
+        side, window = self.image_grid // self.merge_size, self.window_tokens
+        return side % window == 0 or side <= window
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON-ready values, for ``config.json``."""

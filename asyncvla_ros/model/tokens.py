@@ -28,12 +28,12 @@ def patchify(images: Tensor, config: AsyncVLAConfig) -> Tensor:
 
     Args:
         images: (n, h, w, 3) uint8.
-        config: Gives mean and deviation of the colours, and patch, merge and temporal sizes.
+        config: Gives mean and deviation of the colours, and patch and merge sizes.
 
     Returns:
-        (n * grid * grid, channels * temporal * patch * patch) float32, normalised pixels.
+        (n * grid * grid, channels * patch * patch) float32, normalised pixels.
     """
-    vision = config.backbone["vision_config"]
+    patch = config.backbone["vision_config"]["patch_size"]
     mean, std = (
         torch.tensor(values, device=images.device)[:, None, None]
         for values in (config.image_mean, config.image_std)
@@ -42,15 +42,14 @@ def patchify(images: Tensor, config: AsyncVLAConfig) -> Tensor:
     if config.coordinate_channels:
         grid = _coordinates(images.shape[1]).to(images.device)
         pixels = torch.cat([pixels, grid.expand(len(images), -1, -1, -1)], dim=1)
-    patches = rearrange(
+    return rearrange(
         pixels,
-        "n c (gh mh ph) (gw mw pw) -> (n gh gw mh mw) c ph pw",
-        mh=vision["spatial_merge_size"],
-        mw=vision["spatial_merge_size"],
-        ph=vision["patch_size"],
-        pw=vision["patch_size"],
+        "n c (gh mh ph) (gw mw pw) -> (n gh gw mh mw) (c ph pw)",
+        mh=config.merge_size,
+        mw=config.merge_size,
+        ph=patch,
+        pw=patch,
     )
-    return patches[:, :, None].expand(-1, -1, vision["temporal_patch_size"], -1, -1).flatten(1)
 
 
 def prefix_ids(words: Tensor, config: AsyncVLAConfig) -> Tensor:
@@ -79,7 +78,7 @@ def prefix_positions(word_valid: Tensor, config: AsyncVLAConfig) -> tuple[Tensor
     Returns:
         Positions (3, b, p) of head, images, words and state; and the first position after them, (b,).
     """
-    side = config.image_grid // int(config.backbone["vision_config"]["spatial_merge_size"])
+    side = config.image_grid // config.merge_size
     device = word_valid.device
     row = torch.arange(side, device=device)
     h, w = torch.meshgrid(row, row, indexing="ij")

@@ -112,7 +112,8 @@ def test_the_prefix_is_what_transformers_makes_of_the_same_images_and_prompt(
     inputs = observe(config, tokenizer)
     processor = Qwen2VLImageProcessor(do_resize=False, patch_size=14, merge_size=2, temporal_patch_size=2)
     seen = processor(list(inputs.images[0].numpy()), return_tensors="pt")
-    torch.testing.assert_close(patchify(inputs.images[0], config), seen["pixel_values"], atol=1e-5, rtol=1e-5)
+    first = seen["pixel_values"].view(-1, 3, 2, 14 * 14)[:, :, 0].flatten(1)
+    torch.testing.assert_close(patchify(inputs.images[0], config), first, atol=1e-5, rtol=1e-5)
     pad = "<|vision_start|>" + "<|image_pad|>" * config.tokens_per_image + "<|vision_end|>"
     text = config.prompt.replace("{images}", pad * config.num_cameras).replace("{instruction}", TASKS[0])
     ids = torch.tensor([tokenizer.encode(text, add_special_tokens=False).ids])
@@ -137,12 +138,12 @@ def test_windows_of_any_size_give_what_transformers_gives(image_size: int):
     torch.manual_seed(0)
     model = AsyncVLA(config).eval()
     images = torch.randint(0, 256, (2, image_size, image_size, 3), dtype=torch.uint8)
-    patches, grid = patchify(images, config), torch.tensor([[2, config.image_grid, config.image_grid]])
-    ours = model.backbone.qwen.visual(patches, grid_thw=grid).pooler_output
-    model.backbone.qwen.visual.config._attn_implementation = "eager"
-    torch.testing.assert_close(
-        ours, model.backbone.qwen.visual(patches, grid_thw=grid).pooler_output, atol=1e-5, rtol=1e-5
-    )
+    visual, side = model.backbone.qwen.visual, config.image_grid
+    ours = see(visual, images, config)
+    visual.config._attn_implementation = "eager"
+    frames = patchify(images, config).view(-1, 3, 1, 14 * 14).expand(-1, -1, 2, -1).flatten(1)
+    stock = visual(frames, grid_thw=torch.tensor([[1, side, side]] * 2)).pooler_output
+    torch.testing.assert_close(ours, stock, atol=1e-5, rtol=1e-5)
 
 
 @torch.no_grad()

@@ -15,10 +15,8 @@ from asyncvla_ros.model.sizes import tiny_config
 SPECIAL = tuple(
     f"<|{name}|>" for name in ("im_start", "im_end", "vision_start", "vision_end", "image_pad", "video_pad")
 )
-WORDS = ("<unk>", ".", "a", "are", "assistant", "cup", "helpful", "lift", "red", "system", "the", "user", "You")
-    "<unk>",
-    *["system", "user", "assistant", "You", "are", "a", "helpful", ".", "lift", "the", "red", "cup"],
-)
+PLAIN = (".", "a", "are", "assistant", "cup", "helpful", "lift", "red", "system", "the", "user", "You")
+WORDS = ("<unk>", *PLAIN)
 
 
 def tiny_qwen(folder: Path) -> Path:
