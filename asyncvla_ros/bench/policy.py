@@ -101,7 +101,7 @@ def _uncached(model: AsyncVLA, inputs: Inputs) -> list[float]:
     clock = _Clock(inputs.state.device)
     clock.time(lambda: None)
 
-    def velocity(x: Tensor, token_times: Tensor) -> Tensor:
+    def velocity(x: Tensor, token_times: Tensor, step: int) -> Tensor:
         embedded = backbone.embed_prefix(inputs.images, inputs.words, inputs.word_valid, inputs.state)
         return model.read_actions(backbone.one_pass(embedded, model.embed_actions(x, token_times))[1])
 

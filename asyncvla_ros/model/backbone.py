@@ -11,14 +11,14 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 from transformers import AutoModel, Qwen2_5_VLConfig
 
 from asyncvla_ros.model import attention
 from asyncvla_ros.model.config import AsyncVLAConfig
 from asyncvla_ros.model.fused import FusedDecoder, FusedVision
+from asyncvla_ros.model.layout import Layout
 from asyncvla_ros.model.prefix import Frame, Prefix
-from asyncvla_ros.model.tokens import patchify, prefix_ids, prefix_positions, prefix_valid
+from asyncvla_ros.model.tokens import prefix_ids, prefix_positions, prefix_valid
 from asyncvla_ros.model.vision import see
 
 
@@ -36,20 +36,16 @@ class _Recorder:
 
 
 class _PrefixInFront:
-    """Stands where transformers expects a cache, and shows each layer the prefix before its own n tokens.
+    """Stands where transformers expects a cache, and shows each layer the prefix before its own tokens."""
 
-    The prefix is copied once, and each pass writes its own keys and values behind it.
-    """
-
-    def __init__(self, prefix: Prefix, n: int) -> None:
-        self._past = prefix.hidden.shape[1]
-        self._keys = [functional.pad(keys, (0, 0, 0, n)) for keys in prefix.keys]
-        self._values = [functional.pad(values, (0, 0, 0, n)) for values in prefix.values]
+    def __init__(self, prefix: Prefix) -> None:
+        self._prefix = prefix
 
     def update(self, keys: Tensor, values: Tensor, layer: int) -> tuple[Tensor, Tensor]:
-        self._keys[layer][:, :, self._past :] = keys
-        self._values[layer][:, :, self._past :] = values
-        return self._keys[layer], self._values[layer]
+        return (
+            torch.cat([self._prefix.keys[layer], keys], dim=2),
+            torch.cat([self._prefix.values[layer], values], dim=2),
+        )
 
 
 class Backbone(nn.Module):
@@ -68,6 +64,7 @@ class Backbone(nn.Module):
         language, vision = attention.implementations(config)
         self.qwen.language_model.config._attn_implementation = language
         self.qwen.visual.config._attn_implementation = vision
+        self._layouts: dict[torch.device, Layout] = {}
         self._fused: FusedDecoder | None = None
         self._fused_vision: FusedVision | None = None
         width = config.hidden_size
@@ -76,6 +73,12 @@ class Backbone(nn.Module):
         if config.image_token_embedding:
             shape = (config.num_cameras * config.tokens_per_image, width)
             self.image_embedding = nn.Parameter(torch.randn(shape) * 0.02)
+
+    def layout(self, device: torch.device) -> Layout:
+        """The constants of an observation on a device."""
+        if device not in self._layouts:
+            self._layouts[device] = Layout(self.config, device)
+        return self._layouts[device]
 
     def embed_prefix(
         self, images: Tensor, words: Tensor, word_valid: Tensor, state: Tensor
@@ -92,15 +95,15 @@ class Backbone(nn.Module):
             Embeddings (b, p, width), positions (3, b, p), valid (b, p) and the next position (b,).
         """
         b = len(images)
-        images = images.flatten(0, 1)
+        images, layout = images.flatten(0, 1), self.layout(images.device)
         if self._fused_vision is not None:
-            seen = self._fused_vision(patchify(images, self.config))
+            seen = self._fused_vision(layout.patchify(images))
         else:
-            seen = see(self.qwen.visual, images, self.config)
+            seen = see(self.qwen.visual, images, layout)
         seen = seen.view(b, -1, seen.shape[-1])
         if self.image_embedding is not None:
             seen = seen + self.image_embedding
-        ids = prefix_ids(words, self.config)
+        ids = prefix_ids(words, layout)
         embedded = self.qwen.language_model.embed_tokens(ids)
         is_image = (ids == self.config.backbone["image_token_id"])[..., None]
         embedded = embedded.masked_scatter(is_image, seen.to(embedded.dtype))
@@ -141,13 +144,21 @@ class Backbone(nn.Module):
         Returns:
             (b, draws * l, width) embeddings -> (b, draws * l, width) hidden action tokens.
         """
-        positions = self._suffix_positions(prefix.next_position, draws, length)
-        dtype = prefix.hidden.dtype
-        frame = self._frame(positions, attention.suffix_mask(prefix.valid, draws, length), dtype)
+        frame = self.suffix_frame(prefix, length, draws)
         if self._fused is not None:
             return self._fused.behind(prefix, frame)
-        language, cache = self.qwen.language_model, _PrefixInFront(prefix, draws * length)
-        return lambda embedded: run_layers(language.layers, language.norm, embedded.to(dtype), frame, cache)
+        return lambda embedded: self.suffix_pass(prefix, frame, embedded)
+
+    def suffix_frame(self, prefix: Prefix, length: int, draws: int) -> Frame:
+        """Where the action tokens of ``behind`` stand and whom they see."""
+        positions = self._suffix_positions(prefix.next_position, draws, length)
+        mask = attention.suffix_mask(prefix.valid, draws, length)
+        return self._frame(positions, mask, prefix.hidden.dtype)
+
+    def suffix_pass(self, prefix: Prefix, frame: Frame, embedded: Tensor) -> Tensor:
+        """One pass of ``behind``, by transformers' own layers."""
+        language, x = self.qwen.language_model, embedded.to(prefix.hidden.dtype)
+        return run_layers(language.layers, language.norm, x, frame, _PrefixInFront(prefix))
 
     def one_pass(
         self, embedded_prefix: tuple[Tensor, Tensor, Tensor, Tensor], embedded: Tensor, draws: int = 1
@@ -194,7 +205,9 @@ def frame_tokens(
     """
     ready: Tensor | None = mask
     if implementation == "matmul":
-        ready = None if bool(mask.all()) else attention.additive(mask)
+        # A compiler cannot look whether all are seen.
+        is_needed = torch.compiler.is_compiling() or not bool(mask.all())
+        ready = attention.additive(mask) if is_needed else None
     # Only the type and device of the first argument matter to the rotary embedding.
     return Frame(rotary(torch.empty(0, dtype=dtype, device=positions.device), positions), ready)
 

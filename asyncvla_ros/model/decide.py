@@ -133,15 +133,15 @@ class Decider:
         n = strategy.best_of
         # One draw each: the first draft is the same however many there are.
         noise = torch.cat([self._noise(kept) for _ in range(n)])
-        many, start, generate = prefix.repeat(n), kept.expand(n, -1, -1), mask.expand(n, -1)
+        start, generate = kept.expand(n, -1, -1), mask.expand(n, -1)
         # Committed actions are beyond doubt.
         known = torch.zeros_like(generate) if self._watches(strategy) else None
         steps = strategy.denoise_steps or self._model.config.num_denoise_steps
-        drafts, variance = self._sample(many, start, known, generate, noise, steps)
+        drafts, variance = self._sample(prefix, start, known, generate, noise, steps)
         lap("sfm")
         if not self._rates(strategy):
             return _Judged(drafts, None, variance)
-        confidence = self._model.rate(many, drafts, variance)
+        confidence = self._model.rate(prefix.repeat(n), drafts, variance)
         best = int((confidence * generate).sum(1).argmax())
         lap("rater")
         row = slice(best, best + 1)

@@ -1,4 +1,4 @@
-"""Turning images and words into the token sequence of Qwen2.5-VL, with its multimodal positions.
+"""The token sequence of an observation in Qwen2.5-VL, with its multimodal positions.
 
 head  <start> image 1 <end>  <start> image 2 <end>  words  state | action 1 ... action l
 
@@ -7,58 +7,17 @@ The head is the text of the prompt before the images; nano has none.
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import torch
-from einops import rearrange
 from torch import Tensor
 
 from asyncvla_ros.model.config import AsyncVLAConfig
+from asyncvla_ros.model.layout import Layout
 
 
-@lru_cache(maxsize=8)
-def _coordinates(size: int) -> Tensor:
-    """Each pixel's own x and y in [-1, 1], (2, size, size)."""
-    line = torch.linspace(-1, 1, size)
-    return torch.stack(torch.meshgrid(line, line, indexing="xy"))
-
-
-def patchify(images: Tensor, config: AsyncVLAConfig) -> Tensor:
-    """Images to the flattened patches of the vision tower, in merge-block order.
-
-    Args:
-        images: (n, h, w, 3) uint8.
-        config: Gives mean and deviation of the colours, and patch and merge sizes.
-
-    Returns:
-        (n * grid * grid, channels * patch * patch) float32, normalised pixels.
-    """
-    patch = config.backbone["vision_config"]["patch_size"]
-    mean, std = (
-        torch.tensor(values, device=images.device)[:, None, None]
-        for values in (config.image_mean, config.image_std)
-    )
-    pixels = images.permute(0, 3, 1, 2).float() / (255 * std) - mean / std
-    if config.coordinate_channels:
-        grid = _coordinates(images.shape[1]).to(images.device)
-        pixels = torch.cat([pixels, grid.expand(len(images), -1, -1, -1)], dim=1)
-    return rearrange(
-        pixels,
-        "n c (gh mh ph) (gw mw pw) -> (n gh gw mh mw) (c ph pw)",
-        mh=config.merge_size,
-        mw=config.merge_size,
-        ph=patch,
-        pw=patch,
-    )
-
-
-def prefix_ids(words: Tensor, config: AsyncVLAConfig) -> Tensor:
+def prefix_ids(words: Tensor, layout: Layout) -> Tensor:
     """Token ids of head, images and words; (b, t) -> (b, cameras * (2 + tokens per image) + t)."""
-    ids, head = config.backbone, config.prompt_head_tokens
-    image = [ids["vision_start_token_id"], *[ids["image_token_id"]] * config.tokens_per_image]
-    image += [ids["vision_end_token_id"]]
-    images = torch.tensor(image * config.num_cameras, device=words.device)
-    return torch.cat([words[:, :head], images.expand(len(words), -1), words[:, head:]], dim=1)
+    head = layout.config.prompt_head_tokens
+    return torch.cat([words[:, :head], layout.image_ids.expand(len(words), -1), words[:, head:]], dim=1)
 
 
 def prefix_valid(word_valid: Tensor, config: AsyncVLAConfig) -> Tensor:

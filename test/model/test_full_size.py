@@ -16,7 +16,8 @@ from asyncvla_ros.model.config import AsyncVLAConfig, RaterConfig
 from asyncvla_ros.model.pretrained import pretrained_network_config, pretrained_policy
 from asyncvla_ros.model.sizes import full_config, tiny_config
 from asyncvla_ros.model.text import encode_words
-from asyncvla_ros.model.tokens import patchify, prefix_ids
+from asyncvla_ros.model.tokens import prefix_ids
+from asyncvla_ros.model.vision import see
 from asyncvla_ros.types import CheckpointError
 from support.qwen import tiny_qwen
 
@@ -112,12 +113,13 @@ def test_the_prefix_is_what_transformers_makes_of_the_same_images_and_prompt(
     inputs = observe(config, tokenizer)
     processor = Qwen2VLImageProcessor(do_resize=False, patch_size=14, merge_size=2, temporal_patch_size=2)
     seen = processor(list(inputs.images[0].numpy()), return_tensors="pt")
+    layout = model.backbone.layout(inputs.images.device)
     first = seen["pixel_values"].view(-1, 3, 2, 14 * 14)[:, :, 0].flatten(1)
-    torch.testing.assert_close(patchify(inputs.images[0], config), first, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(layout.patchify(inputs.images[0]), first, atol=1e-5, rtol=1e-5)
     pad = "<|vision_start|>" + "<|image_pad|>" * config.tokens_per_image + "<|vision_end|>"
     text = config.prompt.replace("{images}", pad * config.num_cameras).replace("{instruction}", TASKS[0])
     ids = torch.tensor([tokenizer.encode(text, add_special_tokens=False).ids])
-    assert torch.equal(prefix_ids(inputs.words[:1], config), ids)
+    assert torch.equal(prefix_ids(inputs.words[:1], layout), ids)
     stock = model.backbone.qwen(
         input_ids=ids,
         pixel_values=seen["pixel_values"],
@@ -139,9 +141,10 @@ def test_windows_of_any_size_give_what_transformers_gives(image_size: int):
     model = AsyncVLA(config).eval()
     images = torch.randint(0, 256, (2, image_size, image_size, 3), dtype=torch.uint8)
     visual, side = model.backbone.qwen.visual, config.image_grid
-    ours = see(visual, images, config)
+    layout = model.backbone.layout(images.device)
+    ours = see(visual, images, layout)
     visual.config._attn_implementation = "eager"
-    frames = patchify(images, config).view(-1, 3, 1, 14 * 14).expand(-1, -1, 2, -1).flatten(1)
+    frames = layout.patchify(images).view(-1, 3, 1, 14 * 14).expand(-1, -1, 2, -1).flatten(1)
     stock = visual(frames, grid_thw=torch.tensor([[1, side, side]] * 2)).pooler_output
     torch.testing.assert_close(ours, stock, atol=1e-5, rtol=1e-5)
 
