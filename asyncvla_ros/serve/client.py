@@ -1,5 +1,6 @@
 """Ask a policy server for actions: this file alone, with numpy, msgpack and websockets 15 or newer."""
 
+import contextlib
 import math
 
 import msgpack
@@ -9,11 +10,23 @@ from websockets.sync.client import connect
 DTYPES = {"uint8": "|u1", "float32": "<f4", "float64": "<f8", "int64": "<i8", "bool": "|b1"}
 
 
+class RequestError(RuntimeError):
+    """What the server says of a request that it refused."""
+
+
 class PolicyClient:
-    """A connection to ``asyncvla serve``; docs/serve.md names the fields of requests and replies."""
+    """A connection to ``asyncvla serve``, to be used in ``with``; docs/serve.md names the fields."""
 
     def __init__(self, url="ws://127.0.0.1:8765"):
-        self._socket = connect(url, compression=None, max_size=None, proxy=None)
+        self._connection = contextlib.ExitStack()
+        opened = connect(url, compression=None, max_size=None, proxy=None)
+        self._socket = self._connection.enter_context(opened)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self._connection.close()
 
     def features(self):
         """What the policy sees, answers and was loaded from."""
@@ -26,15 +39,12 @@ class PolicyClient:
         )
 
     def ask(self, request):
-        """Send a request and wait for its reply; RuntimeError with the server's words if it refuses."""
+        """Send a request and wait for its reply; RequestError if the server refuses."""
         self._socket.send(msgpack.packb(request, default=from_array))
         reply = msgpack.unpackb(self._socket.recv(), object_hook=to_array)
         if "error" in reply:
-            raise RuntimeError(reply["error"])
+            raise RequestError(reply["error"])
         return reply
-
-    def close(self):
-        self._socket.close()
 
 
 def from_array(value):
@@ -58,4 +68,5 @@ def to_array(value):
 
 
 if __name__ == "__main__":
-    print(PolicyClient().features())
+    with PolicyClient() as policy:
+        print(policy.features())

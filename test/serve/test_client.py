@@ -20,7 +20,7 @@ def test_it_needs_three_packages_and_no_other_file():
 
 
 def test_it_is_reached_through_the_package_without_torch():
-    result = run_with_only((*NEEDS, "asyncvla_ros"), "import asyncvla_ros.serve.client")
+    result = run_with_only(NEEDS, "import asyncvla_ros.serve.client")
     assert result.returncode == 0, result.stderr
 
 
