@@ -61,6 +61,8 @@ def to_array(value):
     """The array of {dtype, shape, data}, any other map as it is; ValueError if the parts do not fit."""
     if value.keys() != {"dtype", "shape", "data"}:
         return value
+    if value["dtype"] not in DTYPES:
+        raise ValueError(f"dtype is {value['dtype']!r}, expected one of {list(DTYPES)}")
     kind = np.dtype(DTYPES[value["dtype"]])
     if math.prod(value["shape"]) * kind.itemsize != len(value["data"]):
         raise ValueError(f"{len(value['data'])} bytes are no {value['dtype']} of shape {value['shape']}")

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from asyncvla_ros.policy import Policy
 
 MAX_CLIENTS = 16
+#: Characters: an error quotes what it found, which may be long.
+MAX_ERROR = 1000
 #: A client that simulates may leave pings unanswered for long [s].
 _PING_TIMEOUT_S = 600
 #: How long a client may take to say goodbye [s].
@@ -65,10 +67,10 @@ class Answers:
                 raise AsyncVLAError(f"request is {str(name)[:40]!r}, choose one of {list(self._requests)}")
             return pack(self._requests[name](message))
         except AsyncVLAError as error:
-            return pack({"error": str(error)})
+            return pack({"error": str(error)[:MAX_ERROR]})
         except Exception as error:  # The server outlives what one request breaks.
             traceback.print_exc()
-            return pack({"error": f"the policy failed ({type(error).__name__}: {error})"})
+            return pack({"error": f"the policy failed ({type(error).__name__}: {error})"[:MAX_ERROR]})
 
     def _tell_features(self, message: dict[str, Any]) -> dict[str, Any]:
         return self._features

@@ -69,8 +69,9 @@ def unpack(raw: bytes | str) -> dict[str, Any]:
             max_map_len=MAX_ENTRIES,
             max_str_len=4 * MAX_TEXT,
         )
-    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
-        raise ContractError(f"the message is not valid ({error}); expected a map in msgpack") from error
+    except (ValueError, TypeError) as error:
+        reason = str(error) or type(error).__name__
+        raise ContractError(f"the message is not valid ({reason}); expected a map in msgpack") from error
     if not isinstance(message, dict):
         raise ContractError(f"the message is a {type(message).__name__}, expected a map")
     return message

@@ -95,6 +95,9 @@ def test_a_refusal_says_why_and_the_conversation_goes_on(url: str):
                 ask(client, **changes)
         with pytest.raises(RequestError, match=r"request is 'stop', choose one of \['features', 'infer'\]"):
             client.ask({"request": "stop"})
+        with pytest.raises(RequestError) as refusal:
+            ask(client, state={"dtype": b"x" * 10**6, "shape": [1], "data": b""})
+        assert len(str(refusal.value)) == 1000
         assert ask(client)["actions"].shape == (8, 7)
 
 

@@ -47,6 +47,7 @@ def test_the_client_refuses_what_cannot_be_sent(value: Any):
     [
         {"dtype": "object"},
         {"dtype": ["float32"]},
+        {"dtype": {}},
         {"shape": [3]},
         {"shape": [-1, -2]},
         {"shape": [2**63, 0], "data": b""},
@@ -125,7 +126,7 @@ def test_a_wrong_field_is_named_with_what_was_expected(changes: dict[str, Any], 
         ("text", "the message is text, expected binary msgpack"),
         (b"", "the message is not valid"),
         (b"\xdd\xff\xff\xff\xff", "the message is not valid"),
-        (b"\x81" * 2000, "the message is not valid"),
+        (b"\x81" * 2000, "the message is not valid .StackError.; expected a map"),
         (msgpack.packb([1]), "the message is a list, expected a map"),
         (
             msgpack.packb({"a": [[]] * 60, "b": [[[]] * 60] * 60}),
@@ -178,6 +179,12 @@ def test_a_cut_or_flipped_request_is_refused_or_read(data: st.DataObject):
         infer_request(unpack(bytes(raw[: data.draw(st.integers(0, len(raw)))])))
     except AsyncVLAError as error:
         assert str(error)
+
+
+def test_an_unknown_type_of_array_is_named_with_the_known_ones():
+    raw = msgpack.packb({"a": {"dtype": "object", "shape": [1], "data": b"12345678"}})
+    with pytest.raises(AsyncVLAError, match=r"dtype is 'object', expected one of .'uint8', 'float32'"):
+        unpack(raw)
 
 
 def test_other_maps_are_left_as_they_are():
