@@ -39,6 +39,7 @@ from asyncvla_ros.cli.options import (
     write_json,
 )
 from asyncvla_ros.cli.robot import check, new_robot
+from asyncvla_ros.cli.serve import serve
 from asyncvla_ros.types import AsyncVLAError, RunError
 
 app = typer.Typer(
@@ -50,6 +51,7 @@ app.command()(check)
 app.command()(doctor)
 app.command("data")(data_command)
 app.command("new-robot")(new_robot)
+app.command()(serve)
 for command in (bags.replay, bags.record, bags.play, bags.convert):
     app.command()(command)
 app.command("to-bag")(bags.to_bag)
