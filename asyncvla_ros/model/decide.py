@@ -16,6 +16,7 @@ from torch import Tensor
 
 from asyncvla_ros.model import flow
 from asyncvla_ros.model.asyncvla import AsyncVLA
+from asyncvla_ros.model.engine import CompiledEngine
 from asyncvla_ros.model.prefix import Prefix
 from asyncvla_ros.strategy import Strategy
 from asyncvla_ros.types import ContractError
@@ -51,12 +52,14 @@ class Decider:
     """Draws the noise and makes the passes that a strategy asks for, one observation at a time.
 
     Args:
-        model: The network.
+        model: The network, or an engine that runs it.
         dim_mask: (d,), 1 where an action dim is real.
         generator: Source of all noise and of the random choice.
     """
 
-    def __init__(self, model: AsyncVLA, dim_mask: Tensor, generator: torch.Generator) -> None:
+    def __init__(
+        self, model: AsyncVLA | CompiledEngine, dim_mask: Tensor, generator: torch.Generator
+    ) -> None:
         self._model = model
         self._dim_mask = dim_mask
         self._generator = generator

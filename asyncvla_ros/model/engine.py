@@ -24,7 +24,6 @@ from asyncvla_ros.model.asyncvla import AsyncVLA, Inputs
 from asyncvla_ros.model.config import AsyncVLAConfig
 from asyncvla_ros.model.prefix import Prefix
 
-ENGINES = ("plain", "compiled", "graph")
 # Tokens of a prefix are padded to a multiple of the first number up to the second, of the third beyond.
 FINE, FINE_UP_TO, COARSE = 16, 128, 64
 
