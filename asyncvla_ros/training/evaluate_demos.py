@@ -18,7 +18,7 @@ from rich.progress import track
 
 from asyncvla_ros.common.data_record import DataRecord
 from asyncvla_ros.common.provenance import provenance
-from asyncvla_ros.data.dataset import require_contract
+from asyncvla_ros.data.contracts import require_contract
 from asyncvla_ros.data.episodes import Episodes, load_episodes
 from asyncvla_ros.model.checkpoint import fingerprint, load_records, load_stats
 from asyncvla_ros.model.config import RaterConfig

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from asyncvla_ros.common.provenance import provenance
 from asyncvla_ros.common.same_settings import fixed_settings
-from asyncvla_ros.data.dataset import require_contract
+from asyncvla_ros.data.contracts import require_contract
 from asyncvla_ros.data.episodes import Episodes, load_episodes
 from asyncvla_ros.model.asyncvla import AsyncVLA
 from asyncvla_ros.model.checkpoint import Checkpoint, fingerprint, load_checkpoint, save_checkpoint

@@ -9,7 +9,8 @@ import torch
 
 from asyncvla_ros.common.data_record import DataRecord
 from asyncvla_ros.common.normalization import NormStats
-from asyncvla_ros.data.episodes import Episodes, Frames
+from asyncvla_ros.data.episodes import Episodes
+from asyncvla_ros.data.frames import Frames
 from asyncvla_ros.model.asyncvla import AsyncVLA
 from asyncvla_ros.model.checkpoint import Checkpoint
 from asyncvla_ros.model.config import nano_config

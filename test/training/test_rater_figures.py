@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from asyncvla_ros.data.episodes import Episodes, Frames
+from asyncvla_ros.data.episodes import Episodes
+from asyncvla_ros.data.frames import Frames
 from asyncvla_ros.model.checkpoint import load_checkpoint, save_checkpoint, with_config
 from asyncvla_ros.model.config import RaterConfig
 from asyncvla_ros.training.batches import Batches, step_generator

@@ -11,7 +11,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from asyncvla_ros.data.episodes import Episodes, Frames
+from asyncvla_ros.data.episodes import Episodes
+from asyncvla_ros.data.frames import Frames
 from asyncvla_ros.model.checkpoint import load_checkpoint
 from asyncvla_ros.training.run import Log
 from asyncvla_ros.training.train import PolicyLoss, TrainSettings, train
