@@ -94,7 +94,8 @@ def load_mixture(
     contracts = robot_contracts(paths, action_space)
     specs = dataset_specs(paths)
     columns, images = read_datasets(specs, image_size, cache, skip_broken, decode)
-    robots, robot_of = [], [0] * len(specs)
+    robots: list[Robot] = []
+    robot_of = [0] * len(specs)
     for features, own in contracts.items():
         places = [place for place, spec in enumerate(specs) if spec in own]
         for place in places:

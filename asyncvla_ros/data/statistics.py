@@ -50,8 +50,10 @@ class Summary:
     def norm_stats(self, floor: float = MIN_STD) -> NormStats:
         """For scaling; ``floor`` as in ``NormStats``."""
         std = np.sqrt(self.moments.squares / self.moments.count)
-        arrays = (array.astype(np.float32) for array in (self.moments.mean, std, self.q01, self.q99))
-        return NormStats("mean_std", *arrays, floor=floor)
+        mean, std, q01, q99 = (
+            array.astype(np.float32) for array in (self.moments.mean, std, self.q01, self.q99)
+        )
+        return NormStats("mean_std", mean, std, q01, q99, floor)
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON-ready values."""

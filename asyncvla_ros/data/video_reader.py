@@ -104,6 +104,10 @@ class PyAVReader:
     def __init__(self, file: Path) -> None:
         self._container = av.open(str(file))
         self._stream = self._container.streams.video[0]
+        if not self._stream.time_base or not self._stream.average_rate:
+            raise ValueError("it has no frames")
+        self._tick = self._stream.time_base
+        self._period = 1 / self._stream.average_rate
         self._frames: Iterator[Any] = iter(())
         self._shown: tuple[float, float] = (np.inf, np.inf)
         self._frame: Any = None
@@ -114,16 +118,16 @@ class PyAVReader:
             begin, end = self._shown
             if not begin <= time < end:
                 if not end <= time < end + _DECODE_ON_S:
-                    self._container.seek(round(time / self._stream.time_base), stream=self._stream)
+                    self._container.seek(round(time / self._tick), stream=self._stream)
                     self._frames = self._container.decode(self._stream)
                 self._decode_until(time)
             yield self._frame.to_ndarray(format="rgb24")
 
     def _decode_until(self, time: float) -> None:
         for frame in self._frames:
-            begin = float(frame.pts * self._stream.time_base)
-            ticks = frame.duration or 1 / (self._stream.average_rate * self._stream.time_base)
-            self._frame, self._shown = frame, (begin, begin + float(ticks * self._stream.time_base))
+            begin = float(frame.pts * self._tick)
+            length = frame.duration * self._tick if frame.duration else self._period
+            self._frame, self._shown = frame, (begin, begin + float(length))
             if time < self._shown[1]:
                 return
         self._shown = (np.inf, np.inf)

@@ -83,9 +83,7 @@ def _by_episode(info: DatasetInfo, key: str, places: pa.Table, rows: int) -> Vid
     column = {name: places[name].to_numpy() for name in places.column_names}
     first, end = column["begin"], column["end"]
     if not len(first) or first[0] != 0 or end[-1] != rows or (first[1:] != end[:-1]).any():
-        raise AsyncVLAError(
-            f"{info.root}: meta/episodes does not cover the {rows} frames of the tables"
-        )
+        raise AsyncVLAError(f"{info.root}: meta/episodes does not cover the {rows} frames of the tables")
     numbers, file = np.unique(
         np.stack([column["chunk_index"], column["file_index"]], axis=1), axis=0, return_inverse=True
     )
@@ -126,9 +124,10 @@ def _measure(file: Path) -> tuple[int, float, float]:
     """Frames of a video, its length and its beginning [s]."""
     with decodable(file), av.open(str(file)) as container:
         stream = container.streams.video[0]
+        tick, rate = stream.time_base, stream.average_rate
         frames = stream.frames or sum(packet.size > 0 for packet in container.demux(stream))
-        length = stream.duration * stream.time_base if stream.duration else frames / stream.average_rate
-        start = stream.start_time * stream.time_base if stream.start_time else 0.0
-        if not frames or not length:
+        if not frames or not tick or not rate:
             raise ValueError("it has no frames")
-        return frames, float(length), float(start)
+        length = stream.duration * tick if stream.duration else frames / rate
+        start = (stream.start_time or 0) * tick
+    return frames, float(length), float(start)
