@@ -18,8 +18,9 @@ from torch import Tensor, nn
 
 from asyncvla_ros.common.provenance import provenance
 from asyncvla_ros.common.same_settings import fixed_settings
-from asyncvla_ros.data.dataset import require_contract
+from asyncvla_ros.data.contracts import require_contract
 from asyncvla_ros.data.episodes import Episodes, load_episodes
+from asyncvla_ros.data.mixture import Mixture, Robot
 from asyncvla_ros.model.checkpoint import Checkpoint, fingerprint, load_checkpoint, save_checkpoint
 from asyncvla_ros.model.config import RATER_LABELS, RaterConfig
 from asyncvla_ros.model.decide import require_several
@@ -125,9 +126,10 @@ def _train_rater(settings: RaterSettings) -> None:
     record = episodes.record(settings.data, 0) if settings.fresh else base.trained_on
     assert record is not None
     base = replace(base, rated_on=record)
-    tools = (base.tokenizer, base.state_stats, base.action_stats)
-    plain = Batches(episodes, base.model.config, *tools)
-    augmented = Batches(episodes, base.model.config, *tools, settings.shift, settings.brightness)
+    robot = Robot("policy", base.features, base.state_stats, base.action_stats)
+    mixture = Mixture.of_one_robot(episodes, robot)
+    plain = Batches(mixture, base.model.config, base.tokenizer)
+    augmented = Batches(mixture, base.model.config, base.tokenizer, settings.shift, settings.brightness)
     drafter = Drafter(base, accelerator.autocast)
     scale = _error_scale(drafter, plain, train_frames, settings)
     rater_config = RaterConfig(

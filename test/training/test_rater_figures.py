@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from asyncvla_ros.data.episodes import Episodes, Frames
+from asyncvla_ros.data.episodes import Episodes
+from asyncvla_ros.data.frames import Frames
+from asyncvla_ros.data.mixture import Mixture, Robot
 from asyncvla_ros.model.checkpoint import load_checkpoint, save_checkpoint
 from asyncvla_ros.model.config import RaterConfig
 from asyncvla_ros.training.batches import Batches, step_generator
@@ -74,8 +76,9 @@ def episodes() -> Episodes:
 def test_drafts_share_a_prefix_and_differ_in_noise(episodes: Episodes, tmp_path: Path):
     torch.set_num_threads(1)
     checkpoint = load_checkpoint(tiny_checkpoint(tmp_path / "tiny"))
-    tools = (checkpoint.tokenizer, checkpoint.state_stats, checkpoint.action_stats)
-    batches = Batches(episodes, checkpoint.model.config, *tools)
+    robot = Robot("panda", checkpoint.features, checkpoint.state_stats, checkpoint.action_stats)
+    mixture = Mixture.of_one_robot(episodes, robot)
+    batches = Batches(mixture, checkpoint.model.config, checkpoint.tokenizer)
     drafter = Drafter(checkpoint, nullcontext)
     batch = batches.at(np.array([3, 20]), step_generator(0, 0))
     drafts = drafter(batch, step_generator(0, 1), drafts=3)
