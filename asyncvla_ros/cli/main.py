@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -20,11 +21,13 @@ from asyncvla_ros.cli.options import (
     CPUS,
     CacheOption,
     CheckpointOption,
+    DecodeOption,
     DenoiseStepsOption,
     ExecuteStepsOption,
     FreshOption,
     InitsOption,
     JsonOption,
+    LoaderWorkersOption,
     ModeOption,
     ProcessesOption,
     RefineStepsOption,
@@ -180,7 +183,9 @@ def collect(
 
 @app.command()
 def train(
-    data: Annotated[list[Path], typer.Option(help="LeRobot v3 dataset, or a folder of them; repeatable.")],
+    data: Annotated[
+        list[Path], typer.Option(help="LeRobot v3 dataset, folder of them, or data.yaml; repeatable.")
+    ],
     out: Annotated[Path, typer.Option(help="Run folder; a rerun continues where it stopped.")],
     init: Annotated[
         Path | None, typer.Option(help="Begin with this checkpoint instead of from scratch.")
@@ -200,13 +205,16 @@ def train(
     processes: ProcessesOption = None,
     cache: CacheOption = CACHE,
     skip_broken: SkipBrokenOption = False,
+    decode: DecodeOption = "ahead",
+    workers: LoaderWorkersOption = None,
 ) -> None:
     """Train the nano policy by unified synchronous and asynchronous flow matching."""
-    from asyncvla_ros.training.run import default_processes
+    from asyncvla_ros.training.run import default_processes, default_workers
     from asyncvla_ros.training.train import TrainSettings
     from asyncvla_ros.training.train import train as run
 
-    show(data, chunk_size)
+    if os.environ.get("RANK", "0") == "0":
+        show(data, chunk_size)
     run(
         TrainSettings(
             data=tuple(data),
@@ -225,6 +233,8 @@ def train(
             processes=processes or default_processes(batch),
             cache=cache,
             skip_broken=skip_broken,
+            decode=decode,
+            workers=default_workers(decode) if workers is None else workers,
         )
     )
 

@@ -54,8 +54,7 @@ class Rows:
                 out[places, : values.shape[1]] = values
             else:
                 out[places] = values
-        out = out.reshape(*wanted.shape, *self.shape[1:])
-        return out[()] if not wanted.shape and not self.shape[1:] else out
+        return out.reshape(wanted.shape + self.shape[1:])[()]
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         """All of it, in memory."""

@@ -16,8 +16,9 @@ import numpy as np
 from asyncvla_ros.common.lfs import lfs_remedy
 from asyncvla_ros.types import AsyncVLAError
 
-# Videos that a process keeps open; an open one holds some MB.
-OPEN_VIDEOS = 8
+# Videos that a process keeps open. An open one holds some MB, and opening is quick beside decoding: a batch
+# reads what it needs of one video at a time.
+OPEN_VIDEOS = 2
 # Pictures decoded together.
 _AT_ONCE = 8
 # Nearer than this, decoding on is faster than jumping to the key frame before [s].
