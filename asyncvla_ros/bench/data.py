@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from asyncvla_ros.data.mixture import load_mixture
-from asyncvla_ros.model.config import nano_config
+from asyncvla_ros.model.sizes import nano_config
 from asyncvla_ros.model.text import build_tokenizer
 from asyncvla_ros.training.batches import Batches
 from asyncvla_ros.training.loader import Drawing, load_batches
 from asyncvla_ros.training.order import Order, Share
-from asyncvla_ros.training.train import TrainSettings
+from asyncvla_ros.training.settings import TrainSettings
 from asyncvla_ros.types import RunError
 
 # Batches before the clock starts: workers begin, and each opens its first videos.

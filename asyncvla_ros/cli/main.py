@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -17,22 +16,15 @@ from asyncvla_ros.cli.data import show
 from asyncvla_ros.cli.doctor import doctor
 from asyncvla_ros.cli.eval import eval_app
 from asyncvla_ros.cli.options import (
-    CACHE,
     CPUS,
-    CacheOption,
     CheckpointOption,
-    DecodeOption,
     DenoiseStepsOption,
     ExecuteStepsOption,
-    FreshOption,
     InitsOption,
     JsonOption,
-    LoaderWorkersOption,
     ModeOption,
-    ProcessesOption,
     RefineStepsOption,
     SeedOption,
-    SkipBrokenOption,
     SuiteOption,
     TasksOption,
     WorkersOption,
@@ -43,6 +35,9 @@ from asyncvla_ros.cli.options import (
 )
 from asyncvla_ros.cli.robot import check, new_robot
 from asyncvla_ros.cli.serve import serve
+from asyncvla_ros.cli.settings_command import settings_command
+from asyncvla_ros.training.rater_settings import RaterSettings
+from asyncvla_ros.training.settings import TrainSettings
 from asyncvla_ros.types import AsyncVLAError, RunError
 
 app = typer.Typer(
@@ -181,106 +176,31 @@ def collect(
     )
 
 
-@app.command()
-def train(
-    data: Annotated[
-        list[Path], typer.Option(help="LeRobot v3 dataset, folder of them, or data.yaml; repeatable.")
-    ],
-    out: Annotated[Path, typer.Option(help="Run folder; a rerun continues where it stopped.")],
-    init: Annotated[
-        Path | None, typer.Option(help="Begin with this checkpoint instead of from scratch.")
-    ] = None,
-    steps: Annotated[int, typer.Option(min=1, help="Optimizer steps.")] = 4500,
-    batch: Annotated[int, typer.Option(min=1, help="Observations per step.")] = 64,
-    lr: Annotated[float, typer.Option(help="Peak learning rate.")] = 1e-3,
-    chunk_size: Annotated[int, typer.Option(min=1, help="Actions per chunk.")] = 8,
-    action_space: Annotated[
-        str, typer.Option(help="delta_ee_pose, ee_pose, joint_position or delta_joint_position.")
-    ] = "delta_ee_pose",
-    blank_images: Annotated[bool, typer.Option(help="Control: a policy that learns blind.")] = False,
-    holdout: Annotated[float, typer.Option(help="Share of episodes kept for the rater.")] = 0.1,
-    seed: SeedOption = 0,
-    save_every: Annotated[int, typer.Option(min=1, help="Steps between saved states.")] = 250,
-    log_every: Annotated[int, typer.Option(min=1, help="Steps between reports.")] = 25,
-    processes: ProcessesOption = None,
-    cache: CacheOption = CACHE,
-    skip_broken: SkipBrokenOption = False,
-    decode: DecodeOption = "ahead",
-    workers: LoaderWorkersOption = None,
-) -> None:
-    """Train the nano policy by unified synchronous and asynchronous flow matching."""
-    from asyncvla_ros.training.run import default_processes, default_workers
-    from asyncvla_ros.training.train import TrainSettings
-    from asyncvla_ros.training.train import train as run
+def _train(settings: TrainSettings) -> None:
+    from asyncvla_ros.training.train import train
 
-    if os.environ.get("RANK", "0") == "0":
-        show(data, chunk_size)
-    run(
-        TrainSettings(
-            data=tuple(data),
-            out=out,
-            init=init,
-            steps=steps,
-            batch=batch,
-            lr=lr,
-            chunk_size=chunk_size,
-            action_space=action_space,
-            blank_images=blank_images,
-            holdout=holdout,
-            seed=seed,
-            save_every=save_every,
-            log_every=log_every,
-            processes=processes or default_processes(batch),
-            cache=cache,
-            skip_broken=skip_broken,
-            decode=decode,
-            workers=default_workers(decode) if workers is None else workers,
-        )
+    show(list(settings.data), settings.chunk_size)
+    train(settings)
+
+
+def _train_rater(settings: RaterSettings) -> None:
+    from asyncvla_ros.training.train_rater import train_rater
+
+    train_rater(settings)
+
+
+app.command("train")(
+    settings_command(
+        TrainSettings, _train, "Train a policy by unified synchronous and asynchronous flow matching."
     )
-
-
-@app.command("train-rater")
-def train_rater(
-    data: Annotated[list[Path], typer.Option(help="What the policy was trained on; repeatable.")],
-    checkpoint: Annotated[Path, typer.Option(help="The trained policy.")],
-    out: Annotated[Path, typer.Option(help="Receives the policy with its rater; a rerun continues.")],
-    label: Annotated[str, typer.Option(help="absolute, position, or relative as in the paper.")] = "absolute",
-    drafts: Annotated[int, typer.Option(help="Drafts of each observation.")] = 1,
-    variance: Annotated[bool, typer.Option(help="The rater also reads the denoising variance.")] = False,
-    steps: Annotated[int, typer.Option(min=1, help="Optimizer steps.")] = 600,
-    batch: Annotated[int, typer.Option(min=1, help="Observations per step.")] = 64,
-    fresh: FreshOption = False,
-    seed: SeedOption = 0,
-    save_every: Annotated[int, typer.Option(min=1, help="Steps between saved states.")] = 100,
-    log_every: Annotated[int, typer.Option(min=1, help="Steps between reports.")] = 20,
-    processes: ProcessesOption = None,
-    cache: CacheOption = CACHE,
-    skip_broken: SkipBrokenOption = False,
-) -> None:
-    """Train the confidence rater of a frozen policy, on episodes that were held out from it."""
-    from asyncvla_ros.training.run import default_processes
-    from asyncvla_ros.training.train_rater import RaterSettings
-    from asyncvla_ros.training.train_rater import train_rater as run
-
-    run(
-        RaterSettings(
-            data=tuple(data),
-            checkpoint=checkpoint,
-            out=out,
-            label=label,
-            drafts=drafts,
-            variance=variance,
-            fresh=fresh,
-            steps=steps,
-            batch=batch,
-            seed=seed,
-            save_every=save_every,
-            log_every=log_every,
-            processes=processes or default_processes(batch),
-            cache=cache,
-            skip_broken=skip_broken,
-        )
+)
+app.command("train-rater")(
+    settings_command(
+        RaterSettings,
+        _train_rater,
+        "Train the confidence rater of a frozen policy, on episodes that were held out from it.",
     )
+)
 
 
 @app.command()
@@ -291,6 +211,9 @@ def export(
     refine_steps: RefineStepsOption = None,
     execute_steps: ExecuteStepsOption = None,
     threshold: Annotated[float | None, typer.Option(help="Refine below this confidence.")] = None,
+    robot: Annotated[
+        str | None, typer.Option(help="Of a policy for several robots, the one that the copy is for.")
+    ] = None,
 ) -> None:
     """Copy a checkpoint with its weights in half precision, to ship it; it computes as before.
 
@@ -300,7 +223,7 @@ def export(
 
     from asyncvla_ros.model.checkpoint import load_checkpoint, save_checkpoint
 
-    source = load_checkpoint(checkpoint)
+    source = load_checkpoint(checkpoint, robot=robot)
     config = source.model.config
     config = replace(
         config,

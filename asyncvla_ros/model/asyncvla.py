@@ -115,7 +115,14 @@ class AsyncVLA(nn.Module):
         return self.action_out(hidden.float())
 
     def loss(
-        self, inputs: Inputs, actions: Tensor, noise: Tensor, tau: Tensor, mask: Tensor, dim_mask: Tensor
+        self,
+        inputs: Inputs,
+        actions: Tensor,
+        noise: Tensor,
+        tau: Tensor,
+        mask: Tensor,
+        dim_mask: Tensor,
+        counted: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Masked flow-matching loss of several draws, which share one pass with their observation.
 
@@ -125,7 +132,8 @@ class AsyncVLA(nn.Module):
             noise: (b, k, l, d), k draws.
             tau: (b, k) flow times.
             mask: (b, k, l), 1 where a token is generated.
-            dim_mask: (d,), 1 where an action dim is real.
+            dim_mask: (d,) or (b, 1, 1, d), 1 where an action dim is real.
+            counted: Velocities to divide by, where these are a part of a batch; None: those that count here.
 
         Returns:
             The loss, and the hidden state token (b, width).
@@ -139,7 +147,8 @@ class AsyncVLA(nn.Module):
         prefix, hidden = self.backbone.one_pass(embedded, suffix, k)
         predicted = self.read_actions(hidden).view(b, k, length, d).float()
         target = flow.velocity_target(actions[:, None].expand_as(noise), noise)
-        return flow.masked_velocity_loss(predicted, target, mask, dim_mask), prefix[:, -1]
+        loss = flow.masked_velocity_loss(predicted, target, mask, dim_mask, counted)
+        return loss, prefix[:, -1]
 
     @torch.no_grad()
     def sample(

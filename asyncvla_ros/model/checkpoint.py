@@ -7,6 +7,7 @@ tokenizer.json      `tokenizers` file
 features.json       FeatureContract: cameras, state and action names, action space, control rate
 norm_stats.json     statistics of state and action
 training_data.json  DataRecord of the policy and of its rater (optional)
+robots/NAME/        features.json and norm_stats.json of each robot, of a policy for several (optional)
 README.md           model card (optional)
 """
 
@@ -37,6 +38,7 @@ FILES = ("config.json", "tokenizer.json", "features.json", "norm_stats.json")
 
 
 _TRAINING_DATA = "training_data.json"
+ROBOTS = "robots"
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ class Checkpoint:
     Attributes:
         trained_on: The data of the policy; None if it is not known.
         rated_on: The data of its rater; None if it is not known, or there is none.
+        robots: Of a policy for several: name, contract, statistics of state and action of each.
     """
 
     model: AsyncVLA
@@ -55,6 +58,7 @@ class Checkpoint:
     action_stats: NormStats
     trained_on: DataRecord | None = None
     rated_on: DataRecord | None = None
+    robots: tuple[tuple[str, FeatureContract, NormStats, NormStats], ...] = ()
 
 
 def save_checkpoint(
@@ -73,9 +77,11 @@ def save_checkpoint(
     """
     folder.mkdir(parents=True, exist_ok=True)
     _write_json(folder / "config.json", checkpoint.model.config.to_dict())
-    _write_json(folder / "features.json", asdict(checkpoint.features))
-    stats = {"state": checkpoint.state_stats.to_dict(), "action": checkpoint.action_stats.to_dict()}
-    _write_json(folder / "norm_stats.json", stats)
+    _write_robot(folder, checkpoint.features, checkpoint.state_stats, checkpoint.action_stats)
+    if len(checkpoint.robots) > 1:
+        for name, features, state, action in checkpoint.robots:
+            (folder / ROBOTS / name).mkdir(parents=True, exist_ok=True)
+            _write_robot(folder / ROBOTS / name, features, state, action)
     records = {"policy": checkpoint.trained_on, "rater": checkpoint.rated_on}
     _write_json(folder / _TRAINING_DATA, {k: record and record.to_dict() for k, record in records.items()})
     checkpoint.tokenizer.save(str(folder / "tokenizer.json"))
@@ -84,6 +90,11 @@ def save_checkpoint(
     if not card.exists() or GENERATED in card.read_text(encoding="utf-8"):
         card.write_text(model_card(checkpoint, weights), encoding="utf-8")
     save_weights(folder, weights, dtype)
+
+
+def _write_robot(folder: Path, features: FeatureContract, state: NormStats, action: NormStats) -> None:
+    _write_json(folder / "features.json", asdict(features))
+    _write_json(folder / "norm_stats.json", {"state": state.to_dict(), "action": action.to_dict()})
 
 
 def fingerprint(folder: Path) -> str:
@@ -101,15 +112,21 @@ def fingerprint(folder: Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def load_checkpoint(folder: Path, device: str = "cpu") -> Checkpoint:
+def load_checkpoint(folder: Path, device: str = "cpu", robot: str | None = None) -> Checkpoint:
     """Read a checkpoint folder.
+
+    Args:
+        folder: To read.
+        device: For the network.
+        robot: Of a policy for several, the one to be; None: that of the folder itself.
 
     Raises:
         CheckpointError: If a file is missing, unreadable or contradicts another; says which and why.
     """
     _require_files(folder)
     config = load_config(folder)
-    features = load_features(folder)
+    own = folder if robot is None else _robot_folder(folder, robot)
+    features = load_features(own)
     for limit, names, what in (
         (config.max_state_dim, features.state_names, "state"),
         (config.max_action_dim, features.action_names, "action"),
@@ -135,8 +152,16 @@ def load_checkpoint(folder: Path, device: str = "cpu") -> Checkpoint:
             f"{folder}: the prompt has {head} tokens before its images, config.json says "
             f"{config.prompt_head_tokens}"
         )
-    stats = load_stats(folder, features)
+    stats = load_stats(own, features)
     return Checkpoint(model.eval(), tokenizer, features, *stats, *load_records(folder))
+
+
+def _robot_folder(folder: Path, robot: str) -> Path:
+    known = sorted(path.name for path in (folder / ROBOTS).glob("*") if path.is_dir())
+    if robot not in known:
+        listed = ", ".join(known) or "none: the policy is of one robot"
+        raise CheckpointError(f"{folder} has no robot {robot!r}, choose of: {listed}")
+    return folder / ROBOTS / robot
 
 
 def load_stats(folder: Path, features: FeatureContract) -> tuple[NormStats, NormStats]:

@@ -60,7 +60,9 @@ def sample_masks(
     return (masks | (empty & (torch.arange(length)[None] == lone))).float()
 
 
-def masked_velocity_loss(predicted: Tensor, target: Tensor, mask: Tensor, dim_mask: Tensor) -> Tensor:
+def masked_velocity_loss(
+    predicted: Tensor, target: Tensor, mask: Tensor, dim_mask: Tensor, counted: Tensor | None = None
+) -> Tensor:
     """Mean squared velocity error over generated tokens and real dims only.
 
     Args:
@@ -68,9 +70,11 @@ def masked_velocity_loss(predicted: Tensor, target: Tensor, mask: Tensor, dim_ma
         target: (b, l, d).
         mask: (b, l), 1 where a token is generated.
         dim_mask: (d,) or (b, l, d), 1 where an action dim is real rather than padding.
+        counted: What the sum is divided by; None: the velocities that count.
     """
     weight = mask[..., None] * dim_mask.expand_as(predicted)
-    return ((predicted - target).square() * weight).sum() / weight.sum().clamp(min=1)
+    total = weight.sum() if counted is None else counted
+    return ((predicted - target).square() * weight).sum() / total.clamp(min=1)
 
 
 def euler_sample(

@@ -72,9 +72,11 @@ def save_weights(
 
 def _write(file: Path, weights: Mapping[str, Tensor], dtype: torch.dtype | None) -> None:
     partial = file.with_name(f"{file.name}.partial")
+    partial.touch()
+    mode = partial.stat().st_mode
     save_file({k: v.detach().to(dtype or v.dtype).contiguous() for k, v in weights.items()}, partial)
     # safetensors lets nobody but the owner read its files.
-    partial.chmod((file.parent / "config.json").stat().st_mode)
+    partial.chmod(mode)
     partial.replace(file)
 
 
@@ -135,6 +137,23 @@ def load_weights(model: nn.Module, folder: Path, device: str = "cpu") -> None:
             raise CheckpointError(f"{file} holds non-finite numbers in {bad[:LISTED]}")
         model.load_state_dict(weights, strict=False, assign=True)
     compute_rotary(model, device)
+
+
+def read_weights(folder: Path, into: Mapping[str, Tensor]) -> None:
+    """Fill tensors, on whatever device, with what ``save_weights`` wrote.
+
+    Raises:
+        CheckpointError: If a file is corrupt, or does not hold just these tensors.
+    """
+    left = dict(into)
+    for file in weight_files(folder):
+        with _opened(file) as content:
+            for name in list(content.keys()):
+                if name not in left:
+                    raise CheckpointError(f"{file} holds {name!r}, which is not expected here")
+                left.pop(name).copy_(content.get_tensor(name))
+    if left:
+        raise CheckpointError(f"{folder} has no {sorted(left)[:LISTED]}")
 
 
 def compute_rotary(model: nn.Module, device: str | torch.device = "cpu") -> None:

@@ -6,6 +6,8 @@ import contextlib
 import json
 import math
 import os
+import resource
+import shutil
 import signal
 import socket
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -15,8 +17,6 @@ from typing import Any
 
 import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
 from torch.multiprocessing import ProcessRaisedException
 
 from asyncvla_ros.common.same_settings import fixed_settings, require_same_settings
@@ -122,6 +122,13 @@ def default_workers(decode: str) -> int:
     return 2 if decode == "stream" else 0
 
 
+def memory_gb() -> float:
+    """The most memory that this process has used: of the GPU, or where there is none, of the machine."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() / 1e9
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+
+
 def share(batch: int, processes: int) -> int:
     """Observations of each process.
 
@@ -137,7 +144,7 @@ def share(batch: int, processes: int) -> int:
 
 
 class RunState:
-    """Step, network, averaged network and optimizer of a run, on disk as safetensors and JSON.
+    """How far a run is, and where the state is from which it goes on.
 
     Args:
         folder: Of the run.
@@ -149,8 +156,11 @@ class RunState:
         self._folder = folder / "state"
         self._settings = fixed_settings(settings, free)
 
-    def load(self, modules: Mapping[str, nn.Module], optimizer: torch.optim.Optimizer) -> int:
+    def resume(self, load: Callable[[Path], None]) -> int:
         """Restore a run where it stopped; returns the steps done, 0 for a new run.
+
+        Args:
+            load: Reads the state in a folder.
 
         Raises:
             AsyncVLAError: If the folder holds a run with other settings.
@@ -161,43 +171,46 @@ class RunState:
         progress = json.loads(file.read_text())
         found = f"{self._folder} holds a run with other settings"
         require_same_settings(progress["settings"], self._settings, found, "choose another --out")
-        tensors = load_file(self._folder / progress["file"])
-        for name, module in modules.items():
-            own = {k.removeprefix(f"{name}/"): v for k, v in tensors.items() if k.startswith(f"{name}/")}
-            module.load_state_dict(own)
-        state = optimizer.state_dict()
-        for key, value in tensors.items():
-            if key.startswith("optimizer/"):
-                _, index, field = key.split("/")
-                state["state"].setdefault(int(index), {})[field] = value
-        optimizer.load_state_dict(state)
+        load(self._folder / progress["state"])
         return int(progress["step"])
 
-    def save(self, step: int, modules: Mapping[str, nn.Module], optimizer: torch.optim.Optimizer) -> None:
-        """Write the state; a kill at any moment leaves the previous or the new one, never a mixture."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        tensors: dict[str, Tensor] = {}
-        for name, module in modules.items():
-            tensors |= {
-                f"{name}/{k}": v.detach().clone().contiguous() for k, v in module.state_dict().items()
-            }
-        for index, fields in optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer/{index}/{k}": v.detach().clone().contiguous() for k, v in fields.items()}
-        name = f"step_{step:07d}.safetensors"
-        save_file(tensors, self._folder / name)
+    def save(self, step: int, save: Callable[[Path], None]) -> None:
+        """Write the state; a kill at any moment leaves the previous or the new one, never a mixture.
+
+        Args:
+            step: Steps done.
+            save: Writes the state into a new folder; in every process, where several write together.
+        """
+        name = f"step_{step:07d}"
+        is_main = os.environ.get("RANK", "0") == "0"
+        if is_main:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            # What a kill left half written.
+            shutil.rmtree(self._folder / name, ignore_errors=True)
+        save(self._folder / name)
+        if not is_main:
+            return
         progress = self._folder / "progress.json"
         partial = progress.with_suffix(".partial")
-        partial.write_text(json.dumps({"step": step, "file": name, "settings": self._settings}, indent=1))
+        partial.write_text(json.dumps({"step": step, "state": name, "settings": self._settings}, indent=1))
         partial.replace(progress)
-        for old in self._folder.glob("step_*.safetensors"):
+        for old in self._folder.glob("step_*"):
             if old.name != name:
-                old.unlink()
+                shutil.rmtree(old)
 
 
 class Log:
     """A progress bar for people and one JSON line per report for programs; silent on all but one process."""
 
-    def __init__(self, folder: Path, title: str, start: int, steps: int, visible: bool) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        title: str,
+        start: int,
+        steps: int,
+        visible: bool,
+        track: Callable[..., None] | None = None,
+    ) -> None:
         self._progress = Progress(
             TextColumn(title),
             BarColumn(),
@@ -206,14 +219,15 @@ class Log:
             TimeRemainingColumn(),
             disable=not visible,
         )
-        self._start, self._steps = start, steps
+        self.start, self._steps = start, steps
+        self._track = track
         self._file = folder / "log.jsonl" if visible else None
         self._task = self._progress.add_task(title, total=steps, completed=start, text="")
 
     def steps(self) -> Iterator[int]:
         """The steps still to do."""
         with self._progress:
-            for step in range(self._start, self._steps):
+            for step in range(self.start, self._steps):
                 yield step
                 self._progress.update(self._task, completed=step + 1)
 
@@ -223,3 +237,5 @@ class Log:
         if self._file:
             with self._file.open("a") as out:
                 out.write(json.dumps({"step": step, **values}) + "\n")
+        if self._track:
+            self._track(values, step=step)

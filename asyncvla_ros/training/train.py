@@ -1,127 +1,48 @@
-"""Train the policy: unified synchronous and asynchronous flow matching from demonstrations."""
+"""Train the policy: unified synchronous and asynchronous flow matching from demonstrations.
+
+build   data, network, objective, trainer        (this file, `parallel`, `optimizer`, `lora`)
+loop    batch -> gradient -> step -> report       (this file, `loader`, `order`)
+save    a checkpoint, and a state to resume from  (this file, `run`, `state_files`)
+"""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
 from accelerate import Accelerator
-from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from asyncvla_ros.data.mixture import Mixture, load_mixture, robot_contracts, write_statistics
 from asyncvla_ros.data.spec import dataset_specs
 from asyncvla_ros.model.asyncvla import AsyncVLA
 from asyncvla_ros.model.checkpoint import Checkpoint, fingerprint, load_checkpoint, save_checkpoint
-from asyncvla_ros.model.config import AsyncVLAConfig
+from asyncvla_ros.model.config import AsyncVLAConfig, load_config
 from asyncvla_ros.model.sizes import nano_config
-from asyncvla_ros.model.text import build_tokenizer
+from asyncvla_ros.model.text import UNKNOWN, build_tokenizer
 from asyncvla_ros.training.batches import Batch, Batches
 from asyncvla_ros.training.loader import Drawing, load_batches
+from asyncvla_ros.training.lora import add_lora
+from asyncvla_ros.training.objective import PolicyLoss, freeze
+from asyncvla_ros.training.optimizer import set_learning_rate
 from asyncvla_ros.training.order import Order, Share
-from asyncvla_ros.training.run import Log, RunState, launch, require_finite, share, sole_run
+from asyncvla_ros.training.parallel import Trainer, make_trainer
+from asyncvla_ros.training.run import (
+    Log,
+    RunState,
+    default_processes,
+    launch,
+    memory_gb,
+    require_finite,
+    share,
+    sole_run,
+)
+from asyncvla_ros.training.settings import FREE, TrainSettings
 from asyncvla_ros.training.warm_start import require_same_holdout, warm_start
-
-
-@dataclass(frozen=True)
-class TrainSettings:
-    """One training run.
-
-    Attributes:
-        data: LeRobot v3 datasets, folders of them, or data.yaml files.
-        init: Checkpoint of the same architecture to begin with; None: from scratch.
-        out: Run folder; holds the checkpoint, the resumable state and ``log.jsonl``.
-        steps: Optimizer steps.
-        batch: Observations per step, over all processes.
-        draws: Flow draws (time, noise, mask) per observation that share its prefix pass.
-        lr: Peak learning rate; linear warm-up, then cosine to a hundredth.
-        warmup: Steps of warm-up.
-        weight_decay: Of AdamW.
-        ema: Decay of the averaged weights, which are the ones saved.
-        p_sync: Share of draws with an all-ones mask.
-        p_prefix: Share of draws that keep a contiguous prefix.
-        aux_weight: Weight of regressing the privileged quantities from the state token.
-        chunk_size: Actions per chunk.
-        shift: Image shift augmentation [px].
-        brightness: Image gain augmentation, 1 +- this.
-        blank_images: Control experiment: the policy never sees anything but its state and the instruction.
-        holdout: Share of episodes kept for the rater and for validation.
-        action_space: What the actions are, for the feature contract.
-        seed: Of everything random.
-        save_every: Steps between saved states.
-        log_every: Steps between reports.
-        bf16: Autocast to bfloat16.
-        processes: Data-parallel processes.
-        cache: Folder of what is derived from datasets, such as decoded images.
-        skip_broken: Leave out episodes with states or actions that are no numbers.
-        decode: ``ahead`` (all images once, into the cache) or ``stream`` (when they are needed).
-        workers: Processes that make batches, for each process that trains.
-    """
-
-    data: tuple[Path, ...]
-    out: Path
-    init: Path | None = None
-    steps: int = 4500
-    batch: int = 64
-    draws: int = 4
-    lr: float = 1e-3
-    warmup: int = 200
-    weight_decay: float = 1e-4
-    ema: float = 0.999
-    p_sync: float = 0.5
-    p_prefix: float = 0.2
-    aux_weight: float = 0.2
-    chunk_size: int = 8
-    shift: int = 4
-    brightness: float = 0.1
-    blank_images: bool = False
-    holdout: float = 0.1
-    action_space: str = "delta_ee_pose"
-    seed: int = 0
-    save_every: int = 250
-    log_every: int = 25
-    bf16: bool = True
-    processes: int = 2
-    cache: Path = Path(".cache/frames")
-    skip_broken: bool = False
-    decode: str = "ahead"
-    workers: int = 0
-
-
-# May change between a run and its continuation: none of them alters what is learned.
-_FREE = ("out", "save_every", "log_every", "cache", "decode", "workers")
-
-
-class PolicyLoss(nn.Module):
-    """Flow-matching loss plus the auxiliary one; a module, so that data parallelism can wrap it.
-
-    Args:
-        model: The policy.
-        targets: How many privileged quantities the state token must tell; may be 0.
-        aux_weight: Of their loss.
-    """
-
-    def __init__(self, model: AsyncVLA, targets: int, aux_weight: float) -> None:
-        super().__init__()
-        self.model = model
-        self.aux = nn.Linear(model.config.hidden_size, targets) if targets else None
-        self._aux_weight = aux_weight
-
-    def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Total loss, and the flow-matching part of it."""
-        assert batch.draws is not None
-        draws, dim_mask = batch.draws, batch.dim_mask[:, None, None]
-        flow_loss, state_token = self.model.loss(
-            batch.inputs, batch.actions, draws.noise, draws.tau, draws.mask, dim_mask
-        )
-        if self.aux is None or batch.privileged is None:
-            return flow_loss, flow_loss.detach()
-        aux_loss = (self.aux(state_token.float()).float() - batch.privileged).square().mean()
-        return flow_loss + self._aux_weight * aux_loss, flow_loss.detach()
+from asyncvla_ros.types import AsyncVLAError
 
 
 def train(settings: TrainSettings) -> None:
@@ -130,27 +51,87 @@ def train(settings: TrainSettings) -> None:
     Raises:
         AsyncVLAError: If the data cannot be used, or ``out`` holds a run with other settings.
     """
-    share(settings.batch, settings.processes)
+    processes = settings.processes or default_processes(settings.batch)
+    share(settings.batch, processes)
     # Decoding takes long and supposes that the datasets agree.
     robot_contracts(settings.data, settings.action_space)
     # Before the processes start, to share its result.
-    _load(settings)
+    _load_data(settings)
     with sole_run(settings.out):
-        launch(_train, settings.processes, settings)
+        launch(_train, processes, settings)
 
 
 def _train(settings: TrainSettings) -> None:
     accelerator = Accelerator(
-        cpu=not torch.cuda.is_available(), mixed_precision="bf16" if settings.bf16 else "no"
+        cpu=not torch.cuda.is_available(),
+        mixed_precision="bf16" if settings.bf16 else "no",
+        log_with=list(settings.track) or None,
+        project_dir=settings.out,
     )
     torch.manual_seed(settings.seed)
-    mixture = _load(settings)
-    episodes, robot = mixture.episodes, mixture.robots[0]
-    tokenizer = build_tokenizer(episodes.instructions)
-    contracts = [one.features for one in mixture.robots]
-    config = nano_config(
-        tokenizer.get_vocab_size(),
-        num_cameras=len(robot.features.cameras),
+    mixture = _load_data(settings)
+    checkpoint = _build(mixture, settings)
+    model, episodes = checkpoint.model, mixture.episodes
+    targets = 0 if episodes.privileged is None else episodes.privileged.shape[1]
+    objective = PolicyLoss(model, targets, settings.aux_weight).to(accelerator.device).train()
+    trainer = make_trainer(objective, settings, accelerator)
+    order = Order(
+        episodes.split(settings.holdout)[0], episodes.images.lengths, mixture.weights, settings.seed
+    )
+    steps = math.ceil(settings.epochs * order.epoch_size / settings.batch) or settings.steps
+    state = RunState(settings.out, _identity(checkpoint, settings), FREE)
+    start = state.resume(trainer.load)
+    batches = _batches(mixture, checkpoint, settings, order, (start, steps), accelerator)
+    settings.out.mkdir(parents=True, exist_ok=True)
+    if accelerator.is_main_process:
+        write_statistics(mixture, settings.out)
+    accelerator.init_trackers("asyncvla", {k: str(v) for k, v in asdict(settings).items()})
+    log = Log(settings.out, "train", start, steps, accelerator.is_main_process, accelerator.log)
+
+    def save(done: int) -> None:
+        # State first: a checkpoint without it could not be continued.
+        state.save(done, trainer.save)
+        weights = trainer.weights()
+        if trainer.is_main:
+            save_checkpoint(settings.out, checkpoint, weights=weights)
+
+    _loop(trainer, batches, log, settings, steps, save)
+    accelerator.end_training()
+
+
+def _build(mixture: Mixture, settings: TrainSettings) -> Checkpoint:
+    """The policy to be trained, with everything that its checkpoint says."""
+    robot, record = mixture.robots[0], mixture.episodes.record(settings.data, settings.holdout)
+    stats = robot.state_stats, robot.action_stats
+    source = None if settings.init is None else load_checkpoint(settings.init)
+    if source is not None:
+        require_same_holdout(source, record)
+        record = replace(record, before=source.trained_on)
+    if source is not None and source.tokenizer.token_to_id(UNKNOWN) is None:
+        # Its tokenizer knows every word, so that it is trained on as it is.
+        model, tokenizer = source.model, source.tokenizer
+        model.attach_rater(None)
+        _require_room(model.config, mixture)
+    else:
+        tokenizer = build_tokenizer(mixture.episodes.instructions)
+        model = AsyncVLA(_nano(mixture, tokenizer.get_vocab_size(), settings))
+        if source is not None:
+            warm_start(model, tokenizer, source)
+    freeze(model, settings.freeze)
+    if settings.lora_rank:
+        add_lora(model, settings.lora_rank, settings.lora_alpha)
+        freeze(model, settings.freeze)
+    if settings.checkpointing:
+        model.backbone.qwen.activation_checkpointing_enable()
+    robots = tuple((one.name, one.features, one.state_stats, one.action_stats) for one in mixture.robots)
+    return Checkpoint(model, tokenizer, robot.features, *stats, trained_on=record, robots=robots)
+
+
+def _nano(mixture: Mixture, words: int, settings: TrainSettings) -> AsyncVLAConfig:
+    contracts = [robot.features for robot in mixture.robots]
+    return nano_config(
+        words,
+        num_cameras=len(contracts[0].cameras),
         action_chunk_size=settings.chunk_size,
         execute_steps=min(AsyncVLAConfig.execute_steps, settings.chunk_size),
         max_state_dim=max(AsyncVLAConfig.max_state_dim, *(len(c.state_names) for c in contracts)),
@@ -158,82 +139,74 @@ def _train(settings: TrainSettings) -> None:
         rater=None,
         blank_images=settings.blank_images,
     )
-    model = AsyncVLA(config)
-    record = episodes.record(settings.data, settings.holdout)
-    if settings.init is not None:
-        source = load_checkpoint(settings.init)
-        require_same_holdout(source, record)
-        record = replace(record, before=source.trained_on)
-        warm_start(model, tokenizer, source)
-    stats = robot.state_stats, robot.action_stats
-    checkpoint = Checkpoint(model, tokenizer, robot.features, *stats, trained_on=record)
-    targets = 0 if episodes.privileged is None else episodes.privileged.shape[1]
-    objective = PolicyLoss(checkpoint.model, targets, settings.aux_weight).to(accelerator.device)
-    optimizer = torch.optim.AdamW(objective.parameters(), settings.lr, weight_decay=settings.weight_decay)
-    average = AveragedModel(checkpoint.model, multi_avg_fn=get_ema_multi_avg_fn(settings.ema))
-    modules = {"objective": objective, "average": average}
-    specs = [asdict(spec) | {"root": spec.name} for spec in dataset_specs(settings.data)]
-    init = settings.init and fingerprint(settings.init)
-    inputs = {"data": record.to_dict(), "datasets": specs, "init": init}
-    state = RunState(settings.out, asdict(settings) | inputs, _FREE)
-    start = state.load(modules, optimizer)
-    parallel, optimizer = accelerator.prepare(objective, optimizer)
-    batches = _batches(mixture, checkpoint, settings, start, accelerator)
-    settings.out.mkdir(parents=True, exist_ok=True)
-    if accelerator.is_main_process:
-        write_statistics(mixture, settings.out)
-    log = Log(settings.out, "train", start, settings.steps, accelerator.is_main_process)
-    began, waited, total, done = time.perf_counter(), 0.0, 0.0, start
+
+
+def _require_room(config: AsyncVLAConfig, mixture: Mixture) -> None:
+    """The network of a checkpoint must have room for the robots of the data."""
+    for robot in mixture.robots:
+        features = robot.features
+        cameras, state, action = map(len, (features.cameras, features.state_names, features.action_names))
+        fits = state <= config.max_state_dim and action <= config.max_action_dim
+        if cameras != config.num_cameras or not fits:
+            raise AsyncVLAError(
+                f"robot {robot.name!r} has {cameras} cameras, {state} state and {action} action dims; the "
+                f"checkpoint of --init has {config.num_cameras} cameras and room for {config.max_state_dim} "
+                f"and {config.max_action_dim} dims; make one for this data with `asyncvla init`"
+            )
+
+
+def _loop(
+    trainer: Trainer,
+    batches: Iterator[Batch],
+    log: Log,
+    settings: TrainSettings,
+    steps: int,
+    save: Callable[[int], None],
+) -> None:
+    began, waited, total, done = time.perf_counter(), 0.0, 0.0, log.start
     for step in log.steps():
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(step, settings)
+        rate = settings.learning_rate(step, steps)
+        set_learning_rate(trainer.optimizer, rate)
         asked = time.perf_counter()
         batch = next(batches)
         waited += time.perf_counter() - asked
-        with accelerator.autocast():
-            loss, flow_loss = parallel(batch.to(accelerator.device))
-        require_finite(float(loss.detach()), step, batch.episodes.tolist(), settings.out)
-        optimizer.zero_grad()
-        accelerator.backward(loss)
-        accelerator.clip_grad_norm_(parallel.parameters(), 1.0)
-        optimizer.step()
-        average.update_parameters(checkpoint.model)
-        total += float(flow_loss)
+        loss, flow_loss = trainer.gradient(batch)
+        require_finite(loss, step, batch.episodes.tolist(), settings.out)
+        trainer.step()
+        total += flow_loss
         if (step + 1) % settings.log_every == 0:
-            steps, seconds = step + 1 - done, time.perf_counter() - began
+            count, seconds = step + 1 - done, time.perf_counter() - began
             log.report(
                 step + 1,
-                loss=total / steps,
-                lr=learning_rate(step, settings),
-                obs_per_s=settings.batch * steps / seconds,
+                loss=total / count,
+                lr=rate,
+                obs_per_s=settings.batch * count / seconds,
                 data_wait=waited / seconds,
+                memory_gb=memory_gb(),
             )
             began, waited, total, done = time.perf_counter(), 0.0, 0.0, step + 1
-        if (
-            accelerator.is_main_process
-            and (step + 1) % settings.save_every == 0
-            and step + 1 < settings.steps
-        ):
-            state.save(step + 1, modules, optimizer)
-            save_checkpoint(settings.out, _averaged(checkpoint, average))
-    if accelerator.is_main_process:
-        state.save(settings.steps, modules, optimizer)
-        save_checkpoint(settings.out, _averaged(checkpoint, average))
-    accelerator.end_training()
+        if (step + 1) % settings.save_every == 0 and step + 1 < steps:
+            save(step + 1)
+    save(steps)
 
 
-def learning_rate(step: int, settings: TrainSettings) -> float:
-    """Linear warm-up, then a cosine from ``lr`` to ``lr`` / 100."""
-    if step < settings.warmup:
-        return settings.lr * (step + 1) / settings.warmup
-    done = (step - settings.warmup) / max(1, settings.steps - settings.warmup)
-    return settings.lr * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done)))
+def _identity(checkpoint: Checkpoint, settings: TrainSettings) -> dict[str, object]:
+    """All that decides what is learned, beside the settings: contents, not names."""
+    record = checkpoint.trained_on
+    assert record is not None
+    specs = [asdict(spec) | {"root": spec.name} for spec in dataset_specs(settings.data)]
+    init = settings.init and fingerprint(settings.init)
+    return asdict(settings) | {"data": record.to_dict(), "datasets": specs, "init": init}
 
 
-def _load(settings: TrainSettings) -> Mixture:
+def _image_size(init: Path | None) -> int:
+    return nano_config(1).image_size if init is None else load_config(init).image_size
+
+
+def _load_data(settings: TrainSettings) -> Mixture:
     return load_mixture(
         settings.data,
-        nano_config(1).image_size,
+        _image_size(settings.init),
         settings.cache,
         settings.action_space,
         settings.skip_broken,
@@ -242,22 +215,20 @@ def _load(settings: TrainSettings) -> Mixture:
 
 
 def _batches(
-    mixture: Mixture, checkpoint: Checkpoint, settings: TrainSettings, start: int, accelerator: Accelerator
+    mixture: Mixture,
+    checkpoint: Checkpoint,
+    settings: TrainSettings,
+    order: Order,
+    steps: tuple[int, int],
+    accelerator: Accelerator,
 ) -> Iterator[Batch]:
-    """This process's share of every step from ``start`` on."""
-    frames, _ = mixture.episodes.split(settings.holdout)
-    share(settings.batch, accelerator.num_processes)
+    """This process's share of every step from the first to the last."""
+    share(settings.batch, accelerator.num_processes * settings.accumulate)
     return load_batches(
         Batches(mixture, checkpoint.model.config, checkpoint.tokenizer, settings.shift, settings.brightness),
         Drawing(settings.seed, settings.draws, settings.p_sync, settings.p_prefix),
-        Order(frames, mixture.episodes.images.lengths, mixture.weights, settings.seed),
+        order,
         Share(settings.batch, accelerator.process_index, accelerator.num_processes),
-        start,
-        settings.steps,
+        *steps,
         settings.workers,
     )
-
-
-def _averaged(checkpoint: Checkpoint, average: AveragedModel) -> Checkpoint:
-    assert isinstance(average.module, AsyncVLA)
-    return replace(checkpoint, model=average.module)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,61 +22,24 @@ from asyncvla_ros.data.contracts import require_contract
 from asyncvla_ros.data.episodes import Episodes, load_episodes
 from asyncvla_ros.data.mixture import Mixture, Robot
 from asyncvla_ros.model.checkpoint import Checkpoint, fingerprint, load_checkpoint, save_checkpoint
-from asyncvla_ros.model.config import RATER_LABELS, RaterConfig
+from asyncvla_ros.model.config import RaterConfig
 from asyncvla_ros.model.decide import require_several
 from asyncvla_ros.model.rater import confidence_label
 from asyncvla_ros.training.batches import Batches, step_generator
 from asyncvla_ros.training.drafts import Drafter, Drafts
 from asyncvla_ros.training.rater_figures import rate_drafts, rater_figures
-from asyncvla_ros.training.run import Log, RunState, launch, require_finite, share, sole_run
+from asyncvla_ros.training.rater_settings import FREE, RaterSettings
+from asyncvla_ros.training.run import (
+    Log,
+    RunState,
+    default_processes,
+    launch,
+    require_finite,
+    share,
+    sole_run,
+)
+from asyncvla_ros.training.state_files import read_tensors, write_tensors
 from asyncvla_ros.types import AsyncVLAError
-
-
-@dataclass(frozen=True)
-class RaterSettings:
-    """One rater training run; fields as in ``TrainSettings`` where they share a name.
-
-    Attributes:
-        checkpoint: The trained policy.
-        out: Run folder; receives a copy of the policy with its rater.
-        label: ``absolute``, ``position`` or ``relative`` (see ``model.rater``).
-        drafts: Of each observation, from different noise on one prefix pass.
-        variance: Whether the rater also reads the denoising variance.
-        num_layers: Decoder layers of the rater.
-        threshold: Actions rated below it are generated again.
-        doubtful: Share of actions with an error above the label's scale.
-        data: What the policy was trained on; its held-out episodes count.
-        fresh: The data trained nothing: all of its episodes count.
-        validation: Share of those episodes that only measures.
-    """
-
-    data: tuple[Path, ...]
-    checkpoint: Path
-    out: Path
-    label: str = "absolute"
-    drafts: int = 1
-    variance: bool = False
-    num_layers: int = 2
-    threshold: float = 0.5
-    doubtful: float = 0.2
-    steps: int = 600
-    batch: int = 64
-    lr: float = 5e-4
-    weight_decay: float = 1e-2
-    fresh: bool = False
-    validation: float = 1 / 3
-    shift: int = 4
-    brightness: float = 0.1
-    seed: int = 0
-    save_every: int = 100
-    log_every: int = 20
-    bf16: bool = True
-    processes: int = 2
-    cache: Path = Path(".cache/frames")
-    skip_broken: bool = False
-
-
-_FREE = ("out", "save_every", "log_every", "cache")
 
 
 class _RaterLoss(nn.Module):
@@ -98,11 +61,8 @@ def train_rater(settings: RaterSettings) -> None:
     Raises:
         AsyncVLAError: If the data or the checkpoint cannot be used.
     """
-    if settings.label not in RATER_LABELS:
-        raise AsyncVLAError(f"label is {settings.label!r}, choose one of {RATER_LABELS}")
-    if settings.drafts < 1:
-        raise AsyncVLAError(f"drafts is {settings.drafts}, expected at least 1")
-    share(settings.batch, settings.processes)
+    processes = settings.processes or default_processes(settings.batch)
+    share(settings.batch, processes)
     base = load_checkpoint(settings.checkpoint)
     if settings.variance:
         require_several("denoise_steps", base.model.config.num_denoise_steps)
@@ -110,7 +70,7 @@ def train_rater(settings: RaterSettings) -> None:
     # Before the processes start, to share its result.
     load_episodes(settings.data, base.model.config.image_size, settings.cache, settings.skip_broken)
     with sole_run(settings.out):
-        launch(_train_rater, settings.processes, settings)
+        launch(_train_rater, processes, settings)
 
 
 def _train_rater(settings: RaterSettings) -> None:
@@ -140,9 +100,14 @@ def _train_rater(settings: RaterSettings) -> None:
     objective = _RaterLoss(base.model.rater, rater_config)
     optimizer = torch.optim.AdamW(objective.parameters(), settings.lr, weight_decay=settings.weight_decay)
     inputs = {"data": record.to_dict(), "checkpoint": fingerprint(settings.checkpoint)}
-    state = RunState(settings.out, asdict(settings) | inputs, _FREE)
-    start = state.load({"objective": objective}, optimizer)
-    parallel, optimizer = accelerator.prepare(objective, optimizer)
+    state = RunState(settings.out, asdict(settings) | inputs, FREE)
+    parameters = dict(objective.named_parameters())
+
+    def save(folder: Path) -> None:
+        write_tensors(folder, parameters, {}, optimizer)
+
+    start = state.resume(lambda folder: read_tensors(folder, parameters, {}, optimizer))
+    parallel = accelerator.prepare(objective)
     settings.out.mkdir(parents=True, exist_ok=True)
     log = Log(settings.out, "train-rater", start, settings.steps, accelerator.is_main_process)
     total, done = 0.0, start
@@ -168,16 +133,16 @@ def _train_rater(settings: RaterSettings) -> None:
             and (step + 1) % settings.save_every == 0
             and step + 1 < settings.steps
         ):
-            state.save(step + 1, {"objective": objective}, optimizer)
+            state.save(step + 1, save)
             save_checkpoint(settings.out, base)
     if accelerator.is_main_process:
-        state.save(settings.steps, {"objective": objective}, optimizer)
+        state.save(settings.steps, save)
         save_checkpoint(settings.out, base)
         # In the precision in which it will run: rounding must not pass for the policy's own hesitation.
         exact = Drafter(base, nullcontext)
         rated = rate_drafts(exact, base.model, plain, validation_frames, episodes.episode, settings.seed)
         figures = rater_figures(rated, rater_config, settings.seed)
-        given = fixed_settings(asdict(settings) | inputs, (*_FREE, "data", "checkpoint"))
+        given = fixed_settings(asdict(settings) | inputs, (*FREE, "data", "checkpoint"))
         given |= {"data": [folder.name for folder in settings.data], "checkpoint": inputs["checkpoint"]}
         card = {"label": settings.label, "error_scale": scale, **figures, **provenance(), "settings": given}
         (settings.out / "rater.json").write_text(json.dumps(card, indent=1) + "\n")

@@ -18,7 +18,8 @@ from asyncvla_ros.model.sizes import nano_config
 from asyncvla_ros.model.text import build_tokenizer, encode_words
 from asyncvla_ros.training.batches import Batches, augment, step_generator
 from asyncvla_ros.training.run import RunState
-from asyncvla_ros.training.train import TrainSettings, learning_rate
+from asyncvla_ros.training.settings import TrainSettings
+from asyncvla_ros.training.state_files import read_tensors, write_tensors
 from asyncvla_ros.training.warm_start import require_same_holdout, warm_start
 from asyncvla_ros.types import AsyncVLAError, CameraFeature, ContractError, FeatureContract
 from support.contracts import libero_features
@@ -136,7 +137,7 @@ def test_a_steps_randomness_depends_on_seed_step_and_process_alone():
 
 def test_learning_rate_warms_up_and_falls():
     settings = TrainSettings(data=(), out=Path(), steps=100, warmup=10, lr=1.0)
-    rates = [learning_rate(step, settings) for step in range(100)]
+    rates = [settings.learning_rate(step, 100) for step in range(100)]
     assert rates[0] == pytest.approx(0.1) and max(rates) == pytest.approx(1.0, abs=1e-3)
     assert rates[-1] < 0.02 and rates[10:] == sorted(rates[10:], reverse=True)
 
@@ -153,14 +154,19 @@ def test_a_run_resumes_exactly_and_refuses_other_settings(tmp_path: Path):
 
     module, optimizer = make()
     step(module, optimizer)
-    RunState(tmp_path, {"lr": 1, "log": 1}, ["log"]).save(1, {"m": module}, optimizer)
+    state = RunState(tmp_path, {"lr": 1, "log": 1}, ["log"])
+    state.save(1, lambda folder: write_tensors(folder, dict(module.named_parameters()), {}, optimizer))
     other, other_optimizer = make()
-    assert RunState(tmp_path, {"lr": 1, "log": 2}, ["log"]).load({"m": other}, other_optimizer) == 1
+
+    def load(folder: Path) -> None:
+        read_tensors(folder, dict(other.named_parameters()), {}, other_optimizer)
+
+    assert RunState(tmp_path, {"lr": 1, "log": 2}, ["log"]).resume(load) == 1
     step(module, optimizer)
     step(other, other_optimizer)
     assert torch.equal(module.weight, other.weight)
     with pytest.raises(AsyncVLAError, match="lr: 1 there, 2 here"):
-        RunState(tmp_path, {"lr": 2}).load({"m": other}, other_optimizer)
+        RunState(tmp_path, {"lr": 2}).resume(load)
 
 
 def _fresh(words: list[str], **overrides: int) -> tuple[AsyncVLA, Checkpoint]:

@@ -17,7 +17,8 @@ from asyncvla_ros.model.config import RaterConfig
 from asyncvla_ros.training.batches import Batches, step_generator
 from asyncvla_ros.training.drafts import Drafter
 from asyncvla_ros.training.rater_figures import RatedDrafts, rate_drafts, rater_figures
-from asyncvla_ros.training.train_rater import RaterSettings, train_rater
+from asyncvla_ros.training.rater_settings import RaterSettings
+from asyncvla_ros.training.train_rater import train_rater
 from asyncvla_ros.types import ContractError
 from support.checkpoints import tiny_checkpoint
 

@@ -16,8 +16,10 @@ from asyncvla_ros.data.episodes import Episodes
 from asyncvla_ros.data.frames import Frames
 from asyncvla_ros.data.mixture import Mixture, Robot
 from asyncvla_ros.model.checkpoint import load_checkpoint
+from asyncvla_ros.training.objective import PolicyLoss
 from asyncvla_ros.training.run import Log
-from asyncvla_ros.training.train import PolicyLoss, TrainSettings, train
+from asyncvla_ros.training.settings import TrainSettings
+from asyncvla_ros.training.train import train
 from asyncvla_ros.types import AsyncVLAError
 from support.contracts import libero_features
 

@@ -1,0 +1,103 @@
+"""What is minimised: velocities of the flow and, where the data has them, simulator quantities."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+
+import torch
+from torch import Tensor, nn
+
+from asyncvla_ros.model.asyncvla import AsyncVLA, Inputs
+from asyncvla_ros.training.batches import Batch, Draws
+
+
+class PolicyLoss(nn.Module):
+    """Flow-matching loss plus the auxiliary one; a module, so that data parallelism can wrap it.
+
+    Args:
+        model: The policy.
+        targets: How many privileged quantities the state token must tell; may be 0.
+        aux_weight: Of their loss.
+    """
+
+    def __init__(self, model: AsyncVLA, targets: int, aux_weight: float) -> None:
+        super().__init__()
+        self.model = model
+        self.aux = nn.Linear(model.config.hidden_size, targets) if targets else None
+        self._aux_weight = aux_weight
+
+    def forward(self, batch: Batch, counted: Tensor, share: float) -> tuple[Tensor, Tensor]:
+        """What a piece of a batch adds to the loss of the whole batch.
+
+        Args:
+            batch: The piece.
+            counted: Velocities that count in the whole batch, see ``count_velocities``.
+            share: Of its observations in the whole batch.
+
+        Returns:
+            The loss, and the flow-matching part of it.
+        """
+        assert batch.draws is not None
+        draws, dim_mask = batch.draws, batch.dim_mask[:, None, None]
+        flow_loss, state_token = self.model.loss(
+            batch.inputs, batch.actions, draws.noise, draws.tau, draws.mask, dim_mask, counted
+        )
+        if self.aux is None or batch.privileged is None:
+            return flow_loss, flow_loss.detach()
+        aux_loss = (self.aux(state_token.float()).float() - batch.privileged).square().mean()
+        return flow_loss + share * self._aux_weight * aux_loss, flow_loss.detach()
+
+
+def count_velocities(batch: Batch) -> Tensor:
+    """Velocities of a batch that are generated and not padding."""
+    assert batch.draws is not None
+    return batch.draws.mask.sum((1, 2)) @ batch.dim_mask.sum(1)
+
+
+def pieces(batch: Batch, count: int) -> list[Batch]:
+    """A batch in so many pieces of one size, one after the other.
+
+    Raises:
+        ValueError: If it cannot be cut so.
+    """
+    size, rest = divmod(len(batch.actions), count)
+    if rest:
+        raise ValueError(f"{len(batch.actions)} observations do not make {count} pieces of one size")
+    return [_part(batch, slice(start, start + size)) for start in range(0, len(batch.actions), size)]
+
+
+def _part(batch: Batch, rows: slice) -> Batch:
+    def cut(value: Tensor | None) -> Tensor | None:
+        return None if value is None else value[rows]
+
+    assert batch.draws is not None
+    return replace(
+        batch,
+        inputs=Inputs(*(getattr(batch.inputs, field.name)[rows] for field in fields(Inputs))),
+        actions=batch.actions[rows],
+        dim_mask=batch.dim_mask[rows],
+        privileged=cut(batch.privileged),
+        episodes=batch.episodes[rows],
+        draws=Draws(*(getattr(batch.draws, field.name)[rows] for field in fields(Draws))),
+    )
+
+
+def part_of(name: str) -> str:
+    """Which of ``settings.PARTS`` a parameter belongs to, by its name in the policy."""
+    if ".qwen.visual.merger." in name:
+        return "merger"
+    if ".qwen.visual." in name:
+        return "vision"
+    return "language" if ".qwen." in name else "heads"
+
+
+def freeze(module: nn.Module, parts: tuple[str, ...]) -> None:
+    """Parameters of some parts get no gradient."""
+    for name, parameter in module.named_parameters():
+        if part_of(name) in parts:
+            parameter.requires_grad_(False)
+
+
+def trainable(module: nn.Module) -> dict[str, torch.nn.Parameter]:
+    """The parameters that move, by name."""
+    return {name: p for name, p in module.named_parameters() if p.requires_grad}

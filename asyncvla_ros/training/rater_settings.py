@@ -1,0 +1,43 @@
+"""Everything that decides a training run of the rater."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from asyncvla_ros.common.options import option
+from asyncvla_ros.model.config import RATER_LABELS
+
+
+@dataclass(frozen=True)
+class RaterSettings:
+    """One training run; the help of each field says what it is."""
+
+    data: tuple[Path, ...] = option(help="What the policy was trained on; repeatable.")
+    checkpoint: Path = option(help="The trained policy.")
+    out: Path = option(help="Receives the policy with its rater; a rerun continues.")
+    label: str = option("absolute", "absolute, position, or relative as in the paper.", choices=RATER_LABELS)
+    drafts: int = option(1, "Drafts of each observation, from different noise on one pass.", 1)
+    variance: bool = option(False, "The rater also reads the denoising variance.")
+    num_layers: int = option(2, "Decoder layers of the rater.", 1)
+    threshold: float = option(0.5, "Actions rated below it are generated again.", 0)
+    doubtful: float = option(0.2, "Share of actions with an error above the label's scale.", 0)
+    steps: int = option(600, "Optimizer steps.", 1)
+    batch: int = option(64, "Observations per step, over all processes.", 1)
+    lr: float = option(5e-4, "Peak learning rate.", 0)
+    weight_decay: float = option(1e-2, "Of AdamW.", 0)
+    fresh: bool = option(False, "The data did not train the policy: use all of it.")
+    validation: float = option(1 / 3, "Share of those episodes that only measures.", 0)
+    shift: int = option(4, "Images move by up to this many pixels each way.", 0)
+    brightness: float = option(0.1, "Images are scaled by 1 +- this.", 0)
+    seed: int = option(0, "Of everything random.", 0)
+    save_every: int = option(100, "Steps between saved states.", 1)
+    log_every: int = option(20, "Steps between reports.", 1)
+    bf16: bool = option(True, "Compute in bfloat16.")
+    processes: int = option(0, "Data-parallel processes here; 0: one per GPU, or per CPU.", 0)
+    cache: Path = option(Path(".cache/frames"), "Folder of what is derived from datasets.")
+    skip_broken: bool = option(False, "Leave out episodes whose states or actions are no numbers.")
+
+
+# May change between a run and its continuation: none of them alters what is learned.
+FREE = ("out", "save_every", "log_every", "cache", "processes")
