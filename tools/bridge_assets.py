@@ -31,7 +31,8 @@ def main() -> int:
     parser.add_argument("source", metavar="FROM", type=Path)
     parser.add_argument("target", metavar="TO", type=Path)
     options = parser.parse_args()
-    missing = [str(path) for path in (DATASET, DESCRIPTION / "wx250s.urdf") if not (options.source / path).exists()]
+    needed = (DATASET, DESCRIPTION / "wx250s.urdf")
+    missing = [str(path) for path in needed if not (options.source / path).exists()]
     if missing:
         print(f"{options.source} lacks {' and '.join(missing)}", file=sys.stderr)
         return 2
@@ -75,11 +76,11 @@ def for_maniskill(urdf: str) -> tuple[str, str]:
         parents[_attribute(joint, "child", "link")] = _attribute(joint, "parent", "link")
     solid = [link.attrib["name"] for link in robot.findall("link") if link.find("collision") is not None]
     lines = [_to_root(name, parents) for name in solid]
-    pairs = sorted(combinations(lines, 2), key=lambda pair: len(set(pair[0]) ^ set(pair[1])))
-    pairs = [(one[0], other[0]) for one, other in pairs if other[0] not in one[:2] and one[0] not in other[:2]]
+    pairs = [(a, b) for a, b in combinations(lines, 2) if b[0] not in a[:2] and a[0] not in b[:2]]
+    pairs.sort(key=lambda pair: len(set(pair[0]) ^ set(pair[1])))
     ignored = "".join(
-        f'  <disable_collisions link1="{one}" link2="{other}" reason="Default"/>\n'
-        for one, other in pairs[:MAX_PAIRS]
+        f'  <disable_collisions link1="{a[0]}" link2="{b[0]}" reason="Default"/>\n'
+        for a, b in pairs[:MAX_PAIRS]
     )
     return (
         ElementTree.tostring(robot, encoding="unicode"),

@@ -1,8 +1,8 @@
 """Makes this checkout runnable on a Debian or Ubuntu machine without ROS: ``python3 tools/setup.py``.
 
-Seven steps, each skipped when nothing it depends on has changed: system packages, Python 3.12 in ``.venv``, the
-packages of requirements.txt, the repair of the ROS wheels, the messages (asyncvla_msgs), this package itself,
-software Vulkan (optional).
+Seven steps, each skipped when nothing it depends on has changed: system packages, Python 3.12 in ``.venv``,
+the packages of requirements.txt, the repair of the ROS wheels, the messages (asyncvla_msgs), this package
+itself; the last one, software Vulkan, is optional.
 Needs only a Python 3.9 or newer; writes only to ``.venv`` and ``.cache`` of this checkout.
 """
 

@@ -1,7 +1,7 @@
 """Unpacks Mesa's software Vulkan below ``.cache``, without root: ``python3 tools/vulkan.py``.
 
-mani-skill renders with Vulkan alone. Without a GPU that takes Mesa 24.3 or newer, which Debian 12 has among its
-backports. apt downloads the packages, from the mirror this machine uses; nothing is installed.
+mani-skill renders with Vulkan alone. Without a GPU that takes Mesa 24.3 or newer, which Debian 12 has among
+its backports. apt downloads the packages, from the mirror this machine uses; nothing is installed.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def unpack_vulkan() -> str:
     tools = ("apt-get", "dpkg")
     if not all(map(shutil.which, tools)):
         raise SetupError(
-            "Software Vulkan is unpacked here on Debian and Ubuntu alone; elsewhere install Mesa 24.3 or newer"
+            "Only on Debian and Ubuntu can software Vulkan be unpacked; elsewhere install Mesa 24.3 or newer"
         )
     work = CACHE / "vulkan-download"
     archives = work / "archives"

@@ -41,8 +41,8 @@ def bridge_state(pose_ee_in_base: np.ndarray, fingers_m: np.ndarray) -> np.ndarr
 def simulator_command(action: np.ndarray) -> np.ndarray:
     """The command of mani-skill's controller for an action of a policy.
 
-    Its rotation is given as SimplerEnv's clients give it, as a vector. mani-skill 3 composes the three numbers
-    one axis after the other instead, which differs by at most 0.2 degrees for turns of up to 0.1 rad.
+    Its rotation is given as SimplerEnv's clients give it, as a vector. mani-skill 3 takes its three numbers
+    for turns about one axis after the other, which differs by at most 0.2 degrees for 0.1 rad.
 
     Args:
         action: (7,) in the order of ACTION_NAMES [m, rad].
@@ -75,7 +75,9 @@ def require_bridge_policy(features: FeatureContract) -> None:
         "action_space": ACTION_SPACE,
         "control_hz": CONTROL_HZ,
     }
-    wrong = [f"{name} {found[name]}, expected {expected[name]}" for name in found if found[name] != expected[name]]
+    wrong = [
+        f"{name} {found[name]}, expected {expected[name]}" for name in found if found[name] != expected[name]
+    ]
     if wrong:
         raise ContractError(
             f"the policy is not one for Bridge: {'; '.join(wrong)} (state {' '.join(STATE_NAMES)}, action "

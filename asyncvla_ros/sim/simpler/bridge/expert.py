@@ -20,7 +20,9 @@ _GRIP_STEPS = 3
 #: The arm has arrived this near to where it was sent [m], and is not waited for any longer than that.
 _ARRIVED_M, _WAIT_STEPS = 0.004, 3
 
+#: Yields actions (7,), is sent the frame after each; a part of a motion returns the last one.
 Motion = Generator[np.ndarray, Frame, None]
+Part = Generator[np.ndarray, Frame, Frame]
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class Grasp:
 GRASPS = {
     "carrot": Grasp(),
     "spoon": Grasp(),
-    "stack": Grasp(symmetry_rad=math.pi / 2, release_m=0.032),
+    "stack": Grasp(symmetry_rad=math.pi / 2, above_m=0.006, release_m=0.032),
 }
 
 
@@ -67,7 +69,9 @@ class BridgeExpert:
 
     def __init__(self, task: BridgeTask, first: Frame) -> None:
         if not has_expert(task):
-            raise AsyncVLAError(f"no scripted motion for Bridge task {task.name!r}, there is for {', '.join(GRASPS)}")
+            raise AsyncVLAError(
+                f"no scripted motion for Bridge task {task.name!r}, there is for {', '.join(GRASPS)}"
+            )
         self._motion = _Arm(first).pick_and_place(GRASPS[task.name], first)
         self._begun = False
 
@@ -87,7 +91,7 @@ class _Arm:
         self._gripper = _OPEN
 
     def pick_and_place(self, grasp: Grasp, frame: Frame) -> Motion:
-        """The whole motion; is sent the frame after each action, never ends."""
+        """The whole motion; never ends."""
         source = frame.pose_source_in_base
         grasped = source[:3, 3] + grasp.along_m * source[:3, 0] + [0.0, 0.0, grasp.above_m]
         up = np.array([0.0, 0.0, grasp.clearance_m])
@@ -105,7 +109,7 @@ class _Arm:
         while True:
             yield from self._grip(_OPEN)
 
-    def _go(self, frame: Frame, goal: np.ndarray, turn_rad: float = 0.0) -> Generator[np.ndarray, Frame, Frame]:
+    def _go(self, frame: Frame, goal: np.ndarray, turn_rad: float = 0.0) -> Part:
         """Move the point between the fingertips to a goal (3,) [m], turning by so much meanwhile."""
         waited = 0
         while waited < _WAIT_STEPS:
@@ -121,7 +125,7 @@ class _Arm:
             frame = yield np.array([*step, 0.0, 0.0, yaw, self._gripper])
         return frame
 
-    def _grip(self, gripper: float) -> Generator[np.ndarray, Frame, Frame]:
+    def _grip(self, gripper: float) -> Part:
         self._gripper = gripper
         for _ in range(_GRIP_STEPS):
             frame = yield np.array([0.0, 0.0, 0.0, 0.0, 0.0, 0.0, gripper])

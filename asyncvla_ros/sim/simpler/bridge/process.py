@@ -41,7 +41,7 @@ class BridgeSim:
     def __init__(self, task: BridgeTask) -> None:
         require_assets(task)
         self.task = task
-        self._output = tempfile.TemporaryFile("w+", errors="replace")
+        self._output = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115  closed by close()
         ours, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
@@ -75,7 +75,8 @@ class BridgeSim:
         """
         if not 0 <= placement < self.task.placements:
             raise AsyncVLAError(
-                f"Bridge task {self.task.name!r} has placements 0 to {self.task.placements - 1}, got {placement}"
+                f"Bridge task {self.task.name!r} has placements 0 to {self.task.placements - 1}, "
+                f"got {placement}"
             )
         return self._ask("reset", placement, seed)
 

@@ -1,4 +1,4 @@
-"""The simulator's process: ``python -m asyncvla_ros.sim.simpler.bridge.server FD TASK``, started by ``BridgeSim``."""
+"""The simulator's process, which ``BridgeSim`` starts with a file descriptor and the name of a task."""
 
 from __future__ import annotations
 

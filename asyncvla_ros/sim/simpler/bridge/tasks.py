@@ -107,7 +107,7 @@ def require_assets(task: BridgeTask) -> None:
         AsyncVLAError: If not; one line says which are missing and how to get them.
     """
     folder = asset_folder()
-    missing = [path for path in _needed(task) if not any((folder / choice).is_file() for choice in path)]
+    missing = [path for path in needed_files(task) if not any((folder / choice).is_file() for choice in path)]
     if not missing:
         return
     names = ", ".join(str(choices[0]) for choices in missing)
@@ -119,7 +119,7 @@ def require_assets(task: BridgeTask) -> None:
     )
 
 
-def _needed(task: BridgeTask) -> list[tuple[Path, ...]]:
+def needed_files(task: BridgeTask) -> list[tuple[Path, ...]]:
     """Files below ``asset_folder``; of alternatives any one will do."""
     custom = _DATASET / "custom"
     return [

@@ -13,8 +13,8 @@ UNPACKED = PACKAGE.parent / ".cache" / "vulkan"
 _NVIDIA = Path("/proc/driver/nvidia/version")
 _CHOSEN = ("VK_ICD_FILENAMES", "VK_DRIVER_FILES")
 REMEDY = (
-    "mani-skill renders with Vulkan: it takes a GPU driver, or software Vulkan, which `python3 tools/vulkan.py` "
-    "unpacks without root (Mesa 24.3 or newer)"
+    "mani-skill renders with Vulkan: it takes a GPU driver, or the software Vulkan of Mesa 24.3 or newer, "
+    "which `python3 tools/vulkan.py` unpacks without root"
 )
 
 

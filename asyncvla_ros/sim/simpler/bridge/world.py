@@ -64,9 +64,7 @@ class BridgeWorld:
             placement: Which of the task's placements.
             seed: Of what mani-skill draws.
         """
-        observation, info = self._env.reset(
-            seed=seed, options={"episode_id": placement, "reconfigure": True}
-        )
+        observation, info = self._env.reset(seed=seed, options={"episode_id": placement, "reconfigure": True})
         return self._frame(observation, info)
 
     def step(self, command: np.ndarray) -> Frame:
