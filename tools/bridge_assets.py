@@ -108,7 +108,6 @@ def write_table(path: Path) -> None:
     x, y = TABLE_ORIGIN_M
     box = trimesh.creation.box(extents=(TABLE_SIZE_M[0], TABLE_TOP_M, TABLE_SIZE_M[1]))
     box.apply_translation((-x, TABLE_TOP_M / 2, y))
-    box.visual.vertex_colors = (150, 120, 90, 255)
     path.parent.mkdir(parents=True, exist_ok=True)
     box.export(path)
 

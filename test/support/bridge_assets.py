@@ -8,6 +8,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import trimesh
+from trimesh.visual import TextureVisuals
+from trimesh.visual.material import PBRMaterial
 
 from asyncvla_ros.sim.simpler.bridge.tasks import TASKS
 from bridge_assets import DATASET, ROBOT, for_maniskill, write_table
@@ -42,10 +44,12 @@ _JOINTS: tuple[tuple[str, str, str, Vector, Vector, float, float], ...] = (
     ("right_finger", "fingers_link", "right_finger_link", (0, -1, 0), (0, 0, 0), 0.015, 0.037),
     ("ee_gripper", "fingers_link", "ee_gripper_link", (0, 0, 0), (0.027575, 0, 0), 0, 0),
 )
+#: mani-skill puts this one's origin onto the table, the others' above it.
+_PLATE = "bridge_plate_objaverse_larger"
 #: Sizes of the objects [m] and their colours.
 _OBJECTS: dict[str, tuple[Vector, tuple[int, int, int]]] = {
     "bridge_carrot_generated_modified": ((0.115, 0.032, 0.038), (240, 120, 20)),
-    "bridge_plate_objaverse_larger": ((0.11, 0.11, 0.006), (230, 240, 160)),
+    _PLATE: ((0.11, 0.11, 0.006), (230, 240, 160)),
     "bridge_spoon_generated_modified": ((0.14, 0.03, 0.02), (40, 160, 60)),
     "table_cloth_generated_shorter": ((0.1, 0.1, 0.006), (40, 60, 200)),
     "baked_green_cube_3cm": ((0.03, 0.03, 0.03), (20, 200, 40)),
@@ -65,7 +69,8 @@ def made_assets(folder: Path) -> Path:
     (robot / "wx250s.srdf").write_text(srdf)
     for model, (size, color) in _OBJECTS.items():
         box = trimesh.creation.box(extents=size)
-        box.visual.vertex_colors = (*color, 255)
+        box.visual = TextureVisuals(material=PBRMaterial(baseColorFactor=[*color, 255], metallicFactor=0.0))
+        box.apply_translation((0, 0, size[2] / 2 if model == _PLATE else 0))
         place = dataset / "custom" / "models" / model
         place.mkdir(parents=True)
         box.export(place / "collision.obj")

@@ -67,6 +67,11 @@ class BridgeSim:
     ) -> None:
         self.close()
 
+    @property
+    def pid(self) -> int:
+        """Of the simulator's process."""
+        return self._process.pid
+
     def reset(self, placement: int, seed: int) -> Frame:
         """Begin an episode from one of the task's placements.
 
