@@ -29,6 +29,10 @@ from asyncvla_ros.cli.options import (
 if TYPE_CHECKING:
     from asyncvla_ros.sim.evaluation.episode_log import EpisodeLog
     from asyncvla_ros.sim.simpler.bridge.results import BridgeConfig, BridgeEpisode
+    from asyncvla_ros.sim.simpler.bridge.rollout import Actor
+
+#: Stands for the checkpoint where no policy acts.
+EXPERT = "expert"
 
 
 def eval_bridge(
@@ -77,7 +81,7 @@ def eval_bridge(
     for name in names:
         require_assets(get_task(name))
     policy = checkpoint or shipped_checkpoint()
-    config = replace(config, checkpoint="expert" if expert else fingerprint(policy))
+    config = replace(config, checkpoint=EXPERT if expert else fingerprint(policy))
     if json_out is None or str(json_out) == "-":
         write_json(_evaluate(config, policy), json_out)
         return
@@ -93,8 +97,7 @@ def _evaluate(
     """Evaluate, telling each episode, noting them in ``log`` and leaving out those that it has."""
     from rich.console import Console
 
-    from asyncvla_ros.policy import Policy
-    from asyncvla_ros.sim.simpler.bridge.rollout import Actor, PolicyActor, evaluate, expert_actor
+    from asyncvla_ros.sim.simpler.bridge.rollout import evaluate
 
     console = Console(stderr=True)
 
@@ -104,14 +107,21 @@ def _evaluate(
         last, ever = ("yes" if won else "no" for won in (episode.success_last, episode.success_ever))
         console.print(f"{episode.task} {episode.init}: solved after the last step {last}, after any {ever}")
 
-    actor: Actor = expert_actor
-    if config.checkpoint != "expert":
-        policy = Policy.from_checkpoint(checkpoint, config.device, THREADS)
-        actor = PolicyActor(policy, config)
-        policy.warmup()
-    figures = evaluate(config, actor, report, log.done(config) if log else ())
+    figures = evaluate(config, _actor(config, checkpoint), report, log.done(config) if log else ())
     console.print(_table(figures))
     return figures
+
+
+def _actor(config: BridgeConfig, checkpoint: Path) -> Actor:
+    from asyncvla_ros.policy import Policy
+    from asyncvla_ros.sim.simpler.bridge.rollout import PolicyActor, expert_actor
+
+    if config.checkpoint == EXPERT:
+        return expert_actor(config)
+    policy = Policy.from_checkpoint(checkpoint, config.device, THREADS)
+    actor = PolicyActor(policy, config)
+    policy.warmup()
+    return actor
 
 
 def _table(figures: dict[str, Any]) -> Any:

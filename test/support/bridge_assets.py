@@ -1,4 +1,4 @@
-"""Files for mani-skill's Bridge tasks made in code: an arm of boxes with the WidowX's joints, boxes, a grey photo."""
+"""Files for mani-skill's Bridge tasks made in code: an arm of boxes with the WidowX's joints, a photo."""
 
 from __future__ import annotations
 

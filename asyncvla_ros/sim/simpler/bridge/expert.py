@@ -51,9 +51,12 @@ GRASPS = {
 }
 
 
-def has_expert(task: BridgeTask) -> bool:
-    """Whether a motion was written for this task."""
-    return task.name in GRASPS
+def require_expert(task: BridgeTask) -> None:
+    """Raise AsyncVLAError unless a motion was written for this task."""
+    if task.name not in GRASPS:
+        raise AsyncVLAError(
+            f"no scripted motion for Bridge task {task.name!r}, there is for {', '.join(GRASPS)}"
+        )
 
 
 class BridgeExpert:
@@ -68,10 +71,7 @@ class BridgeExpert:
     """
 
     def __init__(self, task: BridgeTask, first: Frame) -> None:
-        if not has_expert(task):
-            raise AsyncVLAError(
-                f"no scripted motion for Bridge task {task.name!r}, there is for {', '.join(GRASPS)}"
-            )
+        require_expert(task)
         self._motion = _Arm(first).pick_and_place(GRASPS[task.name], first)
         self._begun = False
 

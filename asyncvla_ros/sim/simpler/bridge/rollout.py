@@ -14,7 +14,7 @@ from asyncvla_ros.sim.simpler.bridge.conventions import (
     require_bridge_policy,
     simulator_command,
 )
-from asyncvla_ros.sim.simpler.bridge.expert import BridgeExpert
+from asyncvla_ros.sim.simpler.bridge.expert import BridgeExpert, require_expert
 from asyncvla_ros.sim.simpler.bridge.process import BridgeSim
 from asyncvla_ros.sim.simpler.bridge.results import BridgeConfig, BridgeEpisode, summarise
 from asyncvla_ros.sim.simpler.bridge.tasks import BridgeTask, get_task
@@ -31,10 +31,20 @@ Act = Callable[["Frame"], tuple[np.ndarray, float | None]]
 Actor = Callable[[BridgeTask, int, "Frame"], Act]
 
 
-def expert_actor(task: BridgeTask, init: int, first: Frame) -> Act:
-    """Begin an episode of the scripted motion."""
-    expert = BridgeExpert(task, first)
-    return lambda frame: (expert.act(frame)[None], None)
+def expert_actor(config: BridgeConfig) -> Actor:
+    """The scripted motion.
+
+    Raises:
+        AsyncVLAError: There is none for one of the tasks.
+    """
+    for name in config.tasks:
+        require_expert(get_task(name))
+
+    def begin(task: BridgeTask, init: int, first: Frame) -> Act:
+        expert = BridgeExpert(task, first)
+        return lambda frame: (expert.act(frame)[None], None)
+
+    return begin
 
 
 class PolicyActor:

@@ -45,7 +45,13 @@ def test_angles_are_those_of_turns_about_the_axes_of_the_base():
 
 @pytest.mark.parametrize(
     ("fingers_m", "openness"),
-    [((0.037, 0.037), 1), ((0.015, 0.015), 0), ((0.026, 0.026), 0.5), ((0.037, 0.015), 0.5), ((0.04, 0.04), 1)],
+    [
+        ((0.037, 0.037), 1),
+        ((0.015, 0.015), 0),
+        ((0.026, 0.026), 0.5),
+        ((0.037, 0.015), 0.5),
+        ((0.04, 0.04), 1),
+    ],
 )
 def test_openness_is_the_share_of_the_range_of_both_fingers(fingers_m, openness):
     state = bridge_state(pose(DEFAULT_ROTATION), np.array(fingers_m))

@@ -1,29 +1,24 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Self
 
 import numpy as np
 import pytest
 
-from asyncvla_ros.sim.simpler.bridge.conventions import ACTION_NAMES, DEFAULT_ROTATION, STATE_NAMES
 from asyncvla_ros.sim.simpler.bridge.results import BridgeConfig, BridgeEpisode
 from asyncvla_ros.sim.simpler.bridge.rollout import PolicyActor, evaluate, run_episode
-from asyncvla_ros.sim.simpler.bridge.tasks import BridgeTask, get_task
-from asyncvla_ros.sim.simpler.bridge.world import Frame
-from asyncvla_ros.types import AsyncVLAError, CameraFeature, ContractError, FeatureContract, Observation
+from asyncvla_ros.sim.simpler.bridge.tasks import get_task
+from asyncvla_ros.types import AsyncVLAError, ContractError, Observation
+from support.bridge import FakeSim, bridge_features
 from support.policies import StillPolicy
 
 SIM = "asyncvla_ros.sim.simpler.bridge.rollout.BridgeSim"
-BRIDGE = FeatureContract(
-    (CameraFeature("image_0", 256, 256),), STATE_NAMES, ACTION_NAMES, "delta_ee_pose", 5.0
-)
 
 
 class BridgePolicy(StillPolicy):
     """Holds still; remembers what it saw."""
 
-    features = BRIDGE
+    features = bridge_features()
 
     def __init__(self) -> None:
         super().__init__()
@@ -32,39 +27,6 @@ class BridgePolicy(StillPolicy):
     def infer(self, observation: Observation, *args, **more):
         self.observations.append(observation)
         return super().infer(observation, *args, **more)
-
-
-class FakeSim:
-    """The surface of ``BridgeSim``; solved between two control steps only."""
-
-    solved_from, solved_until = 10, 20
-
-    def __init__(self, task: BridgeTask) -> None:
-        self.task = task
-        self.commands: list[np.ndarray] = []
-        self.resets: list[tuple[int, int]] = []
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None: ...
-
-    def reset(self, placement: int, seed: int) -> Frame:
-        self.resets.append((placement, seed))
-        self.commands = []
-        return self._frame()
-
-    def step(self, command: np.ndarray) -> Frame:
-        self.commands.append(command)
-        return self._frame()
-
-    def _frame(self) -> Frame:
-        pose = np.eye(4)
-        pose[:3, :3] = DEFAULT_ROTATION
-        done = len(self.commands)
-        image = np.full((480, 640, 3), done, np.uint8)
-        solved = self.solved_from <= done < self.solved_until
-        return Frame(image, pose, np.full(2, 0.037), solved, pose, pose)
 
 
 def test_an_episode_goes_on_beyond_success_and_tells_both_definitions():
