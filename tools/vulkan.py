@@ -106,7 +106,14 @@ def _sources() -> list[str]:
     own = sorted({(uri, codename, part) for uri, *names, part in known if codename in names})
     if not own:
         raise SetupError(f"apt has no source of {codename}, the release of this machine")
-    updates = sorted({(uri, name, part) for uri, _, name, part in known if name.startswith(f"{codename}-")})
+    updates = sorted(
+        {
+            (uri, name, part)
+            for uri, *names, part in known
+            for name in names
+            if name.startswith(f"{codename}-")
+        }
+    )
     backports = [(uri, f"{codename}-backports", part) for uri, _, part in own]
     keyring = Path("/usr/share/keyrings") / f"{_release()['ID']}-archive-keyring.gpg"
     signed = f"[signed-by={keyring}] " if keyring.is_file() else ""
