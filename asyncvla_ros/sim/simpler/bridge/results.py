@@ -77,7 +77,6 @@ def summarise(episodes: Sequence[BridgeEpisode], config: BridgeConfig) -> dict[s
     ]
     return {
         "benchmark": "simpler_bridge",
-        "mode": config.strategy.mode,
         **_success(episodes),
         "per_task": {name: _success(some) for name, some in by_task.items() if some},
         "episodes": ordered,
