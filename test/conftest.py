@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +13,7 @@ import pytest
 from hypothesis import settings
 
 from asyncvla_ros.ros.domain import free_domain
+from asyncvla_ros.sim.simpler.bridge.vulkan import render_backend, vulkan_environment
 from support.node_process import NodeProcess, node_command
 
 if TYPE_CHECKING:
@@ -27,10 +31,19 @@ def _has_gpu() -> bool:
     return torch.cuda.is_available()
 
 
+def _has_vulkan() -> bool:
+    """Tried in a process of its own, which also finds whether mani-skill's renderer is installed."""
+    try_it = f"import sapien; sapien.render.RenderSystem({'cuda' if render_backend() == 'gpu' else 'cpu'!r})"
+    command, variables = [sys.executable, "-c", try_it], vulkan_environment(os.environ)
+    return subprocess.run(command, env=variables, capture_output=True, check=False).returncode == 0
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skips exactly what a machine can lack: a GPU, and a ROS distribution's launch files."""
+    """Skips exactly what a machine can lack: a GPU, Vulkan, and a ROS distribution's launch files."""
     if any(item.get_closest_marker("gpu") for item in items) and not _has_gpu():
         _skip(items, "gpu", "no CUDA GPU")
+    if any(item.get_closest_marker("vulkan") for item in items) and not _has_vulkan():
+        _skip(items, "vulkan", "no Vulkan to render with; python3 tools/vulkan.py unpacks one")
     if importlib.util.find_spec("launch_ros") is None:
         _skip(items, "launch", "launch_ros is not installed; it comes with a ROS distribution")
 

@@ -1,7 +1,8 @@
 """Makes this checkout runnable on a Debian or Ubuntu machine without ROS: ``python3 tools/setup.py``.
 
-Six steps, each skipped when nothing it depends on has changed: system packages, Python 3.12 in ``.venv``, the
-packages of requirements.txt, the repair of the ROS wheels, the messages (asyncvla_msgs), this package itself.
+Seven steps, each skipped when nothing it depends on has changed: system packages, Python 3.12 in ``.venv``,
+the packages of requirements.txt, the repair of the ROS wheels, the messages (asyncvla_msgs), this package
+itself; the last one, software Vulkan, is optional.
 Needs only a Python 3.9 or newer; writes only to ``.venv`` and ``.cache`` of this checkout.
 """
 
@@ -20,6 +21,7 @@ from pathlib import Path
 from commands import CACHE, ROOT, SetupError, run
 from interpreters import find_python, find_uv
 from system_packages import install_system_packages
+from vulkan import unpack_vulkan_once
 
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
@@ -161,6 +163,7 @@ STEPS: Sequence[tuple[str, Callable[[], str]]] = (
     ("ROS wheels", repair_ros_wheels),
     ("ROS messages", build_messages),
     ("This package", install_this_package),
+    ("Software Vulkan", unpack_vulkan_once),
 )
 
 

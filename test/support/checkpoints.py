@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,18 @@ from asyncvla_ros.model.sizes import nano_config
 from asyncvla_ros.model.text import build_tokenizer
 from support.contracts import libero_features
 
+INSTRUCTIONS = ("pick up the milk and place it in the basket", "lift it")
 
-def tiny_checkpoint(folder: Path, execute_steps: int = 4, **feature_changes: Any) -> Path:
+
+def tiny_checkpoint(
+    folder: Path,
+    execute_steps: int = 4,
+    instructions: Sequence[str] = INSTRUCTIONS,
+    **feature_changes: Any,
+) -> Path:
     """Writes a checkpoint for libero_panda; ``feature_changes`` make it one for another robot."""
     features = libero_features(**feature_changes)
-    tokenizer = build_tokenizer(["pick up the milk and place it in the basket", "lift it"])
+    tokenizer = build_tokenizer(list(instructions))
     config = nano_config(
         tokenizer.get_vocab_size(),
         num_cameras=len(features.cameras),

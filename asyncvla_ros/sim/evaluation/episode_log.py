@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from collections.abc import Collection
+from dataclasses import MISSING, asdict, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from asyncvla_ros.common.same_settings import fixed_settings, require_same_settings
-from asyncvla_ros.sim.evaluation.results import Episode, EvalConfig
 from asyncvla_ros.types import AsyncVLAError
 
 _ADVICE = "choose another --json, or delete it"
@@ -18,7 +18,34 @@ _FREE = ("workers", "video_dir")
 _GROWING = (*_FREE, "tasks", "inits")
 
 
-class EpisodeLog:
+class Settings(Protocol):
+    """A dataclass that says what to measure."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def tasks(self) -> Collection[Any]: ...
+
+    @property
+    def inits(self) -> Collection[int]: ...
+
+
+class Finished(Protocol):
+    """A dataclass of one episode."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def task(self) -> Any: ...
+
+    @property
+    def init(self) -> int: ...
+
+
+E = TypeVar("E", bound=Finished)
+
+
+class EpisodeLog(Generic[E]):
     """One JSON line of settings, then one per episode, in ``NAME.json.partial`` beside ``NAME.json``.
 
     One process at a time; see ``sole_writer``.
@@ -26,26 +53,28 @@ class EpisodeLog:
     Args:
         result: Path of the final JSON.
         config: The evaluation; tasks, initial states and workers may differ from those of the file.
+        kind: Class of its episodes; the fields that are lists in JSON are tuples.
 
     Raises:
         AsyncVLAError: If the file, or the result that is there already, is of another evaluation.
     """
 
-    def __init__(self, result: Path, config: EvalConfig) -> None:
+    def __init__(self, result: Path, config: Settings, kind: type[E]) -> None:
+        self._kind = kind
         self._file = result.with_name(f"{result.name}.partial")
         self._settings = fixed_settings(asdict(config), _GROWING)
         if result.is_file():
             _require_repetition(result, config)
-        self._episodes: list[Episode] = []
+        self._episodes: list[E] = []
         self._begun = False
         if self._file.is_file():
             self._read()
 
-    def done(self, config: EvalConfig) -> tuple[Episode, ...]:
+    def done(self, config: Settings) -> tuple[E, ...]:
         """Those episodes of ``config`` that are finished."""
         return tuple(e for e in self._episodes if e.task in config.tasks and e.init in config.inits)
 
-    def append(self, episode: Episode) -> None:
+    def append(self, episode: E) -> None:
         """Note a finished episode."""
         if not self._begun:
             self._file.parent.mkdir(parents=True, exist_ok=True)
@@ -55,7 +84,7 @@ class EpisodeLog:
             out.write(json.dumps(asdict(episode)) + "\n")
         self._episodes.append(episode)
 
-    def close(self, config: EvalConfig) -> None:
+    def close(self, config: Settings) -> None:
         """Delete the file, once the result is written, unless it has episodes that are not of ``config``."""
         if len(self.done(config)) == len(self._episodes):
             self._file.unlink(missing_ok=True)
@@ -78,10 +107,11 @@ class EpisodeLog:
                 values = json.loads(line)
             except json.JSONDecodeError:
                 continue  # cut off: that episode runs again
-            self._episodes.append(Episode(**{**values, "tick_ms": tuple(values["tick_ms"])}))
+            frozen = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+            self._episodes.append(self._kind(**frozen))
 
 
-def _require_repetition(result: Path, config: EvalConfig) -> None:
+def _require_repetition(result: Path, config: Settings) -> None:
     """Hours of work are not replaced by those of another command."""
     try:
         before: dict[str, Any] = json.loads(result.read_text())["settings"]
@@ -89,6 +119,7 @@ def _require_repetition(result: Path, config: EvalConfig) -> None:
         raise AsyncVLAError(f"{result} is there already and no evaluation; {_ADVICE}") from error
     now = fixed_settings(asdict(config), _FREE)
     # What an older version did not know was as it is by default.
-    kept = fixed_settings(asdict(EvalConfig(config.suite, (), ())), _FREE) | before
+    defaults = {field.name: field.default for field in fields(config) if field.default is not MISSING}
+    kept = fixed_settings(asdict(replace(config, **defaults)), _FREE) | before
     kept = {k: v for k, v in kept.items() if k in now}
     require_same_settings(kept, now, f"{result} holds another evaluation", _ADVICE)

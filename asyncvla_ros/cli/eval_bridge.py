@@ -1,0 +1,138 @@
+"""``asyncvla eval bridge``."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from asyncvla_ros.cli.options import (
+    THREADS,
+    BestOfOption,
+    CheckpointOption,
+    DenoiseStepsOption,
+    DeviceOption,
+    ExecuteStepsOption,
+    JsonOption,
+    ModeOption,
+    RefineStepsOption,
+    RoundsOption,
+    SeedOption,
+    SelectOption,
+    ThresholdOption,
+    indices,
+    write_json,
+)
+
+if TYPE_CHECKING:
+    from asyncvla_ros.sim.evaluation.episode_log import EpisodeLog
+    from asyncvla_ros.sim.simpler.bridge.results import BridgeConfig, BridgeEpisode
+    from asyncvla_ros.sim.simpler.bridge.rollout import Actor
+
+#: Stands for the checkpoint where no policy acts.
+EXPERT = "expert"
+
+
+def eval_bridge(
+    task: Annotated[list[str], typer.Option(help="carrot, spoon, stack or eggplant; repeatable. Or all.")],
+    checkpoint: CheckpointOption = None,
+    episodes: Annotated[
+        str, typer.Option(help="Placements such as 0-23, of which SimplerEnv runs all 24.")
+    ] = "0-23",
+    mode: ModeOption = "afm",
+    seed: SeedOption = 0,
+    json_out: JsonOption = None,
+    video: Annotated[Path | None, typer.Option(help="Folder for one MP4 per episode.")] = None,
+    device: DeviceOption = "cpu",
+    expert: Annotated[
+        bool, typer.Option("--expert", help="A scripted motion acts, which knows all poses.")
+    ] = False,
+    execute_steps: ExecuteStepsOption = None,
+    select: SelectOption = "rater",
+    threshold: ThresholdOption = None,
+    rounds: RoundsOption = 1,
+    denoise_steps: DenoiseStepsOption = None,
+    refine_steps: RefineStepsOption = None,
+    best_of: BestOfOption = 1,
+) -> None:
+    """Run a policy on SimplerEnv's Bridge tasks (WidowX, mani-skill); with --json a rerun continues."""
+    from asyncvla_ros.common.sole_writer import sole_writer
+    from asyncvla_ros.model.checkpoint import fingerprint
+    from asyncvla_ros.paths import shipped_checkpoint
+    from asyncvla_ros.sim.evaluation.episode_log import EpisodeLog
+    from asyncvla_ros.sim.simpler.bridge.results import BridgeConfig, BridgeEpisode
+    from asyncvla_ros.sim.simpler.bridge.rollout import require_placements
+    from asyncvla_ros.sim.simpler.bridge.tasks import TASKS, get_task, require_assets
+    from asyncvla_ros.strategy import Strategy
+
+    names = tuple(TASKS) if task == ["all"] else tuple(dict.fromkeys(task))
+    config = BridgeConfig(
+        names,
+        indices(episodes, "episodes"),
+        Strategy(mode, select, threshold, rounds, denoise_steps, refine_steps, best_of),
+        seed,
+        execute_steps,
+        device=device,
+        video_dir=video,
+    )
+    require_placements(config)
+    for name in names:
+        require_assets(get_task(name))
+    policy = checkpoint or shipped_checkpoint()
+    config = replace(config, checkpoint=EXPERT if expert else fingerprint(policy))
+    if json_out is None or str(json_out) == "-":
+        write_json(_evaluate(config, policy), json_out)
+        return
+    with sole_writer(json_out.with_name(f"{json_out.name}.lock"), f"an evaluation into {json_out}"):
+        log = EpisodeLog(json_out, config, BridgeEpisode)
+        write_json(_evaluate(config, policy, log), json_out)
+        log.close(config)
+
+
+def _evaluate(
+    config: BridgeConfig, checkpoint: Path, log: EpisodeLog[BridgeEpisode] | None = None
+) -> dict[str, Any]:
+    """Evaluate, telling each episode, noting them in ``log`` and leaving out those that it has."""
+    from rich.console import Console
+
+    from asyncvla_ros.sim.simpler.bridge.rollout import evaluate
+
+    console = Console(stderr=True)
+
+    def report(episode: BridgeEpisode) -> None:
+        if log:
+            log.append(episode)
+        last, ever = ("yes" if won else "no" for won in (episode.success_last, episode.success_ever))
+        console.print(f"{episode.task} {episode.init}: solved after the last step {last}, after any {ever}")
+
+    figures = evaluate(config, _actor(config, checkpoint), report, log.done(config) if log else ())
+    console.print(_table(figures))
+    return figures
+
+
+def _actor(config: BridgeConfig, checkpoint: Path) -> Actor:
+    from asyncvla_ros.policy import Policy
+    from asyncvla_ros.sim.simpler.bridge.rollout import PolicyActor, expert_actor
+
+    if config.checkpoint == EXPERT:
+        return expert_actor(config)
+    policy = Policy.from_checkpoint(checkpoint, config.device, THREADS)
+    actor = PolicyActor(policy, config)
+    policy.warmup()
+    return actor
+
+
+def _table(figures: dict[str, Any]) -> Any:
+    from rich.table import Table
+
+    table = Table("task", "n", "success (last step)", "success (ever)")
+    rows = {**figures["per_task"], "all": figures} if len(figures["per_task"]) > 1 else figures["per_task"]
+    for name, row in rows.items():
+        cells = []
+        for kind in ("success_last", "success_ever"):
+            low, high = row[kind]["ci95"]
+            cells.append(f"{row[kind]['rate']:.1%} (95 % {low:.0%} to {high:.0%})")
+        table.add_row(name, str(row["n"]), *cells)
+    return table

@@ -1,0 +1,1 @@
+"""Bridge (WidowX) on mani-skill: tasks, conventions, the simulator's process, rollouts, an expert."""

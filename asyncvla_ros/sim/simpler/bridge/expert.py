@@ -1,0 +1,139 @@
+"""A scripted motion that knows all poses: grasp the object, carry it to its target, let go, draw back."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator
+from dataclasses import dataclass
+
+import numpy as np
+
+from asyncvla_ros.sim.simpler.bridge.tasks import BridgeTask
+from asyncvla_ros.sim.simpler.bridge.world import Frame
+from asyncvla_ros.types import AsyncVLAError
+
+_OPEN, _CLOSED = 1.0, 0.0
+#: Of the point between the fingertips in a control step [m]; of the gripper about the vertical [rad].
+_STEP_M, _STEP_RAD = 0.035, 0.3
+#: Control steps that the fingers take.
+_GRIP_STEPS = 3
+#: The arm has arrived this near to where it was sent [m], and is not waited for any longer than that.
+_ARRIVED_M, _WAIT_STEPS = 0.004, 3
+
+#: Yields actions (7,), is sent the frame after each; a part of a motion returns the last one.
+Motion = Generator[np.ndarray, Frame, None]
+Part = Generator[np.ndarray, Frame, Frame]
+
+
+@dataclass(frozen=True)
+class Grasp:
+    """How the object of a task is held; heights are along the vertical.
+
+    Attributes:
+        symmetry_rad: The object looks the same to the fingers when it is turned by this much.
+        along_m: Where along its length (x) it is grasped, from its origin [m].
+        above_m: Height of the point between the fingertips above the object's origin [m].
+        release_m: Height of the object's origin above that of the target when it is let go [m].
+        clearance_m: Height above table and target at which the object is carried [m].
+    """
+
+    symmetry_rad: float = math.pi
+    along_m: float = 0.0
+    above_m: float = 0.0
+    release_m: float = 0.03
+    clearance_m: float = 0.09
+
+
+GRASPS = {
+    "carrot": Grasp(),
+    "spoon": Grasp(),
+    "stack": Grasp(symmetry_rad=math.pi / 2, above_m=0.006, release_m=0.032),
+}
+
+
+def require_expert(task: BridgeTask) -> None:
+    """Raise AsyncVLAError unless a motion was written for this task."""
+    if task.name not in GRASPS:
+        raise AsyncVLAError(
+            f"no scripted motion for Bridge task {task.name!r}, there is for {', '.join(GRASPS)}"
+        )
+
+
+class BridgeExpert:
+    """Acts in one episode, in the convention of policies.
+
+    Args:
+        task: Which task.
+        first: The world after the reset.
+
+    Raises:
+        AsyncVLAError: There is no motion for this task.
+    """
+
+    def __init__(self, task: BridgeTask, first: Frame) -> None:
+        require_expert(task)
+        self._motion = _Arm(first).pick_and_place(GRASPS[task.name], first)
+        self._begun = False
+
+    def act(self, frame: Frame) -> np.ndarray:
+        """The next action (7,), see ``conventions``; at the end it holds still."""
+        if self._begun:
+            return self._motion.send(frame)
+        self._begun = True
+        return next(self._motion)
+
+
+class _Arm:
+    """Goes to places by small steps from where it was told to be; the controller adds steps to that, too."""
+
+    def __init__(self, first: Frame) -> None:
+        self._commanded = first.pose_ee_in_base[:3, 3].copy()
+        self._gripper = _OPEN
+
+    def pick_and_place(self, grasp: Grasp, frame: Frame) -> Motion:
+        """The whole motion; never ends."""
+        source = frame.pose_source_in_base
+        grasped = source[:3, 3] + grasp.along_m * source[:3, 0] + [0.0, 0.0, grasp.above_m]
+        up = np.array([0.0, 0.0, grasp.clearance_m])
+        turn = _turn(frame.pose_ee_in_base, source, grasp.symmetry_rad)
+        frame = yield from self._go(frame, grasped + up, turn)
+        frame = yield from self._go(frame, grasped)
+        frame = yield from self._grip(_CLOSED)
+        frame = yield from self._go(frame, grasped + up)
+        held = frame.pose_ee_in_base[:3, 3] - frame.pose_source_in_base[:3, 3]
+        placed = frame.pose_target_in_base[:3, 3] + held + [0.0, 0.0, grasp.release_m]
+        frame = yield from self._go(frame, placed + up)
+        frame = yield from self._go(frame, placed)
+        frame = yield from self._grip(_OPEN)
+        frame = yield from self._go(frame, placed + up)
+        while True:
+            yield from self._grip(_OPEN)
+
+    def _go(self, frame: Frame, goal: np.ndarray, turn_rad: float = 0.0) -> Part:
+        """Move the point between the fingertips to a goal (3,) [m], turning by so much meanwhile."""
+        waited = 0
+        while waited < _WAIT_STEPS:
+            way = goal - self._commanded
+            step = way * min(1.0, _STEP_M / max(float(np.linalg.norm(way)), _STEP_M))
+            yaw = float(np.clip(turn_rad, -_STEP_RAD, _STEP_RAD))
+            if not step.any() and not yaw:
+                if np.linalg.norm(goal - frame.pose_ee_in_base[:3, 3]) < _ARRIVED_M:
+                    break
+                waited += 1
+            self._commanded += step
+            turn_rad -= yaw
+            frame = yield np.array([*step, 0.0, 0.0, yaw, self._gripper])
+        return frame
+
+    def _grip(self, gripper: float) -> Part:
+        self._gripper = gripper
+        for _ in range(_GRIP_STEPS):
+            frame = yield np.array([0.0, 0.0, 0.0, 0.0, 0.0, 0.0, gripper])
+        return frame
+
+
+def _turn(pose_ee: np.ndarray, pose_object: np.ndarray, symmetry_rad: float) -> float:
+    """The smallest turn about the vertical that makes the fingers close across the object [rad]."""
+    fingers, across = pose_ee[:2, 1], pose_object[:2, 1]
+    angle = math.atan2(across[1], across[0]) - math.atan2(fingers[1], fingers[0])
+    return angle - symmetry_rad * round(angle / symmetry_rad)

@@ -1,0 +1,107 @@
+"""What a Bridge evaluation was asked to measure, what an episode showed, and the figures made of many."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from asyncvla_ros.common.provenance import provenance
+from asyncvla_ros.sim.evaluation.stats import percentiles, wilson_interval
+from asyncvla_ros.sim.simpler.bridge.tasks import TASKS
+from asyncvla_ros.strategy import Strategy
+
+
+@dataclass(frozen=True)
+class BridgeConfig:
+    """What to measure.
+
+    Attributes:
+        tasks: Names of tasks.
+        inits: Initial placements; mani-skill calls their numbers ``episode_id``.
+        strategy: How the policy decides.
+        seed: Determines the noise the policy draws, and what mani-skill draws.
+        execute_steps: Actions executed of each chunk; None: as the checkpoint says.
+        checkpoint: ``fingerprint`` of the policy's checkpoint, or ``expert``.
+        device: torch device of the policy.
+        video_dir: Folder for one MP4 per episode; None for no videos.
+    """
+
+    tasks: tuple[str, ...]
+    inits: tuple[int, ...]
+    strategy: Strategy = Strategy()
+    seed: int = 0
+    execute_steps: int | None = None
+    checkpoint: str = ""
+    device: str = "cpu"
+    video_dir: Path | None = None
+
+
+@dataclass(frozen=True)
+class BridgeEpisode:
+    """One episode, which always runs to the limit of its task.
+
+    Attributes:
+        task: Name of the task.
+        init: Placement.
+        seed: Of the simulator.
+        steps: Control steps.
+        success_last: Solved after the last step: SIMPLER's definition.
+        success_ever: Solved after any step.
+        tick_ms: Duration of each decision [ms].
+    """
+
+    task: str
+    init: int
+    seed: int
+    steps: int
+    success_last: bool
+    success_ever: bool
+    tick_ms: tuple[float, ...]
+
+
+def summarise(episodes: Sequence[BridgeEpisode], config: BridgeConfig) -> dict[str, Any]:
+    """The JSON-ready result of some episodes, at least one."""
+    by_task = {name: [e for e in episodes if e.task == name] for name in config.tasks}
+    ordered = [
+        {
+            "task": e.task,
+            "episode": e.init,
+            "seed": e.seed,
+            "steps": e.steps,
+            "success_last": e.success_last,
+            "success_ever": e.success_ever,
+        }
+        for e in episodes
+    ]
+    return {
+        "benchmark": "simpler_bridge",
+        **_success(episodes),
+        "per_task": {name: _success(some) for name, some in by_task.items() if some},
+        "episodes": ordered,
+        "tick_ms": percentiles([tick for e in episodes for tick in e.tick_ms]),
+        **provenance(),
+        "settings": {
+            **{key: value for key, value in asdict(config).items() if key != "video_dir"},
+            "max_steps": {name: TASKS[name].max_steps for name in config.tasks},
+        },
+    }
+
+
+def _success(episodes: Sequence[BridgeEpisode]) -> dict[str, Any]:
+    """``n`` and both definitions of success, each with rate and 95 % interval."""
+    return {
+        "n": len(episodes),
+        "success_last": _rate([e.success_last for e in episodes]),
+        "success_ever": _rate([e.success_ever for e in episodes]),
+    }
+
+
+def _rate(won: Sequence[bool]) -> dict[str, Any]:
+    successes = sum(won)
+    return {
+        "successes": successes,
+        "rate": successes / len(won),
+        "ci95": list(wilson_interval(successes, len(won))),
+    }

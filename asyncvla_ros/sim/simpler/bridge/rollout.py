@@ -1,0 +1,159 @@
+"""Measure a policy, or the scripted motion, on Bridge tasks; the world waits for each decision."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from asyncvla_ros.sim.evaluation.video import write_video
+from asyncvla_ros.sim.simpler.bridge.conventions import (
+    CONTROL_HZ,
+    bridge_state,
+    require_bridge_policy,
+    simulator_command,
+)
+from asyncvla_ros.sim.simpler.bridge.expert import BridgeExpert, require_expert
+from asyncvla_ros.sim.simpler.bridge.process import BridgeSim
+from asyncvla_ros.sim.simpler.bridge.results import BridgeConfig, BridgeEpisode, summarise
+from asyncvla_ros.sim.simpler.bridge.tasks import BridgeTask, get_task
+from asyncvla_ros.types import AsyncVLAError, Observation
+
+if TYPE_CHECKING:
+    from asyncvla_ros.policy import Policy
+    from asyncvla_ros.sim.simpler.bridge.world import Frame
+
+
+#: Answers a frame with the actions (k, 7) to execute next, and the duration of the decision [ms].
+Act = Callable[["Frame"], tuple[np.ndarray, float | None]]
+#: Begins an episode: the task, its placement, the first frame.
+Actor = Callable[[BridgeTask, int, "Frame"], Act]
+
+
+def expert_actor(config: BridgeConfig) -> Actor:
+    """The scripted motion.
+
+    Raises:
+        AsyncVLAError: There is none for one of the tasks.
+    """
+    for name in config.tasks:
+        require_expert(get_task(name))
+
+    def begin(task: BridgeTask, init: int, first: Frame) -> Act:
+        expert = BridgeExpert(task, first)
+        return lambda frame: (expert.act(frame)[None], None)
+
+    return begin
+
+
+class PolicyActor:
+    """A policy, which sees what a policy of BridgeData sees.
+
+    Args:
+        policy: Of one camera, state and action of Bridge.
+        config: Strategy, seed and how much of a chunk is executed.
+
+    Raises:
+        ContractError: The policy is for another robot, or cannot decide so.
+        AsyncVLAError: Fewer or more actions are to be executed than a chunk has.
+    """
+
+    def __init__(self, policy: Policy, config: BridgeConfig) -> None:
+        require_bridge_policy(policy.features)
+        policy.check(config.strategy)
+        self._execute = policy.execute_steps if config.execute_steps is None else config.execute_steps
+        if not 1 <= self._execute <= policy.chunk_size:
+            raise AsyncVLAError(
+                f"execute_steps is {self._execute}, expected 1 to {policy.chunk_size}, the actions of a chunk"
+            )
+        self._policy, self._config = policy, config
+        self._camera = policy.features.cameras[0].key
+
+    def __call__(self, task: BridgeTask, init: int, first: Frame) -> Act:
+        """Begin an episode; its noise does not depend on which others run."""
+        seeds = np.random.SeedSequence((self._config.seed, *task.name.encode(), init))
+
+        def act(frame: Frame) -> tuple[np.ndarray, float | None]:
+            state = bridge_state(frame.pose_ee_in_base, frame.fingers_m)
+            observation = Observation({self._camera: frame.image}, state, task.instruction)
+            seed = int(seeds.spawn(1)[0].generate_state(1)[0])
+            chunk = self._policy.infer(observation, self._config.strategy, seed=seed)
+            return chunk.actions[: self._execute], chunk.times.total
+
+        return act
+
+
+def evaluate(
+    config: BridgeConfig,
+    actor: Actor,
+    on_episode: Callable[[BridgeEpisode], None] = lambda episode: None,
+    done: tuple[BridgeEpisode, ...] = (),
+) -> dict[str, Any]:
+    """Run all episodes and summarise them.
+
+    Args:
+        config: What to measure.
+        actor: Who acts.
+        on_episode: Called after each new episode.
+        done: Episodes that are finished already and are not run again.
+
+    Returns:
+        JSON-ready: n, success_last and success_ever {successes, rate, ci95}, per_task, episodes, tick_ms,
+        versions, machine, settings.
+
+    Raises:
+        AsyncVLAError: Unknown task or placement, or files of a task are missing.
+        RunError: The simulator failed.
+    """
+    require_placements(config)
+    finished = {(episode.task, episode.init): episode for episode in done}
+    for name in config.tasks:
+        left = [init for init in config.inits if (name, init) not in finished]
+        for episode in _run_task(config, get_task(name), left, actor):
+            on_episode(episode)
+            finished[name, episode.init] = episode
+    return summarise([finished[name, init] for name in config.tasks for init in config.inits], config)
+
+
+def require_placements(config: BridgeConfig) -> None:
+    """Raise AsyncVLAError unless there are such tasks and all of them have such placements."""
+    if not config.tasks or not config.inits:
+        raise AsyncVLAError("expected at least one task and one placement")
+    for task in map(get_task, config.tasks):
+        if not all(0 <= init < task.placements for init in config.inits):
+            raise AsyncVLAError(
+                f"Bridge task {task.name!r} has placements 0 to {task.placements - 1}, "
+                f"got {list(config.inits)}"
+            )
+
+
+def _run_task(
+    config: BridgeConfig, task: BridgeTask, inits: list[int], actor: Actor
+) -> Iterator[BridgeEpisode]:
+    if not inits:
+        return
+    with BridgeSim(task) as sim:
+        for init in inits:
+            yield run_episode(sim, actor, config, init)
+
+
+def run_episode(sim: BridgeSim, actor: Actor, config: BridgeConfig, init: int) -> BridgeEpisode:
+    """Let an actor act from a placement to the limit of the task, beyond success."""
+    task = sim.task
+    frame = sim.reset(init, config.seed)
+    act = actor(task, init, frame)
+    images, solved, ticks = [frame.image], list[bool](), list[float]()
+    while len(solved) < task.max_steps:
+        actions, tick_ms = act(frame)
+        if tick_ms is not None:
+            ticks.append(tick_ms)
+        for action in actions[: task.max_steps - len(solved)]:
+            frame = sim.step(simulator_command(action))
+            solved.append(frame.success)
+            if config.video_dir is not None:
+                images.append(frame.image)
+    if config.video_dir is not None:
+        name = f"bridge_{task.name}_{init:02d}_{'success' if solved[-1] else 'failure'}.mp4"
+        write_video(config.video_dir / name, images, fps=CONTROL_HZ)
+    return BridgeEpisode(task.name, init, config.seed, len(solved), solved[-1], any(solved), tuple(ticks))

@@ -1,0 +1,53 @@
+"""The simulator's process, which ``BridgeSim`` starts with a file descriptor and the name of a task."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from multiprocessing.connection import Connection
+from typing import Any
+
+from asyncvla_ros.sim.simpler.bridge.tasks import get_task
+from asyncvla_ros.sim.simpler.bridge.world import BridgeWorld, Frame
+
+
+def serve(connection: Connection, name: str) -> None:
+    """Answer requests until the other side hangs up.
+
+    The world is made first, which is answered with None. A request is ``(verb, *arguments)``; an answer is
+    ``(True, frame)``, or ``(False, what went wrong)``.
+    """
+    world: BridgeWorld | None = None
+    request: tuple[Any, ...] = ("make",)
+    while True:
+        try:
+            if world is None:
+                world = BridgeWorld(get_task(name))
+                answer: tuple[bool, Frame | str | None] = (True, None)
+            else:
+                answer = (True, _answer(world, request))
+        except Exception as error:  # the border: whatever the simulator says reaches the user over there
+            traceback.print_exc()
+            answer = (False, f"{type(error).__name__}: {error}")
+        connection.send(answer)
+        if world is None:
+            return
+        try:
+            request = connection.recv()
+        except EOFError:
+            world.close()
+            return
+
+
+def _answer(world: BridgeWorld, request: tuple[Any, ...]) -> Frame:
+    verb, *arguments = request
+    if verb == "reset":
+        return world.reset(*arguments)
+    if verb == "step":
+        return world.step(*arguments)
+    raise ValueError(f"unknown request {verb!r}, expected reset or step")
+
+
+if __name__ == "__main__":
+    with Connection(int(sys.argv[1])) as wire:
+        serve(wire, sys.argv[2])

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from asyncvla_ros.cli.main import app
+from asyncvla_ros.types import AsyncVLAError
+from support.bridge import FakeSim, bridge_checkpoint
+from support.bridge_assets import made_assets
+from support.checkpoints import tiny_checkpoint
+
+
+@pytest.fixture
+def assets(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("MS_ASSET_DIR", str(made_assets(tmp_path / "assets")))
+
+
+def run(*options: str) -> Result:
+    return CliRunner().invoke(app, ["eval", "bridge", *options])
+
+
+@pytest.mark.vulkan
+@pytest.mark.slow
+def test_a_random_policy_goes_from_end_to_end(assets, tmp_path):
+    out, checkpoint = tmp_path / "out.json", bridge_checkpoint(tmp_path / "policy")
+    options = ("--task", "spoon", "--episodes", "5", "--seed", "3", "--json", str(out))
+    command = [sys.executable, "-m", "asyncvla_ros.cli", "eval", "bridge", *options]
+    done = subprocess.run([*command, "--checkpoint", str(checkpoint)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(out.read_text())
+    assert figures["episodes"] == [
+        {"task": "spoon", "episode": 5, "seed": 3, "steps": 60, "success_last": False, "success_ever": False}
+    ]
+    assert figures["n"] == 1 and figures["success_ever"]["ci95"][1] > 0.5 and figures["tick_ms"]["p50"] > 0
+
+
+def test_a_rerun_runs_only_what_is_left(assets, tmp_path, monkeypatch):
+    out, checkpoint = tmp_path / "out.json", str(bridge_checkpoint(tmp_path / "policy"))
+    placements: list[int] = []
+
+    class Sim(FakeSim):
+        def reset(self, placement: int, seed: int):
+            if placement == 2 and 2 not in placements:
+                placements.append(placement)
+                raise AsyncVLAError("interrupted")
+            placements.append(placement)
+            return super().reset(placement, seed)
+
+    monkeypatch.setattr("asyncvla_ros.sim.simpler.bridge.rollout.BridgeSim", Sim)
+    options = ("--task", "carrot", "--checkpoint", checkpoint, "--json", str(out))
+    assert "interrupted" in str(run(*options, "--episodes", "0-2").exception) and not out.exists()
+    assert run(*options, "--episodes", "0-3").exit_code == 0
+    assert placements == [0, 1, 2, 2, 3]
+    figures = json.loads(out.read_text())
+    assert [episode["episode"] for episode in figures["episodes"]] == [0, 1, 2, 3]
+    assert figures["success_ever"]["rate"] == 1 and figures["success_last"]["rate"] == 0
+    assert sorted(path.name for path in tmp_path.glob("out*")) == ["out.json"]
+    # Hours of work are not replaced by those of another command.
+    assert "holds another evaluation" in str(run(*options, "--episodes", "0-2").exception)
+
+
+def test_what_cannot_be_run_is_one_line(assets, tmp_path, monkeypatch):
+    libero = str(tiny_checkpoint(tmp_path / "libero"))
+    message = str(run("--task", "carrot", "--checkpoint", libero).exception)
+    assert "cameras 2, expected 1; state dims 11, expected 8; control_hz 20.0, expected 5.0" in message
+    assert "'plum', choose one of carrot" in str(run("--task", "plum").exception)
+    assert "placements 0 to 23" in str(run("--task", "stack", "--episodes", "20-30").exception)
+    assert "no scripted motion" in str(run("--task", "eggplant", "--expert").exception)
+    monkeypatch.setenv("MS_ASSET_DIR", str(tmp_path / "nothing"))
+    message = str(run("--task", "all", "--checkpoint", libero).exception)
+    assert "are missing in" in message and "tools/bridge_assets.py" in message
