@@ -29,6 +29,7 @@ from asyncvla_ros.cli.options import (
     ProcessesOption,
     RefineStepsOption,
     SeedOption,
+    ShardOption,
     SkipBrokenOption,
     SuiteOption,
     TasksOption,
@@ -146,19 +147,21 @@ def collect(
     learner: Annotated[
         Path | None, typer.Option(help="DAgger: this policy drives first, the expert says what was right.")
     ] = None,
+    shard: ShardOption = "1/1",
 ) -> None:
     """Record demonstrations of the scripted expert as LeRobot v3 datasets (random placements only)."""
     from rich.console import Console
 
-    from asyncvla_ros.sim.collect import CollectConfig, ShardReport
+    from asyncvla_ros.common.shard import Shard
+    from asyncvla_ros.sim.collect import CollectConfig, PartReport
     from asyncvla_ros.sim.collect import collect as run
 
     console = Console(stderr=True)
 
-    def report(shard: ShardReport, done: int, total: int) -> None:
+    def report(collected: PartReport, done: int, total: int) -> None:
         console.print(
-            f"{done}/{total} {shard.shard.name}: {shard.episodes} of {shard.attempts} attempts, "
-            f"{shard.frames} frames, {shard.wall_s:.0f} s"
+            f"{done}/{total} {collected.part.name}: {collected.episodes} of {collected.attempts} attempts, "
+            f"{collected.frames} frames, {collected.wall_s:.0f} s"
         )
 
     run(
@@ -171,6 +174,7 @@ def collect(
             widen_m=widen,
             workers=workers,
             learner=learner,
+            shard=Shard.parse(shard),
         ),
         report,
     )

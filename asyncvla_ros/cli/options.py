@@ -67,6 +67,9 @@ RoundsOption = Annotated[int, typer.Option(help="Refinements at most.")]
 DenoiseStepsOption = Annotated[int | None, typer.Option(help="Euler steps of a draft.")]
 RefineStepsOption = Annotated[int | None, typer.Option(help="Euler steps of a refinement.")]
 ExecuteStepsOption = Annotated[int | None, typer.Option(help="Actions executed of each chunk.")]
+ShardOption = Annotated[
+    str, typer.Option(help="Share I/N of the work, such as 2/8; the others run elsewhere.")
+]
 BestOfOption = Annotated[int, typer.Option(help="Drafts; the most confident one counts.")]
 
 
@@ -85,6 +88,19 @@ def indices(text: str, what: str) -> tuple[int, ...]:
             raise AsyncVLAError(f"--{what} is {text!r}, but {part} runs backwards; expected such as 0-9")
         chosen += range(int(first), int(last or first) + 1)
     return tuple(dict.fromkeys(chosen))
+
+
+def key_values(texts: list[str], option: str) -> dict[str, str]:
+    """``["a=b", "c=d"]`` -> {"a": "b", "c": "d"}.
+
+    Raises:
+        AsyncVLAError: If a text is of another form.
+    """
+    pairs = [text.partition("=") for text in texts]
+    for text, (key, _, value) in zip(texts, pairs, strict=True):
+        if not key or not value:
+            raise AsyncVLAError(f"{option} is {text!r}, expected KEY=VALUE")
+    return {key: value for key, _, value in pairs}
 
 
 def task_indices(text: str, suite: str) -> tuple[int, ...]:

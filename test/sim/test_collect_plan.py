@@ -13,27 +13,27 @@ from asyncvla_ros.sim.collect import (
     CollectConfig,
     Disturbance,
     NoiseConfig,
-    Shard,
-    ShardReport,
+    Part,
+    PartReport,
     collect,
-    plan_shards,
+    plan_parts,
 )
 from asyncvla_ros.sim.expert.motion import Phase
 from asyncvla_ros.types import AsyncVLAError, RunError
 
 
-def test_shards_alternate_between_tasks_and_cover_each_episode_once(tmp_path: Path) -> None:
+def test_parts_alternate_between_tasks_and_cover_each_episode_once(tmp_path: Path) -> None:
     config = CollectConfig("libero_object", (2, 5), 7, tmp_path, episodes_per_shard=3)
-    shards = plan_shards(config)
-    assert [s.name for s in shards[:3]] == ["task02_0000", "task05_0000", "task02_0003"]
+    parts = plan_parts(config)
+    assert [p.name for p in parts[:3]] == ["task02_0000", "task05_0000", "task02_0003"]
     for task in (2, 5):
-        episodes = [e for s in shards if s.task == task for e in range(s.first, s.first + s.count)]
+        episodes = [e for p in parts if p.task == task for e in range(p.first, p.first + p.count)]
         assert episodes == list(range(7))
 
 
 def test_no_episodes_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(AsyncVLAError, match="at least one episode"):
-        plan_shards(CollectConfig("libero_object", (0,), 0, tmp_path))
+        plan_parts(CollectConfig("libero_object", (0,), 0, tmp_path))
 
 
 def test_a_second_collection_into_the_same_folder_is_refused(tmp_path: Path) -> None:
@@ -46,18 +46,18 @@ def test_a_second_collection_into_the_same_folder_is_refused(tmp_path: Path) -> 
 def test_an_episode_that_cannot_be_solved_ends_nothing_but_its_shard(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def collect_shard(config: CollectConfig, shard: Shard) -> ShardReport:
-        if shard.task == 0:
+    def collect_part(config: CollectConfig, part: Part) -> PartReport:
+        if part.task == 0:
             raise RunError("the expert failed 20 times")
-        return ShardReport(shard, shard.count, 1, 100, 1.0)
+        return PartReport(part, part.count, 1, 100, 1.0)
 
     monkeypatch.setattr("asyncvla_ros.sim.collect.worker_pool", ThreadPoolExecutor)
-    monkeypatch.setattr("asyncvla_ros.sim.collect.collect_shard", collect_shard)
+    monkeypatch.setattr("asyncvla_ros.sim.collect.collect_part", collect_part)
     collected: list[int] = []
     with pytest.raises(RunError, match="failed 20 times"):
         collect(
             CollectConfig("libero_object", (0, 1, 2), 1, tmp_path, workers=1),
-            lambda report, done, planned: collected.append(report.shard.task),
+            lambda report, done, planned: collected.append(report.part.task),
         )
     assert sorted(collected) == [1, 2]
 

@@ -43,7 +43,8 @@ class EpisodeLog:
 
     def done(self, config: EvalConfig) -> tuple[Episode, ...]:
         """Those episodes of ``config`` that are finished."""
-        return tuple(e for e in self._episodes if e.task in config.tasks and e.init in config.inits)
+        asked = set(config.episodes)
+        return tuple(e for e in self._episodes if (e.task, e.init) in asked)
 
     def append(self, episode: Episode) -> None:
         """Note a finished episode."""

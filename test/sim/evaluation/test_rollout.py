@@ -45,7 +45,7 @@ class FakeWorld:
         if index == 3:
             raise RuntimeError("the simulator broke")
 
-    def observe(self) -> Observation:
+    def observe(self, **_: object) -> Observation:
         images = {key: np.full((224, 224, 3), 200, np.uint8) for key in ("agentview", "wrist")}
         return Observation(images, np.zeros(11, np.float32), self.instruction)
 

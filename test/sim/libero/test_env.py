@@ -14,7 +14,8 @@ from asyncvla_ros.sim.collect import CollectConfig, collect
 from asyncvla_ros.sim.evaluation.results import EvalConfig
 from asyncvla_ros.sim.evaluation.rollout import evaluate
 from asyncvla_ros.sim.expert.demonstrator import Expert
-from asyncvla_ros.sim.libero.env import IDLE_ACTION, STATE_NAMES, LiberoEnv
+from asyncvla_ros.sim.libero.conventions import STATE_NAMES
+from asyncvla_ros.sim.libero.env import IDLE_ACTION, LiberoEnv
 from asyncvla_ros.sim.libero.tasks import get_task, list_tasks, max_steps
 from asyncvla_ros.strategy import Strategy
 from asyncvla_ros.types import AsyncVLAError
