@@ -74,8 +74,8 @@ def eval_libero(
     convention: Annotated[
         list[str] | None,
         typer.Option(
-            help="What the training data mean where the checkpoint does not say it, such as gripper=open_is_one; "
-            "also state=, images= and camera.KEY=; repeatable."
+            help="What the training data mean where the checkpoint does not say it, such as "
+            "gripper=open_is_one; also state=, images= and camera.KEY=; repeatable."
         ),
     ] = None,
     shard: ShardOption = "1/1",

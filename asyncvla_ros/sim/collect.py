@@ -34,7 +34,7 @@ from asyncvla_ros.common.sole_writer import sole_writer
 from asyncvla_ros.common.worker_pool import worker_pool
 from asyncvla_ros.data.lerobot_writer import PRIVILEGED_NAMES, DatasetWriter, dataset_features
 from asyncvla_ros.sim.expert.demonstrator import Expert
-from asyncvla_ros.sim.expert.motion import Phase
+from asyncvla_ros.sim.expert.disturbance import DEFAULT_NOISE, Disturbance, NoiseConfig
 from asyncvla_ros.sim.libero.conventions import ACTION_NAMES, OWN, STATE_NAMES
 from asyncvla_ros.sim.libero.env import CONTROL_HZ, LiberoEnv
 from asyncvla_ros.sim.libero.tasks import get_task, max_steps
@@ -48,28 +48,10 @@ log = logging.getLogger(__name__)
 _ATTEMPTS = 20
 #: What may differ between a collection and its continuation.
 _FREE = ("tasks", "episodes_per_task", "out", "workers", "shard")
+#: What older versions called a setting.
+_RENAMED = {"episodes_per_shard": "episodes_per_part"}
 #: Part of the step limit after which the expert takes over from a learner: room enough to finish.
 _LEARNER_SHARE = (0.1, 0.55)
-
-
-@dataclass(frozen=True)
-class NoiseConfig:
-    """Disturbance of the executed action, in action units.
-
-    Attributes:
-        std_range: standard deviation of the correlated noise, drawn once per episode.
-        correlation: of the noise from one control step to the next.
-        aligned_scale: factor on the noise while the expert aligns and closes the fingers.
-        kick_probability: per step, of a random action held for ``kick_steps``.
-        slip_probability: per episode, of opening the gripper once on the way to the goal.
-    """
-
-    std_range: tuple[float, float] = (0.05, 0.3)
-    correlation: float = 0.85
-    aligned_scale: float = 0.5
-    kick_probability: float = 0.01
-    kick_steps: int = 4
-    slip_probability: float = 0.08
 
 
 @dataclass(frozen=True)
@@ -84,7 +66,7 @@ class CollectConfig:
         seed: determines every placement and disturbance.
         widen_m: displacement of objects beyond LIBERO's own placements [m].
         widen_fraction: share of episodes with widened placements.
-        episodes_per_shard: episodes of one dataset.
+        episodes_per_part: episodes of one dataset.
         workers: processes.
         full_meshes: render official meshes (slower) instead of decimated ones.
         learner: checkpoint of the policy that drives first; None: the expert alone.
@@ -98,11 +80,11 @@ class CollectConfig:
     seed: int = 0
     widen_m: float = 0.04
     widen_fraction: float = 0.7
-    episodes_per_shard: int = 10
+    episodes_per_part: int = 10
     workers: int = 2
     full_meshes: bool = False
     learner: Path | None = None
-    noise: NoiseConfig = NoiseConfig()
+    noise: NoiseConfig = DEFAULT_NOISE
     shard: Shard = WHOLE
 
 
@@ -132,17 +114,17 @@ class PartReport:
 
 def plan_parts(config: CollectConfig) -> tuple[Part, ...]:
     """The parts of a collection that are of its shard, round-robin over the tasks."""
-    if config.episodes_per_task < 1 or config.episodes_per_shard < 1:
+    if config.episodes_per_task < 1 or config.episodes_per_part < 1:
         raise AsyncVLAError(
             f"expected at least one episode per task and part, got {config.episodes_per_task} "
-            f"and {config.episodes_per_shard}"
+            f"and {config.episodes_per_part}"
         )
     parts = [
-        Part(task, first, min(config.episodes_per_shard, config.episodes_per_task - first))
-        for first in range(0, config.episodes_per_task, config.episodes_per_shard)
+        Part(task, first, min(config.episodes_per_part, config.episodes_per_task - first))
+        for first in range(0, config.episodes_per_task, config.episodes_per_part)
         for task in config.tasks
     ]
-    return config.shard.take(parts, f"datasets of {config.episodes_per_shard} episodes of one task")
+    return config.shard.take(parts, f"datasets of {config.episodes_per_part} episodes of one task")
 
 
 def collect(config: CollectConfig, on_part: Callable[[PartReport, int, int], None] | None = None) -> None:
@@ -197,7 +179,8 @@ def _require_same_collection(config: CollectConfig) -> None:
         partial.write_text(json.dumps(now, indent=1) + "\n")
         partial.replace(file)
     found = f"{config.out} holds another collection"
-    require_same_settings(json.loads(file.read_text()), now, found, "choose another --out")
+    before = {_RENAMED.get(name, name): value for name, value in json.loads(file.read_text()).items()}
+    require_same_settings(before, now, found, "choose another --out")
 
 
 def _require_count(root: Path, count: int) -> None:
@@ -289,48 +272,3 @@ def record_episode(
             return step + 1
     writer.discard_episode()
     return 0
-
-
-class Disturbance:
-    """Turns the expert's actions into disturbed ones, over one episode."""
-
-    def __init__(self, config: NoiseConfig, rng: np.random.Generator) -> None:
-        self._config = config
-        self._rng = rng
-        self._std = rng.uniform(*config.std_range)
-        self._noise: np.ndarray = np.zeros(6)
-        self._kick: np.ndarray = np.zeros(6)
-        self._kick_left = 0
-        self._slip_in = int(rng.integers(5, 25)) if rng.random() < config.slip_probability else -1
-        self._slip_left = 0
-
-    def apply(self, action: np.ndarray, phase: Phase) -> np.ndarray:
-        """The action to execute.
-
-        Args:
-            action: (7,) the expert's.
-            phase: the expert's phase.
-
-        Returns:
-            (7,) in [-1, 1].
-        """
-        config, rng = self._config, self._rng
-        rho = config.correlation
-        self._noise = rho * self._noise + np.sqrt(1 - rho**2) * self._std * rng.standard_normal(6)
-        if self._kick_left == 0 and rng.random() < config.kick_probability:
-            self._kick = rng.uniform(-1, 1, 6)
-            self._kick_left = config.kick_steps
-        executed = np.array(action, dtype=np.float64)
-        if self._kick_left > 0:
-            self._kick_left -= 1
-            executed[:6] = self._kick
-        else:
-            aligned = phase in (Phase.DESCEND, Phase.CLOSE)
-            executed[:6] += self._noise * (config.aligned_scale if aligned else 1.0)
-        if phase is Phase.CARRY and self._slip_in >= 0:
-            self._slip_left = 4 if self._slip_in == 0 else 0
-            self._slip_in -= 1
-        if self._slip_left > 0:
-            self._slip_left -= 1
-            executed[6] = -1.0
-        return np.clip(executed, -1.0, 1.0)

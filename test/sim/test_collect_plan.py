@@ -5,25 +5,21 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from asyncvla_ros.data.lerobot_writer import PRIVILEGED_NAMES, dataset_features
 from asyncvla_ros.sim.collect import (
     CollectConfig,
-    Disturbance,
-    NoiseConfig,
     Part,
     PartReport,
     collect,
     plan_parts,
 )
-from asyncvla_ros.sim.expert.motion import Phase
 from asyncvla_ros.types import AsyncVLAError, RunError
 
 
 def test_parts_alternate_between_tasks_and_cover_each_episode_once(tmp_path: Path) -> None:
-    config = CollectConfig("libero_object", (2, 5), 7, tmp_path, episodes_per_shard=3)
+    config = CollectConfig("libero_object", (2, 5), 7, tmp_path, episodes_per_part=3)
     parts = plan_parts(config)
     assert [p.name for p in parts[:3]] == ["task02_0000", "task05_0000", "task02_0003"]
     for task in (2, 5):
@@ -79,29 +75,6 @@ def test_a_folder_holds_one_collection(tmp_path: Path) -> None:
             collect(other)
     with pytest.raises(AsyncVLAError, match="task00_0000 has 5 episodes, expected 10"):
         collect(replace(config, episodes_per_task=40))
-
-
-def test_executed_actions_stay_in_range_and_repeat_with_the_seed() -> None:
-    config = NoiseConfig(std_range=(0.3, 0.3), kick_probability=0.1)
-    action = np.array([1, -1, 0, 0, 0, 0, 1], dtype=np.float32)
-    runs = []
-    for _ in range(2):
-        disturbance = Disturbance(config, np.random.default_rng(7))
-        runs.append(np.array([disturbance.apply(action, Phase.HOVER) for _ in range(50)]))
-    np.testing.assert_array_equal(runs[0], runs[1])
-    assert np.abs(runs[0]).max() <= 1.0
-    assert np.abs(runs[0][:, 2]).max() > 0.1
-    assert (runs[0][:, 6] == 1.0).all()
-
-
-def test_a_slip_opens_the_gripper_once_while_carrying() -> None:
-    config = NoiseConfig(slip_probability=1.0)
-    disturbance = Disturbance(config, np.random.default_rng(0))
-    action = np.array([0, 0, 0, 0, 0, 0, 1], dtype=np.float32)
-    opened = [disturbance.apply(action, Phase.CARRY)[6] < 0 for _ in range(60)]
-    assert sum(opened) == 4
-    first = opened.index(True)
-    assert all(opened[first : first + 4])
 
 
 def test_features_name_every_dim() -> None:

@@ -145,7 +145,7 @@ def test_the_expert_opens_pushes_and_turns(suite: str, task: int) -> None:
 def test_collected_demonstrations_load_back_and_a_rerun_continues(tmp_path: Path) -> None:
     from lerobot.datasets.lerobot_dataset import LeRobotDataset
 
-    config = CollectConfig("libero_object", (9,), 1, tmp_path / "data", episodes_per_shard=1, workers=1)
+    config = CollectConfig("libero_object", (9,), 1, tmp_path / "data", episodes_per_part=1, workers=1)
     collect(config)
     (root,) = dataset_roots(config.out)
     written = root.stat().st_mtime_ns
