@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from asyncvla_ros.common.shard import Shard
 from asyncvla_ros.data.lerobot_writer import PRIVILEGED_NAMES, dataset_features
 from asyncvla_ros.sim.collect import (
     CollectConfig,
     Part,
     PartReport,
     collect,
+    collect_part,
     plan_parts,
 )
 from asyncvla_ros.types import AsyncVLAError, RunError
@@ -25,6 +27,64 @@ def test_parts_alternate_between_tasks_and_cover_each_episode_once(tmp_path: Pat
     for task in (2, 5):
         episodes = [e for p in parts if p.task == task for e in range(p.first, p.first + p.count)]
         assert episodes == list(range(7))
+
+
+def test_shards_share_the_parts_of_the_whole_evenly_over_the_tasks(tmp_path: Path) -> None:
+    config = CollectConfig("libero_object", (2, 5), 8, tmp_path, episodes_per_part=2)
+    shards = [plan_parts(replace(config, shard=Shard(index, 2))) for index in (1, 2)]
+    assert shards[0] + shards[1] == plan_parts(config)
+    for parts in shards:
+        assert [part.task for part in parts] == [2, 5, 2, 5]
+    with pytest.raises(AsyncVLAError, match="there are 8 datasets of 2 episodes of one task"):
+        plan_parts(replace(config, shard=Shard(9, 9)))
+
+
+def test_shards_collect_into_one_folder_at_the_same_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each runs while the other has begun, and the whole then finds nothing missing."""
+    config = CollectConfig("libero_object", (0, 1), 1, tmp_path, workers=1)
+    shards = [replace(config, shard=Shard(index, 2)) for index in (1, 2)]
+    begun: list[str] = []
+
+    def collect_part(config: CollectConfig, part: Part) -> PartReport:
+        if part.task == 0:
+            collect(shards[1])
+        begun.append(part.name)
+        info = tmp_path / part.name / "meta" / "info.json"
+        info.parent.mkdir(parents=True)
+        info.write_text('{"total_episodes": 1}')
+        return PartReport(part, part.count, 1, 100, 1.0)
+
+    monkeypatch.setattr("asyncvla_ros.sim.collect.worker_pool", ThreadPoolExecutor)
+    monkeypatch.setattr("asyncvla_ros.sim.collect.collect_part", collect_part)
+    collect(shards[0])
+    assert begun == ["task01_0000", "task00_0000"]
+    collect(config)
+    assert len(begun) == 2
+    for other in (shards[0], config):
+        with pytest.raises(AsyncVLAError, match=r"another collection \(seed: 0 there, 1 here\)"):
+            collect(replace(other, seed=1))
+
+
+def test_a_dataset_is_collected_by_one_process(tmp_path: Path) -> None:
+    config = CollectConfig("libero_object", (0,), 1, tmp_path)
+    (part,) = plan_parts(config)
+    with (tmp_path / ".task00_0000.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(AsyncVLAError, match=r"another process runs the collection of .*task00_0000"):
+            collect_part(config, part)
+
+
+def test_a_collection_of_an_older_version_continues(tmp_path: Path) -> None:
+    info = tmp_path / "task00_0000" / "meta" / "info.json"
+    info.parent.mkdir(parents=True)
+    info.write_text('{"total_episodes": 5}')
+    config = CollectConfig("libero_object", (0,), 5, tmp_path)
+    collect(config)
+    file = tmp_path / "collection.json"
+    file.write_text(file.read_text().replace("episodes_per_part", "episodes_per_shard"))
+    collect(config)
 
 
 def test_no_episodes_is_an_error(tmp_path: Path) -> None:

@@ -141,7 +141,7 @@ def test_training_data_of_the_other_kind_contradict_a_gripper_convention() -> No
     zero_to_one, minus_to_one = 0.0, -1.0
     require_gripper_range(OWN, minus_to_one)
     require_gripper_range(LiberoConventions(gripper="open_is_one"), zero_to_one)
-    with pytest.raises(AsyncVLAError, match="begin at 0, .* say --convention gripper=open_is_one"):
+    with pytest.raises(AsyncVLAError, match=r"begin at 0, .* say --convention gripper=open_is_one"):
         require_gripper_range(OWN, zero_to_one)
     for gripper in ("open_is_one", "closed_is_one"):
         with pytest.raises(AsyncVLAError, match="LIBERO's own already: say gripper=env"):
