@@ -16,6 +16,7 @@ from asyncvla_ros.cli.options import (
     BestOfOption,
     CacheOption,
     CheckpointOption,
+    ConventionOption,
     DenoiseStepsOption,
     DeviceOption,
     ExecuteStepsOption,
@@ -71,13 +72,7 @@ def eval_libero(
         bool, typer.Option(help="Random placements instead of official states, for choices to be tested.")
     ] = False,
     rendering: Annotated[str, typer.Option(help="full (official) or decimated meshes.")] = "full",
-    convention: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="What the training data mean where the checkpoint does not say it, such as "
-            "gripper=open_is_one; also state=, images= and camera.KEY=; repeatable."
-        ),
-    ] = None,
+    convention: ConventionOption = None,
     shard: ShardOption = "1/1",
     execute_steps: ExecuteStepsOption = None,
     select: SelectOption = "rater",

@@ -20,6 +20,7 @@ from asyncvla_ros.cli.options import (
     CPUS,
     CacheOption,
     CheckpointOption,
+    ConventionOption,
     DenoiseStepsOption,
     ExecuteStepsOption,
     FreshOption,
@@ -35,6 +36,7 @@ from asyncvla_ros.cli.options import (
     TasksOption,
     WorkersOption,
     indices,
+    key_values,
     task_indices,
     writable,
     write_json,
@@ -283,6 +285,7 @@ def export(
     refine_steps: RefineStepsOption = None,
     execute_steps: ExecuteStepsOption = None,
     threshold: Annotated[float | None, typer.Option(help="Refine below this confidence.")] = None,
+    convention: ConventionOption = None,
 ) -> None:
     """Copy a checkpoint with its weights in half precision, to ship it; it still computes in float32.
 
@@ -291,6 +294,7 @@ def export(
     import torch
 
     from asyncvla_ros.model.checkpoint import load_checkpoint, save_checkpoint, with_config
+    from asyncvla_ros.sim.libero.conventions import conventions_of
 
     source = load_checkpoint(checkpoint)
     config = source.model.config
@@ -310,7 +314,12 @@ def export(
         if config.rater is None:
             raise AsyncVLAError(f"--threshold is {threshold}, but the policy in {checkpoint} has no rater")
         config = replace(config, rater=replace(config.rater, threshold=threshold))
-    save_checkpoint(out, with_config(source, config), torch.float16)
+    features = source.features
+    if convention:
+        said = {**features.conventions, **key_values(convention, "--convention")}
+        features = replace(features, conventions=said)
+        conventions_of(features)
+    save_checkpoint(out, replace(with_config(source, config), features=features), torch.float16)
 
 
 @app.command("report")

@@ -67,6 +67,13 @@ RoundsOption = Annotated[int, typer.Option(help="Refinements at most.")]
 DenoiseStepsOption = Annotated[int | None, typer.Option(help="Euler steps of a draft.")]
 RefineStepsOption = Annotated[int | None, typer.Option(help="Euler steps of a refinement.")]
 ExecuteStepsOption = Annotated[int | None, typer.Option(help="Actions executed of each chunk.")]
+ConventionOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="What the training data mean where the checkpoint does not say it, such as "
+        "gripper=open_is_one; also state=, images= and camera.KEY=; repeatable."
+    ),
+]
 ShardOption = Annotated[
     str, typer.Option(help="Share I/N of the work, such as 2/8; the others run elsewhere.")
 ]
@@ -96,11 +103,14 @@ def key_values(texts: list[str], option: str) -> dict[str, str]:
     Raises:
         AsyncVLAError: If a text is of another form.
     """
-    pairs = [text.partition("=") for text in texts]
-    for text, (key, _, value) in zip(texts, pairs, strict=True):
+    found: dict[str, str] = {}
+    for text in texts:
+        key, _, value = text.partition("=")
         if not key or not value:
             raise AsyncVLAError(f"{option} is {text!r}, expected KEY=VALUE")
-    return {key: value for key, _, value in pairs}
+        if found.setdefault(key, value) != value:
+            raise AsyncVLAError(f"{option} {key} is said twice, {found[key]!r} and {value!r}; keep one")
+    return found
 
 
 def task_indices(text: str, suite: str) -> tuple[int, ...]:

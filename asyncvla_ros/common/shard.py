@@ -46,7 +46,9 @@ class Shard:
             AsyncVLAError: there are fewer items than shares.
         """
         if 0 < len(items) < self.count:
-            raise AsyncVLAError(f"--shard is {self}, but there are {len(items)} {what}; choose N up to that")
+            raise AsyncVLAError(
+                f"--shard is {self}, but {what} are {len(items)}; choose N from 1 to {len(items)}"
+            )
         first, last = (place * len(items) // self.count for place in (self.index - 1, self.index))
         return tuple(items[first:last])
 

@@ -30,5 +30,7 @@ def test_another_form_is_one_error_that_says_what_is_expected(text: str) -> None
 
 def test_more_shards_than_items_are_refused_by_each_of_them() -> None:
     for index in (1, 4):
-        with pytest.raises(AsyncVLAError, match=rf"--shard is {index}/4, but there are 3 episodes"):
+        with pytest.raises(
+            AsyncVLAError, match=rf"--shard is {index}/4, but episodes are 3; choose N from 1 to 3"
+        ):
             Shard(index, 4).take(["a", "b", "c"], "episodes")

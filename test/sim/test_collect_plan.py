@@ -35,7 +35,7 @@ def test_shards_share_the_parts_of_the_whole_evenly_over_the_tasks(tmp_path: Pat
     assert shards[0] + shards[1] == plan_parts(config)
     for parts in shards:
         assert [part.task for part in parts] == [2, 5, 2, 5]
-    with pytest.raises(AsyncVLAError, match="there are 8 datasets of 2 episodes of one task"):
+    with pytest.raises(AsyncVLAError, match="datasets of 2 episodes of one task are 8"):
         plan_parts(replace(config, shard=Shard(9, 9)))
 
 
