@@ -7,7 +7,7 @@ dims, ``s`` state dims, ``h``/``w`` image height and width in pixels.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -97,6 +97,8 @@ class FeatureContract:
         action_names: One name per action dim, in order.
         action_space: ``delta_ee_pose``, ``ee_pose``, ``joint_position`` or ``delta_joint_position``.
         control_hz: Rate at which consecutive actions of a chunk are due [Hz].
+        conventions: What the training data's values mean where names do not say it, for a simulator; see
+            ``sim/libero/conventions.py``. Contracts that differ in it alone are equal.
     """
 
     cameras: tuple[CameraFeature, ...]
@@ -104,3 +106,4 @@ class FeatureContract:
     action_names: tuple[str, ...]
     action_space: str
     control_hz: float
+    conventions: Mapping[str, str] = field(default_factory=dict, compare=False)

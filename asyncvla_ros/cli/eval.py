@@ -17,6 +17,7 @@ from asyncvla_ros.cli.options import (
     BestOfOption,
     CacheOption,
     CheckpointOption,
+    ConventionOption,
     DenoiseStepsOption,
     DeviceOption,
     ExecuteStepsOption,
@@ -28,12 +29,14 @@ from asyncvla_ros.cli.options import (
     RoundsOption,
     SeedOption,
     SelectOption,
+    ShardOption,
     SkipBrokenOption,
     SuiteOption,
     TasksOption,
     ThresholdOption,
     WorkersOption,
     indices,
+    key_values,
     task_indices,
     write_json,
 )
@@ -42,6 +45,7 @@ if TYPE_CHECKING:
     from asyncvla_ros.policy import Policy
     from asyncvla_ros.sim.evaluation.episode_log import EpisodeLog
     from asyncvla_ros.sim.evaluation.results import Episode, EvalConfig
+    from asyncvla_ros.sim.libero.conventions import LiberoConventions
 
 eval_app = typer.Typer(no_args_is_help=True, help="Measure a policy: in simulation, or on demonstrations.")
 eval_app.command("bridge")(eval_bridge)
@@ -70,6 +74,8 @@ def eval_libero(
         bool, typer.Option(help="Random placements instead of official states, for choices to be tested.")
     ] = False,
     rendering: Annotated[str, typer.Option(help="full (official) or decimated meshes.")] = "full",
+    convention: ConventionOption = None,
+    shard: ShardOption = "1/1",
     execute_steps: ExecuteStepsOption = None,
     select: SelectOption = "rater",
     threshold: ThresholdOption = None,
@@ -79,6 +85,7 @@ def eval_libero(
     best_of: BestOfOption = 1,
 ) -> None:
     """Run a policy on LIBERO's official initial states, in lockstep; with --json a rerun continues."""
+    from asyncvla_ros.common.shard import Shard
     from asyncvla_ros.common.sole_writer import sole_writer
     from asyncvla_ros.model.checkpoint import fingerprint
     from asyncvla_ros.paths import shipped_checkpoint
@@ -87,7 +94,8 @@ def eval_libero(
     from asyncvla_ros.sim.evaluation.results import Episode, EvalConfig
     from asyncvla_ros.strategy import Strategy
 
-    chosen, states = task_indices(tasks, suite), indices(inits, "inits")
+    chosen, states, share = task_indices(tasks, suite), indices(inits, "inits"), Shard.parse(shard)
+    folder = checkpoint or shipped_checkpoint()
     config = EvalConfig(
         suite,
         chosen,
@@ -102,8 +110,10 @@ def eval_libero(
         random_placements=random_placements,
         render=rendering,
         execute_steps=execute_steps,
-        checkpoint=fingerprint(checkpoint or shipped_checkpoint()),
+        checkpoint=fingerprint(folder),
         device=device,
+        conventions=_conventions(folder, key_values(convention or [], "--convention")),
+        shard=share,
     )
     load = partial(Policy.from_checkpoint, checkpoint, device, THREADS)
     if json_out is None or str(json_out) == "-":
@@ -113,6 +123,19 @@ def eval_libero(
         log = EpisodeLog(json_out, config, Episode)
         write_json(_evaluate(config, load, log), json_out)
         log.close(config)
+
+
+def _conventions(checkpoint: Path, stated: dict[str, str]) -> LiberoConventions:
+    """In which a checkpoint sees and moves LIBERO; refused where its training data contradict."""
+    from asyncvla_ros.model.checkpoint import load_stats
+    from asyncvla_ros.robot.feature_file import load_features
+    from asyncvla_ros.sim.libero.conventions import conventions_of, require_gripper_range
+
+    features = load_features(checkpoint)
+    conventions = conventions_of(features, stated)
+    _, actions = load_stats(checkpoint, features)
+    require_gripper_range(conventions, float(actions.q01[-1]))
+    return conventions
 
 
 def _evaluate(
@@ -128,8 +151,7 @@ def _evaluate(
     console = Console(stderr=True)
     columns = (TextColumn("eval"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[text]}"))
     with Progress(*columns, TimeRemainingColumn(), console=console) as progress:
-        total = len(config.tasks) * len(config.inits)
-        bar = progress.add_task("eval", total=total, completed=len(done), text="")
+        bar = progress.add_task("eval", total=len(config.episodes), completed=len(done), text="")
         solved = [episode.success for episode in done]
 
         def report(episode: Episode) -> None:

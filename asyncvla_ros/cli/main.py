@@ -18,6 +18,7 @@ from asyncvla_ros.cli.eval import eval_app
 from asyncvla_ros.cli.options import (
     CPUS,
     CheckpointOption,
+    ConventionOption,
     DenoiseStepsOption,
     ExecuteStepsOption,
     InitsOption,
@@ -25,10 +26,12 @@ from asyncvla_ros.cli.options import (
     ModeOption,
     RefineStepsOption,
     SeedOption,
+    ShardOption,
     SuiteOption,
     TasksOption,
     WorkersOption,
     indices,
+    key_values,
     task_indices,
     writable,
     write_json,
@@ -146,19 +149,21 @@ def collect(
     learner: Annotated[
         Path | None, typer.Option(help="DAgger: this policy drives first, the expert says what was right.")
     ] = None,
+    shard: ShardOption = "1/1",
 ) -> None:
     """Record demonstrations of the scripted expert as LeRobot v3 datasets (random placements only)."""
     from rich.console import Console
 
-    from asyncvla_ros.sim.collect import CollectConfig, ShardReport
+    from asyncvla_ros.common.shard import Shard
+    from asyncvla_ros.sim.collect import CollectConfig, PartReport
     from asyncvla_ros.sim.collect import collect as run
 
     console = Console(stderr=True)
 
-    def report(shard: ShardReport, done: int, total: int) -> None:
+    def report(collected: PartReport, done: int, total: int) -> None:
         console.print(
-            f"{done}/{total} {shard.shard.name}: {shard.episodes} of {shard.attempts} attempts, "
-            f"{shard.frames} frames, {shard.wall_s:.0f} s"
+            f"{done}/{total} {collected.part.name}: {collected.episodes} of {collected.attempts} attempts, "
+            f"{collected.frames} frames, {collected.wall_s:.0f} s"
         )
 
     run(
@@ -171,6 +176,7 @@ def collect(
             widen_m=widen,
             workers=workers,
             learner=learner,
+            shard=Shard.parse(shard),
         ),
         report,
     )
@@ -214,6 +220,7 @@ def export(
     robot: Annotated[
         str | None, typer.Option(help="Of a policy for several robots, the one that the copy is for.")
     ] = None,
+    convention: ConventionOption = None,
 ) -> None:
     """Copy a checkpoint with its weights in half precision, to ship it; it computes as before.
 
@@ -222,6 +229,7 @@ def export(
     import torch
 
     from asyncvla_ros.model.checkpoint import load_checkpoint, save_checkpoint
+    from asyncvla_ros.sim.libero.conventions import conventions_of
 
     source = load_checkpoint(checkpoint, robot=robot)
     config = source.model.config
@@ -242,7 +250,13 @@ def export(
             raise AsyncVLAError(f"--threshold is {threshold}, but the policy in {checkpoint} has no rater")
         config = replace(config, rater=replace(config.rater, threshold=threshold))
     source.model.configure(config)
-    save_checkpoint(out, source, torch.bfloat16 if config.dtype == "bfloat16" else torch.float16)
+    features = source.features
+    if convention:
+        said = {**features.conventions, **key_values(convention, "--convention")}
+        features = replace(features, conventions=said)
+        conventions_of(features)
+    half = torch.bfloat16 if config.dtype == "bfloat16" else torch.float16
+    save_checkpoint(out, replace(source, features=features), half)
 
 
 @app.command("report")

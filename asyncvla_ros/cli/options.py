@@ -81,6 +81,16 @@ RoundsOption = Annotated[int, typer.Option(help="Refinements at most.")]
 DenoiseStepsOption = Annotated[int | None, typer.Option(help="Euler steps of a draft.")]
 RefineStepsOption = Annotated[int | None, typer.Option(help="Euler steps of a refinement.")]
 ExecuteStepsOption = Annotated[int | None, typer.Option(help="Actions executed of each chunk.")]
+ConventionOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="What the training data mean where the checkpoint does not say it, such as "
+        "gripper=open_is_one; also state=, images= and camera.KEY=; repeatable."
+    ),
+]
+ShardOption = Annotated[
+    str, typer.Option(help="Share I/N of the work, such as 2/8; the others run elsewhere.")
+]
 BestOfOption = Annotated[int, typer.Option(help="Drafts; the most confident one counts.")]
 
 
@@ -99,6 +109,22 @@ def indices(text: str, what: str) -> tuple[int, ...]:
             raise AsyncVLAError(f"--{what} is {text!r}, but {part} runs backwards; expected such as 0-9")
         chosen += range(int(first), int(last or first) + 1)
     return tuple(dict.fromkeys(chosen))
+
+
+def key_values(texts: list[str], option: str) -> dict[str, str]:
+    """``["a=b", "c=d"]`` -> {"a": "b", "c": "d"}.
+
+    Raises:
+        AsyncVLAError: If a text is of another form.
+    """
+    found: dict[str, str] = {}
+    for text in texts:
+        key, _, value = text.partition("=")
+        if not key or not value:
+            raise AsyncVLAError(f"{option} is {text!r}, expected KEY=VALUE")
+        if found.setdefault(key, value) != value:
+            raise AsyncVLAError(f"{option} {key} is said twice, {found[key]!r} and {value!r}; keep one")
+    return found
 
 
 def task_indices(text: str, suite: str) -> tuple[int, ...]:

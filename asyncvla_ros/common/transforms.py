@@ -58,6 +58,22 @@ def matrix_to_quat_xyzw(matrix: np.ndarray) -> np.ndarray:
     return quat if quat[3] >= 0 else -quat
 
 
+def quat_xyzw_to_axis_angle(quat_xyzw: np.ndarray) -> np.ndarray:
+    """Rotation vector of a quaternion of unit length, the long way round where w is negative.
+
+    So it is continuous where the quaternion is, also near pi, as for a hand that points down.
+
+    Args:
+        quat_xyzw: (4,) quaternion, x y z w.
+
+    Returns:
+        (3,) float64 rotation vector, up to 2 pi long [rad].
+    """
+    axis, w = np.asarray(quat_xyzw[:3], dtype=np.float64), float(quat_xyzw[3])
+    length = float(np.linalg.norm(axis))
+    return np.zeros(3) if length < 1e-12 else axis / length * 2 * np.arctan2(length, w)
+
+
 def pose_to_state(position: np.ndarray, quat_xyzw: np.ndarray) -> np.ndarray:
     """Pose as the nine numbers a policy sees: position and two columns of the rotation matrix.
 

@@ -15,6 +15,7 @@ from asyncvla_ros.report.details import (
     refinement_table,
 )
 from asyncvla_ros.report.results import load, provenance_lines
+from asyncvla_ros.report.shards import merge_shards
 from asyncvla_ros.report.success import compare, comparison_table, success_table, task_table
 
 PREFACE = "preface.md"
@@ -29,9 +30,11 @@ def report(folder: Path, out: Path) -> list[Path]:
         The files written.
 
     Raises:
-        AsyncVLAError: If no file is a result of eval, bench or train-rater, or one is no JSON file.
+        AsyncVLAError: If no file is a result of eval, bench or train-rater, one is no JSON file, or one is a
+            shard and the others are missing.
     """
     found = load(folder)
+    evaluations = merge_shards(found["eval"])
     out.parent.mkdir(parents=True, exist_ok=True)
     written = [out]
     sections = ["# Results"]
@@ -40,9 +43,9 @@ def report(folder: Path, out: Path) -> list[Path]:
     sections.append(
         f"The tables are rendered by `asyncvla report` from {sum(map(len, found.values()))} files."
     )
-    if found["eval"]:
-        sections += ["## Success", success_table(found["eval"]), "### By task", task_table(found["eval"])]
-    if comparisons := list(compare(found["eval"])):
+    if evaluations:
+        sections += ["## Success", success_table(evaluations), "### By task", task_table(evaluations)]
+    if comparisons := list(compare(evaluations)):
         sections += ["## Paired comparisons", comparison_table(comparisons)]
     if raters := found["rater"] + rated_demos(found["demos"]):
         picture = out.with_name(f"{out.stem}-reliability.png")

@@ -32,6 +32,7 @@ def load_features(folder: Path) -> FeatureContract:
             action_names=tuple(values["action_names"]),
             action_space=values["action_space"],
             control_hz=float(values["control_hz"]),
+            conventions=dict(values.get("conventions", {})),
         )
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise CheckpointError(f"{file} is not a feature contract: {error!r}") from error
@@ -57,6 +58,8 @@ def _problems(features: FeatureContract) -> Iterator[str]:
             yield f"camera {camera.key} is {sizes[0]!r} x {sizes[1]!r}, expected pixels up to {LARGEST}"
     if features.action_space not in ACTION_SPACES:
         yield f"action_space is {features.action_space!r}, expected one of {', '.join(ACTION_SPACES)}"
+    if not all(isinstance(text, str) for pair in features.conventions.items() for text in pair):
+        yield f"conventions is {features.conventions}, expected names and values as text"
     if not 0 < features.control_hz < float("inf"):
         yield f"control_hz is {features.control_hz!r}, expected a number above 0"
 

@@ -1,8 +1,9 @@
 """Collect demonstrations of the scripted expert as LeRobot datasets.
 
-Each shard (some episodes of one task) is a LeRobot dataset of its own. Shards are worked off round-robin over
-the tasks, so a partial collection is balanced, and a finished shard is never touched again, so a rerun
-continues where the last one stopped.
+Each part (some episodes of one task) is a LeRobot dataset of its own. Parts are worked off round-robin over
+the tasks, so a partial collection is balanced, and a finished part is never touched again, so a rerun
+continues where the last one stopped. A part depends on nothing but its settings, so several machines can
+collect into one folder, each its shard of the parts.
 
 The executed action is the expert's plus correlated noise, random kicks and now and then an opened gripper;
 the stored action is the expert's own answer to the state this led to. With a learner (DAgger, arXiv
@@ -16,6 +17,8 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import socket
 import time
 from collections.abc import Callable
 from concurrent.futures import as_completed
@@ -26,12 +29,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from asyncvla_ros.common.same_settings import fixed_settings, require_same_settings
+from asyncvla_ros.common.shard import WHOLE, Shard
 from asyncvla_ros.common.sole_writer import sole_writer
 from asyncvla_ros.common.worker_pool import worker_pool
 from asyncvla_ros.data.lerobot_writer import PRIVILEGED_NAMES, DatasetWriter, dataset_features
 from asyncvla_ros.sim.expert.demonstrator import Expert
-from asyncvla_ros.sim.expert.motion import Phase
-from asyncvla_ros.sim.libero.env import ACTION_NAMES, CAMERAS, CONTROL_HZ, IMAGE_SIZE, STATE_NAMES, LiberoEnv
+from asyncvla_ros.sim.expert.disturbance import DEFAULT_NOISE, Disturbance, NoiseConfig
+from asyncvla_ros.sim.libero.conventions import ACTION_NAMES, OWN, STATE_NAMES
+from asyncvla_ros.sim.libero.env import CONTROL_HZ, LiberoEnv
 from asyncvla_ros.sim.libero.tasks import get_task, max_steps
 from asyncvla_ros.strategy import Strategy
 from asyncvla_ros.types import AsyncVLAError, RunError
@@ -42,29 +47,11 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 _ATTEMPTS = 20
 #: What may differ between a collection and its continuation.
-_FREE = ("tasks", "episodes_per_task", "out", "workers")
+_FREE = ("tasks", "episodes_per_task", "out", "workers", "shard")
+#: What older versions called a setting.
+_RENAMED = {"episodes_per_shard": "episodes_per_part"}
 #: Part of the step limit after which the expert takes over from a learner: room enough to finish.
 _LEARNER_SHARE = (0.1, 0.55)
-
-
-@dataclass(frozen=True)
-class NoiseConfig:
-    """Disturbance of the executed action, in action units.
-
-    Attributes:
-        std_range: standard deviation of the correlated noise, drawn once per episode.
-        correlation: of the noise from one control step to the next.
-        aligned_scale: factor on the noise while the expert aligns and closes the fingers.
-        kick_probability: per step, of a random action held for ``kick_steps``.
-        slip_probability: per episode, of opening the gripper once on the way to the goal.
-    """
-
-    std_range: tuple[float, float] = (0.05, 0.3)
-    correlation: float = 0.85
-    aligned_scale: float = 0.5
-    kick_probability: float = 0.01
-    kick_steps: int = 4
-    slip_probability: float = 0.08
 
 
 @dataclass(frozen=True)
@@ -75,14 +62,15 @@ class CollectConfig:
         suite: LIBERO suite.
         tasks: task indices.
         episodes_per_task: demonstrations to keep per task.
-        out: folder in which each shard becomes a dataset.
+        out: folder in which each part becomes a dataset.
         seed: determines every placement and disturbance.
         widen_m: displacement of objects beyond LIBERO's own placements [m].
         widen_fraction: share of episodes with widened placements.
-        episodes_per_shard: episodes of one dataset.
+        episodes_per_part: episodes of one dataset.
         workers: processes.
         full_meshes: render official meshes (slower) instead of decimated ones.
         learner: checkpoint of the policy that drives first; None: the expert alone.
+        shard: which of the parts; the others are collected elsewhere.
     """
 
     suite: str
@@ -92,15 +80,16 @@ class CollectConfig:
     seed: int = 0
     widen_m: float = 0.04
     widen_fraction: float = 0.7
-    episodes_per_shard: int = 10
+    episodes_per_part: int = 10
     workers: int = 2
     full_meshes: bool = False
     learner: Path | None = None
-    noise: NoiseConfig = NoiseConfig()
+    noise: NoiseConfig = DEFAULT_NOISE
+    shard: Shard = WHOLE
 
 
 @dataclass(frozen=True)
-class Shard:
+class Part:
     """Episodes ``first`` to ``first + count - 1`` of one task."""
 
     task: int
@@ -113,54 +102,56 @@ class Shard:
 
 
 @dataclass(frozen=True)
-class ShardReport:
-    """What collecting a shard took; ``wall_s`` in seconds."""
+class PartReport:
+    """What collecting a part took; ``wall_s`` in seconds."""
 
-    shard: Shard
+    part: Part
     episodes: int
     attempts: int
     frames: int
     wall_s: float
 
 
-def plan_shards(config: CollectConfig) -> tuple[Shard, ...]:
-    """All shards of a collection, round-robin over the tasks."""
-    if config.episodes_per_task < 1 or config.episodes_per_shard < 1:
+def plan_parts(config: CollectConfig) -> tuple[Part, ...]:
+    """The parts of a collection that are of its shard, round-robin over the tasks."""
+    if config.episodes_per_task < 1 or config.episodes_per_part < 1:
         raise AsyncVLAError(
-            f"expected at least one episode per task and shard, got {config.episodes_per_task} "
-            f"and {config.episodes_per_shard}"
+            f"expected at least one episode per task and part, got {config.episodes_per_task} "
+            f"and {config.episodes_per_part}"
         )
-    return tuple(
-        Shard(task, first, min(config.episodes_per_shard, config.episodes_per_task - first))
-        for first in range(0, config.episodes_per_task, config.episodes_per_shard)
+    parts = [
+        Part(task, first, min(config.episodes_per_part, config.episodes_per_task - first))
+        for first in range(0, config.episodes_per_task, config.episodes_per_part)
         for task in config.tasks
-    )
+    ]
+    return config.shard.take(parts, f"datasets of {config.episodes_per_part} episodes of one task")
 
 
-def collect(config: CollectConfig, on_shard: Callable[[ShardReport, int, int], None] | None = None) -> None:
+def collect(config: CollectConfig, on_part: Callable[[PartReport, int, int], None] | None = None) -> None:
     """Collect what is still missing of a collection.
 
     Args:
         config: the collection.
-        on_shard: called after every shard with its report, the shards done and the shards planned.
+        on_part: called after every part with its report, the parts done and the parts planned.
 
     Raises:
         AsyncVLAError: unknown suite or task, or another collection into or in the same folder.
-        RunError: the expert fails again and again, after all other shards.
+        RunError: the expert fails again and again, after all other parts.
     """
     for task in config.tasks:
         get_task(config.suite, task)
-    shards = plan_shards(config)
-    missing = [shard for shard in shards if not (config.out / shard.name).exists()]
-    done = len(shards) - len(missing)
-    with sole_writer(config.out / ".lock", f"a collection into {config.out}"):
+    parts = plan_parts(config)
+    missing = [part for part in parts if not (config.out / part.name).exists()]
+    done = len(parts) - len(missing)
+    lock = ".lock" if config.shard == WHOLE else f".lock_{config.shard.index}_of_{config.shard.count}"
+    with sole_writer(config.out / lock, f"a collection into {config.out}"):
         _require_same_collection(config)
-        for shard in shards:
-            _require_count(config.out / shard.name, shard.count)
+        for part in parts:
+            _require_count(config.out / part.name, part.count)
         if not missing:
             return
         with worker_pool(min(config.workers, len(missing))) as pool:
-            futures = [pool.submit(collect_shard, config, shard) for shard in missing]
+            futures = [pool.submit(collect_part, config, part) for part in missing]
             failed: BaseException | None = None
             for future in as_completed(futures):
                 if error := future.exception():
@@ -168,8 +159,8 @@ def collect(config: CollectConfig, on_shard: Callable[[ShardReport, int, int], N
                     failed = failed or error
                     continue
                 done += 1
-                if on_shard is not None:
-                    on_shard(future.result(), done, len(shards))
+                if on_part is not None:
+                    on_part(future.result(), done, len(parts))
             if failed:
                 raise failed
 
@@ -182,11 +173,14 @@ def _require_same_collection(config: CollectConfig) -> None:
 
         now["learner"] = fingerprint(config.learner)
     file = config.out / "collection.json"
-    if file.is_file():
-        found = f"{config.out} holds another collection"
-        require_same_settings(json.loads(file.read_text()), now, found, "choose another --out")
-    else:
-        file.write_text(json.dumps(now, indent=1) + "\n")
+    if not file.is_file():
+        # Whole or not at all: another shard may read it at the same time.
+        partial = config.out / f".collection.{socket.gethostname()}.{os.getpid()}.partial"
+        partial.write_text(json.dumps(now, indent=1) + "\n")
+        partial.replace(file)
+    found = f"{config.out} holds another collection"
+    before = {_RENAMED.get(name, name): value for name, value in json.loads(file.read_text()).items()}
+    require_same_settings(before, now, found, "choose another --out")
 
 
 def _require_count(root: Path, count: int) -> None:
@@ -199,10 +193,21 @@ def _require_count(root: Path, count: int) -> None:
         )
 
 
-def collect_shard(config: CollectConfig, shard: Shard) -> ShardReport:
-    """Collect one shard into ``config.out / shard.name``."""
+def collect_part(config: CollectConfig, part: Part) -> PartReport:
+    """Collect one part into ``config.out / part.name``.
+
+    Raises:
+        AsyncVLAError: another process collects it.
+        RunError: the expert fails again and again.
+    """
+    # Shards of another number, or the whole, may run at the same time.
+    with sole_writer(config.out / f".{part.name}.lock", f"the collection of {config.out / part.name}"):
+        return _collect_part(config, part)
+
+
+def _collect_part(config: CollectConfig, part: Part) -> PartReport:
     start = time.perf_counter()
-    cameras = {key: (IMAGE_SIZE, IMAGE_SIZE) for key in CAMERAS}
+    cameras = {view.key: (view.height, view.width) for view in OWN.cameras}
     features = dataset_features(cameras, STATE_NAMES, ACTION_NAMES, PRIVILEGED_NAMES)
     attempts = frames = 0
     learner = None
@@ -211,24 +216,24 @@ def collect_shard(config: CollectConfig, shard: Shard) -> ShardReport:
 
         learner = Policy.from_checkpoint(config.learner, threads=1)
     with (
-        LiberoEnv(config.suite, shard.task, "full" if config.full_meshes else "decimated") as env,
-        DatasetWriter(config.out / shard.name, features, int(CONTROL_HZ), "libero_panda") as writer,
+        LiberoEnv(config.suite, part.task, "full" if config.full_meshes else "decimated") as env,
+        DatasetWriter(config.out / part.name, features, int(CONTROL_HZ), "libero_panda") as writer,
     ):
-        for episode in range(shard.first, shard.first + shard.count):
+        for episode in range(part.first, part.first + part.count):
             for attempt in range(_ATTEMPTS):
                 attempts += 1
                 steps = record_episode(
-                    env, writer, config, (config.seed, shard.task, episode, attempt), learner
+                    env, writer, config, (config.seed, part.task, episode, attempt), learner
                 )
                 if steps:
                     frames += steps
                     break
             else:
                 raise RunError(
-                    f"the expert failed {_ATTEMPTS} times in a row on {config.suite} task {shard.task}, "
+                    f"the expert failed {_ATTEMPTS} times in a row on {config.suite} task {part.task}, "
                     f"episode {episode} of seed {config.seed}; its dataset is missing, the others are there"
                 )
-    return ShardReport(shard, shard.count, attempts, frames, time.perf_counter() - start)
+    return PartReport(part, part.count, attempts, frames, time.perf_counter() - start)
 
 
 def record_episode(
@@ -267,48 +272,3 @@ def record_episode(
             return step + 1
     writer.discard_episode()
     return 0
-
-
-class Disturbance:
-    """Turns the expert's actions into disturbed ones, over one episode."""
-
-    def __init__(self, config: NoiseConfig, rng: np.random.Generator) -> None:
-        self._config = config
-        self._rng = rng
-        self._std = rng.uniform(*config.std_range)
-        self._noise: np.ndarray = np.zeros(6)
-        self._kick: np.ndarray = np.zeros(6)
-        self._kick_left = 0
-        self._slip_in = int(rng.integers(5, 25)) if rng.random() < config.slip_probability else -1
-        self._slip_left = 0
-
-    def apply(self, action: np.ndarray, phase: Phase) -> np.ndarray:
-        """The action to execute.
-
-        Args:
-            action: (7,) the expert's.
-            phase: the expert's phase.
-
-        Returns:
-            (7,) in [-1, 1].
-        """
-        config, rng = self._config, self._rng
-        rho = config.correlation
-        self._noise = rho * self._noise + np.sqrt(1 - rho**2) * self._std * rng.standard_normal(6)
-        if self._kick_left == 0 and rng.random() < config.kick_probability:
-            self._kick = rng.uniform(-1, 1, 6)
-            self._kick_left = config.kick_steps
-        executed = np.array(action, dtype=np.float64)
-        if self._kick_left > 0:
-            self._kick_left -= 1
-            executed[:6] = self._kick
-        else:
-            aligned = phase in (Phase.DESCEND, Phase.CLOSE)
-            executed[:6] += self._noise * (config.aligned_scale if aligned else 1.0)
-        if phase is Phase.CARRY and self._slip_in >= 0:
-            self._slip_left = 4 if self._slip_in == 0 else 0
-            self._slip_in -= 1
-        if self._slip_left > 0:
-            self._slip_left -= 1
-            executed[6] = -1.0
-        return np.clip(executed, -1.0, 1.0)

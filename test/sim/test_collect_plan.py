@@ -5,35 +5,91 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 
+from asyncvla_ros.common.shard import Shard
 from asyncvla_ros.data.lerobot_writer import PRIVILEGED_NAMES, dataset_features
 from asyncvla_ros.sim.collect import (
     CollectConfig,
-    Disturbance,
-    NoiseConfig,
-    Shard,
-    ShardReport,
+    Part,
+    PartReport,
     collect,
-    plan_shards,
+    collect_part,
+    plan_parts,
 )
-from asyncvla_ros.sim.expert.motion import Phase
 from asyncvla_ros.types import AsyncVLAError, RunError
 
 
-def test_shards_alternate_between_tasks_and_cover_each_episode_once(tmp_path: Path) -> None:
-    config = CollectConfig("libero_object", (2, 5), 7, tmp_path, episodes_per_shard=3)
-    shards = plan_shards(config)
-    assert [s.name for s in shards[:3]] == ["task02_0000", "task05_0000", "task02_0003"]
+def test_parts_alternate_between_tasks_and_cover_each_episode_once(tmp_path: Path) -> None:
+    config = CollectConfig("libero_object", (2, 5), 7, tmp_path, episodes_per_part=3)
+    parts = plan_parts(config)
+    assert [p.name for p in parts[:3]] == ["task02_0000", "task05_0000", "task02_0003"]
     for task in (2, 5):
-        episodes = [e for s in shards if s.task == task for e in range(s.first, s.first + s.count)]
+        episodes = [e for p in parts if p.task == task for e in range(p.first, p.first + p.count)]
         assert episodes == list(range(7))
+
+
+def test_shards_share_the_parts_of_the_whole_evenly_over_the_tasks(tmp_path: Path) -> None:
+    config = CollectConfig("libero_object", (2, 5), 8, tmp_path, episodes_per_part=2)
+    shards = [plan_parts(replace(config, shard=Shard(index, 2))) for index in (1, 2)]
+    assert shards[0] + shards[1] == plan_parts(config)
+    for parts in shards:
+        assert [part.task for part in parts] == [2, 5, 2, 5]
+    with pytest.raises(AsyncVLAError, match="datasets of 2 episodes of one task are 8"):
+        plan_parts(replace(config, shard=Shard(9, 9)))
+
+
+def test_shards_collect_into_one_folder_at_the_same_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each runs while the other has begun, and the whole then finds nothing missing."""
+    config = CollectConfig("libero_object", (0, 1), 1, tmp_path, workers=1)
+    shards = [replace(config, shard=Shard(index, 2)) for index in (1, 2)]
+    begun: list[str] = []
+
+    def collect_part(config: CollectConfig, part: Part) -> PartReport:
+        if part.task == 0:
+            collect(shards[1])
+        begun.append(part.name)
+        info = tmp_path / part.name / "meta" / "info.json"
+        info.parent.mkdir(parents=True)
+        info.write_text('{"total_episodes": 1}')
+        return PartReport(part, part.count, 1, 100, 1.0)
+
+    monkeypatch.setattr("asyncvla_ros.sim.collect.worker_pool", ThreadPoolExecutor)
+    monkeypatch.setattr("asyncvla_ros.sim.collect.collect_part", collect_part)
+    collect(shards[0])
+    assert begun == ["task01_0000", "task00_0000"]
+    collect(config)
+    assert len(begun) == 2
+    for other in (shards[0], config):
+        with pytest.raises(AsyncVLAError, match=r"another collection \(seed: 0 there, 1 here\)"):
+            collect(replace(other, seed=1))
+
+
+def test_a_dataset_is_collected_by_one_process(tmp_path: Path) -> None:
+    config = CollectConfig("libero_object", (0,), 1, tmp_path)
+    (part,) = plan_parts(config)
+    with (tmp_path / ".task00_0000.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(AsyncVLAError, match=r"another process runs the collection of .*task00_0000"):
+            collect_part(config, part)
+
+
+def test_a_collection_of_an_older_version_continues(tmp_path: Path) -> None:
+    info = tmp_path / "task00_0000" / "meta" / "info.json"
+    info.parent.mkdir(parents=True)
+    info.write_text('{"total_episodes": 5}')
+    config = CollectConfig("libero_object", (0,), 5, tmp_path)
+    collect(config)
+    file = tmp_path / "collection.json"
+    file.write_text(file.read_text().replace("episodes_per_part", "episodes_per_shard"))
+    collect(config)
 
 
 def test_no_episodes_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(AsyncVLAError, match="at least one episode"):
-        plan_shards(CollectConfig("libero_object", (0,), 0, tmp_path))
+        plan_parts(CollectConfig("libero_object", (0,), 0, tmp_path))
 
 
 def test_a_second_collection_into_the_same_folder_is_refused(tmp_path: Path) -> None:
@@ -46,18 +102,18 @@ def test_a_second_collection_into_the_same_folder_is_refused(tmp_path: Path) -> 
 def test_an_episode_that_cannot_be_solved_ends_nothing_but_its_shard(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def collect_shard(config: CollectConfig, shard: Shard) -> ShardReport:
-        if shard.task == 0:
+    def collect_part(config: CollectConfig, part: Part) -> PartReport:
+        if part.task == 0:
             raise RunError("the expert failed 20 times")
-        return ShardReport(shard, shard.count, 1, 100, 1.0)
+        return PartReport(part, part.count, 1, 100, 1.0)
 
     monkeypatch.setattr("asyncvla_ros.sim.collect.worker_pool", ThreadPoolExecutor)
-    monkeypatch.setattr("asyncvla_ros.sim.collect.collect_shard", collect_shard)
+    monkeypatch.setattr("asyncvla_ros.sim.collect.collect_part", collect_part)
     collected: list[int] = []
     with pytest.raises(RunError, match="failed 20 times"):
         collect(
             CollectConfig("libero_object", (0, 1, 2), 1, tmp_path, workers=1),
-            lambda report, done, planned: collected.append(report.shard.task),
+            lambda report, done, planned: collected.append(report.part.task),
         )
     assert sorted(collected) == [1, 2]
 
@@ -79,29 +135,6 @@ def test_a_folder_holds_one_collection(tmp_path: Path) -> None:
             collect(other)
     with pytest.raises(AsyncVLAError, match="task00_0000 has 5 episodes, expected 10"):
         collect(replace(config, episodes_per_task=40))
-
-
-def test_executed_actions_stay_in_range_and_repeat_with_the_seed() -> None:
-    config = NoiseConfig(std_range=(0.3, 0.3), kick_probability=0.1)
-    action = np.array([1, -1, 0, 0, 0, 0, 1], dtype=np.float32)
-    runs = []
-    for _ in range(2):
-        disturbance = Disturbance(config, np.random.default_rng(7))
-        runs.append(np.array([disturbance.apply(action, Phase.HOVER) for _ in range(50)]))
-    np.testing.assert_array_equal(runs[0], runs[1])
-    assert np.abs(runs[0]).max() <= 1.0
-    assert np.abs(runs[0][:, 2]).max() > 0.1
-    assert (runs[0][:, 6] == 1.0).all()
-
-
-def test_a_slip_opens_the_gripper_once_while_carrying() -> None:
-    config = NoiseConfig(slip_probability=1.0)
-    disturbance = Disturbance(config, np.random.default_rng(0))
-    action = np.array([0, 0, 0, 0, 0, 0, 1], dtype=np.float32)
-    opened = [disturbance.apply(action, Phase.CARRY)[6] < 0 for _ in range(60)]
-    assert sum(opened) == 4
-    first = opened.index(True)
-    assert all(opened[first : first + 4])
 
 
 def test_features_name_every_dim() -> None:

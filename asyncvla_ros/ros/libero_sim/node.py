@@ -27,7 +27,8 @@ from asyncvla_ros.ros.diagnostics import Diagnostics, Report
 from asyncvla_ros.ros.libero_sim.streams import SimStreams
 from asyncvla_ros.ros.lifecycle import ManagedNode, run_node
 from asyncvla_ros.ros.parameters import Parameters, parameter
-from asyncvla_ros.sim.libero.env import ACTION_NAMES, IDLE_ACTION, LiberoEnv
+from asyncvla_ros.sim.libero.conventions import ACTION_NAMES
+from asyncvla_ros.sim.libero.env import IDLE_ACTION, LiberoEnv
 from asyncvla_ros.sim.libero.tasks import max_steps
 from asyncvla_ros.sim.libero.world import DueAction, Environment, Scenario, State, World
 from asyncvla_ros.types import AsyncVLAError, ContractError, RunError

@@ -72,7 +72,8 @@ class EpisodeLog(Generic[E]):
 
     def done(self, config: Settings) -> tuple[E, ...]:
         """Those episodes of ``config`` that are finished."""
-        return tuple(e for e in self._episodes if e.task in config.tasks and e.init in config.inits)
+        asked = set(config.episodes)
+        return tuple(e for e in self._episodes if (e.task, e.init) in asked)
 
     def append(self, episode: E) -> None:
         """Note a finished episode."""

@@ -11,9 +11,9 @@ import numpy as np
 
 from asyncvla_ros.common.provenance import provenance
 from asyncvla_ros.common.worker_pool import worker_pool
-from asyncvla_ros.sim.collect import Disturbance, NoiseConfig
 from asyncvla_ros.sim.evaluation.stats import wilson_interval
 from asyncvla_ros.sim.expert.demonstrator import Expert
+from asyncvla_ros.sim.expert.disturbance import DEFAULT_NOISE, Disturbance
 from asyncvla_ros.sim.libero.env import LiberoEnv
 from asyncvla_ros.sim.libero.tasks import max_steps
 
@@ -80,7 +80,7 @@ def _run_task(config: ExpertConfig, task: int) -> list[int]:
 def _run_episode(env: LiberoEnv, config: ExpertConfig, task: int, episode: int) -> int:
     rng = np.random.default_rng((config.seed, task, episode))
     env.reset(int(rng.integers(2**31)), config.widen_m if episode % 2 else 0.0)
-    expert, disturbance = Expert(env.scene), Disturbance(NoiseConfig(), rng)
+    expert, disturbance = Expert(env.scene), Disturbance(DEFAULT_NOISE, rng)
     for step in range(max_steps(config.suite)):
         action = expert.act()
         env.step(disturbance.apply(action, expert.phase) if config.disturbed else action)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,14 @@ from typing import Any
 import numpy as np
 
 from asyncvla_ros.common.provenance import provenance
+from asyncvla_ros.common.shard import WHOLE, Shard
 from asyncvla_ros.sim.evaluation.stats import percentiles, wilson_interval
+from asyncvla_ros.sim.libero.conventions import OWN, LiberoConventions
 from asyncvla_ros.sim.libero.tasks import max_steps
 from asyncvla_ros.strategy import Strategy
+
+#: Key of a shard's whole episodes in its result.
+SHARD_EPISODES = "shard_episodes"
 
 
 @dataclass(frozen=True)
@@ -34,6 +40,8 @@ class EvalConfig:
         execute_steps: actions executed of each chunk; None: as the checkpoint says.
         checkpoint: ``fingerprint`` of the policy's checkpoint; tells results of different policies apart.
         device: torch device of the policy.
+        conventions: in which the policy sees and moves LIBERO.
+        shard: which of the episodes; the others are run elsewhere.
     """
 
     suite: str
@@ -51,6 +59,13 @@ class EvalConfig:
     execute_steps: int | None = None
     checkpoint: str = ""
     device: str = "cpu"
+    conventions: LiberoConventions = OWN
+    shard: Shard = WHOLE
+
+    @property
+    def episodes(self) -> tuple[tuple[int, int], ...]:
+        """(task, initial state) of each episode of the shard."""
+        return self.shard.take([(task, init) for task in self.tasks for init in self.inits], "episodes")
 
 
 @dataclass(frozen=True)
@@ -75,12 +90,25 @@ class Episode:
 
 
 def summarise(episodes: list[Episode], config: EvalConfig) -> dict[str, Any]:
-    """The JSON-ready result of some episodes."""
-    successes = sum(episode.success for episode in episodes)
-    ticks = [tick for episode in episodes for tick in episode.tick_ms]
+    """The JSON-ready result of some episodes; a shard's also has all that its figures are made of."""
     return {
         "suite": config.suite,
         "mode": config.strategy.mode,
+        **figures_of(episodes),
+        **({SHARD_EPISODES: [asdict(e) for e in episodes]} if config.shard.count > 1 else {}),
+        **provenance(),
+        "settings": {
+            **{key: value for key, value in asdict(config).items() if key != "video_dir"},
+            "max_steps": max_steps(config.suite),
+        },
+    }
+
+
+def figures_of(episodes: Sequence[Episode]) -> dict[str, Any]:
+    """What episodes say about a policy, whatever simulator they are of."""
+    successes = sum(episode.success for episode in episodes)
+    ticks = [tick for episode in episodes for tick in episode.tick_ms]
+    return {
         "episodes": [
             {"task": e.task, "init": e.init, "success": e.success, "steps": e.steps} for e in episodes
         ],
@@ -102,20 +130,15 @@ def summarise(episodes: list[Episode], config: EvalConfig) -> dict[str, Any]:
             "jerk_inside_m_s3": _median(episodes, "jerk_inside"),
             "jerk_seam_m_s3": _median(episodes, "jerk_seam"),
         },
-        **provenance(),
-        "settings": {
-            **{key: value for key, value in asdict(config).items() if key != "video_dir"},
-            "max_steps": max_steps(config.suite),
-        },
     }
 
 
-def _by_task(episodes: list[Episode]) -> dict[int, list[bool]]:
+def _by_task(episodes: Sequence[Episode]) -> dict[int, list[bool]]:
     tasks = sorted({episode.task for episode in episodes})
     return {task: [e.success for e in episodes if e.task == task] for task in tasks}
 
 
-def _by_decision(episodes: list[Episode], field: str) -> float | None:
+def _by_decision(episodes: Sequence[Episode], field: str) -> float | None:
     """Mean over all decisions of what episodes hold as a mean over theirs."""
     known = [(getattr(e, field), len(e.tick_ms)) for e in episodes if e.tick_ms]
     if not known or any(value is None for value, _ in known):
@@ -124,6 +147,6 @@ def _by_decision(episodes: list[Episode], field: str) -> float | None:
     return round(float(np.average(values, weights=weights)), 4)
 
 
-def _median(episodes: list[Episode], field: str) -> float | None:
+def _median(episodes: Sequence[Episode], field: str) -> float | None:
     known = [value for e in episodes if (value := getattr(e, field)) is not None]
     return round(float(np.median(known)), 3) if known else None

@@ -101,9 +101,10 @@ def run_episode(policy: Policy, env: LiberoEnv, config: EvalConfig, init: int) -
     instruction = _instruction(env, config)
     steps, success = 0, env.success
     while steps < limit and not success:
-        observation = env.observe()
+        observation = env.observe(conventions=config.conventions)
         if config.video_dir is not None:
-            frames.append(side_by_side(observation))
+            # For people, who want it upright, and for the codec, which wants even sizes.
+            frames.append(side_by_side(env.observe()))
         seed = decision_seed(config.seed, task, init, len(ticks))
         chunk = policy.infer(_seen(observation, instruction, config), config.strategy, seed=seed)
         ticks.append(chunk.times.total)
@@ -111,7 +112,8 @@ def run_episode(policy: Policy, env: LiberoEnv, config: EvalConfig, init: int) -
         refined.append(float(np.mean(chunk.refined)))
         if chunk.confidence is not None:
             confidence.append(float(np.mean(chunk.confidence)))
-        for action in chunk.actions[: min(execute, limit - steps)]:
+        # One control step each, whatever rate the data say: those of 10 Hz hold the frames of those of 20 Hz.
+        for action in config.conventions.env_actions(chunk.actions)[: min(execute, limit - steps)]:
             env.step(action)
             executed.append(np.clip(action, -1, 1))
             origin.append(len(ticks))
@@ -171,7 +173,8 @@ def _work_units(config: EvalConfig, done: set[tuple[int, int]]) -> list[tuple[in
                 f"{config.suite} task {task} has initial states 0 to {available - 1}, "
                 f"got {list(config.inits)}"
             )
-    left = {task: [i for i in config.inits if (task, i) not in done] for task in config.tasks}
+    missing = [episode for episode in config.episodes if episode not in done]
+    left = {task: [i for t, i in missing if t == task] for task in config.tasks}
     pieces = -(-config.workers // max(1, sum(map(bool, left.values()))))
     return [
         (task, tuple(int(init) for init in piece))

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from asyncvla_ros.common.transforms import matrix_to_quat_xyzw, pose_to_state
+from asyncvla_ros.common.transforms import matrix_to_quat_xyzw, pose_to_state, quat_xyzw_to_axis_angle
+from asyncvla_ros.sim.libero.conventions import OWN, LiberoConventions
 from asyncvla_ros.sim.libero.importing import prepare_import
 from asyncvla_ros.sim.libero.rendering import upload_decimated_meshes
 from asyncvla_ros.sim.libero.scene import Scene
@@ -18,16 +19,9 @@ from asyncvla_ros.sim.libero.tasks import Task, get_task, load_init_states
 from asyncvla_ros.types import AsyncVLAError, Observation, RunError
 
 CONTROL_HZ = 20.0
-IMAGE_SIZE = 224
-#: Key of each camera in observations and its name in the simulator.
+#: Each camera and its name in the simulator.
 CAMERAS = {"agentview": "agentview", "wrist": "robot0_eye_in_hand"}
 JOINT_NAMES = (*(f"panda_joint{i}" for i in range(1, 8)), "panda_finger_joint1", "panda_finger_joint2")
-STATE_NAMES = (
-    *("ee_x", "ee_y", "ee_z"),
-    *("ee_r11", "ee_r21", "ee_r31", "ee_r12", "ee_r22", "ee_r32"),
-    *("finger_left", "finger_right"),
-)
-ACTION_NAMES = ("dx", "dy", "dz", "drx", "dry", "drz", "gripper")
 #: Holds still with open fingers.
 IDLE_ACTION = np.array([0, 0, 0, 0, 0, 0, -1], dtype=np.float32)
 
@@ -180,27 +174,36 @@ class LiberoEnv:
             raise AsyncVLAError(f"expected a finite action of shape (7,), got {action!r}")
         self._env.step(np.clip(action, -1.0, 1.0))
 
-    def observe(self, stamp_ns: int = 0) -> Observation:
+    def observe(self, stamp_ns: int = 0, conventions: LiberoConventions = OWN) -> Observation:
         """What the policy sees now; the only call that renders."""
         return Observation(
-            images=self.render_images(), state=self.state(), instruction=self.instruction, stamp_ns=stamp_ns
+            images=self.render_images(conventions),
+            state=self.state(conventions),
+            instruction=self.instruction,
+            stamp_ns=stamp_ns,
         )
 
-    def state(self) -> np.ndarray:
-        """(11,) float32 in the order of STATE_NAMES."""
+    def state(self, conventions: LiberoConventions = OWN) -> np.ndarray:
+        """(11,) float32 in the order of STATE_NAMES, or (8,) in that of public datasets."""
         fingers = self.joint_positions[7:].astype(np.float32)
-        return np.concatenate([pose_to_state(*self.ee_pose_in_base), fingers])
+        if conventions.state == "own":
+            return np.concatenate([pose_to_state(*self.ee_pose_in_base), fingers])
+        position, _ = self.scene.ee_pose()
+        rotation = quat_xyzw_to_axis_angle(self.scene.hand_quat_xyzw())
+        return np.concatenate([position, rotation, fingers]).astype(np.float32)
 
-    def render_images(self) -> dict[str, np.ndarray]:
-        """Camera key to (224, 224, 3) uint8 RGB, upright."""
+    def render_images(self, conventions: LiberoConventions = OWN) -> dict[str, np.ndarray]:
+        """Camera key to (h, w, 3) uint8 RGB; by default (224, 224, 3), upright."""
         if self._render == "off":
             raise AsyncVLAError("this environment was made with render='off', expected 'full' or 'decimated'")
         images = {}
         # Another environment of this process may have made its own context current.
         self._env.sim._render_context_offscreen.gl_ctx.make_current()
-        for key, camera in CAMERAS.items():
-            bottom_up = self._env.sim.render(width=IMAGE_SIZE, height=IMAGE_SIZE, camera_name=camera)
-            images[key] = np.ascontiguousarray(bottom_up[::-1])
+        for view in conventions.cameras:
+            bottom_up = self._env.sim.render(
+                width=view.width, height=view.height, camera_name=CAMERAS[view.camera]
+            )
+            images[view.key] = conventions.oriented(bottom_up)
         return images
 
     def _reset_robosuite(self, seed: int) -> None:

@@ -77,6 +77,7 @@ class Scene:
         self._finger_qpos = list(robot._ref_gripper_joint_pos_indexes)
         self._finger_qvel = list(robot._ref_gripper_joint_vel_indexes)
         self._ee_site = robot.eef_site_id
+        self._hand = robot.robot_model.eef_name
         self._collision_geoms = {
             name: self._geoms_of(name) for name in (*env.objects_dict, *env.fixtures_dict)
         }
@@ -169,6 +170,13 @@ class Scene:
         """Position (3,) [m] and rotation matrix (3, 3) of the point between the fingertips, in the world."""
         data = self._env.sim.data
         return np.array(data.site_xpos[self._ee_site]), np.array(data.site_xmat[self._ee_site]).reshape(3, 3)
+
+    def hand_quat_xyzw(self) -> np.ndarray:
+        """(4,) orientation x y z w of the hand in the world; its sign is continuous in the motion.
+
+        The hand's body is turned by 90 degrees against the frame of ``ee_pose``.
+        """
+        return np.roll(self._env.sim.data.get_body_xquat(self._hand), -1)
 
     def base_position(self) -> np.ndarray:
         """(3,) where the robot stands in the world, unturned [m]."""

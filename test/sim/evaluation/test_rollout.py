@@ -4,14 +4,16 @@ import contextlib
 import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import numpy as np
 import pytest
 
+from asyncvla_ros.common.shard import Shard
 from asyncvla_ros.sim.evaluation.results import Episode, EvalConfig, summarise
 from asyncvla_ros.sim.evaluation.rollout import _work_units, decision_seed, evaluate, run_episode
+from asyncvla_ros.sim.libero.conventions import OWN, LiberoConventions
 from asyncvla_ros.sim.libero.tasks import Task, list_tasks
 from asyncvla_ros.types import ActionChunk, Observation
 from support.policies import StillPolicy
@@ -26,6 +28,8 @@ class FakeWorld:
     task: Task
     solved_after: int
     steps: int = 0
+    executed: list[np.ndarray] = field(default_factory=list)
+    seen: list[LiberoConventions] = field(default_factory=list)
 
     @property
     def instruction(self) -> str:
@@ -45,12 +49,14 @@ class FakeWorld:
         if index == 3:
             raise RuntimeError("the simulator broke")
 
-    def observe(self) -> Observation:
+    def observe(self, conventions: LiberoConventions = OWN) -> Observation:
+        self.seen.append(conventions)
         images = {key: np.full((224, 224, 3), 200, np.uint8) for key in ("agentview", "wrist")}
         return Observation(images, np.zeros(11, np.float32), self.instruction)
 
     def step(self, action: np.ndarray) -> None:
         self.steps += 1
+        self.executed.append(action)
 
 
 class SteppingPolicy(StillPolicy):
@@ -81,6 +87,16 @@ def test_an_episode_measures_what_was_executed() -> None:
 def test_fewer_actions_of_each_chunk_are_more_decisions() -> None:
     episode = _run(StillPolicy(), EvalConfig("libero_goal", (0,), (0,), execute_steps=2), 0, solved_after=10)
     assert (episode.steps, len(episode.tick_ms)) == (10, 5)
+
+
+def test_a_policy_sees_and_moves_the_world_in_its_conventions() -> None:
+    """Each action is one control step, also of a policy whose data say 10 Hz; the still policy says -1."""
+    conventions = LiberoConventions(images="mirrored", gripper="open_is_one")
+    config = EvalConfig("libero_goal", (0,), (0,), conventions=conventions)
+    world = FakeWorld(list_tasks("libero_goal")[0], solved_after=8)
+    episode = run_episode(StillPolicy(), world, config, 0)  # type: ignore[arg-type]
+    assert [action[-1] for action in world.executed] == [3.0] * 8
+    assert world.seen == [conventions] * 2 and episode.steps == 8
 
 
 def test_choices_are_made_on_random_placements_that_repeat(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,6 +141,20 @@ def test_finished_episodes_are_not_run_again(monkeypatch: pytest.MonkeyPatch) ->
     ]
     assert evaluate(StillPolicy, config, run.append, (*done, *run))["n"] == 4  # type: ignore[arg-type]
     assert len(run) == 2
+
+
+def test_shards_run_the_episodes_of_the_whole_with_the_same_seeds(monkeypatch: pytest.MonkeyPatch) -> None:
+    _plain_world(monkeypatch)
+
+    def run(config: EvalConfig) -> tuple[list[dict[str, Any]], list[int | None]]:
+        policy = StillPolicy()
+        return evaluate(lambda: policy, config)["episodes"], policy.seeds  # type: ignore[arg-type,return-value]
+
+    config = EvalConfig("libero_goal", (0, 1, 2), (0, 1, 4))
+    whole = run(config)
+    shards = [run(replace(config, shard=Shard(index, 2))) for index in (1, 2)]
+    assert [len(episodes) for episodes, _ in shards] == [4, 5]
+    assert tuple(first + second for first, second in zip(*shards, strict=True)) == whole
 
 
 def test_a_continued_evaluation_has_work_for_all_workers() -> None:

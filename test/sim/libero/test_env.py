@@ -14,7 +14,8 @@ from asyncvla_ros.sim.collect import CollectConfig, collect
 from asyncvla_ros.sim.evaluation.results import EvalConfig
 from asyncvla_ros.sim.evaluation.rollout import evaluate
 from asyncvla_ros.sim.expert.demonstrator import Expert
-from asyncvla_ros.sim.libero.env import IDLE_ACTION, STATE_NAMES, LiberoEnv
+from asyncvla_ros.sim.libero.conventions import STATE_NAMES
+from asyncvla_ros.sim.libero.env import IDLE_ACTION, LiberoEnv
 from asyncvla_ros.sim.libero.tasks import get_task, list_tasks, max_steps
 from asyncvla_ros.strategy import Strategy
 from asyncvla_ros.types import AsyncVLAError
@@ -144,7 +145,7 @@ def test_the_expert_opens_pushes_and_turns(suite: str, task: int) -> None:
 def test_collected_demonstrations_load_back_and_a_rerun_continues(tmp_path: Path) -> None:
     from lerobot.datasets.lerobot_dataset import LeRobotDataset
 
-    config = CollectConfig("libero_object", (9,), 1, tmp_path / "data", episodes_per_shard=1, workers=1)
+    config = CollectConfig("libero_object", (9,), 1, tmp_path / "data", episodes_per_part=1, workers=1)
     collect(config)
     (root,) = dataset_roots(config.out)
     written = root.stat().st_mtime_ns

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from asyncvla_ros.cli.main import main
+from asyncvla_ros.robot.feature_file import load_features
+from support.checkpoints import tiny_checkpoint
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    """Exit code of the command."""
+    monkeypatch.setattr(sys, "argv", ["asyncvla", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    return int(ended.value.code or 0)
+
+
+def checkpoint_of_zeros_and_ones(folder: Path) -> Path:
+    """A checkpoint whose training data had gripper actions from 0 to 1."""
+    tiny_checkpoint(folder)
+    stats: dict[str, Any] = json.loads((folder / "norm_stats.json").read_text())
+    stats["action"]["q01"][-1] = 0.0
+    (folder / "norm_stats.json").write_text(json.dumps(stats))
+    return folder
+
+
+def test_export_notes_conventions_that_libero_then_obeys(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, out = str(checkpoint_of_zeros_and_ones(tmp_path / "source")), str(tmp_path / "out")
+    assert run(monkeypatch, "eval", "libero", "--checkpoint", source) == 2
+    assert "say --convention gripper=open_is_one" in capsys.readouterr().err
+    assert run(monkeypatch, "export", "--checkpoint", source, "--out", out, "--convention", "gripper=1") == 2
+    assert "gripper is '1', choose one of env, open_is_one" in capsys.readouterr().err
+    said = ("--convention", "gripper=open_is_one")
+    assert run(monkeypatch, "export", "--checkpoint", source, "--out", out, *said) == 0
+    assert load_features(Path(out)).conventions == {"gripper": "open_is_one"}
+    # Far enough to find that there are fewer episodes than shards, so the gripper was accepted.
+    one_episode = ("--tasks", "0", "--inits", "0", "--shard", "2/2")
+    assert run(monkeypatch, "eval", "libero", "--checkpoint", out, *one_episode) == 2
+    assert "--shard is 2/2, but episodes are 1" in capsys.readouterr().err
+    assert run(monkeypatch, "eval", "libero", "--checkpoint", out, "--convention", "gripper=env") == 2
+    assert "begin at 0" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--shard", "0/2"), "--shard is '0/2', expected I/N"),
+        (("--convention", "gripper"), "--convention is 'gripper', expected KEY=VALUE"),
+        (("--convention", "gripper=env", "--convention", "gripper=open_is_one"), "gripper is said twice"),
+    ],
+)
+def test_bad_options_are_one_line(
+    options: tuple[str, ...],
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert run(monkeypatch, "eval", "libero", *options) == 2
+    err = capsys.readouterr().err
+    assert message in err and len(err.splitlines()) == 1
