@@ -15,6 +15,7 @@ from asyncvla_ros.cli.data import data as data_command
 from asyncvla_ros.cli.data import show
 from asyncvla_ros.cli.doctor import doctor
 from asyncvla_ros.cli.eval import eval_app
+from asyncvla_ros.cli.init import init
 from asyncvla_ros.cli.options import (
     CPUS,
     CheckpointOption,
@@ -52,6 +53,7 @@ app.command()(check)
 app.command()(doctor)
 app.command("data")(data_command)
 app.command("new-robot")(new_robot)
+app.command()(init)
 app.command()(serve)
 for command in (bags.replay, bags.record, bags.play, bags.convert):
     app.command()(command)

@@ -1,0 +1,87 @@
+"""The checkpoint that training of a pretrained network begins with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from asyncvla_ros.data.mixture import Mixture, load_mixture
+from asyncvla_ros.model.asyncvla import AsyncVLA
+from asyncvla_ros.model.checkpoint import Checkpoint
+from asyncvla_ros.model.config import AsyncVLAConfig
+from asyncvla_ros.model.pretrained import find_pretrained, pretrained_network_config, pretrained_policy
+from asyncvla_ros.model.sizes import full_config, nano_config, tiny_config
+from asyncvla_ros.model.text import build_tokenizer, load_tokenizer
+from asyncvla_ros.types import AsyncVLAError
+
+# Of images that are not looked at.
+_ANY_SIZE = 28
+
+
+def initial_checkpoint(
+    data: Sequence[Path],
+    size: str,
+    source: str | None,
+    random: bool,
+    overrides: Mapping[str, Any],
+    action_space: str,
+    cache: Path,
+    skip_broken: bool = False,
+) -> Checkpoint:
+    """A network with room for the robots of some data, and their statistics.
+
+    Args:
+        data: As for training.
+        size: ``tiny``, ``nano`` or ``3b``; where there is a source, it must agree with that.
+        source: Folder or hub id of Qwen2.5-VL; None with ``random``: words of the data, no weights.
+        random: Leave the weights of the source out.
+        overrides: Fields of ``AsyncVLAConfig``.
+        action_space: Of datasets that do not name theirs.
+        cache: See ``load_mixture``.
+        skip_broken: See ``load_mixture``.
+
+    Raises:
+        AsyncVLAError: If data or source cannot be used.
+    """
+    mixture = load_mixture(data, _ANY_SIZE, cache, action_space, skip_broken, "stream")
+    robot, shape = mixture.robots[0], {**_room(mixture, overrides), **overrides}
+    if source is None:
+        tokenizer = build_tokenizer(mixture.episodes.instructions)
+        words = tokenizer.get_vocab_size()
+        model = AsyncVLA(_config_without_source(size, words, shape))
+    else:
+        folder = find_pretrained(source)
+        tokenizer = load_tokenizer(folder)
+        config = pretrained_network_config(folder, tokenizer, **shape)
+        if size == "3b" and config.hidden_size != full_config().hidden_size:
+            raise AsyncVLAError(
+                f"--size is '3b', but {source} has tokens of width {config.hidden_size}, expected "
+                f"{full_config().hidden_size}; give --size tiny for other sizes"
+            )
+        model = pretrained_policy(folder, config, random)
+    robots = tuple((one.name, one.features, one.state_stats, one.action_stats) for one in mixture.robots)
+    return Checkpoint(model, tokenizer, robot.features, robot.state_stats, robot.action_stats, robots=robots)
+
+
+def _room(mixture: Mixture, overrides: Mapping[str, Any]) -> dict[str, int]:
+    """As many cameras as the data has; an action chunk of which at most four actions are executed."""
+    shape = {"num_cameras": len(mixture.robots[0].features.cameras)}
+    if "action_chunk_size" in overrides:
+        shape["execute_steps"] = min(AsyncVLAConfig.execute_steps, overrides["action_chunk_size"])
+    return shape
+
+
+def _config_without_source(size: str, words: int, shape: Mapping[str, Any]) -> AsyncVLAConfig:
+    if size == "3b":
+        # Its vocabulary as it is; the words of the data and the marks around images have places in it.
+        marks = {
+            "image_token_id": 2,
+            "video_token_id": 3,
+            "vision_start_token_id": 4,
+            "vision_end_token_id": 5,
+        }
+        config = full_config(**{"prompt": "{images}{instruction}", **shape})
+        return replace(config, backbone={**config.backbone, **marks})
+    return (tiny_config if size == "tiny" else nano_config)(words, **{**shape, "rater": None})
