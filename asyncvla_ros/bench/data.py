@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from asyncvla_ros.data.mixture import load_mixture
+from asyncvla_ros.model.config import AsyncVLAConfig
 from asyncvla_ros.model.sizes import nano_config
 from asyncvla_ros.model.text import build_tokenizer
 from asyncvla_ros.training.batches import Batches
@@ -40,7 +41,7 @@ class DataSettings:
     batches: int = 50
     batch: int = TrainSettings.batch
     image_size: int = nano_config(1).image_size
-    chunk_size: int = TrainSettings.chunk_size
+    chunk_size: int = AsyncVLAConfig.action_chunk_size
     action_space: str = TrainSettings.action_space
     cache: Path = TrainSettings.cache
     skip_broken: bool = False

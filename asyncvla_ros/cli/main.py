@@ -40,6 +40,7 @@ from asyncvla_ros.cli.options import (
 from asyncvla_ros.cli.robot import check, new_robot
 from asyncvla_ros.cli.serve import serve
 from asyncvla_ros.cli.settings_command import settings_command
+from asyncvla_ros.model.config import AsyncVLAConfig
 from asyncvla_ros.training.rater_settings import RaterSettings
 from asyncvla_ros.training.settings import TrainSettings
 from asyncvla_ros.types import AsyncVLAError, RunError
@@ -187,7 +188,7 @@ def collect(
 def _train(settings: TrainSettings) -> None:
     from asyncvla_ros.training.train import train
 
-    show(list(settings.data), settings.chunk_size)
+    show(list(settings.data), settings.chunk_size or AsyncVLAConfig.action_chunk_size)
     train(settings)
 
 

@@ -29,6 +29,11 @@ class DataRecord:
     datasets: tuple[tuple[str, int], ...] = ()
     before: DataRecord | None = None
 
+    @staticmethod
+    def of_nothing() -> DataRecord:
+        """Of a policy that has seen no demonstration yet."""
+        return DataRecord((), 0, (), 0.0)
+
     def to_dict(self) -> dict[str, Any]:
         """As JSON-ready values."""
         return asdict(self)
@@ -77,6 +82,8 @@ class DataRecord:
         return {digest: sum(counts[:i]) for i, (digest, _) in enumerate(self.datasets)}
 
     def __str__(self) -> str:
+        if not self.episodes:
+            return "no demonstrations"
         return (
             f"{self.episodes} episodes with {sum(self.frames)} frames in {len(self.frames)} datasets "
             f"({', '.join(self.folders)})"

@@ -60,6 +60,13 @@ def unknown_words(tokenizer: Tokenizer, instruction: str, max_words: int) -> tup
     return tuple(words)
 
 
+def knows_all(tokenizer: Tokenizer, instructions: Iterable[str]) -> bool:
+    """Whether every word of some instructions has a token of its own."""
+    unknown = tokenizer.token_to_id(UNKNOWN)
+    texts = [tokenizer.encode(text, add_special_tokens=False).ids for text in instructions]
+    return unknown is None or not any(unknown in tokens for tokens in texts)
+
+
 def encode_words(
     tokenizer: Tokenizer, instructions: Sequence[str], max_words: int, prompt: str = IMAGES + INSTRUCTION
 ) -> Words:

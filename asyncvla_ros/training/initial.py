@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from asyncvla_ros.common.data_record import DataRecord
 from asyncvla_ros.data.mixture import Mixture, load_mixture
 from asyncvla_ros.model.asyncvla import AsyncVLA
 from asyncvla_ros.model.checkpoint import Checkpoint
@@ -62,7 +63,9 @@ def initial_checkpoint(
             )
         model = pretrained_policy(folder, config, random)
     robots = tuple((one.name, one.features, one.state_stats, one.action_stats) for one in mixture.robots)
-    return Checkpoint(model, tokenizer, robot.features, robot.state_stats, robot.action_stats, robots=robots)
+    stats = robot.state_stats, robot.action_stats
+    nothing = DataRecord.of_nothing()
+    return Checkpoint(model, tokenizer, robot.features, *stats, trained_on=nothing, robots=robots)
 
 
 def _room(mixture: Mixture, overrides: Mapping[str, Any]) -> dict[str, int]:

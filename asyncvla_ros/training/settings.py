@@ -41,7 +41,7 @@ class TrainSettings:
     p_sync: float = option(0.5, "Share of draws with an all-ones mask.", 0)
     p_prefix: float = option(0.2, "Share of draws that keep a contiguous prefix.", 0)
     aux_weight: float = option(0.2, "Weight of regressing simulator quantities, where the data has them.", 0)
-    chunk_size: int = option(8, "Actions per chunk, from scratch; --init brings its own.", 1)
+    chunk_size: int = option(0, "Actions per chunk; 0: as many as in --init, or 8.", 0)
     action_space: str = option(
         "delta_ee_pose", "delta_ee_pose, ee_pose, joint_position or delta_joint_position."
     )

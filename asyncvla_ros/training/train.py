@@ -22,7 +22,7 @@ from asyncvla_ros.model.asyncvla import AsyncVLA
 from asyncvla_ros.model.checkpoint import Checkpoint, fingerprint, load_checkpoint, save_checkpoint
 from asyncvla_ros.model.config import AsyncVLAConfig, load_config
 from asyncvla_ros.model.sizes import nano_config
-from asyncvla_ros.model.text import UNKNOWN, build_tokenizer
+from asyncvla_ros.model.text import build_tokenizer, knows_all
 from asyncvla_ros.training.batches import Batch, Batches
 from asyncvla_ros.training.loader import Drawing, load_batches
 from asyncvla_ros.training.lora import add_lora
@@ -107,16 +107,20 @@ def _build(mixture: Mixture, settings: TrainSettings) -> Checkpoint:
     if source is not None:
         require_same_holdout(source, record)
         record = replace(record, before=source.trained_on)
-    if source is not None and source.tokenizer.token_to_id(UNKNOWN) is None:
-        # Its tokenizer knows every word, so that it is trained on as it is.
+    texts = mixture.episodes.instructions
+    if source is not None and knows_all(source.tokenizer, texts):
         model, tokenizer = source.model, source.tokenizer
         model.attach_rater(None)
+        length = settings.chunk_size or model.config.action_chunk_size
+        execute = min(model.config.execute_steps, length)
+        model.configure(replace(model.config, action_chunk_size=length, execute_steps=execute))
         _require_room(model.config, mixture)
     else:
-        tokenizer = build_tokenizer(mixture.episodes.instructions)
+        tokenizer = build_tokenizer(texts)
         model = AsyncVLA(_nano(mixture, tokenizer.get_vocab_size(), settings))
         if source is not None:
             warm_start(model, tokenizer, source)
+    model.configure(replace(model.config, blank_images=settings.blank_images))
     freeze(model, settings.freeze)
     if settings.lora_rank:
         add_lora(model, settings.lora_rank, settings.lora_alpha)
@@ -129,15 +133,15 @@ def _build(mixture: Mixture, settings: TrainSettings) -> Checkpoint:
 
 def _nano(mixture: Mixture, words: int, settings: TrainSettings) -> AsyncVLAConfig:
     contracts = [robot.features for robot in mixture.robots]
+    length = settings.chunk_size or AsyncVLAConfig.action_chunk_size
     return nano_config(
         words,
         num_cameras=len(contracts[0].cameras),
-        action_chunk_size=settings.chunk_size,
-        execute_steps=min(AsyncVLAConfig.execute_steps, settings.chunk_size),
+        action_chunk_size=length,
+        execute_steps=min(AsyncVLAConfig.execute_steps, length),
         max_state_dim=max(AsyncVLAConfig.max_state_dim, *(len(c.state_names) for c in contracts)),
         max_action_dim=max(AsyncVLAConfig.max_action_dim, *(len(c.action_names) for c in contracts)),
         rater=None,
-        blank_images=settings.blank_images,
     )
 
 

@@ -63,6 +63,8 @@ def require_same_holdout(source: Checkpoint, given: DataRecord) -> None:
         )
     every, ours = round(1 / holdout), given.firsts()
     for before in source.trained_on.lineage():
+        if not before.episodes:
+            continue
         theirs = before.firsts()
         shared = ours.keys() & theirs
         if before.holdout != holdout and (shared or not theirs):
