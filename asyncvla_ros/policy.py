@@ -6,6 +6,7 @@ observation -> prefix (once) -> draft (SFM) -> confidence (rater) -> doubted act
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -18,14 +19,16 @@ from asyncvla_ros.model.asyncvla import AsyncVLA, Inputs
 from asyncvla_ros.model.checkpoint import Checkpoint, load_checkpoint
 from asyncvla_ros.model.config import RaterConfig
 from asyncvla_ros.model.decide import Decider
+from asyncvla_ros.model.engine import CompiledEngine, buckets
 from asyncvla_ros.model.images import resize_image
-from asyncvla_ros.model.prefix import Prefix
+from asyncvla_ros.model.quantize import LARGEST_ERROR, quantize
 from asyncvla_ros.model.text import encode_words, unknown_words
 from asyncvla_ros.paths import shipped_checkpoint
-from asyncvla_ros.strategy import Strategy
+from asyncvla_ros.strategy import ENGINES, Strategy
 from asyncvla_ros.types import (
     ActionChunk,
     AsyncVLAError,
+    CheckpointError,
     ContractError,
     FeatureContract,
     Observation,
@@ -40,40 +43,59 @@ class Policy:
     Not thread-safe: one inference at a time.
     """
 
-    def __init__(self, checkpoint: Checkpoint, device: str = "cpu") -> None:
+    def __init__(
+        self, checkpoint: Checkpoint, device: str = "cpu", engine: str = "auto", weights: str = "checkpoint"
+    ) -> None:
         self._checkpoint = checkpoint
         self._model = checkpoint.model
         self._config = checkpoint.model.config
         self._device = torch.device(device)
-        if self._device.type == "cpu" and self._config.attention == "matmul":
-            self._model.fuse()
+        self.engine: str = resolve_engine(engine, self._device)
+        self.engine_note: str = ""
+        self._network: AsyncVLA | CompiledEngine = self._model
         self._generator = torch.Generator()
         # An instruction is followed for many decisions.
-        tokenizer, limit = checkpoint.tokenizer, self._config.max_words
-        self._words = lru_cache(lambda instruction: encode_words(tokenizer, [instruction], limit))
+        tokenizer, limit, prompt = checkpoint.tokenizer, self._config.max_words, self._config.prompt
+        self._words = lru_cache(lambda instruction: encode_words(tokenizer, [instruction], limit, prompt))
         self._unknown_words = lru_cache(lambda instruction: unknown_words(tokenizer, instruction, limit))
         dims = torch.zeros(self._config.max_action_dim)
         dims[: len(checkpoint.features.action_names)] = 1
-        self._decider = Decider(self._model, dims.to(self._device), self._generator)
+        self._dims = dims.to(self._device)
+        self._decider = Decider(self._network, self._dims, self._generator)
         self.features: FeatureContract = checkpoint.features
         self.chunk_size: int = self._config.action_chunk_size
         self.execute_steps: int = self._config.execute_steps
         self.has_rater: bool = self._config.rater is not None
         self.rater: RaterConfig | None = self._config.rater
         self.action_stats: NormStats = checkpoint.action_stats
+        if weights != "checkpoint":
+            self._quantize(weights)
+        if self.engine != "plain":
+            self._network = CompiledEngine(self._model, records=self.engine == "graph")
+            self._decider = Decider(self._network, self._dims, self._generator)
+        elif self._device.type == "cpu" and self._config.attention == "matmul" and weights == "checkpoint":
+            self._model.fuse()
 
     @staticmethod
-    def from_checkpoint(path: Path | None = None, device: str = "cpu", threads: int | None = None) -> Policy:
+    def from_checkpoint(
+        path: Path | None = None,
+        device: str = "cpu",
+        threads: int | None = None,
+        engine: str = "auto",
+        weights: str = "checkpoint",
+    ) -> Policy:
         """Load a checkpoint folder; without a path, the one this package ships.
 
         Args:
             path: Checkpoint folder.
             device: torch device, such as ``cpu`` or ``cuda``.
             threads: CPU threads torch may use in this process; None leaves its choice.
+            engine: ``plain``, ``compiled``, ``graph``, or ``auto``: graph on CUDA, plain elsewhere.
+            weights: ``checkpoint``, or ``int8`` or ``fp8`` for the backbone's.
 
         Raises:
-            CheckpointError: If the folder is incomplete or corrupt.
-            AsyncVLAError: If the device is not there.
+            CheckpointError: If the folder is incomplete or corrupt, or eight bits are not enough for it.
+            AsyncVLAError: If the device or the engine is not there.
         """
         if threads is not None:
             torch.set_num_threads(threads)
@@ -84,22 +106,88 @@ class Policy:
             raise AsyncVLAError(
                 f"device is {device!r}, which torch cannot use ({reason}); choose another, such as 'cpu'"
             ) from error
-        return Policy(load_checkpoint(path or shipped_checkpoint(), device), device)
+        resolve_engine(engine, torch.device(device))
+        checkpoint = load_checkpoint(path or shipped_checkpoint(), device)
+        return Policy(checkpoint, device, engine, weights)
 
     @property
     def network(self) -> AsyncVLA:
         """The network itself, for measurements below the level of a decision."""
         return self._model
 
-    def warmup(self, repetitions: int = 3) -> None:
-        """Run every stage on a blank observation, so that the first real one is not slower."""
-        blank = Observation(
-            images={c.key: np.zeros((c.height, c.width, 3), np.uint8) for c in self.features.cameras},
-            state=self._checkpoint.state_stats.mean,
-            instruction="warm up",
+    def warmup(self, repetitions: int = 3, strategy: Strategy = Strategy()) -> None:
+        """Run every stage on a blank observation, so that the first real one is not slower.
+
+        An engine compiles and records here, for instructions of every length; where it cannot, the network
+        runs as it is, and ``engine_note`` says why.
+
+        Args:
+            repetitions: Decisions.
+            strategy: How it will be decided.
+        """
+        # Whatever the rater says, something is doubted.
+        sure = 1e-9 if strategy.select == "variance" else 1.0
+        strategy = replace(strategy, threshold=sure)
+        try:
+            for words in self._warm_words():
+                for _ in range(repetitions):
+                    self._answer(self._blank(words), strategy, None)
+        except Exception as error:  # Whatever a compiler or a driver does not like.
+            if self.engine == "plain":
+                raise
+            self.engine_note = (
+                f"engine {self.engine!r} does not run here ({_first_line(error)}); using 'plain'"
+            )
+            self.engine, self._network = "plain", self._model
+            self._decider = Decider(self._network, self._dims, self._generator)
+            self.warmup(repetitions, strategy)
+
+    def _warm_words(self) -> list[int]:
+        """Lengths of instructions, with the prompt, that an engine must have seen."""
+        prompt = len(self._words("a").ids[0]) - 1
+        if self.engine == "plain":
+            return [prompt + min(12, self._config.max_words)]
+        return buckets(self._config, prompt + 1, prompt + self._config.max_words)
+
+    def _blank(self, words: int) -> Inputs:
+        size, cameras = self._config.image_size, self._config.num_cameras
+        return Inputs(
+            images=torch.zeros(1, cameras, size, size, 3, dtype=torch.uint8, device=self._device),
+            words=torch.zeros(1, words, dtype=torch.long, device=self._device),
+            word_valid=torch.ones(1, words, dtype=torch.bool, device=self._device),
+            state=torch.zeros(1, self._config.max_state_dim, device=self._device),
         )
-        for _ in range(repetitions):
-            self.infer(blank, Strategy(threshold=1.0))
+
+    @torch.inference_mode()
+    def probe(self, count: int = 4) -> Tensor:
+        """Drafts (count, l, d) in normalised units on random observations, always the same ones."""
+        generator, drafts = torch.Generator().manual_seed(0), []
+        for _ in range(count):
+            blank = self._blank(self._warm_words()[0])
+            images = torch.randint(0, 256, blank.images.shape, dtype=torch.uint8, generator=generator)
+            state = torch.randn(blank.state.shape, generator=generator)
+            noise = torch.randn(1, self.chunk_size, len(self._dims), generator=generator).to(self._device)
+            seen = replace(blank, images=images.to(self._device), state=state.to(self._device))
+            mask = torch.ones(1, self.chunk_size, device=self._device)
+            steps = self._config.num_denoise_steps
+            prefix = self._network.encode(seen)
+            drafts.append(self._network.sample(prefix, noise, mask, noise, self._dims, steps))
+        return torch.cat(drafts)[..., : self._action_dim]
+
+    def _quantize(self, weights: str) -> None:
+        """Eight bits, if the actions on some observations stay the same.
+
+        Raises:
+            CheckpointError: If they do not.
+        """
+        before = self.probe()
+        quantize(self._model, weights)
+        error = float((self.probe() - before).square().mean().sqrt())
+        if error > LARGEST_ERROR:
+            raise CheckpointError(
+                f"with {weights} weights the actions of this checkpoint change by {error:.3f} (root mean "
+                f"square, in standard deviations), at most {LARGEST_ERROR} is allowed; use its own weights"
+            )
 
     def check(self, strategy: Strategy) -> None:
         """Find out before the first observation whether this policy can decide so.
@@ -140,7 +228,18 @@ class Policy:
         if seed is not None:
             self._generator.manual_seed(seed)
         clock = _StageClock(self._device)
-        prefix = self._encode(observation)
+        return self._answer(self._inputs(observation), strategy, committed, clock)
+
+    @torch.inference_mode()
+    def _answer(
+        self,
+        inputs: Inputs,
+        strategy: Strategy,
+        committed: np.ndarray | None,
+        clock: _StageClock | None = None,
+    ) -> ActionChunk:
+        clock = clock or _StageClock(self._device)
+        prefix = self._network.encode(inputs)
         clock.lap("prefix")
         kept, mask, count = self._committed(committed)
         decision = self._decider.decide(prefix, kept, mask, strategy, clock.lap)
@@ -186,7 +285,7 @@ class Policy:
             mask[0, :count] = 0
         return kept.to(self._device), mask.to(self._device), count
 
-    def _encode(self, observation: Observation) -> Prefix:
+    def _inputs(self, observation: Observation) -> Inputs:
         state = np.asarray(observation.state, np.float32)
         names = self.features.state_names
         if state.shape != (len(names),):
@@ -202,13 +301,12 @@ class Policy:
         padded[: len(names)] = self._checkpoint.state_stats.normalize(state)
         words = self._words(observation.instruction)
         images = [self._image(observation, camera.key) for camera in self.features.cameras]
-        inputs = Inputs(
+        return Inputs(
             images=torch.from_numpy(np.stack(images))[None].to(self._device),
             words=words.ids.to(self._device),
             word_valid=words.valid.to(self._device),
             state=torch.from_numpy(padded)[None].to(self._device),
         )
-        return self._model.encode(inputs)
 
     def _image(self, observation: Observation, key: str) -> np.ndarray:
         if key not in observation.images:
@@ -217,6 +315,26 @@ class Policy:
             )
         image = resize_image(observation.images[key], self._config.image_size)
         return np.zeros_like(image) if self._config.blank_images else image
+
+
+def resolve_engine(engine: str, device: torch.device) -> str:
+    """Which of ``ENGINES`` runs on a device.
+
+    Raises:
+        AsyncVLAError: If there is no such engine, or it needs a GPU.
+    """
+    choices = ("auto", *ENGINES)
+    if engine not in choices:
+        raise AsyncVLAError(f"engine is {engine!r}, choose one of {choices}")
+    if engine == "graph" and device.type != "cuda":
+        raise AsyncVLAError(f"engine 'graph' records CUDA graphs, but the device is {str(device)!r}")
+    if engine == "auto":
+        return "graph" if device.type == "cuda" else "plain"
+    return engine
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 class _StageClock:

@@ -8,6 +8,9 @@ from asyncvla_ros.types import AsyncVLAError
 
 MODES = ("afm", "sfm")
 SELECTIONS = ("rater", "random", "variance")
+# How a network is run, and how its backbone's weights are kept: ``model.engine``, ``model.quantize``.
+ENGINES = ("plain", "compiled", "graph")
+WEIGHTS = ("checkpoint", "int8", "fp8")
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from asyncvla_ros.model.asyncvla import AsyncVLA
 from asyncvla_ros.model.checkpoint import load_checkpoint
 from asyncvla_ros.model.images import resize_image
 from asyncvla_ros.policy import Policy
 from asyncvla_ros.strategy import Strategy
-from asyncvla_ros.types import ActionChunk, AsyncVLAError, ContractError, Observation
+from asyncvla_ros.types import ActionChunk, AsyncVLAError, CheckpointError, ContractError, Observation
 from support.checkpoints import tiny_checkpoint
 
 SFM = Strategy("sfm")
@@ -166,3 +167,44 @@ def test_words_that_no_training_has_seen_are_named(policy):
     for text, count in (("  ", 0), ("lift " * 50, 50)):
         with pytest.raises(ContractError, match=f"has {count} tokens, expected 1 to"):
             policy.unknown_words(text)
+
+
+def test_an_engine_that_cannot_compile_falls_back_and_says_so(
+    tmp_path: Path, observation: Observation, monkeypatch: pytest.MonkeyPatch
+):
+    folder = tiny_checkpoint(tmp_path / "tiny")
+    plain = Policy.from_checkpoint(folder).infer(observation, SFM, seed=0).actions
+
+    def no_compiler(*args: object, **kwargs: object) -> object:
+        def fail(*args: object) -> None:
+            raise RuntimeError("no compiler\nand much more")
+
+        return fail
+
+    monkeypatch.setattr(torch, "compile", no_compiler)
+    policy = Policy.from_checkpoint(folder, engine="compiled")
+    assert policy.engine == "compiled"
+    policy.warmup(1)
+    assert policy.engine == "plain"
+    assert policy.engine_note == "engine 'compiled' does not run here (no compiler); using 'plain'"
+    np.testing.assert_allclose(policy.infer(observation, SFM, seed=0).actions, plain, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("engine", "message"),
+    [("fast", r"choose one of \('auto', 'plain', 'compiled', 'graph'\)"), ("graph", "the device is 'cpu'")],
+)
+def test_an_engine_that_is_not_there_is_refused(tmp_path: Path, engine: str, message: str):
+    with pytest.raises(AsyncVLAError, match=message):
+        Policy.from_checkpoint(tiny_checkpoint(tmp_path / "tiny"), engine=engine)
+
+
+def test_eight_bits_are_used_where_the_actions_stay_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    pytest.importorskip("torchao")
+    folder = tiny_checkpoint(tmp_path / "tiny")
+    rough = Policy.from_checkpoint(folder, weights="int8")
+    fine = Policy.from_checkpoint(folder)
+    assert 0 < np.abs(rough.probe().numpy() - fine.probe().numpy()).max() < 0.1
+    monkeypatch.setattr("asyncvla_ros.policy.LARGEST_ERROR", 1e-6)
+    with pytest.raises(CheckpointError, match=r"with int8 weights .* at most 1e-06 is allowed"):
+        Policy.from_checkpoint(folder, weights="int8")

@@ -6,7 +6,6 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -17,17 +16,13 @@ from asyncvla_ros.bags.episode import ROBOT_FILE, UNKNOWN, EpisodeNote
 from asyncvla_ros.bags.robot_topics import resolve
 from asyncvla_ros.bags.writer import BagWriter
 from asyncvla_ros.common.provenance import provenance
-from asyncvla_ros.data.dataset import (
-    ACTION_KEY,
-    IMAGE_PREFIX,
-    STATE_KEY,
-    DatasetInfo,
-    dataset_info,
-    dim_names,
-)
+from asyncvla_ros.data.contracts import dim_names
+from asyncvla_ros.data.dataset import ACTION_KEY, IMAGE_PREFIX, STATE_KEY, DatasetInfo, dataset_info
 from asyncvla_ros.data.encoded_image import to_jpeg, to_png
-from asyncvla_ros.data.episodes import pictures, video_pictures
-from asyncvla_ros.data.tables import read_parquet, read_table
+from asyncvla_ros.data.frames import pictures
+from asyncvla_ros.data.spec import DatasetSpec
+from asyncvla_ros.data.tables import read_episodes, read_parquet, read_tasks
+from asyncvla_ros.data.video_reader import video_pictures
 from asyncvla_ros.robot.contract import CameraSource, PoseSource, RobotContract
 from asyncvla_ros.types import AsyncVLAError
 
@@ -73,13 +68,17 @@ def read_episode(root: Path, number: int) -> DatasetEpisode:
     if version.startswith("v2.1"):
         return _episode_v21(root, number)
     info = dataset_info(root)
-    table = read_table(info)
-    rows = np.flatnonzero(table.episode == number)
-    if not len(rows):
-        raise AsyncVLAError(f"{root} has no episode {number}; it has 0 to {int(table.episode.max())}")
-    begin, end = int(rows[0]), int(rows[-1]) + 1
-    images = {key.removeprefix(IMAGE_PREFIX): islice(pictures(info, key), begin, end) for key in info.cameras}
-    return DatasetEpisode(info, table.state[rows], table.action[rows], str(table.task[begin]), images)
+    last = 0
+    for episode in read_episodes(info, DatasetSpec(root)):
+        last = episode.number
+        if last == number:
+            break
+    else:
+        raise AsyncVLAError(f"{root} has no episode {number}; it has 0 to {last}")
+    rows = range(episode.first, episode.first + len(episode))
+    images = {key.removeprefix(IMAGE_PREFIX): pictures(info, key, rows) for key in info.cameras}
+    instruction = read_tasks(root)[int(episode.task[0])]
+    return DatasetEpisode(info, episode.state, episode.action, instruction, images)
 
 
 def _episode_v21(root: Path, number: int) -> DatasetEpisode:
@@ -101,7 +100,7 @@ def _episode_v21(root: Path, number: int) -> DatasetEpisode:
         for key in (STATE_KEY, ACTION_KEY)
     }
     task = table["task_index"][0].as_py()
-    images = {key.removeprefix(IMAGE_PREFIX): video_pictures([videos[key]]) for key in info.cameras}
+    images = {key.removeprefix(IMAGE_PREFIX): video_pictures(videos[key]) for key in info.cameras}
     return DatasetEpisode(info, vectors[STATE_KEY], vectors[ACTION_KEY], str(names.get(task, "")), images)
 
 

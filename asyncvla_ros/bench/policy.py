@@ -101,9 +101,9 @@ def _uncached(model: AsyncVLA, inputs: Inputs) -> list[float]:
     clock = _Clock(inputs.state.device)
     clock.time(lambda: None)
 
-    def velocity(x: Tensor, token_times: Tensor) -> Tensor:
+    def velocity(x: Tensor, token_times: Tensor, step: int) -> Tensor:
         embedded = backbone.embed_prefix(inputs.images, inputs.words, inputs.word_valid, inputs.state)
-        return model.action_out(backbone.uncached(embedded, model.embed_actions(x, token_times)))
+        return model.read_actions(backbone.one_pass(embedded, model.embed_actions(x, token_times))[1])
 
     steps, again = model.config.num_denoise_steps, model.config.num_refine_steps
     seen: list[Tensor] = []

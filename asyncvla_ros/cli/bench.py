@@ -7,12 +7,17 @@ from typing import Annotated
 import typer
 
 from asyncvla_ros.cli.options import (
+    CACHE,
     CPUS,
     THREADS,
+    CacheOption,
     CheckpointOption,
+    DataOption,
+    DecodeOption,
     DeviceOption,
     JsonOption,
     SeedOption,
+    SkipBrokenOption,
     write_json,
 )
 from asyncvla_ros.types import RunError
@@ -52,6 +57,47 @@ def bench_policy_command(
         table.add_row(stage, *(f"{cell:.1f}" for cell in cells))
     Console(stderr=True).print(table)
     write_json(figures, json_out)
+
+
+@bench_app.command("data")
+def bench_data_command(
+    data: DataOption,
+    workers: Annotated[int, typer.Option(min=0, help="Processes that make batches; 0: this one.")] = CPUS,
+    batches: Annotated[int, typer.Option(min=1, help="Batches that are timed.")] = 50,
+    batch: Annotated[int, typer.Option(min=1, help="Observations of each.")] = 64,
+    image_size: Annotated[int, typer.Option(min=1, help="Side to which images are resized (px).")] = 112,
+    action_space: Annotated[str, typer.Option(help="Of datasets that do not name theirs.")] = "delta_ee_pose",
+    cache: CacheOption = CACHE,
+    skip_broken: SkipBrokenOption = False,
+    decode: DecodeOption = "stream",
+    seed: SeedOption = 0,
+    json_out: JsonOption = None,
+) -> None:
+    """Time the loader of training alone, and the memory that it takes."""
+    from rich.console import Console
+
+    from asyncvla_ros.bench.data import DataSettings, bench_data
+    from asyncvla_ros.common.provenance import provenance
+
+    settings = DataSettings(
+        data=tuple(data),
+        workers=workers,
+        batches=batches,
+        batch=batch,
+        image_size=image_size,
+        action_space=action_space,
+        cache=cache,
+        skip_broken=skip_broken,
+        decode=decode,
+        seed=seed,
+    )
+    figures = bench_data(settings)
+    Console(stderr=True).print(
+        f"{figures['samples_per_s']:.0f} samples/s, {figures['peak_rss_mb']:.0f} MB, {workers} workers"
+    )
+    write_json(
+        figures | {"batch": batch, "image_size": image_size, "decode": decode, **provenance()}, json_out
+    )
 
 
 @bench_app.command("transport")

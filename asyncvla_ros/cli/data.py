@@ -10,7 +10,7 @@ import typer
 
 
 def data(
-    datasets: Annotated[list[Path], typer.Argument(help="LeRobot v3 dataset, or a folder of them.")],
+    datasets: Annotated[list[Path], typer.Argument(help="LeRobot v3 dataset, folder of them, or data.yaml.")],
     chunk_size: Annotated[int, typer.Option(min=1, help="Actions per chunk of the policy.")] = 8,
 ) -> None:
     """Say what datasets hold: episodes, tasks, cameras, dims; exit code 1 if they cannot be used."""
@@ -28,12 +28,12 @@ def show(datasets: Sequence[Path], chunk_size: int) -> list[str]:
     Raises:
         AsyncVLAError: one cannot be read as a LeRobot v3 dataset.
     """
-    from asyncvla_ros.data.dataset import dataset_roots
+    from asyncvla_ros.data.spec import dataset_specs
     from asyncvla_ros.data.survey import survey
 
     problems = []
-    for root in dataset_roots(*datasets):
-        lines, found = survey(root, chunk_size)
+    for spec in dataset_specs(datasets):
+        lines, found = survey(spec, chunk_size)
         print("\n".join(lines), flush=True)
         problems += found
     return problems

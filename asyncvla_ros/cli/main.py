@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -21,11 +22,13 @@ from asyncvla_ros.cli.options import (
     CacheOption,
     CheckpointOption,
     ConventionOption,
+    DecodeOption,
     DenoiseStepsOption,
     ExecuteStepsOption,
     FreshOption,
     InitsOption,
     JsonOption,
+    LoaderWorkersOption,
     ModeOption,
     ProcessesOption,
     RefineStepsOption,
@@ -42,6 +45,7 @@ from asyncvla_ros.cli.options import (
     write_json,
 )
 from asyncvla_ros.cli.robot import check, new_robot
+from asyncvla_ros.cli.serve import serve
 from asyncvla_ros.types import AsyncVLAError, RunError
 
 app = typer.Typer(
@@ -53,6 +57,7 @@ app.command()(check)
 app.command()(doctor)
 app.command("data")(data_command)
 app.command("new-robot")(new_robot)
+app.command()(serve)
 for command in (bags.replay, bags.record, bags.play, bags.convert):
     app.command()(command)
 app.command("to-bag")(bags.to_bag)
@@ -184,7 +189,9 @@ def collect(
 
 @app.command()
 def train(
-    data: Annotated[list[Path], typer.Option(help="LeRobot v3 dataset, or a folder of them; repeatable.")],
+    data: Annotated[
+        list[Path], typer.Option(help="LeRobot v3 dataset, folder of them, or data.yaml; repeatable.")
+    ],
     out: Annotated[Path, typer.Option(help="Run folder; a rerun continues where it stopped.")],
     init: Annotated[
         Path | None, typer.Option(help="Begin with this checkpoint instead of from scratch.")
@@ -204,13 +211,16 @@ def train(
     processes: ProcessesOption = None,
     cache: CacheOption = CACHE,
     skip_broken: SkipBrokenOption = False,
+    decode: DecodeOption = "ahead",
+    workers: LoaderWorkersOption = None,
 ) -> None:
     """Train the nano policy by unified synchronous and asynchronous flow matching."""
-    from asyncvla_ros.training.run import default_processes
+    from asyncvla_ros.training.run import default_processes, default_workers
     from asyncvla_ros.training.train import TrainSettings
     from asyncvla_ros.training.train import train as run
 
-    show(data, chunk_size)
+    if os.environ.get("RANK", "0") == "0":
+        show(data, chunk_size)
     run(
         TrainSettings(
             data=tuple(data),
@@ -229,6 +239,8 @@ def train(
             processes=processes or default_processes(batch),
             cache=cache,
             skip_broken=skip_broken,
+            decode=decode,
+            workers=default_workers(decode) if workers is None else workers,
         )
     )
 
@@ -287,13 +299,13 @@ def export(
     threshold: Annotated[float | None, typer.Option(help="Refine below this confidence.")] = None,
     convention: ConventionOption = None,
 ) -> None:
-    """Copy a checkpoint with its weights in half precision, to ship it; it still computes in float32.
+    """Copy a checkpoint with its weights in half precision, to ship it; it computes as before.
 
     The options become the copy's defaults; what is left out stays as it is.
     """
     import torch
 
-    from asyncvla_ros.model.checkpoint import load_checkpoint, save_checkpoint, with_config
+    from asyncvla_ros.model.checkpoint import load_checkpoint, save_checkpoint
     from asyncvla_ros.sim.libero.conventions import conventions_of
 
     source = load_checkpoint(checkpoint)
@@ -314,12 +326,12 @@ def export(
         if config.rater is None:
             raise AsyncVLAError(f"--threshold is {threshold}, but the policy in {checkpoint} has no rater")
         config = replace(config, rater=replace(config.rater, threshold=threshold))
-    features = source.features
     if convention:
-        said = {**features.conventions, **key_values(convention, "--convention")}
-        features = replace(features, conventions=said)
-        conventions_of(features)
-    save_checkpoint(out, replace(with_config(source, config), features=features), torch.float16)
+        said = {**source.features.conventions, **key_values(convention, "--convention")}
+        source = replace(source, features=replace(source.features, conventions=said))
+        conventions_of(source.features)
+    source.model.configure(config)
+    save_checkpoint(out, source, torch.bfloat16 if config.dtype == "bfloat16" else torch.float16)
 
 
 @app.command("report")

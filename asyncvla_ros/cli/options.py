@@ -55,7 +55,21 @@ ProcessesOption = Annotated[
 SkipBrokenOption = Annotated[
     bool, typer.Option("--skip-broken", help="Leave out episodes whose states or actions are no numbers.")
 ]
-CacheOption = Annotated[Path, typer.Option(help="Folder of decoded images.")]
+CacheOption = Annotated[
+    Path, typer.Option(help="Folder of what is derived from datasets, such as decoded images.")
+]
+DataOption = Annotated[
+    list[Path], typer.Option(help="LeRobot v3 dataset, folder of them, or data.yaml; repeatable.")
+]
+DecodeOption = Annotated[
+    str, typer.Option(help="Images: ahead (all once, into the cache) or stream (when they are needed).")
+]
+LoaderWorkersOption = Annotated[
+    int | None,
+    typer.Option(
+        min=0, help="Processes that make batches, per training process; default: 0 ahead, 2 when streaming."
+    ),
+]
 
 SelectOption = Annotated[
     str, typer.Option(help="What afm refines: rater, random (as many) or variance (of denoising).")

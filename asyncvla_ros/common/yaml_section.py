@@ -60,6 +60,13 @@ class Section:
             raise ContractError(f"{self.where}.{key}: expected one of {', '.join(choices)}, found {value!r}")
         return value
 
+    def flag(self, key: str) -> bool:
+        """``true`` or ``false``."""
+        value = self.raw(key)
+        if not isinstance(value, bool):
+            raise ContractError(f"{self.where}.{key}: expected true or false, found {value!r}")
+        return value
+
     def topic(self, key: str) -> str:
         """The name of a topic, service or action, as ROS takes it."""
         name = self.text(key)

@@ -1,66 +1,24 @@
-"""LeRobot v3 datasets as arrays: decoded once, resized as the policy will resize, cached on disk."""
+"""Demonstrations of LeRobot v3 datasets, frame by frame, and which of their episodes are held out."""
 
 from __future__ import annotations
 
-import hashlib
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import av
 import numpy as np
 from rich.progress import track
 
 from asyncvla_ros.common.data_record import DataRecord, held_out
-from asyncvla_ros.common.lfs import lfs_remedy
-from asyncvla_ros.data.dataset import (
-    ACTION_KEY,
-    STATE_KEY,
-    DatasetInfo,
-    dataset_info,
-    dataset_roots,
-    dim_names,
-)
-from asyncvla_ros.data.encoded_image import decode
-from asyncvla_ros.data.tables import Table, data_files, encoded_images, read_table
-from asyncvla_ros.model.images import resize_image
+from asyncvla_ros.data.columns import Columns, load_columns
+from asyncvla_ros.data.dataset import dataset_info
+from asyncvla_ros.data.frames import DECODE, Frames, ImageArray, decoded_images, lazy_images
+from asyncvla_ros.data.rows import Column, Rows, blocks
+from asyncvla_ros.data.spec import DatasetSpec, dataset_specs
 from asyncvla_ros.types import AsyncVLAError
 
 #: 0.33 is a third.
 _HOLDOUT_TOLERANCE = 0.05
-#: Names and episodes that an error lists.
-LISTED = 5
-
-
-class Frames:
-    """Images of several memory-mapped arrays, (n, cameras, size, size, 3) uint8, read as one.
-
-    Args:
-        parts: The arrays.
-        kept: Of each array the frames (n,) bool that count; None: all of them.
-    """
-
-    def __init__(self, parts: Sequence[np.ndarray], kept: Sequence[np.ndarray] | None = None) -> None:
-        self._parts = parts
-        every = [np.ones(len(part), bool) for part in parts] if kept is None else kept
-        self._rows = [np.flatnonzero(rows) for rows in every]
-        self._starts = np.cumsum([0, *map(len, self._rows)])
-
-    @property
-    def lengths(self) -> tuple[int, ...]:
-        """Frames of each array that count."""
-        return tuple(map(len, self._rows))
-
-    def take(self, frames: np.ndarray) -> np.ndarray:
-        """Images at some frames, (b,) -> (b, cameras, size, size, 3)."""
-        out = np.empty((len(frames), *self._parts[0].shape[1:]), np.uint8)
-        part = np.searchsorted(self._starts, frames, side="right") - 1
-        for row, (p, frame) in enumerate(zip(part, frames, strict=True)):
-            out[row] = self._parts[p][self._rows[p][frame - self._starts[p]]]
-        return out
 
 
 @dataclass(frozen=True)
@@ -69,8 +27,8 @@ class Episodes:
 
     Attributes:
         images: One image per frame and camera.
-        state: (n, s) float32, physical units.
-        actions: (n, d) float32, physical units.
+        state: (n, s) float32, physical units; of the widest dataset, others are padded with 0.
+        actions: (n, d) float32, physical units, padded likewise.
         privileged: (n, k) float32 simulator quantities for auxiliary losses, or None.
         episode: (n,) running episode number over all datasets.
         last: (n,) index of the last frame of the same episode.
@@ -80,38 +38,53 @@ class Episodes:
     """
 
     images: Frames
-    state: np.ndarray
-    actions: np.ndarray
-    privileged: np.ndarray | None
-    episode: np.ndarray
-    last: np.ndarray
-    instruction: np.ndarray
+    state: Column
+    actions: Column
+    privileged: Column | None
+    episode: Column
+    last: Column
+    instruction: Column
     instructions: tuple[str, ...]
     datasets: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def count(self) -> int:
+        """One more than the highest running episode number."""
+        return int(self.episode[len(self.episode) - 1]) + 1
 
     def record(self, folders: Sequence[Path], holdout: float) -> DataRecord:
         """What these episodes, read from ``folders``, are for later steps."""
         names = tuple(folder.resolve().name for folder in folders)
-        return DataRecord(names, int(self.episode.max()) + 1, self.images.lengths, holdout, self.datasets)
+        return DataRecord(names, self.count, self.images.lengths, holdout, self.datasets)
 
     def split(self, holdout: float) -> tuple[np.ndarray, np.ndarray]:
         """Frame indices of training and of held-out episodes; every k-th episode is held out.
 
         Raises:
-            AsyncVLAError: If the share is none of 0, 1/2, 1/3, ..., or so small that nothing is held out.
+            AsyncVLAError: If the share is none of 0, 1/2, 1/3, ..., or so small that nothing is held out, or
+                the same dataset is there twice, whose episodes would be trained on and held out.
         """
         every = round(1 / holdout) if 0 < holdout <= 0.5 else 0
         if holdout and (every == 0 or abs(every * holdout - 1) > _HOLDOUT_TOLERANCE):
             raise AsyncVLAError(
                 f"holdout is {holdout}, expected 0, or one episode in 2, 3, 4, ...: 0.5, 0.33, 0.25, ..."
             )
-        total = int(self.episode.max()) + 1
+        total = self.count
+        if every and len({digest for digest, _ in self.datasets}) < len(self.datasets):
+            raise AsyncVLAError(
+                "the same dataset is given twice, so episodes that are held out would be trained on; give it "
+                "once, with `weight: 2` in a data.yaml"
+            )
         if every > total:
             raise AsyncVLAError(
                 f"holdout {holdout} holds out none of {total} episodes; collect more, or choose 0 or more"
             )
-        held = (self.episode % every == every - 1) if every else np.zeros(len(self.episode), bool)
-        return np.flatnonzero(~held), np.flatnonzero(held)
+        train, held = [], []
+        for start, episode in blocks(self.episode):
+            is_held = (episode % every == every - 1) if every else np.zeros(len(episode), bool)
+            train.append(start + np.flatnonzero(~is_held))
+            held.append(start + np.flatnonzero(is_held))
+        return np.concatenate(train), np.concatenate(held)
 
     def unseen(self, folders: Sequence[Path], trained_on: DataRecord | None, fresh: bool) -> np.ndarray:
         """Frames (b,) that a policy has not seen: of the episodes that were held out from it.
@@ -155,143 +128,61 @@ class Episodes:
 
 
 def load_episodes(
-    folders: Sequence[Path], image_size: int, cache: Path, skip_broken: bool = False
+    paths: Sequence[Path],
+    image_size: int,
+    cache: Path,
+    skip_broken: bool = False,
+    decode: str = "ahead",
 ) -> Episodes:
-    """Read every LeRobot v3 dataset at or under ``folders``.
+    """Read datasets.
 
     Args:
-        folders: Datasets, or folders of datasets.
+        paths: As in ``dataset_specs``.
         image_size: Side to which images are resized [px].
-        cache: Folder for decoded images, one file per dataset; safe to delete.
+        cache: Folder for what is derived from datasets, decoded images among it; safe to delete.
         skip_broken: Leaves out episodes with states or actions that are no numbers.
+        decode: One of ``DECODE``.
 
     Raises:
         AsyncVLAError: If a dataset is missing, its files cannot be read or disagree, or it has such episodes.
     """
-    tables, images, kept = [], [], []
-    for root in track(dataset_roots(*folders), description="Reading datasets", transient=True):
-        info = dataset_info(root)
-        table = read_table(info)
-        whole = ~np.isin(table.episode, table.episode[~table.finite])
-        if not whole.all() and not skip_broken:
-            raise AsyncVLAError(f"{broken_text(info, table)}; leave these episodes out with --skip-broken")
-        if not whole.any():
-            raise AsyncVLAError(f"{root}: every episode has states or actions that are no numbers")
-        images.append(_images(info, image_size, cache, len(table)))
-        tables.append(table.take(whole))
-        kept.append(whole)
-    instructions = tuple(sorted({text for table in tables for text in table.task}))
-    counts = [int(table.episode.max()) + 1 for table in tables]
-    offsets = np.cumsum([0, *counts])
-    episode = np.concatenate([t.episode + o for t, o in zip(tables, offsets[:-1], strict=True)])
-    _, first, count = np.unique(episode, return_index=True, return_counts=True)
-    privileged = [table.privileged for table in tables if table.privileged is not None]
+    specs = dataset_specs(paths)
+    return joined_episodes(*read_datasets(specs, image_size, cache, skip_broken, decode))
+
+
+def read_datasets(
+    specs: Sequence[DatasetSpec], image_size: int, cache: Path, skip_broken: bool, decode: str
+) -> tuple[list[Columns], list[ImageArray]]:
+    """Columns and images of each dataset; arguments and errors as in ``load_episodes``."""
+    if decode not in DECODE:
+        raise AsyncVLAError(f"decode is {decode!r}, choose one of {DECODE}")
+    columns: list[Columns] = []
+    images: list[ImageArray] = []
+    open_images = lazy_images if decode == "stream" else decoded_images
+    for spec in track(specs, description="Reading datasets", transient=True):
+        info = dataset_info(spec.root)
+        columns.append(load_columns(info, spec, cache, skip_broken))
+        images.append(open_images(info, spec, image_size, cache, columns[-1].rows))
+    return columns, images
+
+
+def joined_episodes(columns: Sequence[Columns], images: Sequence[ImageArray]) -> Episodes:
+    """The frames of several datasets as one."""
+    instructions = tuple(sorted({text for one in columns for text in one.texts}))
+    counts = [one.episodes for one in columns]
+    frames = np.cumsum([0, *map(len, columns)])
+    privileged = [one.privileged for one in columns if one.privileged is not None]
     return Episodes(
-        images=Frames(images, kept),
-        state=np.concatenate([t.state for t in tables]),
-        actions=np.concatenate([t.action for t in tables]),
-        privileged=np.concatenate(privileged) if len(privileged) == len(tables) else None,
-        episode=episode,
-        last=np.repeat(first + count - 1, count),
-        instruction=np.array([instructions.index(text) for t in tables for text in t.task]),
+        images=Frames(images, [one.row for one in columns]),
+        state=Rows([one.state for one in columns]),
+        actions=Rows([one.action for one in columns]),
+        privileged=Rows(privileged) if len(privileged) == len(columns) else None,
+        episode=Rows([one.episode for one in columns], np.cumsum([0, *counts]).tolist()),
+        last=Rows([one.last for one in columns], frames.tolist()),
+        instruction=Rows(
+            [one.task for one in columns],
+            tables=[np.array([instructions.index(text) for text in one.texts]) for one in columns],
+        ),
         instructions=instructions,
-        datasets=tuple((t.digest, n) for t, n in zip(tables, counts, strict=True)),
+        datasets=tuple((one.digest, count) for one, count in zip(columns, counts, strict=True)),
     )
-
-
-def broken_text(info: DatasetInfo, table: Table) -> str:
-    """Which states and actions of a dataset are no numbers: the first of them, and in how many episodes."""
-    frame = int(np.flatnonzero(~table.finite)[0])
-    within = frame - int(np.flatnonzero(table.episode == table.episode[frame])[0])
-    wrong = [
-        f"{name} = {value}"
-        for key, row in ((STATE_KEY, table.state[frame]), (ACTION_KEY, table.action[frame]))
-        for name, value in zip(dim_names(info, key), row.tolist(), strict=True)
-        if not np.isfinite(value)
-    ]
-    episodes = np.unique(table.episode[~table.finite])
-    listed = ", ".join(map(str, episodes[:LISTED])) + (", ..." if len(episodes) > LISTED else "")
-    total = len(np.unique(table.episode))
-    return (
-        f"{info.root}: {', '.join(wrong[:LISTED])} in frame {within} of episode {table.episode[frame]}; "
-        f"{len(episodes)} of {total} episodes have such frames ({listed})"
-    )
-
-
-def _images(info: DatasetInfo, size: int, cache: Path, frames: int) -> np.ndarray:
-    """(frames, cameras, size, size, 3) uint8 of one dataset, decoded on first use."""
-    keys = info.cameras
-    sources = [_video_files(info, key) if info.is_video(key) else data_files(info.root) for key in keys]
-    stamp = [(str(f.resolve()), f.stat().st_size, f.stat().st_mtime_ns) for files in sources for f in files]
-    file = cache / f"{hashlib.sha256(repr((size, stamp)).encode()).hexdigest()[:20]}.npy"
-    if not file.is_file():
-        cache.mkdir(parents=True, exist_ok=True)
-        # Of this process, for others may be decoding the same; on disk, for it may be more than the memory.
-        partial = file.with_suffix(f".{os.getpid()}.partial.npy")
-        try:
-            array = np.lib.format.open_memmap(partial, "w+", np.uint8, (frames, len(keys), size, size, 3))
-            for camera, key in enumerate(keys):
-                _fill(array[:, camera], pictures(info, key), f"{info.root}: {key}")
-            array.flush()
-            partial.replace(file)
-        finally:
-            partial.unlink(missing_ok=True)
-    return np.load(file, mmap_mode="r")
-
-
-def count_images(info: DatasetInfo, key: str) -> int | None:
-    """How many images a camera's videos say they have, without decoding them; None: they do not say.
-
-    Raises:
-        AsyncVLAError: a video is missing, or cannot be opened.
-    """
-    if not info.is_video(key):
-        return None
-    counts = []
-    for file in _video_files(info, key):
-        with _opened(file) as container:
-            counts.append(container.streams.video[0].frames)
-    return sum(counts) if all(counts) else None
-
-
-def _fill(array: np.ndarray, pictures: Iterator[np.ndarray], where: str) -> None:
-    """Resizes pictures into (frames, size, size, 3) uint8; there must be as many."""
-    count = 0
-    for count, picture in enumerate(pictures, start=1):
-        if count <= len(array):
-            array[count - 1] = resize_image(picture, array.shape[1])
-    if count != len(array):
-        raise AsyncVLAError(f"{where} has {count} images, the tables have {len(array)} frames")
-
-
-def _video_files(info: DatasetInfo, key: str) -> list[Path]:
-    files = sorted((info.root / "videos" / key).glob("*/*.mp4"))
-    if not files:
-        raise AsyncVLAError(f"{info.root} has no videos/{key}/*/*.mp4, but meta/info.json says it is a video")
-    return files
-
-
-def pictures(info: DatasetInfo, key: str) -> Iterator[np.ndarray]:
-    """RGB pictures of a camera, frame by frame, each (h, w, 3) uint8."""
-    if info.is_video(key):
-        yield from video_pictures(_video_files(info, key))
-        return
-    for number, content in enumerate(encoded_images(info, key)):
-        yield decode(content, f"{info.root}: frame {number} of {key}")
-
-
-def video_pictures(files: Sequence[Path]) -> Iterator[np.ndarray]:
-    """RGB pictures of videos, one after the other, each (h, w, 3) uint8."""
-    for file in files:
-        with _opened(file) as container:
-            for frame in container.decode(video=0):
-                yield frame.to_ndarray(format="rgb24")
-
-
-@contextmanager
-def _opened(file: Path) -> Iterator[Any]:
-    try:
-        with av.open(str(file)) as container:
-            yield container
-    except (av.FFmpegError, IndexError, OSError) as error:
-        raise AsyncVLAError(f"{file} cannot be decoded ({error}){lfs_remedy(file)}") from error

@@ -1,109 +1,150 @@
-"""The tables of a LeRobot v3 dataset: states, actions and tasks, frame by frame."""
+"""The tables of a LeRobot v3 dataset, one episode in memory at a time."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from asyncvla_ros.common.lfs import lfs_remedy
-from asyncvla_ros.data.dataset import ACTION_KEY, PRIVILEGED_KEY, STATE_KEY, DatasetInfo
+from asyncvla_ros.data.dataset import PRIVILEGED_KEY, DatasetInfo
+from asyncvla_ros.data.spec import DatasetSpec
 from asyncvla_ros.types import AsyncVLAError
 
 EPISODE_KEY, TASK_KEY = "episode_index", "task_index"
+# Rows read at once.
+ROWS_AT_ONCE = 8192
 # A table with images in it does not fit into memory.
 IMAGES_AT_ONCE = 64
+# Of a gripper that is 0 or 1, in the data.
+_GRIPPER_TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True)
-class Table:
-    """All frames of one dataset, n in all.
+class EpisodeTable:
+    """Successive frames of one episode, n of them.
 
     Attributes:
+        number: Of the episode.
+        first: Row of its first frame, counted over all tables of the dataset.
         state: (n, s) float32, physical units.
         action: (n, d) float32, physical units.
         privileged: (n, k) float32 simulator quantities, or None.
-        episode: (n,) int64 episode number.
-        task: (n,) the instruction of each frame.
+        task: (n,) int64 number of the task.
     """
 
+    number: int
+    first: int
     state: np.ndarray
     action: np.ndarray
     privileged: np.ndarray | None
-    episode: np.ndarray
     task: np.ndarray
 
     def __len__(self) -> int:
-        return len(self.episode)
-
-    @property
-    def digest(self) -> str:
-        """Tells whether another dataset has the same states and actions."""
-        return hashlib.sha256(self.state.tobytes() + self.action.tobytes()).hexdigest()[:16]
+        return len(self.task)
 
     @property
     def finite(self) -> np.ndarray:
         """(n,) bool, the frames whose state and action are numbers."""
         return np.isfinite(self.state).all(axis=1) & np.isfinite(self.action).all(axis=1)
 
-    def take(self, frames: np.ndarray) -> Table:
-        """The frames (n,) bool that are true."""
-        privileged = None if self.privileged is None else self.privileged[frames]
-        return Table(
-            self.state[frames], self.action[frames], privileged, self.episode[frames], self.task[frames]
-        )
 
-
-def read_table(info: DatasetInfo) -> Table:
-    """The tables of a dataset.
+def read_episodes(info: DatasetInfo, spec: DatasetSpec) -> Iterator[EpisodeTable]:
+    """The episodes of a dataset, one after the other.
 
     Raises:
         AsyncVLAError: a file is missing, cut or not as ``meta/info.json`` says; the message names it.
     """
-    names = _tasks(info.root)
-    parts = [_part(info, file, names) for file in data_files(info.root)]
-    with_privileged = [part.privileged for part in parts if part.privileged is not None]
-    if with_privileged and len(with_privileged) != len(parts):
-        raise AsyncVLAError(f"{info.root}: some of its files have {PRIVILEGED_KEY}, others have not")
-    table = Table(
-        state=np.concatenate([part.state for part in parts]),
-        action=np.concatenate([part.action for part in parts]),
-        privileged=np.concatenate(with_privileged) if with_privileged else None,
-        episode=np.concatenate([part.episode for part in parts]),
-        task=np.concatenate([part.task for part in parts]),
-    )
-    if not len(table):
+    tasks = read_tasks(info.root)
+    parts: list[EpisodeTable] = []
+    last, first = -1, 0
+    for file in data_files(info.root):
+        for number, rows in _runs(_batches(info, spec, file, tasks)):
+            part = EpisodeTable(number, first, **rows)
+            first += len(part)
+            if parts and parts[0].number != number:
+                yield _joined(parts)
+                parts = []
+            if number < last or (number == last and not parts):
+                raise AsyncVLAError(f"{file}: episode {number} comes after episode {last}, expected in order")
+            parts.append(part)
+            last = number
+    if not parts:
         raise AsyncVLAError(f"{info.root} has no frames")
-    return table
+    yield _joined(parts)
 
 
-def _part(info: DatasetInfo, file: Path, names: Mapping[int, str]) -> Table:
-    """The table of one file."""
-    table = read_parquet(file, (STATE_KEY, ACTION_KEY, PRIVILEGED_KEY, EPISODE_KEY, TASK_KEY))
-    missing = [key for key in (STATE_KEY, ACTION_KEY, EPISODE_KEY, TASK_KEY) if key not in table.column_names]
-    if missing:
-        raise AsyncVLAError(f"{file} has no column {', '.join(missing)}, which LeRobot v3 writes")
-    has_privileged = PRIVILEGED_KEY in table.column_names and PRIVILEGED_KEY in info.features
-    indices = _numbers(table, TASK_KEY, file).tolist()
-    unknown = sorted(set(indices) - set(names))
-    if unknown:
-        known = ", ".join(map(str, names)) or "none"
-        raise AsyncVLAError(f"{file}: task {unknown[0]} is not in meta/tasks.parquet, which has {known}")
-    privileged = _vectors(table, PRIVILEGED_KEY, file, info.size(PRIVILEGED_KEY)) if has_privileged else None
-    return Table(
-        state=_vectors(table, STATE_KEY, file, info.size(STATE_KEY)),
-        action=_vectors(table, ACTION_KEY, file, info.size(ACTION_KEY)),
-        privileged=privileged,
-        episode=_numbers(table, EPISODE_KEY, file),
-        task=np.array([names[index] for index in indices], object),
+def _joined(parts: Sequence[EpisodeTable]) -> EpisodeTable:
+    if len(parts) == 1:
+        return parts[0]
+    privileged = [part.privileged for part in parts if part.privileged is not None]
+    return EpisodeTable(
+        parts[0].number,
+        parts[0].first,
+        np.concatenate([part.state for part in parts]),
+        np.concatenate([part.action for part in parts]),
+        np.concatenate(privileged) if privileged else None,
+        np.concatenate([part.task for part in parts]),
     )
+
+
+def _runs(batches: Iterator[dict[str, Any]]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Rows of one episode that follow each other within a batch: its number, and their columns."""
+    for batch in batches:
+        episode = batch.pop("episode")
+        bounds = [0, *(np.flatnonzero(np.diff(episode)) + 1), len(episode)]
+        for begin, end in pairwise(bounds):
+            if end > begin:
+                rows = {k: None if v is None else v[begin:end] for k, v in batch.items()}
+                yield int(episode[begin]), rows
+
+
+def _batches(
+    info: DatasetInfo, spec: DatasetSpec, file: Path, tasks: dict[int, str]
+) -> Iterator[dict[str, Any]]:
+    """The columns of a file, some rows at a time."""
+    has_privileged = PRIVILEGED_KEY in info.features
+    vectors = (*spec.select_state_keys, *spec.select_action_keys, *[PRIVILEGED_KEY] * has_privileged)
+    row = 0
+    for table in read_batches(file, (*vectors, EPISODE_KEY, TASK_KEY), ROWS_AT_ONCE):
+        missing = [key for key in (*vectors, EPISODE_KEY, TASK_KEY) if key not in table.schema.names]
+        if missing:
+            raise AsyncVLAError(f"{file} has no column {', '.join(missing)}, expected it in every file")
+        values = {key: _vectors(table, key, file, info.size(key), row) for key in vectors}
+        action = np.concatenate([values[key] for key in spec.select_action_keys], axis=1)
+        task = _numbers(table, TASK_KEY, file)
+        unknown = sorted(set(np.unique(task).tolist()) - set(tasks))
+        if unknown:
+            known = ", ".join(map(str, tasks)) or "none"
+            raise AsyncVLAError(f"{file}: task {unknown[0]} is not in meta/tasks.parquet, which has {known}")
+        yield {
+            "state": np.concatenate([values[key] for key in spec.select_state_keys], axis=1),
+            "action": _inverted(action, file) if spec.invert_gripper else action,
+            "privileged": values.get(PRIVILEGED_KEY),
+            "task": task,
+            "episode": _numbers(table, EPISODE_KEY, file),
+        }
+        row += len(table)
+
+
+def _inverted(action: np.ndarray, file: Path) -> np.ndarray:
+    """Actions whose last dim is 1 for open and 0 for closed, with -1 and +1 there instead."""
+    gripper = action[:, -1]
+    # Written so that what is not a number passes: it is found elsewhere.
+    if (gripper < -_GRIPPER_TOLERANCE).any() or (gripper > 1 + _GRIPPER_TOLERANCE).any():
+        raise AsyncVLAError(
+            f"{file}: invert_gripper expects a last action dim of 0 (closed) to 1 (open), found "
+            f"{np.nanmin(gripper):g} to {np.nanmax(gripper):g}"
+        )
+    return np.concatenate([action[:, :-1], 1 - 2 * gripper[:, None]], axis=1)
 
 
 def data_files(root: Path) -> list[Path]:
@@ -114,12 +155,28 @@ def data_files(root: Path) -> list[Path]:
     return files
 
 
+def count_rows(root: Path) -> int:
+    """Frames in the tables of a dataset, without reading them; AsyncVLAError if a file is missing or cut."""
+    total = 0
+    for file in data_files(root):
+        with _readable(file):
+            total += pq.read_metadata(file).num_rows
+    return total
+
+
 def read_parquet(file: Path, columns: Sequence[str] = ()) -> pa.Table:
     """A parquet file, of ``columns`` those that it has; AsyncVLAError if it is missing or cut."""
     with _readable(file):
         parquet = pq.ParquetFile(file)
         wanted = [name for name in columns if name in parquet.schema_arrow.names]
         return parquet.read(wanted if columns else None)
+
+
+def read_batches(file: Path, columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
+    """A parquet file, some rows at a time, of ``columns`` those that it has; AsyncVLAError as above."""
+    with _readable(file), pq.ParquetFile(file) as parquet:
+        wanted = [name for name in columns if name in parquet.schema_arrow.names]
+        yield from parquet.iter_batches(rows, columns=wanted)
 
 
 @contextmanager
@@ -134,10 +191,9 @@ def _readable(file: Path) -> Iterator[None]:
 def encoded_images(info: DatasetInfo, key: str) -> Iterator[bytes]:
     """The files of images that are kept in the tables themselves, frame by frame."""
     for file in data_files(info.root):
-        with _readable(file):
-            for batch in pq.ParquetFile(file).iter_batches(IMAGES_AT_ONCE, columns=[key]):
-                for cell in batch.to_pydict().get(key, []):
-                    yield _encoded(info.root, cell, f"{file}: a frame of {key}")
+        for batch in read_batches(file, [key], IMAGES_AT_ONCE):
+            for cell in batch.to_pydict().get(key, []):
+                yield _encoded(info.root, cell, f"{file}: a frame of {key}")
 
 
 def _encoded(root: Path, cell: Any, where: str) -> bytes:
@@ -150,7 +206,7 @@ def _encoded(root: Path, cell: Any, where: str) -> bytes:
     return content
 
 
-def _tasks(root: Path) -> dict[int, str]:
+def read_tasks(root: Path) -> dict[int, str]:
     """Text of each task; LeRobot keeps it in the index of the table, other tools in a column."""
     file = root / "meta" / "tasks.parquet"
     tasks = read_parquet(file).to_pandas()
@@ -163,24 +219,42 @@ def _tasks(root: Path) -> dict[int, str]:
     return {int(index): text for index, text in zip(tasks["task_index"], texts, strict=True)}
 
 
-def _vectors(table: pa.Table, key: str, file: Path, size: int) -> np.ndarray:
-    """(n, size) float32 of a column; what is null is not a number."""
-    cells = table[key].to_pylist()
-    rows = [cell if isinstance(cell, list) else [cell] for cell in cells]
-    wrong = next((i for i, row in enumerate(rows) if len(row) != size), None)
-    if wrong is not None:
+def _vectors(batch: pa.RecordBatch, key: str, file: Path, size: int, row: int) -> np.ndarray:
+    """(n, size) float32 of a column, whose first cell is in ``row`` of the file; null is not a number."""
+    column = _storage(batch[key])
+    if _is_list(column.type):
+        lengths = pc.fill_null(pc.list_value_length(column), 1).to_numpy(zero_copy_only=False)
+        values = pc.list_flatten(column)
+    else:
+        lengths, values = np.ones(len(column), np.int64), column
+    wrong = np.flatnonzero(lengths != size)
+    if len(wrong):
         raise AsyncVLAError(
-            f"{file}: row {wrong} of {key} has {len(rows[wrong])} numbers, meta/info.json says {size}"
+            f"{file}: row {row + wrong[0]} of {key} has {lengths[wrong[0]]} numbers, meta/info.json says "
+            f"{size}"
         )
     try:
-        return np.array(rows, np.float32).reshape(len(rows), size)
-    except (TypeError, ValueError) as error:
+        numbers = _storage(values).cast(pa.float32(), safe=False).to_numpy(zero_copy_only=False)
+        return numbers.reshape(len(column), size).astype(np.float32)
+    except (pa.ArrowException, TypeError, ValueError) as error:
         raise AsyncVLAError(f"{file}: {key} is not numbers ({error})") from error
 
 
-def _numbers(table: pa.Table, key: str, file: Path) -> np.ndarray:
+def _numbers(batch: pa.RecordBatch, key: str, file: Path) -> np.ndarray:
     """(n,) int64 of a column."""
+    column = _storage(batch[key])
     try:
-        return np.array(table[key].to_pylist(), np.int64).reshape(-1)
-    except (TypeError, ValueError, OverflowError) as error:
+        values = pc.list_flatten(column) if _is_list(column.type) else column
+        if values.null_count or len(values) != len(column):
+            raise ValueError(f"{len(column)} cells, but {len(values) - values.null_count} numbers")
+        return values.cast(pa.int64()).to_numpy(zero_copy_only=False)
+    except (pa.ArrowException, TypeError, ValueError) as error:
         raise AsyncVLAError(f"{file}: {key} is not whole numbers ({error})") from error
+
+
+def _storage(array: pa.Array) -> pa.Array:
+    return array.storage if isinstance(array, pa.ExtensionArray) else array
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)

@@ -7,14 +7,17 @@ Four verbs: ``encode`` an observation, compute the training ``loss``, ``sample``
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from asyncvla_ros.model import flow
 from asyncvla_ros.model.backbone import Backbone
-from asyncvla_ros.model.config import AsyncVLAConfig
+from asyncvla_ros.model.config import AsyncVLAConfig, RaterConfig
 from asyncvla_ros.model.prefix import Prefix
 from asyncvla_ros.model.rater import Rater
 
@@ -37,13 +40,18 @@ class Inputs:
 
 
 class AsyncVLA(nn.Module):
-    """The policy network; shapes in ``AsyncVLAConfig``, mathematics in ``flow``."""
+    """The policy network; shapes in ``AsyncVLAConfig``, mathematics in ``flow``.
 
-    def __init__(self, config: AsyncVLAConfig) -> None:
+    Args:
+        config: Shape of the network.
+        qwen: The trunk to build on, see ``Backbone``.
+    """
+
+    def __init__(self, config: AsyncVLAConfig, qwen: Any = None) -> None:
         super().__init__()
         self.config = config
         width, d = config.hidden_size, config.max_action_dim
-        self.backbone = Backbone(config)
+        self.backbone = Backbone(config, qwen)
         self.action_in = nn.Linear(d, width)
         self.time_mlp = nn.Sequential(nn.Linear(2 * width, width), nn.SiLU(), nn.Linear(width, width))
         hidden = [
@@ -51,6 +59,21 @@ class AsyncVLA(nn.Module):
         ]
         self.action_out = nn.Sequential(*hidden, nn.Linear(width, d))
         self.rater = Rater(config, config.rater) if config.rater else None
+
+    def configure(self, config: AsyncVLAConfig) -> None:
+        """Change what a decision does, such as counts of steps and the rater's threshold, not the shape."""
+        self.config = self.backbone.config = config
+
+    def attach_rater(self, rater: RaterConfig | None) -> None:
+        """Give the policy a rater with fresh weights, or none."""
+        self.configure(replace(self.config, rater=rater))
+        self.rater = Rater(self.config, rater).to(self.device) if rater else None
+
+    @property
+    def _first(self) -> nn.Linear:
+        first = self.time_mlp[0]
+        assert isinstance(first, nn.Linear)
+        return first
 
     @property
     def device(self) -> torch.device:
@@ -69,34 +92,54 @@ class AsyncVLA(nn.Module):
 
     def embed_actions(self, x: Tensor, token_times: Tensor) -> Tensor:
         """Action tokens MLP([W x; phi(tau)]); (b, n, d), (b, n) -> (b, n, width)."""
-        phi = time_embedding(token_times, self.config.hidden_size)
-        return self.time_mlp(torch.cat([self.action_in(x), phi.to(x.dtype)], dim=-1))
+        return self.join(x, self.embed_times(token_times))
+
+    def embed_times(self, token_times: Tensor) -> Tensor:
+        """What times add to the first layer of the MLP, (...) -> (..., width)."""
+        first, width = self._first, self.config.hidden_size
+        return functional.linear(time_embedding(token_times, width), first.weight[:, width:], first.bias)
+
+    def join(self, x: Tensor, embedded_times: Tensor) -> Tensor:
+        """Action tokens of actions (b, n, d) and what ``embed_times`` says of their times (b, n, width)."""
+        weight = self._first.weight[:, : self.config.hidden_size]
+        actions = functional.linear(self.action_in(x), weight)
+        return self.time_mlp[2](self.time_mlp[1](actions + embedded_times))
 
     def velocity(self, prefix: Prefix, x: Tensor, token_times: Tensor, draws: int = 1) -> Tensor:
         """V(o, x, tau): (b, draws * l, d), (b, draws * l) -> (b, draws * l, d)."""
         suffix = self.backbone.behind(prefix, x.shape[1] // draws, draws)
-        return self.action_out(suffix(self.embed_actions(x, token_times)))
+        return self.read_actions(suffix(self.embed_actions(x, token_times)))
+
+    def read_actions(self, hidden: Tensor) -> Tensor:
+        """Velocities of hidden action tokens, (b, n, width) -> (b, n, d); the heads compute in float32."""
+        return self.action_out(hidden.float())
 
     def loss(
-        self, prefix: Prefix, actions: Tensor, noise: Tensor, tau: Tensor, mask: Tensor, dim_mask: Tensor
-    ) -> Tensor:
-        """Masked flow-matching loss of several draws on one prefix pass.
+        self, inputs: Inputs, actions: Tensor, noise: Tensor, tau: Tensor, mask: Tensor, dim_mask: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Masked flow-matching loss of several draws, which share one pass with their observation.
 
         Args:
-            prefix: Of b observations.
+            inputs: b observations.
             actions: (b, l, d) normalised demonstrated actions.
             noise: (b, k, l, d), k draws.
             tau: (b, k) flow times.
             mask: (b, k, l), 1 where a token is generated.
             dim_mask: (d,), 1 where an action dim is real.
+
+        Returns:
+            The loss, and the hidden state token (b, width).
         """
         b, k, length, d = noise.shape
         noise = noise * dim_mask
         token_times = mask * tau[..., None]
         x = flow.interpolate(actions[:, None], noise, token_times)
-        predicted = self.velocity(prefix, x.flatten(1, 2), token_times.flatten(1, 2), k)
+        embedded = self.backbone.embed_prefix(inputs.images, inputs.words, inputs.word_valid, inputs.state)
+        suffix = self.embed_actions(x.flatten(1, 2), token_times.flatten(1, 2))
+        prefix, hidden = self.backbone.one_pass(embedded, suffix, k)
+        predicted = self.read_actions(hidden).view(b, k, length, d).float()
         target = flow.velocity_target(actions[:, None].expand_as(noise), noise)
-        return flow.masked_velocity_loss(predicted.view(b, k, length, d).float(), target, mask, dim_mask)
+        return flow.masked_velocity_loss(predicted, target, mask, dim_mask), prefix[:, -1]
 
     @torch.no_grad()
     def sample(
@@ -108,25 +151,33 @@ class AsyncVLA(nn.Module):
         dim_mask: Tensor,
         steps: int,
         velocities: list[Tensor] | None = None,
+        suffix: Callable[[Tensor], Tensor] | None = None,
     ) -> Tensor:
         """Generate the masked actions, keep the others.
 
         All ones is synchronous flow matching; the rater's doubts are asynchronous refinement; zeros on
-        actions already sent to the robot is real-time execution.
+        actions already sent to the robot is real-time execution. Several drafts of an observation read its
+        prefix once: they stand side by side, one after the other, and do not see each other.
 
         Args:
-            prefix: The encoded observation.
-            actions: (b, l, d) normalised, read where ``mask`` is 0.
-            mask: (b, l), 1 where an action is generated.
-            noise: (b, l, d) standard normal.
+            prefix: The encoded b observations.
+            actions: (b * drafts, l, d) normalised, read where ``mask`` is 0.
+            mask: (b * drafts, l), 1 where an action is generated.
+            noise: (b * drafts, l, d) standard normal.
             dim_mask: (d,), 1 where an action dim is real.
             steps: Euler steps.
-            velocities: Receives the velocity (b, l, d) of every step, for ``flow.denoising_variance``.
+            velocities: Receives the velocity (b * drafts, l, d) of every step.
+            suffix: Another way to make the passes of ``Backbone.behind``.
         """
-        suffix = self.backbone.behind(prefix, actions.shape[1])
+        b, (rows, length, _) = len(prefix.valid), actions.shape
+        suffix = suffix or self.backbone.behind(prefix, length, rows // b)
+        # The times are few: those of the steps, and 0 of what is kept.
+        times = self.embed_times(1 - torch.arange(steps + 1, device=self.device) / max(1, steps))
+        generated = mask[..., None] > 0
 
-        def velocity(x: Tensor, token_times: Tensor) -> Tensor:
-            return self.action_out(suffix(self.embed_actions(x, token_times))) * dim_mask
+        def velocity(x: Tensor, token_times: Tensor, step: int) -> Tensor:
+            tokens = self.join(x, torch.where(generated, times[step], times[-1]))
+            return self.read_actions(suffix(tokens.view(b, -1, tokens.shape[-1]))).view_as(x) * dim_mask
 
         return flow.euler_sample(velocity, actions, noise * dim_mask, mask, steps, velocities)
 

@@ -1,4 +1,4 @@
-"""Who attends to whom, and attention functions that are fast for small networks on a CPU.
+"""Who attends to whom, and attention functions for images of one size.
 
 One sequence holds the observation prefix and, in training, several draws of the action chunk:
 
@@ -12,9 +12,16 @@ A draw sees the whole prefix and itself in both directions, never another draw.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
+from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface
+from transformers.utils import is_flash_attn_2_available
+
+from asyncvla_ros.model.config import AsyncVLAConfig
+from asyncvla_ros.types import CheckpointError
 
 
 def prefix_mask(valid: Tensor) -> Tensor:
@@ -72,34 +79,65 @@ def _matmul_attention(
     return torch.matmul(weights, value).transpose(1, 2).contiguous(), None
 
 
-def _equal_images_attention(
+def _sdpa_attention(
     module: torch.nn.Module,
     query: Tensor,
     key: Tensor,
     value: Tensor,
     attention_mask: Tensor | None,
     scaling: float,
-    max_length_q: int = 0,
     **kwargs: object,
 ) -> tuple[Tensor, None]:
-    """All images of a batch at once, (1, heads, images * n, dim) in and (1, images * n, heads, dim) out.
+    """torch's fused attention, without a mask; shapes as in ``_matmul_attention``."""
+    return scaled_dot_product_attention(query, key, value, scale=scaling).transpose(1, 2), None
 
-    Every image has the same number of patches, so the packed sequence splits into equal parts.
-    """
-    _, heads, total, dim = query.shape
 
-    def split(x: Tensor) -> Tensor:
-        return x.view(heads, total // max_length_q, max_length_q, dim).transpose(0, 1)
+def _in_equal_parts(attend: Callable[..., tuple[Tensor, None]]) -> Callable[..., tuple[Tensor, None]]:
+    """Attention within each image, or each window, all of them at once where they have as many patches."""
 
-    out, _ = _matmul_attention(module, split(query), split(key), split(value), None, scaling)
-    return out.reshape(1, total, heads, dim), None
+    def attention(
+        module: torch.nn.Module,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        attention_mask: Tensor | None,
+        scaling: float,
+        max_length_q: int = 0,
+        **kwargs: object,
+    ) -> tuple[Tensor, None]:
+        """(1, heads, parts * n, dim) in and (1, parts * n, heads, dim) out."""
+        _, heads, total, dim = query.shape
+
+        def split(x: Tensor) -> Tensor:
+            return x.view(heads, total // max_length_q, max_length_q, dim).transpose(0, 1)
+
+        out, _ = attend(module, split(query), split(key), split(value), None, scaling)
+        return out.reshape(1, total, heads, dim), None
+
+    return attention
 
 
 MATMUL = "matmul"
 # transformers hands packed sequences whole only to functions with "flash" in their name.
-EQUAL_IMAGES = "flash_like_equal_images"
+EQUAL_MATMUL, EQUAL_SDPA = "flash_like_equal_matmul", "flash_like_equal_sdpa"
 AttentionInterface.register(MATMUL, _matmul_attention)
-AttentionInterface.register(EQUAL_IMAGES, _equal_images_attention)
+AttentionInterface.register(EQUAL_MATMUL, _in_equal_parts(_matmul_attention))
+AttentionInterface.register(EQUAL_SDPA, _in_equal_parts(_sdpa_attention))
 
-# Name in AsyncVLAConfig.attention -> implementation of the language model and of the vision tower.
-IMPLEMENTATIONS = {"matmul": (MATMUL, EQUAL_IMAGES), "sdpa": ("sdpa", "sdpa")}
+
+def implementations(config: AsyncVLAConfig) -> tuple[str, str]:
+    """transformers' names of the attention of the language model and of the vision tower.
+
+    Raises:
+        CheckpointError: If flash-attn is asked for and not installed.
+    """
+    if config.attention == "flash_attention_2":
+        if not is_flash_attn_2_available():
+            raise CheckpointError(
+                "attention is 'flash_attention_2', but the flash-attn package (or a GPU for it) is missing; "
+                "install it, or choose 'sdpa'"
+            )
+        return "sdpa", "flash_attention_2"
+    if not config.has_equal_windows:
+        return (MATMUL if config.attention == "matmul" else "sdpa"), "sdpa"
+    return (MATMUL, EQUAL_MATMUL) if config.attention == "matmul" else ("sdpa", EQUAL_SDPA)

@@ -7,16 +7,19 @@ and values of the prefix are computed once and serve every denoising step, draw 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import Qwen2_5_VLConfig, Qwen2_5_VLModel
+from transformers import AutoModel, Qwen2_5_VLConfig
 
 from asyncvla_ros.model import attention
 from asyncvla_ros.model.config import AsyncVLAConfig
 from asyncvla_ros.model.fused import FusedDecoder, FusedVision
+from asyncvla_ros.model.layout import Layout
 from asyncvla_ros.model.prefix import Frame, Prefix
-from asyncvla_ros.model.tokens import patchify, prefix_ids, prefix_positions
+from asyncvla_ros.model.tokens import prefix_ids, prefix_positions, prefix_valid
+from asyncvla_ros.model.vision import see
 
 
 class _Recorder:
@@ -46,15 +49,22 @@ class _PrefixInFront:
 
 
 class Backbone(nn.Module):
-    """Observation in, prefix out; action embeddings in, hidden action tokens out."""
+    """Observation in, prefix out; action embeddings in, hidden action tokens out.
 
-    def __init__(self, config: AsyncVLAConfig) -> None:
+    Args:
+        config: Shape of the network.
+        qwen: A ``Qwen2_5_VLModel`` of that shape; None: one with fresh weights.
+    """
+
+    def __init__(self, config: AsyncVLAConfig, qwen: Any = None) -> None:
         super().__init__()
         self.config = config
-        self.qwen = Qwen2_5_VLModel(Qwen2_5_VLConfig(**config.backbone))
-        language, vision = attention.IMPLEMENTATIONS[config.attention]
+        dtype = getattr(torch, config.dtype)
+        self.qwen = qwen or AutoModel.from_config(Qwen2_5_VLConfig(**config.backbone), dtype=dtype)
+        language, vision = attention.implementations(config)
         self.qwen.language_model.config._attn_implementation = language
         self.qwen.visual.config._attn_implementation = vision
+        self._layouts: dict[torch.device, Layout] = {}
         self._fused: FusedDecoder | None = None
         self._fused_vision: FusedVision | None = None
         width = config.hidden_size
@@ -63,6 +73,12 @@ class Backbone(nn.Module):
         if config.image_token_embedding:
             shape = (config.num_cameras * config.tokens_per_image, width)
             self.image_embedding = nn.Parameter(torch.randn(shape) * 0.02)
+
+    def layout(self, device: torch.device) -> Layout:
+        """The constants of an observation on a device."""
+        if device not in self._layouts:
+            self._layouts[device] = Layout(self.config, device)
+        return self._layouts[device]
 
     def embed_prefix(
         self, images: Tensor, words: Tensor, word_valid: Tensor, state: Tensor
@@ -78,31 +94,27 @@ class Backbone(nn.Module):
         Returns:
             Embeddings (b, p, width), positions (3, b, p), valid (b, p) and the next position (b,).
         """
-        b, cameras = images.shape[:2]
-        grid = self.config.image_grid
-        patches = patchify(images.flatten(0, 1), self.config)
+        b = len(images)
+        images, layout = images.flatten(0, 1), self.layout(images.device)
         if self._fused_vision is not None:
-            seen = self._fused_vision(patches)
+            seen = self._fused_vision(layout.patchify(images))
         else:
-            frames = torch.tensor([[b * cameras, grid, grid]], device=images.device)
-            seen = self.qwen.visual(patches.to(self.state_in.weight.dtype), grid_thw=frames).pooler_output
+            seen = see(self.qwen.visual, images, layout)
         seen = seen.view(b, -1, seen.shape[-1])
         if self.image_embedding is not None:
             seen = seen + self.image_embedding
-        ids = prefix_ids(words, self.config)
+        ids = prefix_ids(words, layout)
         embedded = self.qwen.language_model.embed_tokens(ids)
         is_image = (ids == self.config.backbone["image_token_id"])[..., None]
         embedded = embedded.masked_scatter(is_image, seen.to(embedded.dtype))
         embedded = torch.cat([embedded, self.state_in(state)[:, None].to(embedded.dtype)], dim=1)
         positions, next_position = prefix_positions(word_valid, self.config)
-        before = torch.ones(b, ids.shape[1] - words.shape[1], dtype=torch.bool, device=images.device)
-        valid = torch.cat([before, word_valid, before[:, :1]], dim=1)
-        return embedded, positions, valid, next_position
+        return embedded, positions, prefix_valid(word_valid, self.config), next_position
 
     def encode(self, images: Tensor, words: Tensor, word_valid: Tensor, state: Tensor) -> Prefix:
         """One pass over the observation; arguments as in ``embed_prefix``."""
         embedded, positions, valid, next_position = self.embed_prefix(images, words, word_valid, state)
-        frame = self._frame(positions, attention.prefix_mask(valid))
+        frame = self._frame(positions, attention.prefix_mask(valid), embedded.dtype)
         if self._fused is not None:
             hidden, keys, values = self._fused.encode(embedded, frame)
         else:
@@ -132,39 +144,72 @@ class Backbone(nn.Module):
         Returns:
             (b, draws * l, width) embeddings -> (b, draws * l, width) hidden action tokens.
         """
-        positions = self._suffix_positions(prefix.next_position, draws, length)
-        frame = self._frame(positions, attention.suffix_mask(prefix.valid, draws, length))
+        frame = self.suffix_frame(prefix, length, draws)
         if self._fused is not None:
             return self._fused.behind(prefix, frame)
-        language, cache = self.qwen.language_model, _PrefixInFront(prefix)
-        return lambda embedded: run_layers(language.layers, language.norm, embedded, frame, cache)
+        return lambda embedded: self.suffix_pass(prefix, frame, embedded)
 
-    def uncached(self, embedded_prefix: tuple[Tensor, Tensor, Tensor, Tensor], embedded: Tensor) -> Tensor:
-        """``encode`` and ``behind`` in one pass without a cache: the reference of tests and bench."""
+    def suffix_frame(self, prefix: Prefix, length: int, draws: int) -> Frame:
+        """Where the action tokens of ``behind`` stand and whom they see."""
+        positions = self._suffix_positions(prefix.next_position, draws, length)
+        mask = attention.suffix_mask(prefix.valid, draws, length)
+        return self._frame(positions, mask, prefix.hidden.dtype)
+
+    def suffix_pass(self, prefix: Prefix, frame: Frame, embedded: Tensor) -> Tensor:
+        """One pass of ``behind``, by transformers' own layers."""
+        language, x = self.qwen.language_model, embedded.to(prefix.hidden.dtype)
+        return run_layers(language.layers, language.norm, x, frame, _PrefixInFront(prefix))
+
+    def one_pass(
+        self, embedded_prefix: tuple[Tensor, Tensor, Tensor, Tensor], embedded: Tensor, draws: int = 1
+    ) -> tuple[Tensor, Tensor]:
+        """``encode`` and ``behind`` in one pass without a cache: for training, where layers may be run again.
+
+        Args:
+            embedded_prefix: From ``embed_prefix``.
+            embedded: (b, draws * l, width) action embeddings.
+            draws: Chunks side by side, which do not see one another.
+
+        Returns:
+            Hidden prefix tokens (b, p, width) and hidden action tokens (b, draws * l, width).
+        """
         prefix, positions, valid, next_position = embedded_prefix
-        length = embedded.shape[1]
-        positions = torch.cat([positions, self._suffix_positions(next_position, 1, length)], dim=2)
-        mask = attention.full_mask(valid, 1, length)
-        language, x = self.qwen.language_model, torch.cat([prefix, embedded], dim=1)
-        x = run_layers(language.layers, language.norm, x, self._frame(positions, mask))
-        return x[:, prefix.shape[1] :]
+        length, p = embedded.shape[1] // draws, prefix.shape[1]
+        positions = torch.cat([positions, self._suffix_positions(next_position, draws, length)], dim=2)
+        frame = self._frame(positions, attention.full_mask(valid, draws, length), prefix.dtype)
+        language, x = self.qwen.language_model, torch.cat([prefix, embedded.to(prefix.dtype)], dim=1)
+        x = run_layers(language.layers, language.norm, x, frame)
+        return x[:, :p], x[:, p:]
 
     @staticmethod
     def _suffix_positions(next_position: Tensor, draws: int, length: int) -> Tensor:
         step = torch.arange(length, device=next_position.device).repeat(draws)
         return (next_position[:, None] + step)[None].expand(3, -1, -1)
 
-    def _frame(self, positions: Tensor, mask: Tensor) -> Frame:
-        return frame_tokens(self.qwen.language_model.rotary_emb, positions, mask, self.config.attention)
+    def _frame(self, positions: Tensor, mask: Tensor, dtype: torch.dtype) -> Frame:
+        rotary = self.qwen.language_model.rotary_emb
+        return frame_tokens(rotary, positions, mask, self.config.attention, dtype)
 
 
-def frame_tokens(rotary: nn.Module, positions: Tensor, mask: Tensor, implementation: str) -> Frame:
-    """Positions (3, b, n) and a boolean mask (b, 1, n, keys), True = attend, as the layers take them."""
+def frame_tokens(
+    rotary: nn.Module, positions: Tensor, mask: Tensor, implementation: str, dtype: torch.dtype
+) -> Frame:
+    """Where tokens of a type stand and whom they see, as the layers take it.
+
+    Args:
+        rotary: Of the layers.
+        positions: (3, b, n).
+        mask: (b, 1, n, keys) bool, True = attend.
+        implementation: ``AsyncVLAConfig.attention``.
+        dtype: Of the tokens.
+    """
     ready: Tensor | None = mask
     if implementation == "matmul":
-        ready = None if bool(mask.all()) else attention.additive(mask)
+        # A compiler cannot look whether all are seen.
+        is_needed = torch.compiler.is_compiling() or not bool(mask.all())
+        ready = attention.additive(mask) if is_needed else None
     # Only the type and device of the first argument matter to the rotary embedding.
-    return Frame(rotary(torch.empty(0, device=positions.device), positions), ready)
+    return Frame(rotary(torch.empty(0, dtype=dtype, device=positions.device), positions), ready)
 
 
 def run_layers(

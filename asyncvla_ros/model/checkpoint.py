@@ -1,7 +1,8 @@
 """A checkpoint is a folder in Hugging Face style; loading needs no network and never unpickles.
 
 config.json         AsyncVLAConfig
-model.safetensors   weights (any float type; computed in float32)
+model.safetensors   weights, or model.safetensors.index.json and the shards that it names (any float type;
+                    computed in the types that config.json says)
 tokenizer.json      `tokenizers` file
 features.json       FeatureContract: cameras, state and action names, action space, control rate
 norm_stats.json     statistics of state and action
@@ -13,23 +14,26 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
+from torch import Tensor
 
 from asyncvla_ros.common.data_record import DataRecord
-from asyncvla_ros.common.lfs import lfs_remedy
 from asyncvla_ros.common.normalization import NormStats
 from asyncvla_ros.model.asyncvla import AsyncVLA
-from asyncvla_ros.model.config import AsyncVLAConfig, load_config
+from asyncvla_ros.model.card import GENERATED, model_card
+from asyncvla_ros.model.config import load_config
+from asyncvla_ros.model.text import head_tokens, load_tokenizer
+from asyncvla_ros.model.weights import INDEX, SINGLE, digest_weights, load_weights, save_weights
 from asyncvla_ros.robot.feature_file import load_features, read_json
 from asyncvla_ros.types import CheckpointError, FeatureContract
 
-FILES = ("config.json", "model.safetensors", "tokenizer.json", "features.json", "norm_stats.json")
+# Beside the weights.
+FILES = ("config.json", "tokenizer.json", "features.json", "norm_stats.json")
 
 
 _TRAINING_DATA = "training_data.json"
@@ -53,13 +57,19 @@ class Checkpoint:
     rated_on: DataRecord | None = None
 
 
-def save_checkpoint(folder: Path, checkpoint: Checkpoint, dtype: torch.dtype = torch.float32) -> None:
+def save_checkpoint(
+    folder: Path,
+    checkpoint: Checkpoint,
+    dtype: torch.dtype | None = None,
+    weights: Mapping[str, Tensor] | None = None,
+) -> None:
     """Write a checkpoint; an interrupted write leaves the previous weights in place.
 
     Args:
         folder: Created if missing.
         checkpoint: What to write.
-        dtype: Type the weights are stored in.
+        dtype: Type the weights are stored in; None: as they are.
+        weights: Of a network whose own are elsewhere, such as in shards; None: its own.
     """
     folder.mkdir(parents=True, exist_ok=True)
     _write_json(folder / "config.json", checkpoint.model.config.to_dict())
@@ -69,19 +79,11 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint, dtype: torch.dtype = t
     records = {"policy": checkpoint.trained_on, "rater": checkpoint.rated_on}
     _write_json(folder / _TRAINING_DATA, {k: record and record.to_dict() for k, record in records.items()})
     checkpoint.tokenizer.save(str(folder / "tokenizer.json"))
-    weights = {k: v.detach().to(dtype).contiguous() for k, v in checkpoint.model.state_dict().items()}
-    partial = folder / "model.safetensors.partial"
-    save_file(weights, partial)
-    # safetensors lets nobody but the owner read its files.
-    partial.chmod((folder / "config.json").stat().st_mode)
-    partial.replace(folder / "model.safetensors")
-
-
-def with_config(checkpoint: Checkpoint, config: AsyncVLAConfig) -> Checkpoint:
-    """The same weights under a config that differs in what a decision does, not in the network's shape."""
-    model = AsyncVLA(config)
-    model.load_state_dict(checkpoint.model.state_dict())
-    return replace(checkpoint, model=model.to(checkpoint.model.device).eval())
+    weights = checkpoint.model.state_dict() if weights is None else weights
+    card = folder / "README.md"
+    if not card.exists() or GENERATED in card.read_text(encoding="utf-8"):
+        card.write_text(model_card(checkpoint, weights), encoding="utf-8")
+    save_weights(folder, weights, dtype)
 
 
 def fingerprint(folder: Path) -> str:
@@ -94,6 +96,8 @@ def fingerprint(folder: Path) -> str:
     digest = hashlib.sha256()
     for name in FILES:
         digest.update(hashlib.sha256((folder / name).read_bytes()).digest())
+        if name == "config.json":
+            digest.update(digest_weights(folder))
     return digest.hexdigest()[:16]
 
 
@@ -118,17 +122,21 @@ def load_checkpoint(folder: Path, device: str = "cpu") -> Checkpoint:
             f"config.json expects {config.num_cameras}"
         )
     try:
-        model = AsyncVLA(config)
+        with torch.device("meta"):
+            model = AsyncVLA(config)
+    except CheckpointError:
+        raise
     except Exception as error:  # Whatever a library says of a network that cannot be.
         raise CheckpointError(f"{folder}/config.json does not describe a network: {error}") from error
-    _load_weights(model, folder / "model.safetensors")
-    try:
-        tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    except Exception as error:  # tokenizers raises bare Exception from Rust
-        remedy = lfs_remedy(folder / "tokenizer.json")
-        raise CheckpointError(f"{folder}/tokenizer.json is not a tokenizers file: {error}{remedy}") from error
+    load_weights(model, folder, device)
+    tokenizer = load_tokenizer(folder)
+    if (head := head_tokens(tokenizer, config.prompt)) != config.prompt_head_tokens:
+        raise CheckpointError(
+            f"{folder}: the prompt has {head} tokens before its images, config.json says "
+            f"{config.prompt_head_tokens}"
+        )
     stats = load_stats(folder, features)
-    return Checkpoint(model.to(device).eval(), tokenizer, features, *stats, *load_records(folder))
+    return Checkpoint(model.eval(), tokenizer, features, *stats, *load_records(folder))
 
 
 def load_stats(folder: Path, features: FeatureContract) -> tuple[NormStats, NormStats]:
@@ -160,34 +168,12 @@ def load_records(folder: Path) -> tuple[DataRecord | None, DataRecord | None]:
 
 def _require_files(folder: Path) -> None:
     missing = [name for name in FILES if not (folder / name).is_file()]
+    if not (folder / SINGLE).is_file() and not (folder / INDEX).is_file():
+        missing.append(SINGLE)
     if missing:
         raise CheckpointError(
-            f"{folder} is not an AsyncVLA checkpoint: {missing} not found, expected {list(FILES)}"
+            f"{folder} is not an AsyncVLA checkpoint: {missing} not found, expected {[*FILES, SINGLE]}"
         )
-
-
-def _load_weights(model: AsyncVLA, file: Path) -> None:
-    try:
-        weights = load_file(file)
-    except (SafetensorError, OSError) as error:
-        remedy = lfs_remedy(file)
-        problem = "holds no weights" if remedy else f"is corrupt or truncated: {error}"
-        raise CheckpointError(f"{file} {problem}{remedy}") from error
-    expected = model.state_dict()
-    wrong = [
-        f"{name}: found {tuple(weights[name].shape)}, expected {tuple(expected[name].shape)}"
-        for name in sorted(expected.keys() & weights.keys())
-        if weights[name].shape != expected[name].shape
-    ]
-    wrong += [f"{name}: missing" for name in sorted(expected.keys() - weights.keys())]
-    wrong += [f"{name}: not part of this network" for name in sorted(weights.keys() - expected.keys())]
-    if wrong:
-        more = f" (and {len(wrong) - 5} more)" if len(wrong) > 5 else ""
-        raise CheckpointError(f"{file} does not fit config.json: {'; '.join(wrong[:5])}{more}")
-    bad = [name for name, tensor in weights.items() if not torch.isfinite(tensor).all()]
-    if bad:
-        raise CheckpointError(f"{file} holds non-finite numbers in {bad[:5]}")
-    model.load_state_dict({k: v.float() for k, v in weights.items()})
 
 
 def _write_json(file: Path, values: object) -> None:

@@ -21,7 +21,10 @@ COUNTS = (
     "num_action_layers", "num_denoise_steps", "num_refine_steps", "execute_steps",
 )  # fmt: skip
 MOST = 2**16
-ATTENTIONS = ("matmul", "sdpa")
+ATTENTIONS = ("matmul", "sdpa", "flash_attention_2")
+DTYPES = ("float32", "bfloat16")
+# Where images and instruction stand in a prompt.
+IMAGES, INSTRUCTION = "{images}", "{instruction}"
 RATER_LABELS = ("absolute", "position", "relative")
 
 
@@ -75,7 +78,14 @@ class AsyncVLAConfig:
         execute_steps: Actions of a chunk that are executed before the next decision.
         coordinate_channels: Two image channels that hold each pixel's own x and y, for vision from scratch.
         image_token_embedding: A learned vector per camera and image token, for vision from scratch.
-        attention: ``matmul`` (fastest for small networks on a CPU) or ``sdpa``.
+        attention: ``matmul`` (fastest for small networks on a CPU), ``sdpa``, or ``flash_attention_2``, which
+            needs the flash-attn package and serves the vision tower; the masks of the language model are
+            beyond it.
+        dtype: Of the backbone's weights; everything around it, and its rotary frequencies, are float32.
+        image_mean: Of each colour, subtracted from pixels in [0, 1].
+        image_std: Of each colour, by which they are divided.
+        prompt: What the backbone reads: images, instruction, and the text around them.
+        prompt_head_tokens: Tokens of the text before the images.
         rater: None for a policy without a confidence rater.
         blank_images: Control experiment: trained blind, and shown black images whatever the cameras see.
     """
@@ -94,6 +104,11 @@ class AsyncVLAConfig:
     coordinate_channels: bool = True
     image_token_embedding: bool = True
     attention: str = "matmul"
+    dtype: str = "float32"
+    image_mean: tuple[float, ...] = (0.5, 0.5, 0.5)
+    image_std: tuple[float, ...] = (0.5, 0.5, 0.5)
+    prompt: str = IMAGES + INSTRUCTION
+    prompt_head_tokens: int = 0
     rater: RaterConfig | None = field(default_factory=RaterConfig)
     blank_images: bool = False
 
@@ -102,13 +117,32 @@ class AsyncVLAConfig:
             _require_count(name, getattr(self, name))
         if not isinstance(self.backbone, Mapping):
             raise CheckpointError(f"backbone is {self.backbone!r}, expected an object")
-        if self.attention not in ATTENTIONS:
-            raise CheckpointError(f"attention is {self.attention!r}, choose one of {ATTENTIONS}")
+        for name, choices in (("attention", ATTENTIONS), ("dtype", DTYPES)):
+            if getattr(self, name) not in choices:
+                raise CheckpointError(f"{name} is {getattr(self, name)!r}, choose one of {choices}")
+        for name in ("image_mean", "image_std"):
+            values = getattr(self, name)
+            if not isinstance(values, tuple) or len(values) != 3 or not all(map(_is_share, values)):
+                raise CheckpointError(f"{name} is {values!r}, expected three numbers from 0 to 1")
+        if not all(self.image_std):
+            raise CheckpointError(f"image_std is {self.image_std!r}, expected numbers above 0")
+        self._require_prompt()
         if self.execute_steps > self.action_chunk_size:
             raise CheckpointError(
                 f"execute_steps is {self.execute_steps}, expected at most "
                 f"the {self.action_chunk_size} actions of a chunk"
             )
+
+    def _require_prompt(self) -> None:
+        prompt, head = self.prompt, self.prompt_head_tokens
+        if not isinstance(prompt, str) or prompt.count(IMAGES) != 1 or prompt.count(INSTRUCTION) != 1:
+            raise CheckpointError(
+                f"prompt is {prompt!r}, expected a text with {IMAGES} and {INSTRUCTION} once"
+            )
+        if prompt.index(IMAGES) > prompt.index(INSTRUCTION):
+            raise CheckpointError(f"prompt is {prompt!r}, expected {IMAGES} before {INSTRUCTION}")
+        if isinstance(head, bool) or not isinstance(head, int) or not 0 <= head <= MOST:
+            raise CheckpointError(f"prompt_head_tokens is {head!r}, expected a whole number of at least 0")
 
     @property
     def hidden_size(self) -> int:
@@ -123,7 +157,24 @@ class AsyncVLAConfig:
     @property
     def tokens_per_image(self) -> int:
         """Language-model tokens of one image."""
-        return (self.image_grid // int(self.backbone["vision_config"]["spatial_merge_size"])) ** 2
+        return (self.image_grid // self.merge_size) ** 2
+
+    @property
+    def merge_size(self) -> int:
+        """Vision patches along one side of a token."""
+        return int(self.backbone["vision_config"]["spatial_merge_size"])
+
+    @property
+    def window_tokens(self) -> int:
+        """Tokens along one side of a window of the vision tower's attention."""
+        vision = self.backbone["vision_config"]
+        return int(vision["window_size"]) // int(vision["patch_size"]) // self.merge_size
+
+    @property
+    def has_equal_windows(self) -> bool:
+        """Whether the windows of the vision tower's attention all have as many patches."""
+        side, window = self.image_grid // self.merge_size, self.window_tokens
+        return side % window == 0 or side <= window
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON-ready values, for ``config.json``."""
@@ -144,7 +195,8 @@ class AsyncVLAConfig:
             _require_known(rater, RaterConfig, "the rater in config.json")
         if rater and isinstance(rater.get("error_scale"), list):
             rater = {**rater, "error_scale": tuple(rater["error_scale"])}
-        return AsyncVLAConfig(**{**values, "rater": RaterConfig(**rater) if rater else None})
+        colours = {k: tuple(v) for k in ("image_mean", "image_std") if isinstance(v := values.get(k), list)}
+        return AsyncVLAConfig(**{**values, **colours, "rater": RaterConfig(**rater) if rater else None})
 
 
 def load_config(folder: Path) -> AsyncVLAConfig:
@@ -164,53 +216,13 @@ def _require_count(name: str, value: Any) -> None:
         raise CheckpointError(f"{name} is {value!r}, expected a whole number of at least 1")
 
 
+def _is_share(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
+
+
 def _require_known(values: Any, kind: type, where: str) -> None:
     known = {f.name for f in fields(kind)}
     if not isinstance(values, Mapping):
         raise CheckpointError(f"{where} is {values!r}, expected an object with the keys {sorted(known)}")
     if unknown := sorted(set(values) - known):
         raise CheckpointError(f"{where} has unknown keys {unknown}; known keys are {sorted(known)}")
-
-
-def nano_config(vocab_size: int, **overrides: Any) -> AsyncVLAConfig:
-    """A network of a few million parameters that runs in real time on two CPU cores.
-
-    Args:
-        vocab_size: Words of the tokenizer.
-        overrides: Fields of ``AsyncVLAConfig`` that differ from the nano defaults.
-    """
-    backbone = {
-        "text_config": {
-            "vocab_size": vocab_size,
-            "hidden_size": 192,
-            "intermediate_size": 512,
-            "num_hidden_layers": 5,
-            "num_attention_heads": 6,
-            "num_key_value_heads": 6,
-            "max_position_embeddings": 512,
-            # With the usual theta of 1e6 the width section hardly turns on a grid of four by four tokens.
-            "rope_parameters": {"rope_type": "default", "rope_theta": 100.0, "mrope_section": [4, 6, 6]},
-            "use_cache": False,
-            "bos_token_id": None,
-            "eos_token_id": None,
-            "pad_token_id": 0,
-        },
-        "vision_config": {
-            "depth": 4,
-            "hidden_size": 128,
-            "intermediate_size": 384,
-            "num_heads": 4,
-            "in_channels": 5,
-            "patch_size": 14,
-            "spatial_merge_size": 2,
-            "temporal_patch_size": 1,
-            "window_size": 112,
-            "out_hidden_size": 192,
-            "fullatt_block_indexes": [0, 1, 2, 3],
-        },
-        "image_token_id": 2,
-        "video_token_id": 3,
-        "vision_start_token_id": 4,
-        "vision_end_token_id": 5,
-    }
-    return AsyncVLAConfig(backbone=backbone, **overrides)

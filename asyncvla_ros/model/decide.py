@@ -16,6 +16,7 @@ from torch import Tensor
 
 from asyncvla_ros.model import flow
 from asyncvla_ros.model.asyncvla import AsyncVLA
+from asyncvla_ros.model.engine import CompiledEngine
 from asyncvla_ros.model.prefix import Prefix
 from asyncvla_ros.strategy import Strategy
 from asyncvla_ros.types import ContractError
@@ -51,12 +52,14 @@ class Decider:
     """Draws the noise and makes the passes that a strategy asks for, one observation at a time.
 
     Args:
-        model: The network.
+        model: The network, or an engine that runs it.
         dim_mask: (d,), 1 where an action dim is real.
         generator: Source of all noise and of the random choice.
     """
 
-    def __init__(self, model: AsyncVLA, dim_mask: Tensor, generator: torch.Generator) -> None:
+    def __init__(
+        self, model: AsyncVLA | CompiledEngine, dim_mask: Tensor, generator: torch.Generator
+    ) -> None:
         self._model = model
         self._dim_mask = dim_mask
         self._generator = generator
@@ -133,15 +136,15 @@ class Decider:
         n = strategy.best_of
         # One draw each: the first draft is the same however many there are.
         noise = torch.cat([self._noise(kept) for _ in range(n)])
-        many, start, generate = prefix.repeat(n), kept.expand(n, -1, -1), mask.expand(n, -1)
+        start, generate = kept.expand(n, -1, -1), mask.expand(n, -1)
         # Committed actions are beyond doubt.
         known = torch.zeros_like(generate) if self._watches(strategy) else None
         steps = strategy.denoise_steps or self._model.config.num_denoise_steps
-        drafts, variance = self._sample(many, start, known, generate, noise, steps)
+        drafts, variance = self._sample(prefix, start, known, generate, noise, steps)
         lap("sfm")
         if not self._rates(strategy):
             return _Judged(drafts, None, variance)
-        confidence = self._model.rate(many, drafts, variance)
+        confidence = self._model.rate(prefix.repeat(n), drafts, variance)
         best = int((confidence * generate).sum(1).argmax())
         lap("rater")
         row = slice(best, best + 1)

@@ -21,7 +21,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-VelocityField = Callable[[Tensor, Tensor], Tensor]
+VelocityField = Callable[[Tensor, Tensor, int], Tensor]
 
 
 def interpolate(actions: Tensor, noise: Tensor, token_times: Tensor) -> Tensor:
@@ -84,7 +84,7 @@ def euler_sample(
     """Integrate from noise to data where ``mask`` is 1; tokens with 0 come out bit-identical.
 
     Args:
-        velocity: V(x (b, l, d), token_times (b, l)) -> (b, l, d).
+        velocity: V(x (b, l, d), token_times (b, l), number of the step) -> (b, l, d).
         kept: (b, l, d), read where ``mask`` is 0.
         noise: (b, l, d), the start where ``mask`` is 1.
         mask: (b, l), 1 or 0.
@@ -100,7 +100,7 @@ def euler_sample(
     x = torch.where(generate, noise, kept)
     for step in range(steps):
         tau = 1 - step / steps
-        v = velocity(x, mask * tau)
+        v = velocity(x, mask * tau, step)
         if velocities is not None:
             velocities.append(v)
         # `where` rather than a product: a kept token stays the same bits, even beside a non-finite velocity.

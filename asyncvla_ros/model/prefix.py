@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -26,6 +27,17 @@ class Prefix:
     positions: Tensor
     valid: Tensor
     next_position: Tensor
+
+    def tensors(self) -> list[Tensor]:
+        """All of it, in an order that ``of_tensors`` knows."""
+        return [self.hidden, self.positions, self.valid, self.next_position, *self.keys, *self.values]
+
+    @staticmethod
+    def of_tensors(tensors: Sequence[Tensor]) -> Prefix:
+        """The inverse of ``tensors``."""
+        hidden, positions, valid, next_position, *cache = tensors
+        layers = len(cache) // 2
+        return Prefix(tuple(cache[:layers]), tuple(cache[layers:]), hidden, positions, valid, next_position)
 
     def repeat(self, times: int) -> Prefix:
         """Each observation ``times`` times in a row, for several drafts of each on one prefix pass."""

@@ -66,7 +66,7 @@ class Rater(nn.Module):
         super().__init__()
         self._attention = config.attention
         text = Qwen2_5_VLTextConfig(**config.backbone["text_config"])
-        text._attn_implementation = attention.IMPLEMENTATIONS[config.attention][0]
+        text._attn_implementation = attention.implementations(config)[0]
         self.action_in = nn.Linear(config.max_action_dim, config.hidden_size)
         self.variance_in = nn.Linear(1, config.hidden_size, bias=False) if rater.reads_variance else None
         self.layers = nn.ModuleList(Qwen2_5_VLDecoderLayer(text, i) for i in range(rater.num_layers))
@@ -100,13 +100,14 @@ class Rater(nn.Module):
                 raise ValueError("this rater reads the denoising variance, expected (b, l), got None")
             # From about 1e-4, where rounding to bfloat16 is as large, to 1; as a number about 0.
             tokens = tokens + self.variance_in(torch.log10(variance + 1e-4)[..., None] + 2)
-        x = torch.cat([prefix.hidden.detach(), tokens.to(prefix.hidden.dtype)], dim=1)
+        dtype = self.norm.weight.dtype
+        x = torch.cat([prefix.hidden.detach().to(dtype), tokens.to(dtype)], dim=1)
         step = torch.arange(length, device=draft.device)
         positions = (prefix.next_position[:, None] + step)[None].expand(3, -1, -1)
         positions = torch.cat([prefix.positions, positions], dim=2)
         keys = torch.cat([prefix.valid, torch.ones_like(draft[..., 0], dtype=torch.bool)], dim=1)
         mask = keys[:, None, None, :].expand(-1, 1, x.shape[1], -1)
-        frame = frame_tokens(self.rotary, positions, mask, self._attention)
+        frame = frame_tokens(self.rotary, positions, mask, self._attention, dtype)
         if self._fused is not None:
             x = self._fused.encode(x, frame)[0]
         else:

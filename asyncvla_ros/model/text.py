@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer
@@ -12,7 +13,9 @@ from tokenizers.normalizers import Lowercase
 from tokenizers.pre_tokenizers import Whitespace
 from torch import Tensor
 
-from asyncvla_ros.types import ContractError
+from asyncvla_ros.common.lfs import lfs_remedy
+from asyncvla_ros.model.config import IMAGES, INSTRUCTION
+from asyncvla_ros.types import CheckpointError, ContractError
 
 # Their places are the ids that ``nano_config`` names.
 UNKNOWN = "<unk>"
@@ -57,20 +60,52 @@ def unknown_words(tokenizer: Tokenizer, instruction: str, max_words: int) -> tup
     return tuple(words)
 
 
-def encode_words(tokenizer: Tokenizer, instructions: Sequence[str], max_words: int) -> Words:
-    """Tokenize a batch of instructions.
+def encode_words(
+    tokenizer: Tokenizer, instructions: Sequence[str], max_words: int, prompt: str = IMAGES + INSTRUCTION
+) -> Words:
+    """Tokenize a batch of instructions in a prompt; its images are left out.
+
+    Args:
+        tokenizer: Knows the special tokens of the prompt.
+        instructions: What is asked.
+        max_words: Tokens of the longest instruction, without the prompt.
+        prompt: See ``AsyncVLAConfig``.
 
     Raises:
         ContractError: If one is empty or longer than ``max_words`` tokens.
     """
-    encoded = [tokenizer.encode(text, add_special_tokens=False).ids for text in instructions]
-    for text, tokens in zip(instructions, encoded, strict=True):
-        if not 1 <= len(tokens) <= max_words:
-            raise ContractError(f"instruction {text!r} has {len(tokens)} tokens, expected 1 to {max_words}")
+
+    def tokens(text: str) -> list[int]:
+        return list(tokenizer.encode(text, add_special_tokens=False).ids)
+
+    for text in instructions:
+        if not 1 <= (count := len(tokens(text))) <= max_words:
+            raise ContractError(f"instruction {text!r} has {count} tokens, expected 1 to {max_words}")
+    head, rest = prompt.split(IMAGES)
+    start = tokens(head)
+    encoded = [start + tokens(rest.replace(INSTRUCTION, text)) for text in instructions]
     width = max(map(len, encoded))
     ids = torch.zeros(len(encoded), width, dtype=torch.long)
     valid = torch.zeros(len(encoded), width, dtype=torch.bool)
-    for row, tokens in enumerate(encoded):
-        ids[row, : len(tokens)] = torch.tensor(tokens)
-        valid[row, : len(tokens)] = True
+    for row, sequence in enumerate(encoded):
+        ids[row, : len(sequence)] = torch.tensor(sequence)
+        valid[row, : len(sequence)] = True
     return Words(ids, valid)
+
+
+def load_tokenizer(folder: Path) -> Tokenizer:
+    """``tokenizer.json`` of a folder.
+
+    Raises:
+        CheckpointError: If it cannot be read.
+    """
+    file = folder / "tokenizer.json"
+    try:
+        return Tokenizer.from_file(str(file))
+    except Exception as error:  # tokenizers raises bare Exception from Rust
+        raise CheckpointError(f"{file} is not a tokenizers file: {error}{lfs_remedy(file)}") from error
+
+
+def head_tokens(tokenizer: Tokenizer, prompt: str) -> int:
+    """How many tokens of a prompt stand before its images."""
+    return len(tokenizer.encode(prompt.split(IMAGES)[0], add_special_tokens=False).ids)

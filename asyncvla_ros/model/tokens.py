@@ -1,83 +1,56 @@
-"""Turning images and words into the token sequence of Qwen2.5-VL, with its multimodal positions.
+"""The token sequence of an observation in Qwen2.5-VL, with its multimodal positions.
 
-<start> image 1 <end>  <start> image 2 <end>  words  state | action 1 ... action l
+head  <start> image 1 <end>  <start> image 2 <end>  words  state | action 1 ... action l
+
+The head is the text of the prompt before the images; nano has none.
 """
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import torch
-from einops import rearrange
 from torch import Tensor
 
 from asyncvla_ros.model.config import AsyncVLAConfig
+from asyncvla_ros.model.layout import Layout
 
 
-@lru_cache(maxsize=8)
-def _coordinates(size: int) -> Tensor:
-    """Each pixel's own x and y in [-1, 1], (2, size, size)."""
-    line = torch.linspace(-1, 1, size)
-    return torch.stack(torch.meshgrid(line, line, indexing="xy"))
+def prefix_ids(words: Tensor, layout: Layout) -> Tensor:
+    """Token ids of head, images and words; (b, t) -> (b, cameras * (2 + tokens per image) + t)."""
+    head = layout.config.prompt_head_tokens
+    return torch.cat([words[:, :head], layout.image_ids.expand(len(words), -1), words[:, head:]], dim=1)
 
 
-def patchify(images: Tensor, config: AsyncVLAConfig) -> Tensor:
-    """Images to the flattened patches of the vision tower, in merge-block order.
-
-    Args:
-        images: (n, h, w, 3) uint8.
-        config: Gives patch, merge and temporal sizes.
-
-    Returns:
-        (n * grid * grid, channels * temporal * patch * patch) float32, pixels in [-1, 1].
-    """
-    vision = config.backbone["vision_config"]
-    pixels = images.permute(0, 3, 1, 2).float() / 127.5 - 1
-    if config.coordinate_channels:
-        grid = _coordinates(images.shape[1]).to(images.device)
-        pixels = torch.cat([pixels, grid.expand(len(images), -1, -1, -1)], dim=1)
-    patches = rearrange(
-        pixels,
-        "n c (gh mh ph) (gw mw pw) -> (n gh gw mh mw) c ph pw",
-        mh=vision["spatial_merge_size"],
-        mw=vision["spatial_merge_size"],
-        ph=vision["patch_size"],
-        pw=vision["patch_size"],
-    )
-    return patches[:, :, None].expand(-1, -1, vision["temporal_patch_size"], -1, -1).flatten(1)
-
-
-def prefix_ids(words: Tensor, config: AsyncVLAConfig) -> Tensor:
-    """Token ids of images and words; (b, t) -> (b, cameras * (2 + tokens per image) + t)."""
-    ids = config.backbone
-    image = [ids["vision_start_token_id"], *[ids["image_token_id"]] * config.tokens_per_image]
-    image += [ids["vision_end_token_id"]]
-    images = torch.tensor(image * config.num_cameras, device=words.device)
-    return torch.cat([images.expand(len(words), -1), words], dim=1)
+def prefix_valid(word_valid: Tensor, config: AsyncVLAConfig) -> Tensor:
+    """Which tokens of head, images, words and state are real; (b, t) -> (b, p) bool."""
+    head = config.prompt_head_tokens
+    images = word_valid.new_ones(len(word_valid), config.num_cameras * (2 + config.tokens_per_image))
+    return torch.cat([word_valid[:, :head], images, word_valid[:, head:], images[:, :1]], dim=1)
 
 
 def prefix_positions(word_valid: Tensor, config: AsyncVLAConfig) -> tuple[Tensor, Tensor]:
     """Multimodal rotary positions, equal to ``Qwen2_5_VLModel.get_rope_index`` without its Python loops.
 
     Args:
-        word_valid: (b, t) bool, False on padding, which takes no position.
-        config: Gives cameras and grid.
+        word_valid: (b, t) bool, False on padding, which takes no position; the head has none.
+        config: Gives head, cameras and grid.
 
     Returns:
-        Positions (3, b, p) of images, words and state; and the first position after them, (b,).
+        Positions (3, b, p) of head, images, words and state; and the first position after them, (b,).
     """
-    side = config.image_grid // int(config.backbone["vision_config"]["spatial_merge_size"])
+    side = config.image_grid // config.merge_size
     device = word_valid.device
     row = torch.arange(side, device=device)
     h, w = torch.meshgrid(row, row, indexing="ij")
-    parts, start = [], 0
+    head = config.prompt_head_tokens
+    parts, start = [torch.arange(head, device=device).expand(3, -1)], head
     for _ in range(config.num_cameras):
         parts.append(torch.full((3, 1), start, device=device))
         parts.append(torch.stack([torch.zeros_like(h), h, w]).flatten(1) + start + 1)
         parts.append(torch.full((3, 1), start + 1 + side, device=device))
         start += side + 2
     images = torch.cat(parts, dim=1)[:, None].expand(3, len(word_valid), -1)
-    words = start + (word_valid.long().cumsum(1) - 1).clamp(min=0)
-    state = start + word_valid.long().sum(1, keepdim=True)
+    after = word_valid[:, head:].long()
+    words = start + (after.cumsum(1) - 1).clamp(min=0)
+    state = start + after.sum(1, keepdim=True)
     text = torch.cat([words, state], dim=1)[None].expand(3, -1, -1)
     return torch.cat([images, text], dim=2), state[:, 0] + 1

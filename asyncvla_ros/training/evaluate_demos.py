@@ -18,8 +18,9 @@ from rich.progress import track
 
 from asyncvla_ros.common.data_record import DataRecord
 from asyncvla_ros.common.provenance import provenance
-from asyncvla_ros.data.dataset import require_contract
+from asyncvla_ros.data.contracts import require_contract
 from asyncvla_ros.data.episodes import Episodes, load_episodes
+from asyncvla_ros.data.rows import blocks
 from asyncvla_ros.model.checkpoint import fingerprint, load_records, load_stats
 from asyncvla_ros.model.config import RaterConfig
 from asyncvla_ros.model.rater import token_errors
@@ -152,7 +153,7 @@ def unseen_frames(
     frames = frames[frames + length - 1 <= episodes.last[frames]]
     if not len(frames):
         raise AsyncVLAError(
-            f"none of {episodes.episode.max() + 1} episodes trained neither policy nor rater and is as long "
+            f"none of {episodes.count} episodes trained neither policy nor rater and is as long "
             "as a chunk; expected more episodes, or --fresh for data that trained nothing"
         )
     rng = np.random.default_rng(settings.seed)
@@ -274,7 +275,8 @@ def _moving(names: tuple[str, ...]) -> list[int]:
 def _gripper_middle(episodes: Episodes, names: tuple[str, ...]) -> float | None:
     if GRIPPER not in names:
         return None
-    column = episodes.actions[:, names.index(GRIPPER)]
+    dim = names.index(GRIPPER)
+    column = np.concatenate([block[:, dim] for _, block in blocks(episodes.actions)])
     return float(column.min() + column.max()) / 2
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from asyncvla_ros.common.calibration import auroc, expected_calibration_error, reliability
+from asyncvla_ros.data.rows import Column
 from asyncvla_ros.model.asyncvla import AsyncVLA
 from asyncvla_ros.model.config import RaterConfig
 from asyncvla_ros.model.rater import confidence_label
@@ -39,7 +40,7 @@ class RatedDrafts:
 
 @torch.no_grad()
 def rate_drafts(
-    drafter: Drafter, model: AsyncVLA, batches: Batches, frames: np.ndarray, episode: np.ndarray, seed: int
+    drafter: Drafter, model: AsyncVLA, batches: Batches, frames: np.ndarray, episode: Column, seed: int
 ) -> RatedDrafts:
     """Draft and rate at up to 1024 of some frames.
 

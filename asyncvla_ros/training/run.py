@@ -117,6 +117,11 @@ def default_processes(batch: int) -> int:
     return math.gcd(batch, torch.cuda.device_count() or os.cpu_count() or 1)
 
 
+def default_workers(decode: str) -> int:
+    """Processes that make batches, for each that trains: decoded images need none."""
+    return 2 if decode == "stream" else 0
+
+
 def share(batch: int, processes: int) -> int:
     """Observations of each process.
 

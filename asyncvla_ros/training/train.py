@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from asyncvla_ros.common.normalization import MIN_DELTA_STD, MIN_STD, NormStats
-from asyncvla_ros.data.dataset import feature_contract
-from asyncvla_ros.data.episodes import Episodes, load_episodes
-from asyncvla_ros.model import flow
+from asyncvla_ros.data.mixture import Mixture, load_mixture, robot_contracts, write_statistics
+from asyncvla_ros.data.spec import dataset_specs
 from asyncvla_ros.model.asyncvla import AsyncVLA
 from asyncvla_ros.model.checkpoint import Checkpoint, fingerprint, load_checkpoint, save_checkpoint
-from asyncvla_ros.model.config import AsyncVLAConfig, nano_config
+from asyncvla_ros.model.config import AsyncVLAConfig
+from asyncvla_ros.model.sizes import nano_config
 from asyncvla_ros.model.text import build_tokenizer
-from asyncvla_ros.training.batches import Batch, Batches, step_generator
+from asyncvla_ros.training.batches import Batch, Batches
+from asyncvla_ros.training.loader import Drawing, load_batches
+from asyncvla_ros.training.order import Order, Share
 from asyncvla_ros.training.run import Log, RunState, launch, require_finite, share, sole_run
 from asyncvla_ros.training.warm_start import require_same_holdout, warm_start
 
@@ -31,7 +32,7 @@ class TrainSettings:
     """One training run.
 
     Attributes:
-        data: LeRobot v3 datasets, or folders of them.
+        data: LeRobot v3 datasets, folders of them, or data.yaml files.
         init: Checkpoint of the same architecture to begin with; None: from scratch.
         out: Run folder; holds the checkpoint, the resumable state and ``log.jsonl``.
         steps: Optimizer steps.
@@ -55,8 +56,10 @@ class TrainSettings:
         log_every: Steps between reports.
         bf16: Autocast to bfloat16.
         processes: Data-parallel processes.
-        cache: Folder of decoded images.
+        cache: Folder of what is derived from datasets, such as decoded images.
         skip_broken: Leave out episodes with states or actions that are no numbers.
+        decode: ``ahead`` (all images once, into the cache) or ``stream`` (when they are needed).
+        workers: Processes that make batches, for each process that trains.
     """
 
     data: tuple[Path, ...]
@@ -85,10 +88,12 @@ class TrainSettings:
     processes: int = 2
     cache: Path = Path(".cache/frames")
     skip_broken: bool = False
+    decode: str = "ahead"
+    workers: int = 0
 
 
 # May change between a run and its continuation: none of them alters what is learned.
-_FREE = ("out", "save_every", "log_every", "cache")
+_FREE = ("out", "save_every", "log_every", "cache", "decode", "workers")
 
 
 class PolicyLoss(nn.Module):
@@ -106,15 +111,16 @@ class PolicyLoss(nn.Module):
         self.aux = nn.Linear(model.config.hidden_size, targets) if targets else None
         self._aux_weight = aux_weight
 
-    def forward(
-        self, batch: Batch, noise: Tensor, tau: Tensor, mask: Tensor, dim_mask: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Total loss, and the flow-matching part of it."""
-        prefix = self.model.encode(batch.inputs)
-        flow_loss = self.model.loss(prefix, batch.actions, noise, tau, mask, dim_mask)
+        assert batch.draws is not None
+        draws, dim_mask = batch.draws, batch.dim_mask[:, None, None]
+        flow_loss, state_token = self.model.loss(
+            batch.inputs, batch.actions, draws.noise, draws.tau, draws.mask, dim_mask
+        )
         if self.aux is None or batch.privileged is None:
             return flow_loss, flow_loss.detach()
-        aux_loss = (self.aux(prefix.hidden[:, -1]).float() - batch.privileged).square().mean()
+        aux_loss = (self.aux(state_token.float()).float() - batch.privileged).square().mean()
         return flow_loss + self._aux_weight * aux_loss, flow_loss.detach()
 
 
@@ -126,9 +132,9 @@ def train(settings: TrainSettings) -> None:
     """
     share(settings.batch, settings.processes)
     # Decoding takes long and supposes that the datasets agree.
-    feature_contract(settings.data, settings.action_space)
+    robot_contracts(settings.data, settings.action_space)
     # Before the processes start, to share its result.
-    load_episodes(settings.data, nano_config(1).image_size, settings.cache, settings.skip_broken)
+    _load(settings)
     with sole_run(settings.out):
         launch(_train, settings.processes, settings)
 
@@ -138,16 +144,17 @@ def _train(settings: TrainSettings) -> None:
         cpu=not torch.cuda.is_available(), mixed_precision="bf16" if settings.bf16 else "no"
     )
     torch.manual_seed(settings.seed)
-    episodes = load_episodes(settings.data, nano_config(1).image_size, settings.cache, settings.skip_broken)
+    mixture = _load(settings)
+    episodes, robot = mixture.episodes, mixture.robots[0]
     tokenizer = build_tokenizer(episodes.instructions)
-    features = feature_contract(settings.data, settings.action_space)
+    contracts = [one.features for one in mixture.robots]
     config = nano_config(
         tokenizer.get_vocab_size(),
-        num_cameras=len(features.cameras),
+        num_cameras=len(robot.features.cameras),
         action_chunk_size=settings.chunk_size,
         execute_steps=min(AsyncVLAConfig.execute_steps, settings.chunk_size),
-        max_state_dim=max(AsyncVLAConfig.max_state_dim, len(features.state_names)),
-        max_action_dim=max(AsyncVLAConfig.max_action_dim, len(features.action_names)),
+        max_state_dim=max(AsyncVLAConfig.max_state_dim, *(len(c.state_names) for c in contracts)),
+        max_action_dim=max(AsyncVLAConfig.max_action_dim, *(len(c.action_names) for c in contracts)),
         rater=None,
         blank_images=settings.blank_images,
     )
@@ -158,32 +165,34 @@ def _train(settings: TrainSettings) -> None:
         require_same_holdout(source, record)
         record = replace(record, before=source.trained_on)
         warm_start(model, tokenizer, source)
-    floor = MIN_DELTA_STD if settings.action_space.startswith("delta_") else MIN_STD
-    stats = NormStats.of(episodes.state), NormStats.of(episodes.actions, floor=floor)
-    checkpoint = Checkpoint(model, tokenizer, features, *stats, trained_on=record)
+    stats = robot.state_stats, robot.action_stats
+    checkpoint = Checkpoint(model, tokenizer, robot.features, *stats, trained_on=record)
     targets = 0 if episodes.privileged is None else episodes.privileged.shape[1]
     objective = PolicyLoss(checkpoint.model, targets, settings.aux_weight).to(accelerator.device)
     optimizer = torch.optim.AdamW(objective.parameters(), settings.lr, weight_decay=settings.weight_decay)
     average = AveragedModel(checkpoint.model, multi_avg_fn=get_ema_multi_avg_fn(settings.ema))
     modules = {"objective": objective, "average": average}
-    inputs = {"data": record.to_dict(), "init": settings.init and fingerprint(settings.init)}
+    specs = [asdict(spec) | {"root": spec.name} for spec in dataset_specs(settings.data)]
+    init = settings.init and fingerprint(settings.init)
+    inputs = {"data": record.to_dict(), "datasets": specs, "init": init}
     state = RunState(settings.out, asdict(settings) | inputs, _FREE)
     start = state.load(modules, optimizer)
     parallel, optimizer = accelerator.prepare(objective, optimizer)
-    frames, _ = episodes.split(settings.holdout)
-    batches = _batches(episodes, checkpoint, settings)
-    dim_mask = torch.zeros(config.max_action_dim, device=accelerator.device)
-    dim_mask[: len(features.action_names)] = 1
+    batches = _batches(mixture, checkpoint, settings, start, accelerator)
     settings.out.mkdir(parents=True, exist_ok=True)
+    if accelerator.is_main_process:
+        write_statistics(mixture, settings.out)
     log = Log(settings.out, "train", start, settings.steps, accelerator.is_main_process)
-    began, total, done = time.perf_counter(), 0.0, start
+    began, waited, total, done = time.perf_counter(), 0.0, 0.0, start
     for step in log.steps():
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step, settings)
-        chosen, batch, draws = _draw(batches, frames, config, settings, step, accelerator)
+        asked = time.perf_counter()
+        batch = next(batches)
+        waited += time.perf_counter() - asked
         with accelerator.autocast():
-            loss, flow_loss = parallel(batch, *draws, dim_mask)
-        require_finite(float(loss.detach()), step, episodes.episode[chosen].tolist(), settings.out)
+            loss, flow_loss = parallel(batch.to(accelerator.device))
+        require_finite(float(loss.detach()), step, batch.episodes.tolist(), settings.out)
         optimizer.zero_grad()
         accelerator.backward(loss)
         accelerator.clip_grad_norm_(parallel.parameters(), 1.0)
@@ -191,11 +200,15 @@ def _train(settings: TrainSettings) -> None:
         average.update_parameters(checkpoint.model)
         total += float(flow_loss)
         if (step + 1) % settings.log_every == 0:
-            rate = settings.batch * (step + 1 - done) / (time.perf_counter() - began)
+            steps, seconds = step + 1 - done, time.perf_counter() - began
             log.report(
-                step + 1, loss=total / (step + 1 - done), lr=learning_rate(step, settings), obs_per_s=rate
+                step + 1,
+                loss=total / steps,
+                lr=learning_rate(step, settings),
+                obs_per_s=settings.batch * steps / seconds,
+                data_wait=waited / seconds,
             )
-            began, total, done = time.perf_counter(), 0.0, step + 1
+            began, waited, total, done = time.perf_counter(), 0.0, 0.0, step + 1
         if (
             accelerator.is_main_process
             and (step + 1) % settings.save_every == 0
@@ -217,37 +230,32 @@ def learning_rate(step: int, settings: TrainSettings) -> float:
     return settings.lr * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done)))
 
 
-def _batches(episodes: Episodes, checkpoint: Checkpoint, settings: TrainSettings) -> Batches:
-    return Batches(
-        episodes,
-        checkpoint.model.config,
-        checkpoint.tokenizer,
-        checkpoint.state_stats,
-        checkpoint.action_stats,
-        settings.shift,
-        settings.brightness,
+def _load(settings: TrainSettings) -> Mixture:
+    return load_mixture(
+        settings.data,
+        nano_config(1).image_size,
+        settings.cache,
+        settings.action_space,
+        settings.skip_broken,
+        settings.decode,
     )
 
 
-def _draw(
-    batches: Batches,
-    frames: np.ndarray,
-    config: AsyncVLAConfig,
-    settings: TrainSettings,
-    step: int,
-    accelerator: Accelerator,
-) -> tuple[np.ndarray, Batch, tuple[Tensor, Tensor, Tensor]]:
-    """This process's share of one step: frames, observations, and noise, time and mask of every draw."""
-    b = share(settings.batch, accelerator.num_processes)
-    generator = step_generator(settings.seed, step, accelerator.process_index)
-    chosen = frames[torch.randint(len(frames), (b,), generator=generator).numpy()]
-    batch = batches.at(chosen, generator)
-    k, length = settings.draws, config.action_chunk_size
-    noise = torch.randn(b, k, length, config.max_action_dim, generator=generator)
-    tau = flow.sample_times((b, k), generator)
-    mask = flow.sample_masks(b * k, length, settings.p_sync, settings.p_prefix, generator).view(b, k, length)
-    device = accelerator.device
-    return chosen, batch.to(device), (noise.to(device), tau.to(device), mask.to(device))
+def _batches(
+    mixture: Mixture, checkpoint: Checkpoint, settings: TrainSettings, start: int, accelerator: Accelerator
+) -> Iterator[Batch]:
+    """This process's share of every step from ``start`` on."""
+    frames, _ = mixture.episodes.split(settings.holdout)
+    share(settings.batch, accelerator.num_processes)
+    return load_batches(
+        Batches(mixture, checkpoint.model.config, checkpoint.tokenizer, settings.shift, settings.brightness),
+        Drawing(settings.seed, settings.draws, settings.p_sync, settings.p_prefix),
+        Order(frames, mixture.episodes.images.lengths, mixture.weights, settings.seed),
+        Share(settings.batch, accelerator.process_index, accelerator.num_processes),
+        start,
+        settings.steps,
+        settings.workers,
+    )
 
 
 def _averaged(checkpoint: Checkpoint, average: AveragedModel) -> Checkpoint:

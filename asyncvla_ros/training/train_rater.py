@@ -18,9 +18,9 @@ from torch import Tensor, nn
 
 from asyncvla_ros.common.provenance import provenance
 from asyncvla_ros.common.same_settings import fixed_settings
-from asyncvla_ros.data.dataset import require_contract
+from asyncvla_ros.data.contracts import require_contract
 from asyncvla_ros.data.episodes import Episodes, load_episodes
-from asyncvla_ros.model.asyncvla import AsyncVLA
+from asyncvla_ros.data.mixture import Mixture, Robot
 from asyncvla_ros.model.checkpoint import Checkpoint, fingerprint, load_checkpoint, save_checkpoint
 from asyncvla_ros.model.config import RATER_LABELS, RaterConfig
 from asyncvla_ros.model.decide import require_several
@@ -126,15 +126,18 @@ def _train_rater(settings: RaterSettings) -> None:
     record = episodes.record(settings.data, 0) if settings.fresh else base.trained_on
     assert record is not None
     base = replace(base, rated_on=record)
-    tools = (base.tokenizer, base.state_stats, base.action_stats)
-    plain = Batches(episodes, base.model.config, *tools)
-    augmented = Batches(episodes, base.model.config, *tools, settings.shift, settings.brightness)
+    robot = Robot("policy", base.features, base.state_stats, base.action_stats)
+    mixture = Mixture.of_one_robot(episodes, robot)
+    plain = Batches(mixture, base.model.config, base.tokenizer)
+    augmented = Batches(mixture, base.model.config, base.tokenizer, settings.shift, settings.brightness)
     drafter = Drafter(base, accelerator.autocast)
     scale = _error_scale(drafter, plain, train_frames, settings)
-    checkpoint = with_rater(base, settings, scale)
-    rater_config = checkpoint.model.config.rater
-    assert checkpoint.model.rater is not None and rater_config is not None
-    objective = _RaterLoss(checkpoint.model.rater, rater_config)
+    rater_config = RaterConfig(
+        settings.num_layers, settings.label, scale, settings.threshold, settings.variance
+    )
+    base.model.attach_rater(rater_config)
+    assert base.model.rater is not None
+    objective = _RaterLoss(base.model.rater, rater_config)
     optimizer = torch.optim.AdamW(objective.parameters(), settings.lr, weight_decay=settings.weight_decay)
     inputs = {"data": record.to_dict(), "checkpoint": fingerprint(settings.checkpoint)}
     state = RunState(settings.out, asdict(settings) | inputs, _FREE)
@@ -166,15 +169,13 @@ def _train_rater(settings: RaterSettings) -> None:
             and step + 1 < settings.steps
         ):
             state.save(step + 1, {"objective": objective}, optimizer)
-            save_checkpoint(settings.out, checkpoint)
+            save_checkpoint(settings.out, base)
     if accelerator.is_main_process:
         state.save(settings.steps, {"objective": objective}, optimizer)
-        save_checkpoint(settings.out, checkpoint)
+        save_checkpoint(settings.out, base)
         # In the precision in which it will run: rounding must not pass for the policy's own hesitation.
         exact = Drafter(base, nullcontext)
-        rated = rate_drafts(
-            exact, checkpoint.model, plain, validation_frames, episodes.episode, settings.seed
-        )
+        rated = rate_drafts(exact, base.model, plain, validation_frames, episodes.episode, settings.seed)
         figures = rater_figures(rated, rater_config, settings.seed)
         given = fixed_settings(asdict(settings) | inputs, (*_FREE, "data", "checkpoint"))
         given |= {"data": [folder.name for folder in settings.data], "checkpoint": inputs["checkpoint"]}
@@ -192,15 +193,6 @@ def _error_scale(
     if settings.label == "position":
         return tuple(errors.quantile(1 - settings.doubtful, dim=0).tolist())
     return float(errors.flatten().quantile(1 - settings.doubtful))
-
-
-def with_rater(base: Checkpoint, settings: RaterSettings, scale: float | tuple[float, ...]) -> Checkpoint:
-    """The same policy with a fresh rater."""
-    rater = RaterConfig(settings.num_layers, settings.label, scale, settings.threshold, settings.variance)
-    model = AsyncVLA(replace(base.model.config, rater=rater))
-    weights = {k: v for k, v in base.model.state_dict().items() if not k.startswith("rater.")}
-    model.load_state_dict(weights, strict=False)
-    return replace(base, model=model.to(base.model.device))
 
 
 def _split(episodes: Episodes, base: Checkpoint, settings: RaterSettings) -> tuple[np.ndarray, np.ndarray]:

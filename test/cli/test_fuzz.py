@@ -63,6 +63,7 @@ def _anchors(missing: Path, file: Path, out: Path) -> dict[tuple[str, ...], list
         ("train-rater",): [*data, *checkpoint, "--out", str(out)],
         ("export",): [*checkpoint, "--out", str(out)],
         ("report",): [str(missing)],
+        ("serve",): checkpoint,
         ("eval", "libero"): checkpoint,
         ("eval", "expert"): ["--suite", "nothing"],
         ("eval", "demos"): [*data, *checkpoint],

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from asyncvla_ros.data.dataset import dataset_roots, feature_contract, require_contract
+from asyncvla_ros.data.contracts import feature_contract, require_contract
+from asyncvla_ros.data.dataset import dataset_roots
 from asyncvla_ros.data.episodes import load_episodes
 from asyncvla_ros.types import AsyncVLAError, CameraFeature, ContractError
 

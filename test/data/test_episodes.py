@@ -34,8 +34,8 @@ def test_every_layout_gives_the_same_episodes(tmp_path, cache, as_images, task_c
     root = write_dataset(tmp_path / "d", as_images=as_images, task_column=task_column)
     episodes = load(root, cache)
     assert episodes.instructions == ("lift", "place")
-    assert episodes.instruction.tolist() == [0] * 5 + [1] * 4
-    assert episodes.state[:, 0].tolist() == list(range(9))
+    assert episodes.instruction[:].tolist() == [0] * 5 + [1] * 4
+    assert episodes.state[:][:, 0].tolist() == list(range(9))
     brightness = episodes.images.take(np.arange(9)).mean(axis=(1, 2, 3, 4))
     np.testing.assert_allclose(brightness, 10 * np.arange(9), atol=3)
 
@@ -61,7 +61,9 @@ def test_a_file_that_is_missing_or_a_pointer_is_named(tmp_path, cache, file, tex
     (root / file).unlink() if text is None else (root / file).write_text(text)
     with pytest.raises(AsyncVLAError, match=message):
         load(root, cache)
-    assert not list(cache.glob("*")), "no half of a cache is left"
+    assert not list(cache.glob("frames-*")) and not list(cache.glob("*.partial")), (
+        "no half of a cache is left"
+    )
 
 
 def test_a_video_of_another_length_leaves_nothing_behind(tmp_path, cache):
@@ -72,7 +74,7 @@ def test_a_video_of_another_length_leaves_nothing_behind(tmp_path, cache):
     video.write_bytes((tmp_path / "other" / VIDEO).read_bytes())
     with pytest.raises(AsyncVLAError, match=r"observation.images.top has 3 images, the tables have 9 frames"):
         load(root, cache)
-    assert not list(cache.glob("*"))
+    assert not list(cache.glob("frames-*")) and not list(cache.glob("*.partial"))
 
 
 def test_images_that_are_missing_in_the_tables_are_named(tmp_path, cache):
@@ -97,7 +99,7 @@ def test_what_is_no_number_is_named_and_left_out_when_asked(tmp_path, cache):
         "episodes out with --skip-broken"
     )
     episodes = load(root, cache, skip_broken=True)
-    assert episodes.state[:, 0].tolist() == [0, 1, 2, 6, 7, 8]
+    assert episodes.state[:][:, 0].tolist() == [0, 1, 2, 6, 7, 8]
     assert episodes.images.lengths == (6,)
     np.testing.assert_allclose(episodes.images.take(np.array([3])).mean(), 60, atol=3)
     assert episodes.chunks(np.array([2]), 2)[0, :, 0].tolist() == [2.5, 2.5]
@@ -109,7 +111,7 @@ def test_what_is_no_number_is_named_and_left_out_when_asked(tmp_path, cache):
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ({"action": None}, "file-000.parquet has no column action, which LeRobot v3 writes"),
+        ({"action": None}, "file-000.parquet has no column action, expected it in every file"),
         ({"task_index": [7] * 9}, r"task 7 is not in meta/tasks.parquet, which has 0, 1"),
         ({"action": [[0.0, 0.0]] * 8 + [[0.0]]}, "row 8 of action has 1 numbers, meta/info.json says 2"),
         ({"action": [["a", "b"]] * 9}, "action is not numbers"),
@@ -169,4 +171,4 @@ def test_whatever_a_file_holds(tmp_path_factory, which, changes, share):
         load(root, root / "cache")
     except AsyncVLAError as error:
         assert str(root) in str(error)
-    assert not list((root / "cache").glob("*.partial.npy"))
+    assert not list((root / "cache").glob("*.partial"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncvla_ros.data.spec import DatasetSpec
 from asyncvla_ros.data.survey import survey
 from support.datasets import change_columns, write_dataset, write_tasks
 
@@ -11,7 +12,7 @@ VIDEO = "videos/observation.images.top/chunk-000/file-000.mp4"
 def test_a_good_dataset_is_described(tmp_path):
     depth = {"dtype": "video", "shape": [32, 32, 1], "info": {"is_depth_map": True}}
     root = write_dataset(tmp_path / "d", lengths=(5, 9, 9), **{"observation.images.deep": depth})
-    lines, problems = survey(root, chunk_size=8)
+    lines, problems = survey(DatasetSpec(root), chunk_size=8)
     assert problems == []
     assert lines == [
         "d: 3 episodes, 23 frames at 30 Hz (1 s)",
@@ -34,7 +35,7 @@ def test_everything_wrong_is_found_in_one_pass(tmp_path):
     action = [[0.0, 1.0]] * 8 + [[float("nan"), 1.0]]
     change_columns(root, action=action)
     write_tasks(root, ["lift", " "])
-    lines, problems = survey(root)
+    lines, problems = survey(DatasetSpec(root))
     assert "  action     j1: 0 to 0, always the same" in lines
     assert problems == [
         f"{root}: j1 = nan in frame 3 of episode 1; 1 of 2 episodes have such frames (1); train leaves these "

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from asyncvla_ros.model.asyncvla import AsyncVLA, Inputs
-from asyncvla_ros.model.config import AsyncVLAConfig, nano_config
+from asyncvla_ros.model.config import AsyncVLAConfig
+from asyncvla_ros.model.sizes import nano_config
 
 
 @pytest.fixture(autouse=True)

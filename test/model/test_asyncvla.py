@@ -7,8 +7,10 @@ import torch
 
 from asyncvla_ros.model import attention
 from asyncvla_ros.model.asyncvla import AsyncVLA, Inputs
-from asyncvla_ros.model.config import AsyncVLAConfig, nano_config
-from asyncvla_ros.model.tokens import patchify, prefix_ids, prefix_positions
+from asyncvla_ros.model.config import AsyncVLAConfig
+from asyncvla_ros.model.layout import Layout
+from asyncvla_ros.model.sizes import nano_config
+from asyncvla_ros.model.tokens import prefix_ids, prefix_positions
 
 L, D = 8, 8
 
@@ -45,7 +47,7 @@ def test_cached_equals_uncached(model: AsyncVLA, inputs: Inputs):
     x, times = noise(), torch.rand(2, L, generator=torch.Generator().manual_seed(2))
     cached = model.velocity(model.encode(inputs), x, times)
     embedded = model.backbone.embed_prefix(inputs.images, inputs.words, inputs.word_valid, inputs.state)
-    uncached = model.action_out(model.backbone.uncached(embedded, model.embed_actions(x, times)))
+    uncached = model.read_actions(model.backbone.one_pass(embedded, model.embed_actions(x, times))[1])
     torch.testing.assert_close(cached, uncached, atol=1e-5, rtol=1e-5)
 
 
@@ -124,7 +126,7 @@ def test_padding_of_an_instruction_changes_nothing(model: AsyncVLA, inputs: Inpu
 
 def test_positions_equal_those_of_transformers(model: AsyncVLA, config: AsyncVLAConfig, inputs: Inputs):
     state = torch.full((2, 1), 1)
-    ids = torch.cat([prefix_ids(inputs.words, config), state], dim=1)
+    ids = torch.cat([prefix_ids(inputs.words, model.backbone.layout(inputs.words.device)), state], dim=1)
     valid = torch.cat([torch.ones_like(ids[:, :-5]), inputs.word_valid.long(), state], dim=1)
     kinds = (ids == config.backbone["image_token_id"]).int()
     grid = torch.tensor([[1, config.image_grid, config.image_grid]] * 4)
@@ -142,7 +144,7 @@ def test_patches_are_in_merge_block_order(config: AsyncVLAConfig):
     side, patch = config.image_size, 14
     rows = torch.arange(side)[:, None].expand(side, side) // patch
     image = (rows * 16 + rows.T).to(torch.uint8)[None, ..., None].expand(1, side, side, 3)
-    patches = patchify(image, config)
+    patches = Layout(config, image.device).patchify(image)
     corner = [round((float(p[0]) + 1) * 127.5) for p in patches[:4]]
     assert corner == [0, 1, 16, 17]
 
@@ -153,7 +155,7 @@ def test_loss_has_gradients_in_vision_and_none_on_padding(model: AsyncVLA, input
     tau, mask = torch.full((2, 3), 0.5), torch.ones(2, 3, L)
     mask[:, 1, :4] = 0
     actions = noise(4) * dims
-    model.loss(model.encode(inputs), actions, draws, tau, mask, dims).backward()
+    model.loss(inputs, actions, draws, tau, mask, dims)[0].backward()
     assert model.backbone.qwen.visual.patch_embed.proj.weight.grad.abs().sum() > 0
     weight = model.action_out[-1].weight.grad
     assert weight[:7].abs().sum() > 0 and weight[7].abs().sum() == 0

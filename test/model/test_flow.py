@@ -24,7 +24,9 @@ def test_kept_tokens_stand_on_the_data_end_of_the_path():
 def test_euler_is_exact_on_a_constant_field(steps: int):
     noise, actions = torch.randn(1, 4, 3), torch.randn(1, 4, 3)
     target = flow.velocity_target(actions, noise)
-    out = flow.euler_sample(lambda x, t: target, torch.zeros_like(noise), noise, torch.ones(1, 4), steps)
+    out = flow.euler_sample(
+        lambda x, t, step: target, torch.zeros_like(noise), noise, torch.ones(1, 4), steps
+    )
     torch.testing.assert_close(out, actions, atol=1e-5, rtol=1e-5)
 
 
@@ -32,14 +34,14 @@ def test_euler_is_exact_on_a_constant_field(steps: int):
 def test_kept_tokens_come_out_bit_identical_even_beside_nan(bits: list[bool]):
     kept, noise = torch.randn(1, 5, 2), torch.randn(1, 5, 2)
     mask = torch.tensor([bits]).float()
-    out = flow.euler_sample(lambda x, t: torch.full_like(x, torch.nan), kept, noise, mask, 3)
+    out = flow.euler_sample(lambda x, t, step: torch.full_like(x, torch.nan), kept, noise, mask, 3)
     assert torch.equal(out[mask == 0], kept[mask == 0])
 
 
 def test_token_times_are_zero_on_kept_tokens_and_fall_from_one():
     seen: list[torch.Tensor] = []
 
-    def field(x: torch.Tensor, times: torch.Tensor) -> torch.Tensor:
+    def field(x: torch.Tensor, times: torch.Tensor, step: int) -> torch.Tensor:
         seen.append(times)
         return torch.zeros_like(x)
 
@@ -50,7 +52,9 @@ def test_token_times_are_zero_on_kept_tokens_and_fall_from_one():
 
 def test_no_steps_is_an_error():
     with pytest.raises(ValueError, match="expected at least 1"):
-        flow.euler_sample(lambda x, t: x, torch.zeros(1, 1, 1), torch.zeros(1, 1, 1), torch.ones(1, 1), 0)
+        flow.euler_sample(
+            lambda x, t, step: x, torch.zeros(1, 1, 1), torch.zeros(1, 1, 1), torch.ones(1, 1), 0
+        )
 
 
 def test_times_follow_beta_three_halves_one():
@@ -92,7 +96,7 @@ def test_denoising_variance_is_that_of_the_estimates_on_the_path():
     estimates: list[torch.Tensor] = []
     velocities: list[torch.Tensor] = []
 
-    def field(x: torch.Tensor, times: torch.Tensor) -> torch.Tensor:
+    def field(x: torch.Tensor, times: torch.Tensor, step: int) -> torch.Tensor:
         v = torch.sin(3 * x) + times[..., None]
         estimates.append(x - times[..., None] * v)
         return v
@@ -104,7 +108,7 @@ def test_denoising_variance_is_that_of_the_estimates_on_the_path():
 
 
 def test_velocities_are_handed_out_without_changing_the_sample():
-    def field(x: torch.Tensor, times: torch.Tensor) -> torch.Tensor:
+    def field(x: torch.Tensor, times: torch.Tensor, step: int) -> torch.Tensor:
         return x * times[..., None]
 
     noise, mask = torch.randn(1, 3, 2), torch.tensor([[1.0, 0.0, 1.0]])

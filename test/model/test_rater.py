@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from asyncvla_ros.model.asyncvla import AsyncVLA, Inputs
-from asyncvla_ros.model.config import RaterConfig, nano_config
+from asyncvla_ros.model.config import RaterConfig
 from asyncvla_ros.model.rater import absolute_label, confidence_label, relative_label, token_errors
+from asyncvla_ros.model.sizes import nano_config
 from asyncvla_ros.types import CheckpointError
 
 
@@ -65,3 +66,12 @@ def test_a_rater_may_read_the_denoising_variance_and_asks_for_it(inputs: Inputs)
     assert not torch.allclose(certain, model.rate(prefix, draft, torch.ones(2, 8)))
     with pytest.raises(ValueError, match="reads the denoising variance"):
         model.rate(prefix, draft)
+
+
+def test_a_fresh_rater_leaves_the_policy_as_it_is(model: AsyncVLA):
+    before, old = model.action_in.weight.clone(), model.rater
+    model.attach_rater(RaterConfig(1, "absolute", 0.3, reads_variance=True))
+    assert model.config.rater == RaterConfig(1, "absolute", 0.3, 0.5, reads_variance=True)
+    assert torch.equal(model.action_in.weight, before)
+    assert old is not None and model.rater is not None and len(model.rater.layers) == 1
+    assert not torch.equal(model.rater.action_in.weight, old.action_in.weight)

@@ -12,7 +12,8 @@ import torch
 from asyncvla_ros.common.normalization import NormStats
 from asyncvla_ros.model.asyncvla import AsyncVLA
 from asyncvla_ros.model.checkpoint import Checkpoint, save_checkpoint
-from asyncvla_ros.model.config import RaterConfig, nano_config
+from asyncvla_ros.model.config import RaterConfig
+from asyncvla_ros.model.sizes import nano_config
 from asyncvla_ros.model.text import build_tokenizer
 from support.contracts import libero_features
 

@@ -33,7 +33,7 @@ class StillPolicy:
         self.instructions: list[str] = []
         self.brightest = 0
 
-    def warmup(self) -> None:
+    def warmup(self, repetitions: int = 3, strategy: Strategy = Strategy()) -> None:
         pass
 
     def check(self, strategy: Strategy) -> None:

@@ -9,16 +9,18 @@ import torch
 
 from asyncvla_ros.common.data_record import DataRecord
 from asyncvla_ros.common.normalization import NormStats
-from asyncvla_ros.data.episodes import Episodes, Frames
+from asyncvla_ros.data.episodes import Episodes
+from asyncvla_ros.data.frames import Frames
+from asyncvla_ros.data.mixture import Mixture, Robot
 from asyncvla_ros.model.asyncvla import AsyncVLA
 from asyncvla_ros.model.checkpoint import Checkpoint
-from asyncvla_ros.model.config import nano_config
+from asyncvla_ros.model.sizes import nano_config
 from asyncvla_ros.model.text import build_tokenizer, encode_words
 from asyncvla_ros.training.batches import Batches, augment, step_generator
 from asyncvla_ros.training.run import RunState
 from asyncvla_ros.training.train import TrainSettings, learning_rate
 from asyncvla_ros.training.warm_start import require_same_holdout, warm_start
-from asyncvla_ros.types import AsyncVLAError, ContractError
+from asyncvla_ros.types import AsyncVLAError, CameraFeature, ContractError, FeatureContract
 from support.contracts import libero_features
 
 
@@ -38,6 +40,18 @@ def episodes() -> Episodes:
         instruction=np.repeat([0, 1, 0], 5),
         instructions=("lift the cup", "push"),
     )
+
+
+def _mixture(episodes: Episodes) -> Mixture:
+    features = FeatureContract(
+        (CameraFeature("a", 28, 28), CameraFeature("b", 28, 28)),
+        ("x", "y"),
+        ("dx", "dy", "grip"),
+        "ee_pose",
+        20,
+    )
+    robot = Robot("arm", features, NormStats.of(episodes.state), NormStats.of(episodes.actions))
+    return Mixture.of_one_robot(episodes, robot)
 
 
 def test_chunks_stay_in_their_episode(episodes: Episodes):
@@ -66,9 +80,9 @@ def test_episodes_that_measure_a_rater_are_of_every_instruction(episodes: Episod
 
 def test_a_batch_is_normalised_padded_and_belongs_together(episodes: Episodes):
     config = nano_config(16)
-    stats, action_stats = NormStats.of(episodes.state), NormStats.of(episodes.actions)
-    tokenizer = build_tokenizer(episodes.instructions)
-    batches = Batches(episodes, config, tokenizer, stats, action_stats)
+    action_stats, tokenizer = NormStats.of(episodes.actions), build_tokenizer(episodes.instructions)
+    mixture = replace(_mixture(episodes), privileged=NormStats.of(episodes.privileged))
+    batches = Batches(mixture, config, tokenizer)
     batch = batches.at(np.array([7, 1]), step_generator(0, 0))
     assert batch.inputs.images[:, 0, 0, 0, 0].tolist() == [7, 1]
     assert batch.inputs.state.shape == (2, config.max_state_dim) and not batch.inputs.state[:, 2:].any()
@@ -82,10 +96,10 @@ def test_a_batch_is_normalised_padded_and_belongs_together(episodes: Episodes):
 
 
 def test_a_blind_policy_sees_black(episodes: Episodes):
-    stats, tokenizer = NormStats.of(episodes.state), build_tokenizer(episodes.instructions)
-    tools = (tokenizer, stats, NormStats.of(episodes.actions))
-    blind = Batches(episodes, nano_config(16, blank_images=True), *tools, shift=2, brightness=0.1)
-    seeing = Batches(episodes, nano_config(16), *tools)
+    mixture, tokenizer = _mixture(episodes), build_tokenizer(episodes.instructions)
+    config = nano_config(16, image_size=28)
+    blind = Batches(mixture, replace(config, blank_images=True), tokenizer, shift=2, brightness=0.1)
+    seeing = Batches(mixture, config, tokenizer)
     batch, same = (b.at(np.array([7, 1]), step_generator(0, 0)) for b in (blind, seeing))
     assert not batch.inputs.images.any() and same.inputs.images.any()
     assert torch.equal(batch.inputs.state, same.inputs.state)

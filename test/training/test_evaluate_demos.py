@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from asyncvla_ros.common.data_record import DataRecord
-from asyncvla_ros.data.episodes import Episodes, Frames
+from asyncvla_ros.data.episodes import Episodes
+from asyncvla_ros.data.frames import Frames
 from asyncvla_ros.model.config import RaterConfig
 from asyncvla_ros.training.evaluate_demos import (
     DemoSettings,

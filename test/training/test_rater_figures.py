@@ -9,13 +9,15 @@ import numpy as np
 import pytest
 import torch
 
-from asyncvla_ros.data.episodes import Episodes, Frames
-from asyncvla_ros.model.checkpoint import load_checkpoint, save_checkpoint, with_config
+from asyncvla_ros.data.episodes import Episodes
+from asyncvla_ros.data.frames import Frames
+from asyncvla_ros.data.mixture import Mixture, Robot
+from asyncvla_ros.model.checkpoint import load_checkpoint, save_checkpoint
 from asyncvla_ros.model.config import RaterConfig
 from asyncvla_ros.training.batches import Batches, step_generator
 from asyncvla_ros.training.drafts import Drafter
 from asyncvla_ros.training.rater_figures import RatedDrafts, rate_drafts, rater_figures
-from asyncvla_ros.training.train_rater import RaterSettings, train_rater, with_rater
+from asyncvla_ros.training.train_rater import RaterSettings, train_rater
 from asyncvla_ros.types import ContractError
 from support.checkpoints import tiny_checkpoint
 
@@ -74,8 +76,9 @@ def episodes() -> Episodes:
 def test_drafts_share_a_prefix_and_differ_in_noise(episodes: Episodes, tmp_path: Path):
     torch.set_num_threads(1)
     checkpoint = load_checkpoint(tiny_checkpoint(tmp_path / "tiny"))
-    tools = (checkpoint.tokenizer, checkpoint.state_stats, checkpoint.action_stats)
-    batches = Batches(episodes, checkpoint.model.config, *tools)
+    robot = Robot("panda", checkpoint.features, checkpoint.state_stats, checkpoint.action_stats)
+    mixture = Mixture.of_one_robot(episodes, robot)
+    batches = Batches(mixture, checkpoint.model.config, checkpoint.tokenizer)
     drafter = Drafter(checkpoint, nullcontext)
     batch = batches.at(np.array([3, 20]), step_generator(0, 0))
     drafts = drafter(batch, step_generator(0, 1), drafts=3)
@@ -97,18 +100,8 @@ def test_drafts_share_a_prefix_and_differ_in_noise(episodes: Episodes, tmp_path:
 
 def test_a_policy_of_one_step_has_no_variance_for_its_rater(tmp_path: Path):
     base = load_checkpoint(tiny_checkpoint(tmp_path / "tiny"))
-    single = with_config(base, replace(base.model.config, num_denoise_steps=1))
-    save_checkpoint(tmp_path / "single", single)
+    base.model.configure(replace(base.model.config, num_denoise_steps=1))
+    save_checkpoint(tmp_path / "single", base)
     settings = RaterSettings(data=(), checkpoint=tmp_path / "single", out=tmp_path / "out", variance=True)
     with pytest.raises(ContractError, match="denoise_steps is 1, expected more"):
         train_rater(settings)
-
-
-def test_training_again_begins_with_a_fresh_rater_on_the_same_policy(tmp_path: Path):
-    base = load_checkpoint(tiny_checkpoint(tmp_path / "tiny"))
-    settings = RaterSettings(data=(), checkpoint=Path(), out=Path(), num_layers=1, variance=True)
-    again = with_rater(base, settings, 0.3)
-    assert again.model.config.rater == RaterConfig(1, "absolute", 0.3, 0.5, reads_variance=True)
-    assert torch.equal(again.model.action_in.weight, base.model.action_in.weight)
-    assert base.model.rater is not None and again.model.rater is not None
-    assert not torch.equal(again.model.rater.action_in.weight, base.model.rater.action_in.weight)

@@ -11,7 +11,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from asyncvla_ros.data.episodes import Episodes, Frames
+from asyncvla_ros.common.normalization import NormStats
+from asyncvla_ros.data.episodes import Episodes
+from asyncvla_ros.data.frames import Frames
+from asyncvla_ros.data.mixture import Mixture, Robot
 from asyncvla_ros.model.checkpoint import load_checkpoint
 from asyncvla_ros.training.run import Log
 from asyncvla_ros.training.train import PolicyLoss, TrainSettings, train
@@ -39,8 +42,11 @@ def demonstrations(monkeypatch: pytest.MonkeyPatch) -> None:
         instruction=np.zeros(n, int),
         instructions=("lift the cup",),
     )
-    monkeypatch.setattr("asyncvla_ros.training.train.load_episodes", lambda *_: episodes)
-    monkeypatch.setattr("asyncvla_ros.training.train.feature_contract", lambda *_: libero_features())
+    stats = NormStats.of(np.asarray(episodes.state)), NormStats.of(np.asarray(episodes.actions))
+    mixture = Mixture.of_one_robot(episodes, Robot("panda", libero_features(), *stats))
+    mixture = replace(mixture, privileged=NormStats.of(np.asarray(episodes.privileged)))
+    monkeypatch.setattr("asyncvla_ros.training.train.load_mixture", lambda *_: mixture)
+    monkeypatch.setattr("asyncvla_ros.training.train.robot_contracts", lambda *_: {})
 
 
 def _weights(folder: Path) -> dict[str, torch.Tensor]:

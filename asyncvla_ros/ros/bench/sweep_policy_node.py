@@ -36,7 +36,7 @@ class SweepPolicy:
         )
         self._direction = 1.0
 
-    def warmup(self) -> None:
+    def warmup(self, repetitions: int = 3, strategy: Strategy = Strategy()) -> None:
         """Nothing to warm up."""
 
     def check(self, strategy: Strategy) -> None:

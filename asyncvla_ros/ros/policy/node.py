@@ -63,7 +63,9 @@ class PolicyNode(ManagedNode):
 
         values = self._params.values
         checkpoint = Path(values.checkpoint).expanduser() if values.checkpoint else None
-        return Policy.from_checkpoint(checkpoint, values.device, values.threads or None)
+        return Policy.from_checkpoint(
+            checkpoint, values.device, values.threads or None, values.engine, values.weights
+        )
 
     def configure(self) -> None:
         """Loads contract and checkpoint, has them agree, warms up, and subscribes."""
@@ -76,7 +78,9 @@ class PolicyNode(ManagedNode):
         self._tasks.judge = self._policy.unknown_words
         if values.instruction.strip():
             self._tasks.judge(values.instruction)
-        self._policy.warmup()
+        self._policy.warmup(strategy=values.strategy)
+        if self._policy.engine_note:
+            self.get_logger().warning(self._policy.engine_note)
         sources = observed(self._robot, self._robot_policy.cameras)
         clock: Any = self.get_clock()
         sync: StreamSync[Any] = StreamSync(

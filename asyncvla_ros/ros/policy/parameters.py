@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from asyncvla_ros.ros import qos
 from asyncvla_ros.ros.parameters import parameter
-from asyncvla_ros.strategy import MODES, SELECTIONS, Strategy
+from asyncvla_ros.strategy import ENGINES, MODES, SELECTIONS, WEIGHTS, Strategy
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,18 @@ class PolicyParameters:
     device: str = parameter("cpu", "torch device, such as cpu or cuda:0", read_only=True)
     threads: int = parameter(
         0, "CPU threads of one inference; 0: torch decides", minimum=0, maximum=256, read_only=True
+    )
+    engine: str = parameter(
+        "auto",
+        "How the network runs: plain, compiled, graph (CUDA graphs), or auto: graph on CUDA, plain elsewhere",
+        choices=("auto", *ENGINES),
+        read_only=True,
+    )
+    weights: str = parameter(
+        "checkpoint",
+        "The backbone's weights: as in the checkpoint, or int8 or fp8, if the actions stay the same",
+        choices=WEIGHTS,
+        read_only=True,
     )
     mode: str = parameter("afm", "afm: the rater's doubts are generated again; sfm: one pass", choices=MODES)
     select: str = parameter(

@@ -1,0 +1,158 @@
+"""Images of frames: decoded when they are needed, or all of them ahead of that, once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+
+from asyncvla_ros.data.cache import cache_key, cached_folder
+from asyncvla_ros.data.contracts import camera_keys
+from asyncvla_ros.data.dataset import DatasetInfo
+from asyncvla_ros.data.encoded_image import decode
+from asyncvla_ros.data.image_files import pack_images
+from asyncvla_ros.data.spec import DatasetSpec
+from asyncvla_ros.data.tables import count_rows, data_files, encoded_images
+from asyncvla_ros.data.videos import Videos, find_videos
+from asyncvla_ros.model.images import resize_image
+from asyncvla_ros.types import AsyncVLAError
+
+#: ``stream``: frames are decoded when they are needed; ``ahead``: all of them before, into a file.
+DECODE = ("ahead", "stream")
+# Frames of a video decoded together, ahead.
+_STRETCH = 256
+
+
+class ImageArray(Protocol):
+    """The images of a dataset, indexed by rows of its tables."""
+
+    shape: tuple[int, ...]
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: Any) -> np.ndarray:
+        """Images at some rows, (b,) -> (b, cameras, size, size, 3) uint8."""
+
+
+class PictureSource(Protocol):
+    """The pictures of one camera."""
+
+    def read(self, rows: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+        """Pictures at some rows (b,), in any order: place in ``rows`` and picture (h, w, 3) uint8."""
+
+
+class Frames:
+    """Images of several datasets, read as one.
+
+    Args:
+        parts: The images of each, (n, cameras, size, size, 3) uint8: an array, or ``LazyImages``.
+        rows: Of each the rows (m,) that are used, in order; None: all of them.
+    """
+
+    def __init__(self, parts: Sequence[ImageArray], rows: Sequence[np.ndarray] | None = None) -> None:
+        self._parts = parts
+        self._rows = rows
+        self.lengths = tuple(len(used) for used in (parts if rows is None else rows))
+        self._starts = np.cumsum([0, *self.lengths])
+
+    def take(self, frames: np.ndarray) -> np.ndarray:
+        """Images at some frames, (b,) -> (b, cameras, size, size, 3)."""
+        out = np.empty((len(frames), *self._parts[0].shape[1:]), np.uint8)
+        part = np.searchsorted(self._starts, frames, side="right") - 1
+        for number in np.unique(part):
+            places = np.flatnonzero(part == number)
+            rows = frames[places] - self._starts[number]
+            out[places] = self._parts[number][rows if self._rows is None else self._rows[number][rows]]
+        return out
+
+
+class LazyImages:
+    """Images of a dataset that are decoded and resized when they are asked for.
+
+    Args:
+        sources: The cameras.
+        count: Frames in the tables.
+        size: Side of the images [px].
+        turn: Whether they are turned by half a turn.
+    """
+
+    def __init__(self, sources: Sequence[PictureSource], count: int, size: int, turn: bool) -> None:
+        self._sources = sources
+        self._turn = turn
+        self.shape: tuple[int, ...] = (count, len(sources), size, size, 3)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: Any) -> np.ndarray:
+        out = np.empty((len(rows), *self.shape[1:]), np.uint8)
+        for camera, source in enumerate(self._sources):
+            for place, picture in source.read(rows):
+                out[place, camera] = prepared(picture, self.shape[2], self._turn)
+        return out
+
+
+def prepared(picture: np.ndarray, size: int, turn: bool) -> np.ndarray:
+    """A picture (h, w, 3) as the policy will see it: (size, size, 3), by half a turn if asked for."""
+    return resize_image(cv2.rotate(picture, cv2.ROTATE_180) if turn else picture, size)
+
+
+def lazy_images(info: DatasetInfo, spec: DatasetSpec, size: int, cache: Path, rows: int) -> LazyImages:
+    """The images of a dataset with ``rows`` frames in its tables; AsyncVLAError if they are not there."""
+    sources: list[PictureSource] = [
+        find_videos(info, key, rows) if info.is_video(key) else pack_images(info, key, cache, rows)
+        for key in camera_keys(info, spec)
+    ]
+    return LazyImages(sources, rows, size, spec.rotate_180)
+
+
+def decoded_images(info: DatasetInfo, spec: DatasetSpec, size: int, cache: Path, rows: int) -> np.ndarray:
+    """(rows, cameras, size, size, 3) uint8, in a file that is written on first use; errors as above."""
+    keys = camera_keys(info, spec)
+    videos = {key: find_videos(info, key, rows) for key in keys if info.is_video(key)}
+    files = [file for video in videos.values() for file in video.files]
+    if len(videos) < len(keys):
+        files += data_files(info.root)
+
+    def build(folder: Path) -> None:
+        shape = (rows, len(keys), size, size, 3)
+        array = np.lib.format.open_memmap(folder / "images.npy", "w+", np.uint8, shape)
+        for camera, key in enumerate(keys):
+            count = 0
+            for row, picture in _by_file(videos[key], rows) if key in videos else _from_tables(info, key):
+                count += 1
+                if row < rows:
+                    array[row, camera] = prepared(picture, size, spec.rotate_180)
+            if count != rows:
+                raise AsyncVLAError(f"{info.root}: {key} has {count} images, the tables have {rows} frames")
+        array.flush()
+
+    name = f"frames-{cache_key(keys, size, spec.rotate_180, files=files)}"
+    return np.load(cached_folder(cache / name, build) / "images.npy", mmap_mode="r")
+
+
+def pictures(info: DatasetInfo, key: str, rows: range) -> Iterator[np.ndarray]:
+    """Pictures of a camera at successive rows of the tables, in order, each (h, w, 3) uint8."""
+    if info.is_video(key):
+        videos = find_videos(info, key, count_rows(info.root))
+        for row in rows:
+            yield from (picture for _, picture in videos.read(np.array([row])))
+    else:
+        yield from (picture for _, picture in islice(_from_tables(info, key), rows.start, rows.stop))
+
+
+def _by_file(videos: Videos, rows: int) -> Iterator[tuple[int, np.ndarray]]:
+    """All pictures: row and picture, nearly in order."""
+    for start in range(0, rows, _STRETCH):
+        for place, picture in videos.read(np.arange(start, min(start + _STRETCH, rows))):
+            yield start + place, picture
+
+
+def _from_tables(info: DatasetInfo, key: str) -> Iterator[tuple[int, np.ndarray]]:
+    """All pictures of a camera whose images are in the tables: row and picture, in order."""
+    for row, content in enumerate(encoded_images(info, key)):
+        yield row, decode(content, f"{info.root}: frame {row} of {key}")

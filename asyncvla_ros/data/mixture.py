@@ -1,0 +1,148 @@
+"""Datasets trained on together: their episodes, their weights, and the robots that they are of."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from asyncvla_ros.common.normalization import MIN_DELTA_STD, MIN_STD, NormStats
+from asyncvla_ros.data.columns import Columns
+from asyncvla_ros.data.contracts import spec_contract
+from asyncvla_ros.data.dataset import dataset_info
+from asyncvla_ros.data.episodes import Episodes, joined_episodes, read_datasets
+from asyncvla_ros.data.spec import DatasetSpec, dataset_specs
+from asyncvla_ros.data.statistics import pooled
+from asyncvla_ros.types import AsyncVLAError, FeatureContract
+
+STATISTICS_FILE = "statistics.json"
+
+
+@dataclass(frozen=True)
+class Robot:
+    """Datasets with the same feature contract are of one robot, which has its own statistics."""
+
+    name: str
+    features: FeatureContract
+    state_stats: NormStats
+    action_stats: NormStats
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """What is trained on.
+
+    Attributes:
+        episodes: Of all datasets.
+        robots: That they are of, in the order in which they come.
+        robot_of: For each dataset the place of its robot in ``robots``.
+        weights: For each dataset how often its frames come in an epoch.
+        privileged: Statistics of the simulator quantities; None without them.
+    """
+
+    episodes: Episodes
+    robots: tuple[Robot, ...]
+    robot_of: tuple[int, ...]
+    weights: tuple[float, ...]
+    privileged: NormStats | None = None
+
+    @staticmethod
+    def of_one_robot(episodes: Episodes, robot: Robot) -> Mixture:
+        """Datasets of a single robot, all with weight 1."""
+        count = len(episodes.images.lengths)
+        return Mixture(episodes, (robot,), (0,) * count, (1.0,) * count)
+
+
+def robot_contracts(paths: Sequence[Path], action_space: str) -> dict[FeatureContract, list[DatasetSpec]]:
+    """The feature contracts in some data, and the datasets of each, in the order in which they come.
+
+    Args:
+        paths: As in ``dataset_specs``.
+        action_space: Of the datasets that do not name theirs.
+
+    Raises:
+        AsyncVLAError: If a dataset is missing or of another format, or datasets of one robot differ in
+            conventions, or some have more cameras than others.
+    """
+    contracts: dict[FeatureContract, list[DatasetSpec]] = {}
+    for spec in dataset_specs(paths):
+        own = contracts.setdefault(spec_contract(spec, action_space), [])
+        if own and dict(own[0].conventions) != dict(spec.conventions):
+            raise AsyncVLAError(
+                f"{own[0].name} and {spec.name} are of one robot, but have the conventions "
+                f"{dict(own[0].conventions)} and {dict(spec.conventions)}; make them alike with "
+                "invert_gripper and rotate_180 of a data.yaml"
+            )
+        own.append(spec)
+    cameras = {len(contract.cameras): specs[0] for contract, specs in contracts.items()}
+    if len(cameras) > 1:
+        found = ", ".join(f"{spec.name} has {count}" for count, spec in cameras.items())
+        raise AsyncVLAError(
+            f"datasets that are trained on together must have as many cameras each, but {found}; choose with "
+            "select_video_keys of a data.yaml"
+        )
+    return contracts
+
+
+def load_mixture(
+    paths: Sequence[Path],
+    image_size: int,
+    cache: Path,
+    action_space: str,
+    skip_broken: bool = False,
+    decode: str = "ahead",
+) -> Mixture:
+    """Read datasets that are trained on together; arguments as in ``load_episodes``, ``robot_contracts``.
+
+    Raises:
+        AsyncVLAError: As those two do.
+    """
+    contracts = robot_contracts(paths, action_space)
+    specs = dataset_specs(paths)
+    columns, images = read_datasets(specs, image_size, cache, skip_broken, decode)
+    robots: list[Robot] = []
+    robot_of = [0] * len(specs)
+    for features, own in contracts.items():
+        places = [place for place, spec in enumerate(specs) if spec in own]
+        for place in places:
+            robot_of[place] = len(robots)
+        taken = {robot.name for robot in robots}
+        robots.append(_robot(_name(own[0], taken), features, [columns[place] for place in places]))
+    with_privileged = [one for one in columns if one.privileged is not None]
+    privileged = None
+    if len(with_privileged) == len(columns):
+        arrays = [one.privileged for one in with_privileged if one.privileged is not None]
+        privileged = pooled([one.summaries["privileged"] for one in columns], arrays).norm_stats()
+    return Mixture(
+        joined_episodes(columns, images),
+        tuple(robots),
+        tuple(robot_of),
+        tuple(spec.weight for spec in specs),
+        privileged,
+    )
+
+
+def _robot(name: str, features: FeatureContract, columns: Sequence[Columns]) -> Robot:
+    floor = MIN_DELTA_STD if features.action_space.startswith("delta_") else MIN_STD
+    state = pooled([one.summaries["state"] for one in columns], [one.state for one in columns])
+    action = pooled([one.summaries["action"] for one in columns], [one.action for one in columns])
+    return Robot(name, features, state.norm_stats(), action.norm_stats(floor))
+
+
+def _name(spec: DatasetSpec, taken: set[str]) -> str:
+    """A name for the robot of a dataset that can also name a folder."""
+    given = dataset_info(spec.root).robot_type or spec.name
+    name = re.sub(r"[^A-Za-z0-9_.-]+", "_", given).strip("._") or "robot"
+    candidates = (name, *(f"{name}_{number}" for number in range(2, len(taken) + 2)))
+    return next(one for one in candidates if one not in taken)
+
+
+def write_statistics(mixture: Mixture, folder: Path) -> None:
+    """Writes what the robots' states and actions are scaled by, into ``STATISTICS_FILE`` of a run."""
+    robots = {
+        robot.name: {"state": robot.state_stats.to_dict(), "action": robot.action_stats.to_dict()}
+        for robot in mixture.robots
+    }
+    (folder / STATISTICS_FILE).write_text(json.dumps(robots, indent=1) + "\n", encoding="utf-8")

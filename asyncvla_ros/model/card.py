@@ -1,0 +1,59 @@
+"""The model card of a checkpoint: what it is, what it expects, what it was trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from asyncvla_ros.model.checkpoint import Checkpoint
+
+# A card with this line is written anew with the checkpoint; without it, it is somebody's own.
+GENERATED = "<!-- Written with the checkpoint. Remove this line before you edit. -->"
+
+
+def model_card(checkpoint: Checkpoint, weights: Mapping[str, Tensor]) -> str:
+    """Markdown with the metadata that the Hugging Face hub reads.
+
+    Args:
+        checkpoint: What it is about.
+        weights: Of its network.
+    """
+    config, features = checkpoint.model.config, checkpoint.features
+    count = sum(weight.numel() for name, weight in weights.items() if not name.startswith("rater."))
+    rater = sum(weight.numel() for name, weight in weights.items() if name.startswith("rater."))
+    cameras = ", ".join(f"`{c.key}` {c.width}x{c.height}" for c in features.cameras)
+    rated = f"{rater:,} parameters, label {config.rater.label}" if config.rater else "none"
+    return f"""---
+library_name: asyncvla_ros
+pipeline_tag: robotics
+tags: [robotics, vision-language-action, flow-matching, asyncvla]
+---
+{GENERATED}
+# AsyncVLA policy
+
+A vision-language-action policy (arXiv 2511.14148): it generates chunks of actions by flow matching, all at
+once or only where it doubts.
+
+| | |
+|---|---|
+| policy | {count:,} parameters, backbone in {config.dtype} |
+| rater | {rated} |
+| cameras | {cameras} |
+| state | {", ".join(features.state_names)} |
+| action | {features.action_space}: {", ".join(features.action_names)} |
+| chunk | {config.action_chunk_size} actions at {features.control_hz:g} Hz, {config.execute_steps} executed |
+| Euler steps | {config.num_denoise_steps} of a draft, {config.num_refine_steps} of a refinement |
+| policy's data | {checkpoint.trained_on or "not known"} |
+| rater's data | {checkpoint.rated_on or ("not known" if config.rater else "none")} |
+
+```bash
+asyncvla bench policy --checkpoint FOLDER
+ros2 launch asyncvla_ros arm.launch.py checkpoint:=FOLDER robot:=ROBOT
+```
+
+**Not measured yet.** Write here how often it solves what, on how many episodes, and what it must not be used
+for.
+"""

@@ -1,0 +1,162 @@
+"""How the network of a decision is run: as it is, compiled, or as recorded CUDA graphs.
+
+    plain      the network itself; on a CPU with fused weights where it is small
+    compiled   each pass as one graph without breaks (torch.compile)
+    graph      besides, on a GPU: prefix, draft, rating and refinement recorded and replayed as CUDA graphs
+
+A small batch on a GPU waits for kernels to be launched rather than for arithmetic; a recorded graph launches
+all of them at once. Graphs want the same shapes and addresses each time, so instructions are padded to
+buckets, inputs are copied to where they were when it was recorded, and what comes out is a copy.
+
+The Euler loop is compiled step by step, for all steps are the same 36 layers, and recorded as a whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from asyncvla_ros.model.asyncvla import AsyncVLA, Inputs
+from asyncvla_ros.model.config import AsyncVLAConfig
+from asyncvla_ros.model.prefix import Prefix
+
+# Tokens of a prefix are padded to a multiple of the first number up to the second, of the third beyond.
+FINE, FINE_UP_TO, COARSE = 16, 128, 64
+
+
+class CompiledEngine:
+    """The verbs of ``AsyncVLA`` that a decision needs, compiled. Not thread-safe.
+
+    Args:
+        model: In eval mode; its weights must not move afterwards.
+        records: Whether CUDA graphs are recorded of what was compiled.
+        backend: Of torch.compile.
+    """
+
+    def __init__(self, model: AsyncVLA, records: bool = False, backend: str = "inductor") -> None:
+        self._model = model
+        self._encode = torch.compile(_encode, fullgraph=True, backend=backend)
+        self._suffix = torch.compile(model.backbone.suffix_pass, fullgraph=True, backend=backend)
+        self._rate = torch.compile(_rate, fullgraph=True, backend=backend)
+        self._recordings: dict[Any, _Recording] | None = {} if records else None
+
+    @property
+    def config(self) -> AsyncVLAConfig:
+        """Shape of the network."""
+        return self._model.config
+
+    def encode(self, inputs: Inputs) -> Prefix:
+        """See ``AsyncVLA.encode``; the prefix is as long as its bucket."""
+        parts = [getattr(pad_words(inputs, self.config), field.name) for field in fields(Inputs)]
+        return Prefix.of_tensors(self._run("encode", lambda *x: self._encode(self._model, *x), parts))
+
+    def sample(
+        self,
+        prefix: Prefix,
+        actions: Tensor,
+        mask: Tensor,
+        noise: Tensor,
+        dim_mask: Tensor,
+        steps: int,
+        velocities: list[Tensor] | None = None,
+    ) -> Tensor:
+        """See ``AsyncVLA.sample``."""
+
+        def draw(
+            actions: Tensor, mask: Tensor, noise: Tensor, dim_mask: Tensor, *prefix: Tensor
+        ) -> list[Tensor]:
+            seen: list[Tensor] = []
+            observed = Prefix.of_tensors(prefix)
+            rows, length, _ = actions.shape
+            frame = self._model.backbone.suffix_frame(observed, length, rows // len(observed.valid))
+            out = self._model.sample(
+                *(observed, actions, mask, noise, dim_mask, steps, seen),
+                suffix=lambda embedded: self._suffix(observed, frame, embedded),
+            )
+            return [out, *seen]
+
+        out, *seen = self._run(f"sample {steps}", draw, [actions, mask, noise, dim_mask, *prefix.tensors()])
+        if velocities is not None:
+            velocities += seen
+        return out
+
+    def rate(self, prefix: Prefix, draft: Tensor, variance: Tensor | None = None) -> Tensor:
+        """See ``AsyncVLA.rate``."""
+        rater = self.config.rater
+        if rater is None or (rater.reads_variance and variance is None):
+            return self._model.rate(prefix, draft, variance)
+        unread = torch.zeros_like(draft[..., 0])
+        given = [draft, unread if variance is None else variance, *prefix.tensors()]
+        return self._run("rate", lambda *x: [self._rate(self._model, *x)], given)[0]
+
+    def _run(self, name: str, work: Callable[..., list[Tensor]], given: list[Tensor]) -> list[Tensor]:
+        # Compilers and CUDA graphs do not get on with inference mode.
+        with torch.inference_mode(False), torch.no_grad():
+            if self._recordings is None:
+                return work(*given)
+            key = (name, *((tuple(x.shape), x.dtype) for x in given))
+            if key not in self._recordings:
+                self._recordings[key] = _Recording(work, given)
+            return self._recordings[key](given)
+
+
+class _Recording:
+    """A CUDA graph of some work on tensors of given shapes."""
+
+    WARMUPS = 3
+
+    def __init__(self, work: Callable[..., list[Tensor]], given: list[Tensor]) -> None:
+        self._given = [x.clone() for x in given]
+        side = torch.cuda.Stream()
+        side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side):
+            for _ in range(self.WARMUPS):
+                work(*self._given)
+        torch.cuda.current_stream().wait_stream(side)
+        self._graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(self._graph):
+            self._out = work(*self._given)
+
+    def __call__(self, given: list[Tensor]) -> list[Tensor]:
+        for ours, theirs in zip(self._given, given, strict=True):
+            ours.copy_(theirs)
+        self._graph.replay()
+        return [x.clone() for x in self._out]
+
+
+def pad_words(inputs: Inputs, config: AsyncVLAConfig) -> Inputs:
+    """Instructions padded so that the prefix is as long as its bucket."""
+    images = config.num_cameras * (2 + config.tokens_per_image)
+    more = bucket(images + inputs.words.shape[1] + 1) - (images + inputs.words.shape[1] + 1)
+    words, valid = (torch.nn.functional.pad(part, (0, more)) for part in (inputs.words, inputs.word_valid))
+    return Inputs(inputs.images, words, valid, inputs.state)
+
+
+def bucket(tokens: int) -> int:
+    """The length to which a prefix of so many tokens is padded."""
+    step = FINE if tokens <= FINE_UP_TO else COARSE
+    return -(-tokens // step) * step
+
+
+def buckets(config: AsyncVLAConfig, shortest: int, longest: int) -> list[int]:
+    """Words (counted with the prompt) of one instruction of each bucket that instructions can fall into.
+
+    Args:
+        config: Shape of the network.
+        shortest: Words of the shortest instruction.
+        longest: Words of the longest one.
+    """
+    images = config.num_cameras * (2 + config.tokens_per_image) + 1
+    return list({bucket(images + words): words for words in range(shortest, longest + 1)}.values())
+
+
+def _encode(model: AsyncVLA, images: Tensor, words: Tensor, valid: Tensor, state: Tensor) -> list[Tensor]:
+    return model.encode(Inputs(images, words, valid, state)).tensors()
+
+
+def _rate(model: AsyncVLA, draft: Tensor, variance: Tensor, *prefix: Tensor) -> Tensor:
+    return model.rate(Prefix.of_tensors(prefix), draft, variance)

@@ -1,0 +1,171 @@
+"""Weights in safetensors files: one, or several with an index, as Hugging Face writes them.
+
+Neither reading nor writing holds a second copy of the network: tensors go through one by one. Large networks
+are cut into shards with names of their own each time, so that the index, which is replaced in one step,
+never names a mixture of old and new.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from huggingface_hub import split_torch_state_dict_into_shards
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import (
+    Qwen2_5_VLRotaryEmbedding,
+    Qwen2_5_VLVisionRotaryEmbedding,
+)
+
+from asyncvla_ros.common.lfs import lfs_remedy
+from asyncvla_ros.robot.feature_file import read_json
+from asyncvla_ros.types import CheckpointError
+
+SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
+SHARD_BYTES = 2 * 1000**3
+# Problems that an error lists.
+LISTED = 5
+
+
+def save_weights(
+    folder: Path,
+    weights: Mapping[str, Tensor],
+    dtype: torch.dtype | None = None,
+    shard_bytes: int = SHARD_BYTES,
+) -> None:
+    """Write weights; an interrupted write leaves the previous ones in place.
+
+    Args:
+        folder: Exists.
+        weights: Name to tensor.
+        dtype: Type they are stored in; None: each in its own.
+        shard_bytes: Above this they are cut into several files.
+    """
+    plan = split_torch_state_dict_into_shards(dict(weights), max_shard_size=shard_bytes)
+    before = [file for file in folder.glob("model*.safetensors") if file.is_file()]
+    tag = uuid.uuid4().hex[:8]
+    files = {}
+    for number, (name, keys) in enumerate(sorted(plan.filename_to_tensors.items()), start=1):
+        total = len(plan.filename_to_tensors)
+        files[name] = SINGLE if total == 1 else f"model-{tag}-{number:05d}-of-{total:05d}.safetensors"
+        _write(folder / files[name], {key: weights[key] for key in keys}, dtype)
+    if len(files) == 1:
+        (folder / INDEX).unlink(missing_ok=True)
+    else:
+        weight_map = {key: files[name] for key, name in plan.tensor_to_filename.items()}
+        index = {"metadata": plan.metadata, "weight_map": weight_map}
+        partial = folder / f"{INDEX}.partial"
+        partial.write_text(json.dumps(index, indent=1) + "\n")
+        partial.replace(folder / INDEX)
+    for file in before:
+        if file.name not in files.values():
+            file.unlink(missing_ok=True)
+
+
+def _write(file: Path, weights: Mapping[str, Tensor], dtype: torch.dtype | None) -> None:
+    partial = file.with_name(f"{file.name}.partial")
+    save_file({k: v.detach().to(dtype or v.dtype).contiguous() for k, v in weights.items()}, partial)
+    # safetensors lets nobody but the owner read its files.
+    partial.chmod((file.parent / "config.json").stat().st_mode)
+    partial.replace(file)
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The files of the weights in a checkpoint folder, in order of their names.
+
+    Raises:
+        CheckpointError: If there is none, or the index names files that are missing or elsewhere.
+    """
+    if not (folder / INDEX).is_file():
+        if not (folder / SINGLE).is_file():
+            raise CheckpointError(f"{folder} is not an AsyncVLA checkpoint: {SINGLE} not found")
+        return [folder / SINGLE]
+    names = read_json(folder / INDEX).get("weight_map")
+    if not isinstance(names, dict) or not names or not all(isinstance(n, str) for n in names.values()):
+        raise CheckpointError(f"{folder / INDEX} has no weight_map, expected the file of each weight")
+    files = sorted(set(names.values()))
+    wrong = [name for name in files if Path(name).name != name or not (folder / name).is_file()]
+    if wrong:
+        raise CheckpointError(f"{folder / INDEX} names {wrong[:LISTED]}, which {folder} does not hold")
+    return [folder / name for name in files]
+
+
+def digest_weights(folder: Path) -> bytes:
+    """SHA-256 of the weights' files, or of their digests where there are several."""
+    digests = []
+    for file in weight_files(folder):
+        with file.open("rb") as content:
+            digests.append(hashlib.file_digest(content, "sha256").digest())
+    return digests[0] if len(digests) == 1 else hashlib.sha256(b"".join(digests)).digest()
+
+
+def load_weights(model: nn.Module, folder: Path, device: str = "cpu") -> None:
+    """Give a network that was built on the meta device its weights, each in the type that the network has.
+
+    Raises:
+        CheckpointError: If files are corrupt, do not fit the network, or hold numbers that are not finite.
+    """
+    files = weight_files(folder)
+    expected = model.state_dict()
+    found: dict[str, tuple[int, ...]] = {}
+    for file in files:
+        with _opened(file) as content:
+            found |= {name: tuple(content.get_slice(name).get_shape()) for name in list(content.keys())}
+    _require_fit(files[0] if len(files) == 1 else folder / INDEX, expected, found)
+    bad: list[str] = []
+    for file in files:
+        weights: dict[str, Tensor] = {}
+        with _opened(file, device) as content:
+            for name in list(content.keys()):
+                tensor = content.get_tensor(name)
+                low, high = torch.aminmax(tensor)
+                if not (torch.isfinite(low) and torch.isfinite(high)):
+                    bad.append(name)
+                # A copy, aligned: products of what is mapped from the file can differ in the last bits.
+                weights[name] = tensor.to(expected[name].dtype, copy=device == "cpu")
+        if bad:
+            raise CheckpointError(f"{file} holds non-finite numbers in {bad[:LISTED]}")
+        model.load_state_dict(weights, strict=False, assign=True)
+    compute_rotary(model, device)
+
+
+def compute_rotary(model: nn.Module, device: str | torch.device = "cpu") -> None:
+    """The rotary frequencies, which no file holds, in float32 whatever the type of the weights."""
+    for module in model.modules():
+        if isinstance(module, Qwen2_5_VLRotaryEmbedding | Qwen2_5_VLVisionRotaryEmbedding):
+            with torch.device("cpu"):
+                fresh = type(module)(module.config)
+            for name, buffer in fresh.named_buffers():
+                setattr(module, name, buffer.to(device))
+
+
+def _require_fit(file: Path, expected: Mapping[str, Tensor], found: Mapping[str, tuple[int, ...]]) -> None:
+    wrong = [
+        f"{name}: found {found[name]}, expected {tuple(expected[name].shape)}"
+        for name in sorted(expected.keys() & found.keys())
+        if found[name] != tuple(expected[name].shape)
+    ]
+    wrong += [f"{name}: missing" for name in sorted(expected.keys() - found.keys())]
+    wrong += [f"{name}: not part of this network" for name in sorted(found.keys() - expected.keys())]
+    if wrong:
+        more = f" (and {len(wrong) - LISTED} more)" if len(wrong) > LISTED else ""
+        raise CheckpointError(f"{file} does not fit config.json: {'; '.join(wrong[:LISTED])}{more}")
+
+
+@contextmanager
+def _opened(file: Path, device: str = "cpu") -> Iterator[Any]:
+    try:
+        with safe_open(file, "pt", device=device) as content:
+            yield content
+    except (SafetensorError, OSError) as error:
+        remedy = lfs_remedy(file)
+        problem = "holds no weights" if remedy else f"is corrupt or truncated: {error}"
+        raise CheckpointError(f"{file} {problem}{remedy}") from error

@@ -1,0 +1,74 @@
+"""Ask a policy server for actions: this file alone, with numpy, msgpack and websockets 15 or newer."""
+
+import contextlib
+import math
+
+import msgpack
+import numpy as np
+from websockets.sync.client import connect
+
+DTYPES = {"uint8": "|u1", "float32": "<f4", "float64": "<f8", "int64": "<i8", "bool": "|b1"}
+
+
+class RequestError(RuntimeError):
+    """What the server says of a request that it refused."""
+
+
+class PolicyClient:
+    """A connection to ``asyncvla serve``, to be used in ``with``; docs/serve.md names the fields."""
+
+    def __init__(self, url="ws://127.0.0.1:8765"):
+        self._connection = contextlib.ExitStack()
+        opened = connect(url, compression=None, max_size=None, proxy=None)
+        self._socket = self._connection.enter_context(opened)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self._connection.close()
+
+    def features(self):
+        """What the policy sees, answers and was loaded from."""
+        return self.ask({"request": "features"})
+
+    def infer(self, images, state, instruction, **options):
+        """Decide once: images (h, w, 3) uint8 by camera key, state (s,) -> actions (l, d) and more."""
+        return self.ask(
+            {"request": "infer", "images": images, "state": state, "instruction": instruction, **options}
+        )
+
+    def ask(self, request):
+        """Send a request and wait for its reply; RequestError if the server refuses."""
+        self._socket.send(msgpack.packb(request, default=from_array))
+        reply = msgpack.unpackb(self._socket.recv(), object_hook=to_array)
+        if "error" in reply:
+            raise RequestError(reply["error"])
+        return reply
+
+
+def from_array(value):
+    """An array as {dtype, shape, data}, a number of numpy as a number; TypeError for anything else."""
+    if isinstance(value, np.generic):
+        return value.item()
+    if not isinstance(value, np.ndarray) or value.dtype.name not in DTYPES:
+        raise TypeError(f"{getattr(value, 'dtype', type(value))} cannot be sent; choose from {list(DTYPES)}")
+    data = value.astype(DTYPES[value.dtype.name]).tobytes()
+    return {"dtype": value.dtype.name, "shape": list(value.shape), "data": data}
+
+
+def to_array(value):
+    """The array of {dtype, shape, data}, any other map as it is; ValueError if the parts do not fit."""
+    if value.keys() != {"dtype", "shape", "data"}:
+        return value
+    if value["dtype"] not in DTYPES:
+        raise ValueError(f"dtype is {value['dtype']!r}, expected one of {list(DTYPES)}")
+    kind = np.dtype(DTYPES[value["dtype"]])
+    if math.prod(value["shape"]) * kind.itemsize != len(value["data"]):
+        raise ValueError(f"{len(value['data'])} bytes are no {value['dtype']} of shape {value['shape']}")
+    return np.frombuffer(value["data"], kind).reshape(value["shape"])
+
+
+if __name__ == "__main__":
+    with PolicyClient() as policy:
+        print(policy.features())

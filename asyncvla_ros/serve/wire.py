@@ -1,0 +1,183 @@
+"""Messages of the policy server: msgpack in and out, with everything that arrives checked."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import msgpack
+import numpy as np
+
+from asyncvla_ros.serve.client import from_array, to_array
+from asyncvla_ros.strategy import Strategy
+from asyncvla_ros.types import ActionChunk, AsyncVLAError, ContractError, FeatureContract, Observation
+
+#: Bytes of a message: five images of 1080p. The server refuses longer ones before it reads them.
+MAX_MESSAGE = 32 * 2**20
+#: Height and width of an image [px].
+MAX_SIDE = 4096
+#: Maps and lists of a message, and entries of each.
+MAX_CONTAINERS = 256
+MAX_ENTRIES = 64
+MAX_TEXT = 2000
+#: What a request may cost: without a limit, one number would keep everybody waiting for ever.
+MAX_WORK = {"rounds": 16, "denoise_steps": 200, "refine_steps": 200, "best_of": 64}
+
+_INFER = ("request", "images", "state", "instruction", "committed", "seed", "strategy")
+_STRATEGY = ("mode", "select", "threshold", *MAX_WORK)
+
+
+@dataclass(frozen=True)
+class InferRequest:
+    """One decision asked for; the fields are those of ``Policy.infer``."""
+
+    observation: Observation
+    strategy: Strategy
+    committed: np.ndarray | None
+    seed: int | None
+
+
+def pack(message: Mapping[str, Any]) -> bytes:
+    """A message as msgpack, arrays as {dtype, shape, data}."""
+    return msgpack.packb(message, default=from_array)
+
+
+def unpack(raw: bytes | str) -> dict[str, Any]:
+    """The map that a message holds.
+
+    Raises:
+        ContractError: If it holds anything else, or too much.
+    """
+    if not isinstance(raw, bytes):
+        raise ContractError("the message is text, expected binary msgpack")
+    counted = itertools.count(1)
+
+    def limited(container: Any) -> Any:
+        # A byte can claim a container, which takes a hundred bytes of memory.
+        if next(counted) > MAX_CONTAINERS:
+            raise ValueError(f"more than {MAX_CONTAINERS} maps and lists")
+        return to_array(container) if isinstance(container, dict) else container
+
+    try:
+        message = msgpack.unpackb(
+            raw,
+            object_hook=limited,
+            list_hook=limited,
+            max_array_len=MAX_ENTRIES,
+            max_map_len=MAX_ENTRIES,
+            max_str_len=4 * MAX_TEXT,
+        )
+    except (ValueError, TypeError) as error:
+        reason = str(error) or type(error).__name__
+        raise ContractError(f"the message is not valid ({reason}); expected a map in msgpack") from error
+    if not isinstance(message, dict):
+        raise ContractError(f"the message is a {type(message).__name__}, expected a map")
+    return message
+
+
+def infer_request(message: Mapping[str, Any]) -> InferRequest:
+    """What an ``infer`` message asks for.
+
+    Raises:
+        AsyncVLAError: If a field is missing, unknown, of another type or too large.
+    """
+    _require_known(message, _INFER, "fields of infer")
+    images = _typed(message, "images", dict)
+    instruction = _typed(message, "instruction", str)
+    if len(instruction) > MAX_TEXT:
+        raise ContractError(f"instruction has {len(instruction)} characters, expected at most {MAX_TEXT}")
+    observation = Observation(
+        {str(key): _image(f"image {key!r}", image) for key, image in images.items()},
+        _numbers("state", message.get("state"), 1),
+        instruction,
+    )
+    committed, seed = message.get("committed"), message.get("seed")
+    return InferRequest(
+        observation,
+        _strategy(message.get("strategy")),
+        None if committed is None else _finite("committed", _numbers("committed", committed, 2)),
+        None if seed is None else _integer("seed", seed, 0, 2**63 - 1),
+    )
+
+
+def chunk_reply(chunk: ActionChunk) -> dict[str, Any]:
+    """What answers ``infer``: the chunk's fields, its times in milliseconds."""
+    values = {name: getattr(chunk, name) for name in ("actions", "confidence", "refined", "committed")}
+    return {**values, "variance": chunk.variance, "times_ms": asdict(chunk.times)}
+
+
+def features_reply(features: FeatureContract) -> dict[str, Any]:
+    """A feature contract as msgpack knows it."""
+    values = asdict(features)
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+
+
+def _strategy(given: Any) -> Strategy:
+    if given is None:
+        return Strategy()
+    if not isinstance(given, dict):
+        raise ContractError(f"strategy is {_kind(given)}, expected a map")
+    _require_known(given, _STRATEGY, "fields of strategy")
+    values = {key: value for key, value in given.items() if value is not None}
+    for name in values.keys() & {"mode", "select"}:
+        _typed(values, name, str)
+    for name, limit in MAX_WORK.items():
+        if name in values:
+            _integer(name, values[name], 1, limit)
+    if "threshold" in values:
+        threshold = values["threshold"]
+        if not isinstance(threshold, int | float) or isinstance(threshold, bool):
+            raise ContractError(f"threshold is {_kind(threshold)}, expected a number")
+        values["threshold"] = float(threshold)
+    return Strategy(**values)
+
+
+def _image(name: str, value: Any) -> np.ndarray:
+    if not isinstance(value, np.ndarray):
+        raise ContractError(f"{name} is {_kind(value)}, expected an array (height, width, 3) of uint8")
+    # Channels and type are the policy's to check.
+    if value.ndim == 3 and not (min(value.shape) > 0 and max(value.shape) <= MAX_SIDE):
+        raise ContractError(f"{name} has shape {value.shape}, expected sides of 1 to {MAX_SIDE} pixels")
+    return value
+
+
+def _numbers(name: str, value: Any, dims: int) -> np.ndarray:
+    """The array as float32, if it holds numbers in so many dimensions."""
+    if not isinstance(value, np.ndarray) or value.dtype.kind not in "fi" or value.ndim != dims:
+        raise ContractError(f"{name} is {_kind(value)}, expected an array of {dims} dimensions with numbers")
+    with np.errstate(over="ignore"):
+        return value.astype(np.float32)
+
+
+def _finite(name: str, value: np.ndarray) -> np.ndarray:
+    if not np.isfinite(value).all():
+        raise ContractError(f"{name} has numbers that are not finite")
+    return value
+
+
+def _integer(name: str, value: Any, low: int, high: int) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+        found = value if isinstance(value, int) else _kind(value)
+        raise ContractError(f"{name} is {found}, expected an integer from {low} to {high}")
+    return value
+
+
+def _typed(message: Mapping[str, Any], name: str, kind: type) -> Any:
+    value = message.get(name)
+    if not isinstance(value, kind):
+        raise ContractError(f"{name} is {_kind(value)}, expected {'text' if kind is str else 'a map'}")
+    return value
+
+
+def _require_known(message: Mapping[str, Any], known: tuple[str, ...], what: str) -> None:
+    unknown = sorted(repr(key)[:40] for key in message if key not in known)
+    if unknown:
+        raise AsyncVLAError(f"{', '.join(unknown)}: expected {what}: {', '.join(known)}")
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, np.ndarray):
+        return f"an array {value.shape} of {value.dtype}"
+    return "missing" if value is None else f"a {type(value).__name__}"

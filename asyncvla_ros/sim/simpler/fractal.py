@@ -1,0 +1,190 @@
+"""Measure a policy server in SimplerEnv's Google-robot tasks; see docs/fractal.md.
+
+Runs in SimplerEnv's own Python, which needs neither torch nor the rest of this package's requirements.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from websockets.exceptions import WebSocketException
+
+from asyncvla_ros.serve.client import PolicyClient, RequestError
+from asyncvla_ros.sim.simpler.fractal_results import Episode, FractalConfig, summarise
+from asyncvla_ros.sim.simpler.google_robot import (
+    ACTION_DIM,
+    CAMERA,
+    CONTROL_HZ,
+    STATE_DIM,
+    StickyGripper,
+    env_action,
+    max_steps,
+    robot_state,
+)
+from asyncvla_ros.strategy import MODES, Strategy
+from asyncvla_ros.types import AsyncVLAError, ContractError
+
+
+def check_policy(features: dict[str, Any], execute_steps: int | None) -> None:
+    """Find out whether a served policy can drive the Google robot.
+
+    Raises:
+        AsyncVLAError: If not; names every difference.
+    """
+    wanted = {
+        "cameras": (1, len(features["cameras"])),
+        "states": (STATE_DIM, len(features["state_names"])),
+        "actions": (ACTION_DIM, len(features["action_names"])),
+        "action space": ("delta_ee_pose", features["action_space"]),
+        "control rate [Hz]": (CONTROL_HZ, features["control_hz"]),
+    }
+    wrong = [f"{name}: expected {a}, the policy has {b}" for name, (a, b) in wanted.items() if a != b]
+    if wrong:
+        raise ContractError(f"the served policy is none of the Google robot: {'; '.join(wrong)}")
+    if execute_steps is not None and not 1 <= execute_steps <= features["chunk_size"]:
+        raise AsyncVLAError(
+            f"execute_steps is {execute_steps}, expected 1 to the {features['chunk_size']} actions of a chunk"
+        )
+
+
+def run_episode(
+    env: Any, client: PolicyClient, features: dict[str, Any], config: FractalConfig, number: int
+) -> Episode:
+    """Drive one episode to its end; a task that is solved goes on, because it can be undone."""
+    world, camera = env.unwrapped, features["cameras"][0]["key"]
+    execute = config.execute_steps or features["execute_steps"]
+    options = {"obj_init_options": {"episode_id": number}}
+    obs, _ = env.reset(seed=_number(config.seed, number), options=options)
+    first = instruction = world.get_language_instruction()
+    gripper = StickyGripper()
+    pending: list[np.ndarray] = []
+    ticks: list[float] = []
+    refined: list[float] = []
+    success = ever = ended = False
+    steps = 0
+    while steps < max_steps(config.task) and not ended:
+        if (now := world.get_language_instruction()) != instruction:
+            # The next part of a long task: what was planned for the last one is void.
+            instruction, gripper, pending = now, StickyGripper(), []
+        if not pending:
+            reply = client.infer(
+                {camera: obs["image"][CAMERA]["rgb"]},
+                robot_state(world, obs),
+                instruction,
+                seed=_number(config.seed, number, len(ticks)),
+                strategy=asdict(config.strategy),
+            )
+            pending = list(reply["actions"][:execute])
+            ticks.append(reply["times_ms"]["total"])
+            refined.append(float(np.mean(reply["refined"])))
+        obs, _, done, ended, _ = env.step(env_action(pending.pop(0), gripper))
+        success, steps = bool(done), steps + 1
+        ever = ever or success
+    return Episode(number, first, success, ever, steps, tuple(ticks), float(np.mean(refined)))
+
+
+def evaluate(
+    env: Any,
+    client: PolicyClient,
+    config: FractalConfig,
+    on_episode: Callable[[dict[str, Any]], None] = lambda figures: None,
+) -> dict[str, Any]:
+    """Run all episodes; ``on_episode`` gets the figures so far after each.
+
+    Raises:
+        AsyncVLAError: If policy and environment do not fit.
+        RequestError: If the server refuses.
+    """
+    features = client.features()
+    check_policy(features, config.execute_steps)
+    if env.unwrapped.control_freq != CONTROL_HZ:
+        raise ContractError(f"{config.task} runs at {env.unwrapped.control_freq} Hz, expected {CONTROL_HZ:g}")
+    episodes: list[Episode] = []
+    figures: dict[str, Any] = {}
+    for number in range(config.episodes):
+        episodes.append(run_episode(env, client, features, config, number))
+        figures = summarise(episodes, config, features, env.unwrapped.sim_freq)
+        on_episode(figures)
+    return figures
+
+
+def _number(*parts: int) -> int:
+    """A seed of 32 bits for something that ``parts`` number."""
+    return int(np.random.SeedSequence(parts).generate_state(1)[0])
+
+
+def _make(task: str) -> Any:
+    try:
+        import simpler_env
+    except ImportError as error:
+        raise AsyncVLAError(f"{error}; this runs in SimplerEnv's own Python, see docs/fractal.md") from error
+    tasks = [name for name in simpler_env.ENVIRONMENTS if name.startswith("google_robot")]
+    if task not in tasks:
+        raise AsyncVLAError(f"--task is {task!r}, choose one of {', '.join(tasks)}")
+    return simpler_env.make(task)
+
+
+def _write(figures: dict[str, Any], out: Path) -> None:
+    partial = out.with_name(f".{out.name}.partial")
+    partial.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    partial.replace(out)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--task", default="google_robot_pick_coke_can", help="task of simpler_env")
+    parser.add_argument("--episodes", type=int, default=25, help="how many (25)")
+    parser.add_argument("--url", default="ws://127.0.0.1:8765", help="address that asyncvla serve printed")
+    parser.add_argument("--mode", choices=MODES, default="afm")
+    parser.add_argument("--seed", type=int, default=0, help="of scenes and noise (0)")
+    parser.add_argument("--execute-steps", type=int, help="actions executed of each chunk")
+    parser.add_argument("--json", type=Path, required=True, help="receives the figures after each episode")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Entry point: errors meant for the user are one line; exit codes as those of ``asyncvla``."""
+    asked = _arguments()
+
+    def report(figures: dict[str, Any]) -> None:
+        _write(figures, asked.json)
+        last = figures["episodes"][-1]
+        low, high = figures["ci95"]
+        print(
+            f"episode {last['init']} ({last['instruction']}): {'solved' if last['success'] else 'not solved'}"
+            f" after {last['steps']} steps; success {figures['success_rate']:.1%} (n = {figures['n']}, 95 % "
+            f"interval {low:.1%} to {high:.1%}), at any step {figures['success_ever_rate']:.1%}",
+            flush=True,
+        )
+
+    try:
+        if asked.episodes < 1 or asked.seed < 0:
+            raise AsyncVLAError(
+                f"--episodes is {asked.episodes} and --seed is {asked.seed}, expected at least 1 and 0"
+            )
+        asked.json.parent.mkdir(parents=True, exist_ok=True)
+        config = FractalConfig(
+            asked.task, asked.episodes, Strategy(asked.mode), asked.seed, asked.execute_steps
+        )
+        with PolicyClient(asked.url) as client:
+            evaluate(_make(asked.task), client, config, report)
+    except AsyncVLAError as error:
+        sys.exit(_said(error, 2))
+    except (OSError, RequestError, WebSocketException) as error:
+        sys.exit(_said(error, 1))
+
+
+def _said(error: Exception, code: int) -> int:
+    print(f"fractal: {error}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,93 @@
+"""What an evaluation on the Google robot was asked to measure, and the figures made of its episodes."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from asyncvla_ros.common.provenance import provenance
+from asyncvla_ros.sim.evaluation.stats import percentiles, wilson_interval
+from asyncvla_ros.sim.simpler.google_robot import CONTROL_HZ, STICKY_STEPS, max_steps
+from asyncvla_ros.strategy import Strategy
+
+_PACKAGES = ("simpler_env", "mani_skill2_real2sim", "sapien", "gymnasium", "scipy", "msgpack", "websockets")
+
+
+@dataclass(frozen=True)
+class FractalConfig:
+    """What to measure.
+
+    Attributes:
+        task: Name of a SimplerEnv task, such as ``google_robot_pick_coke_can``.
+        episodes: How many, numbered from 0; a number chooses the scene where the task has a list of them.
+        strategy: How the policy decides.
+        seed: Of scenes and noise.
+        execute_steps: Actions executed of each chunk; None: as the checkpoint says.
+    """
+
+    task: str
+    episodes: int
+    strategy: Strategy = Strategy()
+    seed: int = 0
+    execute_steps: int | None = None
+
+
+@dataclass(frozen=True)
+class Episode:
+    """One episode: success at its last control step, and at any; milliseconds of each decision."""
+
+    init: int
+    instruction: str
+    success: bool
+    success_ever: bool
+    steps: int
+    tick_ms: tuple[float, ...]
+    refined: float
+
+
+def summarise(
+    episodes: list[Episode], config: FractalConfig, features: dict[str, Any], sim_hz: float
+) -> dict[str, Any]:
+    """The JSON-ready result of some episodes, in the form of ``asyncvla eval``."""
+    n, won = len(episodes), sum(e.success for e in episodes)
+    ever = sum(e.success_ever for e in episodes)
+    kept = ("init", "instruction", "success", "success_ever", "steps")
+    made = provenance()
+    return {
+        "suite": config.task,
+        "mode": config.strategy.mode,
+        "episodes": [{"task": 0, **{name: getattr(e, name) for name in kept}} for e in episodes],
+        "success_rate": won / n,
+        "n": n,
+        "ci95": list(wilson_interval(won, n)),
+        "success_ever_rate": ever / n,
+        "success_ever_ci95": list(wilson_interval(ever, n)),
+        "tick_ms": percentiles([tick for e in episodes for tick in e.tick_ms]),
+        "refined_fraction": float(
+            np.average([e.refined for e in episodes], weights=[len(e.tick_ms) for e in episodes])
+        ),
+        "versions": {**made["versions"], **_versions()},
+        "machine": made["machine"],
+        "policy": {name: features.get(name) for name in ("checkpoint", "device", "versions", "machine")},
+        "settings": {
+            **asdict(config),
+            "checkpoint": features.get("checkpoint", ""),
+            "max_steps": max_steps(config.task),
+            "control_hz": CONTROL_HZ,
+            "sim_hz": sim_hz,
+            "sticky_gripper_steps": STICKY_STEPS,
+        },
+    }
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in _PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            found[package] = "not installed as a package"
+    return found

@@ -1,0 +1,126 @@
+"""Batches in the order of training, made ahead of it by worker processes.
+
+Workers are forked, so that they share what the process has mapped and read; each opens its own videos.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import signal
+from collections.abc import Iterator, Sized
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from asyncvla_ros.model import flow
+from asyncvla_ros.training.batches import Batch, Batches, Draws, random_numbers
+from asyncvla_ros.training.order import Order, Share
+from asyncvla_ros.types import AsyncVLAError
+
+# In malloc.h.
+_M_MMAP_THRESHOLD = -3
+
+_Step = tuple[np.ndarray, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """What is drawn for each observation.
+
+    Attributes:
+        seed: Of all draws.
+        draws: Flow draws of each observation.
+        p_sync: Share of draws with an all-ones mask.
+        p_prefix: Share of draws that keep a contiguous prefix.
+    """
+
+    seed: int
+    draws: int
+    p_sync: float
+    p_prefix: float
+
+    def __call__(self, generators: list[torch.Generator], length: int, dims: int) -> Draws:
+        """Draws of some observations, each with random numbers of its own."""
+        noise, tau, mask = [], [], []
+        for own in generators:
+            noise.append(torch.randn(self.draws, length, dims, generator=own))
+            tau.append(flow.sample_times((self.draws,), own))
+            mask.append(flow.sample_masks(self.draws, length, self.p_sync, self.p_prefix, own))
+        return Draws(torch.stack(noise), torch.stack(tau), torch.stack(mask))
+
+
+class _Samples(Dataset):
+    """What a worker does: a step's positions and frames to a batch, or to the error of the data."""
+
+    def __init__(self, batches: Batches, drawing: Drawing) -> None:
+        self._batches = batches
+        self._drawing = drawing
+
+    def __getitem__(self, step: _Step) -> Batch | AsyncVLAError:
+        positions, frames = step
+        generators = [random_numbers(self._drawing.seed, position) for position in positions.tolist()]
+        try:
+            batch = self._batches.at(frames, generators)
+        except AsyncVLAError as error:  # Raised in a worker it would come as a traceback.
+            return error
+        return replace(batch, draws=self._drawing(generators, *batch.actions.shape[1:]))
+
+
+class _Steps(Sized):
+    """The sampler: positions and frames of each step."""
+
+    def __init__(self, order: Order, share: Share, start: int, stop: int) -> None:
+        self._order, self._share, self._start, self._stop = order, share, start, stop
+
+    def __len__(self) -> int:
+        return self._stop - self._start
+
+    def __iter__(self) -> Iterator[_Step]:
+        return self._share.steps(self._order, self._start, self._stop)
+
+
+def load_batches(
+    batches: Batches, drawing: Drawing, order: Order, share: Share, start: int, stop: int, workers: int
+) -> Iterator[Batch]:
+    """The batches of the steps ``start`` to ``stop``; the same whatever the number of workers.
+
+    Args:
+        batches: The data.
+        drawing: What is drawn for each observation.
+        order: Of the frames.
+        share: Of this process.
+        start: First step.
+        stop: One after the last step.
+        workers: Processes that make batches ahead; 0: this one makes each when it is asked for.
+
+    Raises:
+        AsyncVLAError: If an image cannot be decoded.
+    """
+    loader: DataLoader = DataLoader(
+        _Samples(batches, drawing),
+        batch_size=None,
+        sampler=_Steps(order, share, start, stop),
+        num_workers=workers,
+        multiprocessing_context="fork" if workers else None,
+        worker_init_fn=_start_worker,
+        # Of its own, or it would take a number from the one that initialises networks.
+        generator=torch.Generator(),
+    )
+    for batch in loader:
+        if isinstance(batch, AsyncVLAError):
+            raise batch
+        yield batch
+
+
+def _start_worker(_: int) -> None:
+    # Or opening and closing videos leaves holes in the heap that only grow: glibc raises this limit, above
+    # which memory goes back to the system as soon as it is free, with every large block.
+    if hasattr(libc := ctypes.CDLL(None), "mallopt"):
+        libc.mallopt(_M_MMAP_THRESHOLD, 2**17)
+    # Ctrl-C is for the process that trains: it ends the workers.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Its pool of threads does not survive a fork, and there are workers enough.
+    cv2.setNumThreads(0)
