@@ -252,14 +252,12 @@ def export(
         if config.rater is None:
             raise AsyncVLAError(f"--threshold is {threshold}, but the policy in {checkpoint} has no rater")
         config = replace(config, rater=replace(config.rater, threshold=threshold))
-    source.model.configure(config)
-    features = source.features
     if convention:
-        said = {**features.conventions, **key_values(convention, "--convention")}
-        features = replace(features, conventions=said)
-        conventions_of(features)
-    half = torch.bfloat16 if config.dtype == "bfloat16" else torch.float16
-    save_checkpoint(out, replace(source, features=features), half)
+        said = {**source.features.conventions, **key_values(convention, "--convention")}
+        source = replace(source, features=replace(source.features, conventions=said))
+        conventions_of(source.features)
+    source.model.configure(config)
+    save_checkpoint(out, source, torch.bfloat16 if config.dtype == "bfloat16" else torch.float16)
 
 
 @app.command("report")

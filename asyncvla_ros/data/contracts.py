@@ -24,7 +24,7 @@ def feature_contract(paths: Sequence[Path], action_space: str) -> FeatureContrac
     contracts = {spec.root: spec_contract(spec, action_space) for spec in dataset_specs(paths)}
     first, *others = contracts.items()
     for root, contract in others:
-        if contract != first[1]:
+        if contract != first[1] or contract.conventions != first[1].conventions:
             raise AsyncVLAError(f"datasets differ: {first[0]} has {first[1]}, but {root} has {contract}")
     return first[1]
 
@@ -59,6 +59,7 @@ def spec_contract(spec: DatasetSpec, action_space: str) -> FeatureContract:
         action_names=action_names(info, spec),
         action_space=action_space,
         control_hz=info.fps,
+        conventions=dict(spec.conventions),
     )
 
 

@@ -63,11 +63,19 @@ def robot_contracts(paths: Sequence[Path], action_space: str) -> dict[FeatureCon
         action_space: Of the datasets that do not name theirs.
 
     Raises:
-        AsyncVLAError: If a dataset is missing or of another format, or some have more cameras than others.
+        AsyncVLAError: If a dataset is missing or of another format, or datasets of one robot differ in
+            conventions, or some have more cameras than others.
     """
     contracts: dict[FeatureContract, list[DatasetSpec]] = {}
     for spec in dataset_specs(paths):
-        contracts.setdefault(spec_contract(spec, action_space), []).append(spec)
+        own = contracts.setdefault(spec_contract(spec, action_space), [])
+        if own and dict(own[0].conventions) != dict(spec.conventions):
+            raise AsyncVLAError(
+                f"{own[0].name} and {spec.name} are of one robot, but have the conventions "
+                f"{dict(own[0].conventions)} and {dict(spec.conventions)}; make them alike with "
+                "invert_gripper and rotate_180 of a data.yaml"
+            )
+        own.append(spec)
     cameras = {len(contract.cameras): specs[0] for contract, specs in contracts.items()}
     if len(cameras) > 1:
         found = ", ".join(f"{spec.name} has {count}" for count, spec in cameras.items())

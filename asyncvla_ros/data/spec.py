@@ -28,7 +28,7 @@ _KEYS = (
         "weight",
         "episodes",
     ),
-    *("action_space", "invert_gripper", "rotate_180", "names"),
+    *("action_space", "invert_gripper", "rotate_180", "names", "conventions"),
 )
 _RANGE = re.compile(r"(\d+):(\d+)")
 
@@ -50,6 +50,7 @@ class DatasetSpec:
         rotate_180: Its images are turned by half a turn when they are read.
         state_names: A name for each state dim; None: those of the dataset.
         action_names: A name for each action dim; None: those of the dataset.
+        conventions: What its values mean to a simulator where names do not say it; kept in the checkpoint.
     """
 
     root: Path
@@ -64,6 +65,7 @@ class DatasetSpec:
     rotate_180: bool = False
     state_names: tuple[str, ...] | None = None
     action_names: tuple[str, ...] | None = None
+    conventions: tuple[tuple[str, str], ...] = ()
 
     @property
     def name(self) -> str:
@@ -115,7 +117,16 @@ def _spec(section: Section) -> DatasetSpec:
     if section.has("names"):
         names = Section(section.raw("names"), f"{section.where}.names", ("state", "action"))
         given |= {f"{key}_names": names.names(key) for key in ("state", "action") if names.has(key)}
+    if section.has("conventions"):
+        given["conventions"] = _conventions(section.raw("conventions"), f"{section.where}.conventions")
     return DatasetSpec(_root(section, repo_id), repo_id, **given)
+
+
+def _conventions(value: Any, where: str) -> tuple[tuple[str, str], ...]:
+    given = value.items() if isinstance(value, dict) else [(None, value)]
+    if not all(isinstance(text, str) for pair in given for text in pair):
+        raise ContractError(f"{where}: expected texts by name, such as images: upside_down, found {value!r}")
+    return tuple(given)
 
 
 def _episodes(value: Any, where: str) -> tuple[int, ...]:
