@@ -21,6 +21,7 @@ from asyncvla_ros.cli.options import (
     RoundsOption,
     SeedOption,
     SelectOption,
+    ShardOption,
     ThresholdOption,
     indices,
     write_json,
@@ -30,9 +31,6 @@ if TYPE_CHECKING:
     from asyncvla_ros.sim.evaluation.episode_log import EpisodeLog
     from asyncvla_ros.sim.simpler.bridge.results import BridgeConfig, BridgeEpisode
     from asyncvla_ros.sim.simpler.bridge.rollout import Actor
-
-#: Stands for the checkpoint where no policy acts.
-EXPERT = "expert"
 
 
 def eval_bridge(
@@ -49,6 +47,7 @@ def eval_bridge(
     expert: Annotated[
         bool, typer.Option("--expert", help="A scripted motion acts, which knows all poses.")
     ] = False,
+    shard: ShardOption = "1/1",
     execute_steps: ExecuteStepsOption = None,
     select: SelectOption = "rater",
     threshold: ThresholdOption = None,
@@ -58,11 +57,12 @@ def eval_bridge(
     best_of: BestOfOption = 1,
 ) -> None:
     """Run a policy on SimplerEnv's Bridge tasks (WidowX, mani-skill); with --json a rerun continues."""
+    from asyncvla_ros.common.shard import Shard
     from asyncvla_ros.common.sole_writer import sole_writer
     from asyncvla_ros.model.checkpoint import fingerprint
     from asyncvla_ros.paths import shipped_checkpoint
     from asyncvla_ros.sim.evaluation.episode_log import EpisodeLog
-    from asyncvla_ros.sim.simpler.bridge.results import BridgeConfig, BridgeEpisode
+    from asyncvla_ros.sim.simpler.bridge.results import EXPERT, BridgeConfig, BridgeEpisode
     from asyncvla_ros.sim.simpler.bridge.rollout import require_placements
     from asyncvla_ros.sim.simpler.bridge.tasks import TASKS, get_task, require_assets
     from asyncvla_ros.strategy import Strategy
@@ -76,6 +76,7 @@ def eval_bridge(
         execute_steps,
         device=device,
         video_dir=video,
+        shard=Shard.parse(shard),
     )
     require_placements(config)
     for name in names:
@@ -100,20 +101,27 @@ def _evaluate(
     from asyncvla_ros.sim.simpler.bridge.rollout import evaluate
 
     console = Console(stderr=True)
+    finished = list(log.done(config) if log else ())
+    total = len(config.episodes)
 
     def report(episode: BridgeEpisode) -> None:
         if log:
             log.append(episode)
         last, ever = ("yes" if won else "no" for won in (episode.success_last, episode.success_ever))
-        console.print(f"{episode.task} {episode.init}: solved after the last step {last}, after any {ever}")
+        finished.append(episode)
+        console.print(
+            f"{len(finished)}/{total} {episode.task} {episode.init}: "
+            f"solved after the last step {last}, after any {ever}"
+        )
 
-    figures = evaluate(config, _actor(config, checkpoint), report, log.done(config) if log else ())
+    figures = evaluate(config, _actor(config, checkpoint), report, tuple(finished))
     console.print(_table(figures))
     return figures
 
 
 def _actor(config: BridgeConfig, checkpoint: Path) -> Actor:
     from asyncvla_ros.policy import Policy
+    from asyncvla_ros.sim.simpler.bridge.results import EXPERT
     from asyncvla_ros.sim.simpler.bridge.rollout import PolicyActor, expert_actor
 
     if config.checkpoint == EXPERT:

@@ -11,6 +11,9 @@ from asyncvla_ros.types import AsyncVLAError
 
 Item = TypeVar("Item")
 
+#: Key of a shard's whole episodes in its result.
+SHARD_EPISODES = "shard_episodes"
+
 
 @dataclass(frozen=True)
 class Shard:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from asyncvla_ros.report.details import (
@@ -14,8 +16,9 @@ from asyncvla_ros.report.details import (
     rater_table,
     refinement_table,
 )
-from asyncvla_ros.report.results import load, provenance_lines
-from asyncvla_ros.report.shards import merge_shards
+from asyncvla_ros.report.results import Source, load, provenance_lines
+from asyncvla_ros.report.shards import bridge_figures, libero_figures, merge_shards
+from asyncvla_ros.report.simpler import simpler_table
 from asyncvla_ros.report.success import compare, comparison_table, success_table, task_table
 
 PREFACE = "preface.md"
@@ -34,7 +37,7 @@ def report(folder: Path, out: Path) -> list[Path]:
             shard and the others are missing.
     """
     found = load(folder)
-    evaluations = merge_shards(found["eval"])
+    successes = _success_sections(found)
     out.parent.mkdir(parents=True, exist_ok=True)
     written = [out]
     sections = ["# Results"]
@@ -43,10 +46,7 @@ def report(folder: Path, out: Path) -> list[Path]:
     sections.append(
         f"The tables are rendered by `asyncvla report` from {sum(map(len, found.values()))} files."
     )
-    if evaluations:
-        sections += ["## Success", success_table(evaluations), "### By task", task_table(evaluations)]
-    if comparisons := list(compare(evaluations)):
-        sections += ["## Paired comparisons", comparison_table(comparisons)]
+    sections += successes
     if raters := found["rater"] + rated_demos(found["demos"]):
         picture = out.with_name(f"{out.stem}-reliability.png")
         draw_reliability(raters, picture)
@@ -64,7 +64,18 @@ def report(folder: Path, out: Path) -> list[Path]:
         sections += ["## The scripted expert", expert_table(found["expert"])]
     if found["bench"]:
         sections += ["## Speed of a decision", bench_table(found["bench"])]
-    measured = [source for kind in ("eval", "rater", "demos", "expert", "bench") for source in found[kind]]
-    sections += ["## Made with", *provenance_lines(measured)]
+    sections += ["## Made with", *provenance_lines(itertools.chain(*found.values()))]
     out.write_text("\n\n".join(sections) + "\n")
     return written
+
+
+def _success_sections(found: Mapping[str, Sequence[Source]]) -> list[str]:
+    evaluations = merge_shards(found["eval"], libero_figures)
+    sections = []
+    if evaluations:
+        sections += ["## Success", success_table(evaluations), "### By task", task_table(evaluations)]
+    if simpler := simpler_table(merge_shards(found["bridge"], bridge_figures), evaluations):
+        sections += ["## SimplerEnv", simpler]
+    if comparisons := list(compare(evaluations)):
+        sections += ["## Paired comparisons", comparison_table(comparisons)]
+    return sections

@@ -21,6 +21,7 @@ CONTROLS = {
 _REFINING = ("select", "threshold", "rounds", "refine_steps")
 _KINDS = {
     "eval": "success_rate",
+    "bridge": "success_last",
     "bench": "cached_ms",
     "rater": "auroc_worst_quarter",
     "demos": "action_accuracy",
@@ -72,6 +73,11 @@ def strategy_of(values: Mapping[str, Any], mode: str | None = None) -> str:
     if executed := values["settings"].get("execute_steps"):
         changed.append(f"execute_steps {executed}")
     return ", ".join([given["mode"], *changed])
+
+
+def short(fingerprint: str | None) -> str:
+    """What is enough of a checkpoint's fingerprint to tell policies apart; ``-`` for none."""
+    return (fingerprint or "-")[:4]
 
 
 def controls_of(values: Mapping[str, Any]) -> str:

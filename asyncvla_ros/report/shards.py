@@ -2,21 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from asyncvla_ros.common.same_settings import require_same_settings
-from asyncvla_ros.common.shard import WHOLE, Shard
+from asyncvla_ros.common.shard import SHARD_EPISODES, WHOLE, Shard
 from asyncvla_ros.report.results import Source
-from asyncvla_ros.sim.evaluation.results import SHARD_EPISODES, Episode, figures_of
+from asyncvla_ros.sim.evaluation.results import Episode, figures_of
+from asyncvla_ros.sim.simpler.bridge import results as bridge
 from asyncvla_ros.types import AsyncVLAError
 
 #: Settings that may differ between the shards of one evaluation.
 _FREE = ("shard", "workers")
 
+#: Makes the figures of all episodes, which are as the files have them, in the order of the shards.
+Figures = Callable[[Sequence[Mapping[str, Any]]], dict[str, Any]]
 
-def merge_shards(evaluations: Sequence[Source]) -> list[Source]:
+
+def libero_figures(episodes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Figures of LIBERO episodes, by task and initial state, as an evaluation orders them."""
+    made = [Episode(**{**values, "tick_ms": tuple(values["tick_ms"])}) for values in episodes]
+    return figures_of(sorted(made, key=lambda episode: (episode.task, episode.init)))
+
+
+def bridge_figures(episodes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Figures of Bridge episodes, whose order is that of the tasks that were asked for."""
+    return bridge.figures_of(
+        [bridge.BridgeEpisode(**{**values, "tick_ms": tuple(values["tick_ms"])}) for values in episodes]
+    )
+
+
+def merge_shards(evaluations: Sequence[Source], figures: Figures) -> list[Source]:
     """Evaluations, with one source in place of the shards of each evaluation that was shared out.
+
+    Args:
+        evaluations: All of one simulator.
+        figures: Of its episodes.
 
     Raises:
         AsyncVLAError: a shard is missing or there twice, or its episodes are.
@@ -30,7 +52,7 @@ def merge_shards(evaluations: Sequence[Source]) -> list[Source]:
         shards = [other for other in shared_out if _of_one_evaluation(source, other)]
         if source == shards[0]:
             _require_complete(shards, shared_out)
-            merged.append(_merge(shards))
+            merged.append(_merge(shards, figures))
     return merged
 
 
@@ -73,22 +95,25 @@ def _require_complete(shards: Sequence[Source], all_shards: Sequence[Source]) ->
     )
 
 
-def _merge(shards: Sequence[Source]) -> Source:
+def _merge(shards: Sequence[Source], figures: Figures) -> Source:
     shards = sorted(shards, key=lambda source: _shard(source).index)
-    owner: dict[tuple[int, int], Source] = {}
-    episodes = []
+    owner: dict[tuple[Any, int], Source] = {}
+    episodes: list[Mapping[str, Any]] = []
     for source in shards:
         if SHARD_EPISODES not in source.values:
             raise AsyncVLAError(f"{source.name} is shard {_shard(source)}, but has no {SHARD_EPISODES}")
-        for values in source.values[SHARD_EPISODES]:
-            episode = Episode(**{**values, "tick_ms": tuple(values["tick_ms"])})
-            if other := owner.get((episode.task, episode.init)):
+        for episode in source.values[SHARD_EPISODES]:
+            key = (episode["task"], episode["init"])
+            if other := owner.get(key):
                 raise AsyncVLAError(
-                    f"{other.name} and {source.name} both have task {episode.task}, initial state "
-                    f"{episode.init}; shards share no episodes"
+                    f"{other.name} and {source.name} both have task {key[0]}, initial state {key[1]}; "
+                    "shards share no episodes"
                 )
-            owner[episode.task, episode.init] = source
+            owner[key] = source
             episodes.append(episode)
-    episodes.sort(key=lambda episode: (episode.task, episode.init))
-    values = {k: v for k, v in shards[0].values.items() if k != SHARD_EPISODES} | figures_of(episodes)
-    return Source(f"{shards[0].name} to {shards[-1].name}", values | {"settings": _fixed(shards[0])})
+    name, settings = f"{shards[0].name} to {shards[-1].name}", _fixed(shards[0])
+    for task, init in itertools.product(settings["tasks"], settings["inits"]):
+        if (task, init) not in owner:
+            raise AsyncVLAError(f"{name}: none has task {task}, initial state {init}; run them again")
+    values = {key: value for key, value in shards[0].values.items() if key != SHARD_EPISODES}
+    return Source(name, values | figures(episodes) | {"settings": settings})

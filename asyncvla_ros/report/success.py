@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from asyncvla_ros.report.results import Source, controls_of, strategy_of, table
+from asyncvla_ros.report.results import Source, controls_of, short, strategy_of, table
 from asyncvla_ros.sim.evaluation.stats import mcnemar, paired_difference, wilson_interval
 from asyncvla_ros.types import AsyncVLAError
 
@@ -33,7 +33,7 @@ def success_table(evaluations: Sequence[Source]) -> str:
             [
                 source.name,
                 v["suite"],
-                _short(v["settings"].get("checkpoint")),
+                short(v["settings"].get("checkpoint")),
                 strategy_of(v),
                 controls_of(v) or "-",
                 f"{solved}/{v['n']}",
@@ -119,12 +119,8 @@ def compare(evaluations: Sequence[Source]) -> Iterator[Comparison]:
             one, other = strategies[baseline], strategies[strategy]
             suites = sorted(s for s in one.keys() & other.keys() if one[s].keys() & other[s].keys())
             for chosen in [(s,) for s in suites] + ([tuple(suites)] if len(suites) > 1 else []):
-                names = (_short(policy), control, strategy, baseline)
+                names = (short(policy), control, strategy, baseline)
                 yield _compared(names, other, one, chosen)
-
-
-def _short(fingerprint: str | None) -> str:
-    return (fingerprint or "-")[:4]
 
 
 def _compared(

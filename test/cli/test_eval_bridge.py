@@ -8,6 +8,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from asyncvla_ros.cli.main import app
+from asyncvla_ros.report.results import load
+from asyncvla_ros.report.shards import bridge_figures, merge_shards
 from asyncvla_ros.types import AsyncVLAError
 from support.bridge import FakeSim, bridge_checkpoint
 from support.bridge_assets import made_assets
@@ -63,12 +65,43 @@ def test_a_rerun_runs_only_what_is_left(assets, tmp_path, monkeypatch):
     assert "holds another evaluation" in str(run(*options, "--episodes", "0-2").exception)
 
 
+def test_shards_together_are_the_whole(assets, tmp_path, monkeypatch):
+    started: list[str] = []
+
+    class Sim(FakeSim):
+        def __enter__(self):
+            started.append(self.task.name)
+            return self
+
+    monkeypatch.setattr("asyncvla_ros.sim.simpler.bridge.rollout.BridgeSim", Sim)
+    checkpoint, out = str(bridge_checkpoint(tmp_path / "policy")), tmp_path / "out"
+    options = ("--task", "spoon", "--task", "carrot", "--episodes", "0-1", "--checkpoint", checkpoint)
+    for share in ("2/2", "1/2"):
+        done = run(*options, "--shard", share, "--json", str(out / f"{share[0]}.json"))
+        assert done.exit_code == 0 and "2/2 " in done.stderr
+    assert started == ["carrot", "spoon"], "a shard starts the simulator for tasks of its own only"
+    assert run(*options, "--json", str(tmp_path / "whole.json")).exit_code == 0
+    whole = json.loads((tmp_path / "whole.json").read_text())
+    (merged,) = merge_shards(load(out)["bridge"], bridge_figures)
+    assert {**merged.values, "tick_ms": None} == {
+        **whole,
+        "tick_ms": None,
+        "settings": {key: value for key, value in whole["settings"].items() if key != "shard"},
+    }
+    assert "shard: {'index': 1, 'count': 2} there, {'index': 2, 'count': 2} here" in str(
+        run(*options, "--shard", "2/2", "--json", str(out / "1.json")).exception
+    )
+
+
 def test_what_cannot_be_run_is_one_line(assets, tmp_path, monkeypatch):
     libero = str(tiny_checkpoint(tmp_path / "libero"))
     message = str(run("--task", "carrot", "--checkpoint", libero).exception)
     assert "cameras 2, expected 1; state dims 11, expected 8; control_hz 20.0, expected 5.0" in message
     assert "'plum', choose one of carrot" in str(run("--task", "plum").exception)
     assert "placements 0 to 23" in str(run("--task", "stack", "--episodes", "20-30").exception)
+    assert "from 1 to N" in str(run("--task", "stack", "--shard", "3/2").exception)
+    message = str(run("--task", "stack", "--episodes", "0-2", "--shard", "1/4").exception)
+    assert "--shard is 1/4, but episodes are 3; choose N from 1 to 3" in message
     assert "no scripted motion" in str(run("--task", "eggplant", "--expert").exception)
     monkeypatch.setenv("MS_ASSET_DIR", str(tmp_path / "nothing"))
     message = str(run("--task", "all", "--checkpoint", libero).exception)

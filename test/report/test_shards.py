@@ -10,7 +10,7 @@ import pytest
 from asyncvla_ros.common.shard import Shard
 from asyncvla_ros.report import report
 from asyncvla_ros.report.results import load
-from asyncvla_ros.report.shards import merge_shards
+from asyncvla_ros.report.shards import libero_figures, merge_shards
 from asyncvla_ros.sim.evaluation.results import Episode, EvalConfig, figures_of, summarise
 from asyncvla_ros.types import AsyncVLAError
 
@@ -38,7 +38,7 @@ def write_shards(folder: Path, count: int, config: EvalConfig = CONFIG) -> None:
 @pytest.mark.parametrize("count", [2, 3, 6])
 def test_shards_have_the_figures_of_the_whole(tmp_path: Path, count: int) -> None:
     write_shards(tmp_path, count)
-    (merged,) = merge_shards(load(tmp_path)["eval"])
+    (merged,) = merge_shards(load(tmp_path)["eval"], libero_figures)
     whole = json.loads(json.dumps(summarise([episode(*pair) for pair in CONFIG.episodes], CONFIG)))
     assert {key: merged.values[key] for key in figures_of([episode(0, 0)])} == {
         key: whole[key] for key in figures_of([episode(0, 0)])
@@ -56,7 +56,7 @@ def test_whole_evaluations_and_those_of_other_seeds_stay_apart(tmp_path: Path) -
     other = tmp_path / "seed_1"
     other.mkdir()
     write_shards(other, 2, replace(CONFIG, seed=1))
-    names = [source.name for source in merge_shards(load(tmp_path)["eval"])]
+    names = [source.name for source in merge_shards(load(tmp_path)["eval"], libero_figures)]
     assert names == ["all", "seed_1/eval_1 to seed_1/eval_2"]
 
 
@@ -87,9 +87,14 @@ def test_shards_that_overlap_or_lack_their_episodes_are_refused(tmp_path: Path) 
     write_shards(tmp_path, 2)
     second = json.loads((tmp_path / "eval_2.json").read_text())
     first = json.loads((tmp_path / "eval_1.json").read_text())
+    episodes = second["shard_episodes"]
     second["shard_episodes"] = first["shard_episodes"]
     (tmp_path / "eval_2.json").write_text(json.dumps(second))
     with pytest.raises(AsyncVLAError, match="eval_1 and eval_2 both have task 0, initial state 0"):
+        report(tmp_path, tmp_path / "results.md")
+    second["shard_episodes"] = episodes[1:]
+    (tmp_path / "eval_2.json").write_text(json.dumps(second))
+    with pytest.raises(AsyncVLAError, match="eval_1 to eval_2: none has task 2, initial state 0; run them"):
         report(tmp_path, tmp_path / "results.md")
     del second["shard_episodes"]
     (tmp_path / "eval_2.json").write_text(json.dumps(second))

@@ -24,10 +24,7 @@ class Settings(Protocol):
     __dataclass_fields__: ClassVar[dict[str, Any]]
 
     @property
-    def tasks(self) -> Collection[Any]: ...
-
-    @property
-    def inits(self) -> Collection[int]: ...
+    def episodes(self) -> Collection[tuple[Any, int]]: ...
 
 
 class Finished(Protocol):

@@ -10,14 +10,11 @@ from typing import Any
 import numpy as np
 
 from asyncvla_ros.common.provenance import provenance
-from asyncvla_ros.common.shard import WHOLE, Shard
+from asyncvla_ros.common.shard import SHARD_EPISODES, WHOLE, Shard
 from asyncvla_ros.sim.evaluation.stats import percentiles, wilson_interval
 from asyncvla_ros.sim.libero.conventions import OWN, LiberoConventions
 from asyncvla_ros.sim.libero.tasks import max_steps
 from asyncvla_ros.strategy import Strategy
-
-#: Key of a shard's whole episodes in its result.
-SHARD_EPISODES = "shard_episodes"
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from asyncvla_ros.common.provenance import provenance
+from asyncvla_ros.common.shard import SHARD_EPISODES, WHOLE, Shard
 from asyncvla_ros.sim.evaluation.stats import percentiles, wilson_interval
 from asyncvla_ros.sim.simpler.bridge.tasks import TASKS
 from asyncvla_ros.strategy import Strategy
+
+#: Stands for the checkpoint where no policy acts.
+EXPERT = "expert"
 
 
 @dataclass(frozen=True)
@@ -23,9 +27,10 @@ class BridgeConfig:
         strategy: How the policy decides.
         seed: Determines the noise the policy draws, and what mani-skill draws.
         execute_steps: Actions executed of each chunk; None: as the checkpoint says.
-        checkpoint: ``fingerprint`` of the policy's checkpoint, or ``expert``.
+        checkpoint: ``fingerprint`` of the policy's checkpoint, or ``EXPERT``.
         device: torch device of the policy.
         video_dir: Folder for one MP4 per episode; None for no videos.
+        shard: Which of the episodes; the others are run elsewhere.
     """
 
     tasks: tuple[str, ...]
@@ -36,6 +41,12 @@ class BridgeConfig:
     checkpoint: str = ""
     device: str = "cpu"
     video_dir: Path | None = None
+    shard: Shard = WHOLE
+
+    @property
+    def episodes(self) -> tuple[tuple[str, int], ...]:
+        """(task, placement) of each episode of the shard, in the order of the tasks."""
+        return self.shard.take([(task, init) for task in self.tasks for init in self.inits], "episodes")
 
 
 @dataclass(frozen=True)
@@ -62,30 +73,37 @@ class BridgeEpisode:
 
 
 def summarise(episodes: Sequence[BridgeEpisode], config: BridgeConfig) -> dict[str, Any]:
-    """The JSON-ready result of some episodes, at least one."""
-    by_task = {name: [e for e in episodes if e.task == name] for name in config.tasks}
-    ordered = [
-        {
-            "task": e.task,
-            "episode": e.init,
-            "seed": e.seed,
-            "steps": e.steps,
-            "success_last": e.success_last,
-            "success_ever": e.success_ever,
-        }
-        for e in episodes
-    ]
+    """The JSON-ready result of some episodes; a shard's also has all that its figures are made of."""
     return {
         "benchmark": "simpler_bridge",
-        **_success(episodes),
-        "per_task": {name: _success(some) for name, some in by_task.items() if some},
-        "episodes": ordered,
-        "tick_ms": percentiles([tick for e in episodes for tick in e.tick_ms]),
+        **figures_of(episodes),
+        **({SHARD_EPISODES: [asdict(e) for e in episodes]} if config.shard.count > 1 else {}),
         **provenance(),
         "settings": {
             **{key: value for key, value in asdict(config).items() if key != "video_dir"},
             "max_steps": {name: TASKS[name].max_steps for name in config.tasks},
         },
+    }
+
+
+def figures_of(episodes: Sequence[BridgeEpisode]) -> dict[str, Any]:
+    """What some episodes, at least one, say about a policy; tasks and episodes in their order."""
+    names = dict.fromkeys(episode.task for episode in episodes)
+    return {
+        **_success(episodes),
+        "per_task": {name: _success([e for e in episodes if e.task == name]) for name in names},
+        "episodes": [
+            {
+                "task": e.task,
+                "episode": e.init,
+                "seed": e.seed,
+                "steps": e.steps,
+                "success_last": e.success_last,
+                "success_ever": e.success_ever,
+            }
+            for e in episodes
+        ],
+        "tick_ms": percentiles([tick for e in episodes for tick in e.tick_ms]),
     }
 
 

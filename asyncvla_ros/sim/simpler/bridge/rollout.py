@@ -90,7 +90,7 @@ def evaluate(
     on_episode: Callable[[BridgeEpisode], None] = lambda episode: None,
     done: tuple[BridgeEpisode, ...] = (),
 ) -> dict[str, Any]:
-    """Run all episodes and summarise them.
+    """Run all episodes of the shard and summarise them.
 
     Args:
         config: What to measure.
@@ -103,17 +103,17 @@ def evaluate(
         versions, machine, settings.
 
     Raises:
-        AsyncVLAError: Unknown task or placement, or files of a task are missing.
+        AsyncVLAError: Unknown task or placement, more shards than episodes, or files of a task are missing.
         RunError: The simulator failed.
     """
     require_placements(config)
     finished = {(episode.task, episode.init): episode for episode in done}
     for name in config.tasks:
-        left = [init for init in config.inits if (name, init) not in finished]
+        left = [init for task, init in config.episodes if task == name and (task, init) not in finished]
         for episode in _run_task(config, get_task(name), left, actor):
             on_episode(episode)
             finished[name, episode.init] = episode
-    return summarise([finished[name, init] for name in config.tasks for init in config.inits], config)
+    return summarise([finished[episode] for episode in config.episodes], config)
 
 
 def require_placements(config: BridgeConfig) -> None:
