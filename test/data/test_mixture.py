@@ -53,7 +53,10 @@ def test_each_robot_has_its_contract_and_statistics(data, tmp_path):
     assert episodes.chunks(np.array([8]), 2)[0, :, 0].tolist() == [8.5, 8.5]
     write_statistics(mixture, tmp_path)
     written = json.loads((tmp_path / "statistics.json").read_text())
-    assert written["c"]["action"]["mean"] == [104, 0, 1] and set(written) == {"a", "c"}
+    assert written["robots"]["c"]["action"]["mean"] == [104, 0, 1] and set(written["robots"]) == {"a", "c"}
+    assert [(one["robot"], one["weight"], one["frames"]) for one in written["datasets"]] == [
+        ("a", 1.0, 9), ("c", 0.5, 9), ("a", 1.0, 9),
+    ]  # fmt: skip
 
 
 def test_the_same_dataset_twice_cannot_be_held_out(tmp_path):
