@@ -15,7 +15,7 @@ RENDERING = ("libegl1", "libegl-mesa0", "libgl1", "libgl1-mesa-dri", "libgles2")
 # What OpenCV links against, the compiler for asyncvla_msgs, and what the environment of uv is made with.
 SYSTEM_PACKAGES = (*RENDERING, "libglib2.0-0", "g++", "python3-venv")
 # Gazebo's parser, `ign sdf`, for the tests of world and arm. Not every release has it; nothing else needs it.
-OPTIONAL_PACKAGES = ("ignition-tools", "libsdformat-dev", "sdformat-sdf")
+OPTIONAL_PACKAGES = ("ignition-tools", "libsdformat-dev", "sdformat-sdf", "ffmpeg")
 # The same under another name, in newer releases.
 RENAMED = {"libglib2.0-0": "libglib2.0-0t64", "ignition-tools": "gz-tools2"}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from asyncvla_ros.data.contracts import spec_contract
 from asyncvla_ros.data.dataset import dataset_info
 from asyncvla_ros.data.episodes import Episodes, joined_episodes, read_datasets
 from asyncvla_ros.data.spec import DatasetSpec, dataset_specs
-from asyncvla_ros.data.statistics import pooled
+from asyncvla_ros.data.statistics import Summary, pooled
 from asyncvla_ros.types import AsyncVLAError, FeatureContract
 
 STATISTICS_FILE = "statistics.json"
@@ -40,6 +40,7 @@ class Mixture:
         robot_of: For each dataset the place of its robot in ``robots``.
         weights: For each dataset how often its frames come in an epoch.
         privileged: Statistics of the simulator quantities; None without them.
+        summaries: For each dataset its name and the statistics of its state and action.
     """
 
     episodes: Episodes
@@ -47,6 +48,7 @@ class Mixture:
     robot_of: tuple[int, ...]
     weights: tuple[float, ...]
     privileged: NormStats | None = None
+    summaries: tuple[tuple[str, Mapping[str, Summary]], ...] = ()
 
     @staticmethod
     def of_one_robot(episodes: Episodes, robot: Robot) -> Mixture:
@@ -121,6 +123,7 @@ def load_mixture(
         tuple(robot_of),
         tuple(spec.weight for spec in specs),
         privileged,
+        tuple((spec.name, one.summaries) for spec, one in zip(specs, columns, strict=True)),
     )
 
 
@@ -140,9 +143,20 @@ def _name(spec: DatasetSpec, taken: set[str]) -> str:
 
 
 def write_statistics(mixture: Mixture, folder: Path) -> None:
-    """Writes what the robots' states and actions are scaled by, into ``STATISTICS_FILE`` of a run."""
+    """Writes the statistics of each robot, by which it is scaled, and of each dataset, beside a run."""
     robots = {
         robot.name: {"state": robot.state_stats.to_dict(), "action": robot.action_stats.to_dict()}
         for robot in mixture.robots
     }
-    (folder / STATISTICS_FILE).write_text(json.dumps(robots, indent=1) + "\n", encoding="utf-8")
+    datasets = [
+        {
+            "name": name,
+            "robot": mixture.robots[mixture.robot_of[number]].name,
+            "weight": mixture.weights[number],
+            "frames": summaries["state"].moments.count,
+            **{key: summaries[key].norm_stats().to_dict() for key in ("state", "action")},
+        }
+        for number, (name, summaries) in enumerate(mixture.summaries)
+    ]
+    values = {"robots": robots, "datasets": datasets}
+    (folder / STATISTICS_FILE).write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")

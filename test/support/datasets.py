@@ -89,6 +89,26 @@ def write_tasks(root: Path, tasks: Sequence[str], task_column: bool = False) -> 
     table.to_parquet(root / "meta" / "tasks.parquet")
 
 
+def write_episode_index(
+    root: Path, lengths: Sequence[int], files: Sequence[int], starts: Sequence[int]
+) -> None:
+    """LeRobot's ``meta/episodes``: for each episode its video, and the frame with which it begins there."""
+    ends, key = np.cumsum(lengths), "videos/observation.images.top"
+    first = np.array(starts) / FPS
+    columns = {
+        "episode_index": np.arange(len(lengths)),
+        "dataset_from_index": ends - lengths,
+        "dataset_to_index": ends,
+        f"{key}/chunk_index": np.zeros(len(lengths), int),
+        f"{key}/file_index": np.array(files),
+        f"{key}/from_timestamp": first,
+        f"{key}/to_timestamp": first + np.array(lengths) / FPS,
+    }
+    folder = root / "meta" / "episodes" / "chunk-000"
+    folder.mkdir(parents=True)
+    pq.write_table(pa.table(columns), folder / "file-000.parquet")
+
+
 def write_video(file: Path, pictures: Sequence[np.ndarray]) -> None:
     """Pictures (h, w, 3) RGB as a video, nearly without loss."""
     file.parent.mkdir(parents=True, exist_ok=True)

@@ -43,6 +43,6 @@ def test_only_what_the_release_has_is_installed(machine):
     path, apt_get = machine
     apt_get(code=0)
     executable(path / "apt-cache", 'case "$*" in *ignition-tools|*sdformat-sdf) exit 100;; esac')
-    assert system_packages.install_system_packages() == "installed gz-tools2 libsdformat-dev"
+    assert system_packages.install_system_packages() == "installed gz-tools2 libsdformat-dev ffmpeg"
     asked = (path / "asked").read_text().splitlines()
-    assert asked[1] == "install --yes --no-install-recommends gz-tools2 libsdformat-dev"
+    assert asked[1] == "install --yes --no-install-recommends gz-tools2 libsdformat-dev ffmpeg"
