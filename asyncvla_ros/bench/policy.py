@@ -1,9 +1,11 @@
-"""How long one decision takes, with the prefix cache and without."""
+"""How long one decision takes, with the prefix cache and without, and what memory bandwidth allows."""
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,56 +17,145 @@ from torch import Tensor
 from asyncvla_ros.model import flow
 from asyncvla_ros.model.asyncvla import AsyncVLA, Inputs
 from asyncvla_ros.model.checkpoint import load_checkpoint
+from asyncvla_ros.model.config import RaterConfig
+from asyncvla_ros.model.engine import CompiledEngine
+from asyncvla_ros.model.sizes import full_config, nano_config, tiny_config
 from asyncvla_ros.paths import shipped_checkpoint
-from asyncvla_ros.policy import Policy
+from asyncvla_ros.policy import resolve_engine
+from asyncvla_ros.training.run import memory_gb
 from asyncvla_ros.types import AsyncVLAError
 
 STAGES = ("prefix", "sfm", "rater", "afm", "total")
+SIZES = ("nano", "tiny", "3b")
+# Before the clock starts.
+WARM_UP = 5
+# Tokens of an instruction, with its prompt.
+WORDS = 12
+# Copied to find out how fast memory is.
+COPIED_BYTES = 2**28
+
+
+@dataclass(frozen=True)
+class BenchSettings:
+    """What to time.
+
+    Attributes:
+        checkpoint: None for the shipped one, or for a random network.
+        size: Of a random network; None: that of the checkpoint.
+        device: torch device.
+        engine: See ``Policy.from_checkpoint``.
+        threads: torch threads.
+        repetitions: Measured decisions.
+        recompute: Whether decisions without a cache are timed as well.
+    """
+
+    checkpoint: Path | None = None
+    size: str | None = None
+    device: str = "cpu"
+    engine: str = "auto"
+    threads: int = 1
+    repetitions: int = 100
+    recompute: bool = True
 
 
 @torch.inference_mode()
-def bench_policy(checkpoint: Path | None, device: str, threads: int, repetitions: int) -> dict[str, Any]:
+def bench_policy(settings: BenchSettings) -> dict[str, Any]:
     """Time the stages of a decision on random input; cached and uncached alternate, so noise hits both.
 
-    Cached is what a policy runs: one prefix pass, and on a CPU layers with fused weights. Uncached are
-    transformers' own layers, and every velocity evaluation encodes the observation again, as does the rater;
-    so there is no prefix stage of its own. AFM regenerates every other action.
-
-    Args:
-        checkpoint: None for the shipped one.
-        device: torch device.
-        threads: torch threads.
-        repetitions: Measured decisions, at least 50.
+    Cached is what a policy runs: one prefix pass, and whatever its engine does. Uncached are transformers' own
+    layers, and every velocity evaluation encodes the observation again, as does the rater; so there is no
+    prefix stage of its own. AFM regenerates every other action.
 
     Returns:
-        ``cached_ms`` and ``uncached_ms``: stage to {p50, p95}.
+        ``cached_ms`` and ``uncached_ms``: stage to {p50, p95}; ``parameters``, ``dtype``, ``memory_peak_gb``,
+        ``per_step_ms`` and ``roofline``.
 
     Raises:
-        AsyncVLAError: If the checkpoint has no rater, or ``repetitions`` is below 50.
+        AsyncVLAError: If the checkpoint has no rater, or a setting is out of range.
     """
-    if repetitions < 50:
-        raise AsyncVLAError(f"repetitions is {repetitions}, expected at least 50")
-    policy = Policy.from_checkpoint(checkpoint, device, threads)
-    if not policy.has_rater:
-        raise AsyncVLAError("this checkpoint has no rater; a decision cannot be timed in full")
-    policy.warmup()
-    stock = load_checkpoint(checkpoint or shipped_checkpoint(), device).model
-    inputs = _random_inputs(stock, device)
-    times: dict[str, list[list[float]]] = {"cached_ms": [], "uncached_ms": []}
-    for repetition in track(range(repetitions + 5), description="Timing", transient=True):
-        for name, decide, model in (
-            ("cached_ms", _cached, policy.network),
-            ("uncached_ms", _uncached, stock),
-        ):
-            row = decide(model, inputs)
-            if repetition >= 5:
+    if settings.repetitions < 1:
+        raise AsyncVLAError(f"repetitions is {settings.repetitions}, expected at least 1")
+    torch.set_num_threads(settings.threads)
+    engine = resolve_engine(settings.engine, torch.device(settings.device))
+    stock = _network(settings)
+    inputs = _random_inputs(stock, settings.device)
+    ways: dict[str, Callable[[], list[float]]] = {}
+    runner = _runner(stock, engine, settings.device)
+    ways["cached_ms"] = lambda: _cached(runner, inputs)
+    if settings.recompute:
+        ways["uncached_ms"] = lambda: _uncached(stock, inputs)
+    times: dict[str, list[list[float]]] = {name: [] for name in ways}
+    warm_up = min(WARM_UP, settings.repetitions)
+    for repetition in track(range(settings.repetitions + warm_up), description="Timing", transient=True):
+        for name, decide in ways.items():
+            row = decide()
+            if repetition >= warm_up:
                 times[name].append([*row, sum(row)])
-    return {
+    figures = {
         name: {
             stage: {f"p{q}": round(float(np.percentile(column, q)), 3) for q in (50, 95)}
             for stage, column in zip(STAGES, np.array(rows).T, strict=True)
         }
         for name, rows in times.items()
+    }
+    step_ms = figures["cached_ms"]["sfm"]["p50"] / stock.config.num_denoise_steps
+    return {
+        **figures,
+        "engine": engine,
+        "parameters": sum(p.numel() for p in stock.parameters()),
+        "dtype": stock.config.dtype,
+        "memory_peak_gb": round(memory_gb(), 2),
+        "per_step_ms": round(step_ms, 3),
+        "roofline": _roofline(stock, step_ms),
+    }
+
+
+def _network(settings: BenchSettings) -> AsyncVLA:
+    if settings.size is None:
+        checkpoint = load_checkpoint(settings.checkpoint or shipped_checkpoint(), settings.device)
+        if checkpoint.model.rater is None:
+            raise AsyncVLAError("this checkpoint has no rater; a decision cannot be timed in full")
+        return checkpoint.model
+    if settings.size not in SIZES:
+        raise AsyncVLAError(f"--size is {settings.size!r}, choose one of {SIZES}")
+    rater = RaterConfig(num_layers=4 if settings.size == "3b" else 2)
+    torch.manual_seed(0)
+    if settings.size == "3b":
+        config = full_config(rater=rater)
+    else:
+        config = (nano_config if settings.size == "nano" else tiny_config)(64, rater=rater)
+    with torch.device(settings.device):
+        return AsyncVLA(config).eval()
+
+
+def _runner(stock: AsyncVLA, engine: str, device: str) -> AsyncVLA | CompiledEngine:
+    """What a policy runs: the same network where that changes nothing in it."""
+    if engine != "plain":
+        return CompiledEngine(stock, records=engine == "graph")
+    if stock.config.attention != "matmul" or torch.device(device).type != "cpu":
+        return stock
+    fused = copy.deepcopy(stock)
+    fused.fuse()
+    return fused
+
+
+def _roofline(model: AsyncVLA, step_ms: float) -> dict[str, float]:
+    """Each Euler step reads the layers of the language model once; no engine can be faster than memory."""
+    layers = model.backbone.qwen.language_model.layers
+    read = sum(p.numel() * p.element_size() for p in layers.parameters())
+    source = torch.empty(COPIED_BYTES, dtype=torch.uint8, device=model.device).fill_(1)
+    target, seconds = torch.empty_like(source), []
+    for _ in range(10):
+        clock = _Clock(model.device)
+        clock.time(lambda: target.copy_(source))
+        seconds.append(clock.stages[0] / 1e3)
+    bandwidth = 2 * COPIED_BYTES / min(seconds)
+    ideal = 1e3 * read / bandwidth
+    return {
+        "bytes_per_step": read,
+        "copy_bandwidth_gb_s": round(bandwidth / 1e9, 1),
+        "ms": round(ideal, 4),
+        "ratio": round(step_ms / ideal, 2),
     }
 
 
@@ -72,7 +163,7 @@ def _random_inputs(model: AsyncVLA, device: str) -> Inputs:
     generator = torch.Generator().manual_seed(0)
     config = model.config
     shape = (1, config.num_cameras, config.image_size, config.image_size, 3)
-    words = torch.full((1, 12), 6)
+    words = torch.full((1, config.prompt_head_tokens + WORDS), 6)
     return Inputs(
         torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator).to(device),
         words.to(device),
@@ -81,7 +172,7 @@ def _random_inputs(model: AsyncVLA, device: str) -> Inputs:
     )
 
 
-def _cached(model: AsyncVLA, inputs: Inputs) -> list[float]:
+def _cached(model: AsyncVLA | CompiledEngine, inputs: Inputs) -> list[float]:
     """Milliseconds of prefix, SFM, rater and AFM."""
     noise, ones, half, dims = _noise_and_masks(model, inputs)
     steps, again = model.config.num_denoise_steps, model.config.num_refine_steps
@@ -113,7 +204,9 @@ def _uncached(model: AsyncVLA, inputs: Inputs) -> list[float]:
     return clock.stages
 
 
-def _noise_and_masks(model: AsyncVLA, inputs: Inputs) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _noise_and_masks(
+    model: AsyncVLA | CompiledEngine, inputs: Inputs
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     length, d = model.config.action_chunk_size, model.config.max_action_dim
     device = inputs.state.device
     noise = torch.randn(1, length, d, generator=torch.Generator().manual_seed(1)).to(device)

@@ -15,12 +15,13 @@ from asyncvla_ros.cli.options import (
     DataOption,
     DecodeOption,
     DeviceOption,
+    EngineOption,
     JsonOption,
     SeedOption,
     SkipBrokenOption,
     write_json,
 )
-from asyncvla_ros.types import RunError
+from asyncvla_ros.types import AsyncVLAError, RunError
 
 TransportOption = Annotated[str, typer.Option(help="Kind of images: raw or compressed.")]
 
@@ -30,32 +31,48 @@ bench_app = typer.Typer(no_args_is_help=True, help="Measure speed, and whether l
 @bench_app.command("policy")
 def bench_policy_command(
     checkpoint: CheckpointOption = None,
+    size: Annotated[
+        str | None, typer.Option(help="A random network of this size instead: nano, tiny or 3b.")
+    ] = None,
+    random: Annotated[bool, typer.Option("--random", help="Goes with --size: no weights are read.")] = False,
     device: DeviceOption = "cpu",
+    engine: EngineOption = "auto",
     threads: Annotated[int, typer.Option(min=1, help="torch threads; nano is fastest with 1.")] = THREADS,
-    repetitions: Annotated[int, typer.Option(help="Measured decisions, at least 50.")] = 100,
+    repetitions: Annotated[int, typer.Option(min=1, help="Measured decisions.")] = 100,
+    recompute: Annotated[bool, typer.Option(help="Time decisions without a cache as well.")] = True,
     json_out: JsonOption = None,
 ) -> None:
     """Time one decision: prefix, SFM, rater, AFM; with the prefix cache and without."""
     from rich.console import Console
     from rich.table import Table
 
-    from asyncvla_ros.bench.policy import STAGES, bench_policy
+    from asyncvla_ros.bench.policy import STAGES, BenchSettings, bench_policy
     from asyncvla_ros.common.provenance import provenance
 
-    figures = bench_policy(checkpoint, device, threads, repetitions)
+    if size is not None and not random and size != "nano":
+        raise AsyncVLAError(
+            f"--size {size} has no weights that ship here; add --random, or give --checkpoint"
+        )
+    settings = BenchSettings(
+        checkpoint, size if random else None, device, engine, threads, repetitions, recompute
+    )
+    figures = bench_policy(settings)
     figures |= {"threads": threads, "device": device, "repetitions": repetitions, **provenance()}
     table = Table("stage", "cached p50 (ms)", "p95", "uncached p50 (ms)", "p95", "ratio of p50")
     for stage in STAGES:
-        cached, uncached = figures["cached_ms"][stage], figures["uncached_ms"][stage]
-        cells = [
-            cached["p50"],
-            cached["p95"],
-            uncached["p50"],
-            uncached["p95"],
-            uncached["p50"] / cached["p50"],
-        ]
-        table.add_row(stage, *(f"{cell:.1f}" for cell in cells))
-    Console(stderr=True).print(table)
+        cached, uncached = figures["cached_ms"][stage], figures.get("uncached_ms", {}).get(stage)
+        row = [f"{cached['p50']:.1f}", f"{cached['p95']:.1f}"]
+        if uncached:
+            ratio = uncached["p50"] / cached["p50"]
+            row += [f"{uncached['p50']:.1f}", f"{uncached['p95']:.1f}", f"{ratio:.1f}"]
+        table.add_row(stage, *row)
+    console, roofline = Console(stderr=True), figures["roofline"]
+    console.print(table)
+    console.print(
+        f"{figures['parameters']:,} parameters, {figures['dtype']}, {figures['memory_peak_gb']} GB; a step takes "
+        f"{figures['per_step_ms']:.2f} ms, {roofline['ratio']:.1f} times what {roofline['copy_bandwidth_gb_s']} "
+        "GB/s of memory allow"
+    )
     write_json(figures, json_out)
 
 

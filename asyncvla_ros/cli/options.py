@@ -46,6 +46,9 @@ SeedOption = Annotated[int, typer.Option(min=0, help="Seed of everything random.
 JsonOption = Annotated[
     Path | None, typer.Option("--json", callback=writable, help="Write figures there; - prints them.")
 ]
+EngineOption = Annotated[
+    str, typer.Option(help="plain, compiled, graph, or auto: graph on CUDA, plain elsewhere.")
+]
 DeviceOption = Annotated[str, typer.Option(help="torch device, such as cpu or cuda.")]
 FreshOption = Annotated[bool, typer.Option(help="The data did not train the policy: use all of it.")]
 WorkersOption = Annotated[int, typer.Option(min=1, help="Processes, each with a simulator.")]

@@ -1,4 +1,4 @@
-"""Commands made from a settings class: an option for each field, and ``--config FILE`` for all of them."""
+"""Commands made from a settings class: an option for each field, and ``--config FILE`` for all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The paths of the full size on a small network of the same shape: init, every way to train, rater, engine."""
+"""The paths of the full size on a small network of the same shape: init, every way to train, shards."""
 
 from __future__ import annotations
 
