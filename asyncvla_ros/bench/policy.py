@@ -17,7 +17,7 @@ from torch import Tensor
 from asyncvla_ros.model import flow
 from asyncvla_ros.model.asyncvla import AsyncVLA, Inputs
 from asyncvla_ros.model.checkpoint import load_checkpoint
-from asyncvla_ros.model.config import RaterConfig
+from asyncvla_ros.model.config import AsyncVLAConfig, RaterConfig
 from asyncvla_ros.model.engine import CompiledEngine
 from asyncvla_ros.model.sizes import full_config, nano_config, tiny_config
 from asyncvla_ros.paths import shipped_checkpoint
@@ -71,7 +71,7 @@ def bench_policy(settings: BenchSettings) -> dict[str, Any]:
         ``per_step_ms`` and ``roofline``.
 
     Raises:
-        AsyncVLAError: If the checkpoint has no rater, or a setting is out of range.
+        AsyncVLAError: If a setting is out of range.
     """
     if settings.repetitions < 1:
         raise AsyncVLAError(f"repetitions is {settings.repetitions}, expected at least 1")
@@ -107,6 +107,7 @@ def bench_policy(settings: BenchSettings) -> dict[str, Any]:
         "memory_peak_gb": round(memory_gb(), 2),
         "per_step_ms": round(step_ms, 3),
         "roofline": _roofline(stock, step_ms),
+        "cache_error": _cache_error(runner, stock, inputs) if settings.recompute else None,
     }
 
 
@@ -114,18 +115,25 @@ def _network(settings: BenchSettings) -> AsyncVLA:
     if settings.size is None:
         checkpoint = load_checkpoint(settings.checkpoint or shipped_checkpoint(), settings.device)
         if checkpoint.model.rater is None:
-            raise AsyncVLAError("this checkpoint has no rater; a decision cannot be timed in full")
-        return checkpoint.model
+            # How long it takes does not depend on what it has learned.
+            checkpoint.model.attach_rater(RaterConfig(num_layers=_rater_layers(checkpoint.model.config)))
+        return checkpoint.model.eval()
     if settings.size not in SIZES:
         raise AsyncVLAError(f"--size is {settings.size!r}, choose one of {SIZES}")
-    rater = RaterConfig(num_layers=4 if settings.size == "3b" else 2)
     torch.manual_seed(0)
     if settings.size == "3b":
-        config = full_config(rater=rater)
+        config = full_config()
     else:
-        config = (nano_config if settings.size == "nano" else tiny_config)(64, rater=rater)
+        config = (nano_config if settings.size == "nano" else tiny_config)(64, rater=None)
     with torch.device(settings.device):
-        return AsyncVLA(config).eval()
+        model = AsyncVLA(config)
+        model.attach_rater(RaterConfig(num_layers=_rater_layers(config)))
+    return model.eval()
+
+
+def _rater_layers(config: AsyncVLAConfig) -> int:
+    """As in the paper at full size, as in the shipped policy below."""
+    return 4 if config.dtype == "bfloat16" else RaterConfig.num_layers
 
 
 def _runner(stock: AsyncVLA, engine: str, device: str) -> AsyncVLA | CompiledEngine:
@@ -202,6 +210,18 @@ def _uncached(model: AsyncVLA, inputs: Inputs) -> list[float]:
     clock.time(lambda: model.rate(model.encode(inputs), draft, flow.denoising_variance(seen, dims)))
     clock.time(lambda: flow.euler_sample(velocity, draft, noise, half, again))
     return clock.stages
+
+
+def _cache_error(runner: AsyncVLA | CompiledEngine, stock: AsyncVLA, inputs: Inputs) -> float:
+    """How far the first velocity with a cache is from that without: root mean squares, as a share."""
+    noise, ones, _, dims = _noise_and_masks(stock, inputs)
+    seen: list[Tensor] = []
+    runner.sample(runner.encode(inputs), noise, ones, noise, dims, 1, seen)
+    embedded = stock.backbone.embed_prefix(inputs.images, inputs.words, inputs.word_valid, inputs.state)
+    hidden = stock.backbone.one_pass(embedded, stock.embed_actions(noise, ones))[1]
+    expected = stock.read_actions(hidden)
+    error = (seen[0] - expected).square().mean().sqrt() / expected.square().mean().sqrt()
+    return round(float(error), 7)
 
 
 def _noise_and_masks(

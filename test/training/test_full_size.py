@@ -4,29 +4,36 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 from torch.multiprocessing import ProcessRaisedException
+from typer.testing import CliRunner
 
+from asyncvla_ros.cli.main import app
 from asyncvla_ros.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from asyncvla_ros.model.weights import INDEX
 from asyncvla_ros.policy import Policy
+from asyncvla_ros.strategy import Strategy
 from asyncvla_ros.training.initial import initial_checkpoint
 from asyncvla_ros.training.objective import PolicyLoss
 from asyncvla_ros.training.optimizer import make_optimizer
+from asyncvla_ros.training.rater_settings import RaterSettings
 from asyncvla_ros.training.run import launch
 from asyncvla_ros.training.settings import TrainSettings
 from asyncvla_ros.training.train import train
-from asyncvla_ros.types import AsyncVLAError
+from asyncvla_ros.training.train_rater import train_rater
+from asyncvla_ros.types import AsyncVLAError, Observation
 from support.datasets import write_dataset
 from support.qwen import tiny_qwen
 from support.ranks import train_until
 
-SMALL = {"image_size": 56, "dtype": "float32", "max_state_dim": 4, "max_action_dim": 4}
+SMALL = {"image_size": 56, "dtype": "float32", "max_state_dim": 4, "max_action_dim": 4, "max_words": 8}
 
 
 @pytest.fixture(scope="module")
@@ -75,13 +82,48 @@ def parts(names: set[str]) -> set[str]:
     return {next((kind for kind, mark in kinds.items() if mark in name), "heads") for name in names}
 
 
-def test_a_policy_is_trained_rated_and_decides(settings: TrainSettings, start: Path, tmp_path: Path):
+def test_a_policy_is_trained_rated_exported_and_decides_with_every_engine(
+    settings: TrainSettings, start: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     train(replace(settings, ema=0.5, checkpointing=True))
     assert parts(moved(weights(start), weights(settings.out))) == {"vision", "merger", "language", "heads"}
     card = (settings.out / "README.md").read_text()
     assert "joint_position: j1, j2" in card and "4 episodes" in card
-    plain = Policy.from_checkpoint(settings.out).probe()
-    assert plain.shape == (4, 4, 2) and torch.isfinite(plain).all()
+
+    fresh = write_dataset(tmp_path / "fresh", (5, 6, 4), ("lift the cup",), as_images=True)
+    train_rater(
+        RaterSettings(
+            data=(fresh,),
+            checkpoint=settings.out,
+            out=tmp_path / "rated",
+            label="relative",
+            num_layers=1,
+            steps=2,
+            batch=2,
+            fresh=True,
+            shift=1,
+            bf16=False,
+            processes=1,
+            cache=settings.cache,
+        )  # fmt: skip
+    )
+    exported = tmp_path / "exported"
+    CliRunner().invoke(app, ["export", "--checkpoint", str(tmp_path / "rated"), "--out", str(exported)])
+    assert weights(exported)["action_in.weight"].dtype == torch.float16
+    observation = Observation(
+        {"top": np.full((32, 32, 3), 90, np.uint8)}, np.zeros(2, np.float32), "lift the cup"
+    )
+    # Without a C++ compiler behind it: what is compared is the graph.
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
+    chunks = []
+    for engine in ("plain", "compiled"):
+        policy = Policy.from_checkpoint(exported, engine=engine)
+        policy.warmup(1)
+        assert policy.engine == engine and not policy.engine_note
+        chunks.append(policy.infer(observation, Strategy(threshold=1.0), seed=0))
+    assert chunks[0].refined.all() and chunks[0].confidence is not None
+    np.testing.assert_allclose(chunks[1].actions, chunks[0].actions, atol=1e-4)
+    np.testing.assert_allclose(chunks[1].confidence, chunks[0].confidence, atol=1e-4)
 
 
 def test_two_processes_that_replicate_or_shard_learn_what_one_learns(settings: TrainSettings, tmp_path: Path):

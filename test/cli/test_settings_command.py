@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from asyncvla_ros.cli.settings_command import settings_command
+from asyncvla_ros.data.spec import dataset_specs
+from asyncvla_ros.paths import share_dir
+from asyncvla_ros.training.rater_settings import RaterSettings
+from asyncvla_ros.training.settings import TrainSettings
+from asyncvla_ros.types import AsyncVLAError
+
+CONFIGS = sorted((share_dir() / "config" / "training").glob("*.yaml"))
+
+
+def fill(kind: type, *words: str) -> Any:
+    """The settings that a command line makes."""
+    seen: list[Any] = []
+    app = typer.Typer(pretty_exceptions_enable=False)
+    app.command()(settings_command(kind, seen.append, "Train."))
+    result = CliRunner().invoke(app, list(words))
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert result.exit_code == 0, result.output
+    return seen[0]
+
+
+def test_what_is_left_out_is_as_declared():
+    given = fill(TrainSettings, "--data", "a", "--data", "b", "--out", "run")
+    assert given == TrainSettings(data=(Path("a"), Path("b")), out=Path("run"))
+
+
+def test_the_command_line_wins_over_the_file(tmp_path: Path):
+    file = tmp_path / "run.yaml"
+    file.write_text(
+        "data: [a]\nlr: 1e-4\nsteps: 7\nfreeze: [vision, heads]\ncheckpointing: true\nbf16: false\n"
+    )
+    given = fill(TrainSettings, "--config", str(file), "--out", "run", "--steps", "9")
+    assert (given.data, given.lr, given.steps) == ((Path("a"),), 1e-4, 9)
+    assert given.freeze == ("vision", "heads") and given.checkpointing and not given.bf16
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("learning_rate: 1", r"unknown keys \['learning_rate'\]; known keys are .*'lr'"),
+        ("[1]", "holds a list, expected options"),
+        ("lr: [", "no valid YAML"),
+    ],
+)
+def test_a_mistake_in_the_file_is_named(tmp_path: Path, text: str, message: str):
+    file = tmp_path / "run.yaml"
+    file.write_text(text)
+    with pytest.raises(AsyncVLAError, match=message):
+        fill(TrainSettings, "--config", str(file), "--data", "a", "--out", "run")
+
+
+@pytest.mark.parametrize("words", [["--steps", "0"], ["--optimizer", "sgd"], ["--parallel", "zero"]])
+def test_bounds_and_choices_hold_on_the_command_line(words: list[str]):
+    app = typer.Typer()
+    run: Callable[[Any], None] = lambda settings: None  # noqa: E731
+    app.command()(settings_command(TrainSettings, run, "Train."))
+    result = CliRunner().invoke(app, ["--data", "a", "--out", "run", *words])
+    assert result.exit_code == 2 and words[0] in result.output
+
+
+@pytest.mark.parametrize("file", CONFIGS, ids=lambda file: file.stem)
+def test_every_shipped_file_fills_settings(file: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.chdir(share_dir())
+    monkeypatch.setenv("HF_LEROBOT_HOME", str(tmp_path))
+    if file.stem.endswith("rater"):
+        given = fill(RaterSettings, "--config", str(file), "--checkpoint", "c", "--out", "run")
+        assert given.num_layers == 4 and given.label == "relative"
+    else:
+        given = fill(TrainSettings, "--config", str(file), "--out", "run")
+        assert given.init is not None and given.epochs and not given.batch % (8 * given.accumulate)
+        assert (given.lora_rank > 0) == file.stem.endswith("lora")
+    for data in given.data:
+        # The datasets are not here: the file itself is read, and it says how to get the first of them.
+        with pytest.raises(AsyncVLAError, match="download"):
+            dataset_specs([data])
