@@ -78,7 +78,7 @@ def bench_policy(settings: BenchSettings) -> dict[str, Any]:
     torch.set_num_threads(settings.threads)
     engine = resolve_engine(settings.engine, torch.device(settings.device))
     stock = _network(settings)
-    inputs = _random_inputs(stock, settings.device)
+    inputs = random_inputs(stock, settings.device)
     ways: dict[str, Callable[[], list[float]]] = {}
     runner = _runner(stock, engine, settings.device)
     ways["cached_ms"] = lambda: _cached(runner, inputs)
@@ -167,7 +167,8 @@ def _roofline(model: AsyncVLA, step_ms: float) -> dict[str, float]:
     }
 
 
-def _random_inputs(model: AsyncVLA, device: str) -> Inputs:
+def random_inputs(model: AsyncVLA, device: str) -> Inputs:
+    """An observation of noise, always the same one."""
     generator = torch.Generator().manual_seed(0)
     config = model.config
     shape = (1, config.num_cameras, config.image_size, config.image_size, 3)
