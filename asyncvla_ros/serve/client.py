@@ -63,6 +63,9 @@ def to_array(value):
         return value
     if value["dtype"] not in DTYPES:
         raise ValueError(f"dtype is {value['dtype']!r}, expected one of {list(DTYPES)}")
+    # A number times a list is a list of that length: memory for whoever asks.
+    if not isinstance(value["shape"], list) or not all(isinstance(size, int) for size in value["shape"]):
+        raise ValueError(f"shape is {str(value['shape'])[:80]}, expected a list of integers")
     kind = np.dtype(DTYPES[value["dtype"]])
     if math.prod(value["shape"]) * kind.itemsize != len(value["data"]):
         raise ValueError(f"{len(value['data'])} bytes are no {value['dtype']} of shape {value['shape']}")
