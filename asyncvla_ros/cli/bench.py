@@ -91,11 +91,14 @@ def bench_data_command(
     json_out: JsonOption = None,
 ) -> None:
     """Time the loader of training alone, and the memory that it takes."""
+    import torch
     from rich.console import Console
 
     from asyncvla_ros.bench.data import DataSettings, bench_data
     from asyncvla_ros.common.provenance import provenance
 
+    # As a worker has, and each process of a training on a CPU.
+    torch.set_num_threads(1)
     settings = DataSettings(
         data=tuple(data),
         workers=workers,

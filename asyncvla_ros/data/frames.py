@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -93,7 +94,14 @@ class LazyImages:
         for camera, source in enumerate(self._sources):
             for place, picture in source.read(rows):
                 out[place, camera] = prepared(picture, self.shape[2], self._turn)
+        _return_free_memory()
         return out
+
+
+def _return_free_memory() -> None:
+    """Hand free memory back to the system: videos that open and close leave holes in the heap."""
+    if hasattr(libc := ctypes.CDLL(None), "malloc_trim"):
+        libc.malloc_trim(0)
 
 
 def prepared(picture: np.ndarray, size: int, turn: bool) -> np.ndarray:

@@ -5,7 +5,6 @@ Workers are forked, so that they share what the process has mapped and read; eac
 
 from __future__ import annotations
 
-import ctypes
 import signal
 from collections.abc import Iterator, Sized
 from dataclasses import dataclass, replace
@@ -19,9 +18,6 @@ from asyncvla_ros.model import flow
 from asyncvla_ros.training.batches import Batch, Batches, Draws, random_numbers
 from asyncvla_ros.training.order import Order, Share
 from asyncvla_ros.types import AsyncVLAError
-
-# In malloc.h.
-_M_MMAP_THRESHOLD = -3
 
 _Step = tuple[np.ndarray, np.ndarray]
 
@@ -116,10 +112,6 @@ def load_batches(
 
 
 def _start_worker(_: int) -> None:
-    # Or opening and closing videos leaves holes in the heap that only grow: glibc raises this limit, above
-    # which memory goes back to the system as soon as it is free, with every large block.
-    if hasattr(libc := ctypes.CDLL(None), "mallopt"):
-        libc.mallopt(_M_MMAP_THRESHOLD, 2**17)
     # Ctrl-C is for the process that trains: it ends the workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # Its pool of threads does not survive a fork, and there are workers enough.

@@ -105,7 +105,7 @@ def test_a_policy_is_trained_rated_exported_and_decides_with_every_engine(
             bf16=False,
             processes=1,
             cache=settings.cache,
-        )  # fmt: skip
+        )
     )
     exported = tmp_path / "exported"
     CliRunner().invoke(app, ["export", "--checkpoint", str(tmp_path / "rated"), "--out", str(exported)])
