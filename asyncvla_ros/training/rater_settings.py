@@ -36,8 +36,13 @@ class RaterSettings:
     bf16: bool = option(True, "Compute in bfloat16.")
     processes: int = option(0, "Data-parallel processes here; 0: one per GPU, or per CPU.", 0)
     cache: Path = option(Path(".cache/frames"), "Folder of what is derived from datasets.")
+    decode: str = option(
+        "ahead",
+        "ahead (all images once, into the cache) or stream (when needed).",
+        choices=("ahead", "stream"),
+    )
     skip_broken: bool = option(False, "Leave out episodes whose states or actions are no numbers.")
 
 
 # May change between a run and its continuation: none of them alters what is learned.
-FREE = ("out", "save_every", "log_every", "cache", "processes")
+FREE = ("out", "save_every", "log_every", "cache", "processes", "decode")

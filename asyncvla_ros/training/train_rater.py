@@ -68,7 +68,7 @@ def train_rater(settings: RaterSettings) -> None:
         require_several("denoise_steps", base.model.config.num_denoise_steps)
     require_contract(settings.data, base.features)
     # Before the processes start, to share its result.
-    load_episodes(settings.data, base.model.config.image_size, settings.cache, settings.skip_broken)
+    _load(settings, base)
     with sole_run(settings.out):
         launch(_train_rater, processes, settings)
 
@@ -79,9 +79,7 @@ def _train_rater(settings: RaterSettings) -> None:
     )
     torch.manual_seed(settings.seed)
     base = load_checkpoint(settings.checkpoint, str(accelerator.device))
-    episodes = load_episodes(
-        settings.data, base.model.config.image_size, settings.cache, settings.skip_broken
-    )
+    episodes = _load(settings, base)
     train_frames, validation_frames = _split(episodes, base, settings)
     record = episodes.record(settings.data, 0) if settings.fresh else base.trained_on
     assert record is not None
@@ -147,6 +145,11 @@ def _train_rater(settings: RaterSettings) -> None:
         card = {"label": settings.label, "error_scale": scale, **figures, **provenance(), "settings": given}
         (settings.out / "rater.json").write_text(json.dumps(card, indent=1) + "\n")
     accelerator.end_training()
+
+
+def _load(settings: RaterSettings, base: Checkpoint) -> Episodes:
+    size = base.model.config.image_size
+    return load_episodes(settings.data, size, settings.cache, settings.skip_broken, settings.decode)
 
 
 def _error_scale(

@@ -11,7 +11,7 @@ import torch
 
 from asyncvla_ros.data.mixture import Mixture, load_mixture
 from asyncvla_ros.model.asyncvla import Inputs
-from asyncvla_ros.model.config import nano_config
+from asyncvla_ros.model.sizes import nano_config
 from asyncvla_ros.model.text import build_tokenizer
 from asyncvla_ros.training.batches import Batch, Batches, Draws
 from asyncvla_ros.training.loader import Drawing, load_batches
