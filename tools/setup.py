@@ -176,7 +176,12 @@ def _output(command: list[str]) -> str:
 
 def _uv_env() -> dict[str, str]:
     # A Python that uv downloads stays within the checkout, too.
-    return {"UV_PYTHON_INSTALL_DIR": str(CACHE / "python"), "UV_NO_PROGRESS": "1"}
+    # Compiled once here, or where PYTHONDONTWRITEBYTECODE is set every process would do it again.
+    return {
+        "UV_PYTHON_INSTALL_DIR": str(CACHE / "python"),
+        "UV_NO_PROGRESS": "1",
+        "UV_COMPILE_BYTECODE": "1",
+    }
 
 
 def _works(python: Path) -> bool:
