@@ -99,13 +99,7 @@ class Policy:
         """
         if threads is not None:
             torch.set_num_threads(threads)
-        try:
-            torch.empty(0, device=device)
-        except (RuntimeError, AssertionError) as error:  # the latter from a torch built without CUDA
-            reason = str(error).splitlines()[0].split(". ")[0]
-            raise AsyncVLAError(
-                f"device is {device!r}, which torch cannot use ({reason}); choose another, such as 'cpu'"
-            ) from error
+        require_device(device)
         resolve_engine(engine, torch.device(device))
         checkpoint = load_checkpoint(path or shipped_checkpoint(), device)
         return Policy(checkpoint, device, engine, weights)
@@ -315,6 +309,21 @@ class Policy:
             )
         image = resize_image(observation.images[key], self._config.image_size)
         return np.zeros_like(image) if self._config.blank_images else image
+
+
+def require_device(device: str) -> None:
+    """Find out whether torch can use a device.
+
+    Raises:
+        AsyncVLAError: If it cannot.
+    """
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:  # the latter from a torch built without CUDA
+        reason = str(error).splitlines()[0].split(". ")[0]
+        raise AsyncVLAError(
+            f"device is {device!r}, which torch cannot use ({reason}); choose another, such as 'cpu'"
+        ) from error
 
 
 def resolve_engine(engine: str, device: torch.device) -> str:

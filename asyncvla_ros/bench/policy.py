@@ -21,7 +21,7 @@ from asyncvla_ros.model.config import AsyncVLAConfig, RaterConfig
 from asyncvla_ros.model.engine import CompiledEngine
 from asyncvla_ros.model.sizes import full_config, nano_config, tiny_config
 from asyncvla_ros.paths import shipped_checkpoint
-from asyncvla_ros.policy import resolve_engine
+from asyncvla_ros.policy import require_device, resolve_engine
 from asyncvla_ros.training.run import memory_gb
 from asyncvla_ros.types import AsyncVLAError
 
@@ -75,6 +75,7 @@ def bench_policy(settings: BenchSettings) -> dict[str, Any]:
     """
     if settings.repetitions < 1:
         raise AsyncVLAError(f"repetitions is {settings.repetitions}, expected at least 1")
+    require_device(settings.device)
     torch.set_num_threads(settings.threads)
     engine = resolve_engine(settings.engine, torch.device(settings.device))
     stock = _network(settings)

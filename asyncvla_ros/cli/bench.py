@@ -120,6 +120,31 @@ def bench_data_command(
     )
 
 
+@bench_app.command("runtimes")
+def bench_runtimes_command(
+    threads: Annotated[int, typer.Option(min=1, help="Of each runtime.")] = THREADS,
+    repetitions: Annotated[int, typer.Option(min=1, help="Of each runtime.")] = 100,
+    json_out: JsonOption = None,
+) -> None:
+    """Time nano's prefix and draft on this CPU by torch, ONNX Runtime and OpenVINO, as far as installed."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from asyncvla_ros.bench.runtimes import bench_runtimes
+    from asyncvla_ros.common.provenance import provenance
+
+    figures = bench_runtimes(repetitions, threads)
+    table = Table("runtime", "prefix p50 (ms)", "draft p50", "both p50", "both p95", "largest difference")
+    for name, row in figures["ms"].items():
+        cells = (row["prefix"]["p50"], row["draft"]["p50"], row["both"]["p50"], row["both"]["p95"])
+        table.add_row(name, *(f"{cell:.1f}" for cell in cells), f"{row['error']:.1e}")
+    console = Console(stderr=True)
+    console.print(table)
+    for name, reason in figures["missing"].items():
+        console.print(f"{name}: {reason}")
+    write_json(figures | {"threads": threads, "repetitions": repetitions, **provenance()}, json_out)
+
+
 @bench_app.command("transport")
 def bench_transport_command(
     width: Annotated[int, typer.Option(help="Of the images (px).")] = 640,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from asyncvla_ros.common.options import option
@@ -73,6 +74,8 @@ class TrainSettings:
         for name, known in (("freeze", PARTS), ("track", TRACKERS)):
             if unknown := [part for part in getattr(self, name) if part not in known]:
                 raise AsyncVLAError(f"--{name} is {', '.join(unknown)}, choose of {', '.join(known)}")
+        if missing := [name for name in self.track if find_spec(name) is None]:
+            raise AsyncVLAError(f"--track {missing[0]} needs the package: pip install {missing[0]}")
         if self.parallel == "fsdp" and self.lora_rank:
             raise AsyncVLAError("--lora-rank with --parallel fsdp: LoRA fits one GPU, use --parallel ddp")
         if self.lora_rank and {"language", "heads"} & set(self.freeze):

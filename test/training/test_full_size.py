@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -82,9 +81,7 @@ def parts(names: set[str]) -> set[str]:
     return {next((kind for kind, mark in kinds.items() if mark in name), "heads") for name in names}
 
 
-def test_a_policy_is_trained_rated_exported_and_decides_with_every_engine(
-    settings: TrainSettings, start: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_a_policy_is_trained_rated_exported_and_decides(settings: TrainSettings, start: Path, tmp_path: Path):
     train(replace(settings, ema=0.5, checkpointing=True))
     assert parts(moved(weights(start), weights(settings.out))) == {"vision", "merger", "language", "heads"}
     card = (settings.out / "README.md").read_text()
@@ -113,17 +110,9 @@ def test_a_policy_is_trained_rated_exported_and_decides_with_every_engine(
     observation = Observation(
         {"top": np.full((32, 32, 3), 90, np.uint8)}, np.zeros(2, np.float32), "lift the cup"
     )
-    # Without a C++ compiler behind it: what is compared is the graph.
-    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
-    chunks = []
-    for engine in ("plain", "compiled"):
-        policy = Policy.from_checkpoint(exported, engine=engine)
-        policy.warmup(1)
-        assert policy.engine == engine and not policy.engine_note
-        chunks.append(policy.infer(observation, Strategy(threshold=1.0), seed=0))
-    assert chunks[0].refined.all() and chunks[0].confidence is not None
-    np.testing.assert_allclose(chunks[1].actions, chunks[0].actions, atol=1e-4)
-    np.testing.assert_allclose(chunks[1].confidence, chunks[0].confidence, atol=1e-4)
+    chunk = Policy.from_checkpoint(exported).infer(observation, Strategy(threshold=1.0), seed=0)
+    assert chunk.actions.shape == (4, 2) and np.isfinite(chunk.actions).all()
+    assert chunk.refined.all() and chunk.confidence is not None
 
 
 def test_two_processes_that_replicate_or_shard_learn_what_one_learns(settings: TrainSettings, tmp_path: Path):
@@ -233,3 +222,11 @@ def test_large_weights_are_cut_into_shards_and_replaced_as_a_whole(
     second = set(shards_of(checkpoint, folder).values())
     assert not first & second
     assert {file.name for file in folder.glob("*.safetensors")} == second
+
+
+def test_a_run_is_tracked_where_that_is_asked_for(settings: TrainSettings):
+    train(replace(settings, steps=1, track=("tensorboard",)))
+    [events] = (settings.out / "asyncvla").glob("events.out.tfevents.*")
+    assert events.stat().st_size > 0
+    with pytest.raises(AsyncVLAError, match=r"--track is mlflow, choose of tensorboard, wandb, trackio"):
+        replace(settings, track=("mlflow",))
