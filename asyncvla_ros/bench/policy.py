@@ -62,9 +62,9 @@ class BenchSettings:
 def bench_policy(settings: BenchSettings) -> dict[str, Any]:
     """Time the stages of a decision on random input; cached and uncached alternate, so noise hits both.
 
-    Cached is what a policy runs: one prefix pass, and whatever its engine does. Uncached are transformers' own
-    layers, and every velocity evaluation encodes the observation again, as does the rater; so there is no
-    prefix stage of its own. AFM regenerates every other action.
+    Cached is what a policy runs: one prefix pass, and whatever its engine does. Uncached are transformers'
+    own layers, and every velocity evaluation encodes the observation again, as does the rater; so there is
+    no prefix stage of its own. AFM regenerates every other action.
 
     Returns:
         ``cached_ms`` and ``uncached_ms``: stage to {p50, p95}; ``parameters``, ``dtype``, ``memory_peak_gb``,

@@ -1,4 +1,4 @@
-"""Prefix and draft of a nano decision on a CPU, by different runtimes in one run: which is worth a dependency?
+"""Prefix and draft of a nano decision on a CPU, by several runtimes in one run: which is worth having?
 
     fused      hand-written, what `Policy` runs (model/fused.py)
     plain      transformers' own layers

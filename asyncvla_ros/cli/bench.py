@@ -69,9 +69,9 @@ def bench_policy_command(
     console, roofline = Console(stderr=True), figures["roofline"]
     console.print(table)
     console.print(
-        f"{figures['parameters']:,} parameters, {figures['dtype']}, {figures['memory_peak_gb']} GB; a step takes "
-        f"{figures['per_step_ms']:.2f} ms, {roofline['ratio']:.1f} times what {roofline['copy_bandwidth_gb_s']} "
-        "GB/s of memory allow"
+        f"{figures['parameters']:,} parameters, {figures['dtype']}, {figures['memory_peak_gb']} GB; a step "
+        f"takes {figures['per_step_ms']:.2f} ms, {roofline['ratio']:.1f} times what "
+        f"{roofline['copy_bandwidth_gb_s']} GB/s of memory allow"
     )
     write_json(figures, json_out)
 
