@@ -47,7 +47,7 @@ def initial_checkpoint(
         AsyncVLAError: If data or source cannot be used.
     """
     mixture = load_mixture(data, _ANY_SIZE, cache, action_space, skip_broken, "stream")
-    robot, shape = mixture.robots[0], {**_room(mixture, overrides), **overrides}
+    robot, shape = mixture.robots[0], {**_room(mixture, size, overrides), **overrides}
     if source is None:
         tokenizer = build_tokenizer(mixture.episodes.instructions)
         words = tokenizer.get_vocab_size()
@@ -68,9 +68,15 @@ def initial_checkpoint(
     return Checkpoint(model, tokenizer, robot.features, *stats, trained_on=nothing, robots=robots)
 
 
-def _room(mixture: Mixture, overrides: Mapping[str, Any]) -> dict[str, int]:
-    """As many cameras as the data has; an action chunk of which at most four actions are executed."""
-    shape = {"num_cameras": len(mixture.robots[0].features.cameras)}
+def _room(mixture: Mixture, size: str, overrides: Mapping[str, Any]) -> dict[str, int]:
+    """As many cameras and dims as the data has, and of a short chunk no more executed than there is."""
+    usual = {"tiny": tiny_config(1), "nano": nano_config(1), "3b": full_config()}[size]
+    contracts = [robot.features for robot in mixture.robots]
+    shape = {
+        "num_cameras": len(contracts[0].cameras),
+        "max_state_dim": max(usual.max_state_dim, *(len(one.state_names) for one in contracts)),
+        "max_action_dim": max(usual.max_action_dim, *(len(one.action_names) for one in contracts)),
+    }
     if "action_chunk_size" in overrides:
         shape["execute_steps"] = min(AsyncVLAConfig.execute_steps, overrides["action_chunk_size"])
     return shape

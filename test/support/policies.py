@@ -27,6 +27,7 @@ class StillPolicy:
     chunk_size = 8
     execute_steps = 4
     has_rater = True
+    engine_note = ""
 
     def __init__(self) -> None:
         self.seeds: list[int | None] = []

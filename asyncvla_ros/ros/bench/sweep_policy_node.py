@@ -25,6 +25,7 @@ class SweepPolicy:
     chunk_size = 8
     execute_steps = 8
     has_rater = True
+    engine_note = ""
 
     def __init__(self, robot: RobotContract):
         self.features = FeatureContract(
