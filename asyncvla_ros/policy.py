@@ -21,6 +21,7 @@ from asyncvla_ros.model.config import RaterConfig
 from asyncvla_ros.model.decide import Decider
 from asyncvla_ros.model.engine import CompiledEngine, buckets
 from asyncvla_ros.model.images import resize_image
+from asyncvla_ros.model.onnx_engine import OnnxEngine, has_graphs
 from asyncvla_ros.model.quantize import LARGEST_ERROR, quantize
 from asyncvla_ros.model.text import encode_words, unknown_words
 from asyncvla_ros.paths import shipped_checkpoint
@@ -44,15 +45,20 @@ class Policy:
     """
 
     def __init__(
-        self, checkpoint: Checkpoint, device: str = "cpu", engine: str = "auto", weights: str = "checkpoint"
+        self,
+        checkpoint: Checkpoint,
+        device: str = "cpu",
+        engine: str = "auto",
+        weights: str = "checkpoint",
+        folder: Path | None = None,
     ) -> None:
         self._checkpoint = checkpoint
         self._model = checkpoint.model
         self._config = checkpoint.model.config
         self._device = torch.device(device)
-        self.engine: str = resolve_engine(engine, self._device)
+        self.engine: str = resolve_engine(engine, self._device, weights, folder)
         self.engine_note: str = ""
-        self._network: AsyncVLA | CompiledEngine = self._model
+        self._network: AsyncVLA | CompiledEngine | OnnxEngine = self._model
         self._generator = torch.Generator()
         # An instruction is followed for many decisions.
         tokenizer, limit, prompt = checkpoint.tokenizer, self._config.max_words, self._config.prompt
@@ -61,7 +67,6 @@ class Policy:
         dims = torch.zeros(self._config.max_action_dim)
         dims[: len(checkpoint.features.action_names)] = 1
         self._dims = dims.to(self._device)
-        self._decider = Decider(self._network, self._dims, self._generator)
         self.features: FeatureContract = checkpoint.features
         self.chunk_size: int = self._config.action_chunk_size
         self.execute_steps: int = self._config.execute_steps
@@ -70,11 +75,12 @@ class Policy:
         self.action_stats: NormStats = checkpoint.action_stats
         if weights != "checkpoint":
             self._quantize(weights)
-        if self.engine != "plain":
+        if self.engine == "onnx":
+            assert folder is not None
+            self._use_onnx(folder, engine == "auto")
+        elif self.engine != "plain":
             self._network = CompiledEngine(self._model, records=self.engine == "graph")
-            self._decider = Decider(self._network, self._dims, self._generator)
-        elif self._device.type == "cpu" and self._config.attention == "matmul" and weights == "checkpoint":
-            self._model.fuse()
+        self._decider = Decider(self._network, self._dims, self._generator)
 
     @staticmethod
     def from_checkpoint(
@@ -90,7 +96,8 @@ class Policy:
             path: Checkpoint folder.
             device: torch device, such as ``cpu`` or ``cuda``.
             threads: CPU threads torch may use in this process; None leaves its choice.
-            engine: ``plain``, ``compiled``, ``graph``, or ``auto``: graph on CUDA, plain elsewhere.
+            engine: ``plain``, ``onnx``, ``compiled``, ``graph``, or ``auto``: graph on CUDA; elsewhere onnx
+                where the checkpoint has graphs, which `asyncvla export` writes, else plain.
             weights: ``checkpoint``, or ``int8`` or ``fp8`` for the backbone's.
 
         Raises:
@@ -100,9 +107,9 @@ class Policy:
         if threads is not None:
             torch.set_num_threads(threads)
         require_device(device)
-        resolve_engine(engine, torch.device(device))
-        checkpoint = load_checkpoint(path or shipped_checkpoint(), device)
-        return Policy(checkpoint, device, engine, weights)
+        folder = path or shipped_checkpoint()
+        resolve_engine(engine, torch.device(device), weights, folder)
+        return Policy(load_checkpoint(folder, device), device, engine, weights, folder)
 
     @property
     def network(self) -> AsyncVLA:
@@ -127,7 +134,7 @@ class Policy:
                 for _ in range(repetitions):
                     self._answer(self._blank(words), strategy, None)
         except Exception as error:  # Whatever a compiler or a driver does not like.
-            if self.engine == "plain":
+            if self.engine in ("plain", "onnx"):
                 raise
             self.engine_note = (
                 f"engine {self.engine!r} does not run here ({_first_line(error)}); using 'plain'"
@@ -139,7 +146,7 @@ class Policy:
     def _warm_words(self) -> list[int]:
         """Lengths of instructions, with the prompt, that an engine must have seen."""
         prompt = len(self._words("a").ids[0]) - 1
-        if self.engine == "plain":
+        if self.engine in ("plain", "onnx"):
             return [prompt + min(12, self._config.max_words)]
         return buckets(self._config, prompt + 1, prompt + self._config.max_words)
 
@@ -167,6 +174,15 @@ class Policy:
             prefix = self._network.encode(seen)
             drafts.append(self._network.sample(prefix, noise, mask, noise, self._dims, steps))
         return torch.cat(drafts)[..., : self._action_dim]
+
+    def _use_onnx(self, folder: Path, may_be_missing: bool) -> None:
+        try:
+            self._network = OnnxEngine(folder, self._config, torch.get_num_threads())
+        except ImportError as error:
+            problem = "engine 'onnx' needs onnxruntime: pip install onnxruntime"
+            if not may_be_missing:
+                raise AsyncVLAError(problem) from error
+            self.engine, self.engine_note = "plain", f"{problem}; using 'plain', which is slower"
 
     def _quantize(self, weights: str) -> None:
         """Eight bits, if the actions on some observations stay the same.
@@ -326,19 +342,33 @@ def require_device(device: str) -> None:
         ) from error
 
 
-def resolve_engine(engine: str, device: torch.device) -> str:
+def resolve_engine(
+    engine: str, device: torch.device, weights: str = "checkpoint", folder: Path | None = None
+) -> str:
     """Which of ``ENGINES`` runs on a device.
 
+    Args:
+        engine: One of them, or ``auto``.
+        device: Where.
+        weights: See ``Policy.from_checkpoint``.
+        folder: Of the checkpoint; None without one.
+
     Raises:
-        AsyncVLAError: If there is no such engine, or it needs a GPU.
+        AsyncVLAError: If there is no such engine, it needs a GPU, or graphs that are not there.
     """
     choices = ("auto", *ENGINES)
     if engine not in choices:
         raise AsyncVLAError(f"engine is {engine!r}, choose one of {choices}")
     if engine == "graph" and device.type != "cuda":
         raise AsyncVLAError(f"engine 'graph' records CUDA graphs, but the device is {str(device)!r}")
+    runs_onnx = device.type == "cpu" and weights == "checkpoint" and folder is not None and has_graphs(folder)
+    if engine == "onnx" and not runs_onnx:
+        raise AsyncVLAError(
+            "engine 'onnx' runs on a CPU, with the weights of a checkpoint that has graphs; `asyncvla "
+            f"export` writes them. Found: device {str(device)!r}, weights {weights!r}, checkpoint {folder}"
+        )
     if engine == "auto":
-        return "graph" if device.type == "cuda" else "plain"
+        return "graph" if device.type == "cuda" else "onnx" if runs_onnx else "plain"
     return engine
 
 

@@ -9,7 +9,7 @@ from asyncvla_ros.types import AsyncVLAError
 MODES = ("afm", "sfm")
 SELECTIONS = ("rater", "random", "variance")
 # How a network is run, and how its backbone's weights are kept: ``model.engine``, ``model.quantize``.
-ENGINES = ("plain", "compiled", "graph")
+ENGINES = ("plain", "onnx", "compiled", "graph")
 WEIGHTS = ("checkpoint", "int8", "fp8")
 
 

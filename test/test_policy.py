@@ -192,7 +192,10 @@ def test_an_engine_that_cannot_compile_falls_back_and_says_so(
 
 @pytest.mark.parametrize(
     ("engine", "message"),
-    [("fast", r"choose one of \('auto', 'plain', 'compiled', 'graph'\)"), ("graph", "the device is 'cpu'")],
+    [
+        ("fast", r"choose one of \('auto', 'plain', 'onnx', 'compiled', 'graph'\)"),
+        ("graph", "the device is 'cpu'"),
+    ],
 )
 def test_an_engine_that_is_not_there_is_refused(tmp_path: Path, engine: str, message: str):
     with pytest.raises(AsyncVLAError, match=message):

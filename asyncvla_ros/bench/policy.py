@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,11 +18,14 @@ from asyncvla_ros.model.asyncvla import AsyncVLA, Inputs
 from asyncvla_ros.model.checkpoint import load_checkpoint
 from asyncvla_ros.model.config import AsyncVLAConfig, RaterConfig
 from asyncvla_ros.model.engine import CompiledEngine
+from asyncvla_ros.model.onnx_engine import OnnxEngine
 from asyncvla_ros.model.sizes import full_config, nano_config, tiny_config
 from asyncvla_ros.paths import shipped_checkpoint
 from asyncvla_ros.policy import require_device, resolve_engine
 from asyncvla_ros.training.run import memory_gb
 from asyncvla_ros.types import AsyncVLAError
+
+Runner = AsyncVLA | CompiledEngine | OnnxEngine
 
 STAGES = ("prefix", "sfm", "rater", "afm", "total")
 SIZES = ("nano", "tiny", "3b")
@@ -77,11 +79,12 @@ def bench_policy(settings: BenchSettings) -> dict[str, Any]:
         raise AsyncVLAError(f"repetitions is {settings.repetitions}, expected at least 1")
     require_device(settings.device)
     torch.set_num_threads(settings.threads)
-    engine = resolve_engine(settings.engine, torch.device(settings.device))
+    folder = None if settings.size else settings.checkpoint or shipped_checkpoint()
+    engine = resolve_engine(settings.engine, torch.device(settings.device), folder=folder)
     stock = _network(settings)
     inputs = random_inputs(stock, settings.device)
     ways: dict[str, Callable[[], list[float]]] = {}
-    runner = _runner(stock, engine, settings.device)
+    runner = _runner(stock, engine, folder)
     ways["cached_ms"] = lambda: _cached(runner, inputs)
     if settings.recompute:
         ways["uncached_ms"] = lambda: _uncached(stock, inputs)
@@ -137,15 +140,12 @@ def _rater_layers(config: AsyncVLAConfig) -> int:
     return 4 if config.dtype == "bfloat16" else RaterConfig.num_layers
 
 
-def _runner(stock: AsyncVLA, engine: str, device: str) -> AsyncVLA | CompiledEngine:
-    """What a policy runs: the same network where that changes nothing in it."""
-    if engine != "plain":
-        return CompiledEngine(stock, records=engine == "graph")
-    if stock.config.attention != "matmul" or torch.device(device).type != "cpu":
-        return stock
-    fused = copy.deepcopy(stock)
-    fused.fuse()
-    return fused
+def _runner(stock: AsyncVLA, engine: str, folder: Path | None) -> Runner:
+    """What a policy runs."""
+    if engine == "onnx":
+        assert folder is not None
+        return OnnxEngine(folder, stock.config, torch.get_num_threads())
+    return stock if engine == "plain" else CompiledEngine(stock, records=engine == "graph")
 
 
 def _roofline(model: AsyncVLA, step_ms: float) -> dict[str, float]:
@@ -182,7 +182,7 @@ def random_inputs(model: AsyncVLA, device: str) -> Inputs:
     )
 
 
-def _cached(model: AsyncVLA | CompiledEngine, inputs: Inputs) -> list[float]:
+def _cached(model: Runner, inputs: Inputs) -> list[float]:
     """Milliseconds of prefix, SFM, rater and AFM."""
     noise, ones, half, dims = _noise_and_masks(model, inputs)
     steps, again = model.config.num_denoise_steps, model.config.num_refine_steps
@@ -214,7 +214,7 @@ def _uncached(model: AsyncVLA, inputs: Inputs) -> list[float]:
     return clock.stages
 
 
-def _cache_error(runner: AsyncVLA | CompiledEngine, stock: AsyncVLA, inputs: Inputs) -> float:
+def _cache_error(runner: Runner, stock: AsyncVLA, inputs: Inputs) -> float:
     """How far the first velocity with a cache is from that without: root mean squares, as a share."""
     noise, ones, _, dims = _noise_and_masks(stock, inputs)
     seen: list[Tensor] = []
@@ -226,9 +226,7 @@ def _cache_error(runner: AsyncVLA | CompiledEngine, stock: AsyncVLA, inputs: Inp
     return round(float(error), 7)
 
 
-def _noise_and_masks(
-    model: AsyncVLA | CompiledEngine, inputs: Inputs
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _noise_and_masks(model: Runner, inputs: Inputs) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     length, d = model.config.action_chunk_size, model.config.max_action_dim
     device = inputs.state.device
     noise = torch.randn(1, length, d, generator=torch.Generator().manual_seed(1)).to(device)

@@ -1,33 +1,30 @@
-"""Prefix and draft of a nano decision on a CPU, by several runtimes in one run: which is worth having?
+"""Prefix and draft of nano on a CPU, by several runtimes in one run: which is worth having?
 
-    fused      hand-written, what `Policy` runs (model/fused.py)
     plain      transformers' own layers
+    onnx       ONNX Runtime, what `Policy` runs (model/onnx_engine.py)
     compiled   torch.compile (model/engine.py)
-    onnx       ONNX Runtime
-    openvino   OpenVINO
+    openvino   OpenVINO, on the same graphs
 
-All get the same exported weights and inputs, one thread each, in turns, so that noise hits all of them.
+All get the same weights and inputs, in turns, so that noise hits all of them.
 """
 
 from __future__ import annotations
 
-import copy
-import tempfile
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from rich.progress import track
-from torch import Tensor, nn
+from torch import Tensor
 
-from asyncvla_ros.bench.policy import random_inputs
+from asyncvla_ros.bench.policy import Runner, random_inputs
 from asyncvla_ros.model import flow
 from asyncvla_ros.model.asyncvla import AsyncVLA, Inputs
 from asyncvla_ros.model.checkpoint import load_checkpoint
 from asyncvla_ros.model.engine import CompiledEngine
+from asyncvla_ros.model.onnx_engine import ENCODE, STEP, OnnxEngine
 from asyncvla_ros.model.prefix import Prefix
 from asyncvla_ros.paths import shipped_checkpoint
 
@@ -36,28 +33,6 @@ Pass = Callable[[list[Tensor]], list[Any]]
 #: A prefix and noise (1, l, d) in, a draft (1, l, d) out.
 Draft = Callable[[list[Any], Tensor], Tensor]
 WARM_UP = 10
-
-
-class _Encode(nn.Module):
-    """Images, words, valid, state -> the tensors of a prefix."""
-
-    def __init__(self, model: AsyncVLA) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, images: Tensor, words: Tensor, valid: Tensor, state: Tensor) -> list[Tensor]:
-        return self.model.encode(Inputs(images, words, valid, state)).tensors()
-
-
-class _Velocity(nn.Module):
-    """Actions, token times and the tensors of a prefix -> velocities: one Euler step."""
-
-    def __init__(self, model: AsyncVLA) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, x: Tensor, times: Tensor, *prefix: Tensor) -> list[Tensor]:
-        return [self.model.velocity(Prefix.of_tensors(prefix), x, times)]
 
 
 def bench_runtimes(repetitions: int, threads: int = 1) -> dict[str, Any]:
@@ -81,10 +56,9 @@ def bench_runtimes(repetitions: int, threads: int = 1) -> dict[str, Any]:
     rows: dict[str, list[tuple[float, float, float]]] = {}
     errors: dict[str, float] = {}
     with torch.inference_mode():
-        example = [noise, torch.ones(noise.shape[:2]), *model.encode(inputs).tensors()]
         for name, make in _RUNTIMES.items():
             try:
-                runtimes[name] = make(model, (seen, example), threads)
+                runtimes[name] = make(model, threads)
             except ImportError as error:
                 missing[name] = str(error)
         expected = runtimes["plain"][1](runtimes["plain"][0](seen), noise)
@@ -113,7 +87,7 @@ def bench_runtimes(repetitions: int, threads: int = 1) -> dict[str, Any]:
     }
 
 
-def _network(model: AsyncVLA | CompiledEngine) -> tuple[Pass, Draft]:
+def _network(model: Runner) -> tuple[Pass, Draft]:
     """Prefix and draft as a policy asks for them."""
     config = model.config
     ones, dims = torch.ones(1, config.action_chunk_size), torch.ones(config.max_action_dim)
@@ -125,95 +99,51 @@ def _network(model: AsyncVLA | CompiledEngine) -> tuple[Pass, Draft]:
     return (lambda x: model.encode(Inputs(*x)).tensors()), draft
 
 
-def _plain(model: AsyncVLA, given: tuple[list[Tensor], list[Tensor]], threads: int) -> tuple[Pass, Draft]:
+def _plain(model: AsyncVLA, threads: int) -> tuple[Pass, Draft]:
     return _network(model)
 
 
-def _fused(model: AsyncVLA, given: tuple[list[Tensor], list[Tensor]], threads: int) -> tuple[Pass, Draft]:
-    fused = copy.deepcopy(model)
-    fused.fuse()
-    return _network(fused)
+def _onnx(model: AsyncVLA, threads: int) -> tuple[Pass, Draft]:
+    return _network(OnnxEngine(shipped_checkpoint(), model.config, threads))
 
 
-def _compiled(model: AsyncVLA, given: tuple[list[Tensor], list[Tensor]], threads: int) -> tuple[Pass, Draft]:
+def _compiled(model: AsyncVLA, threads: int) -> tuple[Pass, Draft]:
     return _network(CompiledEngine(model))
 
 
-def _onnx(model: AsyncVLA, given: tuple[list[Tensor], list[Tensor]], threads: int) -> tuple[Pass, Draft]:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-
-    def load(file: Path) -> Pass:
-        session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
-        names = [value.name for value in session.get_inputs()]
-        # What the graph does not read is no input of it.
-        places = [int(name.removeprefix("x")) for name in names]
-        return lambda x: list(session.run(None, {f"x{i}": x[i].numpy() for i in places}))
-
-    return _exported(model, given, load)
-
-
-def _openvino(model: AsyncVLA, given: tuple[list[Tensor], list[Tensor]], threads: int) -> tuple[Pass, Draft]:
+def _openvino(model: AsyncVLA, threads: int) -> tuple[Pass, Draft]:
     import openvino
 
     core = openvino.Core()
+    hints = {
+        "INFERENCE_NUM_THREADS": threads,
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_PRECISION_HINT": "f32",
+    }
 
-    def load(file: Path) -> Pass:
-        compiled = core.compile_model(
-            core.read_model(file),
-            "CPU",
-            {
-                "INFERENCE_NUM_THREADS": threads,
-                "PERFORMANCE_HINT": "LATENCY",
-                "INFERENCE_PRECISION_HINT": "f32",
-            },
-        )
+    def load(name: str) -> Pass:
+        compiled = core.compile_model(core.read_model(shipped_checkpoint() / name), "CPU", hints)
         places = [int(value.any_name.removeprefix("x")) for value in compiled.inputs]
         request = compiled.create_infer_request()
         return lambda x: [value.copy() for value in request.infer([x[i].numpy() for i in places]).values()]
 
-    return _exported(model, given, load)
-
-
-def _exported(
-    model: AsyncVLA, given: tuple[list[Tensor], list[Tensor]], load: Callable[[Path], Pass]
-) -> tuple[Pass, Draft]:
-    """Both passes as ONNX files, loaded by a runtime."""
-    passes = []
-    with tempfile.TemporaryDirectory() as folder:
-        for module, tensors in zip((_Encode(model), _Velocity(model)), given, strict=True):
-            file = Path(folder) / f"{type(module).__name__}.onnx"
-            names = [f"x{i}" for i in range(len(tensors))]
-            torch.onnx.export(
-                module,
-                tuple(tensors),
-                file,
-                input_names=names,
-                dynamo=True,
-                external_data=False,
-                verbose=False,
-            )
-            passes.append(load(file))
-    encode, velocity = passes
+    encode, step = load(ENCODE), load(STEP)
 
     def draft(prefix: list[Any], noise: Tensor) -> Tensor:
         seen = [torch.from_numpy(part) for part in prefix]
 
-        def field(x: Tensor, times: Tensor, step: int) -> Tensor:
-            return torch.from_numpy(velocity([x, times, *seen])[0])
+        def velocity(x: Tensor, times: Tensor, number: int) -> Tensor:
+            return torch.from_numpy(step([x, times, *seen])[0])
 
         ones = torch.ones(noise.shape[:2])
-        return flow.euler_sample(field, noise, noise, ones, model.config.num_denoise_steps)
+        return flow.euler_sample(velocity, noise, noise, ones, model.config.num_denoise_steps)
 
     return encode, draft
 
 
-_RUNTIMES: dict[str, Callable[..., tuple[Pass, Draft]]] = {
-    "fused": _fused,
+_RUNTIMES: dict[str, Callable[[AsyncVLA, int], tuple[Pass, Draft]]] = {
     "plain": _plain,
-    "compiled": _compiled,
     "onnx": _onnx,
+    "compiled": _compiled,
     "openvino": _openvino,
 }

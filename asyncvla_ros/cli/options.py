@@ -47,7 +47,7 @@ JsonOption = Annotated[
     Path | None, typer.Option("--json", callback=writable, help="Write figures there; - prints them.")
 ]
 EngineOption = Annotated[
-    str, typer.Option(help="plain, compiled, graph, or auto: graph on CUDA, plain elsewhere.")
+    str, typer.Option(help="plain, onnx, compiled, graph, or auto: graph on CUDA, else onnx or plain.")
 ]
 DeviceOption = Annotated[str, typer.Option(help="torch device, such as cpu or cuda.")]
 FreshOption = Annotated[bool, typer.Option(help="The data did not train the policy: use all of it.")]

@@ -80,12 +80,6 @@ class AsyncVLA(nn.Module):
         """Where the weights are."""
         return self.action_in.weight.device
 
-    def fuse(self) -> None:
-        """Make inference on a CPU faster; the weights must not change afterwards."""
-        self.backbone.fuse()
-        if self.rater is not None:
-            self.rater.fuse()
-
     def encode(self, inputs: Inputs) -> Prefix:
         """The one pass over images, words and state that everything after it shares."""
         return self.backbone.encode(inputs.images, inputs.words, inputs.word_valid, inputs.state)

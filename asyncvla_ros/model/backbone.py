@@ -15,7 +15,6 @@ from transformers import AutoModel, Qwen2_5_VLConfig
 
 from asyncvla_ros.model import attention
 from asyncvla_ros.model.config import AsyncVLAConfig
-from asyncvla_ros.model.fused import FusedDecoder, FusedVision
 from asyncvla_ros.model.layout import Layout
 from asyncvla_ros.model.prefix import Frame, Prefix
 from asyncvla_ros.model.tokens import prefix_ids, prefix_positions, prefix_valid
@@ -65,8 +64,6 @@ class Backbone(nn.Module):
         self.qwen.language_model.config._attn_implementation = language
         self.qwen.visual.config._attn_implementation = vision
         self._layouts: dict[torch.device, Layout] = {}
-        self._fused: FusedDecoder | None = None
-        self._fused_vision: FusedVision | None = None
         width = config.hidden_size
         self.state_in = nn.Linear(config.max_state_dim, width)
         self.image_embedding: nn.Parameter | None = None
@@ -96,10 +93,7 @@ class Backbone(nn.Module):
         """
         b = len(images)
         images, layout = images.flatten(0, 1), self.layout(images.device)
-        if self._fused_vision is not None:
-            seen = self._fused_vision(layout.patchify(images))
-        else:
-            seen = see(self.qwen.visual, images, layout)
+        seen = see(self.qwen.visual, images, layout)
         seen = seen.view(b, -1, seen.shape[-1])
         if self.image_embedding is not None:
             seen = seen + self.image_embedding
@@ -115,23 +109,9 @@ class Backbone(nn.Module):
         """One pass over the observation; arguments as in ``embed_prefix``."""
         embedded, positions, valid, next_position = self.embed_prefix(images, words, word_valid, state)
         frame = self._frame(positions, attention.prefix_mask(valid), embedded.dtype)
-        if self._fused is not None:
-            hidden, keys, values = self._fused.encode(embedded, frame)
-        else:
-            language, cache = self.qwen.language_model, _Recorder()
-            hidden = run_layers(language.layers, language.norm, embedded, frame, cache)
-            keys, values = tuple(cache.keys), tuple(cache.values)
-        return Prefix(keys, values, hidden, positions, valid, next_position)
-
-    def fuse(self) -> None:
-        """Make inference on a CPU faster; the weights must not change afterwards.
-
-        What was encoded before is not for suffix passes after.
-        """
-        language, visual = self.qwen.language_model, self.qwen.visual
-        self._fused = FusedDecoder(language.layers, language.norm)
-        if set(range(len(visual.blocks))) <= set(visual.fullatt_block_indexes):
-            self._fused_vision = FusedVision(visual, self.config.image_grid)
+        language, cache = self.qwen.language_model, _Recorder()
+        hidden = run_layers(language.layers, language.norm, embedded, frame, cache)
+        return Prefix(tuple(cache.keys), tuple(cache.values), hidden, positions, valid, next_position)
 
     def behind(self, prefix: Prefix, length: int, draws: int = 1) -> Callable[[Tensor], Tensor]:
         """Suffix passes behind a cached prefix; what all of them share is computed here, once.
@@ -145,8 +125,6 @@ class Backbone(nn.Module):
             (b, draws * l, width) embeddings -> (b, draws * l, width) hidden action tokens.
         """
         frame = self.suffix_frame(prefix, length, draws)
-        if self._fused is not None:
-            return self._fused.behind(prefix, frame)
         return lambda embedded: self.suffix_pass(prefix, frame, embedded)
 
     def suffix_frame(self, prefix: Prefix, length: int, draws: int) -> Frame:

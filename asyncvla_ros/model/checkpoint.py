@@ -8,6 +8,7 @@ features.json       FeatureContract: cameras, state and action names, action spa
 norm_stats.json     statistics of state and action
 training_data.json  DataRecord of the policy and of its rater (optional)
 robots/NAME/        features.json and norm_stats.json of each robot, of a policy for several (optional)
+*.onnx              graphs that point into model.safetensors, see ``onnx_engine`` (optional)
 README.md           model card (optional)
 """
 
@@ -28,6 +29,7 @@ from asyncvla_ros.common.normalization import NormStats
 from asyncvla_ros.model.asyncvla import AsyncVLA
 from asyncvla_ros.model.card import GENERATED, model_card
 from asyncvla_ros.model.config import load_config
+from asyncvla_ros.model.onnx_engine import GRAPHS
 from asyncvla_ros.model.text import head_tokens, load_tokenizer
 from asyncvla_ros.model.weights import INDEX, SINGLE, digest_weights, load_weights, save_weights
 from asyncvla_ros.robot.feature_file import load_features, read_json
@@ -89,6 +91,9 @@ def save_checkpoint(
     card = folder / "README.md"
     if not card.exists() or GENERATED in card.read_text(encoding="utf-8"):
         card.write_text(model_card(checkpoint, weights), encoding="utf-8")
+    for graph in GRAPHS:
+        # They are of the weights before.
+        (folder / graph).unlink(missing_ok=True)
     save_weights(folder, weights, dtype)
 
 

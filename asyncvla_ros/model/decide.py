@@ -17,6 +17,7 @@ from torch import Tensor
 from asyncvla_ros.model import flow
 from asyncvla_ros.model.asyncvla import AsyncVLA
 from asyncvla_ros.model.engine import CompiledEngine
+from asyncvla_ros.model.onnx_engine import OnnxEngine
 from asyncvla_ros.model.prefix import Prefix
 from asyncvla_ros.strategy import Strategy
 from asyncvla_ros.types import ContractError
@@ -58,7 +59,7 @@ class Decider:
     """
 
     def __init__(
-        self, model: AsyncVLA | CompiledEngine, dim_mask: Tensor, generator: torch.Generator
+        self, model: AsyncVLA | CompiledEngine | OnnxEngine, dim_mask: Tensor, generator: torch.Generator
     ) -> None:
         self._model = model
         self._dim_mask = dim_mask

@@ -1,6 +1,7 @@
 """How the network of a decision is run: as it is, compiled, or as recorded CUDA graphs.
 
-    plain      the network itself; on a CPU with fused weights where it is small
+    plain      the network itself
+    onnx       ONNX Runtime on a CPU, see ``onnx_engine``
     compiled   each pass as one graph without breaks (torch.compile)
     graph      besides, on a GPU: prefix, draft, rating and refinement recorded and replayed as CUDA graphs
 

@@ -30,7 +30,6 @@ from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import (
 from asyncvla_ros.model import attention
 from asyncvla_ros.model.backbone import frame_tokens, run_layers
 from asyncvla_ros.model.config import AsyncVLAConfig, RaterConfig
-from asyncvla_ros.model.fused import FusedDecoder
 from asyncvla_ros.model.prefix import Prefix
 
 ALPHA, BETA, EPSILON = 0.01, 0.98, 1e-6
@@ -73,11 +72,6 @@ class Rater(nn.Module):
         self.norm = Qwen2_5_VLRMSNorm(config.hidden_size)
         self.rotary = Qwen2_5_VLRotaryEmbedding(text)
         self.out = nn.Linear(config.hidden_size, 1)
-        self._fused: FusedDecoder | None = None
-
-    def fuse(self) -> None:
-        """Make inference on a CPU faster; the weights must not change afterwards."""
-        self._fused = FusedDecoder(self.layers, self.norm)
 
     def forward(self, prefix: Prefix, draft: Tensor, variance: Tensor | None = None) -> Tensor:
         """Confidence logits; the prefix gets no gradient.
@@ -108,8 +102,5 @@ class Rater(nn.Module):
         keys = torch.cat([prefix.valid, torch.ones_like(draft[..., 0], dtype=torch.bool)], dim=1)
         mask = keys[:, None, None, :].expand(-1, 1, x.shape[1], -1)
         frame = frame_tokens(self.rotary, positions, mask, self._attention, dtype)
-        if self._fused is not None:
-            x = self._fused.encode(x, frame)[0]
-        else:
-            x = run_layers(self.layers, self.norm, x, frame)
+        x = run_layers(self.layers, self.norm, x, frame)
         return self.out(x[:, -length:])[..., 0]

@@ -26,6 +26,7 @@ from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import (
 )
 
 from asyncvla_ros.common.lfs import lfs_remedy
+from asyncvla_ros.model.config import AsyncVLAConfig
 from asyncvla_ros.robot.feature_file import read_json
 from asyncvla_ros.types import CheckpointError
 
@@ -33,6 +34,8 @@ SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 SHARD_BYTES = 2 * 1000**3
 # Problems that an error lists.
 LISTED = 5
+# No network has so many names.
+MOST_HEADER = 2**26
 
 
 def save_weights(
@@ -107,6 +110,31 @@ def digest_weights(folder: Path) -> bytes:
         with file.open("rb") as content:
             digests.append(hashlib.file_digest(content, "sha256").digest())
     return digests[0] if len(digests) == 1 else hashlib.sha256(b"".join(digests)).digest()
+
+
+def safetensors_header(file: Path) -> dict[str, Any]:
+    """What a safetensors file says of its tensors by name, and as ``start`` where their bytes begin.
+
+    Raises:
+        CheckpointError: If it is none.
+    """
+    try:
+        with file.open("rb") as content:
+            size = int.from_bytes(content.read(8), "little")
+            header: dict[str, Any] = json.loads(content.read(size) if size < MOST_HEADER else b"")
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{file} is corrupt or truncated: {error}{lfs_remedy(file)}") from error
+    return {**header, "start": 8 + size}
+
+
+def network_digest(folder: Path, config: AsyncVLAConfig) -> str:
+    """16 hex digits of how the weights of a checkpoint lie in their file, and of the network they make."""
+    decisions = ("num_denoise_steps", "num_refine_steps", "execute_steps", "max_words", "blank_images")
+    shape = {name: value for name, value in config.to_dict().items() if name not in decisions}
+    if config.rater:
+        shape["rater"] = {"num_layers": config.rater.num_layers, "variance": config.rater.reads_variance}
+    text = json.dumps([safetensors_header(folder / SINGLE), shape], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def load_weights(model: nn.Module, folder: Path, device: str = "cpu") -> None:

@@ -65,7 +65,7 @@ def test_bad_usage_exits_with_2_and_lists_the_choices():
 def test_export_sets_defaults_and_halves_the_weights(tmp_path):
     source = tiny_checkpoint(tmp_path / "tiny")
     options = ("--denoise-steps", "5", "--execute-steps", "3", "--threshold", "0.25")
-    result = run("export", "--checkpoint", str(source), "--out", str(tmp_path / "out"), *options)
+    result = run("export", "--checkpoint", str(source), "--out", str(tmp_path / "out"), "--no-onnx", *options)
     assert result.returncode == 0, result.stderr
     config = load_checkpoint(tmp_path / "out").model.config
     assert (config.num_denoise_steps, config.num_refine_steps, config.execute_steps) == (5, 2, 3)
@@ -82,7 +82,10 @@ def test_export_keeps_the_steps_whose_variance_a_rater_reads(tmp_path):
     rater = RaterConfig(num_layers=1, reads_variance=True)
     config = replace(source.model.config, rater=rater)
     save_checkpoint(tmp_path / "reading", replace(source, model=AsyncVLA(config)))
-    options = ("export", "--checkpoint", str(tmp_path / "reading"), "--out", str(tmp_path / "out"))
+    options = (
+        *("export", "--no-onnx", "--checkpoint", str(tmp_path / "reading")),
+        *("--out", str(tmp_path / "out")),
+    )
     result = run(*options, "--denoise-steps", "5")
     assert result.returncode == 2 and "read the variance of 2 steps; export the policy with 5 first" in (
         " ".join(result.stderr.split())

@@ -9,7 +9,6 @@ from asyncvla_ros.model import attention
 from asyncvla_ros.model.asyncvla import AsyncVLA, Inputs
 from asyncvla_ros.model.config import AsyncVLAConfig
 from asyncvla_ros.model.layout import Layout
-from asyncvla_ros.model.sizes import nano_config
 from asyncvla_ros.model.tokens import prefix_ids, prefix_positions
 
 L, D = 8, 8
@@ -77,33 +76,6 @@ def test_both_attention_implementations_agree(model: AsyncVLA, config: AsyncVLAC
     torch.testing.assert_close(
         model.rate(model.encode(inputs), draft), other.rate(other.encode(inputs), draft), atol=1e-5, rtol=1e-5
     )
-
-
-@torch.no_grad()
-@pytest.mark.parametrize("key_value_heads", [6, 2])
-@pytest.mark.parametrize("draws", [1, 2])
-def test_fused_weights_change_nothing(inputs: Inputs, key_value_heads: int, draws: int):
-    """With shared heads, padded instructions, several draws, and norms and biases that are not trivial."""
-    config = nano_config(32)
-    config.backbone["text_config"]["num_key_value_heads"] = key_value_heads
-    torch.manual_seed(3)
-    model = AsyncVLA(config).eval()
-    for name, parameter in model.named_parameters():
-        if "norm" in name or "ln_q" in name or "bias" in name:
-            parameter.add_(0.3 * torch.randn_like(parameter))
-    x, times = torch.cat([noise(s) for s in range(draws)], 1), torch.rand(2, L * draws)
-    stock = model.encode(inputs)
-    expected, confidence = model.velocity(stock, x, times, draws), model.rate(stock, noise(5))
-    model.fuse()
-    prefix = model.encode(inputs)
-    torch.testing.assert_close(prefix.hidden, stock.hidden, atol=1e-5, rtol=1e-5)
-    torch.testing.assert_close(model.rate(prefix, noise(5)), confidence, atol=1e-5, rtol=1e-5)
-    torch.testing.assert_close(model.velocity(prefix, x, times, draws), expected, atol=1e-5, rtol=1e-5)
-    suffix = model.backbone.behind(prefix, L, draws)
-    first = model.action_out(suffix(model.embed_actions(x + 1, times)))
-    assert not torch.allclose(first, expected)
-    again = model.action_out(suffix(model.embed_actions(x, times)))
-    torch.testing.assert_close(again, expected, atol=1e-5, rtol=1e-5)
 
 
 @torch.no_grad()

@@ -23,7 +23,8 @@ class PolicyParameters:
     )
     engine: str = parameter(
         "auto",
-        "How the network runs: plain, compiled, graph (CUDA graphs), or auto: graph on CUDA, plain elsewhere",
+        "How the network runs: plain, onnx, compiled, graph (CUDA graphs), or auto: graph on CUDA; elsewhere "
+        "onnx where the checkpoint has graphs, else plain",
         choices=("auto", *ENGINES),
         read_only=True,
     )
