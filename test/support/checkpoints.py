@@ -9,13 +9,15 @@ from typing import Any
 
 import numpy as np
 import torch
+from tokenizers import Tokenizer
 
 from asyncvla_ros.common.normalization import NormStats
 from asyncvla_ros.model.asyncvla import AsyncVLA
 from asyncvla_ros.model.checkpoint import Checkpoint, save_checkpoint
-from asyncvla_ros.model.config import RaterConfig
-from asyncvla_ros.model.sizes import nano_config
+from asyncvla_ros.model.config import AsyncVLAConfig, RaterConfig
+from asyncvla_ros.model.sizes import nano_config, tiny_config
 from asyncvla_ros.model.text import build_tokenizer
+from asyncvla_ros.types import FeatureContract
 from support.contracts import libero_features
 
 INSTRUCTIONS = ("pick up the milk and place it in the basket", "lift it")
@@ -43,6 +45,19 @@ def tiny_checkpoint(
     config = dataclasses.replace(
         config, backbone={**config.backbone, "text_config": text, "vision_config": vision}
     )
+    return _save(folder, config, tokenizer, features)
+
+
+def full_shape_checkpoint(folder: Path) -> Path:
+    """Writes a checkpoint for libero_panda that has the shape of the 3B one, in bfloat16."""
+    features, tokenizer = libero_features(), build_tokenizer(INSTRUCTIONS)
+    config = tiny_config(
+        tokenizer.get_vocab_size(), dtype="bfloat16", num_denoise_steps=2, rater=RaterConfig(num_layers=1)
+    )
+    return _save(folder, config, tokenizer, features)
+
+
+def _save(folder: Path, config: AsyncVLAConfig, tokenizer: Tokenizer, features: FeatureContract) -> Path:
     torch.manual_seed(0)
     rng = np.random.default_rng(0)
     save_checkpoint(

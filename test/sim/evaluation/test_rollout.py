@@ -5,17 +5,20 @@ import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import pytest
 
 from asyncvla_ros.common.shard import Shard
+from asyncvla_ros.policy import Policy
 from asyncvla_ros.sim.evaluation.results import Episode, EvalConfig, summarise
 from asyncvla_ros.sim.evaluation.rollout import _work_units, decision_seed, evaluate, run_episode
 from asyncvla_ros.sim.libero.conventions import OWN, LiberoConventions
 from asyncvla_ros.sim.libero.tasks import Task, list_tasks
 from asyncvla_ros.types import ActionChunk, Observation
+from support.checkpoints import full_shape_checkpoint
 from support.policies import StillPolicy
 
 LIBERO_ENV = "asyncvla_ros.sim.evaluation.rollout.LiberoEnv"
@@ -218,3 +221,12 @@ def test_decision_seeds_differ_and_repeat() -> None:
     }
     assert len(seeds) == 180
     assert decision_seed(1, 2, 3, 4) == decision_seed(1, 2, 3, 4)
+
+
+def test_a_policy_of_the_full_sizes_shape_acts(tmp_path: Path) -> None:
+    policy: Any = Policy.from_checkpoint(full_shape_checkpoint(tmp_path / "full"))
+    world = FakeWorld(list_tasks("libero_goal")[0], 6)
+    episode = run_episode(policy, world, EvalConfig("libero_goal", (0,), (0,)), 0)  # type: ignore[arg-type]
+    assert episode.success and episode.steps == 6 and len(episode.tick_ms) == 2
+    assert episode.confidence is not None and 0 < episode.confidence < 1
+    assert np.isfinite(world.executed).all() and np.abs(world.executed).max() > 0
