@@ -19,13 +19,13 @@ from asyncvla_ros.model.asyncvla import AsyncVLA, Inputs
 from asyncvla_ros.model.checkpoint import Checkpoint, load_checkpoint
 from asyncvla_ros.model.config import RaterConfig
 from asyncvla_ros.model.decide import Decider
-from asyncvla_ros.model.engine import CompiledEngine, buckets
+from asyncvla_ros.model.engine import buckets
 from asyncvla_ros.model.images import resize_image
-from asyncvla_ros.model.onnx_engine import OnnxEngine, has_graphs
 from asyncvla_ros.model.quantize import LARGEST_ERROR, quantize
+from asyncvla_ros.model.runner import Runner, make_runner, require_device, resolve_engine
 from asyncvla_ros.model.text import encode_words, unknown_words
 from asyncvla_ros.paths import shipped_checkpoint
-from asyncvla_ros.strategy import ENGINES, Strategy
+from asyncvla_ros.strategy import Strategy
 from asyncvla_ros.types import (
     ActionChunk,
     AsyncVLAError,
@@ -58,7 +58,7 @@ class Policy:
         self._device = torch.device(device)
         self.engine: str = resolve_engine(engine, self._device, weights, folder)
         self.engine_note: str = ""
-        self._network: AsyncVLA | CompiledEngine | OnnxEngine = self._model
+        self._network: Runner = self._model
         self._generator = torch.Generator()
         # An instruction is followed for many decisions.
         tokenizer, limit, prompt = checkpoint.tokenizer, self._config.max_words, self._config.prompt
@@ -75,11 +75,13 @@ class Policy:
         self.action_stats: NormStats = checkpoint.action_stats
         if weights != "checkpoint":
             self._quantize(weights)
-        if self.engine == "onnx":
-            assert folder is not None
-            self._use_onnx(folder, engine == "auto")
-        elif self.engine != "plain":
-            self._network = CompiledEngine(self._model, records=self.engine == "graph")
+        try:
+            self._network = make_runner(self._model, self.engine, folder)
+        except ImportError as error:
+            problem = "engine 'onnx' needs onnxruntime: pip install onnxruntime"
+            if engine != "auto":
+                raise AsyncVLAError(problem) from error
+            self.engine, self.engine_note = "plain", f"{problem}; using 'plain', which is slower"
         self._decider = Decider(self._network, self._dims, self._generator)
 
     @staticmethod
@@ -174,15 +176,6 @@ class Policy:
             prefix = self._network.encode(seen)
             drafts.append(self._network.sample(prefix, noise, mask, noise, self._dims, steps))
         return torch.cat(drafts)[..., : self._action_dim]
-
-    def _use_onnx(self, folder: Path, may_be_missing: bool) -> None:
-        try:
-            self._network = OnnxEngine(folder, self._config, torch.get_num_threads())
-        except ImportError as error:
-            problem = "engine 'onnx' needs onnxruntime: pip install onnxruntime"
-            if not may_be_missing:
-                raise AsyncVLAError(problem) from error
-            self.engine, self.engine_note = "plain", f"{problem}; using 'plain', which is slower"
 
     def _quantize(self, weights: str) -> None:
         """Eight bits, if the actions on some observations stay the same.
@@ -325,51 +318,6 @@ class Policy:
             )
         image = resize_image(observation.images[key], self._config.image_size)
         return np.zeros_like(image) if self._config.blank_images else image
-
-
-def require_device(device: str) -> None:
-    """Find out whether torch can use a device.
-
-    Raises:
-        AsyncVLAError: If it cannot.
-    """
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:  # the latter from a torch built without CUDA
-        reason = str(error).splitlines()[0].split(". ")[0]
-        raise AsyncVLAError(
-            f"device is {device!r}, which torch cannot use ({reason}); choose another, such as 'cpu'"
-        ) from error
-
-
-def resolve_engine(
-    engine: str, device: torch.device, weights: str = "checkpoint", folder: Path | None = None
-) -> str:
-    """Which of ``ENGINES`` runs on a device.
-
-    Args:
-        engine: One of them, or ``auto``.
-        device: Where.
-        weights: See ``Policy.from_checkpoint``.
-        folder: Of the checkpoint; None without one.
-
-    Raises:
-        AsyncVLAError: If there is no such engine, it needs a GPU, or graphs that are not there.
-    """
-    choices = ("auto", *ENGINES)
-    if engine not in choices:
-        raise AsyncVLAError(f"engine is {engine!r}, choose one of {choices}")
-    if engine == "graph" and device.type != "cuda":
-        raise AsyncVLAError(f"engine 'graph' records CUDA graphs, but the device is {str(device)!r}")
-    runs_onnx = device.type == "cpu" and weights == "checkpoint" and folder is not None and has_graphs(folder)
-    if engine == "onnx" and not runs_onnx:
-        raise AsyncVLAError(
-            "engine 'onnx' runs on a CPU, with the weights of a checkpoint that has graphs; `asyncvla "
-            f"export` writes them. Found: device {str(device)!r}, weights {weights!r}, checkpoint {folder}"
-        )
-    if engine == "auto":
-        return "graph" if device.type == "cuda" else "onnx" if runs_onnx else "plain"
-    return engine
 
 
 def _first_line(error: Exception) -> str:

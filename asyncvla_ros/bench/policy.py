@@ -17,15 +17,11 @@ from asyncvla_ros.model import flow
 from asyncvla_ros.model.asyncvla import AsyncVLA, Inputs
 from asyncvla_ros.model.checkpoint import load_checkpoint
 from asyncvla_ros.model.config import AsyncVLAConfig, RaterConfig
-from asyncvla_ros.model.engine import CompiledEngine
-from asyncvla_ros.model.onnx_engine import OnnxEngine
+from asyncvla_ros.model.runner import Runner, make_runner, require_device, resolve_engine
 from asyncvla_ros.model.sizes import full_config, nano_config, tiny_config
 from asyncvla_ros.paths import shipped_checkpoint
-from asyncvla_ros.policy import require_device, resolve_engine
 from asyncvla_ros.training.run import memory_gb
 from asyncvla_ros.types import AsyncVLAError
-
-Runner = AsyncVLA | CompiledEngine | OnnxEngine
 
 STAGES = ("prefix", "sfm", "rater", "afm", "total")
 SIZES = ("nano", "tiny", "3b")
@@ -84,7 +80,7 @@ def bench_policy(settings: BenchSettings) -> dict[str, Any]:
     stock = _network(settings)
     inputs = random_inputs(stock, settings.device)
     ways: dict[str, Callable[[], list[float]]] = {}
-    runner = _runner(stock, engine, folder)
+    runner = make_runner(stock, engine, folder)
     ways["cached_ms"] = lambda: _cached(runner, inputs)
     if settings.recompute:
         ways["uncached_ms"] = lambda: _uncached(stock, inputs)
@@ -138,14 +134,6 @@ def _network(settings: BenchSettings) -> AsyncVLA:
 def _rater_layers(config: AsyncVLAConfig) -> int:
     """As in the paper at full size, as in the shipped policy below."""
     return 4 if config.dtype == "bfloat16" else RaterConfig.num_layers
-
-
-def _runner(stock: AsyncVLA, engine: str, folder: Path | None) -> Runner:
-    """What a policy runs."""
-    if engine == "onnx":
-        assert folder is not None
-        return OnnxEngine(folder, stock.config, torch.get_num_threads())
-    return stock if engine == "plain" else CompiledEngine(stock, records=engine == "graph")
 
 
 def _roofline(model: AsyncVLA, step_ms: float) -> dict[str, float]:

@@ -19,13 +19,14 @@ import torch
 from rich.progress import track
 from torch import Tensor
 
-from asyncvla_ros.bench.policy import Runner, random_inputs
+from asyncvla_ros.bench.policy import random_inputs
 from asyncvla_ros.model import flow
 from asyncvla_ros.model.asyncvla import AsyncVLA, Inputs
 from asyncvla_ros.model.checkpoint import load_checkpoint
 from asyncvla_ros.model.engine import CompiledEngine
 from asyncvla_ros.model.onnx_engine import ENCODE, STEP, OnnxEngine
 from asyncvla_ros.model.prefix import Prefix
+from asyncvla_ros.model.runner import Runner
 from asyncvla_ros.paths import shipped_checkpoint
 
 #: A pass: tensors in, tensors out.

@@ -15,10 +15,8 @@ import torch
 from torch import Tensor
 
 from asyncvla_ros.model import flow
-from asyncvla_ros.model.asyncvla import AsyncVLA
-from asyncvla_ros.model.engine import CompiledEngine
-from asyncvla_ros.model.onnx_engine import OnnxEngine
 from asyncvla_ros.model.prefix import Prefix
+from asyncvla_ros.model.runner import Runner
 from asyncvla_ros.strategy import Strategy
 from asyncvla_ros.types import ContractError
 
@@ -58,9 +56,7 @@ class Decider:
         generator: Source of all noise and of the random choice.
     """
 
-    def __init__(
-        self, model: AsyncVLA | CompiledEngine | OnnxEngine, dim_mask: Tensor, generator: torch.Generator
-    ) -> None:
+    def __init__(self, model: Runner, dim_mask: Tensor, generator: torch.Generator) -> None:
         self._model = model
         self._dim_mask = dim_mask
         self._generator = generator

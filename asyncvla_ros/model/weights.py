@@ -143,6 +143,9 @@ def load_weights(model: nn.Module, folder: Path, device: str = "cpu") -> None:
     Raises:
         CheckpointError: If files are corrupt, do not fit the network, or hold numbers that are not finite.
     """
+    if torch.device(device).type == "cpu":
+        # safetensors knows no "cpu:0".
+        device = "cpu"
     files = weight_files(folder)
     expected = model.state_dict()
     found: dict[str, tuple[int, ...]] = {}

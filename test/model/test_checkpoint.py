@@ -205,3 +205,7 @@ def test_whatever_the_files_of_a_checkpoint_say(pristine: Path, drawn: st.DataOb
         assert str(error)
     finally:
         file.write_text(before)
+
+
+def test_a_device_may_be_named_with_its_number(folder: Path):
+    assert load_checkpoint(folder, "cpu:0").model.device.type == "cpu"
