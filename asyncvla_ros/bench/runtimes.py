@@ -3,7 +3,6 @@
     plain      transformers' own layers
     onnx       ONNX Runtime, what `Policy` runs (model/onnx_engine.py)
     compiled   torch.compile (model/engine.py)
-    openvino   OpenVINO, on the same graphs
 
 All get the same weights and inputs, in turns, so that noise hits all of them.
 """
@@ -20,11 +19,10 @@ from rich.progress import track
 from torch import Tensor
 
 from asyncvla_ros.bench.policy import random_inputs
-from asyncvla_ros.model import flow
 from asyncvla_ros.model.asyncvla import AsyncVLA, Inputs
 from asyncvla_ros.model.checkpoint import load_checkpoint
 from asyncvla_ros.model.engine import CompiledEngine
-from asyncvla_ros.model.onnx_engine import ENCODE, STEP, OnnxEngine
+from asyncvla_ros.model.onnx_engine import OnnxEngine
 from asyncvla_ros.model.prefix import Prefix
 from asyncvla_ros.model.runner import Runner
 from asyncvla_ros.paths import shipped_checkpoint
@@ -112,39 +110,8 @@ def _compiled(model: AsyncVLA, threads: int) -> tuple[Pass, Draft]:
     return _network(CompiledEngine(model))
 
 
-def _openvino(model: AsyncVLA, threads: int) -> tuple[Pass, Draft]:
-    import openvino
-
-    core = openvino.Core()
-    hints = {
-        "INFERENCE_NUM_THREADS": threads,
-        "PERFORMANCE_HINT": "LATENCY",
-        "INFERENCE_PRECISION_HINT": "f32",
-    }
-
-    def load(name: str) -> Pass:
-        compiled = core.compile_model(core.read_model(shipped_checkpoint() / name), "CPU", hints)
-        places = [int(value.any_name.removeprefix("x")) for value in compiled.inputs]
-        request = compiled.create_infer_request()
-        return lambda x: [value.copy() for value in request.infer([x[i].numpy() for i in places]).values()]
-
-    encode, step = load(ENCODE), load(STEP)
-
-    def draft(prefix: list[Any], noise: Tensor) -> Tensor:
-        seen = [torch.from_numpy(part) for part in prefix]
-
-        def velocity(x: Tensor, times: Tensor, number: int) -> Tensor:
-            return torch.from_numpy(step([x, times, *seen])[0])
-
-        ones = torch.ones(noise.shape[:2])
-        return flow.euler_sample(velocity, noise, noise, ones, model.config.num_denoise_steps)
-
-    return encode, draft
-
-
 _RUNTIMES: dict[str, Callable[[AsyncVLA, int], tuple[Pass, Draft]]] = {
     "plain": _plain,
     "onnx": _onnx,
     "compiled": _compiled,
-    "openvino": _openvino,
 }

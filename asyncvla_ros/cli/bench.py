@@ -126,7 +126,7 @@ def bench_runtimes_command(
     repetitions: Annotated[int, typer.Option(min=1, help="Of each runtime.")] = 100,
     json_out: JsonOption = None,
 ) -> None:
-    """Time nano's prefix and draft on this CPU by torch, ONNX Runtime and OpenVINO, as far as installed."""
+    """Time nano's prefix and draft on this CPU: torch, ONNX Runtime, torch.compile, as far as installed."""
     from rich.console import Console
     from rich.table import Table
 
