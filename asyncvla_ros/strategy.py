@@ -1,13 +1,18 @@
-"""How a decision is made: how many drafts, what is generated again, how often, in how many steps."""
+"""How a decision is made: how many drafts, what is generated again, how a new chunk follows the old plan."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from asyncvla_ros.types import AsyncVLAError
 
 MODES = ("afm", "sfm")
 SELECTIONS = ("rater", "random", "variance")
+CHOICES = ("rater", "mean", "medoid", "coherent")
+HANDOVERS = ("switch", "ensemble", "guided", "commit", "keep", "keep_random", "keep_all")
+JACOBIANS = ("identity", "full")
 # How a network is run, and how its backbone's weights are kept: ``model.engine``, ``model.quantize``.
 ENGINES = ("plain", "onnx", "compiled", "graph")
 WEIGHTS = ("checkpoint", "int8", "fp8")
@@ -15,43 +20,66 @@ WEIGHTS = ("checkpoint", "int8", "fp8")
 
 @dataclass(frozen=True)
 class Strategy:
-    """How a policy decides; the default is the paper's: one draft, the rater's doubts generated again once.
+    """How a policy decides. None leaves a field to the checkpoint, see ``complete``.
 
     Attributes:
         mode: ``sfm`` keeps the synchronous draft; ``afm`` generates some of its actions again.
-        select: Which ones (committed actions never):
+        select: Which ones (kept actions never):
 
             - ``rater``: confidence below ``threshold``; without a rater, none.
             - ``random``: as many as the rater would choose, drawn uniformly: the control of the choice.
             - ``variance``: estimates of the action varied by more than ``threshold`` over the denoising steps
               (``flow.denoising_variance``); costs nothing and needs no rater.
-        threshold: Confidence in [0, 1], None for the checkpoint's; for ``variance`` an absolute variance in
+        threshold: Confidence in [0, 1], None for the rater's own; for ``variance`` an absolute variance in
             squared normalised action units, which must be given (``rater.json`` proposes one).
         rounds: Refinements at most; the result of each is judged again, and nothing to refine ends them.
-        denoise_steps: Euler steps of a draft; None for the checkpoint's.
-        refine_steps: Euler steps of a refinement; None for the checkpoint's.
-        best_of: Drafts, of which the one with the highest mean confidence is taken; needs a rater if above 1.
+        denoise_steps: Euler steps of a draft.
+        refine_steps: Euler steps of a refinement.
+        best_of: Drafts, from different noise on one pass over the observation.
+        choose: How one is made of several drafts:
+
+            - ``rater``: the one with the highest mean confidence; needs a rater.
+            - ``mean``: their mean; the gripper's is that of the majority.
+            - ``medoid``: the one that is nearest to all others.
+            - ``coherent``: the one that is nearest to the old plan (BID, arXiv 2408.17355).
+        handover: How a chunk follows the plan that is in execution when its observation is taken:
+
+            - ``switch``: not at all; the new chunk replaces it when it arrives.
+            - ``ensemble``: mean over all plans, older ones count more (ACT, arXiv 2304.13705).
+            - ``guided``: denoising is pulled towards the old plan (real-time chunking, arXiv 2506.07339).
+            - ``commit``: actions that will have been executed when the chunk arrives are its context.
+            - ``keep``: besides, later ones of the old plan in which the rater trusts.
+            - ``keep_random``: as many later ones, drawn uniformly: the control of the choice.
+            - ``keep_all``: all of the old plan: the control of letting go.
+        jacobian: Of ``guided``: ``identity`` (no backward pass) or ``full``.
+        guidance: Of ``guided``: its largest weight.
 
     Raises:
         AsyncVLAError: If a value is outside of its range.
     """
 
-    mode: str = "afm"
-    select: str = "rater"
+    mode: str | None = None
+    select: str | None = None
     threshold: float | None = None
-    rounds: int = 1
+    rounds: int | None = None
     denoise_steps: int | None = None
     refine_steps: int | None = None
-    best_of: int = 1
+    best_of: int | None = None
+    choose: str | None = None
+    handover: str | None = None
+    jacobian: str | None = None
+    guidance: float | None = None
 
     def __post_init__(self) -> None:
-        for name, choices in (("mode", MODES), ("select", SELECTIONS)):
-            if getattr(self, name) not in choices:
+        for name, choices in _CHOICES.items():
+            if getattr(self, name) not in (None, *choices):
                 raise AsyncVLAError(f"{name} is {getattr(self, name)!r}, choose one of {choices}")
         for name in ("rounds", "denoise_steps", "refine_steps", "best_of"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise AsyncVLAError(f"{name} is {value}, expected at least 1")
+        if self.guidance is not None and not self.guidance >= 0:
+            raise AsyncVLAError(f"guidance is {self.guidance}, expected a weight of at least 0")
         if self.select == "variance":
             if self.threshold is None or not self.threshold >= 0:
                 raise AsyncVLAError(
@@ -60,3 +88,32 @@ class Strategy:
                 )
         elif self.threshold is not None and not 0 <= self.threshold <= 1:
             raise AsyncVLAError(f"threshold is {self.threshold}, expected a confidence from 0 to 1")
+
+    def complete(self, defaults: Mapping[str, Any]) -> Strategy:
+        """With the defaults of a checkpoint, and those of the paper, where it says nothing.
+
+        Args:
+            defaults: Some of the fields by name.
+        """
+        own = {name: value for name, value in asdict(self).items() if value is not None}
+        return Strategy(**{**_PAPER, **defaults, **own})
+
+
+_CHOICES = {
+    "mode": MODES,
+    "select": SELECTIONS,
+    "choose": CHOICES,
+    "handover": HANDOVERS,
+    "jacobian": JACOBIANS,
+}
+# One draft, the rater's doubts generated again once (arXiv 2511.14148); steps are the network's own.
+_PAPER: dict[str, Any] = {
+    "mode": "afm",
+    "select": "rater",
+    "rounds": 1,
+    "best_of": 1,
+    "choose": "rater",
+    "handover": "switch",
+    "jacobian": "identity",
+    "guidance": 5.0,
+}

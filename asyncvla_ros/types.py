@@ -57,6 +57,23 @@ class StageTimes:
 
 
 @dataclass(frozen=True)
+class Previous:
+    """What older chunks would do from an observation on; the place of an action counts from there.
+
+    Attributes:
+        actions: (m, d) of the plan that is in execution, due at the places 0 to m - 1, in the units of the
+            checkpoint.
+        delay: So many of them will have been executed when the answer arrives, as far as one can tell.
+        drafts: Each (k, d): what is left of every older chunk as it was generated, before any ensembling;
+            the newest last.
+    """
+
+    actions: np.ndarray
+    delay: int
+    drafts: tuple[np.ndarray, ...] = ()
+
+
+@dataclass(frozen=True)
 class ActionChunk:
     """Actions for the next ``l`` control steps; action ``i`` is due at ``stamp + i * step``.
 
@@ -64,10 +81,14 @@ class ActionChunk:
         actions: (l, d) float32, in the units of the checkpoint's feature contract.
         confidence: (l,) float32 in (0, 1) from the rater, of the synchronous draft; None if unrated.
         refined: (l,) bool, True where asynchronous flow matching generated the action again.
-        committed: Leading actions kept from the previous chunk.
+        committed: Leading actions kept from the plan before.
         times: Duration of each inference stage.
         variance: (l,) float32 of the synchronous draft's estimates while it was denoised, squared normalised
             units (``flow.denoising_variance``); None unless the strategy or its rater reads it.
+        kept: (l,) bool, True where an action is one of the plan before; None: the committed ones.
+        draft: (l, d) what was generated, where ``actions`` are an ensemble with older chunks; else None.
+        surprise: How foreign the observation is to the policy, see ``model.monitor``: 1 is as foreign as one
+            in twenty of those in successful episodes; None without a monitor.
     """
 
     actions: np.ndarray
@@ -76,6 +97,9 @@ class ActionChunk:
     committed: int
     times: StageTimes
     variance: np.ndarray | None = None
+    kept: np.ndarray | None = None
+    draft: np.ndarray | None = None
+    surprise: float | None = None
 
 
 @dataclass(frozen=True)
