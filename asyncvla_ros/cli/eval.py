@@ -25,6 +25,7 @@ from asyncvla_ros.cli.options import (
     InitsOption,
     JsonOption,
     ModeOption,
+    PlacementOption,
     RefineStepsOption,
     RoundsOption,
     SeedOption,
@@ -177,6 +178,7 @@ def eval_expert(
     tasks: TasksOption = "all",
     episodes: Annotated[int, typer.Option(min=1, help="Random placements per task.")] = 20,
     seed: SeedOption = 0,
+    placement: PlacementOption = "widened",
     disturbed: Annotated[bool, typer.Option(help="With the noise of a collection.")] = False,
     workers: WorkersOption = CPUS,
     json_out: JsonOption = None,
@@ -192,9 +194,7 @@ def eval_expert(
         steps = "" if row["mean_steps"] is None else f", {row['mean_steps']:.0f} steps"
         console.print(f"{suite} {task}: {row['successes']}/{row['n']}{steps}")
 
-    config = ExpertConfig(
-        suite, task_indices(tasks, suite), episodes, seed, disturbed=disturbed, workers=workers
-    )
+    config = ExpertConfig(suite, task_indices(tasks, suite), episodes, seed, placement, disturbed, workers)
     write_json(evaluate_expert(config, report), json_out)
 
 
