@@ -40,6 +40,7 @@ from asyncvla_ros.cli.options import (
     task_indices,
     write_json,
 )
+from asyncvla_ros.types import AsyncVLAError
 
 if TYPE_CHECKING:
     from asyncvla_ros.policy import Policy
@@ -77,6 +78,16 @@ def eval_libero(
     convention: ConventionOption = None,
     shard: ShardOption = "1/1",
     execute_steps: ExecuteStepsOption = None,
+    delay: Annotated[
+        int, typer.Option(min=0, help="Control steps until an answer is there; 0: the world waits.")
+    ] = 0,
+    replan: Annotated[
+        int | None,
+        typer.Option(min=1, help="Control steps from one observation to the next; default: the delay."),
+    ] = None,
+    world: Annotated[
+        str, typer.Option(help="still, or what happens in it: jump, drift (of the target), kicks.")
+    ] = "still",
     select: SelectOption = "rater",
     threshold: ThresholdOption = None,
     rounds: RoundsOption = 1,
@@ -84,7 +95,7 @@ def eval_libero(
     refine_steps: RefineStepsOption = None,
     best_of: BestOfOption = 1,
 ) -> None:
-    """Run a policy on LIBERO's official initial states, in lockstep; with --json a rerun continues."""
+    """Run a policy on LIBERO's official initial states; with --json a rerun continues."""
     from asyncvla_ros.common.shard import Shard
     from asyncvla_ros.common.sole_writer import sole_writer
     from asyncvla_ros.model.checkpoint import fingerprint
@@ -96,6 +107,7 @@ def eval_libero(
 
     chosen, states, share = task_indices(tasks, suite), indices(inits, "inits"), Shard.parse(shard)
     folder = checkpoint or shipped_checkpoint()
+    execute_steps, replan = _timing(folder, delay, replan, execute_steps)
     config = EvalConfig(
         suite,
         chosen,
@@ -114,6 +126,9 @@ def eval_libero(
         device=device,
         conventions=_conventions(folder, key_values(convention or [], "--convention")),
         shard=share,
+        delay=delay,
+        replan=replan,
+        world=world,
     )
     load = partial(Policy.from_checkpoint, checkpoint, device, THREADS)
     if json_out is None or str(json_out) == "-":
@@ -123,6 +138,24 @@ def eval_libero(
         log = EpisodeLog(json_out, config, Episode)
         write_json(_evaluate(config, load, log), json_out)
         log.close(config)
+
+
+def _timing(
+    checkpoint: Path, delay: int, replan: int | None, execute_steps: int | None
+) -> tuple[int | None, int | None]:
+    """``execute_steps`` and ``replan`` of a configuration, of which only one is used."""
+    from asyncvla_ros.model.config import load_config
+    from asyncvla_ros.sim.evaluation.timing import Timing
+
+    if execute_steps is not None and (delay or replan is not None):
+        raise AsyncVLAError(
+            "--execute-steps cannot be given with --delay or --replan; say --replan"
+        )
+    model = load_config(checkpoint)
+    timing = Timing.of(delay, replan, execute_steps or model.execute_steps, model.action_chunk_size)
+    if delay:
+        return None, timing.replan
+    return (replan if execute_steps is None else execute_steps), None
 
 
 def _conventions(checkpoint: Path, stated: dict[str, str]) -> LiberoConventions:

@@ -60,9 +60,9 @@ def load(folder: Path) -> dict[str, list[Source]]:
 
 def strategy_of(values: Mapping[str, Any], mode: str | None = None) -> str:
     """Mode, and what differs from the default strategy; with ``mode``, the same in another one."""
-    given = dict(values["settings"]["strategy"])
-    given["mode"] = mode or given["mode"]
-    default = vars(Strategy())
+    default = vars(Strategy().complete({}))
+    said = {key: value for key, value in values["settings"]["strategy"].items() if value is not None}
+    given = {**said, "mode": mode or said.get("mode", default["mode"])}
     # What only refinement reads makes no difference to a draft.
     ignored = {"mode", *(_REFINING if given["mode"] == "sfm" else ())}
     changed = [
