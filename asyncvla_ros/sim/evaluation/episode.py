@@ -38,7 +38,7 @@ def run_episode(policy: Policy, env: LiberoEnv, config: EvalConfig, init: int) -
     inferences: list[Inference] = []
     executed: list[np.ndarray] = []
     origin: list[int] = []
-    hold = IDLE_ACTION.copy()
+    hold = IDLE_ACTION
     step, success = 0, env.success
     while step < limit and not success:
         world.advance(step)
@@ -50,7 +50,7 @@ def run_episode(policy: Policy, env: LiberoEnv, config: EvalConfig, init: int) -
         due = plan.due(step)
         action = hold if due is None else due.values
         if due is not None:
-            hold[-1] = action[-1]
+            hold = np.array([*IDLE_ACTION[:-1], action[-1]])
             executed.append(np.clip(action, -1, 1))
             origin.append(due.chunk.chunk_id)
         env.step(world.obey(action))
