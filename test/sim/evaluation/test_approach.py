@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -10,11 +12,8 @@ TARGET, USUAL = np.array([0.1, 0.2, 0.9]), np.array([0.1, -0.2, 0.9])
 
 def path(*points: tuple[float, float, float]) -> np.ndarray:
     """From high above the table through some points, in a straight line and 1 cm steps at most."""
-    legs = np.array([(0.0, 0.0, 1.3), *points])
-    return np.concatenate(
-        [np.linspace(a, b, 100, endpoint=False) for a, b in zip(legs[:-1], legs[1:], strict=True)]
-        + [legs[-1:]]
-    )
+    ends = np.array([(0.0, 0.0, 1.3), *points])
+    return np.concatenate([np.linspace(*leg, 101) for leg in itertools.pairwise(ends)])
 
 
 @pytest.mark.parametrize(

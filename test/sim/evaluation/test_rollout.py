@@ -119,7 +119,7 @@ def test_choices_are_made_on_random_placements_that_repeat(monkeypatch: pytest.M
 
 
 class CountingPolicy(StillPolicy):
-    """Its actions say which decision they are of and which place they have; remembers the plan it was told."""
+    """Its actions say of which decision they are, and at which place; remembers the plan it was told."""
 
     def __init__(self) -> None:
         super().__init__()
