@@ -23,6 +23,7 @@ from asyncvla_ros.data.episodes import Episodes, load_episodes
 from asyncvla_ros.data.rows import blocks
 from asyncvla_ros.model.checkpoint import fingerprint, load_records, load_stats
 from asyncvla_ros.model.config import RaterConfig
+from asyncvla_ros.model.drafts import GRIPPER
 from asyncvla_ros.model.rater import token_errors
 from asyncvla_ros.policy import Policy
 from asyncvla_ros.strategy import Strategy
@@ -35,7 +36,6 @@ from asyncvla_ros.training.rater_figures import (
 from asyncvla_ros.training.train_rater import RaterSettings
 from asyncvla_ros.types import ActionChunk, AsyncVLAError, Observation
 
-GRIPPER = "gripper"
 _RESAMPLES = 10_000
 
 
