@@ -158,6 +158,7 @@ class AsyncVLA(nn.Module):
         dim_mask: Tensor,
         steps: int,
         velocities: list[Tensor] | None = None,
+        guidance: flow.Guidance | None = None,
         suffix: Callable[[Tensor], Tensor] | None = None,
     ) -> Tensor:
         """Generate the masked actions, keep the others.
@@ -174,6 +175,7 @@ class AsyncVLA(nn.Module):
             dim_mask: (d,), 1 where an action dim is real.
             steps: Euler steps.
             velocities: Receives the velocity (b * drafts, l, d) of every step.
+            guidance: Pulls what is generated towards a target.
             suffix: Another way to make the passes of ``Backbone.behind``.
         """
         b, (rows, length, _) = len(prefix.valid), actions.shape
@@ -186,7 +188,7 @@ class AsyncVLA(nn.Module):
             tokens = self.join(x, torch.where(generated, times[step], times[-1]))
             return self.read_actions(suffix(tokens.view(b, -1, tokens.shape[-1]))).view_as(x) * dim_mask
 
-        return flow.euler_sample(velocity, actions, noise * dim_mask, mask, steps, velocities)
+        return flow.euler_sample(velocity, actions, noise * dim_mask, mask, steps, velocities, guidance)
 
     @torch.no_grad()
     def rate(self, prefix: Prefix, draft: Tensor, variance: Tensor | None = None) -> Tensor:

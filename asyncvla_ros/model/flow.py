@@ -17,11 +17,50 @@ is asynchronous (AFM). Both are this one sampler:
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 VelocityField = Callable[[Tensor, Tensor, int], Tensor]
+
+
+@dataclass(frozen=True)
+class Guidance:
+    """A pull towards a target while actions are denoised (arXiv 2506.07339, equations 2 to 4).
+
+        estimate   a = x - tau * V              what x would become
+        velocity   V <- V - g * J^T W (target - a)
+        weight     g = min(limit, S, (tau^2 + (1 - tau)^2) / (tau * (1 - tau)))
+
+    J is da/dx, or the identity. S, the number of steps, bounds what the paper leaves to the limit: one step
+    corrects an error once, not several times over.
+
+    Attributes:
+        target: (b, l, d).
+        weights: (b, l), the diagonal of W.
+        dim_mask: (d,), 1 where an action dim is real.
+        limit: Largest g.
+        is_full: Whether J is taken through the network, which costs a backward pass a step.
+    """
+
+    target: Tensor
+    weights: Tensor
+    dim_mask: Tensor
+    limit: float
+    is_full: bool = False
+
+    def steer(self, velocity: VelocityField, x: Tensor, token_times: Tensor, step: int, steps: int) -> Tensor:
+        """The velocity of a step, pulled; arguments of ``VelocityField``, and how many steps there are."""
+        with torch.set_grad_enabled(self.is_full):
+            x = x.detach().requires_grad_(self.is_full)
+            v = velocity(x, token_times, step)
+            clean = x - token_times[..., None] * v
+            error = (self.target - clean.detach()) * self.weights[..., None] * self.dim_mask
+            pull = torch.autograd.grad(clean, x, error)[0] if self.is_full else error
+        tau = 1 - step / steps
+        g = min(self.limit, steps, (tau**2 + (1 - tau) ** 2) / max(tau * (1 - tau), 1e-9))
+        return v.detach() - g * pull * self.dim_mask
 
 
 def interpolate(actions: Tensor, noise: Tensor, token_times: Tensor) -> Tensor:
@@ -113,6 +152,7 @@ def euler_sample(
     mask: Tensor,
     steps: int,
     velocities: list[Tensor] | None = None,
+    guidance: Guidance | None = None,
 ) -> Tensor:
     """Integrate from noise to data where ``mask`` is 1; tokens with 0 come out bit-identical.
 
@@ -123,6 +163,7 @@ def euler_sample(
         mask: (b, l), 1 or 0.
         steps: Euler steps S, at least 1.
         velocities: Receives V (b, l, d) of every step, for ``denoising_variance``.
+        guidance: Pulls what is generated towards a target.
 
     Raises:
         ValueError: If ``steps`` is below 1.
@@ -133,7 +174,8 @@ def euler_sample(
     x = torch.where(generate, noise, kept)
     for step in range(steps):
         tau = 1 - step / steps
-        v = velocity(x, mask * tau, step)
+        times = mask * tau
+        v = guidance.steer(velocity, x, times, step, steps) if guidance else velocity(x, times, step)
         if velocities is not None:
             velocities.append(v)
         # `where` rather than a product: a kept token stays the same bits, even beside a non-finite velocity.

@@ -23,8 +23,8 @@ from asyncvla_ros.data.episodes import Episodes, load_episodes
 from asyncvla_ros.data.mixture import Mixture, Robot
 from asyncvla_ros.model.checkpoint import Checkpoint, fingerprint, load_checkpoint, save_checkpoint
 from asyncvla_ros.model.config import RaterConfig
-from asyncvla_ros.model.decide import require_several
 from asyncvla_ros.model.rater import confidence_label
+from asyncvla_ros.model.strategy_check import require_several
 from asyncvla_ros.training.batches import Batches, step_generator
 from asyncvla_ros.training.drafts import Drafter, Drafts
 from asyncvla_ros.training.rater_figures import rate_drafts, rater_figures
