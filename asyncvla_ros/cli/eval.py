@@ -70,6 +70,7 @@ def eval_libero(
     random_placements: Annotated[
         bool, typer.Option(help="Random placements instead of official states, for choices to be tested.")
     ] = False,
+    placement: PlacementOption = "official",
     rendering: Annotated[str, typer.Option(help="full (official) or decimated meshes.")] = "full",
     convention: ConventionOption = None,
     shard: ShardOption = "1/1",
@@ -111,7 +112,8 @@ def eval_libero(
         blank_images=blank_images,
         displace_m=displace,
         wrong_instruction=wrong_instruction,
-        random_placements=random_placements,
+        random_placements=random_placements or placement != "official",
+        placement=placement,
         render=rendering,
         execute_steps=execute_steps,
         checkpoint=fingerprint(folder),

@@ -155,6 +155,7 @@ def collect(
         ),
     ] = None,
     styles: Annotated[int, typer.Option(help="Ways to hold a bowl; each episode shows one.")] = 1,
+    rendering: Annotated[str, typer.Option(help="full or decimated meshes.")] = "decimated",
     learner: Annotated[
         Path | None, typer.Option(help="DAgger: this policy drives first, the expert says what was right.")
     ] = None,
@@ -184,6 +185,7 @@ def collect(
             seed,
             placements=shares(placements, "--placements") if placements else DEFAULT_PLACEMENTS,
             styles=styles,
+            rendering=rendering,
             workers=workers,
             learner=learner,
             shard=Shard.parse(shard),

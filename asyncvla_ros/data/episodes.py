@@ -175,9 +175,7 @@ def read_datasets(
 
     # Decoders and image arithmetic let other threads run.
     with ThreadPoolExecutor(min(len(specs), os.cpu_count() or 1)) as pool:
-        done = track(
-            pool.map(read, specs), description="Reading datasets", transient=True, total=len(specs)
-        )
+        done = track(pool.map(read, specs), description="Reading datasets", transient=True, total=len(specs))
         columns, images = zip(*done, strict=True)
     return list(columns), list(images)
 

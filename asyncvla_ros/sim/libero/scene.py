@@ -309,6 +309,12 @@ class Scene:
         offset = np.asarray(self._env.workspace_offset, float)[:2]
         return np.array([x0 + x1, y0 + y1]) / 2 + offset
 
+    def usual_place(self, name: str) -> np.ndarray | None:
+        """(2,) where LIBERO places an object, or what it is on [m]; None if that is no place of the table."""
+        centre = self.region_centre(name)
+        place = self._initial_places().get(name, "")
+        return self.usual_place(place) if centre is None and place in self._env.objects_dict else centre
+
     def shift_object(self, name: str, shift: np.ndarray) -> None:
         """Move a movable object by (2,) ``shift`` in x and y [m]; ``forward`` makes it so everywhere."""
         joint = self._env.objects_dict[name].joints[-1]
