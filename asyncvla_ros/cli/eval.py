@@ -22,6 +22,7 @@ from asyncvla_ros.cli.options import (
     FreshOption,
     InitsOption,
     JsonOption,
+    PlacementOption,
     SeedOption,
     ShardOption,
     SkipBrokenOption,
@@ -35,6 +36,7 @@ from asyncvla_ros.cli.options import (
 )
 from asyncvla_ros.cli.strategy_options import with_strategy
 from asyncvla_ros.strategy import Strategy
+from asyncvla_ros.types import AsyncVLAError
 
 if TYPE_CHECKING:
     from asyncvla_ros.policy import Policy
@@ -68,14 +70,25 @@ def eval_libero(
     random_placements: Annotated[
         bool, typer.Option(help="Random placements instead of official states, for choices to be tested.")
     ] = False,
+    placement: PlacementOption = "official",
     rendering: Annotated[str, typer.Option(help="full (official) or decimated meshes.")] = "full",
     convention: ConventionOption = None,
     shard: ShardOption = "1/1",
     execute_steps: ExecuteStepsOption = None,
+    delay: Annotated[
+        int, typer.Option(min=0, help="Control steps until an answer is there; 0: the world waits.")
+    ] = 0,
+    replan: Annotated[
+        int | None,
+        typer.Option(min=1, help="Control steps from one observation to the next; default: the delay."),
+    ] = None,
+    world: Annotated[
+        str, typer.Option(help="still, or what happens in it: jump, drift (of the target), kicks.")
+    ] = "still",
     *,
     strategy: Strategy,
 ) -> None:
-    """Run a policy on LIBERO's official initial states, in lockstep; with --json a rerun continues."""
+    """Run a policy on LIBERO's official initial states; with --json a rerun continues."""
     from asyncvla_ros.common.shard import Shard
     from asyncvla_ros.common.sole_writer import sole_writer
     from asyncvla_ros.model.checkpoint import fingerprint
@@ -87,6 +100,7 @@ def eval_libero(
 
     chosen, states, share = task_indices(tasks, suite), indices(inits, "inits"), Shard.parse(shard)
     folder = checkpoint or shipped_checkpoint()
+    execute_steps, replan = _timing(folder, delay, replan, execute_steps)
     config = EvalConfig(
         suite,
         chosen,
@@ -98,13 +112,17 @@ def eval_libero(
         blank_images=blank_images,
         displace_m=displace,
         wrong_instruction=wrong_instruction,
-        random_placements=random_placements,
+        random_placements=random_placements or placement != "official",
+        placement=placement,
         render=rendering,
         execute_steps=execute_steps,
         checkpoint=fingerprint(folder),
         device=device,
         conventions=_conventions(folder, key_values(convention or [], "--convention")),
         shard=share,
+        delay=delay,
+        replan=replan,
+        world=world,
     )
     load = partial(Policy.from_checkpoint, checkpoint, device, THREADS)
     if json_out is None or str(json_out) == "-":
@@ -114,6 +132,22 @@ def eval_libero(
         log = EpisodeLog(json_out, config, Episode)
         write_json(_evaluate(config, load, log), json_out)
         log.close(config)
+
+
+def _timing(
+    checkpoint: Path, delay: int, replan: int | None, execute_steps: int | None
+) -> tuple[int | None, int | None]:
+    """``execute_steps`` and ``replan`` of a configuration, of which only one is used."""
+    from asyncvla_ros.model.config import load_config
+    from asyncvla_ros.sim.evaluation.timing import Timing
+
+    if execute_steps is not None and (delay or replan is not None):
+        raise AsyncVLAError("--execute-steps cannot be given with --delay or --replan; say --replan")
+    model = load_config(checkpoint)
+    timing = Timing.of(delay, replan, execute_steps or model.execute_steps, model.action_chunk_size)
+    if delay:
+        return None, timing.replan
+    return (replan if execute_steps is None else execute_steps), None
 
 
 def _conventions(checkpoint: Path, stated: dict[str, str]) -> LiberoConventions:
@@ -168,6 +202,7 @@ def eval_expert(
     tasks: TasksOption = "all",
     episodes: Annotated[int, typer.Option(min=1, help="Random placements per task.")] = 20,
     seed: SeedOption = 0,
+    placement: PlacementOption = "widened",
     disturbed: Annotated[bool, typer.Option(help="With the noise of a collection.")] = False,
     workers: WorkersOption = CPUS,
     json_out: JsonOption = None,
@@ -183,9 +218,7 @@ def eval_expert(
         steps = "" if row["mean_steps"] is None else f", {row['mean_steps']:.0f} steps"
         console.print(f"{suite} {task}: {row['successes']}/{row['n']}{steps}")
 
-    config = ExpertConfig(
-        suite, task_indices(tasks, suite), episodes, seed, disturbed=disturbed, workers=workers
-    )
+    config = ExpertConfig(suite, task_indices(tasks, suite), episodes, seed, placement, disturbed, workers)
     write_json(evaluate_expert(config, report), json_out)
 
 
