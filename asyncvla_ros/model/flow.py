@@ -81,8 +81,8 @@ def sample_times(shape: tuple[int, ...], generator: torch.Generator | None = Non
 
 def sample_masks(
     batch: int, length: int, p_sync: float, p_prefix: float, generator: torch.Generator | None = None
-) -> Tensor:
-    """Training masks (batch, length) float, each with at least one 1.
+) -> tuple[Tensor, Tensor]:
+    """Training masks (batch, length) float, each with at least one 1, and lengths of kept prefixes (batch,).
 
     With probability ``p_sync`` all ones; with ``p_prefix`` a kept contiguous prefix of random length (what
     real-time execution keeps, and what independent masks hardly ever show); else rho ~ U(0, 1) and
@@ -96,7 +96,36 @@ def sample_masks(
     masks = torch.where(kind < p_sync, True, torch.where(kind < p_sync + p_prefix, suffix, independent))
     lone = torch.randint(0, length, (batch, 1), generator=generator)
     empty = ~masks.any(dim=1, keepdim=True)
-    return (masks | (empty & (torch.arange(length)[None] == lone))).float()
+    is_prefix = (kind >= p_sync) & (kind < p_sync + p_prefix)
+    return (masks | (empty & (torch.arange(length)[None] == lone))).float(), (kept * is_prefix)[:, 0]
+
+
+def keep_of_plan(
+    masks: Tensor, prefixes: Tensor, age: int, generator: torch.Generator | None = None
+) -> tuple[Tensor, Tensor]:
+    """Masks that keep parts of a plan made ``age`` steps earlier; of all ones and prefixes nothing changes.
+
+    ::
+
+        executed  executed  plan  .  .  plan  .  .  .       . generated; the plan ends ``age`` before the chunk
+
+    Args:
+        masks: (b, l) of ``sample_masks``.
+        prefixes: (b,) lengths of kept prefixes.
+        age: Of the plan [actions].
+        generator: Of the lengths of what is executed meanwhile, up to half a chunk.
+
+    Returns:
+        Masks, each with at least one 1, and how many leading actions are executed ones.
+    """
+    length = masks.shape[1]
+    place = torch.arange(length)
+    changes = (prefixes == 0) & (masks == 0).any(dim=1)
+    executed = torch.randint(0, length // 2 + 1, prefixes.shape, generator=generator)
+    executed = torch.where(changes, executed, prefixes)
+    is_kept = (masks == 0) & (place < length - max(age, 1))
+    mixed = ~(is_kept | (place < executed[:, None]))
+    return torch.where(changes[:, None], mixed.float(), masks), executed
 
 
 def masked_velocity_loss(
