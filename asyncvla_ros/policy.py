@@ -129,8 +129,13 @@ class Policy:
         Args:
             repetitions: Decisions.
             strategy: How it will be decided.
+
+        Raises:
+            ContractError: If it cannot decide so.
         """
         strategy = self.resolve(strategy)
+        # What it cannot decide is no fault of the engine.
+        self._decider.check(strategy)
         # Whatever the rater says, something is doubted.
         sure = 1e-9 if strategy.select == "variance" else 1.0
         strategy = replace(strategy, threshold=sure)
