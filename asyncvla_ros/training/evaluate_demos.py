@@ -21,12 +21,13 @@ from asyncvla_ros.common.provenance import provenance
 from asyncvla_ros.data.contracts import require_contract
 from asyncvla_ros.data.episodes import Episodes, load_episodes
 from asyncvla_ros.data.rows import blocks
-from asyncvla_ros.model.checkpoint import fingerprint, load_records, load_stats
+from asyncvla_ros.model.checkpoint import fingerprint, load_checkpoint, load_records, load_stats
 from asyncvla_ros.model.config import RaterConfig
 from asyncvla_ros.model.drafts import GRIPPER
 from asyncvla_ros.model.rater import token_errors
 from asyncvla_ros.policy import Policy
 from asyncvla_ros.strategy import Strategy
+from asyncvla_ros.training.loop_gain import loop_gain
 from asyncvla_ros.training.rater_figures import (
     FEWEST_EPISODES,
     RatedDrafts,
@@ -54,6 +55,7 @@ class DemoSettings:
         threads: Of torch.
         cache: Folder of decoded images.
         skip_broken: Leave out episodes with states or actions that are no numbers.
+        loop_gain: Also measure how an action answers those kept before it, see ``training.loop_gain``.
     """
 
     data: tuple[Path, ...]
@@ -66,6 +68,7 @@ class DemoSettings:
     threads: int = 1
     cache: Path = Path(".cache/frames")
     skip_broken: bool = False
+    loop_gain: bool = False
 
 
 def evaluate_demos(settings: DemoSettings) -> dict[str, Any]:
@@ -73,8 +76,8 @@ def evaluate_demos(settings: DemoSettings) -> dict[str, Any]:
 
     Returns:
         JSON-ready: ``action_accuracy`` by mode, ``refined`` (see ``refinement``; None for ``sfm``),
-        ``calibration`` (None where the strategy asks no rater), ``frames``, ``episodes``, ``action_space``,
-        versions, settings, machine.
+        ``calibration`` (None where the strategy asks no rater), ``loop_gain`` (None unless asked for),
+        ``frames``, ``episodes``, ``action_space``, versions, settings, machine.
 
     Raises:
         AsyncVLAError: If data or checkpoint cannot be used, or do not belong together.
@@ -86,6 +89,7 @@ def evaluate_demos(settings: DemoSettings) -> dict[str, Any]:
     )
     frames = unseen_frames(episodes, load_records(settings.checkpoint), settings, policy.chunk_size)
     strategy = settings.strategy.complete(policy.network.config.strategy)
+    steps = strategy.denoise_steps or policy.network.config.num_denoise_steps
     strategies = {"sfm": replace(strategy, mode="sfm"), str(strategy.mode): strategy}
     chunks = {
         mode: [
@@ -112,6 +116,11 @@ def evaluate_demos(settings: DemoSettings) -> dict[str, Any]:
         "calibration": calibration(
             answers, draft_error, episodes.episode[frames], policy.network.config.rater, settings.seed
         ),
+        "loop_gain": loop_gain(
+            load_checkpoint(settings.checkpoint, settings.device), episodes, frames, steps, settings.seed
+        )
+        if settings.loop_gain
+        else None,
         "frames": len(frames),
         "episodes": len(np.unique(episodes.episode[frames])),
         "action_space": policy.features.action_space,
