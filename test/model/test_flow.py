@@ -64,7 +64,10 @@ def test_times_follow_beta_three_halves_one():
 
 
 def test_masks_have_the_promised_mixture():
-    masks = flow.sample_masks(20_000, 8, 0.5, 0.2, torch.Generator().manual_seed(0))
+    masks, prefixes = flow.sample_masks(20_000, 8, 0.5, 0.2, torch.Generator().manual_seed(0))
+    place, chosen = torch.arange(8), prefixes > 0
+    assert torch.equal(masks[chosen], (place >= prefixes[chosen, None]).float())
+    assert 0.15 < float(chosen.float().mean()) < 0.2
     assert masks.any(dim=1).all()
     assert set(masks.unique().tolist()) <= {0.0, 1.0}
     assert float(masks.all(dim=1).float().mean()) > 0.5
@@ -116,3 +119,18 @@ def test_velocities_are_handed_out_without_changing_the_sample():
     watched = flow.euler_sample(field, torch.zeros(1, 3, 2), noise, mask, 4, velocities)
     assert torch.equal(watched, flow.euler_sample(field, torch.zeros(1, 3, 2), noise, mask, 4))
     assert len(velocities) == 4 and torch.equal(velocities[0][0, 0], noise[0, 0])
+
+
+def test_parts_of_an_older_plan_end_before_the_chunk_and_begin_after_what_is_executed():
+    generator = torch.Generator().manual_seed(0)
+    masks, prefixes = flow.sample_masks(5_000, 8, 0.3, 0.3, generator)
+    mixed, executed = flow.keep_of_plan(masks, prefixes, 3, generator)
+    same = masks.all(dim=1) | (prefixes > 0)
+    assert torch.equal(mixed[same], masks[same]) and torch.equal(executed[same], prefixes[same])
+    # A plan made three steps ago has five actions left; up to half a chunk is executed meanwhile.
+    assert mixed[~same][:, 5:].all() and set(executed[~same].tolist()) == {0, 1, 2, 3, 4}
+    leading = torch.arange(8) < executed[~same, None]
+    assert not mixed[~same][leading].any()
+    later = ~leading & (torch.arange(8) < 5)
+    assert torch.equal(mixed[~same][later], masks[~same][later])
+    assert flow.keep_of_plan(torch.zeros(1, 4), torch.zeros(1).long(), 0, generator)[0][0, -1] == 1

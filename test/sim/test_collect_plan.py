@@ -129,9 +129,9 @@ def test_a_folder_holds_one_collection(tmp_path: Path) -> None:
     for other in (
         replace(config, seed=1),
         replace(config, suite="libero_goal"),
-        replace(config, widen_m=0.0),
+        replace(config, placements=(("free", 1.0),)),
     ):
-        with pytest.raises(AsyncVLAError, match=r"holds another collection \((seed|suite|widen_m): .* there"):
+        with pytest.raises(AsyncVLAError, match=r"holds another collection \((seed|suite|placements): .* there"):
             collect(other)
     with pytest.raises(AsyncVLAError, match="task00_0000 has 5 episodes, expected 10"):
         collect(replace(config, episodes_per_task=40))
@@ -143,3 +143,16 @@ def test_features_name_every_dim() -> None:
     assert features["observation.state"]["names"] == ["x", "y"]
     assert features["action"]["shape"] == (1,)
     assert features["observation.privileged"]["shape"] == (6,)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"placements": (("anywhere", 1.0),)}, r"placement is 'anywhere', choose of \('official', 'widened'"),
+        ({"placements": (("free", 0.5),)}, r"shares \[0\.5\], expected shares that add up to 1"),
+        ({"styles": 5}, "styles is 5, expected 1 to 4"),
+    ],
+)
+def test_placements_and_styles_are_checked(tmp_path, changes, message) -> None:
+    with pytest.raises(AsyncVLAError, match=message):
+        CollectConfig("libero_object", (0,), 1, tmp_path, **changes)

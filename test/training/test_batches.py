@@ -16,7 +16,7 @@ from asyncvla_ros.model.asyncvla import AsyncVLA
 from asyncvla_ros.model.checkpoint import Checkpoint
 from asyncvla_ros.model.sizes import nano_config
 from asyncvla_ros.model.text import build_tokenizer, encode_words
-from asyncvla_ros.training.batches import Batches, augment, step_generator
+from asyncvla_ros.training.batches import Augmentation, Batches, step_generator
 from asyncvla_ros.training.run import RunState
 from asyncvla_ros.training.settings import TrainSettings
 from asyncvla_ros.training.state_files import read_tensors, write_tensors
@@ -111,18 +111,19 @@ def test_shift_moves_whole_images_and_repeats_edges():
     image = (10 * row + column).to(torch.uint8)
     shifts = set()
     for seed in range(20):
-        moved = augment(image[None, None, ..., None].expand(1, 1, 8, 8, 3), 2, 0.0, step_generator(0, seed))
+        drawn = Augmentation.draw(1, 1, 2, 0.0, step_generator(0, seed))
+        moved = drawn.of(image[None, None, ..., None].expand(1, 1, 8, 8, 3))
         down, right = (place - 3 for place in divmod(int(moved[0, 0, 3, 3, 0]), 10))
         expected = image[(row + down).clamp(0, 7), (column + right).clamp(0, 7)]
         assert torch.equal(moved[0, 0], expected[..., None].expand(8, 8, 3))
         shifts |= {("down", down), ("right", right)}
     assert shifts == {(way, by) for way in ("down", "right") for by in range(-2, 3)}
-    assert torch.equal(augment(moved, 0, 0.0, step_generator(0, 0)), moved)
+    assert torch.equal(Augmentation.draw(1, 1, 0, 0.0, step_generator(0, 0)).of(moved), moved)
 
 
 def test_brightness_scales_each_image_and_channel():
     image = torch.full((1, 2, 4, 4, 3), 100, dtype=torch.uint8)
-    bright = augment(image, 0, 0.1, step_generator(0, 0))
+    bright = Augmentation.draw(1, 2, 0, 0.1, step_generator(0, 0)).of(image)
     assert torch.equal(bright, bright[:, :, :1, :1].expand_as(bright))
     assert 90 <= int(bright.min()) < int(bright.max()) <= 110 and len(bright.unique()) > 2
 
@@ -228,3 +229,27 @@ def test_words_unknown_to_nano_are_unk_and_long_instructions_are_refused():
     assert encode_words(tokenizer, ["pick UP the soup"], 8).ids.tolist()[0][-1] == 1
     with pytest.raises(ContractError, match="9 tokens, expected 1 to 8"):
         encode_words(tokenizer, ["the " * 9], 8)
+
+
+def test_what_was_executed_comes_beside_what_was_to_be(episodes: Episodes):
+    """Two robots' worth of numbers: executed is 100 above the action, in the same normalised units."""
+    mixture, tokenizer = _mixture(episodes), build_tokenizer(episodes.instructions)
+    frames = np.array([3, 12])
+    plain = Batches(mixture, nano_config(16), tokenizer).at(frames, step_generator(0, 0))
+    assert torch.equal(plain.executed, plain.actions)
+    told = replace(mixture, episodes=replace(episodes, executed=episodes.actions + 100))
+    batch = Batches(told, nano_config(16), tokenizer).at(frames, step_generator(0, 0))
+    assert torch.equal(batch.actions, plain.actions)
+    difference = (batch.executed - batch.actions)[..., :3]
+    assert torch.allclose(difference, torch.full_like(difference, 100 / np.sqrt(56 / 3)), atol=1e-4)
+    assert not batch.executed[..., 3:].any()
+
+
+def test_earlier_observations_are_of_the_same_episode(episodes: Episodes):
+    batches = Batches(_mixture(episodes), nano_config(16), build_tokenizer(episodes.instructions))
+    generators = [step_generator(0, number) for number in range(4)]
+    # Frame 6 is the second of its episode: two steps before it is another one; -1 asks for none.
+    earlier = batches.earlier(np.array([8, 6, 6, 3]), np.array([2, 2, 1, -1]), generators)
+    assert earlier is not None and earlier.rows.tolist() == [0, 2] and earlier.age.tolist() == [2, 1]
+    assert earlier.inputs.images[:, 0, 0, 0, 0].tolist() == [6, 5]
+    assert batches.earlier(np.array([0]), np.array([3]), generators[:1]) is None

@@ -38,7 +38,8 @@ def load(mixture: Mixture, share: Share, start: int = 0, stop: int = 6, workers:
     config = nano_config(tokenizer.get_vocab_size(), num_cameras=1, image_size=SIZE)
     batches = Batches(mixture, config, tokenizer, shift=2, brightness=0.1)
     order = Order(np.arange(18), mixture.episodes.images.lengths, mixture.weights, seed=1)
-    return list(load_batches(batches, Drawing(1, 2, 0.5, 0.2), order, share, start, stop, workers))
+    drawing = Drawing(1, 2, 0.3, 0.2, p_earlier=0.5, max_age=2)
+    return list(load_batches(batches, drawing, order, share, start, stop, workers))
 
 
 def tensors(batch: Batch) -> dict[str, torch.Tensor]:

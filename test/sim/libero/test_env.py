@@ -75,7 +75,7 @@ def test_resets_repeat_and_widened_ones_move_objects_further(env: LiberoEnv) -> 
     np.testing.assert_allclose(_object_positions(env), first, atol=1e-9)
     np.testing.assert_allclose(env.joint_positions, joints, atol=1e-9)
     assert np.abs(other - first).max() > 1e-3
-    env.reset(seed=1, widen_m=0.04)
+    env.reset(seed=1, placement="widened", widen_m=0.04)
     shifts = np.abs(_object_positions(env) - first)[:, :2]
     assert 0.015 < shifts.max() < 0.06
 

@@ -1,0 +1,97 @@
+"""Placements: things move far, apart, within reach, and what an instruction says of them stays true."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from asyncvla_ros.sim.libero.env import LiberoEnv
+from asyncvla_ros.sim.libero.scene import COMFORTABLE_ARM_M
+from asyncvla_ros.types import AsyncVLAError
+
+#: Black bowl between the plate and the ramekin; another one stands next to the ramekin.
+BETWEEN, FROM_CENTRE = 0, 2
+
+
+@pytest.fixture(scope="module")
+def spatial() -> Iterator[LiberoEnv]:
+    with LiberoEnv("libero_spatial", BETWEEN, "off") as env:
+        yield env
+
+
+def _place(env: LiberoEnv, name: str) -> np.ndarray:
+    return env.scene.body_position(name)[:2]
+
+
+def test_exchanged_targets_leave_their_place() -> None:
+    with LiberoEnv("libero_object", 0, "off") as env:
+        target = env.scene.goals[0][1]
+        usual = env.scene.usual_place(target)
+        assert usual is not None
+        env.reset(3)
+        assert np.linalg.norm(_place(env, target) - usual) < 0.05
+        others = {name: env.scene.usual_place(name) for name in env.scene.object_names() if name != target}
+        for seed in range(5):
+            env.reset(seed, "exchanged")
+            place = _place(env, target)
+            assert np.linalg.norm(place - usual) > 0.08
+            # It has taken the place of another thing, as well as there was room.
+            assert min(np.linalg.norm(place - p) for p in others.values() if p is not None) < 0.1
+
+
+@pytest.mark.parametrize("kind", ["exchanged", "free"])
+def test_a_bowl_stays_between_plate_and_ramekin(spatial: LiberoEnv, kind: str) -> None:
+    places = []
+    for seed in range(4):
+        spatial.reset(seed, kind)
+        bowl, plate = _place(spatial, "akita_black_bowl_1"), _place(spatial, "plate_1")
+        ramekin = _place(spatial, "glazed_rim_porcelain_ramekin_1")
+        span = np.linalg.norm(plate - ramekin)
+        detour = np.linalg.norm(plate - bowl) + np.linalg.norm(ramekin - bowl) - span
+        assert detour < 0.03 and span < 0.35
+        places.append(plate)
+    assert np.ptp(places, axis=0).max() > 0.05
+
+
+def test_free_things_are_apart_within_reach_and_repeat(spatial: LiberoEnv) -> None:
+    scene = spatial.scene
+    for seed in range(4):
+        spatial.reset(seed, "free")
+        for name in ("akita_black_bowl_1", "plate_1"):
+            low, high = COMFORTABLE_ARM_M
+            assert low - 0.02 < scene.arm_length(scene.body_position(name)) < high + 0.02
+        boxes = [scene.object_box(name) for name in (*scene.on_workspace(), *scene.furniture())]
+        for one, other in itertools.combinations(boxes, 2):
+            assert ((one.low > other.high) | (one.high < other.low))[:2].any()
+    before = {name: scene.body_position(name) for name in (*scene.object_names(), *scene.furniture())}
+    spatial.reset(11, "free")
+    spatial.reset(3, "free")
+    for name, place in before.items():
+        np.testing.assert_allclose(scene.body_position(name), place, atol=1e-9)
+    spatial.reset(3)
+    # Furniture is back where LIBERO has it.
+    official = {name: scene.body_position(name) for name in scene.furniture()}
+    assert all(np.linalg.norm(official[name] - before[name]) > 0.002 for name in official)
+
+
+def test_what_the_table_places_stays_and_what_is_on_furniture_goes_with_it() -> None:
+    with LiberoEnv("libero_spatial", FROM_CENTRE, "off") as env:
+        env.reset(0)
+        centre = _place(env, "akita_black_bowl_1")
+        for seed in range(3):
+            env.reset(seed, "free")
+            assert np.linalg.norm(_place(env, "akita_black_bowl_1") - centre) < 0.06
+    with LiberoEnv("libero_spatial", 7, "off") as env:
+        offsets = []
+        for seed in range(3):
+            env.reset(seed, "free")
+            offsets.append(_place(env, "akita_black_bowl_1") - _place(env, "flat_stove_1"))
+        assert np.ptp(offsets, axis=0).max() < 0.03
+
+
+def test_an_unknown_placement_is_refused(spatial: LiberoEnv) -> None:
+    with pytest.raises(AsyncVLAError, match=r"placement is 'anywhere', choose one of \('official', 'widened'"):
+        spatial.reset(0, "anywhere")
