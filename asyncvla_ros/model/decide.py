@@ -17,6 +17,7 @@ from torch import Tensor
 from asyncvla_ros.model import flow
 from asyncvla_ros.model.prefix import Prefix
 from asyncvla_ros.model.runner import Runner
+from asyncvla_ros.model.signals import action_signals
 from asyncvla_ros.strategy import Strategy
 from asyncvla_ros.types import ContractError
 
@@ -40,11 +41,12 @@ class Decision:
 
 @dataclass(frozen=True)
 class _Judged:
-    """Actions (1, l, d) with what is known of each: confidence (1, l) and variance (1, l)."""
+    """Actions (1, l, d) with what is known of each: confidence (1, l), variance (1, l), all drafts (n, l, d)."""
 
     actions: Tensor
     confidence: Tensor | None
     variance: Tensor | None
+    drafts: Tensor
 
 
 class Decider:
@@ -74,6 +76,11 @@ class Decider:
             raise ContractError(
                 f"best_of {strategy.best_of} with select {strategy.select!r} needs a confidence rater, which "
                 "this policy lacks; train one with `asyncvla train-rater`, or use best_of 1 and 'variance'"
+            )
+        if self._rates(strategy) and config.rater.compares and strategy.best_of < 2:
+            raise ContractError(
+                f"best_of is {strategy.best_of}, but the rater has learned to read how an action lies among "
+                "several drafts; use best_of 2 or more, or mode 'sfm'"
             )
         if not self._watches(strategy):
             return
@@ -107,7 +114,7 @@ class Decider:
         refined = torch.zeros_like(mask, dtype=torch.bool)
         for turn in range(strategy.rounds if strategy.mode == "afm" else 0):
             if turn and strategy.select != "variance" and judged.confidence is not None:
-                confidence = self._model.rate(prefix, judged.actions, judged.variance)
+                confidence = self._rate(prefix, judged.actions, judged.drafts, judged.variance)
                 judged = replace(judged, confidence=confidence)
                 lap("rater")
             # Drawn in every case, so that all ways to select start from the same noise.
@@ -140,12 +147,21 @@ class Decider:
         drafts, variance = self._sample(prefix, start, known, generate, noise, steps)
         lap("sfm")
         if not self._rates(strategy):
-            return _Judged(drafts, None, variance)
-        confidence = self._model.rate(prefix.repeat(n), drafts, variance)
+            return _Judged(drafts, None, variance, drafts)
+        confidence = self._rate(prefix.repeat(n), drafts, drafts, variance)
         best = int((confidence * generate).sum(1).argmax())
         lap("rater")
         row = slice(best, best + 1)
-        return _Judged(drafts[row], confidence[row], None if variance is None else variance[row])
+        return _Judged(drafts[row], confidence[row], None if variance is None else variance[row], drafts)
+
+    def _rate(self, prefix: Prefix, actions: Tensor, drafts: Tensor, variance: Tensor | None) -> Tensor:
+        """Confidence (m, l) of actions (m, l, d), with what the rater reads of them; see ``_Judged``."""
+        rater = self._model.config.rater
+        known = None if variance is None else variance[None]
+        signals = action_signals(
+            rater.reads if rater else (), actions[None], drafts[None], known, self._dim_mask
+        )
+        return self._model.rate(prefix, actions, None if signals is None else signals[0])
 
     def _sample(
         self, prefix: Prefix, kept: Tensor, variance: Tensor | None, mask: Tensor, noise: Tensor, steps: int

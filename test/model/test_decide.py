@@ -26,7 +26,7 @@ class Scripted:
 
     def __init__(self, ratings: list[Any], velocities: list[Any] | None = None) -> None:
         self.config = type("Config", (), {"num_denoise_steps": 10, "num_refine_steps": 5})
-        self.config.rater = RaterConfig(threshold=0.5, reads_variance=velocities is not None)
+        self.config.rater = RaterConfig(threshold=0.5, reads=("variance",) if velocities else ())
         self._ratings = [torch.tensor(r) for r in ratings]
         self._velocities = [torch.tensor(v) for v in velocities or []]
         self.samples: list[tuple[Tensor, int]] = []
@@ -48,8 +48,8 @@ class Scripted:
         fresh = 100.0 * len(self.samples) + torch.arange(len(actions))[:, None, None]
         return torch.where(mask[..., None] > 0, fresh.expand_as(actions), actions)
 
-    def rate(self, prefix: Any, draft: Tensor, variance: Tensor | None) -> Tensor:
-        self.variances.append(variance)
+    def rate(self, prefix: Any, draft: Tensor, signals: Tensor | None) -> Tensor:
+        self.variances.append(None if signals is None else signals[..., 0])
         return self._ratings.pop(0)
 
 

@@ -14,7 +14,7 @@ from asyncvla_ros.model.sizes import nano_config, tiny_config
 
 SIZES = {
     "tiny": tiny_config(16, rater=RaterConfig(num_layers=1), image_size=112),
-    "nano": nano_config(16, rater=RaterConfig(num_layers=1, reads_variance=True)),
+    "nano": nano_config(16, rater=RaterConfig(num_layers=1, reads=("variance",))),
 }
 
 

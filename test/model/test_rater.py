@@ -60,7 +60,7 @@ def test_rating_gives_the_policy_no_gradient(model: AsyncVLA, inputs: Inputs):
 @torch.no_grad()
 def test_a_rater_may_read_the_denoising_variance_and_asks_for_it(inputs: Inputs):
     torch.manual_seed(0)
-    model = AsyncVLA(nano_config(32, rater=RaterConfig(num_layers=1, reads_variance=True))).eval()
+    model = AsyncVLA(nano_config(32, rater=RaterConfig(num_layers=1, reads=("variance",)))).eval()
     prefix, draft = model.encode(inputs), torch.zeros(2, 8, 8)
     certain = model.rate(prefix, draft, torch.zeros(2, 8))
     assert not torch.allclose(certain, model.rate(prefix, draft, torch.ones(2, 8)))
@@ -70,8 +70,8 @@ def test_a_rater_may_read_the_denoising_variance_and_asks_for_it(inputs: Inputs)
 
 def test_a_fresh_rater_leaves_the_policy_as_it_is(model: AsyncVLA):
     before, old = model.action_in.weight.clone(), model.rater
-    model.attach_rater(RaterConfig(1, "absolute", 0.3, reads_variance=True))
-    assert model.config.rater == RaterConfig(1, "absolute", 0.3, 0.5, reads_variance=True)
+    model.attach_rater(RaterConfig(1, "absolute", 0.3, reads=("variance",)))
+    assert model.config.rater == RaterConfig(1, "absolute", 0.3, 0.5, reads=("variance",))
     assert torch.equal(model.action_in.weight, before)
     assert old is not None and model.rater is not None and len(model.rater.layers) == 1
     assert not torch.equal(model.rater.action_in.weight, old.action_in.weight)
