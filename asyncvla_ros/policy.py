@@ -128,6 +128,7 @@ class Policy:
             repetitions: Decisions.
             strategy: How it will be decided.
         """
+        strategy = self.resolve(strategy)
         # Whatever the rater says, something is doubted.
         sure = 1e-9 if strategy.select == "variance" else 1.0
         strategy = replace(strategy, threshold=sure)
@@ -198,7 +199,15 @@ class Policy:
         Raises:
             ContractError: If it cannot.
         """
-        self._decider.check(strategy)
+        self._decider.check(self.resolve(strategy))
+
+    def resolve(self, strategy: Strategy) -> Strategy:
+        """A strategy with the checkpoint's way to decide where it says nothing.
+
+        Raises:
+            AsyncVLAError: If the two do not go together.
+        """
+        return self._config.resolve(strategy)
 
     def unknown_words(self, instruction: str) -> tuple[str, ...]:
         """Words of an instruction that the policy never saw, each once.
@@ -231,7 +240,7 @@ class Policy:
         if seed is not None:
             self._generator.manual_seed(seed)
         clock = _StageClock(self._device)
-        return self._answer(self._inputs(observation), strategy, committed, clock)
+        return self._answer(self._inputs(observation), self.resolve(strategy), committed, clock)
 
     @torch.inference_mode()
     def _answer(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from asyncvla_ros.common.options import option
 from asyncvla_ros.types import AsyncVLAError
 
 MODES = ("afm", "sfm")
@@ -16,6 +18,8 @@ JACOBIANS = ("identity", "full")
 # How a network is run, and how its backbone's weights are kept: ``model.engine``, ``model.quantize``.
 ENGINES = ("plain", "onnx", "compiled", "graph")
 WEIGHTS = ("checkpoint", "int8", "fp8")
+# Fields that count something.
+COUNTS = ("rounds", "denoise_steps", "refine_steps", "best_of")
 
 
 @dataclass(frozen=True)
@@ -58,36 +62,53 @@ class Strategy:
         AsyncVLAError: If a value is outside of its range.
     """
 
-    mode: str | None = None
-    select: str | None = None
-    threshold: float | None = None
-    rounds: int | None = None
-    denoise_steps: int | None = None
-    refine_steps: int | None = None
-    best_of: int | None = None
-    choose: str | None = None
-    handover: str | None = None
-    jacobian: str | None = None
-    guidance: float | None = None
+    mode: str | None = option(
+        None, "afm (generate some actions of the draft again) or sfm (the draft alone).", choices=MODES
+    )
+    select: str | None = option(
+        None,
+        "What afm generates again: what the rater doubts, as many at random, or what varied while denoised.",
+        choices=SELECTIONS,
+    )
+    threshold: float | None = option(
+        None, "Generate again below this confidence or, with select variance, above this variance."
+    )
+    rounds: int | None = option(None, "Refinements at most.", minimum=1)
+    denoise_steps: int | None = option(None, "Euler steps of a draft.", minimum=1)
+    refine_steps: int | None = option(None, "Euler steps of a refinement.", minimum=1)
+    best_of: int | None = option(None, "Drafts, of which one is made.", minimum=1)
+    choose: str | None = option(
+        None,
+        "Of several drafts: the rater's favorite, their mean, the most central, the nearest to the old plan.",
+        choices=CHOICES,
+    )
+    handover: str | None = option(
+        None, "How a chunk follows the plan in execution; docs/decisions.md explains them.", choices=HANDOVERS
+    )
+    jacobian: str | None = option(
+        None, "Of handover guided: identity (no backward pass) or full.", choices=JACOBIANS
+    )
+    guidance: float | None = option(None, "Of handover guided: its largest weight.", minimum=0)
 
     def __post_init__(self) -> None:
         for name, choices in _CHOICES.items():
-            if getattr(self, name) not in (None, *choices):
-                raise AsyncVLAError(f"{name} is {getattr(self, name)!r}, choose one of {choices}")
-        for name in ("rounds", "denoise_steps", "refine_steps", "best_of"):
             value = getattr(self, name)
-            if value is not None and value < 1:
-                raise AsyncVLAError(f"{name} is {value}, expected at least 1")
-        if self.guidance is not None and not self.guidance >= 0:
-            raise AsyncVLAError(f"guidance is {self.guidance}, expected a weight of at least 0")
+            if value is not None and not (isinstance(value, str) and value in choices):
+                raise AsyncVLAError(f"{name} is {value!r}, choose one of {choices}")
+        for name in COUNTS:
+            value = getattr(self, name)
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+                raise AsyncVLAError(f"{name} is {value!r}, expected at least 1")
+        if self.guidance is not None and not _is_at_least_0(self.guidance):
+            raise AsyncVLAError(f"guidance is {self.guidance!r}, expected a weight of at least 0")
         if self.select == "variance":
-            if self.threshold is None or not self.threshold >= 0:
+            if not _is_at_least_0(self.threshold):
                 raise AsyncVLAError(
-                    f"threshold is {self.threshold}, select 'variance' expects a variance of at least 0; "
+                    f"threshold is {self.threshold!r}, select 'variance' expects a variance of at least 0; "
                     "rater.json proposes one"
                 )
-        elif self.threshold is not None and not 0 <= self.threshold <= 1:
-            raise AsyncVLAError(f"threshold is {self.threshold}, expected a confidence from 0 to 1")
+        elif self.threshold is not None and not (_is_at_least_0(self.threshold) and self.threshold <= 1):
+            raise AsyncVLAError(f"threshold is {self.threshold!r}, expected a confidence from 0 to 1")
 
     def complete(self, defaults: Mapping[str, Any]) -> Strategy:
         """With the defaults of a checkpoint, and those of the paper, where it says nothing.
@@ -96,7 +117,16 @@ class Strategy:
             defaults: Some of the fields by name.
         """
         own = {name: value for name, value in asdict(self).items() if value is not None}
-        return Strategy(**{**_PAPER, **defaults, **own})
+        below = {**_PAPER, **defaults}
+        if own.get("select", below["select"]) != below["select"]:
+            # A threshold on another quantity.
+            below.pop("threshold", None)
+        return Strategy(**{**below, **own})
+
+
+def _is_at_least_0(value: Any) -> bool:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_number and 0 <= value < math.inf
 
 
 _CHOICES = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,13 +15,12 @@ from asyncvla_ros.cli.options import (
     CPUS,
     THREADS,
     CheckpointOption,
-    DenoiseStepsOption,
     DeviceOption,
     JsonOption,
-    RefineStepsOption,
-    ThresholdOption,
     write_json,
 )
+from asyncvla_ros.cli.strategy_options import with_strategy
+from asyncvla_ros.strategy import Strategy
 from asyncvla_ros.types import AsyncVLAError
 
 BagArgument = Annotated[Path, typer.Argument(help="Folder of rosbag2, or a single .mcap or .db3.")]
@@ -35,6 +35,7 @@ NamespaceOption = Annotated[
 JSON_KEYS = ("decisions", "compared_steps", "mae", "realtime_factor", "streams", "peak_rss_mb")
 
 
+@with_strategy
 def replay(
     bag: BagArgument,
     out: Annotated[Path, typer.Option(help="Folder for metrics.json, report.html and predictions.")],
@@ -54,11 +55,6 @@ def replay(
             "first of these that is recorded."
         ),
     ] = "auto",
-    mode: Annotated[str | None, typer.Option(help="afm or sfm; default: as recorded, else afm.")] = None,
-    threshold: ThresholdOption = None,
-    denoise_steps: DenoiseStepsOption = None,
-    refine_steps: RefineStepsOption = None,
-    best_of: Annotated[int | None, typer.Option(min=1, help="Drafts; the most confident one counts.")] = None,
     commit: Annotated[
         bool | None, typer.Option(help="Keep the actions that are under way; default: as recorded.")
     ] = None,
@@ -77,22 +73,16 @@ def replay(
         int | None, typer.Option(min=1, help="Processes that decide; default: one per CPU, one for a GPU.")
     ] = None,
     json_out: JsonOption = None,
+    *,
+    strategy: Strategy,
 ) -> None:
     """Have a policy decide on a recording, and compare with what was done; no ROS is needed."""
     from asyncvla_ros.bags.replay_files import REPORT, recorded_deciding, run_replay
     from asyncvla_ros.bags.replay_settings import ReplaySettings
     from asyncvla_ros.data.robot_policy import Deciding
-    from asyncvla_ros.strategy import Strategy
 
-    chosen = {
-        "mode": mode,
-        "threshold": threshold,
-        "denoise_steps": denoise_steps,
-        "refine_steps": refine_steps,
-        "best_of": best_of,
-    }
     recorded = recorded_deciding(bag)
-    strategy = Strategy(**_strategy_values(recorded, chosen))
+    strategy = Strategy(**_strategy_values(recorded, asdict(strategy)))
     seed = seed if seed is not None else max(0, int(recorded.get("seed", 0)))
     commit = bool(recorded.get("commit", False)) if commit is None else commit
     settings = ReplaySettings(

@@ -14,32 +14,28 @@ from asyncvla_ros.cli.options import (
     CACHE,
     CPUS,
     THREADS,
-    BestOfOption,
     CacheOption,
     CheckpointOption,
     ConventionOption,
-    DenoiseStepsOption,
     DeviceOption,
     ExecuteStepsOption,
     FreshOption,
     InitsOption,
     JsonOption,
-    ModeOption,
-    RefineStepsOption,
-    RoundsOption,
     SeedOption,
-    SelectOption,
     ShardOption,
     SkipBrokenOption,
     SuiteOption,
     TasksOption,
-    ThresholdOption,
     WorkersOption,
     indices,
     key_values,
     task_indices,
     write_json,
 )
+from asyncvla_ros.cli.strategy_options import with_strategy
+from asyncvla_ros.strategy import Strategy
+from asyncvla_ros.types import AsyncVLAError
 
 if TYPE_CHECKING:
     from asyncvla_ros.policy import Policy
@@ -52,12 +48,12 @@ eval_app.command("bridge")(eval_bridge)
 
 
 @eval_app.command("libero")
+@with_strategy
 def eval_libero(
     checkpoint: CheckpointOption = None,
     suite: SuiteOption = "libero_object",
     tasks: TasksOption = "all",
     inits: InitsOption = "0-9",
-    mode: ModeOption = "afm",
     seed: SeedOption = 0,
     json_out: JsonOption = None,
     video: Annotated[Path | None, typer.Option(help="Folder for one MP4 per episode.")] = None,
@@ -77,30 +73,37 @@ def eval_libero(
     convention: ConventionOption = None,
     shard: ShardOption = "1/1",
     execute_steps: ExecuteStepsOption = None,
-    select: SelectOption = "rater",
-    threshold: ThresholdOption = None,
-    rounds: RoundsOption = 1,
-    denoise_steps: DenoiseStepsOption = None,
-    refine_steps: RefineStepsOption = None,
-    best_of: BestOfOption = 1,
+    delay: Annotated[
+        int, typer.Option(min=0, help="Control steps until an answer is there; 0: the world waits.")
+    ] = 0,
+    replan: Annotated[
+        int | None,
+        typer.Option(min=1, help="Control steps from one observation to the next; default: the delay."),
+    ] = None,
+    world: Annotated[
+        str, typer.Option(help="still, or what happens in it: jump, drift (of the target), kicks.")
+    ] = "still",
+    *,
+    strategy: Strategy,
 ) -> None:
-    """Run a policy on LIBERO's official initial states, in lockstep; with --json a rerun continues."""
+    """Run a policy on LIBERO's official initial states; with --json a rerun continues."""
     from asyncvla_ros.common.shard import Shard
     from asyncvla_ros.common.sole_writer import sole_writer
     from asyncvla_ros.model.checkpoint import fingerprint
+    from asyncvla_ros.model.config import load_config
     from asyncvla_ros.paths import shipped_checkpoint
     from asyncvla_ros.policy import Policy
     from asyncvla_ros.sim.evaluation.episode_log import EpisodeLog
     from asyncvla_ros.sim.evaluation.results import Episode, EvalConfig
-    from asyncvla_ros.strategy import Strategy
 
     chosen, states, share = task_indices(tasks, suite), indices(inits, "inits"), Shard.parse(shard)
     folder = checkpoint or shipped_checkpoint()
+    execute_steps, replan = _timing(folder, delay, replan, execute_steps)
     config = EvalConfig(
         suite,
         chosen,
         states,
-        Strategy(mode, select, threshold, rounds, denoise_steps, refine_steps, best_of),
+        strategy.complete(load_config(folder).strategy),
         seed,
         video,
         workers,
@@ -114,6 +117,9 @@ def eval_libero(
         device=device,
         conventions=_conventions(folder, key_values(convention or [], "--convention")),
         shard=share,
+        delay=delay,
+        replan=replan,
+        world=world,
     )
     load = partial(Policy.from_checkpoint, checkpoint, device, THREADS)
     if json_out is None or str(json_out) == "-":
@@ -123,6 +129,24 @@ def eval_libero(
         log = EpisodeLog(json_out, config, Episode)
         write_json(_evaluate(config, load, log), json_out)
         log.close(config)
+
+
+def _timing(
+    checkpoint: Path, delay: int, replan: int | None, execute_steps: int | None
+) -> tuple[int | None, int | None]:
+    """``execute_steps`` and ``replan`` of a configuration, of which only one is used."""
+    from asyncvla_ros.model.config import load_config
+    from asyncvla_ros.sim.evaluation.timing import Timing
+
+    if execute_steps is not None and (delay or replan is not None):
+        raise AsyncVLAError(
+            "--execute-steps cannot be given with --delay or --replan; say --replan"
+        )
+    model = load_config(checkpoint)
+    timing = Timing.of(delay, replan, execute_steps or model.execute_steps, model.action_chunk_size)
+    if delay:
+        return None, timing.replan
+    return (replan if execute_steps is None else execute_steps), None
 
 
 def _conventions(checkpoint: Path, stated: dict[str, str]) -> LiberoConventions:
@@ -199,10 +223,10 @@ def eval_expert(
 
 
 @eval_app.command("demos")
+@with_strategy
 def eval_demos(
     data: Annotated[list[Path], typer.Option(help="What the policy was trained on; repeatable.")],
     checkpoint: CheckpointOption = None,
-    mode: ModeOption = "afm",
     fresh: FreshOption = False,
     frames: Annotated[int, typer.Option(min=1, help="Observations at most.")] = 500,
     seed: SeedOption = 0,
@@ -210,25 +234,20 @@ def eval_demos(
     device: DeviceOption = "cpu",
     cache: CacheOption = CACHE,
     skip_broken: SkipBrokenOption = False,
-    select: SelectOption = "rater",
-    threshold: ThresholdOption = None,
-    rounds: RoundsOption = 1,
-    denoise_steps: DenoiseStepsOption = None,
-    refine_steps: RefineStepsOption = None,
-    best_of: BestOfOption = 1,
+    *,
+    strategy: Strategy,
 ) -> None:
     """Compare a policy with demonstrations that trained neither it nor its rater."""
     from rich.console import Console
 
     from asyncvla_ros.paths import shipped_checkpoint
-    from asyncvla_ros.strategy import Strategy
     from asyncvla_ros.training.evaluate_demos import DemoSettings, evaluate_demos
 
     figures = evaluate_demos(
         DemoSettings(
             tuple(data),
             checkpoint or shipped_checkpoint(),
-            Strategy(mode, select, threshold, rounds, denoise_steps, refine_steps, best_of),
+            strategy,
             fresh,
             frames,
             seed,

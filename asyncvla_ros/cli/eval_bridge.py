@@ -10,22 +10,17 @@ import typer
 
 from asyncvla_ros.cli.options import (
     THREADS,
-    BestOfOption,
     CheckpointOption,
-    DenoiseStepsOption,
     DeviceOption,
     ExecuteStepsOption,
     JsonOption,
-    ModeOption,
-    RefineStepsOption,
-    RoundsOption,
     SeedOption,
-    SelectOption,
     ShardOption,
-    ThresholdOption,
     indices,
     write_json,
 )
+from asyncvla_ros.cli.strategy_options import with_strategy
+from asyncvla_ros.strategy import Strategy
 
 if TYPE_CHECKING:
     from asyncvla_ros.sim.evaluation.episode_log import EpisodeLog
@@ -33,13 +28,13 @@ if TYPE_CHECKING:
     from asyncvla_ros.sim.simpler.bridge.rollout import Actor
 
 
+@with_strategy
 def eval_bridge(
     task: Annotated[list[str], typer.Option(help="carrot, spoon, stack or eggplant; repeatable. Or all.")],
     checkpoint: CheckpointOption = None,
     episodes: Annotated[
         str, typer.Option(help="Placements such as 0-23, of which SimplerEnv runs all 24.")
     ] = "0-23",
-    mode: ModeOption = "afm",
     seed: SeedOption = 0,
     json_out: JsonOption = None,
     video: Annotated[Path | None, typer.Option(help="Folder for one MP4 per episode.")] = None,
@@ -49,29 +44,25 @@ def eval_bridge(
     ] = False,
     shard: ShardOption = "1/1",
     execute_steps: ExecuteStepsOption = None,
-    select: SelectOption = "rater",
-    threshold: ThresholdOption = None,
-    rounds: RoundsOption = 1,
-    denoise_steps: DenoiseStepsOption = None,
-    refine_steps: RefineStepsOption = None,
-    best_of: BestOfOption = 1,
+    *,
+    strategy: Strategy,
 ) -> None:
     """Run a policy on SimplerEnv's Bridge tasks (WidowX, mani-skill); with --json a rerun continues."""
     from asyncvla_ros.common.shard import Shard
     from asyncvla_ros.common.sole_writer import sole_writer
     from asyncvla_ros.model.checkpoint import fingerprint
+    from asyncvla_ros.model.config import load_config
     from asyncvla_ros.paths import shipped_checkpoint
     from asyncvla_ros.sim.evaluation.episode_log import EpisodeLog
     from asyncvla_ros.sim.simpler.bridge.results import EXPERT, BridgeConfig, BridgeEpisode
     from asyncvla_ros.sim.simpler.bridge.rollout import require_placements
     from asyncvla_ros.sim.simpler.bridge.tasks import TASKS, get_task, require_assets
-    from asyncvla_ros.strategy import Strategy
 
     names = tuple(TASKS) if task == ["all"] else tuple(dict.fromkeys(task))
     config = BridgeConfig(
         names,
         indices(episodes, "episodes"),
-        Strategy(mode, select, threshold, rounds, denoise_steps, refine_steps, best_of),
+        strategy,
         seed,
         execute_steps,
         device=device,
@@ -82,7 +73,11 @@ def eval_bridge(
     for name in names:
         require_assets(get_task(name))
     policy = checkpoint or shipped_checkpoint()
-    config = replace(config, checkpoint=EXPERT if expert else fingerprint(policy))
+    if expert:
+        config = replace(config, checkpoint=EXPERT)
+    else:
+        strategy = strategy.complete(load_config(policy).strategy)
+        config = replace(config, checkpoint=fingerprint(policy), strategy=strategy)
     if json_out is None or str(json_out) == "-":
         write_json(_evaluate(config, policy), json_out)
         return

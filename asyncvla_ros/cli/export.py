@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from asyncvla_ros.cli.options import (
-    ConventionOption,
-    DenoiseStepsOption,
-    ExecuteStepsOption,
-    RefineStepsOption,
-    key_values,
-)
+from asyncvla_ros.cli.options import ConventionOption, ExecuteStepsOption, key_values
+from asyncvla_ros.cli.strategy_options import with_strategy
+from asyncvla_ros.strategy import Strategy
 from asyncvla_ros.types import AsyncVLAError
 
+if TYPE_CHECKING:
+    from asyncvla_ros.model.config import AsyncVLAConfig
 
+
+@with_strategy
 def export(
     checkpoint: Annotated[Path, typer.Option(help="Checkpoint folder to read.")],
     out: Annotated[Path, typer.Option(help="Checkpoint folder to write.")],
-    denoise_steps: DenoiseStepsOption = None,
-    refine_steps: RefineStepsOption = None,
     execute_steps: ExecuteStepsOption = None,
-    threshold: Annotated[float | None, typer.Option(help="Refine below this confidence.")] = None,
     robot: Annotated[
         str | None, typer.Option(help="Of a policy for several robots, the one that the copy is for.")
     ] = None,
@@ -32,6 +29,8 @@ def export(
     onnx: Annotated[
         bool, typer.Option(help="Write graphs for ONNX Runtime beside the weights of a small network.")
     ] = True,
+    *,
+    strategy: Strategy,
 ) -> None:
     """Copy a checkpoint with its weights in half precision, to ship it; it computes as before.
 
@@ -44,23 +43,9 @@ def export(
     from asyncvla_ros.sim.libero.conventions import conventions_of
 
     source = load_checkpoint(checkpoint, robot=robot)
-    config = source.model.config
-    config = replace(
-        config,
-        num_denoise_steps=config.num_denoise_steps if denoise_steps is None else denoise_steps,
-        num_refine_steps=config.num_refine_steps if refine_steps is None else refine_steps,
-        execute_steps=config.execute_steps if execute_steps is None else execute_steps,
-    )
-    before, after = source.model.config.num_denoise_steps, config.num_denoise_steps
-    if config.rater and config.rater.reads_variance and after != before:
-        raise AsyncVLAError(
-            f"--denoise-steps is {after}, but the rater in {checkpoint} has learned to read the variance of "
-            f"{before} steps; export the policy with {after} first, then train its rater"
-        )
-    if threshold is not None:
-        if config.rater is None:
-            raise AsyncVLAError(f"--threshold is {threshold}, but the policy in {checkpoint} has no rater")
-        config = replace(config, rater=replace(config.rater, threshold=threshold))
+    config = _decided(source.model.config, strategy, checkpoint)
+    if execute_steps is not None:
+        config = replace(config, execute_steps=execute_steps)
     if convention:
         said = {**source.features.conventions, **key_values(convention, "--convention")}
         source = replace(source, features=replace(source.features, conventions=said))
@@ -69,3 +54,24 @@ def export(
     save_checkpoint(out, source, torch.bfloat16 if config.dtype == "bfloat16" else torch.float16)
     if onnx and config.attention == "matmul":
         export_onnx(source.model, out)
+
+
+def _decided(config: AsyncVLAConfig, strategy: Strategy, checkpoint: Path) -> AsyncVLAConfig:
+    """A config whose defaults are those of a strategy, as far as it says something."""
+    given = {name: value for name, value in asdict(strategy).items() if value is not None}
+    before, after = config.num_denoise_steps, given.pop("denoise_steps", config.num_denoise_steps)
+    if config.rater and config.rater.reads_variance and after != before:
+        raise AsyncVLAError(
+            f"--denoise-steps is {after}, but the rater in {checkpoint} has learned to read the variance of "
+            f"{before} steps; export the policy with {after} first, then train its rater"
+        )
+    kept, select = dict(config.strategy), config.resolve(strategy).select
+    if select != config.resolve(Strategy()).select:
+        # A threshold on another quantity.
+        kept.pop("threshold", None)
+    if select != "variance" and (threshold := given.pop("threshold", None)) is not None:
+        if config.rater is None:
+            raise AsyncVLAError(f"--threshold is {threshold}, but the policy in {checkpoint} has no rater")
+        config = replace(config, rater=replace(config.rater, threshold=threshold))
+    refine_steps = given.pop("refine_steps", config.num_refine_steps)
+    return replace(config, num_denoise_steps=after, num_refine_steps=refine_steps, strategy={**kept, **given})

@@ -35,7 +35,9 @@ from asyncvla_ros.cli.options import (
 from asyncvla_ros.cli.robot import check, new_robot
 from asyncvla_ros.cli.serve import serve
 from asyncvla_ros.cli.settings_command import settings_command
-from asyncvla_ros.model.config import AsyncVLAConfig
+from asyncvla_ros.model.config import AsyncVLAConfig, load_config
+from asyncvla_ros.paths import shipped_checkpoint
+from asyncvla_ros.strategy import Strategy
 from asyncvla_ros.training.rater_settings import RaterSettings
 from asyncvla_ros.training.settings import TrainSettings
 from asyncvla_ros.types import AsyncVLAError, RunError
@@ -62,7 +64,7 @@ def demo(
     suite: SuiteOption = "libero_object",
     task: Annotated[int, typer.Option(help="Task index.")] = 0,
     inits: InitsOption = "0-2",
-    mode: ModeOption = "afm",
+    mode: ModeOption = None,
     checkpoint: CheckpointOption = None,
     seed: SeedOption = 0,
     out: Annotated[Path, typer.Option(help="Folder for video, timelines and logs.")] = Path("out/demo"),
@@ -84,11 +86,12 @@ def demo(
     from asyncvla_ros.ros.demo.session import DemoSettings, Progress, run_demo
 
     console = Console(stderr=True)
+    own = Strategy().complete(load_config(checkpoint or shipped_checkpoint()).strategy)
     settings = DemoSettings(
         suite,
         task,
         indices(inits, "inits"),
-        mode,
+        mode or str(own.mode),
         checkpoint,
         out.resolve(),
         seed,

@@ -41,7 +41,7 @@ CheckpointOption = Annotated[Path | None, typer.Option(help="Checkpoint folder; 
 SuiteOption = Annotated[str, typer.Option(help="LIBERO suite.")]
 TasksOption = Annotated[str, typer.Option(help="Task indices such as 0,1 or 0-4, or all.")]
 InitsOption = Annotated[str, typer.Option(help="Official initial states such as 0-9.")]
-ModeOption = Annotated[str, typer.Option(help="afm (refine what the rater doubts) or sfm.")]
+ModeOption = Annotated[str | None, typer.Option(help="afm or sfm; default: as the checkpoint says.")]
 SeedOption = Annotated[int, typer.Option(min=0, help="Seed of everything random.")]
 JsonOption = Annotated[
     Path | None, typer.Option("--json", callback=writable, help="Write figures there; - prints them.")
@@ -74,15 +74,7 @@ LoaderWorkersOption = Annotated[
     ),
 ]
 
-SelectOption = Annotated[
-    str, typer.Option(help="What afm refines: rater, random (as many) or variance (of denoising).")
-]
-ThresholdOption = Annotated[
-    float | None, typer.Option(help="Refine below this confidence, or above this variance.")
-]
-RoundsOption = Annotated[int, typer.Option(help="Refinements at most.")]
 DenoiseStepsOption = Annotated[int | None, typer.Option(help="Euler steps of a draft.")]
-RefineStepsOption = Annotated[int | None, typer.Option(help="Euler steps of a refinement.")]
 ExecuteStepsOption = Annotated[int | None, typer.Option(help="Actions executed of each chunk.")]
 ConventionOption = Annotated[
     list[str] | None,
@@ -94,7 +86,6 @@ ConventionOption = Annotated[
 ShardOption = Annotated[
     str, typer.Option(help="Share I/N of the work, such as 2/8; the others run elsewhere.")
 ]
-BestOfOption = Annotated[int, typer.Option(help="Drafts; the most confident one counts.")]
 
 
 def indices(text: str, what: str) -> tuple[int, ...]:

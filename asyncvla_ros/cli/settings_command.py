@@ -23,7 +23,6 @@ def settings_command(kind: type, run: Callable[[Any], None], text: str) -> Calla
         run: Takes the settings.
         text: Help of the command.
     """
-    hints = get_type_hints(kind)
 
     def command(**given: Any) -> None:
         given.pop("config")
@@ -39,7 +38,7 @@ def settings_command(kind: type, run: Callable[[Any], None], text: str) -> Calla
         Path | None,
         typer.Option(callback=read, is_eager=True, help="YAML with any of these; the command line wins."),
     ]
-    parameters = [_parameter(field, hints[field.name]) for field in fields(kind)]
+    parameters = option_parameters(kind)
     parameters.append(
         inspect.Parameter("config", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=config)
     )
@@ -48,15 +47,26 @@ def settings_command(kind: type, run: Callable[[Any], None], text: str) -> Calla
     return command
 
 
-def _parameter(field: Field[Any], hint: Any) -> inspect.Parameter:
+def option_parameters(kind: type, panel: str | None = None) -> list[inspect.Parameter]:
+    """An option for each field of a settings class, for the signature of a typer command.
+
+    Args:
+        kind: A dataclass whose fields are made by ``common.options.option``.
+        panel: Heading of these options in the help.
+    """
+    hints = get_type_hints(kind)
+    return [_parameter(field, hints[field.name], panel) for field in fields(kind)]
+
+
+def _parameter(field: Field[Any], hint: Any, panel: str | None) -> inspect.Parameter:
     metadata, kind = field.metadata, hint
     if getattr(hint, "__origin__", None) is tuple:
         kind = list[hint.__args__[0]]
-    options: dict[str, Any] = {"help": metadata[HELP]}
+    options: dict[str, Any] = {"help": metadata[HELP], "rich_help_panel": panel}
     if metadata[MINIMUM] is not None:
         options["min"] = metadata[MINIMUM]
     if metadata[CHOICES]:
-        kind = Literal[metadata[CHOICES]]
+        kind = Literal[metadata[CHOICES]] if field.default is not None else Literal[metadata[CHOICES]] | None
     given = (metadata[FLAG],) if metadata[FLAG] else ()
     default = inspect.Parameter.empty if field.default is MISSING else field.default
     if isinstance(default, tuple):

@@ -63,7 +63,7 @@ class PlanMemory:
         return Previous(actions, min(delay, len(actions)), tuple(draft for draft in drafts if len(draft)))
 
     def forget(self) -> None:
-        """Forgets the chunks, as their end or a backward jump of the clock requires; not how late they were."""
+        """Forgets the chunks, not how late they were: they ended, or the clock jumped back."""
         self._chunks = []
 
     def _place(self, chunk: _Chunk, stamp: int) -> int:

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from asyncvla_ros.robot.feature_file import read_json
-from asyncvla_ros.types import CheckpointError
+from asyncvla_ros.strategy import Strategy
+from asyncvla_ros.types import AsyncVLAError, CheckpointError
 
 # What is counted in a config: at least one, and no more than any network has.
 COUNTS = (
@@ -118,6 +119,9 @@ class AsyncVLAConfig:
         prompt_head_tokens: Tokens of the text before the images.
         rater: None for a policy without a confidence rater.
         blank_images: Control experiment: trained blind, and shown black images whatever the cameras see.
+        strategy: How the policy decides unless told otherwise: fields of ``Strategy`` by name, without the
+            steps, which are ``num_denoise_steps`` and ``num_refine_steps``; what is left out is as in the
+            paper.
     """
 
     backbone: Mapping[str, Any]
@@ -141,6 +145,7 @@ class AsyncVLAConfig:
     prompt_head_tokens: int = 0
     rater: RaterConfig | None = field(default_factory=RaterConfig)
     blank_images: bool = False
+    strategy: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in COUNTS:
@@ -157,6 +162,7 @@ class AsyncVLAConfig:
         if not all(self.image_std):
             raise CheckpointError(f"image_std is {self.image_std!r}, expected numbers above 0")
         self._require_prompt()
+        self._require_strategy()
         if self.execute_steps > self.action_chunk_size:
             raise CheckpointError(
                 f"execute_steps is {self.execute_steps}, expected at most "
@@ -173,6 +179,27 @@ class AsyncVLAConfig:
             raise CheckpointError(f"prompt is {prompt!r}, expected {IMAGES} before {INSTRUCTION}")
         if isinstance(head, bool) or not isinstance(head, int) or not 0 <= head <= MOST:
             raise CheckpointError(f"prompt_head_tokens is {head!r}, expected a whole number of at least 0")
+
+    def _require_strategy(self) -> None:
+        known = sorted({f.name for f in fields(Strategy)} - {"denoise_steps", "refine_steps"})
+        if not isinstance(self.strategy, Mapping) or not set(self.strategy) <= set(known):
+            raise CheckpointError(
+                f"strategy in config.json is {self.strategy!r}, expected an object with keys of {known}; the "
+                "steps are num_denoise_steps and num_refine_steps"
+            )
+        try:
+            self.resolve(Strategy())
+        except AsyncVLAError as error:
+            raise CheckpointError(f"strategy in config.json: {error}") from error
+
+    def resolve(self, strategy: Strategy) -> Strategy:
+        """A strategy with this checkpoint's way to decide where it says nothing.
+
+        Raises:
+            AsyncVLAError: If the two do not go together.
+        """
+        steps = {"denoise_steps": self.num_denoise_steps, "refine_steps": self.num_refine_steps}
+        return strategy.complete({**steps, **self.strategy})
 
     @property
     def hidden_size(self) -> int:

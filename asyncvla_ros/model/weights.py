@@ -131,7 +131,8 @@ def safetensors_header(file: Path) -> dict[str, Any]:
 
 def network_digest(folder: Path, config: AsyncVLAConfig) -> str:
     """16 hex digits of how the weights of a checkpoint lie in their file, and of the network they make."""
-    decisions = ("num_denoise_steps", "num_refine_steps", "execute_steps", "max_words", "blank_images")
+    steps = ("num_denoise_steps", "num_refine_steps", "execute_steps")
+    decisions = (*steps, "max_words", "blank_images", "strategy")
     shape = {name: value for name, value in config.to_dict().items() if name not in decisions}
     if config.rater:
         # How many signals the weights show; which they are, a graph does not know.

@@ -59,10 +59,10 @@ def load(folder: Path) -> dict[str, list[Source]]:
 
 
 def strategy_of(values: Mapping[str, Any], mode: str | None = None) -> str:
-    """Mode, and what differs from the default strategy; with ``mode``, the same in another one."""
-    given = dict(values["settings"]["strategy"])
-    given["mode"] = mode or given["mode"]
-    default = vars(Strategy())
+    """Mode, and what differs from the paper's way to decide; with ``mode``, the same in another one."""
+    default = vars(Strategy().complete({}))
+    given = {k: v for k, v in values["settings"]["strategy"].items() if v is not None}
+    given["mode"] = mode or given.get("mode", default["mode"])
     # What only refinement reads makes no difference to a draft.
     ignored = {"mode", *(_REFINING if given["mode"] == "sfm" else ())}
     changed = [

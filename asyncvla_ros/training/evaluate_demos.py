@@ -89,18 +89,19 @@ def evaluate_demos(settings: DemoSettings) -> dict[str, Any]:
         settings.data, policy.network.config.image_size, settings.cache, settings.skip_broken
     )
     frames = unseen_frames(episodes, load_records(settings.checkpoint), settings, policy.chunk_size)
-    strategies = {"sfm": replace(settings.strategy, mode="sfm"), settings.strategy.mode: settings.strategy}
+    strategy = settings.strategy.complete(policy.network.config.strategy)
+    strategies = {"sfm": replace(strategy, mode="sfm"), str(strategy.mode): strategy}
     chunks = {
         mode: [
-            policy.infer(_observation(policy, episodes, frame), strategy, seed=_seed(settings.seed, frame))
+            policy.infer(_observation(policy, episodes, frame), how, seed=_seed(settings.seed, frame))
             for frame in track(frames, description=f"Deciding ({mode})", transient=True)
         ]
-        for mode, strategy in strategies.items()
+        for mode, how in strategies.items()
     }
     demonstrated = episodes.chunks(frames, policy.chunk_size)
     names = policy.features.action_names
     actions = {mode: np.stack([chunk.actions for chunk in answers]) for mode, answers in chunks.items()}
-    answers = chunks[settings.strategy.mode]
+    answers = chunks[str(strategy.mode)]
     stats = load_stats(settings.checkpoint, policy.features)[1]
     draft, truth = (torch.from_numpy(stats.normalize(x)) for x in (actions["sfm"], demonstrated))
     draft_error = token_errors(draft, truth, torch.ones(len(names))).numpy()
@@ -122,6 +123,7 @@ def evaluate_demos(settings: DemoSettings) -> dict[str, Any]:
         **provenance(),
         "settings": {
             **{k: v for k, v in asdict(settings).items() if k not in ("data", "cache", "checkpoint")},
+            "strategy": asdict(strategy),
             "data": [folder.name for folder in settings.data],
             "checkpoint": fingerprint(settings.checkpoint),
         },

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import MISSING, asdict, fields, replace
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
@@ -105,8 +105,12 @@ class EpisodeLog(Generic[E]):
                 values = json.loads(line)
             except json.JSONDecodeError:
                 continue  # cut off: that episode runs again
-            frozen = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-            self._episodes.append(self._kind(**frozen))
+            self._episodes.append(self._kind(**frozen(values)))
+
+
+def frozen(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values of an episode as they were before they went to JSON: its lists are tuples."""
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
 
 
 def _require_repetition(result: Path, config: Settings) -> None:
@@ -118,6 +122,9 @@ def _require_repetition(result: Path, config: Settings) -> None:
     now = fixed_settings(asdict(config), _FREE)
     # What an older version did not know was as it is by default.
     defaults = {field.name: field.default for field in fields(config) if field.default is not MISSING}
-    kept = fixed_settings(asdict(replace(config, **defaults)), _FREE) | before
+    older = fixed_settings(asdict(replace(config, **defaults)), _FREE)
+    kept = older | before
+    if isinstance(older.get("strategy"), dict) and isinstance(before.get("strategy"), dict):
+        kept["strategy"] = older["strategy"] | before["strategy"]
     kept = {k: v for k, v in kept.items() if k in now}
     require_same_settings(kept, now, f"{result} holds another evaluation", _ADVICE)

@@ -15,6 +15,7 @@ from asyncvla_ros.sim.evaluation.stats import percentiles, wilson_interval
 from asyncvla_ros.sim.libero.conventions import OWN, LiberoConventions
 from asyncvla_ros.sim.libero.tasks import max_steps
 from asyncvla_ros.strategy import Strategy
+from asyncvla_ros.types import ActionChunk
 
 
 @dataclass(frozen=True)
@@ -25,8 +26,9 @@ class EvalConfig:
         suite: LIBERO suite.
         tasks: task indices.
         inits: indices of official initial states; of random placements, if those are asked for.
-        strategy: how the policy decides.
-        seed: determines the noise the policy draws.
+        strategy: how the policy decides, complete: what it leaves open is as in the paper. Complete it with
+            what the checkpoint says first.
+        seed: determines the noise the policy draws, and what happens in its world.
         video_dir: folder for one MP4 per episode; None for no videos.
         workers: processes; each holds a policy and a simulator of its own.
         render: ``full`` for official figures.
@@ -39,6 +41,9 @@ class EvalConfig:
         device: torch device of the policy.
         conventions: in which the policy sees and moves LIBERO.
         shard: which of the episodes; the others are run elsewhere.
+        delay: from an observation to its answer [control steps]; 0: the world waits.
+        replan: with a delay, from one observation to the next [control steps]; see ``Timing``.
+        world: one of ``worlds.WORLDS``.
     """
 
     suite: str
@@ -58,6 +63,13 @@ class EvalConfig:
     device: str = "cpu"
     conventions: LiberoConventions = OWN
     shard: Shard = WHOLE
+    delay: int = 0
+    replan: int | None = None
+    world: str = "still"
+
+    def __post_init__(self) -> None:
+        # Results are compared by what was done, whoever chose it.
+        object.__setattr__(self, "strategy", self.strategy.complete({}))
 
     @property
     def episodes(self) -> tuple[tuple[int, int], ...]:
@@ -66,12 +78,63 @@ class EvalConfig:
 
 
 @dataclass(frozen=True)
-class Episode:
-    """One evaluated episode; ``steps`` in control steps, ``tick_ms`` per decision.
+class Inference:
+    """One decision of an episode.
 
-    ``refined`` and ``confidence`` are means over all actions of all chunks; the latter is None without a
-    rater. ``judging_ms`` is what rater and refinement took, mean over the decisions. ``jerk_inside`` and
-    ``jerk_seam`` as in ``commanded_jerk`` [m/s³].
+    Attributes:
+        tick_ms: what it took [ms].
+        judging_ms: what rater and refinement took of it [ms].
+        refined: share of its actions that were generated again.
+        kept: share of its actions that are of the plan before.
+        confidence: mean over its actions; None without a rater.
+        variance: mean over its actions, see ``flow.denoising_variance``; None if nothing reads it.
+        surprise: see ``ActionChunk``; None without a monitor.
+    """
+
+    tick_ms: float
+    judging_ms: float
+    refined: float
+    kept: float
+    confidence: float | None
+    variance: float | None
+    surprise: float | None
+
+    @staticmethod
+    def of(chunk: ActionChunk) -> Inference:
+        """What an answer says of itself."""
+        kept = chunk.committed / len(chunk.actions) if chunk.kept is None else float(np.mean(chunk.kept))
+        return Inference(
+            chunk.times.total,
+            chunk.times.rater + chunk.times.afm,
+            float(np.mean(chunk.refined)),
+            kept,
+            None if chunk.confidence is None else float(np.mean(chunk.confidence)),
+            None if chunk.variance is None else float(np.mean(chunk.variance)),
+            chunk.surprise,
+        )
+
+
+@dataclass(frozen=True)
+class Episode:
+    """One evaluated episode.
+
+    Attributes:
+        task: its index.
+        init: its initial state.
+        success: whether it was solved.
+        steps: control steps.
+        tick_ms: of each decision [ms].
+        refined: mean over all decisions, see ``Inference``.
+        confidence: likewise.
+        jerk_inside: see ``commanded_jerk`` [m/s³].
+        jerk_seam: likewise.
+        judging_ms: mean over all decisions, see ``Inference``.
+        kept: likewise.
+        dry_steps: control steps without an action that was due; with a delay, those before the first answer.
+        moved_step: control step at which the target began to move by itself; None: it did not.
+        confidences: of each decision; empty without a rater.
+        variances: of each decision; empty if nothing reads them.
+        surprises: of each decision; empty without a monitor.
     """
 
     task: int
@@ -84,6 +147,24 @@ class Episode:
     jerk_inside: float | None = None
     jerk_seam: float | None = None
     judging_ms: float | None = None
+    kept: float = 0.0
+    dry_steps: int = 0
+    moved_step: int | None = None
+    confidences: tuple[float, ...] = ()
+    variances: tuple[float, ...] = ()
+    surprises: tuple[float, ...] = ()
+
+
+def series(inferences: Sequence[Inference], field: str) -> tuple[float, ...]:
+    """One number per decision, short enough to be kept; empty where it is not known."""
+    values = [getattr(inference, field) for inference in inferences]
+    return () if None in values else tuple(float(f"{value:.4g}") for value in values)
+
+
+def mean_of(inferences: Sequence[Inference], field: str) -> float | None:
+    """Mean over decisions; None where it is not known."""
+    values = [getattr(inference, field) for inference in inferences]
+    return float(np.mean(values)) if values and None not in values else None
 
 
 def summarise(episodes: list[Episode], config: EvalConfig) -> dict[str, Any]:
@@ -107,7 +188,14 @@ def figures_of(episodes: Sequence[Episode]) -> dict[str, Any]:
     ticks = [tick for episode in episodes for tick in episode.tick_ms]
     return {
         "episodes": [
-            {"task": e.task, "init": e.init, "success": e.success, "steps": e.steps} for e in episodes
+            {
+                **{key: getattr(e, key) for key in ("task", "init", "success", "steps")},
+                "decisions": len(e.tick_ms),
+                **{key: _rounded(getattr(e, key)) for key in ("jerk_inside", "jerk_seam", "kept")},
+                **{key: getattr(e, key) for key in ("dry_steps", "moved_step")},
+                **{key: list(getattr(e, key)) for key in ("confidences", "variances", "surprises")},
+            }
+            for e in episodes
         ],
         "success_rate": successes / len(episodes),
         "n": len(episodes),
@@ -142,6 +230,10 @@ def _by_decision(episodes: Sequence[Episode], field: str) -> float | None:
         return None
     values, weights = zip(*known, strict=True)
     return round(float(np.average(values, weights=weights)), 4)
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 3)
 
 
 def _median(episodes: Sequence[Episode], field: str) -> float | None:

@@ -1,9 +1,4 @@
-"""Measure a policy in LIBERO, in lockstep: the world waits for each decision.
-
-From official initial states (or random placements, for choices), at every decision instant the world is
-rendered, with the official meshes unless told otherwise, the policy answers a chunk, and the first
-``execute_steps`` actions of it are executed.
-"""
+"""Measure a policy in LIBERO: from official initial states, or random placements, for choices."""
 
 from __future__ import annotations
 
@@ -15,13 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from asyncvla_ros.common.worker_pool import worker_pool
-from asyncvla_ros.sim.evaluation.consistency import commanded_jerk
+from asyncvla_ros.sim.evaluation.episode import decision_seed, run_episode
 from asyncvla_ros.sim.evaluation.results import Episode, EvalConfig, summarise
-from asyncvla_ros.sim.evaluation.video import side_by_side, write_video
-from asyncvla_ros.sim.expert.motion import POSITION_UNIT_M
-from asyncvla_ros.sim.libero.env import CONTROL_HZ, LiberoEnv
-from asyncvla_ros.sim.libero.tasks import get_task, list_tasks, load_init_states, max_steps
-from asyncvla_ros.types import AsyncVLAError, Observation
+from asyncvla_ros.sim.evaluation.worlds import require_world
+from asyncvla_ros.sim.libero.env import LiberoEnv
+from asyncvla_ros.sim.libero.tasks import get_task, load_init_states
+from asyncvla_ros.types import AsyncVLAError
 
 if TYPE_CHECKING:
     from asyncvla_ros.policy import Policy
@@ -83,86 +77,11 @@ def run_task(policy: Policy, config: EvalConfig, task: int, inits: tuple[int, ..
             yield run_episode(policy, env, config, init)
 
 
-def run_episode(policy: Policy, env: LiberoEnv, config: EvalConfig, init: int) -> Episode:
-    """Let the policy act from the environment's current state until success or the suite's step limit."""
-    limit, task = max_steps(config.suite), env.task.index
-    execute = policy.execute_steps if config.execute_steps is None else config.execute_steps
-    if not 1 <= execute <= policy.chunk_size:
-        raise AsyncVLAError(
-            f"execute_steps is {execute}, expected 1 to {policy.chunk_size}, the actions of a chunk"
-        )
-    ticks: list[float] = []
-    judging: list[float] = []
-    refined: list[float] = []
-    confidence: list[float] = []
-    frames: list[np.ndarray] = []
-    executed: list[np.ndarray] = []
-    origin: list[int] = []
-    instruction = _instruction(env, config)
-    steps, success = 0, env.success
-    while steps < limit and not success:
-        observation = env.observe(conventions=config.conventions)
-        if config.video_dir is not None:
-            # For people, who want it upright, and for the codec, which wants even sizes.
-            frames.append(side_by_side(env.observe()))
-        seed = decision_seed(config.seed, task, init, len(ticks))
-        chunk = policy.infer(_seen(observation, instruction, config), config.strategy, seed=seed)
-        ticks.append(chunk.times.total)
-        judging.append(chunk.times.rater + chunk.times.afm)
-        refined.append(float(np.mean(chunk.refined)))
-        if chunk.confidence is not None:
-            confidence.append(float(np.mean(chunk.confidence)))
-        # One control step each, whatever rate the data say: those of 10 Hz hold the frames of those of 20 Hz.
-        for action in config.conventions.env_actions(chunk.actions)[: min(execute, limit - steps)]:
-            env.step(action)
-            executed.append(np.clip(action, -1, 1))
-            origin.append(len(ticks))
-            steps += 1
-            success = env.success
-            if success:
-                break
-    if config.video_dir is not None and frames:
-        frames.append(side_by_side(env.observe()))
-        name = f"{config.suite}_task{task:02d}_init{init:02d}_{'success' if success else 'failure'}.mp4"
-        write_video(config.video_dir / name, frames, fps=CONTROL_HZ / execute)
-    inside, seam = commanded_jerk(np.array(executed), origin, POSITION_UNIT_M, CONTROL_HZ)
-    return Episode(
-        task=task,
-        init=init,
-        success=success,
-        steps=steps,
-        tick_ms=tuple(ticks),
-        refined=float(np.mean(refined)) if refined else 0.0,
-        confidence=float(np.mean(confidence)) if confidence else None,
-        jerk_inside=inside,
-        jerk_seam=seam,
-        judging_ms=float(np.mean(judging)) if judging else None,
-    )
-
-
-def decision_seed(seed: int, task: int, init: int, decision: int) -> int:
-    """Noise seed of one decision, independent of which process or order it runs in."""
-    return int(np.random.SeedSequence((seed, task, init, decision)).generate_state(1)[0])
-
-
-def _instruction(env: LiberoEnv, config: EvalConfig) -> str:
-    if not config.wrong_instruction:
-        return env.instruction
-    tasks = list_tasks(config.suite)
-    return tasks[(env.task.index + 1) % len(tasks)].instruction
-
-
-def _seen(observation: Observation, instruction: str, config: EvalConfig) -> Observation:
-    images = observation.images
-    if config.blank_images:
-        images = {key: np.zeros_like(image) for key, image in images.items()}
-    return Observation(images, observation.state, instruction, observation.stamp_ns)
-
-
 def _work_units(config: EvalConfig, done: set[tuple[int, int]]) -> list[tuple[int, tuple[int, ...]]]:
     """(task, initial states) still to run as one, at least one per worker where there are enough episodes."""
     if not config.tasks or not config.inits:
         raise AsyncVLAError("expected at least one task and one initial state")
+    require_world(config.world, tuple(get_task(config.suite, task) for task in config.tasks))
     for task in config.tasks:
         chosen = get_task(config.suite, task)
         if config.random_placements:

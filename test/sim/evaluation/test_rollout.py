@@ -13,8 +13,9 @@ import pytest
 
 from asyncvla_ros.common.shard import Shard
 from asyncvla_ros.policy import Policy
+from asyncvla_ros.sim.evaluation.episode import decision_seed, run_episode
 from asyncvla_ros.sim.evaluation.results import Episode, EvalConfig, summarise
-from asyncvla_ros.sim.evaluation.rollout import _work_units, decision_seed, evaluate, run_episode
+from asyncvla_ros.sim.evaluation.rollout import _work_units, evaluate
 from asyncvla_ros.sim.libero.conventions import OWN, LiberoConventions
 from asyncvla_ros.sim.libero.tasks import Task, list_tasks
 from asyncvla_ros.types import ActionChunk, Observation
@@ -194,7 +195,9 @@ def _episode(task: int, init: int, success: bool, refined: float = 0.5, decision
 def test_summary_has_the_agreed_form() -> None:
     config = EvalConfig("libero_object", (0,), (0, 1, 2, 3))
     result = summarise([_episode(0, i, success=i != 2) for i in range(4)], config)
-    assert result["episodes"][2] == {"task": 0, "init": 2, "success": False, "steps": 100}
+    known = {"task": 0, "init": 2, "success": False, "steps": 100, "decisions": 2, "jerk_inside": 4.0}
+    unknown = {"jerk_seam": None, "moved_step": None, "confidences": [], "variances": [], "surprises": []}
+    assert result["episodes"][2] == {**known, **unknown, "kept": 0.0, "dry_steps": 0}
     assert result["success_rate"] == 0.75
     assert result["n"] == 4
     assert result["ci95"] == pytest.approx([0.3006, 0.9544], abs=1e-4)

@@ -1,0 +1,122 @@
+"""One episode of a policy in LIBERO, in lockstep or with answers that come late, in a world that may move.
+
+At every decision instant the world is rendered, with the official meshes unless told otherwise, and the
+policy answers a chunk; when the answer is there, see ``timing``, its actions are executed until the next is.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from asyncvla_ros.sim.evaluation.consistency import commanded_jerk
+from asyncvla_ros.sim.evaluation.results import Episode, EvalConfig, Inference, mean_of, series
+from asyncvla_ros.sim.evaluation.timing import TimedPlan, Timing
+from asyncvla_ros.sim.evaluation.video import side_by_side, write_video
+from asyncvla_ros.sim.evaluation.worlds import make_world
+from asyncvla_ros.sim.expert.motion import POSITION_UNIT_M
+from asyncvla_ros.sim.libero.env import CONTROL_HZ, IDLE_ACTION, LiberoEnv
+from asyncvla_ros.sim.libero.tasks import list_tasks, max_steps
+from asyncvla_ros.types import ActionChunk, Observation
+
+if TYPE_CHECKING:
+    from asyncvla_ros.policy import Policy
+
+
+def run_episode(policy: Policy, env: LiberoEnv, config: EvalConfig, init: int) -> Episode:
+    """Let the policy act from the environment's current state until success or the suite's step limit.
+
+    Raises:
+        AsyncVLAError: If the policy's chunks are too short for the timing, or nothing moves in the world.
+    """
+    limit = max_steps(config.suite)
+    execute = policy.execute_steps if config.execute_steps is None else config.execute_steps
+    timing = Timing.of(config.delay, config.replan, execute, policy.chunk_size)
+    plan, world = TimedPlan(timing), make_world(config.world, env, config.seed, init)
+    eyes = _Eyes(env, config, init)
+    inferences: list[Inference] = []
+    executed: list[np.ndarray] = []
+    origin: list[int] = []
+    hold = IDLE_ACTION.copy()
+    step, success = 0, env.success
+    while step < limit and not success:
+        world.advance(step)
+        if plan.is_observed(step):
+            chunk = eyes.decide(policy, plan, step, len(inferences))
+            inferences.append(Inference.of(chunk))
+            # One control step each, whatever rate the data say: those of 10 Hz hold frames of 20 Hz.
+            plan.answer(step, chunk, config.conventions.env_actions(chunk.actions))
+        due = plan.due(step)
+        action = hold if due is None else due.values
+        if due is not None:
+            hold[-1] = action[-1]
+            executed.append(np.clip(action, -1, 1))
+            origin.append(due.chunk.chunk_id)
+        env.step(world.obey(action))
+        step, success = step + 1, env.success
+    eyes.write_video(success, timing)
+    inside, seam = commanded_jerk(np.array(executed), origin, POSITION_UNIT_M, CONTROL_HZ)
+    return Episode(
+        task=env.task.index,
+        init=init,
+        success=success,
+        steps=step,
+        tick_ms=tuple(inference.tick_ms for inference in inferences),
+        refined=mean_of(inferences, "refined") or 0.0,
+        confidence=mean_of(inferences, "confidence"),
+        jerk_inside=inside,
+        jerk_seam=seam,
+        judging_ms=mean_of(inferences, "judging_ms"),
+        kept=mean_of(inferences, "kept") or 0.0,
+        dry_steps=step - len(executed),
+        moved_step=world.moved_step,
+        confidences=series(inferences, "confidence"),
+        variances=series(inferences, "variance"),
+        surprises=series(inferences, "surprise"),
+    )
+
+
+def decision_seed(seed: int, task: int, init: int, decision: int) -> int:
+    """Noise seed of one decision, independent of which process or order it runs in."""
+    return int(np.random.SeedSequence((seed, task, init, decision)).generate_state(1)[0])
+
+
+class _Eyes:
+    """What the policy sees of an episode, and people in its video."""
+
+    def __init__(self, env: LiberoEnv, config: EvalConfig, init: int) -> None:
+        self._env, self._config, self._init = env, config, init
+        self._task = env.task.index
+        self._instruction = env.instruction
+        if config.wrong_instruction:
+            tasks = list_tasks(config.suite)
+            self._instruction = tasks[(self._task + 1) % len(tasks)].instruction
+        self._frames: list[np.ndarray] = []
+
+    def decide(self, policy: Policy, plan: TimedPlan, step: int, decision: int) -> ActionChunk:
+        """The policy's answer to what it sees at a step."""
+        config = self._config
+        seen = self._env.observe(conventions=config.conventions)
+        self._keep_frame()
+        images = seen.images
+        if config.blank_images:
+            images = {key: np.zeros_like(image) for key, image in images.items()}
+        seed = decision_seed(config.seed, self._task, self._init, decision)
+        observation = Observation(images, seen.state, self._instruction, seen.stamp_ns)
+        return policy.infer(observation, config.strategy, plan.previous(step), seed=seed)
+
+    def write_video(self, success: bool, timing: Timing) -> None:
+        """Writes what was seen at each decision, if it was asked for."""
+        config = self._config
+        if config.video_dir is None or not self._frames:
+            return
+        self._keep_frame()
+        outcome = "success" if success else "failure"
+        name = f"{config.suite}_task{self._task:02d}_init{self._init:02d}_{outcome}.mp4"
+        write_video(config.video_dir / name, self._frames, fps=CONTROL_HZ / timing.replan)
+
+    def _keep_frame(self) -> None:
+        if self._config.video_dir is not None:
+            # For people, who want it upright, and for the codec, which wants even sizes.
+            self._frames.append(side_by_side(self._env.observe()))
