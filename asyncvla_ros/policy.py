@@ -21,9 +21,12 @@ from asyncvla_ros.model.config import RaterConfig
 from asyncvla_ros.model.decide import Decider
 from asyncvla_ros.model.engine import buckets
 from asyncvla_ros.model.images import resize_image
+from asyncvla_ros.model.monitor import observation_features
+from asyncvla_ros.model.prefix import Prefix
 from asyncvla_ros.model.quantize import LARGEST_ERROR, quantize
 from asyncvla_ros.model.runner import Runner, make_runner, require_device, resolve_engine
 from asyncvla_ros.model.text import encode_words, unknown_words
+from asyncvla_ros.observe.episode_monitor import EpisodeLimits
 from asyncvla_ros.paths import shipped_checkpoint
 from asyncvla_ros.strategy import Strategy
 from asyncvla_ros.types import (
@@ -72,6 +75,8 @@ class Policy:
         self.execute_steps: int = self._config.execute_steps
         self.has_rater: bool = self._config.rater is not None
         self.rater: RaterConfig | None = self._config.rater
+        self._monitor = checkpoint.monitor and checkpoint.monitor.to(self._device)
+        self.episode_limits: EpisodeLimits | None = checkpoint.limits
         self.action_stats: NormStats = checkpoint.action_stats
         if weights != "checkpoint":
             self._quantize(weights)
@@ -273,7 +278,14 @@ class Policy:
             committed=count,
             times=times,
             variance=variance,
+            surprise=self._surprise(prefix),
         )
+
+    def _surprise(self, prefix: Prefix) -> float | None:
+        """How foreign an observation is; None without a monitor."""
+        if self._monitor is None:
+            return None
+        return float(self._monitor.surprise(observation_features(prefix, self._config))[0])
 
     @property
     def _action_dim(self) -> int:

@@ -139,9 +139,7 @@ def _timing(
     from asyncvla_ros.sim.evaluation.timing import Timing
 
     if execute_steps is not None and (delay or replan is not None):
-        raise AsyncVLAError(
-            "--execute-steps cannot be given with --delay or --replan; say --replan"
-        )
+        raise AsyncVLAError("--execute-steps cannot be given with --delay or --replan; say --replan")
     model = load_config(checkpoint)
     timing = Timing.of(delay, replan, execute_steps or model.execute_steps, model.action_chunk_size)
     if delay:

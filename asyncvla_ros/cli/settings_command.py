@@ -66,7 +66,9 @@ def _parameter(field: Field[Any], hint: Any, panel: str | None) -> inspect.Param
     if metadata[MINIMUM] is not None:
         options["min"] = metadata[MINIMUM]
     if metadata[CHOICES]:
-        kind = Literal[metadata[CHOICES]] if field.default is not None else Literal[metadata[CHOICES]] | None
+        chosen: Any = Literal[metadata[CHOICES]]
+        several = isinstance(field.default, tuple)
+        kind = list[chosen] if several else chosen if field.default is not None else chosen | None
     given = (metadata[FLAG],) if metadata[FLAG] else ()
     default = inspect.Parameter.empty if field.default is MISSING else field.default
     if isinstance(default, tuple):

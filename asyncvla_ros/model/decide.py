@@ -41,7 +41,7 @@ class Decision:
 
 @dataclass(frozen=True)
 class _Judged:
-    """Actions (1, l, d) with what is known of each: confidence (1, l), variance (1, l), all drafts (n, l, d)."""
+    """Actions (1, l, d) with what is known of each: confidence (1, l), variance (1, l); and all n drafts."""
 
     actions: Tensor
     confidence: Tensor | None

@@ -8,7 +8,7 @@ directions and one that all others share (probabilistic PCA, so that few frames 
     surprise  = distance / the distance that one in twenty unseen frames exceeds
 
 A rater tells good drafts from bad ones where it has learned to; black images it has never seen, and rates as
-it likes. Distances of features find such observations (as FAIL-Detect, arXiv 2503.08558, and FIPER, 2510.09459).
+it likes. Distances of features find such observations (see FIPER, arXiv 2510.09459).
 """
 
 from __future__ import annotations

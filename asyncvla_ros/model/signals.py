@@ -1,9 +1,9 @@
 """Signals of doubt that cost no pass of the network; a rater may read them, and they are its rivals.
 
-    variance   how much an action's estimate changed while it was denoised: ``flow.denoising_variance``
-    mean       its squared distance to the mean of the k drafts of its observation, times k / (k - 1), so that
-               its expectation does not depend on k
-    medoid     its squared distance to the draft that is nearest to all others
+variance   how much an action's estimate changed while it was denoised: ``flow.denoising_variance``
+mean       its squared distance to the mean of the k drafts of its observation, times k / (k - 1), so that
+           its expectation does not depend on k
+medoid     its squared distance to the draft that is nearest to all others
 """
 
 from __future__ import annotations
@@ -39,9 +39,7 @@ def action_signals(
     return torch.stack([_signal(name, actions, drafts, variance, dim_mask) for name in reads], dim=-1)
 
 
-def _signal(
-    name: str, actions: Tensor, drafts: Tensor, variance: Tensor | None, dim_mask: Tensor
-) -> Tensor:
+def _signal(name: str, actions: Tensor, drafts: Tensor, variance: Tensor | None, dim_mask: Tensor) -> Tensor:
     if name == "variance":
         if variance is None:
             raise ValueError("the denoising variance is read, expected (b, m, l), got None")

@@ -5,8 +5,8 @@ the score is the largest of them:
 
     score_t = max over signals s of  mean over the last w decisions of (s - mean_s) / std_s
 
-The limit is functional conformal (arXiv 2307.12582 and others): of episodes like the successful ones by which
-it was chosen, at most a share alpha ever exceeds it.
+The limit is conformal over whole episodes (as in FAIL-Detect, arXiv 2503.08558): of episodes like the
+successful ones by which it was chosen, about a share alpha ever exceeds it.
 
     surprise       how foreign the observation is, see ``model.monitor``
     disagreement   how far the new plan is from the one before where they overlap (as STAC, arXiv 2410.04640)
@@ -25,7 +25,8 @@ from pathlib import Path
 
 import numpy as np
 
-from asyncvla_ros.types import ActionChunk, CheckpointError
+from asyncvla_ros.common.normalization import NormStats
+from asyncvla_ros.types import ActionChunk, CheckpointError, Previous
 
 SIGNALS = ("surprise", "disagreement", "doubt", "variance")
 LIMITS = "monitor.json"
@@ -66,7 +67,9 @@ class EpisodeLimits:
             raise CheckpointError(f"a monitor of {unknown or 'nothing'}, choose of {SIGNALS}")
         for name, (mean, std) in self.signals.items():
             if not math.isfinite(mean) or not 0 < std < math.inf:
-                raise CheckpointError(f"the monitor's {name} is {mean} +- {std}, expected numbers, +- above 0")
+                raise CheckpointError(
+                    f"the monitor's {name} is {mean} and {std}, expected a mean and a deviation"
+                )
         if isinstance(self.window, bool) or not isinstance(self.window, int) or self.window < 1:
             raise CheckpointError(f"the monitor's window is {self.window!r}, expected at least 1 decision")
         if not math.isfinite(self.limit):
@@ -148,7 +151,7 @@ def signals_of(chunk: ActionChunk, disagreement: float | None = None) -> dict[st
 
     Args:
         chunk: What was decided.
-        disagreement: Of it with the plan before, see there; None without one.
+        disagreement: Of it with the plan before, see the function; None without one.
     """
     confidence, variance = (
         None if known is None else float(np.mean(known)) for known in (chunk.confidence, chunk.variance)
@@ -162,18 +165,24 @@ def signals_of(chunk: ActionChunk, disagreement: float | None = None) -> dict[st
     }
 
 
-def disagreement(older: np.ndarray, newer: np.ndarray, scale: np.ndarray) -> float | None:
-    """Mean squared distance of two plans where they overlap; None if they do not.
+def disagreement(previous: Previous | None, chunk: ActionChunk, stats: NormStats) -> float | None:
+    """Mean squared distance of a plan to the one before where they overlap [normalised units].
 
     Args:
-        older: (m, d) what the plan before would do from the observation of the newer one on.
-        newer: (l, d), as it was generated.
-        scale: (d,) by which differences are divided, such as standard deviations.
+        previous: What was left of the plans before, as they were generated.
+        chunk: The new plan.
+        stats: Of actions, in the units of the checkpoint.
+
+    Returns:
+        None if nothing was left.
     """
-    count = min(len(older), len(newer))
-    if not count:
+    if previous is None or not len(previous.actions):
         return None
-    return float(np.mean(np.square((newer[:count] - older[:count]) / scale)))
+    older = previous.drafts[-1] if previous.drafts else previous.actions
+    newer = chunk.actions if chunk.draft is None else chunk.draft
+    count = min(len(older), len(newer))
+    distance = stats.normalize(newer[:count]) - stats.normalize(older[:count])
+    return float(np.mean(np.square(distance)))
 
 
 def fit_limits(
@@ -185,7 +194,7 @@ def fit_limits(
 ) -> EpisodeLimits:
     """Standardise signals, and choose the limit, on successful episodes.
 
-    The limit is the ceil((n + 1) (1 - alpha))-th smallest of the n largest scores of episodes; where there are
+    The limit is the ceil((n + 1) (1 - alpha))-th smallest of the n episodes' largest scores; where there are
     too few for that, the largest of all, and the share of false alarms may be above ``alpha``.
 
     Args:

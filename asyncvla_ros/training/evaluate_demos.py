@@ -22,8 +22,8 @@ from asyncvla_ros.common.data_record import DataRecord
 from asyncvla_ros.common.provenance import provenance
 from asyncvla_ros.data.contracts import require_contract
 from asyncvla_ros.data.episodes import Episodes, load_episodes
-from asyncvla_ros.data.rows import blocks
 from asyncvla_ros.data.mixture import Mixture, Robot
+from asyncvla_ros.data.rows import blocks
 from asyncvla_ros.model.checkpoint import fingerprint, load_checkpoint, load_records, load_stats
 from asyncvla_ros.model.config import RaterConfig
 from asyncvla_ros.model.rater import token_errors
@@ -33,13 +33,11 @@ from asyncvla_ros.training.batches import Batches
 from asyncvla_ros.training.drafts import Drafter
 from asyncvla_ros.training.rated_drafts import RatedDrafts, rate_drafts
 from asyncvla_ros.training.rater_figures import rater_figures
-from asyncvla_ros.training.rater_settings import RaterSettings
+from asyncvla_ros.training.rater_settings import COMPARED, RaterSettings
 from asyncvla_ros.training.within_observation import within_observation
 from asyncvla_ros.types import ActionChunk, AsyncVLAError, Observation
 
 GRIPPER = "gripper"
-# Of each observation, to compare them with each other.
-DRAFTS = 8
 
 
 @dataclass(frozen=True)
@@ -76,9 +74,9 @@ def evaluate_demos(settings: DemoSettings) -> dict[str, Any]:
 
     Returns:
         JSON-ready: ``action_accuracy`` by mode, ``refined`` (see ``refinement``; None for ``sfm``),
-        ``calibration`` (None where the strategy asks no rater), ``within_observation`` (of ``DRAFTS`` drafts
-        of each observation, whatever the strategy), ``frames``, ``episodes``, ``action_space``,
-        versions, settings, machine.
+        ``calibration`` (None where the strategy asks no rater), ``within_observation`` (of several drafts of
+        each observation, whatever the strategy), ``frames``, ``episodes``, ``action_space``, versions,
+        settings, machine.
 
     Raises:
         AsyncVLAError: If data or checkpoint cannot be used, or do not belong together.
@@ -133,12 +131,12 @@ def evaluate_demos(settings: DemoSettings) -> dict[str, Any]:
 def _within_observation(
     settings: DemoSettings, episodes: Episodes, frames: np.ndarray
 ) -> dict[str, Any] | None:
-    """See ``training.within_observation``; by the network itself, for all drafts of an observation at once."""
+    """See ``training.within_observation``; by the network itself, all drafts of an observation at once."""
     base = load_checkpoint(settings.checkpoint, settings.device)
     robot = Robot("policy", base.features, base.state_stats, base.action_stats)
     batches = Batches(Mixture.of_one_robot(episodes, robot), base.model.config, base.tokenizer)
     drafter = Drafter(base, nullcontext, settings.strategy.denoise_steps)
-    rated = rate_drafts(drafter, base.model, batches, frames, episodes.episode, settings.seed, DRAFTS)
+    rated = rate_drafts(drafter, base.model, batches, frames, episodes.episode, settings.seed, COMPARED)
     return within_observation(rated, base.model.config.execute_steps)
 
 

@@ -28,7 +28,7 @@ class RatedDrafts:
         count: Drafts k of each observation.
         to_mean: (n, l) squared distance to the mean of the drafts; None of single drafts.
         to_medoid: (n, l) that to their medoid; None of single drafts.
-        error_of_mean: (b, l) that of the mean of the drafts.
+        error_of_mean: (b, l) that of the mean of the drafts; None of single drafts.
     """
 
     confidence: np.ndarray | None
@@ -38,7 +38,7 @@ class RatedDrafts:
     count: int = 1
     to_mean: np.ndarray | None = None
     to_medoid: np.ndarray | None = None
-    error_of_mean: np.ndarray = np.empty((0, 0))
+    error_of_mean: np.ndarray | None = None
 
     @property
     def doubts(self) -> dict[str, np.ndarray]:
@@ -85,7 +85,7 @@ def rate_drafts(
 
 def _known(model: AsyncVLA, drafts: Drafts) -> dict[str, np.ndarray]:
     """Fields of ``RatedDrafts`` by name."""
-    known = {"error": drafts.errors, "error_of_mean": drafts.errors_of_mean}
+    known = {"error": drafts.errors}
     if model.rater is not None:
         assert model.config.rater is not None
         reads = model.config.rater.reads
@@ -95,5 +95,6 @@ def _known(model: AsyncVLA, drafts: Drafts) -> dict[str, np.ndarray]:
     if drafts.count > 1:
         signals = drafts.signals(("mean", "medoid"))
         assert signals is not None
+        known["error_of_mean"] = drafts.errors_of_mean
         known["to_mean"], known["to_medoid"] = signals.unbind(-1)
     return {name: values.numpy(force=True) for name, values in known.items()}

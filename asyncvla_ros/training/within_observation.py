@@ -31,8 +31,9 @@ def within_observation(rated: RatedDrafts, executed: int) -> dict[str, Any] | No
         to it), of ``the_mean`` itself and of the ``best``; ``over_the_mean_ci95`` of the difference to
         ``the_mean``. None with a single draft of each.
     """
-    if rated.count < 2:
+    if rated.count < 2 or rated.error_of_mean is None:
         return None
+    of_mean = rated.error_of_mean[:, :executed].mean(-1)
     doubts = {name: rated.grouped(doubt) for name, doubt in rated.doubts.items()}
     error, episode = rated.grouped(rated.error), rated.episode[:: rated.count]
     return {
@@ -47,7 +48,7 @@ def within_observation(rated: RatedDrafts, executed: int) -> dict[str, Any] | No
             }
             for name, doubt in doubts.items()
         },
-        "selection": _selection(doubts, error[..., :executed].mean(-1), rated, executed),
+        "selection": _selection(doubts, error[..., :executed].mean(-1), of_mean, episode),
     }
 
 
@@ -62,12 +63,11 @@ def _concordance(doubt: np.ndarray, error: np.ndarray, episode: np.ndarray) -> d
 
 
 def _selection(
-    doubts: dict[str, np.ndarray], error: np.ndarray, rated: RatedDrafts, executed: int
+    doubts: dict[str, np.ndarray], error: np.ndarray, mean: np.ndarray, episode: np.ndarray
 ) -> dict[str, Any]:
-    """Errors after choosing; ``error`` (b, k) of the actions that are executed."""
-    rows, episode = np.arange(len(error)), rated.episode[:: rated.count]
+    """Errors after choosing; of drafts (b, k) and of their mean (b,)."""
+    rows = np.arange(len(error))
     chosen = {name: error[rows, doubt.mean(-1).argmin(1)] for name, doubt in doubts.items()}
-    mean = rated.error_of_mean[:, :executed].mean(-1)
     errors = {"first": error[:, 0], **chosen, "the_mean": mean, "best": error.min(1)}
     ones = np.ones(len(error))
     return {
