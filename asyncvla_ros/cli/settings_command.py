@@ -67,8 +67,7 @@ def _parameter(field: Field[Any], hint: Any, panel: str | None) -> inspect.Param
         options["min"] = metadata[MINIMUM]
     if metadata[CHOICES]:
         chosen: Any = Literal[metadata[CHOICES]]
-        several = isinstance(field.default, tuple)
-        kind = list[chosen] if several else chosen if field.default is not None else chosen | None
+        kind = chosen if field.default is not None else chosen | None
     given = (metadata[FLAG],) if metadata[FLAG] else ()
     default = inspect.Parameter.empty if field.default is MISSING else field.default
     if isinstance(default, tuple):

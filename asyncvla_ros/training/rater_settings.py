@@ -34,7 +34,6 @@ class RaterSettings:
     reads: tuple[str, ...] = option(
         (),
         "Also: variance (while denoised), mean or medoid (distance to that of the drafts); repeatable.",
-        choices=SIGNALS,
     )
     num_layers: int = option(2, "Decoder layers of the rater.", 1)
     threshold: float = option(0.5, "Actions rated below it are generated again.", 0)
@@ -59,6 +58,10 @@ class RaterSettings:
         choices=("ahead", "stream"),
     )
     skip_broken: bool = option(False, "Leave out episodes whose states or actions are no numbers.")
+
+    def __post_init__(self) -> None:
+        if not set(self.reads) <= set(SIGNALS) or len(set(self.reads)) < len(self.reads):
+            raise AsyncVLAError(f"--reads is {', '.join(self.reads)}, choose of {SIGNALS}, each once")
 
     @property
     def drafts_of_each(self) -> int:
