@@ -19,7 +19,9 @@ from asyncvla_ros.model.asyncvla import AsyncVLA, Inputs
 from asyncvla_ros.model.checkpoint import Checkpoint, load_checkpoint
 from asyncvla_ros.model.config import RaterConfig
 from asyncvla_ros.model.decide import Decider
+from asyncvla_ros.model.drafts import GRIPPER, Gripper
 from asyncvla_ros.model.engine import buckets
+from asyncvla_ros.model.handover import KEEPING, normalized_plan
 from asyncvla_ros.model.images import resize_image
 from asyncvla_ros.model.monitor import observation_features
 from asyncvla_ros.model.prefix import Prefix
@@ -36,6 +38,7 @@ from asyncvla_ros.types import (
     ContractError,
     FeatureContract,
     Observation,
+    Previous,
     RunError,
     StageTimes,
 )
@@ -87,7 +90,7 @@ class Policy:
             if engine != "auto":
                 raise AsyncVLAError(problem) from error
             self.engine, self.engine_note = "plain", f"{problem}; using 'plain', which is slower"
-        self._decider = Decider(self._network, self._dims, self._generator)
+        self._decider = self._make_decider()
 
     @staticmethod
     def from_checkpoint(
@@ -137,10 +140,12 @@ class Policy:
         # Whatever the rater says, something is doubted.
         sure = 1e-9 if strategy.select == "variance" else 1.0
         strategy = replace(strategy, threshold=sure)
+        still = self.action_stats.unnormalize(np.zeros((self.chunk_size, self._action_dim)))
+        previous = Previous(still, delay=1, drafts=(still,))
         try:
             for words in self._warm_words():
                 for _ in range(repetitions):
-                    self._answer(self._blank(words), strategy, None)
+                    self._answer(self._blank(words), strategy, previous)
         except Exception as error:  # Whatever a compiler or a driver does not like.
             if self.engine in ("plain", "onnx"):
                 raise
@@ -148,7 +153,7 @@ class Policy:
                 f"engine {self.engine!r} does not run here ({_first_line(error)}); using 'plain'"
             )
             self.engine, self._network = "plain", self._model
-            self._decider = Decider(self._network, self._dims, self._generator)
+            self._decider = self._make_decider()
             self.warmup(repetitions, strategy)
 
     def _warm_words(self) -> list[int]:
@@ -227,15 +232,15 @@ class Policy:
         self,
         observation: Observation,
         strategy: Strategy = Strategy(),
-        committed: np.ndarray | None = None,
+        previous: Previous | None = None,
         seed: int | None = None,
     ) -> ActionChunk:
         """One decision.
 
         Args:
             observation: Must offer every camera and state of ``features``.
-            strategy: How to decide.
-            committed: (k, d) actions already sent to the robot, k < chunk size; they start the chunk.
+            strategy: How to decide; what it leaves open is as the checkpoint says.
+            previous: What older chunks would do from the observation on; None if they have ended.
             seed: Makes the decision reproducible; strategies share the noise of a seed.
 
         Raises:
@@ -245,28 +250,31 @@ class Policy:
         if seed is not None:
             self._generator.manual_seed(seed)
         clock = _StageClock(self._device)
-        return self._answer(self._inputs(observation), self.resolve(strategy), committed, clock)
+        return self._answer(self._inputs(observation), self.resolve(strategy), previous, clock)
 
     @torch.inference_mode()
     def _answer(
         self,
         inputs: Inputs,
         strategy: Strategy,
-        committed: np.ndarray | None,
+        previous: Previous | None,
         clock: _StageClock | None = None,
     ) -> ActionChunk:
         clock = clock or _StageClock(self._device)
         prefix = self._network.encode(inputs)
         clock.lap("prefix")
-        kept, mask, count = self._committed(committed)
-        decision = self._decider.decide(prefix, kept, mask, strategy, clock.lap)
+        plan = None
+        if previous is not None:
+            plan = normalized_plan(previous, self.action_stats, self.chunk_size, self._dims)
+        decision = self._decider.decide(prefix, plan, strategy, clock.lap)
         times = clock.times()
-        normalized = decision.actions[0, :, : self._action_dim].cpu().numpy()
-        actions = self._checkpoint.action_stats.unnormalize(normalized)
+        actions = self._physical(decision.actions)
         if not np.isfinite(actions).all():
             raise RunError("the policy produced non-finite actions; check the observation and the checkpoint")
-        if count:
-            actions[:count] = np.asarray(committed, np.float32)
+        kept = decision.kept[0].cpu().numpy()
+        if previous is not None and kept.any():
+            places = np.flatnonzero(kept)
+            actions[places] = np.asarray(previous.actions, np.float32)[places]
         confidence, variance = (
             None if judged is None else judged[0].float().cpu().numpy()
             for judged in (decision.confidence, decision.variance)
@@ -275,9 +283,11 @@ class Policy:
             actions=actions,
             confidence=confidence,
             refined=decision.refined[0].cpu().numpy(),
-            committed=count,
+            committed=plan.committed if plan is not None and strategy.handover in KEEPING else 0,
             times=times,
             variance=variance,
+            kept=kept,
+            draft=None if decision.draft is None else self._physical(decision.draft),
             surprise=self._surprise(prefix),
         )
 
@@ -287,27 +297,21 @@ class Policy:
             return None
         return float(self._monitor.surprise(observation_features(prefix, self._config))[0])
 
+    def _make_decider(self) -> Decider:
+        names, stats = self.features.action_names, self.action_stats
+        gripper = None
+        if GRIPPER in names:
+            dim = names.index(GRIPPER)
+            gripper = Gripper(dim, float(stats.normalize((stats.q01 + stats.q99) / 2)[dim]))
+        return Decider(self._network, self._dims, self._generator, gripper)
+
+    def _physical(self, actions: Tensor) -> np.ndarray:
+        """Actions (1, l, d) of the network as (l, d) in the units of the checkpoint."""
+        return self.action_stats.unnormalize(actions[0, :, : self._action_dim].cpu().numpy())
+
     @property
     def _action_dim(self) -> int:
         return len(self.features.action_names)
-
-    def _committed(self, committed: np.ndarray | None) -> tuple[Tensor, Tensor, int]:
-        """Kept actions (1, l, d), mask (1, l), and how many are kept."""
-        kept = torch.zeros(1, self.chunk_size, self._config.max_action_dim)
-        mask = torch.ones(1, self.chunk_size)
-        count = 0
-        if committed is not None:
-            given = np.asarray(committed, np.float32)
-            count = len(given)
-            if given.ndim != 2 or given.shape[1] != self._action_dim or count >= self.chunk_size:
-                raise ContractError(
-                    f"committed actions have shape {given.shape}, expected (k, {self._action_dim}) with k < "
-                    f"{self.chunk_size}"
-                )
-            normalized = self._checkpoint.action_stats.normalize(given)
-            kept[0, :count, : self._action_dim] = torch.from_numpy(normalized)
-            mask[0, :count] = 0
-        return kept.to(self._device), mask.to(self._device), count
 
     def _inputs(self, observation: Observation) -> Inputs:
         state = np.asarray(observation.state, np.float32)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from asyncvla_ros.common.options import option
@@ -110,18 +110,44 @@ class Strategy:
         elif self.threshold is not None and not (_is_at_least_0(self.threshold) and self.threshold <= 1):
             raise AsyncVLAError(f"threshold is {self.threshold!r}, expected a confidence from 0 to 1")
 
-    def complete(self, defaults: Mapping[str, Any]) -> Strategy:
-        """With the defaults of a checkpoint, and those of the paper, where it says nothing.
+    @property
+    def reads_previous(self) -> bool:
+        """Whether the plan in execution makes a difference, of a complete strategy."""
+        return self.handover != "switch" or (self.best_of != 1 and self.choose == "coherent")
 
-        Args:
-            defaults: Some of the fields by name.
+    def over(self, defaults: Mapping[str, Any]) -> Strategy:
+        """With these defaults, some of the fields by name, where it says nothing.
+
+        Raises:
+            AsyncVLAError: If the two do not go together.
         """
         own = {name: value for name, value in asdict(self).items() if value is not None}
-        below = {**_PAPER, **defaults}
-        if own.get("select", below["select"]) != below["select"]:
+        below = {name: value for name, value in defaults.items() if value is not None}
+        selects = below.get("select"), own.get("select", below.get("select"))
+        if "variance" in selects and selects[0] != selects[1]:
             # A threshold on another quantity.
             below.pop("threshold", None)
         return Strategy(**{**below, **own})
+
+    def complete(self, defaults: Mapping[str, Any]) -> Strategy:
+        """With the defaults of a checkpoint, and those of the paper, where it says nothing; see ``over``."""
+        return self.over({**_PAPER, **defaults})
+
+
+def strategy_of_parameters(values: Mapping[str, Any]) -> Strategy:
+    """What the parameters of policy_node say: an empty text, a count of 0 and a number below 0 are nothing.
+
+    Args:
+        values: By name; others than the fields of ``Strategy`` do not count, but for ``commit``, which older
+            recordings and parameter files have.
+
+    Raises:
+        AsyncVLAError: If they do not go together.
+    """
+    given = {field.name: values[field.name] for field in fields(Strategy) if field.name in values}
+    if values.get("commit") and not given.get("handover"):
+        given["handover"] = "commit"
+    return Strategy(**{name: v for name, v in given.items() if (v >= 0 if isinstance(v, float) else bool(v))})
 
 
 def _is_at_least_0(value: Any) -> bool:

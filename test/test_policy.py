@@ -13,7 +13,14 @@ from asyncvla_ros.model.checkpoint import load_checkpoint
 from asyncvla_ros.model.images import resize_image
 from asyncvla_ros.policy import Policy
 from asyncvla_ros.strategy import Strategy
-from asyncvla_ros.types import ActionChunk, AsyncVLAError, CheckpointError, ContractError, Observation
+from asyncvla_ros.types import (
+    ActionChunk,
+    AsyncVLAError,
+    CheckpointError,
+    ContractError,
+    Observation,
+    Previous,
+)
 from support.checkpoints import tiny_checkpoint
 
 SFM = Strategy("sfm")
@@ -86,13 +93,14 @@ def test_the_same_seed_pairs_all_strategies(policy: Policy, observation: Observa
 
 def test_no_strategy_touches_committed_actions(policy: Policy, observation: Observation):
     committed = np.full((3, 7), 0.25, np.float32)
+    previous = Previous(committed, delay=3)
     for strategy in (
         Strategy(threshold=1.0, rounds=2),
         Strategy(select="random", threshold=1.0),
         Strategy(select="variance", threshold=0.0),
         Strategy(threshold=1.0, best_of=3),
     ):
-        chunk = policy.infer(observation, strategy, committed, seed=0)
+        chunk = policy.infer(observation, replace(strategy, handover="commit"), previous, seed=0)
         np.testing.assert_array_equal(chunk.actions[:3], committed)
         assert chunk.refined.tolist() == [False] * 3 + [True] * 5
 
@@ -108,18 +116,19 @@ def test_more_steps_give_another_draft_and_stage_times_add_up(policy: Policy, ob
 
 
 def test_committed_actions_start_the_chunk_unchanged(policy: Policy, observation: Observation):
-    committed = np.linspace(-0.5, 0.5, 21, dtype=np.float32).reshape(3, 7)
-    policy_chunk = policy.infer(observation, committed=committed, seed=0)
-    np.testing.assert_array_equal(policy_chunk.actions[:3], committed)
-    assert policy_chunk.committed == 3 and not policy_chunk.refined[:3].any()
+    committed = np.linspace(-0.5, 0.5, 56, dtype=np.float32).reshape(8, 7)
+    for delay, count in ((0, 0), (3, 3), (7, 7), (8, 7), (100, 7)):
+        chunk = policy.infer(observation, Strategy(handover="commit"), Previous(committed, delay), seed=0)
+        np.testing.assert_array_equal(chunk.actions[:count], committed[:count])
+        assert chunk.committed == count and not chunk.refined[:count].any()
+        assert chunk.kept is not None and chunk.kept.tolist() == [True] * count + [False] * (8 - count)
+        assert (chunk.actions[count:] != committed[count:]).any(), "at least one action is generated"
 
 
-@pytest.mark.parametrize("shape", [(8, 7), (2, 6), (7,)])
-def test_committed_of_a_wrong_shape_is_refused(
-    policy: Policy, observation: Observation, shape: tuple[int, ...]
-):
-    with pytest.raises(ContractError, match=r"expected \(k, 7\) with k < 8"):
-        policy.infer(observation, committed=np.zeros(shape))
+@pytest.mark.parametrize("shape", [(2, 6), (7,)])
+def test_a_plan_of_a_wrong_shape_is_refused(policy: Policy, observation: Observation, shape: tuple[int, ...]):
+    with pytest.raises(ContractError, match=r"expected \(k, 7\) finite numbers"):
+        policy.infer(observation, previous=Previous(np.zeros(shape), 1))
 
 
 def test_a_blind_policy_does_not_look(tmp_path: Path, observation: Observation):

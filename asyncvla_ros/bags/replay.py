@@ -90,6 +90,7 @@ class Replay:
         policy = inference.policy
         self._robot_policy = RobotPolicy(policy, robot, inference.name)
         policy.check(settings.deciding.strategy)
+        self._reads_previous = policy.resolve(settings.deciding.strategy).reads_previous
         sources = observed(robot, self._robot_policy.cameras)
         self._topics = find_robot(bag.topics, sources, settings.namespace)
         namespace = self._topics.namespace
@@ -194,7 +195,7 @@ class Replay:
         answer = self._inference.ask(question)
         self._asked.append(_Asked(answer, snapshot, instruction, now_ns, log_ns, decoding_s))
         # Those that are to come need what is under way.
-        most = 0 if self._settings.deciding.commit else 2 * self._inference.workers - 1
+        most = 0 if self._reads_previous else 2 * self._inference.workers - 1
         while len(self._asked) > most:
             self._note_answer(self._asked.popleft())
 

@@ -15,7 +15,7 @@ class ReplaySettings:
     """How to replay.
 
     Attributes:
-        deciding: Strategy, seed, and whether actions under way are kept.
+        deciding: Strategy and seed.
         instruction: None: as recorded.
         namespace: Of the robot in the recording; None: found.
         every_s: Time between two decisions at least [s]; 0: on each observation.

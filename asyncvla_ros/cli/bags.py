@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -20,7 +20,7 @@ from asyncvla_ros.cli.options import (
     write_json,
 )
 from asyncvla_ros.cli.strategy_options import with_strategy
-from asyncvla_ros.strategy import Strategy
+from asyncvla_ros.strategy import Strategy, strategy_of_parameters
 from asyncvla_ros.types import AsyncVLAError
 
 BagArgument = Annotated[Path, typer.Argument(help="Folder of rosbag2, or a single .mcap or .db3.")]
@@ -56,7 +56,7 @@ def replay(
         ),
     ] = "auto",
     commit: Annotated[
-        bool | None, typer.Option(help="Keep the actions that are under way; default: as recorded.")
+        bool | None, typer.Option(help="Deprecated: --handover commit, or switch.", hidden=True)
     ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Of the noise; default: as recorded, or 0.")] = None,
     namespace: NamespaceOption = None,
@@ -80,13 +80,16 @@ def replay(
     from asyncvla_ros.bags.replay_files import REPORT, recorded_deciding, run_replay
     from asyncvla_ros.bags.replay_settings import ReplaySettings
     from asyncvla_ros.data.robot_policy import Deciding
+    from asyncvla_ros.model.config import load_config
+    from asyncvla_ros.paths import shipped_checkpoint
 
     recorded = recorded_deciding(bag)
-    strategy = Strategy(**_strategy_values(recorded, asdict(strategy)))
+    if commit is not None and strategy.handover is None:
+        strategy = replace(strategy, handover="commit" if commit else "switch")
+    strategy = strategy.over(asdict(strategy_of_parameters(recorded)))
     seed = seed if seed is not None else max(0, int(recorded.get("seed", 0)))
-    commit = bool(recorded.get("commit", False)) if commit is None else commit
     settings = ReplaySettings(
-        deciding=Deciding(strategy, seed, commit),
+        deciding=Deciding(strategy, seed),
         instruction=instruction,
         namespace=namespace,
         every_s=every,
@@ -97,8 +100,9 @@ def replay(
         tip_link=tip_link,
     )
     out.mkdir(parents=True, exist_ok=True)
-    # What is under way is context of what comes next: one after the other then.
-    processes = 1 if commit else workers or (CPUS if device == "cpu" else 1)
+    # Where the plan in execution makes a difference, decisions are made one after the other.
+    reads_previous = load_config(checkpoint or shipped_checkpoint()).resolve(strategy).reads_previous
+    processes = 1 if reads_previous else workers or (CPUS if device == "cpu" else 1)
     with _progress("Replaying") as advance:
         figures = run_replay(
             bag, robot_of(bag, robot), out, settings, checkpoint, device, threads, processes, advance
@@ -124,16 +128,6 @@ def robot_of(bag: Path, given: str | None) -> str:
     if given is None and found is None:
         raise AsyncVLAError(f"{bag} does not say which robot it is of; give its contract with --robot")
     return given or str(found)
-
-
-def _strategy_values(recorded: dict[str, Any], chosen: dict[str, Any]) -> dict[str, Any]:
-    """What was chosen, else what was recorded: policy_node writes -1 and 0 for the checkpoint's own."""
-    values: dict[str, Any] = {}
-    values |= {key: recorded[key] for key in ("mode", "select", "rounds", "best_of") if key in recorded}
-    values |= {key: recorded[key] or None for key in ("denoise_steps", "refine_steps") if key in recorded}
-    if recorded.get("threshold", -1.0) >= 0:
-        values["threshold"] = recorded["threshold"]
-    return {**values, **{key: value for key, value in chosen.items() if value is not None}}
 
 
 def record(

@@ -22,6 +22,7 @@ from asyncvla_ros.cli.options import (
     FreshOption,
     InitsOption,
     JsonOption,
+    PlacementOption,
     SeedOption,
     ShardOption,
     SkipBrokenOption,
@@ -69,6 +70,7 @@ def eval_libero(
     random_placements: Annotated[
         bool, typer.Option(help="Random placements instead of official states, for choices to be tested.")
     ] = False,
+    placement: PlacementOption = "official",
     rendering: Annotated[str, typer.Option(help="full (official) or decimated meshes.")] = "full",
     convention: ConventionOption = None,
     shard: ShardOption = "1/1",
@@ -110,7 +112,8 @@ def eval_libero(
         blank_images=blank_images,
         displace_m=displace,
         wrong_instruction=wrong_instruction,
-        random_placements=random_placements,
+        random_placements=random_placements or placement != "official",
+        placement=placement,
         render=rendering,
         execute_steps=execute_steps,
         checkpoint=fingerprint(folder),
@@ -199,6 +202,7 @@ def eval_expert(
     tasks: TasksOption = "all",
     episodes: Annotated[int, typer.Option(min=1, help="Random placements per task.")] = 20,
     seed: SeedOption = 0,
+    placement: PlacementOption = "widened",
     disturbed: Annotated[bool, typer.Option(help="With the noise of a collection.")] = False,
     workers: WorkersOption = CPUS,
     json_out: JsonOption = None,
@@ -214,9 +218,7 @@ def eval_expert(
         steps = "" if row["mean_steps"] is None else f", {row['mean_steps']:.0f} steps"
         console.print(f"{suite} {task}: {row['successes']}/{row['n']}{steps}")
 
-    config = ExpertConfig(
-        suite, task_indices(tasks, suite), episodes, seed, disturbed=disturbed, workers=workers
-    )
+    config = ExpertConfig(suite, task_indices(tasks, suite), episodes, seed, placement, disturbed, workers)
     write_json(evaluate_expert(config, report), json_out)
 
 

@@ -28,6 +28,7 @@ from asyncvla_ros.cli.options import (
     TasksOption,
     WorkersOption,
     indices,
+    shares,
     task_indices,
     writable,
     write_json,
@@ -147,7 +148,14 @@ def collect(
     episodes_per_task: Annotated[int, typer.Option(help="Demonstrations to keep per task.")] = 40,
     seed: SeedOption = 0,
     workers: WorkersOption = CPUS,
-    widen: Annotated[float, typer.Option(min=0, help="Displace objects by up to this much (m).")] = 0.04,
+    placements: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="KIND=SHARE of official, widened, exchanged, free; repeatable. [0.2, 0.2, 0.2, 0.4]"
+        ),
+    ] = None,
+    styles: Annotated[int, typer.Option(help="Ways to hold a bowl; each episode shows one.")] = 1,
+    rendering: Annotated[str, typer.Option(help="full or decimated meshes.")] = "decimated",
     learner: Annotated[
         Path | None, typer.Option(help="DAgger: this policy drives first, the expert says what was right.")
     ] = None,
@@ -157,7 +165,7 @@ def collect(
     from rich.console import Console
 
     from asyncvla_ros.common.shard import Shard
-    from asyncvla_ros.sim.collect import CollectConfig, PartReport
+    from asyncvla_ros.sim.collect import DEFAULT_PLACEMENTS, CollectConfig, PartReport
     from asyncvla_ros.sim.collect import collect as run
 
     console = Console(stderr=True)
@@ -175,7 +183,9 @@ def collect(
             episodes_per_task,
             out,
             seed,
-            widen_m=widen,
+            placements=shares(placements, "--placements") if placements else DEFAULT_PLACEMENTS,
+            styles=styles,
+            rendering=rendering,
             workers=workers,
             learner=learner,
             shard=Shard.parse(shard),

@@ -40,6 +40,10 @@ def writable(option: typer.CallbackParam, out: Path | None) -> Path | None:
 CheckpointOption = Annotated[Path | None, typer.Option(help="Checkpoint folder; default: the shipped one.")]
 SuiteOption = Annotated[str, typer.Option(help="LIBERO suite.")]
 TasksOption = Annotated[str, typer.Option(help="Task indices such as 0,1 or 0-4, or all.")]
+PlacementOption = Annotated[
+    str,
+    typer.Option(help="Of the objects: official, widened, exchanged (places swapped) or free (anywhere)."),
+]
 InitsOption = Annotated[str, typer.Option(help="Official initial states such as 0-9.")]
 ModeOption = Annotated[str | None, typer.Option(help="afm or sfm; default: as the checkpoint says.")]
 SeedOption = Annotated[int, typer.Option(min=0, help="Seed of everything random.")]
@@ -119,6 +123,18 @@ def key_values(texts: list[str], option: str) -> dict[str, str]:
         if found.setdefault(key, value) != value:
             raise AsyncVLAError(f"{option} {key} is said twice, {found[key]!r} and {value!r}; keep one")
     return found
+
+
+def shares(texts: list[str], option: str) -> tuple[tuple[str, float], ...]:
+    """``["a=0.4", "b=0.6"]`` -> (("a", 0.4), ("b", 0.6)).
+
+    Raises:
+        AsyncVLAError: If a text is of another form.
+    """
+    try:
+        return tuple((key, float(value)) for key, value in key_values(texts, option).items())
+    except ValueError as error:
+        raise AsyncVLAError(f"{option} is {texts}, expected KIND=SHARE with a number") from error
 
 
 def task_indices(text: str, suite: str) -> tuple[int, ...]:

@@ -57,19 +57,3 @@ class StampedChunk:
     def due_ns(self, index: int) -> int:
         """When action ``index`` is due [ns, node clock]."""
         return self.stamp_ns + index * self.step_ns
-
-    def following(self, stamp_ns: int, span_ns: int) -> np.ndarray:
-        """Actions that are due in the ``span_ns`` after ``stamp_ns`` [ns], as a chunk of then would begin.
-
-        ::
-
-            this chunk       a0   a1   a2   a3   a4   a5
-            stamp_ns                   ^ span_ns of 1.5 steps
-            following                  a2   a3
-
-        Returns:
-            (k, d) float32; empty if this chunk has ended, or begins only after ``stamp_ns``.
-        """
-        first = self.index_at(stamp_ns)
-        count = -(-span_ns // self.step_ns)
-        return self.actions[first : first + count] if first >= 0 and count > 0 else self.actions[:0]

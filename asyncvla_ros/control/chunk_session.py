@@ -8,8 +8,9 @@ from dataclasses import replace
 import numpy as np
 
 from asyncvla_ros.control.chunk import StampedChunk
+from asyncvla_ros.control.plan_memory import PlanMemory
 from asyncvla_ros.robot.contract import RobotContract
-from asyncvla_ros.types import ActionChunk
+from asyncvla_ros.types import ActionChunk, Previous
 
 
 class ChunkSession:
@@ -26,7 +27,7 @@ class ChunkSession:
         self._session_id = secrets.randbits(32)
         self._chunk_id = 0
         self._newest: StampedChunk | None = None
-        self._lag_ns = 0
+        self._plans = PlanMemory(robot.step_ns)
 
     def chunk(self, answer: ActionChunk, stamp_ns: int, now_ns: int, instruction: str) -> StampedChunk:
         """The next chunk.
@@ -37,7 +38,8 @@ class ChunkSession:
             now_ns: [ns, node clock].
             instruction: What the chunk follows.
         """
-        self._lag_ns = now_ns - stamp_ns
+        # Not the chunk that is sent: in units of the checkpoint kept actions stay the same bits.
+        self._plans.note(stamp_ns, now_ns, answer.actions, answer.draft)
         self._newest = replace(
             self._next(stamp_ns, answer.actions * self._robot.scale, instruction),
             confidence=answer.confidence,
@@ -49,33 +51,27 @@ class ChunkSession:
     def end(self, now_ns: int) -> StampedChunk:
         """The next chunk, without actions, at ``now_ns`` [ns, node clock]: the motion so far is over."""
         newest, self._newest = self._newest, None
+        self._plans.forget()
         nothing = np.zeros((0, len(self._robot.dofs)), np.float32)
         if newest is None:
             return self._next(now_ns, nothing, "")
         return self._next(max(now_ns, newest.stamp_ns), nothing, newest.instruction)
 
-    def executing(self, stamp_ns: int, limit: int) -> np.ndarray | None:
-        """Return the actions expected to execute while an observation of ``stamp_ns`` is being answered.
+    def previous(self, stamp_ns: int) -> Previous | None:
+        """What older chunks would do from an observation of ``stamp_ns`` on; None if they have ended.
 
-        The answer is taken to need as long as the last one did on the node clock: no time in lockstep, where
-        that clock stands still.
+        The answer is taken to need as long as the slowest of the last ten did on the node clock: no time in
+        lockstep, where that clock stands still.
 
         Args:
             stamp_ns: Acquisition time of the observation [ns, node clock].
-            limit: So many actions at most.
-
-        Returns:
-            (k, d) in the units of the checkpoint; None if there are none.
         """
-        newest = self._newest
-        if newest is None:
-            return None
-        actions = newest.following(stamp_ns, self._lag_ns)[:limit]
-        return actions / self._robot.scale if len(actions) else None
+        return self._plans.previous(stamp_ns)
 
     def forget_times(self) -> None:
-        """Forgets when the newest chunk was made, as a backward jump of the clock requires."""
+        """Forgets when chunks were made, as a backward jump of the clock requires."""
         self._newest = None
+        self._plans.forget()
 
     def _next(self, stamp_ns: int, actions: np.ndarray, instruction: str) -> StampedChunk:
         self._chunk_id += 1

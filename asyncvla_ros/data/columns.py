@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 # Changes with what is written.
-_FORMAT = 1
-VECTORS = ("state", "action", "privileged")
+_FORMAT = 2
+VECTORS = ("state", "action", "privileged", "executed")
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,7 @@ class Columns:
         state: (n, s) float32, physical units.
         action: (n, d) float32, physical units.
         privileged: (n, k) float32 simulator quantities, or None.
+        executed: (n, d) float32 what was executed in place of the action, or None.
         episode: (n,) int64 episode number.
         last: (n,) int64 index of the last frame of the same episode.
         task: (n,) int64 index into ``texts``.
@@ -50,6 +51,7 @@ class Columns:
     state: np.ndarray
     action: np.ndarray
     privileged: np.ndarray | None
+    executed: np.ndarray | None
     episode: np.ndarray
     last: np.ndarray
     task: np.ndarray

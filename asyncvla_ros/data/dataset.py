@@ -13,6 +13,10 @@ from asyncvla_ros.types import AsyncVLAError
 
 STATE_KEY = "observation.state"
 PRIVILEGED_KEY = "observation.privileged"
+#: What was executed in place of the action: that with noise, or another policy's.
+EXECUTED_KEY = "action.executed"
+#: Which of several ways to do it a demonstration shows.
+STYLE_KEY = "style"
 ACTION_KEY = "action"
 IMAGE_PREFIX = "observation.images."
 CONVERT = "python -m lerobot.scripts.convert_dataset_v21_to_v30"

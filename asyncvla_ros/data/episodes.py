@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +32,7 @@ class Episodes:
         state: (n, s) float32, physical units; of the widest dataset, others are padded with 0.
         actions: (n, d) float32, physical units, padded likewise.
         privileged: (n, k) float32 simulator quantities for auxiliary losses, or None.
+        executed: (n, d) float32 what was executed in place of the actions; None unless all datasets know it.
         episode: (n,) running episode number over all datasets.
         last: (n,) index of the last frame of the same episode.
         instruction: (n,) index into ``instructions``.
@@ -46,6 +49,7 @@ class Episodes:
     instruction: Column
     instructions: tuple[str, ...]
     datasets: tuple[tuple[str, int], ...] = ()
+    executed: Column | None = None
 
     @property
     def count(self) -> int:
@@ -123,8 +127,14 @@ class Episodes:
 
     def chunks(self, frames: np.ndarray, length: int) -> np.ndarray:
         """Actions of the next ``length`` steps, (b,) -> (b, l, d); the last one repeats past the end."""
-        steps = np.minimum(frames[:, None] + np.arange(length), self.last[frames][:, None])
-        return self.actions[steps]
+        return self.actions[self._steps(frames, length)]
+
+    def executed_chunks(self, frames: np.ndarray, length: int) -> np.ndarray:
+        """What was executed in the next ``length`` steps, as ``chunks``; the actions where nobody knows."""
+        return (self.actions if self.executed is None else self.executed)[self._steps(frames, length)]
+
+    def _steps(self, frames: np.ndarray, length: int) -> np.ndarray:
+        return np.minimum(frames[:, None] + np.arange(length), self.last[frames][:, None])
 
 
 def load_episodes(
@@ -156,14 +166,18 @@ def read_datasets(
     """Columns and images of each dataset; arguments and errors as in ``load_episodes``."""
     if decode not in DECODE:
         raise AsyncVLAError(f"decode is {decode!r}, choose one of {DECODE}")
-    columns: list[Columns] = []
-    images: list[ImageArray] = []
     open_images = lazy_images if decode == "stream" else decoded_images
-    for spec in track(specs, description="Reading datasets", transient=True):
+
+    def read(spec: DatasetSpec) -> tuple[Columns, ImageArray]:
         info = dataset_info(spec.root)
-        columns.append(load_columns(info, spec, cache, skip_broken))
-        images.append(open_images(info, spec, image_size, cache, columns[-1].rows))
-    return columns, images
+        columns = load_columns(info, spec, cache, skip_broken)
+        return columns, open_images(info, spec, image_size, cache, columns.rows)
+
+    # Decoders and image arithmetic let other threads run.
+    with ThreadPoolExecutor(min(len(specs), os.cpu_count() or 1)) as pool:
+        done = track(pool.map(read, specs), description="Reading datasets", transient=True, total=len(specs))
+        columns, images = zip(*done, strict=True)
+    return list(columns), list(images)
 
 
 def joined_episodes(columns: Sequence[Columns], images: Sequence[ImageArray]) -> Episodes:
@@ -172,6 +186,7 @@ def joined_episodes(columns: Sequence[Columns], images: Sequence[ImageArray]) ->
     counts = [one.episodes for one in columns]
     frames = np.cumsum([0, *map(len, columns)])
     privileged = [one.privileged for one in columns if one.privileged is not None]
+    executed = [one.executed for one in columns if one.executed is not None]
     return Episodes(
         images=Frames(images, [one.row for one in columns]),
         state=Rows([one.state for one in columns]),
@@ -185,4 +200,5 @@ def joined_episodes(columns: Sequence[Columns], images: Sequence[ImageArray]) ->
         ),
         instructions=instructions,
         datasets=tuple((one.digest, count) for one, count in zip(columns, counts, strict=True)),
+        executed=Rows(executed) if len(executed) == len(columns) else None,
     )

@@ -16,7 +16,14 @@ from typing import TYPE_CHECKING, Any
 import av
 import numpy as np
 
-from asyncvla_ros.data.dataset import ACTION_KEY, IMAGE_PREFIX, PRIVILEGED_KEY, STATE_KEY
+from asyncvla_ros.data.dataset import (
+    ACTION_KEY,
+    EXECUTED_KEY,
+    IMAGE_PREFIX,
+    PRIVILEGED_KEY,
+    STATE_KEY,
+    STYLE_KEY,
+)
 from asyncvla_ros.types import AsyncVLAError, Observation
 
 if TYPE_CHECKING:
@@ -34,6 +41,8 @@ def dataset_features(
     state_names: Sequence[str],
     action_names: Sequence[str],
     privileged_names: Sequence[str] = (),
+    has_executed: bool = False,
+    has_style: bool = False,
 ) -> dict[str, dict[str, Any]]:
     """LeRobot feature declaration.
 
@@ -42,6 +51,8 @@ def dataset_features(
         state_names: one name per state dim.
         action_names: one name per action dim.
         privileged_names: one name per quantity that only a simulator knows.
+        has_executed: whether what was executed is stored beside the action.
+        has_style: whether a whole number says which of several ways a demonstration shows.
     """
     features: dict[str, dict[str, Any]] = {
         f"{IMAGE_PREFIX}{key}": {
@@ -55,10 +66,13 @@ def dataset_features(
         (STATE_KEY, state_names),
         (PRIVILEGED_KEY, privileged_names),
         (ACTION_KEY, action_names),
+        (EXECUTED_KEY, action_names if has_executed else ()),
     ):
         if not names:
             continue
         features[key] = {"dtype": "float32", "shape": (len(names),), "names": list(names)}
+    if has_style:
+        features[STYLE_KEY] = {"dtype": "int64", "shape": (1,), "names": None}
     return features
 
 
@@ -118,19 +132,32 @@ class DatasetWriter:
         else:
             self.abandon()
 
-    def add(self, observation: Observation, action: np.ndarray, privileged: np.ndarray | None = None) -> None:
+    def add(
+        self,
+        observation: Observation,
+        action: np.ndarray,
+        privileged: np.ndarray | None = None,
+        executed: np.ndarray | None = None,
+        style: int | None = None,
+    ) -> None:
         """Append one control step to the current episode.
 
         Args:
             observation: what the policy would see.
             action: (d,) the action to imitate.
             privileged: what only a simulator knows, if the features have it.
+            executed: (d,) what was done instead, if the features have it.
+            style: which of several ways is shown, if the features have it.
         """
         frame: dict[str, Any] = {f"{IMAGE_PREFIX}{key}": image for key, image in observation.images.items()}
         frame[STATE_KEY] = observation.state
         if privileged is not None:
             frame[PRIVILEGED_KEY] = privileged
         frame[ACTION_KEY] = action
+        if executed is not None:
+            frame[EXECUTED_KEY] = np.asarray(executed, np.float32)
+        if style is not None:
+            frame[STYLE_KEY] = np.array([style], np.int64)
         frame["task"] = observation.instruction
         self._dataset.add_frame(frame)
 

@@ -19,7 +19,7 @@ from asyncvla_ros.robot.contract import (
     mismatches,
 )
 from asyncvla_ros.strategy import Strategy
-from asyncvla_ros.types import ActionChunk, ContractError, Observation
+from asyncvla_ros.types import ActionChunk, ContractError, Observation, Previous
 
 if TYPE_CHECKING:
     from asyncvla_ros.policy import Policy
@@ -69,12 +69,10 @@ class Deciding:
     Attributes:
         strategy: Of the policy.
         seed: Noise is drawn from this and the observation's stamp; None: different each time.
-        commit: Keep, as context, the actions that will have been executed when the chunk arrives.
     """
 
     strategy: Strategy
     seed: int | None = None
-    commit: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,7 +81,7 @@ class Question:
 
     observation: Observation
     strategy: Strategy
-    committed: np.ndarray | None
+    previous: Previous | None
     seed: int | None
 
     def answer(self, policy: Policy) -> ActionChunk:
@@ -93,7 +91,7 @@ class Question:
             ContractError: the observation does not fit the policy.
             RunError: it answers with what is no action.
         """
-        return policy.infer(self.observation, self.strategy, self.committed, self.seed)
+        return policy.infer(self.observation, self.strategy, self.previous, self.seed)
 
 
 class RobotPolicy:
@@ -137,9 +135,7 @@ class RobotPolicy:
         """
         seed = None if deciding.seed is None else noise_seed(deciding.seed, snapshot.stamp_ns)
         observation = to_observation(snapshot, self._robot, self.policy.features, instruction)
-        limit = self.policy.chunk_size - 1
-        committed = session.executing(snapshot.stamp_ns, limit) if deciding.commit else None
-        return Question(observation, deciding.strategy, committed, seed)
+        return Question(observation, deciding.strategy, session.previous(snapshot.stamp_ns), seed)
 
 
 def noise_seed(seed: int, stamp_ns: int) -> int:

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from asyncvla_ros.common.lfs import lfs_remedy
-from asyncvla_ros.data.dataset import PRIVILEGED_KEY, DatasetInfo
+from asyncvla_ros.data.dataset import ACTION_KEY, EXECUTED_KEY, PRIVILEGED_KEY, DatasetInfo
 from asyncvla_ros.data.spec import DatasetSpec
 from asyncvla_ros.types import AsyncVLAError
 
@@ -38,6 +38,7 @@ class EpisodeTable:
         state: (n, s) float32, physical units.
         action: (n, d) float32, physical units.
         privileged: (n, k) float32 simulator quantities, or None.
+        executed: (n, d) float32 what was executed in place of the action, or None.
         task: (n,) int64 number of the task.
     """
 
@@ -46,6 +47,7 @@ class EpisodeTable:
     state: np.ndarray
     action: np.ndarray
     privileged: np.ndarray | None
+    executed: np.ndarray | None
     task: np.ndarray
 
     def __len__(self) -> int:
@@ -86,12 +88,14 @@ def _joined(parts: Sequence[EpisodeTable]) -> EpisodeTable:
     if len(parts) == 1:
         return parts[0]
     privileged = [part.privileged for part in parts if part.privileged is not None]
+    executed = [part.executed for part in parts if part.executed is not None]
     return EpisodeTable(
         parts[0].number,
         parts[0].first,
         np.concatenate([part.state for part in parts]),
         np.concatenate([part.action for part in parts]),
         np.concatenate(privileged) if privileged else None,
+        np.concatenate(executed) if executed else None,
         np.concatenate([part.task for part in parts]),
     )
 
@@ -111,8 +115,10 @@ def _batches(
     info: DatasetInfo, spec: DatasetSpec, file: Path, tasks: dict[int, str]
 ) -> Iterator[dict[str, Any]]:
     """The columns of a file, some rows at a time."""
-    has_privileged = PRIVILEGED_KEY in info.features
-    vectors = (*spec.select_state_keys, *spec.select_action_keys, *[PRIVILEGED_KEY] * has_privileged)
+    beside = [PRIVILEGED_KEY] * (PRIVILEGED_KEY in info.features)
+    # Of the action as a whole: where other keys make it up, nobody has said what was executed.
+    beside += [EXECUTED_KEY] * (EXECUTED_KEY in info.features and spec.select_action_keys == (ACTION_KEY,))
+    vectors = (*spec.select_state_keys, *spec.select_action_keys, *beside)
     row = 0
     for table in read_batches(file, (*vectors, EPISODE_KEY, TASK_KEY), ROWS_AT_ONCE):
         missing = [key for key in (*vectors, EPISODE_KEY, TASK_KEY) if key not in table.schema.names]
@@ -120,6 +126,9 @@ def _batches(
             raise AsyncVLAError(f"{file} has no column {', '.join(missing)}, expected it in every file")
         values = {key: _vectors(table, key, file, info.size(key), row) for key in vectors}
         action = np.concatenate([values[key] for key in spec.select_action_keys], axis=1)
+        executed = values.get(EXECUTED_KEY)
+        if executed is not None and spec.invert_gripper:
+            executed = _inverted(executed, file)
         task = _numbers(table, TASK_KEY, file)
         unknown = sorted(set(np.unique(task).tolist()) - set(tasks))
         if unknown:
@@ -129,6 +138,7 @@ def _batches(
             "state": np.concatenate([values[key] for key in spec.select_state_keys], axis=1),
             "action": _inverted(action, file) if spec.invert_gripper else action,
             "privileged": values.get(PRIVILEGED_KEY),
+            "executed": executed,
             "task": task,
             "episode": _numbers(table, EPISODE_KEY, file),
         }

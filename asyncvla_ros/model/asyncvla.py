@@ -117,6 +117,7 @@ class AsyncVLA(nn.Module):
         mask: Tensor,
         dim_mask: Tensor,
         counted: Tensor | None = None,
+        context: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Masked flow-matching loss of several draws, which share one pass with their observation.
 
@@ -128,6 +129,7 @@ class AsyncVLA(nn.Module):
             mask: (b, k, l), 1 where a token is generated.
             dim_mask: (d,) or (b, 1, 1, d), 1 where an action dim is real.
             counted: Velocities to divide by, where these are a part of a batch; None: those that count here.
+            context: (b, k, l, d) what tokens show that are not generated; None: the demonstrated actions.
 
         Returns:
             The loss, and the hidden state token (b, width).
@@ -136,6 +138,8 @@ class AsyncVLA(nn.Module):
         noise = noise * dim_mask
         token_times = mask * tau[..., None]
         x = flow.interpolate(actions[:, None], noise, token_times)
+        if context is not None:
+            x = torch.where(mask[..., None] > 0, x, context * dim_mask)
         embedded = self.backbone.embed_prefix(inputs.images, inputs.words, inputs.word_valid, inputs.state)
         suffix = self.embed_actions(x.flatten(1, 2), token_times.flatten(1, 2))
         prefix, hidden = self.backbone.one_pass(embedded, suffix, k)
@@ -154,6 +158,7 @@ class AsyncVLA(nn.Module):
         dim_mask: Tensor,
         steps: int,
         velocities: list[Tensor] | None = None,
+        guidance: flow.Guidance | None = None,
         suffix: Callable[[Tensor], Tensor] | None = None,
     ) -> Tensor:
         """Generate the masked actions, keep the others.
@@ -170,6 +175,7 @@ class AsyncVLA(nn.Module):
             dim_mask: (d,), 1 where an action dim is real.
             steps: Euler steps.
             velocities: Receives the velocity (b * drafts, l, d) of every step.
+            guidance: Pulls what is generated towards a target.
             suffix: Another way to make the passes of ``Backbone.behind``.
         """
         b, (rows, length, _) = len(prefix.valid), actions.shape
@@ -182,7 +188,7 @@ class AsyncVLA(nn.Module):
             tokens = self.join(x, torch.where(generated, times[step], times[-1]))
             return self.read_actions(suffix(tokens.view(b, -1, tokens.shape[-1]))).view_as(x) * dim_mask
 
-        return flow.euler_sample(velocity, actions, noise * dim_mask, mask, steps, velocities)
+        return flow.euler_sample(velocity, actions, noise * dim_mask, mask, steps, velocities, guidance)
 
     @torch.no_grad()
     def rate(self, prefix: Prefix, draft: Tensor, signals: Tensor | None = None) -> Tensor:

@@ -1,9 +1,10 @@
-"""One decision in normalised actions: draft, rate, refine (arXiv 2511.14148, section 3.3, and controls).
+"""One decision in normalised actions: hand over, draft, rate, refine.
 
-    noise -> drafts (SFM) -> confidence -> best draft -> select -> regenerate (AFM) -> judge again ...
+    old plan -> context, noise -> drafts (SFM) -> one -> confidence -> select -> regenerate (AFM) ...
 
-Strategies with the same seed share their noise, so that they can be compared in pairs: whatever is selected,
-draft and refinements start from the same numbers.
+Draft, rating and refinement are those of arXiv 2511.14148, section 3.3, with controls. Strategies with the
+same seed share their noise, so that they can be compared in pairs: whatever is kept or selected, draft and
+refinements start from the same numbers, and the first draft is the same however many there are.
 """
 
 from __future__ import annotations
@@ -15,11 +16,18 @@ import torch
 from torch import Tensor
 
 from asyncvla_ros.model import flow
+from asyncvla_ros.model.asyncvla import AsyncVLA
+from asyncvla_ros.model.drafts import Gripper, medoid, nearest, spread, weighted_mean
+from asyncvla_ros.model.handover import JUDGING, KEEPING, Plan, at_random, ensemble, trusted
 from asyncvla_ros.model.prefix import Prefix
 from asyncvla_ros.model.runner import Runner
+from asyncvla_ros.model.select import select
 from asyncvla_ros.model.signals import action_signals
+from asyncvla_ros.model.strategy_check import check_strategy, confidence_threshold, rates, watches
 from asyncvla_ros.strategy import Strategy
 from asyncvla_ros.types import ContractError
+
+Lap = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -29,24 +37,44 @@ class Decision:
     Attributes:
         actions: (1, l, d) normalised.
         confidence: (1, l) of the synchronous draft; None where nothing was rated.
-        variance: (1, l) of the synchronous draft, see ``flow.denoising_variance``; None where nobody asked.
+        variance: (1, l) of the synchronous draft: of several, ``drafts.spread``; of one,
+            ``flow.denoising_variance``, None where nobody asked.
         refined: (1, l) bool, True where an action was generated again.
+        kept: (1, l) bool, True where an action is one of the old plan.
+        draft: (1, l, d), what was generated, where ``actions`` are an ensemble; else None.
     """
 
     actions: Tensor
     confidence: Tensor | None
     variance: Tensor | None
     refined: Tensor
+    kept: Tensor
+    draft: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class _Context:
+    """What drafts begin with: kept actions (1, l, d), a mask (1, l) that is 0 on them, a pull."""
+
+    kept: Tensor
+    mask: Tensor
+    guidance: flow.Guidance | None
 
 
 @dataclass(frozen=True)
 class _Judged:
-    """Actions (1, l, d) with what is known of each: confidence (1, l), variance (1, l); and all n drafts."""
+    """Actions (1, l, d) with what is known of each, (1, l); and all drafts (n, l, d)."""
 
     actions: Tensor
     confidence: Tensor | None
-    variance: Tensor | None
+    denoised: Tensor | None
+    spread: Tensor | None
     drafts: Tensor
+
+    @property
+    def variance(self) -> Tensor | None:
+        """That of several drafts, else that of denoising the one."""
+        return self.denoised if self.spread is None else self.spread
 
 
 class Decider:
@@ -56,178 +84,196 @@ class Decider:
         model: The network, or an engine that runs it.
         dim_mask: (d,), 1 where an action dim is real.
         generator: Source of all noise and of the random choice.
+        gripper: None if there is none.
     """
 
-    def __init__(self, model: Runner, dim_mask: Tensor, generator: torch.Generator) -> None:
+    def __init__(
+        self, model: Runner, dim_mask: Tensor, generator: torch.Generator, gripper: Gripper | None = None
+    ) -> None:
         self._model = model
         self._dim_mask = dim_mask
         self._generator = generator
+        self._gripper = gripper
 
     def check(self, strategy: Strategy) -> None:
         """Find out before the first observation whether the policy can decide so.
 
         Raises:
-            ContractError: If the strategy needs a rater that is not there, the variance of a single step, or
-                that of other steps than the rater has learned to read.
+            ContractError: See ``check_strategy``; or the strategy needs the gradient of a network that an
+                engine runs.
         """
-        config = self._model.config
-        needed = strategy.best_of > 1 or (strategy.mode == "afm" and strategy.select == "random")
-        if needed and config.rater is None:
+        check_strategy(strategy, self._model.config)
+        is_full = strategy.handover == "guided" and strategy.jacobian == "full"
+        if is_full and not isinstance(self._model, AsyncVLA):
             raise ContractError(
-                f"best_of {strategy.best_of} with select {strategy.select!r} needs a confidence rater, which "
-                "this policy lacks; train one with `asyncvla train-rater`, or use best_of 1 and 'variance'"
-            )
-        if self._rates(strategy) and config.rater.compares and strategy.best_of < 2:
-            raise ContractError(
-                f"best_of is {strategy.best_of}, but the rater has learned to read how an action lies among "
-                "several drafts; use best_of 2 or more, or mode 'sfm'"
-            )
-        if not self._watches(strategy):
-            return
-        steps = strategy.denoise_steps or config.num_denoise_steps
-        require_several("denoise_steps", steps)
-        if strategy.mode == "afm" and strategy.rounds > 1:
-            require_several("refine_steps", strategy.refine_steps or config.num_refine_steps)
-        if self._rates(strategy) and steps != config.num_denoise_steps:
-            raise ContractError(
-                f"denoise_steps is {steps}, but the rater has learned to read the variance of "
-                f"{config.num_denoise_steps} steps; leave it at that, or use mode 'sfm' without best_of"
+                "handover 'guided' with jacobian 'full' goes back through the network, which only engine "
+                "'plain' can; load the policy with it, or use jacobian 'identity'"
             )
 
-    def decide(
-        self, prefix: Prefix, kept: Tensor, mask: Tensor, strategy: Strategy, lap: Callable[[str], None]
-    ) -> Decision:
+    def decide(self, prefix: Prefix, plan: Plan | None, strategy: Strategy, lap: Lap) -> Decision:
         """Decide on one chunk.
 
         Args:
             prefix: The encoded observation.
-            kept: (1, l, d) normalised, read where ``mask`` is 0.
-            mask: (1, l), 0 on committed actions.
-            strategy: How.
+            plan: What older chunks would do; None if they have ended.
+            strategy: How; complete, see ``AsyncVLAConfig.resolve``.
             lap: Called with ``sfm``, ``rater`` or ``afm`` whenever a piece of that stage is done.
 
         Raises:
             ContractError: See ``check``.
         """
         self.check(strategy)
-        draft = judged = self._draft(prefix, kept, mask, strategy, lap)
-        refined = torch.zeros_like(mask, dtype=torch.bool)
+        if strategy.handover != "guided" or strategy.jacobian != "full":
+            return self._decide(prefix, plan, strategy, lap)
+        with torch.inference_mode(False):
+            # What was computed in inference mode is unfit for a backward pass.
+            prefix = Prefix.of_tensors([part.clone() for part in prefix.tensors()])
+            return self._decide(prefix, plan, strategy, lap)
+
+    def _decide(self, prefix: Prefix, plan: Plan | None, strategy: Strategy, lap: Lap) -> Decision:
+        assert strategy.rounds is not None and strategy.best_of is not None
+        # One draw each: the first draft is the same however many there are.
+        noise = torch.cat([self._noise() for _ in range(strategy.best_of)])
+        context = self._context(prefix, plan, strategy, lap)
+        draft = judged = self._draft(prefix, plan, context, noise, strategy, lap)
+        refined = torch.zeros_like(context.mask, dtype=torch.bool)
         for turn in range(strategy.rounds if strategy.mode == "afm" else 0):
             if turn and strategy.select != "variance" and judged.confidence is not None:
-                confidence = self._rate(prefix, judged.actions, judged.drafts, judged.variance)
+                confidence = self._rate(prefix, judged.actions, judged.drafts, judged.denoised)
                 judged = replace(judged, confidence=confidence)
                 lap("rater")
             # Drawn in every case, so that all ways to select start from the same noise.
-            noise, order = self._noise(kept), torch.randperm(mask.shape[1], generator=self._generator)
-            chosen = select(
-                strategy.select, self._threshold(strategy), mask, judged.confidence, judged.variance, order
-            )
+            noise, order = self._noise(), self._order(self._generator)
+            chosen = self._select(judged, context.mask, order, strategy)
             if not chosen.any():
                 break
-            steps = strategy.refine_steps or self._model.config.num_refine_steps
-            actions, variance = self._sample(
-                prefix, judged.actions, judged.variance, chosen.float(), noise, steps
-            )
-            judged = replace(judged, actions=actions, variance=variance)
+            again = replace(context, kept=judged.actions, mask=chosen.float())
+            actions, denoised = self._sample(prefix, again, judged.denoised, noise, strategy.refine_steps)
+            judged = replace(judged, actions=actions, denoised=denoised)
             refined |= chosen
             lap("afm")
-        return Decision(judged.actions, draft.confidence, draft.variance, refined)
+        actions, made = judged.actions, None
+        if strategy.handover == "ensemble" and plan is not None:
+            actions, made = ensemble(plan, judged.actions, self._gripper), judged.actions
+        return Decision(actions, draft.confidence, draft.variance, refined, context.mask == 0, made)
+
+    def _context(self, prefix: Prefix, plan: Plan | None, strategy: Strategy, lap: Lap) -> _Context:
+        """What the old plan leaves to be generated, and where it pulls."""
+        device = self._dim_mask.device
+        mask = torch.ones(1, self._model.config.action_chunk_size, device=device)
+        kept = torch.zeros(*mask.shape, len(self._dim_mask), device=device)
+        if plan is None:
+            return _Context(kept, mask, None)
+        if strategy.handover == "guided":
+            assert strategy.guidance is not None
+            weights, is_full = plan.weights()[None], strategy.jacobian == "full"
+            pull = flow.Guidance(plan.actions, weights, self._dim_mask, strategy.guidance, is_full)
+            return _Context(kept, mask, pull)
+        if strategy.handover not in KEEPING:
+            return _Context(kept, mask, None)
+        later = plan.later()
+        chosen = later if strategy.handover == "keep_all" else torch.zeros_like(later)
+        if strategy.handover in JUDGING:
+            confidence = self._model.rate(prefix, plan.actions, None)
+            lap("rater")
+            chosen = trusted(later, confidence, confidence_threshold(strategy, self._model.config))
+        if strategy.handover == "keep_random":
+            # From numbers of its own, so that the noise of all handovers is the same.
+            aside = torch.Generator()
+            aside.set_state(self._generator.get_state())
+            chosen = at_random(later, int(chosen.sum()), self._order(aside))
+        return _Context(plan.actions, mask.masked_fill(chosen | plan.first(plan.committed), 0), None)
 
     def _draft(
-        self, prefix: Prefix, kept: Tensor, mask: Tensor, strategy: Strategy, lap: Callable[[str], None]
+        self,
+        prefix: Prefix,
+        plan: Plan | None,
+        context: _Context,
+        noise: Tensor,
+        strategy: Strategy,
+        lap: Lap,
     ) -> _Judged:
-        """The best of the synchronous drafts."""
-        n = strategy.best_of
-        # One draw each: the first draft is the same however many there are.
-        noise = torch.cat([self._noise(kept) for _ in range(n)])
-        start, generate = kept.expand(n, -1, -1), mask.expand(n, -1)
-        # Committed actions are beyond doubt.
-        known = torch.zeros_like(generate) if self._watches(strategy) else None
-        steps = strategy.denoise_steps or self._model.config.num_denoise_steps
-        drafts, variance = self._sample(prefix, start, known, generate, noise, steps)
+        """One synchronous draft, of those that start from ``noise`` (n, l, d)."""
+        config, n = self._model.config, len(noise)
+        # Kept actions are beyond doubt.
+        known = torch.zeros_like(context.mask) if watches(strategy, config) else None
+        drafts, denoised = self._sample(prefix, context, known, noise, strategy.denoise_steps)
         lap("sfm")
-        if not self._rates(strategy):
-            return _Judged(drafts, None, variance, drafts)
-        confidence = self._rate(prefix.repeat(n), drafts, drafts, variance)
-        best = int((confidence * generate).sum(1).argmax())
-        lap("rater")
-        row = slice(best, best + 1)
-        return _Judged(drafts[row], confidence[row], None if variance is None else variance[row], drafts)
+        confidence = None
+        if n > 1 and strategy.choose == "rater":
+            of_all = self._rate(prefix.repeat(n), drafts, drafts, denoised)
+            lap("rater")
+            best = int((of_all * context.mask).sum(1).argmax())
+            draft, confidence, denoised = drafts[best, None], of_all[best, None], _row(denoised, best)
+        else:
+            draft, denoised = self._choose(drafts, denoised, plan, context, strategy)
+            if rates(strategy, config):
+                confidence = self._rate(prefix, draft, drafts, denoised)
+                lap("rater")
+        apart = spread(drafts, draft, self._dim_mask) if n > 1 else None
+        return _Judged(draft, confidence, denoised, apart, drafts)
 
-    def _rate(self, prefix: Prefix, actions: Tensor, drafts: Tensor, variance: Tensor | None) -> Tensor:
+    def _rate(self, prefix: Prefix, actions: Tensor, drafts: Tensor, denoised: Tensor | None) -> Tensor:
         """Confidence (m, l) of actions (m, l, d), with what the rater reads of them; see ``_Judged``."""
         rater = self._model.config.rater
-        known = None if variance is None else variance[None]
-        signals = action_signals(
-            rater.reads if rater else (), actions[None], drafts[None], known, self._dim_mask
-        )
+        reads = () if rater is None else rater.reads
+        known = None if denoised is None else denoised[None]
+        signals = action_signals(reads, actions[None], drafts[None], known, self._dim_mask)
         return self._model.rate(prefix, actions, None if signals is None else signals[0])
 
-    def _sample(
-        self, prefix: Prefix, kept: Tensor, variance: Tensor | None, mask: Tensor, noise: Tensor, steps: int
+    def _choose(
+        self,
+        drafts: Tensor,
+        denoised: Tensor | None,
+        plan: Plan | None,
+        context: _Context,
+        strategy: Strategy,
     ) -> tuple[Tensor, Tensor | None]:
-        """Actions, and their variance if that of the kept ones is given."""
-        if variance is None:
-            return self._model.sample(prefix, kept, mask, noise, self._dim_mask, steps), None
-        velocities: list[Tensor] = []
-        actions = self._model.sample(prefix, kept, mask, noise, self._dim_mask, steps, velocities)
+        """One draft made of all, without the rater, and its denoising variance."""
+        if len(drafts) == 1:
+            return drafts, denoised
+        if strategy.choose == "mean":
+            mean = weighted_mean(drafts, torch.ones_like(drafts[..., 0]), self._gripper)
+            # What a rater has learned to read is the variance of one draft.
+            variance = None if denoised is None else denoised.mean(0, keepdim=True)
+            return torch.where(context.mask[..., None] > 0, mean, context.kept), variance
+        row = 0
+        if strategy.choose == "medoid":
+            row = int(medoid(drafts, context.mask))
+        elif plan is not None:
+            row = nearest(drafts, plan.actions, plan.weights())
+        return drafts[row, None], _row(denoised, row)
+
+    def _sample(
+        self, prefix: Prefix, context: _Context, variance: Tensor | None, noise: Tensor, steps: int | None
+    ) -> tuple[Tensor, Tensor | None]:
+        """Actions (n, l, d) of as much noise; their variance, if that (1, l) of the kept ones is given."""
+        assert steps is not None
+        n, guidance = len(noise), context.guidance
+        kept, mask = context.kept.expand(n, -1, -1), context.mask.expand(n, -1)
+        velocities: list[Tensor] | None = None if variance is None else []
+        given = (prefix, kept, mask, noise, self._dim_mask, steps, velocities)
+        actions = self._model.sample(*given, guidance) if guidance else self._model.sample(*given)
+        if velocities is None or variance is None:
+            return actions, None
         fresh = flow.denoising_variance(velocities, self._dim_mask)
         return actions, torch.where(mask > 0, fresh, variance)
 
-    def _rates(self, strategy: Strategy) -> bool:
-        wanted = strategy.best_of > 1 or (strategy.mode == "afm" and strategy.select != "variance")
-        return wanted and self._model.config.rater is not None
+    def _select(self, judged: _Judged, mask: Tensor, order: Tensor, strategy: Strategy) -> Tensor:
+        """Which actions to generate again, (1, l) bool."""
+        threshold = confidence_threshold(strategy, self._model.config)
+        if strategy.select == "variance":
+            assert strategy.threshold is not None
+            threshold = strategy.threshold
+        return select(str(strategy.select), threshold, mask, judged.confidence, judged.variance, order)
 
-    def _watches(self, strategy: Strategy) -> bool:
-        """Whether anything reads the variance of the denoising steps."""
-        rater = self._model.config.rater
-        by_rater = self._rates(strategy) and rater is not None and rater.reads_variance
-        return by_rater or (strategy.mode == "afm" and strategy.select == "variance")
+    def _noise(self) -> Tensor:
+        shape = (1, self._model.config.action_chunk_size, len(self._dim_mask))
+        return torch.randn(shape, generator=self._generator).to(self._dim_mask.device)
 
-    def _threshold(self, strategy: Strategy) -> float:
-        if strategy.threshold is not None:
-            return strategy.threshold
-        rater = self._model.config.rater
-        return rater.threshold if rater else 0.0
-
-    def _noise(self, like: Tensor) -> Tensor:
-        return torch.randn(like.shape, generator=self._generator).to(like.device)
+    def _order(self, generator: torch.Generator) -> Tensor:
+        return torch.randperm(self._model.config.action_chunk_size, generator=generator)
 
 
-def require_several(name: str, steps: int) -> None:
-    """ContractError if there is only one step, whose variance is to be read."""
-    if steps == 1:
-        raise ContractError(f"{name} is 1, expected more: in one step the estimate of an action cannot vary")
-
-
-def select(
-    how: str,
-    threshold: float,
-    mask: Tensor,
-    confidence: Tensor | None,
-    variance: Tensor | None,
-    order: Tensor,
-) -> Tensor:
-    """Which actions to generate again, (1, l) bool; never one that is committed.
-
-    Args:
-        how: ``rater``, ``random`` or ``variance``, see ``Strategy``.
-        threshold: On confidence or variance.
-        mask: (1, l), 0 on committed actions.
-        confidence: (1, l), or None: then nothing is doubted by the rater.
-        variance: (1, l), read by ``variance``.
-        order: (l,) random permutation, in which ``random`` takes as many as are doubted.
-    """
-    free = mask > 0
-    if how == "variance" and variance is not None:
-        return free & (variance > threshold)
-    if confidence is None:
-        return torch.zeros_like(free)
-    doubted = free & (confidence < threshold)
-    if how == "rater":
-        return doubted
-    order = order.to(mask.device)
-    taken = order[free[0, order]][: int(doubted.sum())]
-    chosen = torch.zeros_like(free)
-    chosen[0, taken] = True
-    return chosen
+def _row(values: Tensor | None, row: int) -> Tensor | None:
+    return None if values is None else values[row, None]

@@ -15,12 +15,13 @@ The Euler loop is compiled step by step, for all steps are the same 36 layers, a
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from asyncvla_ros.model import flow
 from asyncvla_ros.model.asyncvla import AsyncVLA, Inputs
 from asyncvla_ros.model.config import AsyncVLAConfig
 from asyncvla_ros.model.prefix import Prefix
@@ -64,23 +65,28 @@ class CompiledEngine:
         dim_mask: Tensor,
         steps: int,
         velocities: list[Tensor] | None = None,
+        guidance: flow.Guidance | None = None,
     ) -> Tensor:
-        """See ``AsyncVLA.sample``."""
+        """See ``AsyncVLA.sample``; guidance is never full."""
 
         def draw(
-            actions: Tensor, mask: Tensor, noise: Tensor, dim_mask: Tensor, *prefix: Tensor
+            actions: Tensor, mask: Tensor, noise: Tensor, dim_mask: Tensor, *others: Tensor
         ) -> list[Tensor]:
             seen: list[Tensor] = []
-            observed = Prefix.of_tensors(prefix)
+            observed = Prefix.of_tensors(others[len(pulled) :])
+            pull = replace(guidance, target=others[0], weights=others[1]) if guidance else None
             rows, length, _ = actions.shape
             frame = self._model.backbone.suffix_frame(observed, length, rows // len(observed.valid))
             out = self._model.sample(
-                *(observed, actions, mask, noise, dim_mask, steps, seen),
+                *(observed, actions, mask, noise, dim_mask, steps, seen, pull),
                 suffix=lambda embedded: self._suffix(observed, frame, embedded),
             )
             return [out, *seen]
 
-        out, *seen = self._run(f"sample {steps}", draw, [actions, mask, noise, dim_mask, *prefix.tensors()])
+        pulled = [guidance.target, guidance.weights] if guidance else []
+        name = f"sample {steps} {guidance.limit if guidance else None}"
+        given = [actions, mask, noise, dim_mask, *pulled, *prefix.tensors()]
+        out, *seen = self._run(name, draw, given)
         if velocities is not None:
             velocities += seen
         return out

@@ -17,11 +17,50 @@ is asynchronous (AFM). Both are this one sampler:
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 VelocityField = Callable[[Tensor, Tensor, int], Tensor]
+
+
+@dataclass(frozen=True)
+class Guidance:
+    """A pull towards a target while actions are denoised (arXiv 2506.07339, equations 2 to 4).
+
+        estimate   a = x - tau * V              what x would become
+        velocity   V <- V - g * J^T W (target - a)
+        weight     g = min(limit, S, (tau^2 + (1 - tau)^2) / (tau * (1 - tau)))
+
+    J is da/dx, or the identity. S, the number of steps, bounds what the paper leaves to the limit: one step
+    corrects an error once, not several times over.
+
+    Attributes:
+        target: (b, l, d).
+        weights: (b, l), the diagonal of W.
+        dim_mask: (d,), 1 where an action dim is real.
+        limit: Largest g.
+        is_full: Whether J is taken through the network, which costs a backward pass a step.
+    """
+
+    target: Tensor
+    weights: Tensor
+    dim_mask: Tensor
+    limit: float
+    is_full: bool = False
+
+    def steer(self, velocity: VelocityField, x: Tensor, token_times: Tensor, step: int, steps: int) -> Tensor:
+        """The velocity of a step, pulled; arguments of ``VelocityField``, and how many steps there are."""
+        with torch.set_grad_enabled(self.is_full):
+            x = x.detach().requires_grad_(self.is_full)
+            v = velocity(x, token_times, step)
+            clean = x - token_times[..., None] * v
+            error = (self.target - clean.detach()) * self.weights[..., None] * self.dim_mask
+            pull = torch.autograd.grad(clean, x, error)[0] if self.is_full else error
+        tau = 1 - step / steps
+        g = min(self.limit, steps, (tau**2 + (1 - tau) ** 2) / max(tau * (1 - tau), 1e-9))
+        return v.detach() - g * pull * self.dim_mask
 
 
 def interpolate(actions: Tensor, noise: Tensor, token_times: Tensor) -> Tensor:
@@ -42,8 +81,8 @@ def sample_times(shape: tuple[int, ...], generator: torch.Generator | None = Non
 
 def sample_masks(
     batch: int, length: int, p_sync: float, p_prefix: float, generator: torch.Generator | None = None
-) -> Tensor:
-    """Training masks (batch, length) float, each with at least one 1.
+) -> tuple[Tensor, Tensor]:
+    """Training masks (batch, length) float, each with at least one 1, and lengths of kept prefixes (batch,).
 
     With probability ``p_sync`` all ones; with ``p_prefix`` a kept contiguous prefix of random length (what
     real-time execution keeps, and what independent masks hardly ever show); else rho ~ U(0, 1) and
@@ -57,7 +96,36 @@ def sample_masks(
     masks = torch.where(kind < p_sync, True, torch.where(kind < p_sync + p_prefix, suffix, independent))
     lone = torch.randint(0, length, (batch, 1), generator=generator)
     empty = ~masks.any(dim=1, keepdim=True)
-    return (masks | (empty & (torch.arange(length)[None] == lone))).float()
+    is_prefix = (kind >= p_sync) & (kind < p_sync + p_prefix)
+    return (masks | (empty & (torch.arange(length)[None] == lone))).float(), (kept * is_prefix)[:, 0]
+
+
+def keep_of_plan(
+    masks: Tensor, prefixes: Tensor, age: int, generator: torch.Generator | None = None
+) -> tuple[Tensor, Tensor]:
+    """Masks that keep parts of a plan made ``age`` steps earlier; of all ones and prefixes nothing changes.
+
+    ::
+
+        executed  executed  plan  .  .  plan  .  .  .       . generated; the plan ends ``age`` before the chunk
+
+    Args:
+        masks: (b, l) of ``sample_masks``.
+        prefixes: (b,) lengths of kept prefixes.
+        age: Of the plan [actions].
+        generator: Of the lengths of what is executed meanwhile, up to half a chunk.
+
+    Returns:
+        Masks, each with at least one 1, and how many leading actions are executed ones.
+    """
+    length = masks.shape[1]
+    place = torch.arange(length)
+    changes = (prefixes == 0) & (masks == 0).any(dim=1)
+    executed = torch.randint(0, length // 2 + 1, prefixes.shape, generator=generator)
+    executed = torch.where(changes, executed, prefixes)
+    is_kept = (masks == 0) & (place < length - max(age, 1))
+    mixed = ~(is_kept | (place < executed[:, None]))
+    return torch.where(changes[:, None], mixed.float(), masks), executed
 
 
 def masked_velocity_loss(
@@ -84,6 +152,7 @@ def euler_sample(
     mask: Tensor,
     steps: int,
     velocities: list[Tensor] | None = None,
+    guidance: Guidance | None = None,
 ) -> Tensor:
     """Integrate from noise to data where ``mask`` is 1; tokens with 0 come out bit-identical.
 
@@ -94,6 +163,7 @@ def euler_sample(
         mask: (b, l), 1 or 0.
         steps: Euler steps S, at least 1.
         velocities: Receives V (b, l, d) of every step, for ``denoising_variance``.
+        guidance: Pulls what is generated towards a target.
 
     Raises:
         ValueError: If ``steps`` is below 1.
@@ -104,7 +174,8 @@ def euler_sample(
     x = torch.where(generate, noise, kept)
     for step in range(steps):
         tau = 1 - step / steps
-        v = velocity(x, mask * tau, step)
+        times = mask * tau
+        v = guidance.steer(velocity, x, times, step, steps) if guidance else velocity(x, times, step)
         if velocities is not None:
             velocities.append(v)
         # `where` rather than a product: a kept token stays the same bits, even beside a non-finite velocity.

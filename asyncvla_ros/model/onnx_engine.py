@@ -62,14 +62,15 @@ class OnnxEngine:
         dim_mask: Tensor,
         steps: int,
         velocities: list[Tensor] | None = None,
+        guidance: flow.Guidance | None = None,
     ) -> Tensor:
-        """See ``AsyncVLA.sample``."""
+        """See ``AsyncVLA.sample``; guidance is never full."""
         seen = prefix.repeat(len(actions) // len(prefix.valid)).tensors()
 
         def velocity(x: Tensor, token_times: Tensor, step: int) -> Tensor:
             return self._step([x, token_times, *seen])[0] * dim_mask
 
-        return flow.euler_sample(velocity, actions, noise * dim_mask, mask, steps, velocities)
+        return flow.euler_sample(velocity, actions, noise * dim_mask, mask, steps, velocities, guidance)
 
     def rate(self, prefix: Prefix, draft: Tensor, signals: Tensor | None = None) -> Tensor:
         """See ``AsyncVLA.rate``.

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from asyncvla_ros.model.drafts import medoid
 from asyncvla_ros.model.rater import token_errors
 
 
@@ -49,11 +50,7 @@ def _signal(name: str, actions: Tensor, drafts: Tensor, variance: Tensor | None,
         raise ValueError(f"the distance to the {name} of drafts is read, expected several, got {count}")
     if name == "mean":
         return token_errors(actions, drafts.mean(1, keepdim=True), dim_mask) * (count / (count - 1))
-    center = drafts[torch.arange(len(drafts), device=drafts.device), medoid(drafts, dim_mask)]
+    real = drafts * dim_mask
+    row = medoid(real, torch.ones_like(real[0, :1, :, 0]))
+    center = drafts[torch.arange(len(drafts), device=drafts.device), row]
     return token_errors(actions, center[:, None], dim_mask)
-
-
-def medoid(drafts: Tensor, dim_mask: Tensor) -> Tensor:
-    """Which draft is nearest to all others, (b, k, l, d) -> (b,)."""
-    real = (drafts * dim_mask).flatten(2).float()
-    return torch.cdist(real, real).sum(-1).argmin(-1)

@@ -6,6 +6,8 @@ import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from asyncvla_ros.report.delay_curves import draw_delays
+from asyncvla_ros.report.delays import delay_table, pairing_table, pairings, runs_of
 from asyncvla_ros.report.details import (
     accuracy_table,
     bench_table,
@@ -37,7 +39,8 @@ def report(folder: Path, out: Path) -> list[Path]:
             shard and the others are missing.
     """
     found = load(folder)
-    successes = _success_sections(found)
+    evaluations = merge_shards(found["eval"], libero_figures)
+    successes = _success_sections(found, evaluations)
     out.parent.mkdir(parents=True, exist_ok=True)
     written = [out]
     sections = ["# Results"]
@@ -47,6 +50,8 @@ def report(folder: Path, out: Path) -> list[Path]:
         f"The tables are rendered by `asyncvla report` from {sum(map(len, found.values()))} files."
     )
     sections += successes
+    late, pictures = _late_sections(evaluations, out)
+    sections, written = sections + late, written + pictures
     if raters := found["rater"] + rated_demos(found["demos"]):
         picture = out.with_name(f"{out.stem}-reliability.png")
         draw_reliability(raters, picture)
@@ -69,8 +74,24 @@ def report(folder: Path, out: Path) -> list[Path]:
     return written
 
 
-def _success_sections(found: Mapping[str, Sequence[Source]]) -> list[str]:
-    evaluations = merge_shards(found["eval"], libero_figures)
+def _late_sections(evaluations: Sequence[Source], out: Path) -> tuple[list[str], list[Path]]:
+    """Late answers and moving worlds, and the pictures that were drawn."""
+    runs = runs_of(evaluations)
+    if not runs:
+        return [], []
+    sections, pictures = ["## Late answers and moving worlds", delay_table(runs)], []
+    if found := list(pairings(runs)):
+        sections += ["### In pairs", pairing_table(found)]
+    subjects = dict.fromkeys((run.setting.policy, run.setting.control) for run in runs)
+    for number, subject in enumerate(subjects):
+        picture = out.with_name(f"{out.stem}-delay{f'-{number + 1}' if number else ''}.png")
+        draw_delays([run for run in runs if (run.setting.policy, run.setting.control) == subject], picture)
+        pictures.append(picture)
+        sections.append(f"![Late answers, policy {subject[0]}, {subject[1]}]({picture.name})")
+    return sections, pictures
+
+
+def _success_sections(found: Mapping[str, Sequence[Source]], evaluations: Sequence[Source]) -> list[str]:
     sections = []
     if evaluations:
         sections += ["## Success", success_table(evaluations), "### By task", task_table(evaluations)]

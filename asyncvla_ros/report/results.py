@@ -59,19 +59,29 @@ def load(folder: Path) -> dict[str, list[Source]]:
 
 
 def strategy_of(values: Mapping[str, Any], mode: str | None = None) -> str:
-    """Mode, and what differs from the paper's way to decide; with ``mode``, the same in another one."""
+    """``arm_of``, and how much of a chunk is executed; with ``mode``, the same in another one."""
+    arm = arm_of(values, **({} if mode is None else {"mode": mode}))
+    executed = values["settings"].get("execute_steps")
+    return f"{arm}, execute_steps {executed}" if executed else arm
+
+
+def arm_of(values: Mapping[str, Any], **instead: Any) -> str:
+    """Mode, and what differs from the paper's way to decide; with other values of some fields."""
     default = vars(Strategy().complete({}))
-    given = {k: v for k, v in values["settings"]["strategy"].items() if v is not None}
-    given["mode"] = mode or given.get("mode", default["mode"])
-    # What only refinement reads makes no difference to a draft.
-    ignored = {"mode", *(_REFINING if given["mode"] == "sfm" else ())}
+    said = {k: v for k, v in values["settings"]["strategy"].items() if v is not None}
+    given = {**default, **said, **instead}
+    # What nothing reads makes no difference: of drafts, of a single one, of handovers without guidance.
+    ignored = {
+        "mode",
+        *(_REFINING if given["mode"] == "sfm" else ()),
+        *(("choose",) if given["best_of"] == 1 else ()),
+        *(("jacobian", "guidance") if given["handover"] != "guided" else ()),
+    }
     changed = [
         f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}"
         for k, v in given.items()
-        if k not in ignored and v != default.get(k)
+        if k not in ignored and v is not None and v != default.get(k)
     ]
-    if executed := values["settings"].get("execute_steps"):
-        changed.append(f"execute_steps {executed}")
     return ", ".join([given["mode"], *changed])
 
 
@@ -82,6 +92,14 @@ def short(fingerprint: str | None) -> str:
 
 def controls_of(values: Mapping[str, Any]) -> str:
     """What makes an evaluation another than the official one; empty if nothing does."""
+    settings = values["settings"]
+    delay, world = settings.get("delay", 0), settings.get("world", "still")
+    timing = f"delay {delay}, replan {settings['replan']}" if delay else ""
+    return ", ".join(filter(None, (placed(values), timing, "" if world == "still" else f"world {world}")))
+
+
+def placed(values: Mapping[str, Any]) -> str:
+    """What makes an evaluation another than the official one, but its delay and its world."""
     settings = values["settings"]
     names = [(name, settings.get(key)) for key, name in CONTROLS.items()]
     chosen = [f"{name} {100 * v:g} cm" if name == "displaced" else name for name, v in names if v]

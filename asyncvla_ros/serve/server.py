@@ -11,6 +11,7 @@ import logging
 import traceback
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ from asyncvla_ros.serve.wire import (
     pack,
     unpack,
 )
+from asyncvla_ros.strategy import Strategy
 from asyncvla_ros.types import AsyncVLAError
 
 if TYPE_CHECKING:
@@ -54,6 +56,7 @@ class Answers:
             "chunk_size": policy.chunk_size,
             "execute_steps": policy.execute_steps,
             "has_rater": policy.has_rater,
+            "strategy": asdict(policy.resolve(Strategy())),
             **about,
         }
         self._requests = {"features": self._tell_features, "infer": self._infer}
@@ -78,7 +81,7 @@ class Answers:
     def _infer(self, message: dict[str, Any]) -> dict[str, Any]:
         request = infer_request(message)
         return chunk_reply(
-            self._policy.infer(request.observation, request.strategy, request.committed, request.seed)
+            self._policy.infer(request.observation, request.strategy, request.previous, request.seed)
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 import msgpack
@@ -12,7 +12,14 @@ import numpy as np
 
 from asyncvla_ros.serve.client import from_array, to_array
 from asyncvla_ros.strategy import Strategy
-from asyncvla_ros.types import ActionChunk, AsyncVLAError, ContractError, FeatureContract, Observation
+from asyncvla_ros.types import (
+    ActionChunk,
+    AsyncVLAError,
+    ContractError,
+    FeatureContract,
+    Observation,
+    Previous,
+)
 
 #: Bytes of a message: five images of 1080p. The server refuses longer ones before it reads them.
 MAX_MESSAGE = 32 * 2**20
@@ -25,8 +32,13 @@ MAX_TEXT = 2000
 #: What a request may cost: without a limit, one number would keep everybody waiting for ever.
 MAX_WORK = {"rounds": 16, "denoise_steps": 200, "refine_steps": 200, "best_of": 64}
 
-_INFER = ("request", "images", "state", "instruction", "committed", "seed", "strategy")
-_STRATEGY = ("mode", "select", "threshold", *MAX_WORK)
+#: Control steps: longer ago than any chunk lasts.
+MAX_DELAY = 2**16
+
+_INFER = ("request", "images", "state", "instruction", "previous", "committed", "seed", "strategy")
+_PREVIOUS = ("actions", "delay", "drafts")
+_STRATEGY = tuple(field.name for field in fields(Strategy))
+_NUMBERS = ("threshold", "guidance")
 
 
 @dataclass(frozen=True)
@@ -35,7 +47,7 @@ class InferRequest:
 
     observation: Observation
     strategy: Strategy
-    committed: np.ndarray | None
+    previous: Previous | None
     seed: int | None
 
 
@@ -93,25 +105,46 @@ def infer_request(message: Mapping[str, Any]) -> InferRequest:
         _numbers("state", message.get("state"), 1),
         instruction,
     )
-    committed, seed = message.get("committed"), message.get("seed")
-    return InferRequest(
-        observation,
-        _strategy(message.get("strategy")),
-        None if committed is None else _finite("committed", _numbers("committed", committed, 2)),
-        None if seed is None else _integer("seed", seed, 0, 2**63 - 1),
-    )
+    seed, strategy = message.get("seed"), _strategy(message.get("strategy"))
+    previous = _previous(message.get("previous"))
+    if (committed := message.get("committed")) is not None:
+        if previous is not None:
+            raise ContractError("committed and previous exclude each other; previous says more")
+        given = _finite("committed", _numbers("committed", committed, 2))
+        previous, strategy = Previous(given, len(given)), replace(strategy, handover="commit")
+    number = None if seed is None else _integer("seed", seed, 0, 2**63 - 1)
+    return InferRequest(observation, strategy, previous, number)
 
 
 def chunk_reply(chunk: ActionChunk) -> dict[str, Any]:
     """What answers ``infer``: the chunk's fields, its times in milliseconds."""
-    values = {name: getattr(chunk, name) for name in ("actions", "confidence", "refined", "committed")}
-    return {**values, "variance": chunk.variance, "times_ms": asdict(chunk.times)}
+    names = ("actions", "confidence", "refined", "committed", "variance", "kept", "draft", "surprise")
+    return {**{name: getattr(chunk, name) for name in names}, "times_ms": asdict(chunk.times)}
 
 
 def features_reply(features: FeatureContract) -> dict[str, Any]:
     """A feature contract as msgpack knows it."""
     values = asdict(features)
     return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+
+
+def _previous(given: Any) -> Previous | None:
+    if given is None:
+        return None
+    if not isinstance(given, dict):
+        raise ContractError(f"previous is {_kind(given)}, expected a map")
+    _require_known(given, _PREVIOUS, "fields of previous")
+    drafts = given.get("drafts")
+    if not isinstance(drafts, list | None):
+        raise ContractError(f"drafts of previous is {_kind(drafts)}, expected a list of arrays")
+    actions, *others = (
+        _finite(name, _numbers(name, value, 2))
+        for name, value in [
+            ("actions of previous", given.get("actions")),
+            *(("a draft of previous", draft) for draft in drafts or []),
+        ]
+    )
+    return Previous(actions, _integer("delay of previous", given.get("delay"), 0, MAX_DELAY), tuple(others))
 
 
 def _strategy(given: Any) -> Strategy:
@@ -121,16 +154,15 @@ def _strategy(given: Any) -> Strategy:
         raise ContractError(f"strategy is {_kind(given)}, expected a map")
     _require_known(given, _STRATEGY, "fields of strategy")
     values = {key: value for key, value in given.items() if value is not None}
-    for name in values.keys() & {"mode", "select"}:
-        _typed(values, name, str)
-    for name, limit in MAX_WORK.items():
-        if name in values:
-            _integer(name, values[name], 1, limit)
-    if "threshold" in values:
-        threshold = values["threshold"]
-        if not isinstance(threshold, int | float) or isinstance(threshold, bool):
-            raise ContractError(f"threshold is {_kind(threshold)}, expected a number")
-        values["threshold"] = float(threshold)
+    for name, value in values.items():
+        if name in MAX_WORK:
+            _integer(name, value, 1, MAX_WORK[name])
+        elif name not in _NUMBERS:
+            _typed(values, name, str)
+        elif not isinstance(value, int | float) or isinstance(value, bool):
+            raise ContractError(f"{name} is {_kind(value)}, expected a number")
+        else:
+            values[name] = float(value)
     return Strategy(**values)
 
 

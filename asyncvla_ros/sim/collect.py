@@ -6,11 +6,12 @@ continues where the last one stopped. A part depends on nothing but its settings
 collect into one folder, each its shard of the parts.
 
 The executed action is the expert's plus correlated noise, random kicks and now and then an opened gripper;
-the stored action is the expert's own answer to the state this led to. With a learner (DAgger, arXiv
+the action to learn is the expert's own answer to the state this led to. Both are stored: what was executed is
+what a policy will be told of actions that are on their way while it thinks. With a learner (DAgger, arXiv
 1011.0686) a policy drives first, for a random part of the episode, and the expert takes over and finishes:
 
-    executed   policy policy policy ... policy | expert + noise ... expert + noise
-    stored     expert expert expert ... expert | expert         ... expert
+    action.executed   policy policy policy ... policy | expert + noise ... expert + noise
+    action            expert expert expert ... expert | expert         ... expert
 """
 
 from __future__ import annotations
@@ -35,8 +36,10 @@ from asyncvla_ros.common.worker_pool import worker_pool
 from asyncvla_ros.data.lerobot_writer import PRIVILEGED_NAMES, DatasetWriter, dataset_features
 from asyncvla_ros.sim.expert.demonstrator import Expert
 from asyncvla_ros.sim.expert.disturbance import DEFAULT_NOISE, Disturbance, NoiseConfig
+from asyncvla_ros.sim.expert.grip import MOST_STYLES
 from asyncvla_ros.sim.libero.conventions import ACTION_NAMES, OWN, STATE_NAMES
 from asyncvla_ros.sim.libero.env import CONTROL_HZ, LiberoEnv
+from asyncvla_ros.sim.libero.placement import PLACEMENTS
 from asyncvla_ros.sim.libero.tasks import get_task, max_steps
 from asyncvla_ros.strategy import Strategy
 from asyncvla_ros.types import AsyncVLAError, RunError
@@ -52,6 +55,8 @@ _FREE = ("tasks", "episodes_per_task", "out", "workers", "shard")
 _RENAMED = {"episodes_per_shard": "episodes_per_part"}
 #: Part of the step limit after which the expert takes over from a learner: room enough to finish.
 _LEARNER_SHARE = (0.1, 0.55)
+#: A policy that has seen things in their usual places alone looks for them there and nowhere else.
+DEFAULT_PLACEMENTS = (("official", 0.2), ("widened", 0.2), ("exchanged", 0.2), ("free", 0.4))
 
 
 @dataclass(frozen=True)
@@ -64,11 +69,11 @@ class CollectConfig:
         episodes_per_task: demonstrations to keep per task.
         out: folder in which each part becomes a dataset.
         seed: determines every placement and disturbance.
-        widen_m: displacement of objects beyond LIBERO's own placements [m].
-        widen_fraction: share of episodes with widened placements.
+        placements: kinds of placement (see ``libero.placement``), each with its share of the episodes.
+        styles: ways to hold a bowl, of which each episode shows one, drawn at random and stored; 1: the best.
         episodes_per_part: episodes of one dataset.
         workers: processes.
-        full_meshes: render official meshes (slower) instead of decimated ones.
+        rendering: of meshes, ``decimated`` or ``full``, which on a CPU takes four times as long.
         learner: checkpoint of the policy that drives first; None: the expert alone.
         shard: which of the parts; the others are collected elsewhere.
     """
@@ -78,14 +83,23 @@ class CollectConfig:
     episodes_per_task: int
     out: Path
     seed: int = 0
-    widen_m: float = 0.04
-    widen_fraction: float = 0.7
+    placements: tuple[tuple[str, float], ...] = DEFAULT_PLACEMENTS
+    styles: int = 1
     episodes_per_part: int = 10
     workers: int = 2
-    full_meshes: bool = False
+    rendering: str = "decimated"
     learner: Path | None = None
     noise: NoiseConfig = DEFAULT_NOISE
     shard: Shard = WHOLE
+
+    def __post_init__(self) -> None:
+        if unknown := [kind for kind, _ in self.placements if kind not in PLACEMENTS]:
+            raise AsyncVLAError(f"placement is {unknown[0]!r}, choose of {PLACEMENTS}")
+        shares = [share for _, share in self.placements]
+        if not shares or min(shares) < 0 or abs(sum(shares) - 1) > 1e-6:
+            raise AsyncVLAError(f"placements have the shares {shares}, expected shares that add up to 1")
+        if not 1 <= self.styles <= MOST_STYLES:
+            raise AsyncVLAError(f"styles is {self.styles}, expected 1 to {MOST_STYLES}")
 
 
 @dataclass(frozen=True)
@@ -208,7 +222,9 @@ def collect_part(config: CollectConfig, part: Part) -> PartReport:
 def _collect_part(config: CollectConfig, part: Part) -> PartReport:
     start = time.perf_counter()
     cameras = {view.key: (view.height, view.width) for view in OWN.cameras}
-    features = dataset_features(cameras, STATE_NAMES, ACTION_NAMES, PRIVILEGED_NAMES)
+    features = dataset_features(
+        cameras, STATE_NAMES, ACTION_NAMES, PRIVILEGED_NAMES, has_executed=True, has_style=config.styles > 1
+    )
     attempts = frames = 0
     learner = None
     if config.learner is not None:
@@ -216,7 +232,7 @@ def _collect_part(config: CollectConfig, part: Part) -> PartReport:
 
         learner = Policy.from_checkpoint(config.learner, threads=1)
     with (
-        LiberoEnv(config.suite, part.task, "full" if config.full_meshes else "decimated") as env,
+        LiberoEnv(config.suite, part.task, config.rendering) as env,
         DatasetWriter(config.out / part.name, features, int(CONTROL_HZ), "libero_panda") as writer,
     ):
         for episode in range(part.first, part.first + part.count):
@@ -249,9 +265,10 @@ def record_episode(
         Control steps recorded; 0 if the demonstration failed.
     """
     rng = np.random.default_rng(seed)
-    widen_m = config.widen_m if rng.random() < config.widen_fraction else 0.0
-    env.reset(int(rng.integers(2**31)), widen_m)
-    expert = Expert(env.scene)
+    kinds, shares = zip(*config.placements, strict=True)
+    env.reset(int(rng.integers(2**31)), kinds[rng.choice(len(kinds), p=shares)])
+    style = int(rng.integers(config.styles)) if config.styles > 1 else None
+    expert = Expert(env.scene, None if style is None else (style, config.styles))
     disturbance = Disturbance(config.noise, rng)
     limit = max_steps(config.suite)
     handover = int(limit * rng.uniform(*_LEARNER_SHARE)) if learner is not None else 0
@@ -259,14 +276,15 @@ def record_episode(
     for step in range(limit):
         action = expert.act()
         observation = env.observe()
-        writer.add(observation, action, env.scene.privileged())
         if learner is not None and step < handover:
             if not planned:
                 chunk = learner.infer(observation, Strategy("sfm"), seed=int(rng.integers(2**31)))
                 planned = list(chunk.actions[: learner.execute_steps])
-            env.step(planned.pop(0))
+            executed = np.clip(planned.pop(0), -1, 1)
         else:
-            env.step(disturbance.apply(action, expert.phase))
+            executed = disturbance.apply(action, expert.phase)
+        writer.add(observation, action, env.scene.privileged(), executed, style)
+        env.step(executed)
         if env.success:
             writer.save_episode()
             return step + 1

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,6 +19,40 @@ from asyncvla_ros.model.text import encode_words
 
 
 @dataclass(frozen=True)
+class Augmentation:
+    """How each image of a batch is changed.
+
+    Attributes:
+        moves: (b, cameras, 2) pixels by which rows and columns move.
+        gain: (b, cameras, 3) factor on each colour.
+    """
+
+    moves: Tensor
+    gain: Tensor
+
+    @staticmethod
+    def draw(
+        count: int, cameras: int, shift: int, brightness: float, generator: torch.Generator
+    ) -> Augmentation:
+        """Shifts by up to ``shift`` pixels each way, and gains of 1 +- ``brightness``."""
+        moves = torch.randint(-shift, shift + 1, (count, cameras, 2), generator=generator)
+        return Augmentation(
+            moves, 1 + brightness * (2 * torch.rand(count, cameras, 3, generator=generator) - 1)
+        )
+
+    def of(self, images: Tensor) -> Tensor:
+        """Images (b, cameras, h, w, 3) uint8, shifted and brightened; edges repeat."""
+        b, cameras, h, w, _ = images.shape
+        device, moves = images.device, self.moves
+        rows = (torch.arange(h, device=device) + moves[..., :1]).clamp(0, h - 1)
+        columns = (torch.arange(w, device=device) + moves[..., 1:]).clamp(0, w - 1)
+        batch = torch.arange(b, device=device)[:, None, None, None]
+        camera = torch.arange(cameras, device=device)[None, :, None, None]
+        shifted = images[batch, camera, rows[..., :, None], columns[..., None, :]]
+        return (shifted * self.gain[:, :, None, None]).clamp(0, 255).to(torch.uint8)
+
+
+@dataclass(frozen=True)
 class Draws:
     """Random draws of flow matching, k for each observation.
 
@@ -25,11 +60,32 @@ class Draws:
         noise: (b, k, l, max_action_dim) standard normal.
         tau: (b, k) flow times.
         mask: (b, k, l), 1 where an action is generated.
+        executed: (b, k) so many leading actions are kept as they were executed rather than as they are to be.
     """
 
     noise: Tensor
     tau: Tensor
     mask: Tensor
+    executed: Tensor
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """Observations from which a policy drew up the plan that it may keep parts of; c of them.
+
+    Attributes:
+        inputs: Of the network.
+        rows: (c,) to which observations of the batch they belong.
+        age: (c,) control steps before those.
+        noise: (c, l, max_action_dim) from which the plan is generated.
+        augmentation: As of the batch.
+    """
+
+    inputs: Inputs
+    rows: Tensor
+    age: Tensor
+    noise: Tensor
+    augmentation: Augmentation | None = None
 
 
 @dataclass(frozen=True)
@@ -42,7 +98,10 @@ class Batch:
         dim_mask: (b, max_action_dim), 1 where an action dim is real rather than padding.
         privileged: (b, k) targets, normalised; None without them.
         episodes: (b,) running number of the episode of each observation.
+        executed: (b, l, max_action_dim) what was done in place of the actions, normalised likewise.
+        augmentation: Of the images, not yet applied; see ``augmented``.
         draws: Of flow matching; None where they are not needed.
+        earlier: Observations before these, whose plans may be kept; None where they are not needed.
     """
 
     inputs: Inputs
@@ -50,19 +109,43 @@ class Batch:
     dim_mask: Tensor
     privileged: Tensor | None
     episodes: Tensor
+    executed: Tensor
+    augmentation: Augmentation | None = None
     draws: Draws | None = None
+    earlier: Earlier | None = None
 
     def to(self, device: torch.device) -> Batch:
         """The same on another device; where the episodes' numbers are does not matter."""
-        return replace(
-            self,
-            inputs=Inputs(*(getattr(self.inputs, field.name).to(device) for field in fields(Inputs))),
-            actions=self.actions.to(device),
-            dim_mask=self.dim_mask.to(device),
-            privileged=None if self.privileged is None else self.privileged.to(device),
-            draws=self.draws
-            and Draws(*(getattr(self.draws, field.name).to(device) for field in fields(Draws))),
+        moved = _mapped(self, lambda tensor: tensor.to(device, non_blocking=True))
+        return replace(moved, episodes=self.episodes)
+
+    def pin_memory(self) -> Batch:
+        """The same in memory from which a GPU copies fast; the name is torch's."""
+        return _mapped(self, Tensor.pin_memory)
+
+    def augmented(self) -> Batch:
+        """With its images shifted and brightened, on whatever device it is."""
+        earlier = self.earlier and replace(
+            self.earlier, inputs=_augmented(self.earlier.inputs, self.earlier.augmentation), augmentation=None
         )
+        return replace(
+            self, inputs=_augmented(self.inputs, self.augmentation), augmentation=None, earlier=earlier
+        )
+
+
+def _mapped(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    """A dataclass of tensors, dataclasses and None with every tensor changed."""
+    if isinstance(value, Tensor):
+        return change(value)
+    if value is None:
+        return None
+    return replace(
+        value, **{field.name: _mapped(getattr(value, field.name), change) for field in fields(value)}
+    )
+
+
+def _augmented(inputs: Inputs, augmentation: Augmentation | None) -> Inputs:
+    return inputs if augmentation is None else replace(inputs, images=augmentation.of(inputs.images))
 
 
 class Batches:
@@ -96,38 +179,78 @@ class Batches:
             self._dim_masks[number, : len(robot.features.action_names)] = 1
 
     def at(self, frames: np.ndarray, generator: torch.Generator | Sequence[torch.Generator]) -> Batch:
-        """The observations at some frames (b,), and the actions that follow them.
+        """The observations at some frames (b,), not yet augmented, and the actions that follow them.
 
         Args:
             frames: Numbers of the frames.
             generator: For the augmentation; one for all, or one for each.
         """
         episodes, config, robots = self._mixture.episodes, self._config, self._mixture.robots
-        robot = self._robot_of[np.searchsorted(self._starts, frames, side="right") - 1]
-        states = _scaled(episodes.state[frames], [r.state_stats for r in robots], robot, config.max_state_dim)
-        chunks = episodes.chunks(frames, config.action_chunk_size)
-        actions = _scaled(chunks, [r.action_stats for r in robots], robot, config.max_action_dim)
-        words = torch.from_numpy(episodes.instruction[frames])
+        robot = self._robot(frames)
+        length, stats = config.action_chunk_size, [r.action_stats for r in robots]
+        actions = _scaled(episodes.chunks(frames, length), stats, robot, config.max_action_dim)
+        executed = _scaled(episodes.executed_chunks(frames, length), stats, robot, config.max_action_dim)
         targets = None
         if episodes.privileged is not None and self._mixture.privileged is not None:
             targets = torch.from_numpy(self._mixture.privileged.normalize(episodes.privileged[frames]))
         return Batch(
-            Inputs(self._images(frames, generator), self._words.ids[words], self._words.valid[words], states),
+            self._inputs(frames, robot),
             actions,
             self._dim_masks[torch.from_numpy(robot)],
             targets,
             torch.from_numpy(episodes.episode[frames]),
+            executed,
+            self._augmentation(len(frames), generator),
         )
 
-    def _images(self, frames: np.ndarray, generator: torch.Generator | Sequence[torch.Generator]) -> Tensor:
+    def earlier(
+        self, frames: np.ndarray, ages: np.ndarray, generators: Sequence[torch.Generator]
+    ) -> Earlier | None:
+        """Observations before those at some frames (b,), by ages (b,) [control steps]; -1: none is wanted.
+
+        Where the episode is younger than that, none is given either.
+        """
+        episode = self._mixture.episodes.episode
+        before = np.maximum(frames - np.maximum(ages, 0), 0)
+        rows = np.flatnonzero((ages >= 0) & (episode[before] == episode[frames]))
+        if not len(rows):
+            return None
+        before, chosen = before[rows], [generators[row] for row in rows]
+        shape = (self._config.action_chunk_size, self._config.max_action_dim)
+        return Earlier(
+            self._inputs(before, self._robot(before)),
+            torch.from_numpy(rows),
+            torch.from_numpy(ages[rows]),
+            torch.stack([torch.randn(shape, generator=own) for own in chosen]),
+            self._augmentation(len(rows), chosen),
+        )
+
+    def _robot(self, frames: np.ndarray) -> np.ndarray:
+        return self._robot_of[np.searchsorted(self._starts, frames, side="right") - 1]
+
+    def _inputs(self, frames: np.ndarray, robot: np.ndarray) -> Inputs:
+        episodes, config = self._mixture.episodes, self._config
+        stats = [r.state_stats for r in self._mixture.robots]
+        states = _scaled(episodes.state[frames], stats, robot, config.max_state_dim)
+        words = torch.from_numpy(episodes.instruction[frames])
+        return Inputs(self._images(frames), self._words.ids[words], self._words.valid[words], states)
+
+    def _images(self, frames: np.ndarray) -> Tensor:
         if self._config.blank_images:
             lengths = (self._config.num_cameras, self._config.image_size, self._config.image_size, 3)
             return torch.zeros(len(frames), *lengths, dtype=torch.uint8)
-        images = torch.from_numpy(self._mixture.episodes.images.take(frames))
+        return torch.from_numpy(self._mixture.episodes.images.take(frames))
+
+    def _augmentation(
+        self, count: int, generator: torch.Generator | Sequence[torch.Generator]
+    ) -> Augmentation | None:
+        if not self._shift and not self._brightness:
+            return None
+        cameras = self._config.num_cameras
         if isinstance(generator, torch.Generator):
-            return augment(images, self._shift, self._brightness, generator)
-        pieces = zip(images.split(1), generator, strict=True)
-        return torch.cat([augment(image, self._shift, self._brightness, own) for image, own in pieces])
+            return Augmentation.draw(count, cameras, self._shift, self._brightness, generator)
+        drawn = [Augmentation.draw(1, cameras, self._shift, self._brightness, own) for own in generator]
+        return Augmentation(torch.cat([one.moves for one in drawn]), torch.cat([one.gain for one in drawn]))
 
 
 def _scaled(values: np.ndarray, stats: Sequence[NormStats], robot: np.ndarray, size: int) -> Tensor:
@@ -137,21 +260,6 @@ def _scaled(values: np.ndarray, stats: Sequence[NormStats], robot: np.ndarray, s
         own, dims = robot == number, len(stats[number].mean)
         out[own, ..., :dims] = stats[number].normalize(values[own][..., :dims])
     return torch.from_numpy(out)
-
-
-def augment(images: Tensor, shift: int, brightness: float, generator: torch.Generator) -> Tensor:
-    """Shift and brighten each image of (b, cameras, h, w, 3) uint8; edges repeat."""
-    b, cameras, h, w, _ = images.shape
-    if shift:
-        moves = torch.randint(-shift, shift + 1, (2, b, cameras, 1), generator=generator)
-        rows = (torch.arange(h) + moves[0]).clamp(0, h - 1)
-        columns = (torch.arange(w) + moves[1]).clamp(0, w - 1)
-        batch, camera = torch.arange(b)[:, None, None, None], torch.arange(cameras)[None, :, None, None]
-        images = images[batch, camera, rows[..., :, None], columns[..., None, :]]
-    if brightness:
-        gain = 1 + brightness * (2 * torch.rand(b, cameras, 1, 1, 3, generator=generator) - 1)
-        images = (images * gain).clamp(0, 255).to(torch.uint8)
-    return images
 
 
 def step_generator(seed: int, step: int, rank: int = 0) -> torch.Generator:

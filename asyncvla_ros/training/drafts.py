@@ -89,7 +89,7 @@ class Drafter:
     @torch.no_grad()
     def __call__(self, batch: Batch, generator: torch.Generator, drafts: int = 1) -> Drafts:
         """Several drafts of each observation, from different noise on one prefix pass."""
-        batch = batch.to(self._device)
+        batch = batch.to(self._device).augmented()
         truth = batch.actions.repeat_interleave(drafts, dim=0)
         noise = torch.randn(truth.shape, generator=generator).to(self._device)
         velocities: list[Tensor] = []

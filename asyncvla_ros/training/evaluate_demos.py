@@ -26,6 +26,7 @@ from asyncvla_ros.data.mixture import Mixture, Robot
 from asyncvla_ros.data.rows import blocks
 from asyncvla_ros.model.checkpoint import fingerprint, load_checkpoint, load_records, load_stats
 from asyncvla_ros.model.config import RaterConfig
+from asyncvla_ros.model.drafts import GRIPPER
 from asyncvla_ros.model.rater import token_errors
 from asyncvla_ros.policy import Policy
 from asyncvla_ros.strategy import Strategy
@@ -36,8 +37,6 @@ from asyncvla_ros.training.rater_figures import rater_figures
 from asyncvla_ros.training.rater_settings import COMPARED, RaterSettings
 from asyncvla_ros.training.within_observation import within_observation
 from asyncvla_ros.types import ActionChunk, AsyncVLAError, Observation
-
-GRIPPER = "gripper"
 
 
 @dataclass(frozen=True)

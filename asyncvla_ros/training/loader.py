@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 import torch
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from asyncvla_ros.model import flow
@@ -31,21 +32,45 @@ class Drawing:
         draws: Flow draws of each observation.
         p_sync: Share of draws with an all-ones mask.
         p_prefix: Share of draws that keep a contiguous prefix.
+        p_earlier: Share of observations whose other kept actions are of a plan made earlier.
+        max_age: Of those plans [control steps].
     """
 
     seed: int
     draws: int
     p_sync: float
     p_prefix: float
+    p_earlier: float = 0.0
+    max_age: int = 0
 
-    def __call__(self, generators: list[torch.Generator], length: int, dims: int) -> Draws:
-        """Draws of some observations, each with random numbers of its own."""
-        noise, tau, mask = [], [], []
-        for own in generators:
-            noise.append(torch.randn(self.draws, length, dims, generator=own))
-            tau.append(flow.sample_times((self.draws,), own))
-            mask.append(flow.sample_masks(self.draws, length, self.p_sync, self.p_prefix, own))
-        return Draws(torch.stack(noise), torch.stack(tau), torch.stack(mask))
+    def ages(self, generators: list[torch.Generator]) -> np.ndarray:
+        """For each observation how much earlier the plan was made of which it keeps parts; -1: none (b,)."""
+        drawn = [torch.rand(2, generator=own) for own in generators]
+        return np.array(
+            [int(age * (self.max_age + 1)) if kind < self.p_earlier else -1 for kind, age in drawn]
+        )
+
+    def __call__(self, generators: list[torch.Generator], ages: np.ndarray, length: int, dims: int) -> Draws:
+        """Draws of some observations, each with random numbers of its own.
+
+        Args:
+            generators: Of the observations.
+            ages: (b,) of the plans of which they keep parts; -1: none.
+            length: Of a chunk.
+            dims: Of an action.
+        """
+        drawn = [self._one(own, int(age), length, dims) for own, age in zip(generators, ages, strict=True)]
+        return Draws(*(torch.stack(parts) for parts in zip(*drawn, strict=True)))
+
+    def _one(
+        self, own: torch.Generator, age: int, length: int, dims: int
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        noise = torch.randn(self.draws, length, dims, generator=own)
+        tau = flow.sample_times((self.draws,), own)
+        mask, executed = flow.sample_masks(self.draws, length, self.p_sync, self.p_prefix, own)
+        if age >= 0:
+            mask, executed = flow.keep_of_plan(mask, executed, age, own)
+        return noise, tau, mask, executed
 
 
 class _Samples(Dataset):
@@ -58,11 +83,18 @@ class _Samples(Dataset):
     def __getitem__(self, step: _Step) -> Batch | AsyncVLAError:
         positions, frames = step
         generators = [random_numbers(self._drawing.seed, position) for position in positions.tolist()]
+        ages = self._drawing.ages(generators)
         try:
             batch = self._batches.at(frames, generators)
+            earlier = self._batches.earlier(frames, ages, generators)
         except AsyncVLAError as error:  # Raised in a worker it would come as a traceback.
             return error
-        return replace(batch, draws=self._drawing(generators, *batch.actions.shape[1:]))
+        ages = np.full_like(ages, -1)
+        if earlier is not None:
+            ages[earlier.rows] = earlier.age
+        return replace(
+            batch, draws=self._drawing(generators, ages, *batch.actions.shape[1:]), earlier=earlier
+        )
 
 
 class _Steps(Sized):
@@ -102,6 +134,7 @@ def load_batches(
         num_workers=workers,
         multiprocessing_context="fork" if workers else None,
         worker_init_fn=_start_worker,
+        pin_memory=torch.cuda.is_available(),
         # Of its own, or it would take a number from the one that initialises networks.
         generator=torch.Generator(),
     )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from asyncvla_ros.model.asyncvla import AsyncVLA, Inputs
-from asyncvla_ros.training.batches import Batch, Draws
+from asyncvla_ros.model.asyncvla import AsyncVLA
+from asyncvla_ros.training.batches import Batch, Earlier
 
 
 class PolicyLoss(nn.Module):
@@ -37,15 +38,42 @@ class PolicyLoss(nn.Module):
         Returns:
             The loss, and the flow-matching part of it.
         """
+        batch = batch.augmented()
         assert batch.draws is not None
         draws, dim_mask = batch.draws, batch.dim_mask[:, None, None]
+        context = self._context(batch)
         flow_loss, state_token = self.model.loss(
-            batch.inputs, batch.actions, draws.noise, draws.tau, draws.mask, dim_mask, counted
+            batch.inputs, batch.actions, draws.noise, draws.tau, draws.mask, dim_mask, counted, context
         )
         if self.aux is None or batch.privileged is None:
             return flow_loss, flow_loss.detach()
         aux_loss = (self.aux(state_token.float()).float() - batch.privileged).square().mean()
         return flow_loss + share * self._aux_weight * aux_loss, flow_loss.detach()
+
+    def _context(self, batch: Batch) -> Tensor:
+        """What kept actions show, (b, k, l, max_action_dim).
+
+        Leading ones, on their way when the policy is asked, show what was executed, later ones what the policy
+        itself planned from an earlier observation, as they will on the robot; others what was demonstrated.
+        """
+        assert batch.draws is not None
+        context = batch.actions[:, None].expand_as(batch.draws.noise)
+        place = torch.arange(context.shape[2], device=context.device)
+        if batch.earlier is not None:
+            rows, age = batch.earlier.rows, batch.earlier.age
+            plan = self._plan(batch.earlier, batch.dim_mask[rows, None])
+            later = (place + age[:, None]).clamp(max=len(place) - 1)
+            shifted = plan.gather(1, later[..., None].expand_as(plan))
+            context = context.index_copy(0, rows, shifted[:, None].expand_as(context[rows]).to(context.dtype))
+        is_executed = place < batch.draws.executed[..., None]
+        return torch.where(is_executed[..., None], batch.executed[:, None], context)
+
+    @torch.no_grad()
+    def _plan(self, earlier: Earlier, dim_mask: Tensor) -> Tensor:
+        """A draft of one step from each earlier observation, (c, l, max_action_dim)."""
+        noise = earlier.noise
+        everything = torch.ones_like(noise[..., 0])
+        return self.model.sample(self.model.encode(earlier.inputs), noise, everything, noise, dim_mask, 1)
 
 
 def count_velocities(batch: Batch) -> Tensor:
@@ -70,15 +98,39 @@ def _part(batch: Batch, rows: slice) -> Batch:
     def cut(value: Tensor | None) -> Tensor | None:
         return None if value is None else value[rows]
 
-    assert batch.draws is not None
+    def cut_all(value: Any) -> Any:
+        return value and type(value)(*(cut(getattr(value, field.name)) for field in fields(value)))
+
     return replace(
         batch,
-        inputs=Inputs(*(getattr(batch.inputs, field.name)[rows] for field in fields(Inputs))),
+        inputs=cut_all(batch.inputs),
         actions=batch.actions[rows],
         dim_mask=batch.dim_mask[rows],
         privileged=cut(batch.privileged),
         episodes=batch.episodes[rows],
-        draws=Draws(*(getattr(batch.draws, field.name)[rows] for field in fields(Draws))),
+        executed=batch.executed[rows],
+        augmentation=cut_all(batch.augmentation),
+        draws=cut_all(batch.draws),
+        earlier=_earlier_part(batch.earlier, rows),
+    )
+
+
+def _earlier_part(earlier: Earlier | None, rows: slice) -> Earlier | None:
+    if earlier is None:
+        return None
+    own = (earlier.rows >= rows.start) & (earlier.rows < rows.stop)
+    if not own.any():
+        return None
+
+    def cut(value: Any) -> Any:
+        return value and type(value)(*(getattr(value, field.name)[own] for field in fields(value)))
+
+    return Earlier(
+        cut(earlier.inputs),
+        earlier.rows[own] - rows.start,
+        earlier.age[own],
+        earlier.noise[own],
+        cut(earlier.augmentation),
     )
 
 

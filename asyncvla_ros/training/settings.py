@@ -41,6 +41,10 @@ class TrainSettings:
     ema: float = option(0.999, "Decay of the averaged weights, which are the ones saved; 0: none.", 0)
     p_sync: float = option(0.5, "Share of draws with an all-ones mask.", 0)
     p_prefix: float = option(0.2, "Share of draws that keep a contiguous prefix.", 0)
+    p_earlier: float = option(
+        0.5, "Share of observations whose other kept actions are the policy's own plan from before.", 0
+    )
+    max_age: int = option(8, "How much earlier that plan was made, at most (control steps).", 0)
     aux_weight: float = option(0.2, "Weight of regressing simulator quantities, where the data has them.", 0)
     chunk_size: int = option(0, "Actions per chunk; 0: as many as in --init, or 8.", 0)
     action_space: str = option(

@@ -230,7 +230,14 @@ def _batches(
     share(settings.batch, accelerator.num_processes * settings.accumulate)
     return load_batches(
         Batches(mixture, checkpoint.model.config, checkpoint.tokenizer, settings.shift, settings.brightness),
-        Drawing(settings.seed, settings.draws, settings.p_sync, settings.p_prefix),
+        Drawing(
+            settings.seed,
+            settings.draws,
+            settings.p_sync,
+            settings.p_prefix,
+            settings.p_earlier,
+            min(settings.max_age, checkpoint.model.config.action_chunk_size // 2),
+        ),
         order,
         Share(settings.batch, accelerator.process_index, accelerator.num_processes),
         *steps,

@@ -23,8 +23,8 @@ from asyncvla_ros.data.episodes import Episodes, load_episodes
 from asyncvla_ros.data.mixture import Mixture, Robot
 from asyncvla_ros.model.checkpoint import Checkpoint, fingerprint, load_checkpoint, save_checkpoint
 from asyncvla_ros.model.config import AsyncVLAConfig
-from asyncvla_ros.model.decide import require_several
 from asyncvla_ros.model.rater_config import RaterConfig
+from asyncvla_ros.model.strategy_check import require_several
 from asyncvla_ros.training.batches import Batches, step_generator
 from asyncvla_ros.training.drafts import Drafter
 from asyncvla_ros.training.fit_monitor import monitor_of

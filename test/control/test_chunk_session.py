@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -46,19 +48,40 @@ def test_an_end_is_a_chunk_without_actions_that_is_not_older_than_the_one_before
     assert session.chunk(ANSWER, 95 * MS, 99 * MS, "lift").chunk_id == 3
 
 
-def test_what_executes_is_known_until_the_end_or_a_jump_of_the_clock(session):
-    assert session.executing(0, limit=7) is None
+def test_the_plan_is_known_in_its_own_units_until_the_end_or_a_jump_of_the_clock(session):
+    assert session.previous(0) is None
     for forget in (lambda: session.end(0), session.forget_times):
         session.chunk(ANSWER, 0, 2 * STEP_NS, "lift")
-        np.testing.assert_allclose(session.executing(STEP_NS, limit=7), ANSWER.actions[1:3], rtol=1e-6)
-        assert len(session.executing(STEP_NS, limit=1)) == 1
+        previous = session.previous(STEP_NS)
+        np.testing.assert_array_equal(previous.actions, ANSWER.actions[1:])
+        assert previous.delay == 2
         forget()
-        assert session.executing(STEP_NS, limit=7) is None
+        assert session.previous(STEP_NS) is None
+
+
+def test_one_late_answer_makes_the_next_ten_expected_late(session):
+    delays = []
+    for number, late in enumerate((1, 3.2, *[1] * 12)):
+        stamp = number * STEP_NS
+        session.chunk(ANSWER, stamp, stamp + int(late * STEP_NS), "lift")
+        delays.append(session.previous(stamp + STEP_NS).delay)
+    assert delays == [1, *[4] * 10, 1, 1, 1]
 
 
 def test_in_lockstep_nothing_executes_meanwhile(session):
     session.chunk(ANSWER, STEP_NS, STEP_NS, "lift")
-    assert session.executing(2 * STEP_NS, limit=7) is None
+    assert session.previous(2 * STEP_NS).delay == 0
+
+
+def test_of_an_ensemble_the_draft_is_remembered_and_the_mean_is_sent(session):
+    mean = replace(ANSWER, actions=ANSWER.actions + 1, draft=ANSWER.actions)
+    sent = session.chunk(mean, 0, 0, "lift")
+    np.testing.assert_allclose(sent.actions, mean.actions * libero_panda().scale)
+    session.chunk(mean, STEP_NS, STEP_NS, "lift")
+    previous = session.previous(2 * STEP_NS)
+    np.testing.assert_array_equal(previous.actions, mean.actions[1:])
+    assert [len(draft) for draft in previous.drafts] == [6, 7]
+    np.testing.assert_array_equal(previous.drafts[0], ANSWER.actions[2:])
 
 
 def test_after_a_jump_of_the_clock_an_end_has_the_new_time(session):

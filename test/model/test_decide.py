@@ -11,12 +11,16 @@ from torch import Tensor
 
 from asyncvla_ros.model.asyncvla import AsyncVLA, Inputs
 from asyncvla_ros.model.config import RaterConfig
-from asyncvla_ros.model.decide import Decider, Decision, select
+from asyncvla_ros.model.decide import Decider, Decision
+from asyncvla_ros.model.handover import Plan
 from asyncvla_ros.model.prefix import Prefix
+from asyncvla_ros.model.select import select
 from asyncvla_ros.strategy import Strategy
 from asyncvla_ros.types import ContractError
 
-FREE = torch.ones(1, 4)
+STEPS = {"denoise_steps": 10, "refine_steps": 5}
+# An old plan of zeros, of which one action is executed before the answer arrives.
+ZEROS = Plan(torch.zeros(1, 4, 1), 1, 1, torch.zeros(0, 4, 1), torch.zeros(0, 4, dtype=torch.bool))
 
 
 class Scripted:
@@ -24,9 +28,12 @@ class Scripted:
 
     rater = object()
 
-    def __init__(self, ratings: list[Any], velocities: list[Any] | None = None) -> None:
-        self.config = type("Config", (), {"num_denoise_steps": 10, "num_refine_steps": 5})
-        self.config.rater = RaterConfig(threshold=0.5, reads=("variance",) if velocities else ())
+    def __init__(
+        self, ratings: list[Any], velocities: list[Any] | None = None, reads: tuple[str, ...] = ()
+    ) -> None:
+        shape = {"num_denoise_steps": 10, "num_refine_steps": 5, "action_chunk_size": 4}
+        self.config = type("Config", (), shape)
+        self.config.rater = RaterConfig(threshold=0.5, reads=("variance",) if velocities else reads)
         self._ratings = [torch.tensor(r) for r in ratings]
         self._velocities = [torch.tensor(v) for v in velocities or []]
         self.samples: list[tuple[Tensor, int]] = []
@@ -41,6 +48,7 @@ class Scripted:
         dims: Tensor,
         steps: int,
         record: Any = None,
+        guidance: Any = None,
     ) -> Tensor:
         self.samples.append((mask, steps))
         if record is not None:
@@ -58,12 +66,10 @@ class AnyPrefix:
         return self
 
 
-def decide(network: Scripted, strategy: Strategy, mask: Tensor = FREE) -> tuple[Decision, list[str]]:
+def decide(network: Any, strategy: Strategy, plan: Plan | None = None) -> tuple[Decision, list[str]]:
     laps: list[str] = []
     decider = Decider(cast(AsyncVLA, network), torch.ones(1), torch.Generator().manual_seed(0))
-    decision = decider.decide(
-        cast(Prefix, AnyPrefix()), torch.zeros(1, 4, 1), mask, strategy, lambda stage: laps.append(stage)
-    )
+    decision = decider.decide(cast(Prefix, AnyPrefix()), plan, strategy.complete(STEPS), laps.append)
     return decision, laps
 
 
@@ -89,8 +95,7 @@ def test_one_round_rates_once():
 def test_the_most_confident_draft_counts_without_its_committed_actions():
     """Means over the last three: 0.5, 0.6, 0.4; over all four the first would win."""
     ratings = [[[1.0, 0.5, 0.5, 0.5], [0.1, 0.6, 0.6, 0.6], [0.9, 0.4, 0.4, 0.4]]]
-    mask = torch.tensor([[0.0, 1, 1, 1]])
-    decision, laps = decide(Scripted(ratings), Strategy("sfm", best_of=3), mask)
+    decision, laps = decide(Scripted(ratings), Strategy("sfm", best_of=3, handover="commit"), ZEROS)
     assert laps == ["sfm", "rater"]
     assert decision.actions.flatten().tolist() == [0, 101, 101, 101]
     assert decision.confidence is not None
@@ -116,7 +121,7 @@ def test_a_rater_that_reads_the_variance_is_told_it():
     velocities = [(signs * v * torch.ones(1, 4, 1)).tolist() for v in (2.0, 4.0)]
     ratings = [[[0.1, 0.9, 0.1, 0.9]], [[0.9, 0.9, 0.9, 0.9]]]
     network = Scripted(ratings, velocities)
-    decide(network, Strategy(rounds=2), torch.tensor([[0.0, 1, 1, 1]]))
+    decide(network, Strategy(rounds=2, handover="commit"), ZEROS)
     told = [v.tolist() for v in network.variances if v is not None]
     assert told == [[[0, 1, 1, 1]], [[0, 1, 4, 1]]]
 
@@ -163,7 +168,7 @@ def test_the_random_control_is_uniform_over_free_actions():
 @torch.no_grad()
 def test_best_of_one_is_the_first_of_several(model: AsyncVLA, inputs: Inputs):
     one = Inputs(inputs.images[:1], inputs.words[:1], inputs.word_valid[:1], inputs.state[:1])
-    prefix, dims, seen = model.encode(one), torch.ones(8), []
+    prefix, dims, seen = model.encode(one), torch.ones(8), list[Tensor]()
     sample = model.sample
 
     def record(*arguments: Any) -> Tensor:
@@ -173,23 +178,43 @@ def test_best_of_one_is_the_first_of_several(model: AsyncVLA, inputs: Inputs):
     model.sample = record  # type: ignore[method-assign]
     for count in (1, 3):
         decider = Decider(model, dims, torch.Generator().manual_seed(0))
-        strategy = Strategy("sfm", best_of=count, denoise_steps=2)
-        decider.decide(prefix, torch.zeros(1, 8, 8), torch.ones(1, 8), strategy, lambda stage: None)
+        strategy = Strategy("sfm", best_of=count, denoise_steps=2).complete(STEPS)
+        decider.decide(prefix, None, strategy, lambda stage: None)
     assert seen[1].shape == (3, 8, 8) and not torch.allclose(seen[1][0], seen[1][1])
     torch.testing.assert_close(seen[1][:1], seen[0], atol=1e-5, rtol=1e-5)
 
 
 @torch.no_grad()
 @pytest.mark.parametrize(
-    "strategy", [Strategy(best_of=2), Strategy("sfm", best_of=2), Strategy(select="random")]
+    "strategy",
+    [
+        Strategy(best_of=2),
+        Strategy("sfm", best_of=2),
+        Strategy(select="random"),
+        Strategy("sfm", handover="keep"),
+        Strategy("sfm", handover="keep_random"),
+    ],
 )
 def test_what_needs_a_rater_says_so(model: AsyncVLA, inputs: Inputs, strategy: Strategy):
     without = AsyncVLA(replace(model.config, rater=None)).eval()
     decider = Decider(without, torch.ones(8), torch.Generator().manual_seed(0))
-    mask = torch.ones(2, 8)[:1]
     one = Inputs(inputs.images[:1], inputs.words[:1], inputs.word_valid[:1], inputs.state[:1])
-    arguments = (without.encode(one), torch.zeros(1, 8, 8), mask)
+    prefix = without.encode(one)
     with pytest.raises(ContractError, match="needs a confidence rater"):
-        decider.decide(*arguments, strategy, lambda stage: None)
-    plain = decider.decide(*arguments, Strategy(), lambda stage: None)
+        decider.decide(prefix, None, strategy.complete(STEPS), lambda stage: None)
+    plain = decider.decide(prefix, None, Strategy().complete(STEPS), lambda stage: None)
     assert plain.confidence is None and not plain.refined.any()
+
+
+def test_a_rater_that_compares_drafts_is_told_how_each_lies_among_them():
+    """Drafts 0, 1 and 2 have the mean 1, and 3 / 2 of their squared distances are 1.5, 0 and 1.5.
+
+    Of what was generated again, 200, the distance is to the mean of the same drafts.
+    """
+    network = Scripted([[[0.1] * 4, [0.9, 0.9, 0.9, 0.2], [0.1] * 4], [[0.9] * 4]], reads=("mean",))
+    decide(network, Strategy(best_of=3, rounds=2))
+    first, second = (told.tolist() for told in network.variances if told is not None)
+    assert first == [[1.5] * 4, [0.0] * 4, [1.5] * 4]
+    assert second == [[0, 0, 0, pytest.approx(1.5 * 99**2)]]
+    with pytest.raises(ContractError, match="best_of is 1, but the rater has learned to read how an action"):
+        decide(Scripted([], reads=("medoid",)), Strategy())

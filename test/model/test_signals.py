@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from asyncvla_ros.model.signals import action_signals, medoid
+from asyncvla_ros.model.drafts import medoid
+from asyncvla_ros.model.signals import action_signals
 
 DIMS = torch.tensor([1.0, 0.0])
 
@@ -41,8 +42,10 @@ def test_the_expected_distance_to_the_mean_does_not_depend_on_how_many_there_are
     assert means == pytest.approx([1, 1], abs=0.05)
 
 
-def test_the_medoid_is_nearest_to_all_others_in_real_dims():
-    assert medoid(torch.cat([drafts(0, 1, 5), drafts(5, 4.9, 0)]), DIMS).tolist() == [1, 1]
+def test_the_medoid_is_nearest_to_all_others_and_one_far_away_does_not_move_it():
+    """Of 0, 1, 2, 8 and 40, 2 is nearest to the others; nearest to the mean, 10.2, is 8."""
+    many = torch.cat([drafts(0, 1, 2, 8, 40), drafts(8, 40, 0, 2, 1)]) * DIMS
+    assert medoid(many, torch.ones(1, 1)).tolist() == [2, 3]
 
 
 def test_what_is_missing_is_said():

@@ -24,7 +24,7 @@ from asyncvla_ros.serve.client import PolicyClient, RequestError
 from asyncvla_ros.serve.server import MAX_CLIENTS, Answers
 from asyncvla_ros.serve.wire import MAX_MESSAGE, pack, unpack
 from asyncvla_ros.strategy import Strategy
-from asyncvla_ros.types import Observation
+from asyncvla_ros.types import Observation, Previous
 from support.fractal_checkpoint import ACTION_NAMES, STATE_NAMES, fractal_checkpoint
 from support.node_process import NodeProcess
 from support.policy_server import policy_server
@@ -60,7 +60,8 @@ def test_a_client_gets_the_chunk_of_the_policy(url: str, policy: Policy):
     with PolicyClient(url) as client:
         reply = ask(client, seed=5, committed=committed, strategy={"threshold": 1.0, "rounds": 2})
         draft = ask(client, seed=5, strategy={"mode": "sfm"})
-    chunk = policy.infer(OBSERVATION, Strategy(threshold=1.0, rounds=2), committed, seed=5)
+    strategy = Strategy(threshold=1.0, rounds=2, handover="commit")
+    chunk = policy.infer(OBSERVATION, strategy, Previous(committed, 2), seed=5)
     np.testing.assert_allclose(reply["actions"], chunk.actions, atol=1e-5)
     np.testing.assert_allclose(reply["confidence"], chunk.confidence, atol=1e-5)
     np.testing.assert_array_equal(reply["refined"], [False, False, *[True] * 6])
@@ -87,7 +88,7 @@ def test_a_refusal_says_why_and_the_conversation_goes_on(url: str):
             ({"images": {CAMERA: IMAGE[..., :2]}}, "expected .height, width, 3. uint8 RGB"),
             ({"state": np.full(8, np.nan)}, "state is not finite: x = nan"),
             ({"state": np.zeros(7)}, r"state has shape \(7,\), expected 8 numbers"),
-            ({"committed": np.zeros((8, 7))}, r"expected \(k, 7\) with k < 8"),
+            ({"committed": np.zeros((2, 6))}, r"expected \(k, 7\) finite numbers"),
             ({"instruction": ""}, "0 tokens, expected 1 to"),
             ({"strategy": {"mode": "fast"}}, "mode is 'fast', choose one of"),
         ):

@@ -72,7 +72,7 @@ def test_an_array_whose_parts_do_not_fit_is_refused(changes: dict[str, Any]):
 def test_a_request_becomes_what_the_policy_takes():
     plain = request()
     asked = infer_request(plain)
-    assert asked.strategy == Strategy() and asked.committed is None and asked.seed is None
+    assert asked.strategy == Strategy() and asked.previous is None and asked.seed is None
     assert asked.observation.state.dtype == np.float32 and asked.observation.instruction == "lift it"
     np.testing.assert_array_equal(asked.observation.images["front"], IMAGE)
     asked = infer_request(
@@ -82,8 +82,14 @@ def test_a_request_becomes_what_the_policy_takes():
             seed=3,
         )
     )
-    assert asked.strategy == Strategy(rounds=2, threshold=1.0) and asked.seed == 3
-    np.testing.assert_array_equal(asked.committed, np.ones((2, 7)))
+    assert asked.strategy == Strategy("afm", rounds=2, threshold=1.0, handover="commit") and asked.seed == 3
+    assert asked.previous is not None and asked.previous.delay == 2
+    np.testing.assert_array_equal(asked.previous.actions, np.ones((2, 7)))
+    plan = {"actions": np.ones((5, 7)), "delay": 2, "drafts": [np.zeros((3, 7))]}
+    asked = infer_request(request(previous=plan, strategy={"handover": "ensemble", "guidance": 3}))
+    assert asked.strategy == Strategy(handover="ensemble", guidance=3.0)
+    assert asked.previous is not None and (asked.previous.delay, len(asked.previous.drafts)) == (2, 1)
+    np.testing.assert_array_equal(asked.previous.actions, plan["actions"])
 
 
 @pytest.mark.parametrize(
@@ -103,6 +109,19 @@ def test_a_request_becomes_what_the_policy_takes():
         ({"instruction": "lift " * 1000}, "instruction has 5000 characters, expected at most 2000"),
         ({"committed": np.full((1, 7), np.nan)}, "committed has numbers that are not finite"),
         ({"committed": np.full((1, 7), 1e300)}, "committed has numbers that are not finite"),
+        ({"previous": 3}, "previous is a int, expected a map"),
+        ({"previous": {"plan": 3}}, "'plan': expected fields of previous: actions, delay, drafts"),
+        ({"previous": {"delay": 1}}, "actions of previous is missing, expected an array of 2 dimensions"),
+        ({"previous": {"actions": np.ones((1, 7)), "delay": -1}}, "delay of previous is -1, expected an"),
+        ({"previous": {"actions": np.ones((1, 7)), "delay": 0, "drafts": 3}}, "expected a list of arrays"),
+        (
+            {"previous": {"actions": np.ones((1, 7)), "delay": 0, "drafts": [np.full((1, 7), np.inf)]}},
+            "a draft of previous has numbers that are not finite",
+        ),
+        (
+            {"previous": {"actions": np.ones((1, 7)), "delay": 0}, "committed": np.ones((1, 7))},
+            "committed and previous exclude each other",
+        ),
         ({"seed": -1}, "seed is -1, expected an integer from 0"),
         ({"seed": True}, "seed is True, expected an integer"),
         ({"seed": 1.5}, "seed is a float, expected an integer"),
@@ -150,7 +169,9 @@ values = st.recursive(
 arrays = st.fixed_dictionaries(
     {"dtype": st.sampled_from(list(DTYPES)) | values, "shape": st.lists(st.integers(-2, 4)) | values}
 ).flatmap(lambda parts: st.binary(max_size=96).map(lambda data: {**parts, "data": data}))
-fields = st.sampled_from(["images", "state", "instruction", "committed", "seed", "strategy", "other"])
+fields = st.sampled_from(
+    ["images", "state", "instruction", "previous", "committed", "seed", "strategy", "other"]
+)
 
 
 @given(st.binary(max_size=300))

@@ -12,12 +12,10 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from asyncvla_ros.ros.lifecycle import run_node
 from asyncvla_ros.ros.policy.node import PolicyNode
 from asyncvla_ros.strategy import Strategy
-from asyncvla_ros.types import ActionChunk, Observation
+from asyncvla_ros.types import ActionChunk, Observation, Previous
 from support.policies import StillPolicy
 
 
@@ -33,7 +31,7 @@ class GatedPolicy(StillPolicy):
         self,
         observation: Observation,
         strategy: Strategy = Strategy(),
-        committed: np.ndarray | None = None,
+        previous: Previous | None = None,
         seed: int | None = None,
     ) -> ActionChunk:
         print(f"inferring {next(self._numbers)} {observation.instruction}", flush=True)
@@ -41,7 +39,7 @@ class GatedPolicy(StillPolicy):
             time.sleep(0.002)
         if self._gate.read_text() == "crash":
             raise ZeroDivisionError("nothing to divide by")
-        return super().infer(observation, strategy, committed, seed)
+        return super().infer(observation, strategy, previous, seed)
 
 
 class GatedPolicyNode(PolicyNode):

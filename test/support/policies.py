@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from asyncvla_ros.strategy import Strategy
-from asyncvla_ros.types import ActionChunk, CameraFeature, FeatureContract, Observation, StageTimes
+from asyncvla_ros.types import ActionChunk, CameraFeature, FeatureContract, Observation, Previous, StageTimes
 
 LIBERO_FEATURES = FeatureContract(
     cameras=(CameraFeature("agentview", 224, 224), CameraFeature("wrist", 224, 224)),
@@ -37,6 +37,10 @@ class StillPolicy:
     def warmup(self, repetitions: int = 3, strategy: Strategy = Strategy()) -> None:
         pass
 
+    def resolve(self, strategy: Strategy) -> Strategy:
+        """As the paper decides, where nothing is said."""
+        return strategy.complete({"denoise_steps": 1, "refine_steps": 1})
+
     def check(self, strategy: Strategy) -> None:
         pass
 
@@ -48,7 +52,7 @@ class StillPolicy:
         self,
         observation: Observation,
         strategy: Strategy = Strategy(),
-        committed: np.ndarray | None = None,
+        previous: Previous | None = None,
         seed: int | None = None,
     ) -> ActionChunk:
         self.seeds.append(seed)

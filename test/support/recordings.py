@@ -18,6 +18,7 @@ from asyncvla_ros.data.robot_policy import Question
 from asyncvla_ros.model.config import RaterConfig
 from asyncvla_ros.robot.contract import RobotContract
 from asyncvla_ros.robot.contract_file import parse_robot
+from asyncvla_ros.strategy import Strategy
 from asyncvla_ros.types import ActionChunk, CameraFeature, FeatureContract, Observation, StageTimes
 
 BEGIN_NS, STEP_NS, MS = 1_700_000_000_000_000_000, 50_000_000, 1_000_000
@@ -183,13 +184,16 @@ class KnowingPolicy:
         self.offset = np.array(offset)
         self.asked: list[Observation] = []
 
+    def resolve(self, strategy: Strategy) -> Strategy:
+        return strategy.complete({"denoise_steps": 1, "refine_steps": 1})
+
     def check(self, strategy: Any) -> None:
         pass
 
     def unknown_words(self, instruction: str) -> tuple[str, ...]:
         return ()
 
-    def infer(self, observation: Observation, strategy: Any, committed: Any, seed: int | None) -> ActionChunk:
+    def infer(self, observation: Observation, strategy: Any, previous: Any, seed: int | None) -> ActionChunk:
         self.asked.append(observation)
         due = [observation.stamp_ns + step * STEP_NS for step in range(LENGTH)]
         actions = np.stack([motion(time_ns) + self.offset for time_ns in due]).astype(np.float32)

@@ -13,7 +13,7 @@ from asyncvla_ros.ros.bench.stepped_clock import SteppedClocks
 from asyncvla_ros.ros.lifecycle import run_node
 from asyncvla_ros.ros.policy.node import PolicyNode
 from asyncvla_ros.strategy import Strategy
-from asyncvla_ros.types import ActionChunk, CameraFeature, FeatureContract, Observation, StageTimes
+from asyncvla_ros.types import ActionChunk, CameraFeature, FeatureContract, Observation, Previous, StageTimes
 
 SPEED, TURN = 0.5, 0.8  # [rad/s], [rad]
 IMAGE = 224
@@ -40,6 +40,10 @@ class SweepPolicy:
     def warmup(self, repetitions: int = 3, strategy: Strategy = Strategy()) -> None:
         """Nothing to warm up."""
 
+    def resolve(self, strategy: Strategy) -> Strategy:
+        """As the paper decides, where nothing is said."""
+        return strategy.complete({"denoise_steps": 1, "refine_steps": 1})
+
     def check(self, strategy: Strategy) -> None:
         """Every strategy will do."""
 
@@ -51,7 +55,7 @@ class SweepPolicy:
         self,
         observation: Observation,
         strategy: Strategy = Strategy(),
-        committed: np.ndarray | None = None,
+        previous: Previous | None = None,
         seed: int | None = None,
     ) -> ActionChunk:
         """A chunk of ``chunk_size`` joint targets."""

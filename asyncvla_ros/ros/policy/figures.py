@@ -12,6 +12,7 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from asyncvla_ros.common.statistics import Percentiles, Rates
 from asyncvla_ros.observe.stream_sync import StreamSync
 from asyncvla_ros.ros.diagnostics import Report
+from asyncvla_ros.strategy import Strategy
 from asyncvla_ros.types import ActionChunk
 
 
@@ -58,7 +59,7 @@ class PolicyFigures:
         problems: Sequence[str],
         now_ns: int,
         instruction: str,
-        mode: str,
+        strategy: Strategy,
         is_active: bool,
     ) -> Report:
         """The state of an at least configured node.
@@ -68,7 +69,7 @@ class PolicyFigures:
             problems: Why there is no observation.
             now_ns: [ns, node clock].
             instruction: That is followed.
-            mode: Of the strategy.
+            strategy: How it is decided; complete.
             is_active: Whether the node is.
         """
         counts, ages = sync.counts, sync.ages_s(now_ns)
@@ -76,7 +77,8 @@ class PolicyFigures:
         rates = self._rates.update(time.perf_counter(), {**received, "chunks": self._chunks})
         values: dict[str, object] = {
             "instruction": instruction,
-            "mode": mode,
+            "mode": strategy.mode,
+            "handover": strategy.handover,
             "chunks": self._chunks,
             "chunks [Hz]": rates["chunks"],
             "failures": self._failures,

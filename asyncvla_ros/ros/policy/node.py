@@ -79,6 +79,8 @@ class PolicyNode(ManagedNode):
         if values.instruction.strip():
             self._tasks.judge(values.instruction)
         self._policy.warmup(strategy=values.strategy)
+        if values.commit:
+            self.get_logger().warning("parameter commit is deprecated, use handover: commit")
         if self._policy.engine_note:
             self.get_logger().warning(self._policy.engine_note)
         sources = observed(self._robot, self._robot_policy.cameras)
@@ -162,7 +164,7 @@ class PolicyNode(ManagedNode):
     def _answer(self, snapshot: Snapshot[Any], instruction: str) -> Answer:
         values = self._params.values
         seed = None if values.seed < 0 else values.seed
-        deciding = Deciding(values.strategy, seed, values.commit)
+        deciding = Deciding(values.strategy, seed)
         question = self._robot_policy.question(snapshot, instruction, self._session, deciding)
         return question.answer(self._policy)
 
@@ -245,8 +247,9 @@ class PolicyNode(ManagedNode):
         now_ns, clock = self._now_ns(), clock_problem(self)
         with self._loop.locked() as sync:
             problems = [clock] if clock else sync.problems(now_ns, self._watch.silence)
+            strategy = self._policy.resolve(values.strategy)
             report = self._figures.report(
-                sync, problems, now_ns, self._tasks.instruction, values.mode, self.is_active
+                sync, problems, now_ns, self._tasks.instruction, strategy, self.is_active
             )
         return replace(report, values={**report.values, "unknown words": ", ".join(self._unknown_words())})
 

@@ -6,7 +6,19 @@ from dataclasses import dataclass
 
 from asyncvla_ros.ros import qos
 from asyncvla_ros.ros.parameters import parameter
-from asyncvla_ros.strategy import ENGINES, MODES, SELECTIONS, WEIGHTS, Strategy
+from asyncvla_ros.strategy import (
+    CHOICES,
+    ENGINES,
+    HANDOVERS,
+    JACOBIANS,
+    MODES,
+    SELECTIONS,
+    WEIGHTS,
+    Strategy,
+    strategy_of_parameters,
+)
+
+_OWN = "empty: as the checkpoint says"
 
 
 @dataclass(frozen=True)
@@ -34,11 +46,14 @@ class PolicyParameters:
         choices=WEIGHTS,
         read_only=True,
     )
-    mode: str = parameter("afm", "afm: the rater's doubts are generated again; sfm: one pass", choices=MODES)
+    mode: str = parameter(
+        "", f"afm: the rater's doubts are generated again; sfm: one pass; {_OWN}", choices=("", *MODES)
+    )
     select: str = parameter(
-        "rater",
-        "What afm generates again: what the rater doubts, as many at random, or what varied while denoised",
-        choices=SELECTIONS,
+        "",
+        "What afm generates again: what the rater doubts, as many at random, or what varied while denoised; "
+        + _OWN,
+        choices=("", *SELECTIONS),
     )
     threshold: float = parameter(
         -1.0,
@@ -47,20 +62,31 @@ class PolicyParameters:
         minimum=-1.0,
         maximum=100.0,
     )
-    rounds: int = parameter(1, "Generate again at most so often", minimum=1, maximum=100)
+    rounds: int = parameter(0, "Generate again at most so often; 0: the checkpoint's", minimum=0, maximum=100)
     denoise_steps: int = parameter(0, "Euler steps of a draft; 0: the checkpoint's", minimum=0, maximum=1000)
     refine_steps: int = parameter(
         0, "Euler steps of generating again; 0: the checkpoint's", minimum=0, maximum=1000
     )
-    best_of: int = parameter(1, "Drafts, of which the most confident one counts", minimum=1, maximum=100)
+    best_of: int = parameter(0, "Drafts, of which one is made; 0: the checkpoint's", minimum=0, maximum=100)
+    choose: str = parameter(
+        "",
+        "What is made of several drafts: the rater's favorite, their mean, the most central, or the one that "
+        f"is nearest to the old plan; {_OWN}",
+        choices=("", *CHOICES),
+    )
+    handover: str = parameter(
+        "", f"How a chunk follows the plan in execution; {_OWN}", choices=("", *HANDOVERS)
+    )
+    jacobian: str = parameter(
+        "", f"Of handover guided: without a backward pass, or with; {_OWN}", choices=("", *JACOBIANS)
+    )
+    guidance: float = parameter(
+        -1.0, "Of handover guided: its largest weight; -1: the checkpoint's", minimum=-1.0, maximum=1000.0
+    )
     instruction: str = parameter(
         "", "What to do outside of tasks; empty: no inference. Setting it ends a running task"
     )
-    commit: bool = parameter(
-        False,
-        "Keep, as context, the actions that will have been executed when the chunk arrives; off because, "
-        "as measured, it halves success at a delay of 200 ms",
-    )
+    commit: bool = parameter(False, "Deprecated: the same as handover commit")
     seed: int = parameter(
         -1,
         "Noise is drawn from this and the observation's stamp; -1: different each time",
@@ -88,15 +114,7 @@ class PolicyParameters:
         Raises:
             AsyncVLAError: If the parameters do not go together.
         """
-        return Strategy(
-            self.mode,
-            self.select,
-            self.threshold if self.threshold >= 0 else None,
-            self.rounds,
-            self.denoise_steps or None,
-            self.refine_steps or None,
-            self.best_of,
-        )
+        return strategy_of_parameters(vars(self))
 
     @property
     def max_age_ns(self) -> int:

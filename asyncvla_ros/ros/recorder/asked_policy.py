@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,13 @@ from rclpy.parameter import parameter_value_to_python
 
 from asyncvla_ros.model.checkpoint import fingerprint
 from asyncvla_ros.paths import shipped_checkpoint
+from asyncvla_ros.strategy import Strategy
 from asyncvla_ros.types import AsyncVLAError
 
 # Of policy_node.
 NAMES = (
-    *("checkpoint", "device", "mode", "select", "threshold", "rounds", "denoise_steps", "refine_steps"),
-    *("best_of", "commit", "seed", "max_observation_age_s", "max_skew_s"),
+    *("checkpoint", "device", "commit", "seed", "max_observation_age_s", "max_skew_s"),
+    *(field.name for field in fields(Strategy)),
 )
 
 

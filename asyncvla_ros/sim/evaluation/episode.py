@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from asyncvla_ros.sim.evaluation.approach import NEAR_M, classify_first_approach
 from asyncvla_ros.sim.evaluation.consistency import commanded_jerk
 from asyncvla_ros.sim.evaluation.results import Episode, EvalConfig, Inference, mean_of, series
 from asyncvla_ros.sim.evaluation.timing import TimedPlan, Timing
@@ -22,6 +23,10 @@ from asyncvla_ros.types import ActionChunk, Observation
 
 if TYPE_CHECKING:
     from asyncvla_ros.policy import Policy
+
+
+#: Nearer to its usual place a target cannot be told from it.
+_SAME_PLACE_M = 2 * NEAR_M
 
 
 def run_episode(policy: Policy, env: LiberoEnv, config: EvalConfig, init: int) -> Episode:
@@ -38,7 +43,8 @@ def run_episode(policy: Policy, env: LiberoEnv, config: EvalConfig, init: int) -
     inferences: list[Inference] = []
     executed: list[np.ndarray] = []
     origin: list[int] = []
-    hold = IDLE_ACTION.copy()
+    hold = IDLE_ACTION
+    path, places = [env.scene.ee_pose()[0]], _target_places(env)
     step, success = 0, env.success
     while step < limit and not success:
         world.advance(step)
@@ -50,10 +56,11 @@ def run_episode(policy: Policy, env: LiberoEnv, config: EvalConfig, init: int) -
         due = plan.due(step)
         action = hold if due is None else due.values
         if due is not None:
-            hold[-1] = action[-1]
+            hold = np.array([*IDLE_ACTION[:-1], action[-1]])
             executed.append(np.clip(action, -1, 1))
             origin.append(due.chunk.chunk_id)
         env.step(world.obey(action))
+        path.append(env.scene.ee_pose()[0])
         step, success = step + 1, env.success
     eyes.write_video(success, timing)
     inside, seam = commanded_jerk(np.array(executed), origin, POSITION_UNIT_M, CONTROL_HZ)
@@ -74,7 +81,20 @@ def run_episode(policy: Policy, env: LiberoEnv, config: EvalConfig, init: int) -
         confidences=series(inferences, "confidence"),
         variances=series(inferences, "variance"),
         surprises=series(inferences, "surprise"),
+        approached=None if places is None else classify_first_approach(np.array(path), *places),
     )
+
+
+def _target_places(env: LiberoEnv) -> tuple[np.ndarray, np.ndarray | None] | None:
+    """(3,) where the first thing to be moved stands, and (3,) where it usually does if that is elsewhere."""
+    scene = env.scene
+    target = scene.goals[0][1]
+    if target not in scene.object_names():
+        return None
+    place, usual = scene.body_position(target), scene.usual_place(target)
+    if usual is None or np.linalg.norm(usual - place[:2]) < _SAME_PLACE_M:
+        return place, None
+    return place, np.append(usual, place[2])
 
 
 def decision_seed(seed: int, task: int, init: int, decision: int) -> int:

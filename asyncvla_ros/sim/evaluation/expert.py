@@ -25,9 +25,9 @@ class ExpertConfig:
     Attributes:
         suite: LIBERO suite.
         tasks: task indices.
-        episodes: random placements per task; every other one widened.
+        episodes: random placements per task.
         seed: determines placements and disturbances.
-        widen_m: displacement of objects in widened placements [m].
+        placement: of the objects, see ``libero.placement``.
         disturbed: execute noise, kicks and slips as in a collection.
         workers: processes.
     """
@@ -36,7 +36,7 @@ class ExpertConfig:
     tasks: tuple[int, ...]
     episodes: int = 20
     seed: int = 0
-    widen_m: float = 0.04
+    placement: str = "widened"
     disturbed: bool = False
     workers: int = 2
 
@@ -79,7 +79,7 @@ def _run_task(config: ExpertConfig, task: int) -> list[int]:
 
 def _run_episode(env: LiberoEnv, config: ExpertConfig, task: int, episode: int) -> int:
     rng = np.random.default_rng((config.seed, task, episode))
-    env.reset(int(rng.integers(2**31)), config.widen_m if episode % 2 else 0.0)
+    env.reset(int(rng.integers(2**31)), config.placement)
     expert, disturbance = Expert(env.scene), Disturbance(DEFAULT_NOISE, rng)
     for step in range(max_steps(config.suite)):
         action = expert.act()

@@ -36,6 +36,7 @@ class EvalConfig:
         displace_m: control experiment: objects displaced by up to this much [m].
         wrong_instruction: control experiment: the instruction is that of the next task of the suite.
         random_placements: for choices, such as thresholds: anything but the official initial states.
+        placement: of those, see ``libero.placement``.
         execute_steps: actions executed of each chunk; None: as the checkpoint says.
         checkpoint: ``fingerprint`` of the policy's checkpoint; tells results of different policies apart.
         device: torch device of the policy.
@@ -58,6 +59,7 @@ class EvalConfig:
     displace_m: float = 0.0
     wrong_instruction: bool = False
     random_placements: bool = False
+    placement: str = "official"
     execute_steps: int | None = None
     checkpoint: str = ""
     device: str = "cpu"
@@ -135,6 +137,8 @@ class Episode:
         confidences: of each decision; empty without a rater.
         variances: of each decision; empty if nothing reads them.
         surprises: of each decision; empty without a monitor.
+        approached: see ``classify_first_approach``, of the first thing to be moved; None as well where that
+            is not one that stands on the table.
     """
 
     task: int
@@ -153,6 +157,7 @@ class Episode:
     confidences: tuple[float, ...] = ()
     variances: tuple[float, ...] = ()
     surprises: tuple[float, ...] = ()
+    approached: str | None = None
 
 
 def series(inferences: Sequence[Inference], field: str) -> tuple[float, ...]:
@@ -192,7 +197,7 @@ def figures_of(episodes: Sequence[Episode]) -> dict[str, Any]:
                 **{key: getattr(e, key) for key in ("task", "init", "success", "steps")},
                 "decisions": len(e.tick_ms),
                 **{key: _rounded(getattr(e, key)) for key in ("jerk_inside", "jerk_seam", "kept")},
-                **{key: getattr(e, key) for key in ("dry_steps", "moved_step")},
+                **{key: getattr(e, key) for key in ("dry_steps", "moved_step", "approached")},
                 **{key: list(getattr(e, key)) for key in ("confidences", "variances", "surprises")},
             }
             for e in episodes

@@ -71,7 +71,9 @@ def run_task(policy: Policy, config: EvalConfig, task: int, inits: tuple[int, ..
     with LiberoEnv(config.suite, task, config.render) as env:
         for init in inits:
             if config.random_placements:
-                env.reset(decision_seed(config.seed, task, init, _PLACEMENT), config.displace_m)
+                widened = config.placement == "official" and config.displace_m > 0
+                kind = "widened" if widened else config.placement
+                env.reset(decision_seed(config.seed, task, init, _PLACEMENT), kind, config.displace_m)
             else:
                 env.reset_to_init(init, displace_m=config.displace_m, seed=config.seed)
             yield run_episode(policy, env, config, init)

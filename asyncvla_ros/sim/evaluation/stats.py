@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from scipy.stats import binomtest
+from scipy.stats import t as student_t
 
 _Z95 = 1.959963984540054
 
@@ -73,6 +74,29 @@ def paired_difference(first: Sequence[bool], second: Sequence[bool]) -> tuple[fl
     half = _Z95 * math.sqrt((p + q - (p - q) ** 2) / n)
     gain = float(other.mean() - one.mean())
     return gain, (max(-1.0, float(p - q) - half), min(1.0, float(p - q) + half))
+
+
+def paired_ratio(first: Sequence[float], second: Sequence[float]) -> tuple[float, tuple[float, float]] | None:
+    """How many times as large as ``first`` is ``second``: geometric mean over pairs, and its 95 % interval.
+
+    The interval is that of Student's t for the mean of the logarithms. Pairs with a value of 0 are left out.
+
+    Returns:
+        None for fewer than two pairs.
+
+    Raises:
+        ValueError: the sequences are not equally long.
+    """
+    if len(first) != len(second):
+        raise ValueError(f"expected pairs, got {len(first)} and {len(second)} values")
+    pairs = [(a, b) for a, b in zip(first, second, strict=True) if a > 0 and b > 0]
+    if len(pairs) < 2:
+        return None
+    one, other = np.log(np.array(pairs)).T
+    gains = other - one
+    half = float(student_t.ppf(0.975, len(gains) - 1) * gains.std(ddof=1) / math.sqrt(len(gains)))
+    mean = float(gains.mean())
+    return math.exp(mean), (math.exp(mean - half), math.exp(mean + half))
 
 
 def _pairs(first: Sequence[bool], second: Sequence[bool]) -> tuple[np.ndarray, np.ndarray]:

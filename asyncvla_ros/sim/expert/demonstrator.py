@@ -26,14 +26,15 @@ class Expert:
 
     Args:
         scene: the simulator's privileged view, after the reset.
+        style: which of how many ways to hold a bowl, see ``choose_grip``; None: the best.
 
     Raises:
         AsyncVLAError: no skill reaches a goal of the task.
     """
 
-    def __init__(self, scene: Scene) -> None:
+    def __init__(self, scene: Scene, style: tuple[int, int] | None = None) -> None:
         self._scene = scene
-        self._skills = [skill for goal in scene.goals for skill in skills_for(scene, goal)]
+        self._skills = [skill for goal in scene.goals for skill in skills_for(scene, goal, style)]
 
     @property
     def phase(self) -> Phase:
@@ -55,7 +56,7 @@ class Expert:
         return next((skill for skill in self._skills if not skill.done()), self._skills[-1])
 
 
-def skills_for(scene: Scene, goal: tuple[str, ...]) -> list[Skill]:
+def skills_for(scene: Scene, goal: tuple[str, ...], style: tuple[int, int] | None = None) -> list[Skill]:
     """The skills that make a goal, e.g. ``("on", "bowl", "plate")``, true, in order."""
     kind, name, *place = goal
     if kind == "open":
@@ -65,7 +66,7 @@ def skills_for(scene: Scene, goal: tuple[str, ...]) -> list[Skill]:
     if kind == "on" and name.startswith("plate"):
         return [PushPlate(scene, goal)]
     if kind == "in" and scene.is_drawer(place[0]):
-        return [OpenDrawer(scene, place[0]), PickAndPlace(scene, goal)]
+        return [OpenDrawer(scene, place[0]), PickAndPlace(scene, goal, style)]
     if kind in ("on", "in"):
-        return [PickAndPlace(scene, goal)]
+        return [PickAndPlace(scene, goal, style)]
     raise AsyncVLAError(f"the expert has no skill for the goal {goal}, expected one of: on, in, open, turnon")

@@ -50,6 +50,11 @@ _LIFT_M = 0.06
 _OTHER_POINT_M, _OTHER_YAW_RAD = 0.011, 0.2
 _SHIFTS_M = (0.0, 0.012, -0.012, 0.024, -0.024)
 
+#: Most ways to hold a bowl that are told apart, and what another one costs: more than a free way is worth,
+#: and less than one that is blocked [m].
+MOST_STYLES = 4
+_OTHER_STYLE = 0.03
+
 #: Grip point (3,) in the world [m], yaw, tolerance (2,) and lean, see :class:`Grip`.
 Way = tuple[np.ndarray, float, np.ndarray, float]
 
@@ -171,7 +176,9 @@ def free_height(xy: np.ndarray, yaw: float, obstacles: Obstacles) -> float:
     return lowest
 
 
-def choose_grip(scene: Scene, target: str, place: str, rank: int = 0) -> Grip:
+def choose_grip(
+    scene: Scene, target: str, place: str, rank: int = 0, style: tuple[int, int] | None = None
+) -> Grip:
     """How to hold an object as it lies now.
 
     Args:
@@ -179,6 +186,7 @@ def choose_grip(scene: Scene, target: str, place: str, rank: int = 0) -> Grip:
         target: the object.
         place: object or region where it will be let go.
         rank: 0 for the best grip, 1 for the next one that is not nearly the same, ...
+        style: (m, n): of a bowl's rim, the m-th of n equal parts, counted from +y, if it can be held there.
     """
     body, box = scene.body_position(target), scene.object_box(target)
     rotation = scene.body_rotation(target)
@@ -203,12 +211,21 @@ def choose_grip(scene: Scene, target: str, place: str, rank: int = 0) -> Grip:
         sunk = max(grip[0][2] for grip in grips) - point[2]
         arm = scene.arm_length(point + np.array([0.0, 0.0, _LIFT_M]))
         strain = max(0.0, COMFORTABLE_ARM_M[0] - arm, arm - COMFORTABLE_ARM_M[1])
-        scores.append(free - max(0.0, fall - _HARMLESS_FALL_M) - max(0.0, sunk - _HARMLESS_SINK_M) - strain)
+        score = free - max(0.0, fall - _HARMLESS_FALL_M) - max(0.0, sunk - _HARMLESS_SINK_M) - strain
+        if style is not None and "bowl" in target and rim_part(point - body, style[1]) != style[0]:
+            score -= _OTHER_STYLE
+        scores.append(score)
     # A stable sort: among equally good grips the plainer one comes first.
     order = np.argsort(-np.array(scores), kind="stable")
     others = cycle(distinct(grips[i] for i in order))
     point, yaw, tolerance, lean = next(islice(others, rank, None))
     return nearest_turn(Grip(rotation.T @ (point - body), yaw, tolerance, lean), scene.ee_pose()[1])
+
+
+def rim_part(offset: np.ndarray, parts: int) -> int:
+    """Which of the equal parts of a rim, the first one around +y, a point (3,) beside its centre is in."""
+    angle = np.arctan2(offset[1], offset[0]) - np.pi / 2
+    return int(np.round(angle / (2 * np.pi / parts))) % parts
 
 
 def distinct(ways: Iterable[Way]) -> Iterator[Way]:

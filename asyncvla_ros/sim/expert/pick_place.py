@@ -46,11 +46,13 @@ class PickAndPlace:
     Args:
         scene: the simulator's privileged view, after the reset.
         goal: ``on`` or ``in``, the object to move, and the object or region where it belongs.
+        style: which of how many ways to hold a bowl, see ``choose_grip``; None: the best.
     """
 
-    def __init__(self, scene: Scene, goal: tuple[str, ...]) -> None:
+    def __init__(self, scene: Scene, goal: tuple[str, ...], style: tuple[int, int] | None = None) -> None:
         self._scene = scene
         self._goal = goal
+        self._style = style
         _, self._target, self._place = goal
         self.phase = Phase.HOVER
         self._phase_steps = 0
@@ -65,7 +67,7 @@ class PickAndPlace:
         """The action for the current state, (7,) float32 in [-1, 1]."""
         if self.phase is Phase.HOVER and self._phase_steps == 0:
             # Not before: what another skill does first, e.g. to a drawer, decides which grips are free.
-            self._grip = choose_grip(self._scene, self._target, self._place, self._stalls)
+            self._grip = choose_grip(self._scene, self._target, self._place, self._stalls, self._style)
         pose = self._scene.ee_pose()
         self._advance(*pose)
         closed = self.phase in (Phase.CLOSE, *_HOLDING)

@@ -13,6 +13,7 @@ import numpy as np
 from asyncvla_ros.common.transforms import matrix_to_quat_xyzw, pose_to_state, quat_xyzw_to_axis_angle
 from asyncvla_ros.sim.libero.conventions import OWN, LiberoConventions
 from asyncvla_ros.sim.libero.importing import prepare_import
+from asyncvla_ros.sim.libero.placement import WIDEN_M, arrange
 from asyncvla_ros.sim.libero.rendering import upload_decimated_meshes
 from asyncvla_ros.sim.libero.scene import Scene
 from asyncvla_ros.sim.libero.tasks import Task, get_task, load_init_states
@@ -106,18 +107,21 @@ class LiberoEnv:
         position, rotation = self.scene.ee_pose()
         return position - self.scene.base_position(), matrix_to_quat_xyzw(rotation)
 
-    def reset(self, seed: int, widen_m: float = 0.0) -> None:
+    def reset(self, seed: int, placement: str = "official", widen_m: float = WIDEN_M) -> None:
         """Random placement of the objects and of the arm.
 
         Args:
             seed: determines the placement.
-            widen_m: displaces every object that stands on the table or floor by up to this much in x
-                and y [m]; LIBERO's own placements hardly vary.
+            placement: one of ``placement.PLACEMENTS``.
+            widen_m: of ``widened`` placements, see ``placement.arrange``.
+
+        Raises:
+            AsyncVLAError: no such placement.
+            RunError: no room was found for it.
         """
         for attempt in range(_PLACEMENT_ATTEMPTS):
             self._reset_robosuite(seed + attempt * _SEED_STRIDE)
-            if widen_m > 0:
-                self.scene.displace_objects(np.random.default_rng(seed), widen_m)
+            arrange(self.scene, placement, np.random.default_rng(seed), widen_m)
             standing = self.scene.lowest_object()
             self._settle()
             # LIBERO at times places objects inside one another; they then burst apart, off the table.

@@ -250,15 +250,8 @@ class Scene:
             rng: source of the shifts.
             reach_m: largest shift along each axis [m].
         """
-        data = self._env.sim.data
-        supports = {
-            state[1]: state[2]
-            for state in self._env.parsed_problem["initial_state"]
-            if state[0] == "on" and state[2] in self._env.objects_dict
-        }
-        on_workspace = self._on_workspace()
+        on_workspace = self.on_workspace()
         for name in on_workspace:
-            riders = [rider for rider, support in supports.items() if support == name]
             obstacles = [other for other in (*on_workspace, *self._env.fixtures_dict) if other != name]
             for _ in range(_PLACEMENT_TRIES):
                 shift = rng.uniform(-reach_m, reach_m, size=2)
@@ -266,26 +259,88 @@ class Scene:
                 farthest = max(COMFORTABLE_ARM_M[1], self.arm_length(body))
                 within_reach = self.arm_length(body + np.append(shift, 0.0)) <= farthest
                 if within_reach and self._is_free(name, shift, obstacles):
-                    for moved in (name, *riders):
-                        joint = self._env.objects_dict[moved].joints[-1]
-                        qpos = np.array(data.get_joint_qpos(joint))
-                        qpos[:2] += shift
-                        data.set_joint_qpos(joint, qpos)
-                    self._env.sim.forward()
+                    for moved in (name, *self.riders(name)):
+                        self.shift_object(moved, shift)
+                    self.forward()
                     break
 
-    def _on_workspace(self) -> list[str]:
+    def on_workspace(self) -> list[str]:
         """Movable objects that initially stand on the table or floor itself."""
         regions = self._env.parsed_problem["regions"]
         workspace = self._env.workspace_name
         return [
-            state[1]
-            for state in self._env.parsed_problem["initial_state"]
-            if state[0] == "on"
-            and state[1] in self._env.objects_dict
-            and state[2] in regions
-            and regions[state[2]]["target"] == workspace
+            name
+            for name, place in self._initial_places().items()
+            if name in self._env.objects_dict and place in regions and regions[place]["target"] == workspace
         ]
+
+    def riders(self, name: str) -> list[str]:
+        """Movable objects that initially are on or in another object or a piece of furniture."""
+        return [
+            rider
+            for rider, place in self._initial_places().items()
+            if rider in self._env.objects_dict and self._owner(place) == name
+        ]
+
+    def landmarks(self, name: str) -> list[str]:
+        """Objects next to which, or between which, an object initially is, as its region says."""
+        places, table = self._initial_places(), self._env.workspace_name
+        place = places[name].removeprefix(f"{table}_")
+        words = next((place.removeprefix(w) for w in ("next_to_", "between_") if place.startswith(w)), "")
+        regions = {f"{table}_{word}_region" for word in words.split("_")}
+        return [other for other, at in places.items() if at in regions]
+
+    def is_placed_by_table(self, name: str) -> bool:
+        """Whether an object initially is at a place of the table that an instruction can name."""
+        place = self._initial_places()[name].removeprefix(f"{self._env.workspace_name}_")
+        return place.startswith("table_")
+
+    def furniture(self) -> list[str]:
+        """Fixtures that stand on the table."""
+        return [name for name in self._env.fixtures_dict if name != self._env.workspace_name]
+
+    def region_centre(self, name: str) -> np.ndarray | None:
+        """(2,) in the middle of the region of the table in which an object initially is [m]; None without."""
+        place = self._initial_places().get(name, "")
+        region = self._env.parsed_problem["regions"].get(place)
+        if region is None or region["target"] != self._env.workspace_name:
+            return None
+        x0, y0, x1, y1 = region["ranges"][0]
+        offset = np.asarray(self._env.workspace_offset, float)[:2]
+        return np.array([x0 + x1, y0 + y1]) / 2 + offset
+
+    def usual_place(self, name: str) -> np.ndarray | None:
+        """(2,) where LIBERO places an object, or what it is on [m]; None if that is no place of the table."""
+        centre = self.region_centre(name)
+        place = self._initial_places().get(name, "")
+        return self.usual_place(place) if centre is None and place in self._env.objects_dict else centre
+
+    def shift_object(self, name: str, shift: np.ndarray) -> None:
+        """Move a movable object by (2,) ``shift`` in x and y [m]; ``forward`` makes it so everywhere."""
+        joint = self._env.objects_dict[name].joints[-1]
+        qpos = np.array(self._env.sim.data.get_joint_qpos(joint))
+        qpos[:2] += shift
+        self._env.sim.data.set_joint_qpos(joint, qpos)
+
+    def shift_furniture(self, name: str, shift: np.ndarray) -> None:
+        """Move a fixture and what is on or in it by (2,) ``shift`` [m], until the next reset."""
+        self._env.sim.model.body_pos[self._env.obj_body_id[name], :2] += shift
+        for rider in self.riders(name):
+            self.shift_object(rider, shift)
+
+    def forward(self) -> None:
+        """Compute all poses anew after things were moved."""
+        self._env.sim.forward()
+
+    def _initial_places(self) -> dict[str, str]:
+        """Object to the region, object or fixture on or in which it initially is."""
+        states = self._env.parsed_problem["initial_state"]
+        return {state[1]: state[2] for state in states if state[0] in ("on", "in")}
+
+    def _owner(self, place: str) -> str:
+        """Object or fixture of a place; a region of the table has its own name."""
+        regions = self._env.parsed_problem["regions"]
+        return str(regions[place]["target"]) if place in regions else place
 
     def _is_free(self, name: str, shift: np.ndarray, others: list[str]) -> bool:
         """Whether ``name``, shifted by ``shift`` (2,) [m], stays a finger's width from the others' boxes."""

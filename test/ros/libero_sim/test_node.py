@@ -44,7 +44,7 @@ def start_all(start_node: Callable[..., Any], folder: Path, **params: Any) -> An
             "threads": 1,
             # As in config/libero/policy.yaml: an observation is never a mixture of two.
             "max_skew_s": 0.02,
-            "commit": True,
+            "handover": "commit",
         },
         params_file=LIBERO / "world.yaml",
         name="policy",

@@ -51,6 +51,8 @@ def test_an_evaluation_that_failed_at_once_is_in_nobodys_way(tmp_path: Path) -> 
     [
         (replace(CONFIG, seed=1), "seed: 0 there, 1 here"),
         (replace(CONFIG, strategy=Strategy("sfm")), "'sfm'"),
+        (replace(CONFIG, delay=2, replan=2), "delay: 0 there, 2 here, replan"),
+        (replace(CONFIG, world="kicks"), "world: 'still' there, 'kicks' here"),
         (replace(CONFIG, wrong_instruction=True), "wrong_instruction: False there, True here"),
         (replace(CONFIG, shard=Shard(2, 2)), "shard: .*'count': 2"),
         (replace(CONFIG, checkpoint="77b0"), "checkpoint: '4f2a' there, '77b0' here"),
@@ -75,8 +77,10 @@ def test_a_result_is_replaced_by_its_repetition_only(tmp_path: Path) -> None:
     with pytest.raises(AsyncVLAError, match=r"inits: \[0, 1\] there, \[2\] here"):
         EpisodeLog(result, replace(CONFIG, inits=(2,)), Episode)
     older = json.loads(result.read_text())
-    for unknown in ("device", "shard", "conventions"):
+    for unknown in ("device", "shard", "conventions", "delay", "replan", "world"):
         del older["settings"][unknown]
+    for unknown in ("choose", "handover", "jacobian", "guidance"):
+        del older["settings"]["strategy"][unknown]
     result.write_text(json.dumps(older))
     EpisodeLog(result, CONFIG, Episode)
     with pytest.raises(AsyncVLAError, match="device: 'cpu' there, 'cuda' here"):

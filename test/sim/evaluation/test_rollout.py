@@ -18,7 +18,7 @@ from asyncvla_ros.sim.evaluation.results import Episode, EvalConfig, summarise
 from asyncvla_ros.sim.evaluation.rollout import _work_units, evaluate
 from asyncvla_ros.sim.libero.conventions import OWN, LiberoConventions
 from asyncvla_ros.sim.libero.tasks import Task, list_tasks
-from asyncvla_ros.types import ActionChunk, Observation
+from asyncvla_ros.types import ActionChunk, AsyncVLAError, Observation
 from support.checkpoints import full_shape_checkpoint
 from support.policies import StillPolicy
 
@@ -116,6 +116,61 @@ def test_choices_are_made_on_random_placements_that_repeat(monkeypatch: pytest.M
         result = evaluate(lambda: StillPolicy(), config)  # type: ignore[arg-type,return-value]
         assert [(e["init"], e["success"]) for e in result["episodes"]] == [(0, True), (99, True)]
     assert resets[:2] == resets[2:] and resets[0][0] != resets[1][0] and resets[0][1] == 0.02
+
+
+class CountingPolicy(StillPolicy):
+    """Its actions say of which decision they are, and at which place; remembers the plan it was told."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: list[Any] = []
+
+    def infer(self, observation: Observation, *args: Any, **more: int) -> ActionChunk:
+        chunk = super().infer(observation, seed=more["seed"])
+        self.told.append(args[1])
+        chunk.actions[:, 0] = len(self.told) / 10
+        chunk.actions[:, 1] = np.arange(self.chunk_size) / 100
+        chunk.actions[:, 6] = 1.0
+        return chunk
+
+
+def test_late_answers_continue_the_plan_before_and_the_arm_waits_for_the_first() -> None:
+    policy, world = CountingPolicy(), FakeWorld(list_tasks("libero_goal")[0], solved_after=9)
+    config = EvalConfig("libero_goal", (0,), (0,), delay=2, replan=3)
+    episode = run_episode(policy, world, config, 0)  # type: ignore[arg-type]
+    done = [(round(10 * a[0]), round(100 * a[1]), a[6]) for a in world.executed]
+    hold, first = [(0, 0, -1.0)] * 2, [(1, place, 1.0) for place in (2, 3, 4)]
+    assert done == [*hold, *first, *((2, place, 1.0) for place in (2, 3, 4)), (3, 2, 1.0)]
+    assert (episode.steps, len(episode.tick_ms), episode.dry_steps) == (9, 3, 2)
+    assert policy.told[0] is None
+    assert [previous.delay for previous in policy.told[1:]] == [2, 2]
+    np.testing.assert_allclose(policy.told[1].actions[:, 1], np.arange(3, 8) / 100)
+    # Of seven actions; the wait for the first one is no seam.
+    assert episode.jerk_inside == pytest.approx(0, abs=1e-3) and episode.jerk_seam is not None
+
+
+def test_a_policy_whose_chunks_are_too_short_for_the_delay_is_refused() -> None:
+    config = EvalConfig("libero_goal", (0,), (0,), delay=5, replan=5)
+    with pytest.raises(AsyncVLAError, match="delay is 5, expected 0 to 4"):
+        _run(StillPolicy(), config, 0, 4)
+
+
+def test_what_an_answer_says_of_itself_is_kept_for_each_decision() -> None:
+    """Of decision n: confidence 0.5, variance n, surprise n / 10, and n of 8 actions kept."""
+
+    class Telling(StillPolicy):
+        def infer(self, observation: Observation, *args: Any, **more: int) -> ActionChunk:
+            chunk = super().infer(observation, seed=more["seed"])
+            n = len(self.seeds)
+            variance = np.full(8, n, np.float32)
+            return replace(chunk, variance=variance, surprise=n / 10, kept=np.arange(8) < n)
+
+    episode = _run(Telling(), EvalConfig("libero_goal", (0,), (0,)), 0, solved_after=8)
+    assert episode.confidences == (0.5, 0.5) and episode.variances == (1.0, 2.0)
+    assert episode.surprises == (0.1, 0.2) and episode.kept == pytest.approx(1.5 / 8)
+    row = json.loads(json.dumps(summarise([episode], EvalConfig("libero_goal", (0,), (0,)))))["episodes"][0]
+    assert (row["surprises"], row["decisions"], row["kept"]) == ([0.1, 0.2], 2, 0.188)
+    assert _run(StillPolicy(), EvalConfig("libero_goal", (0,), (0,)), 0, 4).variances == ()
 
 
 def test_the_wrong_instruction_is_that_of_the_next_task() -> None:

@@ -2,7 +2,13 @@ from __future__ import annotations
 
 import pytest
 
-from asyncvla_ros.sim.evaluation.stats import mcnemar, paired_difference, percentiles, wilson_interval
+from asyncvla_ros.sim.evaluation.stats import (
+    mcnemar,
+    paired_difference,
+    paired_ratio,
+    percentiles,
+    wilson_interval,
+)
 
 
 @pytest.mark.parametrize(
@@ -61,3 +67,15 @@ def test_pairs_that_do_not_differ_prove_nothing() -> None:
     low, high = paired_difference([False] + [True] * 99, [True] * 100)[1]
     assert low < 0 < high
     assert paired_difference([False], [True])[1] == (pytest.approx(-0.7335, abs=1e-3), 1.0)
+
+
+def test_paired_ratio_on_worked_numbers() -> None:
+    """Logarithms of 1/2 and 1/8: mean -2 ln 2, standard deviation sqrt(2) ln 2, t of one degree 12.7062."""
+    found = paired_ratio([100.0, 8.0, 0.0], [50.0, 1.0, 7.0])
+    assert found is not None
+    ratio, (low, high) = found
+    assert ratio == pytest.approx(0.25)
+    assert (low, high) == pytest.approx((0.25 / 2**12.7062, 0.25 * 2**12.7062), rel=1e-4)
+    assert paired_ratio([1.0, 0.0], [2.0, 2.0]) is None
+    with pytest.raises(ValueError, match="2 and 1"):
+        paired_ratio([1.0, 2.0], [1.0])

@@ -1,0 +1,155 @@
+"""How a chunk follows the plan in execution; all in normalised actions.
+
+Places count from the observation; ``delay`` actions of the old plan are executed before the answer arrives:
+
+    old plan      a0 a1 a2 a3 a4          length 5, delay 2
+    commit        a0 a1 .. .. .. .. .. ..     kept as context, the others are generated
+    keep          a0 a1 .. a3 .. .. .. ..     besides, those in which the rater trusts
+    keep_all      a0 a1 a2 a3 a4 .. .. ..
+    guided        1  1  w2 w3 w4 0  0  0      weights of a pull, nothing is kept
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from asyncvla_ros.common.normalization import NormStats
+from asyncvla_ros.model.drafts import Gripper, weighted_mean
+from asyncvla_ros.types import ContractError, Previous
+
+# Of the keeping ones, those that ask the rater.
+JUDGING = ("keep", "keep_random")
+KEEPING = ("commit", "keep_all", *JUDGING)
+# How much less each younger plan counts than the one before it (ACT, arXiv 2304.13705).
+_DECAY = 0.01
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What older chunks would do.
+
+    Attributes:
+        actions: (1, l, d) of the plan in execution; from ``length`` on its last action again.
+        length: So many of them it has, at least 1.
+        delay: So many of them are executed before the answer arrives.
+        drafts: (k, l, d) of older chunks as they were generated, the newest last.
+        known: (k, l) bool, False beyond the end of a draft.
+    """
+
+    actions: Tensor
+    length: int
+    delay: int
+    drafts: Tensor
+    known: Tensor
+
+    @property
+    def committed(self) -> int:
+        """Leading actions to keep where any are: at least one action of a chunk is generated."""
+        return min(self.delay, self.length, self.actions.shape[1] - 1)
+
+    def later(self) -> Tensor:
+        """Whether a place may be kept beyond the committed ones, (1, l) bool."""
+        return self.first(min(self.length, self.actions.shape[1] - 1)) & ~self.first(self.committed)
+
+    def first(self, count: int) -> Tensor:
+        """The first places, (1, l) bool."""
+        return torch.arange(self.actions.shape[1], device=self.actions.device)[None] < count
+
+    def weights(self) -> Tensor:
+        """``prefix_weights`` of the plan, (l,)."""
+        return prefix_weights(self.delay, self.length, self.actions.shape[1]).to(self.actions.device)
+
+
+def normalized_plan(previous: Previous, stats: NormStats, length: int, dim_mask: Tensor) -> Plan | None:
+    """A plan in the units of the network.
+
+    Args:
+        previous: In the units of the checkpoint; what is longer than a chunk is cut.
+        stats: Of the actions.
+        length: Of a chunk.
+        dim_mask: (d,), 1 where an action dim is real; tells how many there are, and the device.
+
+    Returns:
+        None if nothing of the plan is left.
+
+    Raises:
+        ContractError: If actions have another shape or are not finite, or the delay is below 0.
+    """
+    delay = previous.delay
+    if isinstance(delay, bool) or not isinstance(delay, int | np.integer) or delay < 0:
+        raise ContractError(f"the delay of the old plan is {delay!r}, expected a whole number of at least 0")
+    plan, count = _padded(previous.actions, "actions of the old plan", stats, length, dim_mask)
+    if not count:
+        return None
+    drafts = [_padded(draft, "an older draft", stats, length, dim_mask) for draft in previous.drafts]
+    place = torch.arange(length, device=dim_mask.device)
+    return Plan(
+        plan[None],
+        count,
+        int(delay),
+        torch.stack([draft for draft, _ in drafts]) if drafts else plan.new_zeros(0, *plan.shape),
+        torch.stack([place < known for _, known in drafts]) if drafts else (place < 0)[None][:0],
+    )
+
+
+def _padded(
+    actions: np.ndarray, what: str, stats: NormStats, length: int, dim_mask: Tensor
+) -> tuple[Tensor, int]:
+    """Normalised (l, d), the last action repeated, and how many of them were given."""
+    given, dims = np.asarray(actions, np.float32), len(stats.mean)
+    if given.ndim != 2 or given.shape[1] != dims or not np.isfinite(given).all():
+        raise ContractError(f"{what} have shape {given.shape}, expected (k, {dims}) finite numbers")
+    given = stats.normalize(given[:length])
+    padded = torch.zeros(length, len(dim_mask))
+    if len(given):
+        padded[:, :dims] = torch.from_numpy(given[np.minimum(np.arange(length), len(given) - 1)])
+    return padded.to(dim_mask.device), len(given)
+
+
+def prefix_weights(delay: int, end: int, total: int) -> Tensor:
+    """How much each place counts that an old plan has: 1 before ``delay``, then less, 0 from ``end`` on.
+
+    w = c (e^c - 1) / (e - 1) with c = (end - i) / (end - delay + 1) from ``delay`` to ``end`` (arXiv
+    2506.07339, equation 5).
+
+    Returns:
+        (total,).
+    """
+    place = torch.arange(total)
+    c = ((end - place) / (end - min(delay, end) + 1)).clamp(0, 1)
+    decaying = c * torch.expm1(c) / math.expm1(1)
+    return torch.where(place < min(delay, end), 1.0, decaying)
+
+
+def trusted(later: Tensor, confidence: Tensor, threshold: float) -> Tensor:
+    """Which later actions of the old plan to keep, (1, l) bool: confident ones, if they are so on average.
+
+    Args:
+        later: (1, l) bool, those in question.
+        confidence: (1, l) of the old plan under the new observation.
+        threshold: On both.
+    """
+    if not later.any() or confidence[later].mean() < threshold:
+        return torch.zeros_like(later)
+    return later & (confidence >= threshold)
+
+
+def at_random(later: Tensor, count: int, order: Tensor) -> Tensor:
+    """So many later actions in a random order (l,): (1, l) bool."""
+    order = order.to(later.device)
+    chosen = torch.zeros_like(later)
+    chosen[0, order[later[0, order]][:count]] = True
+    return chosen
+
+
+def ensemble(plan: Plan, draft: Tensor, gripper: Gripper | None) -> Tensor:
+    """Mean of a new draft (1, l, d) and all older ones, of which the oldest counts most."""
+    plans = torch.cat([plan.drafts, draft])
+    known = torch.cat([plan.known, torch.ones_like(draft[..., 0], dtype=torch.bool)])
+    age = torch.exp(-_DECAY * torch.arange(len(plans), device=draft.device))
+    return weighted_mean(plans, age[:, None] * known, gripper)

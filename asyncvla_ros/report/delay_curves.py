@@ -1,0 +1,104 @@
+"""Success and jerk at seams against the delay of answers, as curves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from asyncvla_ros.report.delays import Run, pair
+from asyncvla_ros.sim.evaluation.stats import wilson_interval
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+#: Delay, value, lower and upper limit of its 95 % interval.
+_Point = tuple[int, float, float, float]
+_SHIFT = 0.05
+
+
+def draw_delays(runs: Sequence[Run], out: Path) -> None:
+    """One column per world: success with Wilson intervals above, jerk at seams below.
+
+    Args:
+        runs: Of one policy and control, from ``runs_of``.
+        out: The picture.
+    """
+    from matplotlib.figure import Figure
+
+    worlds = sorted({run.setting.world for run in runs}, key=lambda world: (world != "still", world))
+    figure = Figure(figsize=(3.2 * len(worlds) + 3.4, 6.0), layout="constrained")
+    grid = figure.subplots(2, len(worlds), sharex=True, sharey="row", squeeze=False)
+    names = list(dict.fromkeys(name for name, _ in curves(runs)))
+    for column, world in enumerate(worlds):
+        success, jerk = grid[0, column], grid[1, column]
+        inside = [run for run in runs if run.setting.world == world]
+        for name, curve in curves(inside):
+            place = names.index(name)
+            # Intervals of several curves at one delay stand beside each other.
+            shift, style = _SHIFT * (place - (len(names) - 1) / 2), _style(place)
+            _draw(success, [_success(run) for run in curve], name, shift, style)
+            _draw(jerk, [p for run in curve if (p := _jerk(run, inside))], name, shift, style)
+        success.set(title=f"world {world}", ylim=(0, 1.02))
+        jerk.axhline(1.0, color="grey", linewidth=1)
+        jerk.set(xlabel="delay [control steps]", ylim=(0, None))
+    grid[0, 0].set(ylabel="success (95 %, Wilson)")
+    grid[1, 0].set(ylabel="jerk at seams, times switch\n(episodes both solved)")
+    shown: dict[str, Any] = {}
+    for axes in grid[0]:
+        handles, labels = axes.get_legend_handles_labels()
+        shown |= zip(labels, handles, strict=True)
+    figure.legend(shown.values(), shown.keys(), loc="outside right upper", fontsize="small")
+    figure.savefig(out, dpi=130)
+
+
+def curves(runs: Sequence[Run]) -> list[tuple[str, list[Run]]]:
+    """Name and runs, by delay, of each curve.
+
+    A strategy has one curve for answers asked for as often as the delay permits, and one for each interval
+    that is longer; lockstep begins them all.
+    """
+    found = []
+    for arm in dict.fromkeys(run.arm for run in runs):
+        own = sorted((run for run in runs if run.arm == arm), key=lambda run: run.setting.delay)
+        lockstep = [run for run in own if run.setting.delay == 0]
+        late = [run for run in own if run.setting.delay > 0]
+        intervals = {run.setting.replan for run in late if run.setting.replan != run.setting.delay}
+        soon = [run for run in late if run.setting.replan == run.setting.delay]
+        # Where the delay is as long as the interval, the two are one.
+        if not intervals or {run.setting.replan for run in soon} - intervals:
+            found.append((arm, lockstep + soon))
+        for interval in sorted(filter(None, intervals)):
+            same = [run for run in late if run.setting.replan == interval]
+            found.append((f"{arm}, replan {interval}", lockstep + same))
+    return found
+
+
+def _success(run: Run) -> _Point:
+    solved, n = sum(e["success"] for e in run.episodes.values()), len(run.episodes)
+    return run.setting.delay, solved / n, *wilson_interval(solved, n)
+
+
+def _jerk(run: Run, runs: Sequence[Run]) -> _Point | None:
+    """Beside the same strategy with ``switch``; None if there is none, or nothing that both have solved."""
+    for other in runs:
+        fits = other.setting == run.setting and other.arm == run.switch and other is not run
+        if fits and run.episodes.keys() & other.episodes.keys():
+            ratio = pair(run, other).ratios["jerk_seam"]
+            return None if ratio is None else (run.setting.delay, ratio[0], *ratio[1])
+    return None
+
+
+def _draw(axes: Axes, points: Sequence[_Point], name: str, shift: float, style: dict[str, Any]) -> None:
+    if not points:
+        return
+    delays, value, low, high = (list(numbers) for numbers in zip(*points, strict=True))
+    delay = [number + shift for number in delays]
+    below = [max(v - bound, 0.0) for v, bound in zip(value, low, strict=True)]
+    above = [max(bound - v, 0.0) for v, bound in zip(value, high, strict=True)]
+    axes.errorbar(delay, value, yerr=[below, above], label=name, capsize=3, marker="o", markersize=4, **style)
+
+
+def _style(place: int) -> dict[str, Any]:
+    """More curves than there are colours must still be told apart."""
+    return {"color": f"C{place % 10}", "linestyle": ("-", "--", ":")[place // 10 % 3]}

@@ -1,0 +1,237 @@
+"""Answers that come late, and worlds that move: success, steps and jerk of strategies, and their pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from asyncvla_ros.report.results import Source, arm_of, placed, short, table
+from asyncvla_ros.sim.evaluation.stats import mcnemar, paired_difference, paired_ratio, wilson_interval
+from asyncvla_ros.types import AsyncVLAError
+
+#: Suite, task and initial state.
+_Key = tuple[str, int, int]
+_Ratio = tuple[float, tuple[float, float]] | None
+#: What is compared on the episodes that both have solved, and what to call it.
+RATIOS = {"steps": "steps", "jerk_inside": "jerk inside", "jerk_seam": "jerk at seams"}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What the strategies of a comparison have in common.
+
+    Attributes:
+        policy: Begin of its checkpoint's fingerprint.
+        control: What makes the episodes others than the official ones, and their seed.
+        world: What happens in it.
+        delay: From an observation to its answer [control steps].
+        replan: From one observation to the next [control steps]; None: as the checkpoint says.
+    """
+
+    policy: str
+    control: str
+    world: str
+    delay: int
+    replan: int | None
+
+    @property
+    def timing(self) -> tuple[str, str, str]:
+        """World, delay and replan, as a table has them."""
+        return self.world, str(self.delay), "-" if self.replan is None else str(self.replan)
+
+
+@dataclass(frozen=True)
+class Run:
+    """Episodes of one strategy in one setting.
+
+    Attributes:
+        setting: Of the episodes.
+        arm: The strategy.
+        switch: The same strategy with handover ``switch``.
+        episodes: As the results have them.
+    """
+
+    setting: Setting
+    arm: str
+    switch: str
+    episodes: dict[_Key, Mapping[str, Any]] = field(default_factory=dict)
+
+    @property
+    def suites(self) -> tuple[str, ...]:
+        """Whose episodes it has."""
+        return tuple(sorted({suite for suite, _, _ in self.episodes}))
+
+    def of(self, suites: Sequence[str]) -> Run:
+        """The episodes of some suites."""
+        return replace(self, episodes={k: e for k, e in self.episodes.items() if k[0] in suites})
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """A run beside another one on the episodes that both have.
+
+    Attributes:
+        run: The one.
+        baseline: The other.
+        suites: Whose episodes.
+        solved: How many each has solved.
+        pairs: Episodes of both.
+        gain: Success of the run minus that of the baseline, see ``paired_difference``.
+        ci95: Of the gain.
+        p: Of McNemar's exact test.
+        both: Pairs that both have solved.
+        ratios: On those, run to baseline, see ``paired_ratio``, for each of ``RATIOS``.
+    """
+
+    run: Run
+    baseline: Run
+    suites: tuple[str, ...]
+    solved: tuple[int, int]
+    pairs: int
+    gain: float
+    ci95: tuple[float, float]
+    p: float
+    both: int
+    ratios: Mapping[str, _Ratio]
+
+
+def runs_of(evaluations: Sequence[Source]) -> list[Run]:
+    """Late answers and moving worlds, and lockstep in a still world where its strategy is among those.
+
+    Raises:
+        AsyncVLAError: If two files have the same episode.
+    """
+    runs: dict[tuple[Setting, str], Run] = {}
+    for source in evaluations:
+        setting, arm = _setting(source), arm_of(source.values)
+        run = runs.setdefault((setting, arm), Run(setting, arm, arm_of(source.values, handover="switch")))
+        rows = {(source.values["suite"], e["task"], e["init"]): e for e in source.values["episodes"]}
+        if both := run.episodes.keys() & rows.keys():
+            raise AsyncVLAError(
+                f"{source.name} has {len(both)} episodes of {source.values['suite']} ({arm}) that another "
+                "file has, too; keep one of the two"
+            )
+        run.episodes.update(rows)
+    unusual = {_subject(run) for run in runs.values() if _is_unusual(run.setting)}
+    return sorted((run for run in runs.values() if _subject(run) in unusual), key=_order)
+
+
+def _order(run: Run) -> tuple[Any, ...]:
+    s = run.setting
+    return s.policy, s.control, s.world != "still", s.world, s.delay, s.replan or 0, run.arm
+
+
+def _setting(source: Source) -> Setting:
+    settings = source.values["settings"]
+    delay = settings.get("delay", 0)
+    seed = f"seed {settings['seed']}"
+    control = ", ".join(filter(None, (placed(source.values), seed)))
+    replan = settings.get("replan") if delay else settings.get("execute_steps")
+    policy = short(settings.get("checkpoint"))
+    return Setting(policy, control, settings.get("world", "still"), delay, replan)
+
+
+def _is_unusual(setting: Setting) -> bool:
+    return setting.delay > 0 or setting.world != "still"
+
+
+def _subject(run: Run) -> tuple[str, str, str]:
+    return run.setting.policy, run.setting.control, run.arm
+
+
+def pairings(runs: Sequence[Run]) -> Iterator[Pairing]:
+    """Every strategy beside its own with ``switch``, and beside itself in lockstep: by suite, then pooled."""
+    for run in runs:
+        for other in runs:
+            same_world = replace(other.setting, delay=run.setting.delay, replan=run.setting.replan)
+            if other is run or same_world != run.setting:
+                continue
+            switch = other.setting == run.setting and other.arm == run.switch
+            lockstep = other.arm == run.arm and other.setting.delay == 0 < run.setting.delay
+            if switch or lockstep:
+                yield from _by_suite(run, other)
+
+
+def _by_suite(run: Run, baseline: Run) -> Iterator[Pairing]:
+    shared = sorted({suite for suite, _, _ in run.episodes.keys() & baseline.episodes.keys()})
+    for suites in [(suite,) for suite in shared] + ([tuple(shared)] if len(shared) > 1 else []):
+        yield pair(run.of(suites), baseline.of(suites))
+
+
+def pair(run: Run, baseline: Run) -> Pairing:
+    """Both on the episodes that both have, at least one."""
+    keys = sorted(run.episodes.keys() & baseline.episodes.keys())
+    one, other = [baseline.episodes[k] for k in keys], [run.episodes[k] for k in keys]
+    before, after = [bool(e["success"]) for e in one], [bool(e["success"]) for e in other]
+    gain, ci95 = paired_difference(before, after)
+    both = [(a, b) for a, b in zip(one, other, strict=True) if a["success"] and b["success"]]
+    suites = tuple(sorted({suite for suite, _, _ in keys}))
+    return Pairing(
+        run=run,
+        baseline=baseline,
+        suites=suites,
+        solved=(sum(after), sum(before)),
+        pairs=len(keys),
+        gain=gain,
+        ci95=ci95,
+        p=mcnemar(before, after),
+        both=len(both),
+        ratios={name: _ratio(both, name) for name in RATIOS},
+    )
+
+
+def _ratio(pairs: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]], name: str) -> _Ratio:
+    known = [(a[name], b[name]) for a, b in pairs if None not in (a.get(name), b.get(name))]
+    return paired_ratio([a for a, _ in known], [b for _, b in known])
+
+
+def delay_table(runs: Sequence[Run]) -> str:
+    """One row per run and suite, and one for all suites of a run."""
+    head = ("policy", "control", "world", "delay", "replan", "strategy", "suites", "solved")
+    rows = []
+    for whole in runs:
+        several = [whole] if len(whole.suites) > 1 else []
+        for run in [*(whole.of((suite,)) for suite in whole.suites), *several]:
+            s = run.setting
+            rows.append([s.policy, s.control, *s.timing, run.arm, ", ".join(run.suites), *_row(run)])
+    last = ("success (95 %, Wilson)", "decisions per solved task", "dry steps", "target moved")
+    return table([*head, *last], rows)
+
+
+def _row(run: Run) -> list[str]:
+    rows = list(run.episodes.values())
+    solved, n = sum(e["success"] for e in rows), len(rows)
+    low, high = wilson_interval(solved, n)
+    # Of all episodes: what a solved task costs.
+    decisions = sum(e["decisions"] for e in rows) if all("decisions" in e for e in rows) else None
+    dry = sum(e.get("dry_steps", 0) for e in rows) / n
+    moved = sum(e.get("moved_step") is not None for e in rows)
+    return [
+        f"{solved}/{n}",
+        f"{solved / n:.1%} ({low:.1%} to {high:.1%})",
+        "-" if decisions is None or not solved else f"{decisions / solved:.1f}",
+        f"{dry:.1f}",
+        f"{moved}/{n}" if run.setting.world in ("jump", "drift") else "-",
+    ]
+
+
+def pairing_table(found: Sequence[Pairing]) -> str:
+    """One row per pairing; ratios are of the episodes that both have solved."""
+    rows = []
+    for p in found:
+        s, other = p.run.setting, p.baseline.setting
+        against = p.baseline.arm if other == s else f"itself, delay 0, replan {other.timing[2]}"
+        rows.append(
+            [s.policy, s.control, *s.timing, p.run.arm, against, ", ".join(p.suites)]
+            + [f"{p.solved[0]} : {p.solved[1]} of {p.pairs}"]
+            + [f"{p.gain:+.1%} ({p.ci95[0]:+.1%} to {p.ci95[1]:+.1%})", f"{p.p:.3f}", str(p.both)]
+            + [_shown(p.ratios[name]) for name in RATIOS]
+        )
+    head = ("policy", "control", "world", "delay", "replan", "strategy", "compared with", "suites", "solved")
+    last = ("gain (95 %, Bonett-Price)", "McNemar p", "both solved", *RATIOS.values())
+    return table([*head, *last], rows)
+
+
+def _shown(ratio: _Ratio) -> str:
+    return "-" if ratio is None else f"x {ratio[0]:.2f} ({ratio[1][0]:.2f} to {ratio[1][1]:.2f})"

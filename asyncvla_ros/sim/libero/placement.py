@@ -1,0 +1,236 @@
+"""Where the things of a scene stand when an episode begins, beyond LIBERO's own narrow regions.
+
+    official   as LIBERO places them
+    widened    each object shifted by some centimetres
+    exchanged  the things that stand on the table have changed places, the one to be moved in any case
+    free       all of them anywhere on the table that the arm reaches; furniture shifted by some centimetres
+
+What an instruction says stays true: a bowl "next to the ramekin" goes with the ramekin, one "from table
+center" stays there, and what is on or in the furniture goes with that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from asyncvla_ros.sim.libero.scene import COMFORTABLE_ARM_M, Scene
+from asyncvla_ros.types import AsyncVLAError, RunError
+
+PLACEMENTS = ("official", "widened", "exchanged", "free")
+#: Shift of objects in widened placements along each axis [m].
+WIDEN_M = 0.04
+#: The table is used this far beyond the things on it as LIBERO places them [m].
+_BEYOND_M = 0.05
+_JITTER_M = 0.02
+#: Shift of furniture along each axis [m].
+_FURNITURE_M = 0.04
+#: Room between two groups: a finger's width; more would leave no room on the table [m].
+_MARGIN_M = 0.02
+#: A container hides from the camera what is so far behind it [m].
+_HIDDEN_M = 0.2
+_TRIES = 60
+_RESTARTS = 40
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Things that move together.
+
+    Attributes:
+        members: Their names; the first is the one whose place counts.
+        origin: (2,) its place [m].
+        low: (m, 2) lower corners of the members' boxes [m].
+        high: (m, 2) upper corners.
+        at: (m, 2) places of the members.
+        is_placed_by_table: The instruction names its place on the table.
+        must_reach: Whether the arm must reach it.
+        is_container: Whether the things to be moved go into it.
+    """
+
+    members: tuple[str, ...]
+    origin: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    at: np.ndarray
+    is_placed_by_table: bool
+    must_reach: bool
+    is_container: bool
+
+    def moved(self, origin: np.ndarray, turn: float) -> _Group:
+        """At another place, with its members turned about the first one by an angle [rad]."""
+        c, s = np.cos(turn), np.sin(turn)
+        at = origin + (self.at - self.origin) @ np.array([[c, s], [-s, c]])
+        shift = at - self.at
+        return replace(self, origin=origin, low=self.low + shift, high=self.high + shift, at=at)
+
+    def overlaps(self, low: np.ndarray, high: np.ndarray) -> bool:
+        """Whether a member is within the margin of a box, of (k, 2) low and high corners."""
+        apart = (self.low[:, None] - _MARGIN_M >= high) | (self.high[:, None] + _MARGIN_M <= low)
+        return not bool(apart.any(axis=2).all())
+
+
+def arrange(scene: Scene, kind: str, rng: np.random.Generator, widen_m: float = WIDEN_M) -> None:
+    """Rearrange a scene that LIBERO has just placed.
+
+    Args:
+        scene: The scene; its objects are moved.
+        kind: One of ``PLACEMENTS``.
+        rng: Source of all that is random.
+        widen_m: Shift of ``widened`` placements along each axis [m].
+
+    Raises:
+        AsyncVLAError: No such placement.
+        RunError: There is no room for it.
+    """
+    if kind not in PLACEMENTS:
+        raise AsyncVLAError(f"placement is {kind!r}, choose one of {PLACEMENTS}")
+    if kind == "widened":
+        scene.displace_objects(rng, widen_m)
+    elif kind in ("exchanged", "free"):
+        if kind == "free":
+            _shift_furniture(scene, rng)
+        for restart in range(_RESTARTS):
+            # Where things are too large to change places exactly, they may miss them by more and more.
+            if _place_groups(scene, kind, rng, _JITTER_M * (1 + restart / 4)):
+                return
+        raise RunError(f"no room for a placement of kind {kind!r} was found in {_RESTARTS} tries")
+
+
+def _place_groups(scene: Scene, kind: str, rng: np.random.Generator, jitter_m: float) -> bool:
+    """Find places for all groups and move them there; False, and nothing moves, if one finds none."""
+    groups = _groups(scene)
+    fixed = [scene.object_box(name) for name in scene.furniture()]
+    boxes = [(box.low[:2], box.high[:2]) for box in fixed]
+    centres = np.array([group.origin for group in groups])
+    area = centres.min(axis=0) - _BEYOND_M, centres.max(axis=0) + _BEYOND_M
+    order = sorted(groups, key=lambda group: (not group.is_placed_by_table, -_area(group)))
+    free = [group for group in order if not (group.is_placed_by_table or group.is_container)]
+    swapped = _exchange(free, scene, rng) if kind == "exchanged" else {}
+    placed: list[_Group] = []
+    for group in order:
+        for place, turn in _proposals(group, swapped.get(group.members), area, rng, jitter_m):
+            candidate = group.moved(place, turn)
+            if _is_within(candidate, area) and _fits(candidate, scene, boxes, placed):
+                break
+        else:
+            return False
+        placed.append(candidate)
+        boxes += zip(candidate.low, candidate.high, strict=True)
+    for before, after in zip(order, placed, strict=True):
+        for name, shift in zip(before.members, after.at - before.at, strict=True):
+            scene.shift_object(name, shift)
+    scene.forward()
+    return True
+
+
+def _exchange(
+    groups: list[_Group], scene: Scene, rng: np.random.Generator
+) -> dict[tuple[str, ...], np.ndarray]:
+    """For each group the place of another one, or its own; the one to be moved gets another one."""
+    targets = [place for place, group in enumerate(groups) if scene.goals[0][1] in group.members]
+    order = np.arange(len(groups))
+    for _ in range(_TRIES):
+        order = rng.permutation(len(groups))
+        moved = order != np.arange(len(groups))
+        if moved[targets].all() if targets else moved.any():
+            break
+    return {group.members: groups[other].origin for group, other in zip(groups, order, strict=True)}
+
+
+def _proposals(
+    group: _Group,
+    place: np.ndarray | None,
+    area: tuple[np.ndarray, np.ndarray],
+    rng: np.random.Generator,
+    jitter_m: float,
+) -> Iterator[tuple[np.ndarray, float]]:
+    """Places and turns to try: near a given place, else anywhere."""
+    for _ in range(_TRIES):
+        turn = rng.uniform(-np.pi, np.pi) if len(group.members) > 1 else 0.0
+        if group.is_placed_by_table:
+            yield group.origin + rng.uniform(-_JITTER_M, _JITTER_M, 2), 0.0
+        elif place is not None:
+            yield place + rng.uniform(-jitter_m, jitter_m, 2), turn
+        else:
+            yield rng.uniform(*area), turn
+
+
+def _is_within(group: _Group, area: tuple[np.ndarray, np.ndarray]) -> bool:
+    """Whether all of it is where the camera sees it."""
+    return bool((group.at > area[0] - _BEYOND_M).all() and (group.at < area[1] + _BEYOND_M).all())
+
+
+def _fits(
+    group: _Group, scene: Scene, boxes: list[tuple[np.ndarray, np.ndarray]], placed: list[_Group]
+) -> bool:
+    """Whether a group is apart from what stands already, in sight and within reach."""
+    if any(_hides(group, other) or _hides(other, group) for other in placed):
+        return False
+    if boxes:
+        low, high = (np.array(corners) for corners in zip(*boxes, strict=True))
+        if group.overlaps(low, high):
+            return False
+    if not group.must_reach:
+        return True
+    heights = [scene.body_position(name)[2] for name in group.members]
+    lengths = [scene.arm_length(np.append(at, height)) for at, height in zip(group.at, heights, strict=True)]
+    return min(lengths) >= COMFORTABLE_ARM_M[0] and max(lengths) <= COMFORTABLE_ARM_M[1]
+
+
+def _hides(front: _Group, behind: _Group) -> bool:
+    """Whether a container stands between the camera, which looks along -x, and things to be moved."""
+    if not front.is_container or not behind.must_reach:
+        return False
+    beside = (front.low[:, None, 1] > behind.high[:, 1]) | (front.high[:, None, 1] < behind.low[:, 1])
+    ahead = front.low[:, None, 0] - behind.high[:, 0]
+    return bool((~beside & (ahead > 0) & (ahead < _HIDDEN_M)).any())
+
+
+def _area(group: _Group) -> float:
+    size = group.high.max(axis=0) - group.low.min(axis=0)
+    return float(size.prod())
+
+
+def _groups(scene: Scene) -> list[_Group]:
+    """What stands on the table, with what rides on it and what the instruction places beside it."""
+    wanted = {name for goal in scene.goals for name in goal[1:]}
+    places = {scene.place_object(goal[-1]) for goal in scene.goals}
+    containers = {scene.place_object(goal[-1]) for goal in scene.goals if scene.is_container(goal)}
+    groups = []
+    for together in _together(scene):
+        members = tuple(rider for name in together for rider in (name, *scene.riders(name)))
+        boxes = [scene.object_box(name) for name in members]
+        at = np.array([scene.body_position(name)[:2] for name in members])
+        groups.append(
+            _Group(
+                members,
+                at[0],
+                np.array([box.low[:2] for box in boxes]),
+                np.array([box.high[:2] for box in boxes]),
+                at,
+                any(scene.is_placed_by_table(name) for name in members),
+                any(name in wanted or name in places for name in members),
+                any(name in containers for name in members),
+            )
+        )
+    return groups
+
+
+def _together(scene: Scene) -> list[list[str]]:
+    """What stands on the table, in lists of what must stay together."""
+    found: list[list[str]] = []
+    for name in scene.on_workspace():
+        near = {name, *scene.landmarks(name)}
+        apart = [names for names in found if not near.intersection(names)]
+        joined = [other for names in found if near.intersection(names) for other in names]
+        found = [*apart, [*joined, *sorted(near.difference(joined))]]
+    return found
+
+
+def _shift_furniture(scene: Scene, rng: np.random.Generator) -> None:
+    for name in scene.furniture():
+        scene.shift_furniture(name, rng.uniform(-_FURNITURE_M, _FURNITURE_M, 2))
+    scene.forward()

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from asyncvla_ros.report import report
+from asyncvla_ros.report.delay_curves import curves
+from asyncvla_ros.report.delays import Pairing, pairings, runs_of
+from asyncvla_ros.report.results import load
+from asyncvla_ros.strategy import Strategy
+from asyncvla_ros.types import AsyncVLAError
+
+
+def write(file: Path, outcomes: list[bool], suite: str = "libero_object", **settings: Any) -> None:
+    """An evaluation; its episodes have 100 steps and seams of 200, or of 50 with a handover."""
+    strategy = settings.pop("strategy", Strategy())
+    seam = 200.0 if strategy.handover in (None, "switch") else 50.0
+    rows = [
+        {
+            **{"task": 0, "init": i, "success": won, "steps": 100, "decisions": 25, "dry_steps": 2},
+            **{"jerk_inside": 10.0, "jerk_seam": seam * (1 + i / 10), "moved_step": None if i else 12},
+        }
+        for i, won in enumerate(outcomes)
+    ]
+    result = {
+        **{"suite": suite, "mode": "afm", "episodes": rows, "n": len(rows), "success_rate": 0.5},
+        **{"tick_ms": {"p50": 40.0, "p95": 80.0}, "refined_fraction": 0.0},
+        "settings": {"seed": 0, "checkpoint": "aaaa11", "strategy": vars(strategy.complete({})), **settings},
+    }
+    file.write_text(json.dumps(result))
+
+
+def late(delay: int = 2, replan: int = 2, world: str = "jump") -> dict[str, Any]:
+    return {"delay": delay, "replan": replan, "world": world}
+
+
+def found(folder: Path) -> list[Pairing]:
+    return list(pairings(runs_of(load(folder)["eval"])))
+
+
+def test_every_handover_is_compared_with_its_switch_and_with_itself_in_lockstep(tmp_path: Path) -> None:
+    commit = Strategy(handover="commit")
+    write(tmp_path / "switch.json", [True] * 6 + [False] * 4, **late())
+    write(tmp_path / "commit.json", [True] * 10, strategy=commit, **late())
+    write(tmp_path / "lockstep.json", [True] * 9 + [False], strategy=commit, world="jump", execute_steps=4)
+    write(tmp_path / "still.json", [True] * 10, strategy=commit)
+    write(tmp_path / "other_delay.json", [True] * 10, **late(4, 4))
+    write(tmp_path / "other_seed.json", [True] * 10, **{**late(), "seed": 1})
+    first, second = sorted(found(tmp_path), key=lambda p: p.baseline.setting.delay, reverse=True)
+    assert (first.run.arm, first.baseline.arm) == ("afm, handover commit", "afm")
+    assert (first.solved, first.pairs, first.gain, first.p) == ((10, 6), 10, 0.4, 0.125)
+    assert first.both == 6 and first.ratios["steps"] == (1.0, (1.0, 1.0))
+    ratio = first.ratios["jerk_seam"]
+    assert ratio is not None and ratio[0] == pytest.approx(0.25)
+    assert second.baseline.setting.delay == 0 and second.baseline.setting.replan == 4
+    assert second.solved == (10, 9)
+
+
+def test_late_answers_become_tables_and_curves(tmp_path: Path) -> None:
+    for delay in (1, 2, 4):
+        for name in ("switch", "keep"):
+            strategy = Strategy("sfm", handover=name)
+            for suite in ("libero_object", "libero_goal"):
+                file = tmp_path / f"{name}_{delay}_{suite}.json"
+                write(file, [True] * 4 + [name == "keep"] * 2, suite, strategy=strategy, **late(delay, 4))
+    write(tmp_path / "lockstep.json", [True] * 6, strategy=Strategy("sfm"), world="jump")
+    text, *pictures = report(tmp_path, tmp_path / "out" / "results.md")
+    page = text.read_text()
+    row = "| aaaa | seed 0 | jump | 2 | 4 | sfm, handover keep |"
+    assert (
+        f"{row} libero_goal, libero_object | 12/12 | 100.0% (75.8% to 100.0%) | 25.0 | 2.0 | 2/12 |" in page
+    )
+    assert f"{row} libero_goal | 6/6 |" in page
+    assert (
+        "| aaaa | seed 0 | jump | 2 | 4 | sfm | libero_goal | 4/6 | 66.7% (30.0% to 90.3%) | 37.5 |" in page
+    )
+    pair = f"{row} sfm | libero_goal, libero_object | 12 : 8 of 12 | +33.3%"
+    assert pair in page and "| 8 | x 1.00 (1.00 to 1.00) | x 1.00 (1.00 to 1.00) | x 0.25 (" in page
+    assert "| sfm | itself, delay 0, replan - | libero_object | 4 : 6 of 6 |" in page
+    assert "| lockstep | libero_object | aaaa | sfm | world jump |" in page
+    assert "delay 2, replan 4, world jump" in page
+    assert [p.name for p in pictures] == ["results-delay.png"] and pictures[0].name in page
+    assert pictures[0].read_bytes().startswith(b"\x89PNG")
+
+
+def test_each_interval_has_a_curve_that_begins_in_lockstep(tmp_path: Path) -> None:
+    write(tmp_path / "0.json", [True] * 2)
+    for delay, replan in ((1, 1), (1, 4), (2, 2), (2, 4), (4, 4)):
+        write(tmp_path / f"{delay}_{replan}.json", [True] * 2, **late(delay, replan, "still"))
+    drawn = {
+        name: [(run.setting.delay, run.setting.replan) for run in curve]
+        for name, curve in curves(runs_of(load(tmp_path)["eval"]))
+    }
+    assert drawn == {
+        "afm": [(0, None), (1, 1), (2, 2), (4, 4)],
+        "afm, replan 4": [(0, None), (1, 4), (2, 4), (4, 4)],
+    }
+
+
+def test_lockstep_alone_has_no_such_section(tmp_path: Path) -> None:
+    write(tmp_path / "afm.json", [True] * 4)
+    (text,) = report(tmp_path, tmp_path / "results.md")
+    assert "Late answers" not in text.read_text()
+    write(tmp_path / "late.json", [True] * 4, **late())
+    write(tmp_path / "again.json", [True] * 4, **late())
+    with pytest.raises(AsyncVLAError, match=r"has 4 episodes of libero_object \(afm\) that another file has"):
+        runs_of(load(tmp_path)["eval"])
