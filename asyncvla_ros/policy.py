@@ -28,7 +28,7 @@ from asyncvla_ros.model.prefix import Prefix
 from asyncvla_ros.model.quantize import LARGEST_ERROR, quantize
 from asyncvla_ros.model.runner import Runner, make_runner, require_device, resolve_engine
 from asyncvla_ros.model.text import encode_words, unknown_words
-from asyncvla_ros.observe.episode_monitor import EpisodeLimits
+from asyncvla_ros.observe.episode_monitor import EpisodeLimits, disagreement
 from asyncvla_ros.paths import shipped_checkpoint
 from asyncvla_ros.strategy import Strategy
 from asyncvla_ros.types import (
@@ -279,7 +279,7 @@ class Policy:
             None if judged is None else judged[0].float().cpu().numpy()
             for judged in (decision.confidence, decision.variance)
         )
-        return ActionChunk(
+        chunk = ActionChunk(
             actions=actions,
             confidence=confidence,
             refined=decision.refined[0].cpu().numpy(),
@@ -290,6 +290,7 @@ class Policy:
             draft=None if decision.draft is None else self._physical(decision.draft),
             surprise=self._surprise(prefix),
         )
+        return replace(chunk, disagreement=disagreement(previous, chunk, self.action_stats))
 
     def _surprise(self, prefix: Prefix) -> float | None:
         """How foreign an observation is; None without a monitor."""

@@ -146,27 +146,22 @@ def scores(limits: EpisodeLimits, episode: Sequence[Mapping[str, float | None]])
     return np.array([monitor.note(signals).score for signals in episode])
 
 
-def signals_of(chunk: ActionChunk, disagreement: float | None = None) -> dict[str, float | None]:
-    """The signals of a decision.
-
-    Args:
-        chunk: What was decided.
-        disagreement: Of it with the plan before, see the function; None without one.
-    """
+def signals_of(chunk: ActionChunk) -> dict[str, float | None]:
+    """The signals of a decision, by the names in ``SIGNALS``."""
     confidence, variance = (
         None if known is None else float(np.mean(known)) for known in (chunk.confidence, chunk.variance)
     )
     doubt = None if confidence is None else 1 - confidence
     return {
         "surprise": chunk.surprise,
-        "disagreement": disagreement,
+        "disagreement": chunk.disagreement,
         "doubt": doubt,
         "variance": variance,
     }
 
 
 def disagreement(previous: Previous | None, chunk: ActionChunk, stats: NormStats) -> float | None:
-    """Mean squared distance of a plan to the one before where they overlap [normalised units].
+    """Mean squared distance of a plan to the one before where they overlap and nothing of it was kept.
 
     Args:
         previous: What was left of the plans before, as they were generated.
@@ -174,15 +169,16 @@ def disagreement(previous: Previous | None, chunk: ActionChunk, stats: NormStats
         stats: Of actions, in the units of the checkpoint.
 
     Returns:
-        None if nothing was left.
+        In normalised units; None if there is nothing to compare.
     """
-    if previous is None or not len(previous.actions):
+    if previous is None:
         return None
     older = previous.drafts[-1] if previous.drafts else previous.actions
     newer = chunk.actions if chunk.draft is None else chunk.draft
     count = min(len(older), len(newer))
+    made = np.arange(count) >= chunk.committed if chunk.kept is None else ~chunk.kept[:count]
     distance = stats.normalize(newer[:count]) - stats.normalize(older[:count])
-    return float(np.mean(np.square(distance)))
+    return float(np.mean(np.square(distance[made]))) if made.any() else None
 
 
 def fit_limits(

@@ -85,14 +85,18 @@ def test_plans_disagree_where_they_overlap_as_they_were_generated():
     told = Previous(newer, 0, drafts=(np.full((1, 1), 50.0), older))
     assert disagreement(told, chunk(newer * 0, draft=newer), stats) == pytest.approx((1 + 4) / 2)
     assert disagreement(None, chunk(newer), stats) is None
+    # What was kept cannot disagree.
+    kept = {"kept": np.array([True, False, False])}
+    assert disagreement(Previous(older, 1), chunk(newer, **kept), stats) == pytest.approx(4)
+    assert disagreement(Previous(older, 1), chunk(newer, committed=1), stats) == pytest.approx(4)
+    assert disagreement(Previous(older, 2), chunk(newer, committed=2), stats) is None
 
 
 def test_signals_of_a_chunk_are_means_over_its_actions():
-    made = chunk(
-        np.zeros((2, 1)), confidence=np.array([0.5, 0.9]), variance=np.array([0.1, 0.3]), surprise=2.0
-    )
-    known = signals_of(made, 0.7)
-    assert known == pytest.approx({"surprise": 2.0, "disagreement": 0.7, "doubt": 0.3, "variance": 0.2})
+    known = {"confidence": np.array([0.5, 0.9]), "variance": np.array([0.1, 0.3])}
+    made = chunk(np.zeros((2, 1)), **known, surprise=2.0, disagreement=0.7)
+    expected = {"surprise": 2.0, "disagreement": 0.7, "doubt": 0.3, "variance": 0.2}
+    assert signals_of(made) == pytest.approx(expected)
     assert set(signals_of(chunk(np.zeros((2, 1)))).values()) == {None}
 
 

@@ -81,6 +81,7 @@ def run_episode(policy: Policy, env: LiberoEnv, config: EvalConfig, init: int) -
         confidences=series(inferences, "confidence"),
         variances=series(inferences, "variance"),
         surprises=series(inferences, "surprise"),
+        disagreements=series(inferences, "disagreement"),
         approached=None if places is None else classify_first_approach(np.array(path), *places),
     )
 
