@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from asyncvla_ros.model.asyncvla import AsyncVLA
-from asyncvla_ros.model.checkpoint import load_checkpoint
+from asyncvla_ros.model.checkpoint import load_checkpoint, save_checkpoint
 from asyncvla_ros.model.images import resize_image
 from asyncvla_ros.policy import Policy
 from asyncvla_ros.strategy import Strategy
@@ -129,6 +129,82 @@ def test_committed_actions_start_the_chunk_unchanged(policy: Policy, observation
 def test_a_plan_of_a_wrong_shape_is_refused(policy: Policy, observation: Observation, shape: tuple[int, ...]):
     with pytest.raises(ContractError, match=r"expected \(k, 7\) finite numbers"):
         policy.infer(observation, previous=Previous(np.zeros(shape), 1))
+
+
+@pytest.mark.parametrize("engine", ["plain", "compiled"])
+def test_guidance_moves_a_chunk_towards_the_old_plan(
+    tmp_path: Path, observation: Observation, engine: str, monkeypatch: pytest.MonkeyPatch
+):
+    compiled = torch.compile
+    # Inductor needs a compiler and minutes.
+    monkeypatch.setattr(torch, "compile", lambda f, **kw: compiled(f, **{**kw, "backend": "eager"}))
+    policy = Policy.from_checkpoint(tiny_checkpoint(tmp_path / "tiny"), engine=engine, threads=1)
+    old = np.linspace(-0.5, 0.5, 35, dtype=np.float32).reshape(5, 7)
+
+    def distance(**strategy: Any) -> float:
+        chunk = policy.infer(observation, Strategy("sfm", **strategy), Previous(old, 1), seed=0)
+        assert chunk.committed == 0 and chunk.kept is not None and not chunk.kept.any()
+        return float(np.square(chunk.actions[:5] - old).sum())
+
+    free = distance(handover="switch")
+    assert distance(handover="guided", guidance=0.0) == pytest.approx(free, rel=1e-3)
+    assert distance(handover="guided") < 0.5 * free
+    if engine == "plain":
+        full = distance(handover="guided", jacobian="full")
+        assert full < 0.9 * free and full != distance(handover="guided")
+    else:
+        with pytest.raises(ContractError, match="only engine 'plain' can"):
+            policy.check(Strategy(handover="guided", jacobian="full"))
+
+
+def test_kept_actions_are_the_bits_that_were_given(policy: Policy, observation: Observation):
+    old = np.random.default_rng(1).normal(size=(6, 7)).astype(np.float32)
+    for strategy in (
+        Strategy(handover="keep_all"),
+        Strategy(handover="keep", threshold=0.0),
+        Strategy("sfm", handover="keep_random", threshold=0.0, best_of=3, choose="mean"),
+    ):
+        chunk = policy.infer(observation, strategy, Previous(old, 2), seed=0)
+        assert chunk.committed == 2 and chunk.kept is not None
+        assert chunk.kept.tolist() == [True] * 6 + [False] * 2 and not chunk.refined[:6].any()
+        np.testing.assert_array_equal(chunk.actions[:6], old)
+
+
+def test_what_is_said_of_nothing_is_as_the_checkpoint_says(tmp_path: Path, observation: Observation):
+    source = load_checkpoint(tiny_checkpoint(tmp_path / "tiny"))
+    own = {"mode": "sfm", "best_of": 2, "choose": "mean", "handover": "commit"}
+    source.model.configure(replace(source.model.config, strategy=own))
+    save_checkpoint(tmp_path / "own", source)
+    policy, old = Policy.from_checkpoint(tmp_path / "own", threads=1), np.zeros((4, 7), np.float32)
+    assert policy.resolve(Strategy(best_of=3)) == Strategy(
+        "sfm", "rater", None, 1, 2, 2, 3, "mean", "commit", "identity", 5.0
+    )
+    policy.warmup(1)
+    policy.check(Strategy())
+    left_open = policy.infer(observation, previous=Previous(old, 1), seed=0)
+    said = policy.infer(observation, Strategy(**own), Previous(old, 1), seed=0)
+    np.testing.assert_array_equal(left_open.actions, said.actions)
+    assert left_open.committed == 1 and left_open.confidence is None and left_open.variance is not None
+    other = policy.infer(observation, Strategy("afm", threshold=1.0), Previous(old, 1), seed=0)
+    assert other.refined[1:].all(), "the command line wins"
+
+
+def test_a_checkpoint_from_before_decides_as_the_paper_does(policy: Policy):
+    assert policy.resolve(Strategy()) == Strategy(
+        "afm", "rater", None, 1, 2, 2, 1, "rater", "switch", "identity", 5.0
+    )
+
+
+def test_an_ensemble_sends_the_mean_and_tells_the_draft(policy: Policy, observation: Observation):
+    old = np.full((4, 7), 0.25, np.float32)
+    plain = policy.infer(observation, SFM, seed=0)
+    chunk = policy.infer(observation, Strategy("sfm", handover="ensemble"), Previous(old, 0, (old,)), seed=0)
+    assert chunk.draft is not None and plain.draft is None
+    np.testing.assert_array_equal(chunk.draft, plain.actions)
+    np.testing.assert_allclose(chunk.actions[4:], plain.actions[4:], atol=1e-6)
+    weight = np.exp(-0.01)
+    mean = (old[:, :6] + weight * plain.actions[:4, :6]) / (1 + weight)
+    np.testing.assert_allclose(chunk.actions[:4, :6], mean, atol=1e-5)
 
 
 def test_a_blind_policy_does_not_look(tmp_path: Path, observation: Observation):

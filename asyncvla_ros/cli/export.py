@@ -40,12 +40,14 @@ def export(
 
     from asyncvla_ros.model.checkpoint import load_checkpoint, save_checkpoint
     from asyncvla_ros.model.onnx_export import export_onnx
+    from asyncvla_ros.model.strategy_check import check_strategy
     from asyncvla_ros.sim.libero.conventions import conventions_of
 
     source = load_checkpoint(checkpoint, robot=robot)
     config = _decided(source.model.config, strategy, checkpoint)
     if execute_steps is not None:
         config = replace(config, execute_steps=execute_steps)
+    check_strategy(config.resolve(Strategy()), config)
     if convention:
         said = {**source.features.conventions, **key_values(convention, "--convention")}
         source = replace(source, features=replace(source.features, conventions=said))

@@ -95,7 +95,7 @@ class Parameters(Generic[P]):
 def _descriptor(declaration: _Declaration) -> ParameterDescriptor:
     text = declaration.description
     if declaration.choices:
-        text += f"; one of {', '.join(declaration.choices)}"
+        text += f"; one of {_listed(declaration.choices)}"
     descriptor = ParameterDescriptor(description=text, read_only=declaration.read_only)
     if declaration.minimum is None or declaration.maximum is None:
         return descriptor
@@ -117,7 +117,11 @@ def _check(name: str, value: Any, declaration: _Declaration) -> None:
         raise AsyncVLAError(f"parameter {name} has no value, expected one such as {declaration.default!r}")
     if declaration.choices and value not in declaration.choices:
         raise AsyncVLAError(
-            f"parameter {name} is {value!r}, expected one of {', '.join(declaration.choices)}"
+            f"parameter {name} is {value!r}, expected one of {_listed(declaration.choices)}"
         )
     if declaration.is_topic and (value or declaration.default) and not TOPIC.fullmatch(value):
         raise AsyncVLAError(f"parameter {name} is {value!r}, expected {TOPIC_FORM}")
+
+
+def _listed(choices: Sequence[str]) -> str:
+    return ", ".join([*filter(None, choices), *(["or empty"] if "" in choices else [])])

@@ -15,6 +15,7 @@ from asyncvla_ros.cli.options import indices, write_json
 from asyncvla_ros.model.asyncvla import AsyncVLA
 from asyncvla_ros.model.checkpoint import load_checkpoint, save_checkpoint
 from asyncvla_ros.model.config import RaterConfig
+from asyncvla_ros.strategy import Strategy
 from asyncvla_ros.types import AsyncVLAError, RunError
 from support.checkpoints import tiny_checkpoint
 
@@ -74,6 +75,34 @@ def test_export_sets_defaults_and_halves_the_weights(tmp_path):
         "export", "--checkpoint", str(source), "--out", str(tmp_path / "bad"), "--execute-steps", "9"
     )
     assert result.returncode == 2 and "execute_steps is 9, expected at most the 8 actions" in result.stderr
+    assert not (tmp_path / "bad").exists()
+
+
+def test_export_writes_how_the_policy_decides_by_default(tmp_path):
+    source = tiny_checkpoint(tmp_path / "tiny")
+
+    def export(source, out, *options):
+        command = ("export", "--no-onnx", "--checkpoint", str(source), "--out", str(out))
+        return run(*command, *options)
+
+    options = ("--mode", "sfm", "--denoise-steps", "1", "--best-of", "4", "--choose", "mean")
+    assert export(source, tmp_path / "mean", *options).returncode == 0
+    config = load_checkpoint(tmp_path / "mean").model.config
+    assert config.strategy == {"mode": "sfm", "best_of": 4, "choose": "mean"}
+    assert config.num_denoise_steps == 1
+    chosen = ("--select", "variance", "--threshold", "2.5", "--handover", "guided", "--guidance", "3")
+    assert export(tmp_path / "mean", tmp_path / "varied", *chosen).returncode == 0
+    config = load_checkpoint(tmp_path / "varied").model.config
+    assert config.resolve(Strategy()) == Strategy(
+        "sfm", "variance", 2.5, 1, 1, 2, 4, "mean", "guided", "identity", 3.0
+    )
+    assert config.rater is not None and config.rater.threshold == 0.5
+    assert export(tmp_path / "varied", tmp_path / "rated", "--select", "rater").returncode == 0
+    assert "threshold" not in load_checkpoint(tmp_path / "rated").model.config.strategy
+    impossible = export(tmp_path / "varied", tmp_path / "bad", "--mode", "afm", "--rounds", "2")
+    assert impossible.returncode == 2 and "select 'variance' of 4 drafts" in " ".join(
+        impossible.stderr.split()
+    )
     assert not (tmp_path / "bad").exists()
 
 

@@ -10,6 +10,7 @@ import torch
 
 from asyncvla_ros.model.asyncvla import Inputs
 from asyncvla_ros.model.checkpoint import load_checkpoint, save_checkpoint
+from asyncvla_ros.model.flow import Guidance
 from asyncvla_ros.model.onnx_engine import ENCODE, GRAPHS, OnnxEngine, has_graphs
 from asyncvla_ros.model.onnx_export import export_onnx
 from asyncvla_ros.model.weights import SINGLE
@@ -44,13 +45,16 @@ def test_it_decides_as_the_network_does(folder: Path, words: int, drafts: int):
     )
     noise = torch.randn(drafts, length, config.max_action_dim, generator=generator)
     mask = (torch.arange(length) % 3 > 0).float().expand(drafts, -1)
-    answers = []
+    answers, dims = [], torch.ones(config.max_action_dim)
     for network in (model, OnnxEngine(folder, config, 1)):
         prefix, seen = network.encode(inputs), []
-        actions = network.sample(prefix, noise, mask, noise, torch.ones(config.max_action_dim), 3, seen)
+        actions = network.sample(prefix, noise, mask, noise, dims, 3, seen)
         rated = network.rate(prefix.repeat(drafts), actions)
         assert torch.equal(actions[mask == 0], noise[mask == 0])
-        answers.append([actions, rated, *prefix.tensors(), *seen])
+        pull = Guidance(noise.flip(1), torch.rand(mask.shape, generator=generator.manual_seed(1)), dims, 5.0)
+        guided = network.sample(prefix, noise, mask, noise, dims, 3, None, pull)
+        assert not torch.equal(guided, actions)
+        answers.append([actions, guided, rated, *prefix.tensors(), *seen])
     for ours, expected in zip(answers[1], answers[0], strict=True):
         torch.testing.assert_close(ours, expected, atol=2e-4, rtol=1e-3)
 

@@ -39,16 +39,24 @@ class NodeThread:
     Args:
         create: Makes the node.
         params: Its parameters.
+        beside: Make others, which share thread and parameters.
     """
 
-    def __init__(self, create: Callable[[], ManagedNode], params: Mapping[str, object]):
+    def __init__(
+        self,
+        create: Callable[[], ManagedNode],
+        params: Mapping[str, object],
+        *beside: Callable[[], ManagedNode],
+    ):
         rclpy.init(args=node_command("", params=params)[2:])
         self.node = create()
+        self._nodes = [self.node, *(make() for make in beside)]
         self.clock = SetClock(self.node.get_clock())
         self.node.get_clock = lambda: self.clock  # type: ignore
         self._is_stopping = False
         self._executor = SingleThreadedExecutor()
-        self._executor.add_node(self.node)
+        for node in self._nodes:
+            self._executor.add_node(node)
         self._thread = threading.Thread(target=self._spin, daemon=True)
         self._thread.start()
 
@@ -61,6 +69,7 @@ class NodeThread:
         self._is_stopping = True
         self._thread.join(60.0)
         self._executor.shutdown()
-        self.node.teardown()
-        self.node.destroy_node()
+        for node in reversed(self._nodes):
+            node.teardown()
+            node.destroy_node()
         rclpy.shutdown()

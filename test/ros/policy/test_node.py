@@ -172,6 +172,36 @@ def test_the_strategy_can_be_changed_while_it_runs(start_node, ros_client, check
     assert not any(last.refined) and not last.confidence, "nothing varies that much, and no rater was asked"
 
 
+def test_a_chunk_takes_over_what_will_have_been_executed_when_it_arrives(start_node, ros_client, checkpoint):
+    node = start_node("policy_node", params=_params(checkpoint, instruction="place it", commit=True))
+    chunks = ros_client.subscribe(ActionChunk, "/policy/action_chunk", CHUNKS)
+    diagnostics = ros_client.subscribe(DiagnosticArray, "/diagnostics", 10)
+    node.wait_for_output("parameter commit is deprecated, use handover: commit", START_TIMEOUT)
+    robot = RobotPeer(ros_client)
+    robot.wait_for_subscribers()
+    step = 50_000_000
+    first = robot.publish(robot.now_ns() - 2 * step)
+    before = chunks.wait(timeout=START_TIMEOUT)
+    assert before.committed == 0, "there was nothing to take over"
+    robot.publish(first + step)
+    after = chunks.wait(count=2)
+    assert 3 <= after.committed <= 7, "the first answer was more than two steps late"
+    count = min(after.committed, 7) * 7
+    assert list(after.actions)[:count] == list(before.actions)[7 : 7 + count], "bit for bit"
+    known = diagnostics.wait(where=lambda d: report_values(d).get("handover") == "commit", timeout=60.0)
+    assert report_values(known)["mode"] == "afm"
+
+    switch = Parameter("handover", value="switch").to_parameter_msg()
+    request = SetParameters.Request(parameters=[switch])
+    assert ros_client.call(SetParameters, "/policy/set_parameters", request).results[0].successful
+    robot.publish(first + 2 * step)
+    assert chunks.wait(count=3).committed == 0
+    keep = Parameter("jacobian", value="whole").to_parameter_msg()
+    request = SetParameters.Request(parameters=[keep])
+    (result,) = ros_client.call(SetParameters, "/policy/set_parameters", request).results
+    assert not result.successful and "expected one of identity, full, or empty" in result.reason
+
+
 def test_skewed_streams_are_not_mixed(start_node, ros_client, checkpoint):
     start_node("policy_node", params=_params(checkpoint, instruction="lift"))
     chunks = ros_client.subscribe(ActionChunk, "/policy/action_chunk", CHUNKS)
