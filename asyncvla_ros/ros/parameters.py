@@ -116,9 +116,7 @@ def _check(name: str, value: Any, declaration: _Declaration) -> None:
         # What an empty list, which has no type, comes as.
         raise AsyncVLAError(f"parameter {name} has no value, expected one such as {declaration.default!r}")
     if declaration.choices and value not in declaration.choices:
-        raise AsyncVLAError(
-            f"parameter {name} is {value!r}, expected one of {_listed(declaration.choices)}"
-        )
+        raise AsyncVLAError(f"parameter {name} is {value!r}, expected one of {_listed(declaration.choices)}")
     if declaration.is_topic and (value or declaration.default) and not TOPIC.fullmatch(value):
         raise AsyncVLAError(f"parameter {name} is {value!r}, expected {TOPIC_FORM}")
 

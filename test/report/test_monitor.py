@@ -17,7 +17,7 @@ from support.checkpoints import tiny_checkpoint
 
 
 def row(task: int, init: int, success: bool, rng: np.random.Generator, tells: float) -> dict[str, Any]:
-    """Successes need 12 to 20 decisions, failures all 70; from the tenth on these surprise by ``tells`` more."""
+    """Successes need 12 to 20 decisions, failures 70, and surprise by ``tells`` more from the tenth on."""
     count = int(rng.integers(12, 21)) if success else 70
     surprise = rng.normal(0.5, 0.1, count)
     if not success:
