@@ -26,8 +26,9 @@ from asyncvla_ros.model.prefix import Prefix
 from asyncvla_ros.types import AsyncVLAError, CheckpointError
 
 MONITOR = "monitor.safetensors"
-# Leading directions with a variance of their own, at most.
-DIRECTIONS = 64
+# Leading directions with a variance of their own, at most: foreign observations differ from usual ones along
+# directions in which those hardly vary. And frames for each of them, at least.
+DIRECTIONS, FRAMES_EACH = 256, 2
 # Frames that are as foreign as a surprise of 1, or more.
 QUANTILE = 0.95
 
@@ -92,7 +93,7 @@ def fit_monitor(seen: Tensor, unseen: Tensor) -> ObservationMonitor:
     variances = singular.square() / (len(x) - 1)
     if not variances[0] > 0:
         raise AsyncVLAError("all frames for the monitor look the same, expected demonstrations that move")
-    kept = min(DIRECTIONS, max(1, len(variances) // 2))
+    kept = max(1, min(DIRECTIONS, len(x) // FRAMES_EACH, x.shape[1] // 2))
     others = max(1, x.shape[1] - kept)
     # Never zero: few frames span few directions, and any step out of them would be infinitely far.
     rest = (variances[kept:].sum() / others).clamp(min=1e-6 * float(variances[0]))
