@@ -5,7 +5,6 @@ observation -> prefix (once) -> draft (SFM) -> confidence (rater) -> doubted act
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -27,6 +26,7 @@ from asyncvla_ros.model.monitor import observation_features
 from asyncvla_ros.model.prefix import Prefix
 from asyncvla_ros.model.quantize import LARGEST_ERROR, quantize
 from asyncvla_ros.model.runner import Runner, make_runner, require_device, resolve_engine
+from asyncvla_ros.model.stage_clock import StageClock
 from asyncvla_ros.model.text import encode_words, unknown_words
 from asyncvla_ros.observe.episode_monitor import EpisodeLimits, disagreement
 from asyncvla_ros.paths import shipped_checkpoint
@@ -40,7 +40,6 @@ from asyncvla_ros.types import (
     Observation,
     Previous,
     RunError,
-    StageTimes,
 )
 
 
@@ -135,8 +134,13 @@ class Policy:
         Args:
             repetitions: Decisions.
             strategy: How it will be decided.
+
+        Raises:
+            ContractError: If it cannot decide so.
         """
         strategy = self.resolve(strategy)
+        # What it cannot decide is no fault of the engine.
+        self._decider.check(strategy)
         # Whatever the rater says, something is doubted.
         sure = 1e-9 if strategy.select == "variance" else 1.0
         strategy = replace(strategy, threshold=sure)
@@ -249,7 +253,7 @@ class Policy:
         """
         if seed is not None:
             self._generator.manual_seed(seed)
-        clock = _StageClock(self._device)
+        clock = StageClock(self._device)
         return self._answer(self._inputs(observation), self.resolve(strategy), previous, clock)
 
     @torch.inference_mode()
@@ -258,9 +262,9 @@ class Policy:
         inputs: Inputs,
         strategy: Strategy,
         previous: Previous | None,
-        clock: _StageClock | None = None,
+        clock: StageClock | None = None,
     ) -> ActionChunk:
-        clock = clock or _StageClock(self._device)
+        clock = clock or StageClock(self._device)
         prefix = self._network.encode(inputs)
         clock.lap("prefix")
         plan = None
@@ -348,26 +352,3 @@ class Policy:
 
 def _first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
-
-
-class _StageClock:
-    """Sums up how long each stage took, over all its laps."""
-
-    def __init__(self, device: torch.device) -> None:
-        self._device = device
-        self._ms = {"prefix": 0.0, "sfm": 0.0, "rater": 0.0, "afm": 0.0}
-        self._began = self._last = time.perf_counter()
-
-    def lap(self, stage: str) -> None:
-        """What happened since the last lap belongs to ``stage``."""
-        now = self._now()
-        self._ms[stage] += 1e3 * (now - self._last)
-        self._last = now
-
-    def times(self) -> StageTimes:
-        return StageTimes(**self._ms, total=1e3 * (self._now() - self._began))
-
-    def _now(self) -> float:
-        if self._device.type == "cuda":
-            torch.cuda.synchronize(self._device)
-        return time.perf_counter()

@@ -83,8 +83,9 @@ class ActionChunk:
         refined: (l,) bool, True where asynchronous flow matching generated the action again.
         committed: Leading actions kept from the plan before.
         times: Duration of each inference stage.
-        variance: (l,) float32 of the synchronous draft's estimates while it was denoised, squared normalised
-            units (``flow.denoising_variance``); None unless the strategy or its rater reads it.
+        variance: (l,) float32 in squared normalised units. Of several drafts their mean squared distance to
+            the chosen one (``drafts.spread``); of one that of its estimates while it was denoised
+            (``flow.denoising_variance``), None unless the strategy or its rater reads it.
         kept: (l,) bool, True where an action is one of the plan before; None: the committed ones.
         draft: (l, d) what was generated, where ``actions`` are an ensemble with older chunks; else None.
         surprise: How foreign the observation is to the policy, see ``model.monitor``: 1 is as foreign as one

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,12 @@ from asyncvla_ros.model import flow
 from asyncvla_ros.model.asyncvla import AsyncVLA, Inputs
 from asyncvla_ros.model.checkpoint import load_checkpoint
 from asyncvla_ros.model.config import AsyncVLAConfig, RaterConfig
+from asyncvla_ros.model.decide import Decider
 from asyncvla_ros.model.runner import Runner, make_runner, require_device, resolve_engine
 from asyncvla_ros.model.sizes import full_config, nano_config, tiny_config
+from asyncvla_ros.model.stage_clock import StageClock
 from asyncvla_ros.paths import shipped_checkpoint
+from asyncvla_ros.strategy import Strategy
 from asyncvla_ros.training.run import memory_gb
 from asyncvla_ros.types import AsyncVLAError
 
@@ -58,15 +61,17 @@ class BenchSettings:
 
 @torch.inference_mode()
 def bench_policy(settings: BenchSettings) -> dict[str, Any]:
-    """Time the stages of a decision on random input; cached and uncached alternate, so noise hits both.
+    """Time decisions on random input, of all kinds in turns, so that noise hits all of them.
 
     Cached is what a policy runs: one prefix pass, and whatever its engine does. Uncached are transformers'
     own layers, and every velocity evaluation encodes the observation again, as does the rater; so there is
-    no prefix stage of its own. AFM regenerates every other action.
+    no prefix stage of its own. AFM regenerates every other action. A decision is one in the checkpoint's
+    own way, without an old plan; its AFM regenerates what is doubted of the random observation.
 
     Returns:
-        ``cached_ms`` and ``uncached_ms``: stage to {p50, p95}; ``parameters``, ``dtype``, ``memory_peak_gb``,
-        ``per_step_ms`` and ``roofline``.
+        ``cached_ms``, ``uncached_ms`` and ``decision_ms``: stage to {p50, p95}; ``decision_per_prefix``:
+        what a decision took over its own prefix pass, the median; ``strategy``: the checkpoint's own;
+        ``parameters``, ``dtype``, ``memory_peak_gb``, ``per_step_ms`` and ``roofline``.
 
     Raises:
         AsyncVLAError: If a setting is out of range.
@@ -77,11 +82,15 @@ def bench_policy(settings: BenchSettings) -> dict[str, Any]:
     torch.set_num_threads(settings.threads)
     folder = None if settings.size else settings.checkpoint or shipped_checkpoint()
     engine = resolve_engine(settings.engine, torch.device(settings.device), folder=folder)
-    stock = _network(settings)
+    stock, has_rater = _network(settings)
+    strategy = stock.config.resolve(Strategy())
+    if not has_rater and strategy.select == "rater":
+        strategy = replace(strategy, mode="sfm")
     inputs = random_inputs(stock, settings.device)
     ways: dict[str, Callable[[], list[float]]] = {}
     runner = make_runner(stock, engine, folder)
     ways["cached_ms"] = lambda: _cached(runner, inputs)
+    ways["decision_ms"] = lambda: _decision(runner, inputs, strategy)
     if settings.recompute:
         ways["uncached_ms"] = lambda: _uncached(stock, inputs)
     times: dict[str, list[list[float]]] = {name: [] for name in ways}
@@ -98,9 +107,12 @@ def bench_policy(settings: BenchSettings) -> dict[str, Any]:
         }
         for name, rows in times.items()
     }
+    decided = np.array(times["decision_ms"])
     step_ms = figures["cached_ms"]["sfm"]["p50"] / stock.config.num_denoise_steps
     return {
         **figures,
+        "decision_per_prefix": round(float(np.median(decided[:, -1] / decided[:, 0])), 3),
+        "strategy": asdict(strategy),
         "engine": engine,
         "parameters": sum(p.numel() for p in stock.parameters()),
         "dtype": stock.config.dtype,
@@ -111,13 +123,14 @@ def bench_policy(settings: BenchSettings) -> dict[str, Any]:
     }
 
 
-def _network(settings: BenchSettings) -> AsyncVLA:
+def _network(settings: BenchSettings) -> tuple[AsyncVLA, bool]:
+    """A network with a rater, and whether that is its own."""
     if settings.size is None:
         checkpoint = load_checkpoint(settings.checkpoint or shipped_checkpoint(), settings.device)
-        if checkpoint.model.rater is None:
+        if not (has_rater := checkpoint.model.rater is not None):
             # How long it takes does not depend on what it has learned.
             checkpoint.model.attach_rater(RaterConfig(num_layers=_rater_layers(checkpoint.model.config)))
-        return checkpoint.model.eval()
+        return checkpoint.model.eval(), has_rater
     if settings.size not in SIZES:
         raise AsyncVLAError(f"--size is {settings.size!r}, choose one of {SIZES}")
     torch.manual_seed(0)
@@ -128,7 +141,7 @@ def _network(settings: BenchSettings) -> AsyncVLA:
     with torch.device(settings.device):
         model = AsyncVLA(config)
         model.attach_rater(RaterConfig(num_layers=_rater_layers(config)))
-    return model.eval()
+    return model.eval(), False
 
 
 def _rater_layers(config: AsyncVLAConfig) -> int:
@@ -181,6 +194,18 @@ def _cached(model: Runner, inputs: Inputs) -> list[float]:
     clock.time(lambda: model.rate(prefix, draft, _signals(model, seen, dims)))
     clock.time(lambda: model.sample(prefix, draft, half, noise, dims, again))
     return clock.stages
+
+
+def _decision(model: Runner, inputs: Inputs, strategy: Strategy) -> list[float]:
+    """The same of a decision, whose noise is always the same."""
+    dims = torch.ones(model.config.max_action_dim, device=inputs.state.device)
+    decider = Decider(model, dims, torch.Generator().manual_seed(0))
+    clock = StageClock(inputs.state.device)
+    prefix = model.encode(inputs)
+    clock.lap("prefix")
+    decider.decide(prefix, None, strategy, clock.lap)
+    times = clock.times()
+    return [times.prefix, times.sfm, times.rater, times.afm]
 
 
 def _uncached(model: AsyncVLA, inputs: Inputs) -> list[float]:

@@ -73,6 +73,12 @@ def bench_policy_command(
         f"takes {figures['per_step_ms']:.2f} ms, {roofline['ratio']:.1f} times what "
         f"{roofline['copy_bandwidth_gb_s']} GB/s of memory allow"
     )
+    decided, own = figures["decision_ms"]["total"], figures["strategy"]
+    console.print(
+        f"a decision as the checkpoint decides ({own['mode']}, {own['denoise_steps']} steps of a draft, best "
+        f"of {own['best_of']}): {decided['p50']:.1f} ms (p95 {decided['p95']:.1f}), "
+        f"{figures['decision_per_prefix']:.2f} times its own prefix pass"
+    )
     write_json(figures, json_out)
 
 

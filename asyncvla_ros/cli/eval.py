@@ -236,6 +236,9 @@ def eval_demos(
     device: DeviceOption = "cpu",
     cache: CacheOption = CACHE,
     skip_broken: SkipBrokenOption = False,
+    loop_gain: Annotated[
+        bool, typer.Option("--loop-gain", help="Also how an action answers those kept before it.")
+    ] = False,
     *,
     strategy: Strategy,
 ) -> None:
@@ -257,6 +260,7 @@ def eval_demos(
             THREADS,
             cache,
             skip_broken,
+            loop_gain,
         )
     )
     console = Console(stderr=True)
@@ -267,6 +271,11 @@ def eval_demos(
             + ("" if gripper is None else f", gripper right {gripper:.1%}")
             + f" (n = {figures['frames']} observations of {figures['episodes']} episodes)"
         )
+    if loop_gain:
+        gains = ", ".join(
+            f"{row['same']:+.2f} ({kept} kept)" for kept, row in figures["loop_gain"]["by_kept"].items()
+        )
+        console.print(f"loop gain: {gains}; expected below 0.3 before actions are committed")
     write_json(figures, json_out)
 
 

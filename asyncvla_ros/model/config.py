@@ -166,7 +166,10 @@ class AsyncVLAConfig:
 
     @property
     def has_equal_windows(self) -> bool:
-        """Whether the windows of the vision tower's attention all have as many patches."""
+        """Whether the windows of the vision tower's attention, if it has any, all have as many patches."""
+        vision = self.backbone["vision_config"]
+        if set(vision["fullatt_block_indexes"]) >= set(range(vision["depth"])):
+            return True
         side, window = self.image_grid // self.merge_size, self.window_tokens
         return side % window == 0 or side <= window
 

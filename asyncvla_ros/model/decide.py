@@ -17,8 +17,9 @@ from torch import Tensor
 
 from asyncvla_ros.model import flow
 from asyncvla_ros.model.asyncvla import AsyncVLA
+from asyncvla_ros.model.decision import Decision, Judged
 from asyncvla_ros.model.drafts import Gripper, medoid, nearest, spread, weighted_mean
-from asyncvla_ros.model.handover import JUDGING, KEEPING, Plan, at_random, ensemble, trusted
+from asyncvla_ros.model.handover import JUDGING, KEEPING, Plan, ensemble, kept_places
 from asyncvla_ros.model.prefix import Prefix
 from asyncvla_ros.model.runner import Runner
 from asyncvla_ros.model.select import select
@@ -31,50 +32,12 @@ Lap = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Decision:
-    """What was decided.
-
-    Attributes:
-        actions: (1, l, d) normalised.
-        confidence: (1, l) of the synchronous draft; None where nothing was rated.
-        variance: (1, l) of the synchronous draft: of several, ``drafts.spread``; of one,
-            ``flow.denoising_variance``, None where nobody asked.
-        refined: (1, l) bool, True where an action was generated again.
-        kept: (1, l) bool, True where an action is one of the old plan.
-        draft: (1, l, d), what was generated, where ``actions`` are an ensemble; else None.
-    """
-
-    actions: Tensor
-    confidence: Tensor | None
-    variance: Tensor | None
-    refined: Tensor
-    kept: Tensor
-    draft: Tensor | None = None
-
-
-@dataclass(frozen=True)
 class _Context:
     """What drafts begin with: kept actions (1, l, d), a mask (1, l) that is 0 on them, a pull."""
 
     kept: Tensor
     mask: Tensor
     guidance: flow.Guidance | None
-
-
-@dataclass(frozen=True)
-class _Judged:
-    """Actions (1, l, d) with what is known of each, (1, l); and all drafts (n, l, d)."""
-
-    actions: Tensor
-    confidence: Tensor | None
-    denoised: Tensor | None
-    spread: Tensor | None
-    drafts: Tensor
-
-    @property
-    def variance(self) -> Tensor | None:
-        """That of several drafts, else that of denoising the one."""
-        return self.denoised if self.spread is None else self.spread
 
 
 class Decider:
@@ -171,18 +134,17 @@ class Decider:
             return _Context(kept, mask, pull)
         if strategy.handover not in KEEPING:
             return _Context(kept, mask, None)
-        later = plan.later()
-        chosen = later if strategy.handover == "keep_all" else torch.zeros_like(later)
+        confidence, order = None, None
         if strategy.handover in JUDGING:
             confidence = self._model.rate(prefix, plan.actions, None)
             lap("rater")
-            chosen = trusted(later, confidence, confidence_threshold(strategy, self._model.config))
-        if strategy.handover == "keep_random":
             # From numbers of its own, so that the noise of all handovers is the same.
             aside = torch.Generator()
             aside.set_state(self._generator.get_state())
-            chosen = at_random(later, int(chosen.sum()), self._order(aside))
-        return _Context(plan.actions, mask.masked_fill(chosen | plan.first(plan.committed), 0), None)
+            order = self._order(aside) if strategy.handover == "keep_random" else None
+        threshold = confidence_threshold(strategy, self._model.config)
+        places = kept_places(plan, strategy.handover == "keep_all", confidence, threshold, order)
+        return _Context(plan.actions, mask.masked_fill(places, 0), None)
 
     def _draft(
         self,
@@ -192,7 +154,7 @@ class Decider:
         noise: Tensor,
         strategy: Strategy,
         lap: Lap,
-    ) -> _Judged:
+    ) -> Judged:
         """One synchronous draft, of those that start from ``noise`` (n, l, d)."""
         config, n = self._model.config, len(noise)
         # Kept actions are beyond doubt.
@@ -211,10 +173,10 @@ class Decider:
                 confidence = self._rate(prefix, draft, drafts, denoised)
                 lap("rater")
         apart = spread(drafts, draft, self._dim_mask) if n > 1 else None
-        return _Judged(draft, confidence, denoised, apart, drafts)
+        return Judged(draft, confidence, denoised, apart, drafts)
 
     def _rate(self, prefix: Prefix, actions: Tensor, drafts: Tensor, denoised: Tensor | None) -> Tensor:
-        """Confidence (m, l) of actions (m, l, d), with what the rater reads of them; see ``_Judged``."""
+        """Confidence (m, l) of actions (m, l, d), with what the rater reads of them; see ``Judged``."""
         rater = self._model.config.rater
         reads = () if rater is None else rater.reads
         known = None if denoised is None else denoised[None]
@@ -259,7 +221,7 @@ class Decider:
         fresh = flow.denoising_variance(velocities, self._dim_mask)
         return actions, torch.where(mask > 0, fresh, variance)
 
-    def _select(self, judged: _Judged, mask: Tensor, order: Tensor, strategy: Strategy) -> Tensor:
+    def _select(self, judged: Judged, mask: Tensor, order: Tensor, strategy: Strategy) -> Tensor:
         """Which actions to generate again, (1, l) bool."""
         threshold = confidence_threshold(strategy, self._model.config)
         if strategy.select == "variance":

@@ -126,25 +126,30 @@ def prefix_weights(delay: int, end: int, total: int) -> Tensor:
     return torch.where(place < min(delay, end), 1.0, decaying)
 
 
-def trusted(later: Tensor, confidence: Tensor, threshold: float) -> Tensor:
-    """Which later actions of the old plan to keep, (1, l) bool: confident ones, if they are so on average.
+def kept_places(
+    plan: Plan, keeps_all: bool, confidence: Tensor | None, threshold: float, order: Tensor | None
+) -> Tensor:
+    """Which actions of the old plan are context of the new chunk, (1, l) bool.
 
     Args:
-        later: (1, l) bool, those in question.
-        confidence: (1, l) of the old plan under the new observation.
+        plan: Its committed actions always are.
+        keeps_all: Whether all others are.
+        confidence: (1, l) of the plan under the new observation. None: no others are; else those whose
+            confidence is at least the threshold, if that holds for their mean.
         threshold: On both.
+        order: (l,) random permutation, in which as many others are taken instead; None: those themselves.
     """
-    if not later.any() or confidence[later].mean() < threshold:
-        return torch.zeros_like(later)
-    return later & (confidence >= threshold)
-
-
-def at_random(later: Tensor, count: int, order: Tensor) -> Tensor:
-    """So many later actions in a random order (l,): (1, l) bool."""
-    order = order.to(later.device)
-    chosen = torch.zeros_like(later)
-    chosen[0, order[later[0, order]][:count]] = True
-    return chosen
+    later, committed = plan.later(), plan.first(plan.committed)
+    if keeps_all:
+        return committed | later
+    if confidence is None or not later.any() or confidence[later].mean() < threshold:
+        return committed
+    chosen = later & (confidence >= threshold)
+    if order is not None:
+        order, count = order.to(later.device), int(chosen.sum())
+        chosen = torch.zeros_like(later)
+        chosen[0, order[later[0, order]][:count]] = True
+    return committed | chosen
 
 
 def ensemble(plan: Plan, draft: Tensor, gripper: Gripper | None) -> Tensor:

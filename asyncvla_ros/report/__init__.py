@@ -10,6 +10,7 @@ from asyncvla_ros.report.delay_curves import draw_delays
 from asyncvla_ros.report.delays import delay_table, pairing_table, pairings, runs_of
 from asyncvla_ros.report.details import (
     accuracy_table,
+    approach_table,
     bench_table,
     draw_horizon,
     draw_reliability,
@@ -95,6 +96,8 @@ def _success_sections(found: Mapping[str, Sequence[Source]], evaluations: Sequen
     sections = []
     if evaluations:
         sections += ["## Success", success_table(evaluations), "### By task", task_table(evaluations)]
+    if approaches := approach_table(evaluations):
+        sections += ["### Where the hand went first", approaches]
     if simpler := simpler_table(merge_shards(found["bridge"], bridge_figures), evaluations):
         sections += ["## SimplerEnv", simpler]
     if comparisons := list(compare(evaluations)):

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from asyncvla_ros.report.results import Source, strategy_of, table
+from asyncvla_ros.report.results import Source, controls_of, strategy_of, table
 
 
 def rated_demos(demos: Sequence[Source]) -> list[Source]:
@@ -128,6 +128,29 @@ def expert_table(experts: Sequence[Source]) -> str:
         solved = [f"{row['successes']}/{row['n']}" if row else "-" for row in done]
         rows.append([source.name, v["expert_suite"], "yes" if v["settings"]["disturbed"] else "no", *solved])
     return table(["file", "suite", "disturbed", *map(str, tasks)], rows)
+
+
+def approach_table(evaluations: Sequence[Source]) -> str:
+    """Where the hand went first, where things do not stand at their usual places; empty if nowhere."""
+    rows = []
+    for source in evaluations:
+        found = Counter(e.get("approached") for e in source.values["episodes"])
+        if source.values["settings"].get("placement", "official") in ("exchanged", "free"):
+            n = len(source.values["episodes"])
+            shares = [f"{found[place]}/{n}" for place in ("target", "usual", "other", None)]
+            control, suite = controls_of(source.values), source.values["suite"]
+            rows.append([source.name, suite, strategy_of(source.values), control, *shares])
+    head = (
+        "file",
+        "suite",
+        "strategy",
+        "control",
+        "target",
+        "its usual place",
+        "elsewhere",
+        "nowhere, or no target",
+    )
+    return table(head, rows) if rows else ""
 
 
 def bench_table(benches: Sequence[Source]) -> str:

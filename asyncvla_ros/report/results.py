@@ -101,8 +101,11 @@ def controls_of(values: Mapping[str, Any]) -> str:
 def placed(values: Mapping[str, Any]) -> str:
     """What makes an evaluation another than the official one, but its delay and its world."""
     settings = values["settings"]
+    placement = settings.get("placement", "official")
     names = [(name, settings.get(key)) for key, name in CONTROLS.items()]
     chosen = [f"{name} {100 * v:g} cm" if name == "displaced" else name for name, v in names if v]
+    if placement != "official":
+        chosen = [f"{placement} placements", *(name for name in chosen if name != "random placements")]
     if settings.get("render", "full") != "full":
         chosen.append("decimated meshes")
     return ", ".join(chosen)

@@ -32,6 +32,7 @@ from asyncvla_ros.policy import Policy
 from asyncvla_ros.strategy import Strategy
 from asyncvla_ros.training.batches import Batches
 from asyncvla_ros.training.drafts import Drafter
+from asyncvla_ros.training.loop_gain import loop_gain
 from asyncvla_ros.training.rated_drafts import RatedDrafts, rate_drafts
 from asyncvla_ros.training.rater_figures import rater_figures
 from asyncvla_ros.training.rater_settings import COMPARED, RaterSettings
@@ -54,6 +55,7 @@ class DemoSettings:
         threads: Of torch.
         cache: Folder of decoded images.
         skip_broken: Leave out episodes with states or actions that are no numbers.
+        loop_gain: Also measure how an action answers those kept before it, see ``training.loop_gain``.
     """
 
     data: tuple[Path, ...]
@@ -66,6 +68,7 @@ class DemoSettings:
     threads: int = 1
     cache: Path = Path(".cache/frames")
     skip_broken: bool = False
+    loop_gain: bool = False
 
 
 def evaluate_demos(settings: DemoSettings) -> dict[str, Any]:
@@ -74,8 +77,8 @@ def evaluate_demos(settings: DemoSettings) -> dict[str, Any]:
     Returns:
         JSON-ready: ``action_accuracy`` by mode, ``refined`` (see ``refinement``; None for ``sfm``),
         ``calibration`` (None where the strategy asks no rater), ``within_observation`` (of several drafts of
-        each observation, whatever the strategy), ``frames``, ``episodes``, ``action_space``, versions,
-        settings, machine.
+        each observation, whatever the strategy), ``loop_gain`` (None unless asked for), ``frames``,
+        ``episodes``, ``action_space``, versions, settings, machine.
 
     Raises:
         AsyncVLAError: If data or checkpoint cannot be used, or do not belong together.
@@ -87,6 +90,7 @@ def evaluate_demos(settings: DemoSettings) -> dict[str, Any]:
     )
     frames = unseen_frames(episodes, load_records(settings.checkpoint), settings, policy.chunk_size)
     strategy = settings.strategy.complete(policy.network.config.strategy)
+    steps = strategy.denoise_steps or policy.network.config.num_denoise_steps
     strategies = {"sfm": replace(strategy, mode="sfm"), str(strategy.mode): strategy}
     chunks = {
         mode: [
@@ -114,6 +118,11 @@ def evaluate_demos(settings: DemoSettings) -> dict[str, Any]:
             answers, draft_error, episodes.episode[frames], policy.network.config.rater, settings.seed
         ),
         "within_observation": _within_observation(settings, episodes, frames),
+        "loop_gain": loop_gain(
+            load_checkpoint(settings.checkpoint, settings.device), episodes, frames, steps, settings.seed
+        )
+        if settings.loop_gain
+        else None,
         "frames": len(frames),
         "episodes": len(np.unique(episodes.episode[frames])),
         "action_space": policy.features.action_space,

@@ -53,8 +53,8 @@ class PolicyLoss(nn.Module):
     def _context(self, batch: Batch) -> Tensor:
         """What kept actions show, (b, k, l, max_action_dim).
 
-        Leading ones, on their way when the policy is asked, show what was executed, later ones what the policy
-        itself planned from an earlier observation, as they will on the robot; others what was demonstrated.
+        As on the robot, leading ones, on their way when the policy is asked, show what was executed, later
+        ones what the policy itself planned from an earlier observation; others what was demonstrated.
         """
         assert batch.draws is not None
         context = batch.actions[:, None].expand_as(batch.draws.noise)

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from asyncvla_ros.model.asyncvla import AsyncVLA, Inputs
 from asyncvla_ros.model.config import RaterConfig
-from asyncvla_ros.model.decide import Decider, Decision
+from asyncvla_ros.model.decide import Decider
+from asyncvla_ros.model.decision import Decision
 from asyncvla_ros.model.handover import Plan
 from asyncvla_ros.model.prefix import Prefix
 from asyncvla_ros.model.select import select

@@ -15,7 +15,8 @@ from asyncvla_ros.common.normalization import NormStats
 from asyncvla_ros.model import flow
 from asyncvla_ros.model.asyncvla import AsyncVLA
 from asyncvla_ros.model.config import RaterConfig
-from asyncvla_ros.model.decide import Decider, Decision
+from asyncvla_ros.model.decide import Decider
+from asyncvla_ros.model.decision import Decision
 from asyncvla_ros.model.drafts import Gripper
 from asyncvla_ros.model.handover import Plan, normalized_plan, prefix_weights
 from asyncvla_ros.model.prefix import Prefix

@@ -194,3 +194,17 @@ def test_a_folder_without_results_says_what_is_expected(tmp_path: Path) -> None:
     (tmp_path / "broken.json").write_text("{")
     with pytest.raises(AsyncVLAError, match=r"broken\.json is no JSON file"):
         report(tmp_path, tmp_path / "results.md")
+
+
+def test_where_the_hand_went_first_is_told_of_things_that_stand_elsewhere(tmp_path: Path) -> None:
+    write_eval(tmp_path / "usual.json", [True] * 4)
+    assert "went first" not in report(tmp_path, tmp_path / "results.md")[0].read_text()
+    file = tmp_path / "moved.json"
+    write_eval(file, [True, False, False, False], placement="exchanged", random_placements=True)
+    result = json.loads(file.read_text())
+    for episode, place in zip(result["episodes"], ("target", "usual", "usual", None), strict=True):
+        episode["approached"] = place
+    file.write_text(json.dumps(result))
+    text = report(tmp_path, tmp_path / "results.md")[0].read_text()
+    row = "| moved | libero_object | afm | exchanged placements | 1/4 | 2/4 | 0/4 | 1/4 |"
+    assert row in text and "| usual | libero_object | afm | official" not in text

@@ -6,11 +6,13 @@ policy answers a chunk; when the answer is there, see ``timing``, its actions ar
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from asyncvla_ros.sim.evaluation.approach import NEAR_M, classify_first_approach
+from asyncvla_ros.control.action_schedule import ScheduledAction
+from asyncvla_ros.sim.evaluation.approach import FirstApproach
 from asyncvla_ros.sim.evaluation.consistency import commanded_jerk
 from asyncvla_ros.sim.evaluation.results import Episode, EvalConfig, Inference, mean_of, series
 from asyncvla_ros.sim.evaluation.timing import TimedPlan, Timing
@@ -25,10 +27,6 @@ if TYPE_CHECKING:
     from asyncvla_ros.policy import Policy
 
 
-#: Nearer to its usual place a target cannot be told from it.
-_SAME_PLACE_M = 2 * NEAR_M
-
-
 def run_episode(policy: Policy, env: LiberoEnv, config: EvalConfig, init: int) -> Episode:
     """Let the policy act from the environment's current state until success or the suite's step limit.
 
@@ -39,63 +37,66 @@ def run_episode(policy: Policy, env: LiberoEnv, config: EvalConfig, init: int) -
     execute = policy.execute_steps if config.execute_steps is None else config.execute_steps
     timing = Timing.of(config.delay, config.replan, execute, policy.chunk_size)
     plan, world = TimedPlan(timing), make_world(config.world, env, config.seed, init)
-    eyes = _Eyes(env, config, init)
-    inferences: list[Inference] = []
-    executed: list[np.ndarray] = []
-    origin: list[int] = []
-    hold = IDLE_ACTION
-    path, places = [env.scene.ee_pose()[0]], _target_places(env)
+    eyes, record, approach = _Eyes(env, config, init), _Record(), FirstApproach(env.scene)
     step, success = 0, env.success
     while step < limit and not success:
         world.advance(step)
         if plan.is_observed(step):
-            chunk = eyes.decide(policy, plan, step, len(inferences))
-            inferences.append(Inference.of(chunk))
+            chunk = eyes.decide(policy, plan, step, len(record.inferences))
+            record.inferences.append(Inference.of(chunk))
             # One control step each, whatever rate the data say: those of 10 Hz hold frames of 20 Hz.
             plan.answer(step, chunk, config.conventions.env_actions(chunk.actions))
-        due = plan.due(step)
-        action = hold if due is None else due.values
-        if due is not None:
-            hold = np.array([*IDLE_ACTION[:-1], action[-1]])
-            executed.append(np.clip(action, -1, 1))
-            origin.append(due.chunk.chunk_id)
-        env.step(world.obey(action))
-        path.append(env.scene.ee_pose()[0])
+        env.step(world.obey(record.action(plan.due(step))))
+        approach.note()
         step, success = step + 1, env.success
     eyes.write_video(success, timing)
-    inside, seam = commanded_jerk(np.array(executed), origin, POSITION_UNIT_M, CONTROL_HZ)
-    return Episode(
-        task=env.task.index,
-        init=init,
-        success=success,
-        steps=step,
-        tick_ms=tuple(inference.tick_ms for inference in inferences),
-        refined=mean_of(inferences, "refined") or 0.0,
-        confidence=mean_of(inferences, "confidence"),
-        jerk_inside=inside,
-        jerk_seam=seam,
-        judging_ms=mean_of(inferences, "judging_ms"),
-        kept=mean_of(inferences, "kept") or 0.0,
-        dry_steps=step - len(executed),
+    return replace(
+        record.episode(env.task.index, init, success, step),
         moved_step=world.moved_step,
-        confidences=series(inferences, "confidence"),
-        variances=series(inferences, "variance"),
-        surprises=series(inferences, "surprise"),
-        disagreements=series(inferences, "disagreement"),
-        approached=None if places is None else classify_first_approach(np.array(path), *places),
+        approached=approach.place,
     )
 
 
-def _target_places(env: LiberoEnv) -> tuple[np.ndarray, np.ndarray | None] | None:
-    """(3,) where the first thing to be moved stands, and (3,) where it usually does if that is elsewhere."""
-    scene = env.scene
-    target = scene.goals[0][1]
-    if target not in scene.object_names():
-        return None
-    place, usual = scene.body_position(target), scene.usual_place(target)
-    if usual is None or np.linalg.norm(usual - place[:2]) < _SAME_PLACE_M:
-        return place, None
-    return place, np.append(usual, place[2])
+class _Record:
+    """What was decided and executed in an episode."""
+
+    def __init__(self) -> None:
+        self.inferences: list[Inference] = []
+        self._executed: list[np.ndarray] = []
+        self._origin: list[int] = []
+
+    def action(self, due: ScheduledAction | None) -> np.ndarray:
+        """Notes the action of a step; without one the arm holds still, and the gripper what it was told."""
+        if due is None:
+            gripper = self._executed[-1][-1] if self._executed else IDLE_ACTION[-1]
+            return np.array([*IDLE_ACTION[:-1], gripper])
+        self._executed.append(np.clip(due.values, -1, 1))
+        self._origin.append(due.chunk.chunk_id)
+        return due.values
+
+    def episode(self, task: int, init: int, success: bool, steps: int) -> Episode:
+        """What it shows."""
+        decided = self.inferences
+        executed = np.array(self._executed)
+        inside, seam = commanded_jerk(executed, self._origin, POSITION_UNIT_M, CONTROL_HZ)
+        return Episode(
+            task=task,
+            init=init,
+            success=success,
+            steps=steps,
+            tick_ms=tuple(inference.tick_ms for inference in decided),
+            refined=mean_of(decided, "refined") or 0.0,
+            confidence=mean_of(decided, "confidence"),
+            jerk_inside=inside,
+            jerk_seam=seam,
+            judging_ms=mean_of(decided, "judging_ms"),
+            kept=mean_of(decided, "kept") or 0.0,
+            dry_steps=steps - len(executed),
+            confidences=series(decided, "confidence"),
+            variances=series(decided, "variance"),
+            surprises=series(decided, "surprise"),
+            disagreements=series(decided, "disagreement"),
+        )
 
 
 def decision_seed(seed: int, task: int, init: int, decision: int) -> int:

@@ -131,10 +131,11 @@ def _exchange(
 ) -> dict[tuple[str, ...], np.ndarray]:
     """For each group the place of another one, or its own; the one to be moved gets another one."""
     targets = [place for place, group in enumerate(groups) if scene.goals[0][1] in group.members]
-    order = np.arange(len(groups))
+    own = np.arange(len(groups))
+    order: np.ndarray = own
     for _ in range(_TRIES):
         order = rng.permutation(len(groups))
-        moved = order != np.arange(len(groups))
+        moved = order != own
         if moved[targets].all() if targets else moved.any():
             break
     return {group.members: groups[other].origin for group, other in zip(groups, order, strict=True)}

@@ -9,7 +9,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +104,9 @@ def evaluate(
     """
     features = client.features()
     check_policy(features, config.execute_steps)
+    # Steps stay unsaid, as elsewhere: they are those of the checkpoint, which is known.
+    own = {k: v for k, v in features.get("strategy", {}).items() if not k.endswith("_steps")}
+    config = replace(config, strategy=config.strategy.complete(own))
     if env.unwrapped.control_freq != CONTROL_HZ:
         raise ContractError(f"{config.task} runs at {env.unwrapped.control_freq} Hz, expected {CONTROL_HZ:g}")
     episodes: list[Episode] = []
@@ -142,7 +145,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--task", default="google_robot_pick_coke_can", help="task of simpler_env")
     parser.add_argument("--episodes", type=int, default=25, help="how many (25)")
     parser.add_argument("--url", default="ws://127.0.0.1:8765", help="address that asyncvla serve printed")
-    parser.add_argument("--mode", choices=MODES, default="afm")
+    parser.add_argument("--mode", choices=MODES, help="default: as the checkpoint says")
     parser.add_argument("--seed", type=int, default=0, help="of scenes and noise (0)")
     parser.add_argument("--execute-steps", type=int, help="actions executed of each chunk")
     parser.add_argument("--json", type=Path, required=True, help="receives the figures after each episode")

@@ -174,6 +174,7 @@ class Table:
     """A world of an evaluation in which nothing happens; what was executed says of which answer it is."""
 
     task = SimpleNamespace(index=0)
+    scene = SimpleNamespace(goals=(("open", "drawer"),), object_names=tuple)
     instruction = "lift"
 
     def __init__(self) -> None:

@@ -33,6 +33,13 @@ def test_the_first_place_to_which_the_hand_goes_down_counts(
     assert classify_first_approach(path(*points), TARGET, USUAL) == found
 
 
+def test_a_hand_that_begins_beside_a_high_target_has_not_gone_down_yet() -> None:
+    high = TARGET + np.array([0.0, 0.0, 0.42])
+    up_and_down = path((0.0, 0.0, 1.4), (0.1, 0.2, 1.4), (0.1, 0.2, 1.32))
+    assert up_and_down[0, 2] < high[2] and classify_first_approach(up_and_down, high, None) == "target"
+    assert classify_first_approach(up_and_down[:1], high, None) is None
+
+
 def test_without_another_usual_place_it_is_the_target_or_another() -> None:
     down = path((0.1, -0.2, 1.2), (0.1, -0.2, 0.92))
     assert classify_first_approach(down, TARGET, None) == "other"

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Self
 
 import numpy as np
@@ -34,6 +35,9 @@ class FakeWorld:
     steps: int = 0
     executed: list[np.ndarray] = field(default_factory=list)
     seen: list[LiberoConventions] = field(default_factory=list)
+
+    #: Nothing that is carried, so nobody asks where the hand goes.
+    scene = SimpleNamespace(goals=(("open", "drawer"),), object_names=tuple)
 
     @property
     def instruction(self) -> str:
@@ -107,7 +111,8 @@ def test_choices_are_made_on_random_placements_that_repeat(monkeypatch: pytest.M
     resets: list[tuple[int, float]] = []
 
     class Placed(FakeWorld):
-        def reset(self, seed: int, widen_m: float) -> None:
+        def reset(self, seed: int, placement: str, widen_m: float) -> None:
+            assert placement == "widened"
             resets.append((seed, widen_m))
 
     monkeypatch.setattr(LIBERO_ENV, lambda suite, task, _: Placed(list_tasks(suite)[task], 4))
@@ -256,7 +261,7 @@ def test_summary_has_the_agreed_form() -> None:
     known = {"task": 0, "init": 2, "success": False, "steps": 100, "decisions": 2, "jerk_inside": 4.0}
     unknown = {"jerk_seam": None, "moved_step": None, "confidences": [], "variances": [], "surprises": []}
     unknown["disagreements"] = []
-    assert result["episodes"][2] == {**known, **unknown, "kept": 0.0, "dry_steps": 0}
+    assert result["episodes"][2] == {**known, **unknown, "kept": 0.0, "dry_steps": 0, "approached": None}
     assert result["success_rate"] == 0.75
     assert result["n"] == 4
     assert result["ci95"] == pytest.approx([0.3006, 0.9544], abs=1e-4)

@@ -1,0 +1,37 @@
+"""How long the stages of a decision take."""
+
+from __future__ import annotations
+
+import time
+
+import torch
+
+from asyncvla_ros.types import StageTimes
+
+
+class StageClock:
+    """Sums up how long each stage of a decision took, over all its laps.
+
+    Args:
+        device: Whose work is waited for at the end of a lap.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._ms = {"prefix": 0.0, "sfm": 0.0, "rater": 0.0, "afm": 0.0}
+        self._began = self._last = time.perf_counter()
+
+    def lap(self, stage: str) -> None:
+        """What happened since the last lap belongs to ``stage``."""
+        now = self._now()
+        self._ms[stage] += 1e3 * (now - self._last)
+        self._last = now
+
+    def times(self) -> StageTimes:
+        """What was summed up so far, and the time since the begin."""
+        return StageTimes(**self._ms, total=1e3 * (self._now() - self._began))
+
+    def _now(self) -> float:
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
+        return time.perf_counter()
