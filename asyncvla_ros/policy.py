@@ -22,10 +22,13 @@ from asyncvla_ros.model.drafts import GRIPPER, Gripper
 from asyncvla_ros.model.engine import buckets
 from asyncvla_ros.model.handover import KEEPING, normalized_plan
 from asyncvla_ros.model.images import resize_image
+from asyncvla_ros.model.monitor import observation_features
+from asyncvla_ros.model.prefix import Prefix
 from asyncvla_ros.model.quantize import LARGEST_ERROR, quantize
 from asyncvla_ros.model.runner import Runner, make_runner, require_device, resolve_engine
 from asyncvla_ros.model.stage_clock import StageClock
 from asyncvla_ros.model.text import encode_words, unknown_words
+from asyncvla_ros.observe.episode_monitor import EpisodeLimits, disagreement
 from asyncvla_ros.paths import shipped_checkpoint
 from asyncvla_ros.strategy import Strategy
 from asyncvla_ros.types import (
@@ -74,6 +77,8 @@ class Policy:
         self.execute_steps: int = self._config.execute_steps
         self.has_rater: bool = self._config.rater is not None
         self.rater: RaterConfig | None = self._config.rater
+        self._monitor = checkpoint.monitor and checkpoint.monitor.to(self._device)
+        self.episode_limits: EpisodeLimits | None = checkpoint.limits
         self.action_stats: NormStats = checkpoint.action_stats
         if weights != "checkpoint":
             self._quantize(weights)
@@ -278,7 +283,7 @@ class Policy:
             None if judged is None else judged[0].float().cpu().numpy()
             for judged in (decision.confidence, decision.variance)
         )
-        return ActionChunk(
+        chunk = ActionChunk(
             actions=actions,
             confidence=confidence,
             refined=decision.refined[0].cpu().numpy(),
@@ -287,7 +292,15 @@ class Policy:
             variance=variance,
             kept=kept,
             draft=None if decision.draft is None else self._physical(decision.draft),
+            surprise=self._surprise(prefix),
         )
+        return replace(chunk, disagreement=disagreement(previous, chunk, self.action_stats))
+
+    def _surprise(self, prefix: Prefix) -> float | None:
+        """How foreign an observation is; None without a monitor."""
+        if self._monitor is None:
+            return None
+        return float(self._monitor.surprise(observation_features(prefix, self._config))[0])
 
     def _make_decider(self) -> Decider:
         names, stats = self.features.action_names, self.action_stats

@@ -89,7 +89,9 @@ class ActionChunk:
         kept: (l,) bool, True where an action is one of the plan before; None: the committed ones.
         draft: (l, d) what was generated, where ``actions`` are an ensemble with older chunks; else None.
         surprise: How foreign the observation is to the policy, see ``model.monitor``: 1 is as foreign as one
-            in twenty of those in successful episodes; None without a monitor.
+            in twenty of those it was fitted on; None without a monitor.
+        disagreement: Mean squared distance to the plan before where they overlap and nothing was kept of it
+            [normalised units], see ``observe.episode_monitor``; None without such a plan.
     """
 
     actions: np.ndarray
@@ -101,6 +103,7 @@ class ActionChunk:
     kept: np.ndarray | None = None
     draft: np.ndarray | None = None
     surprise: float | None = None
+    disagreement: float | None = None
 
 
 @dataclass(frozen=True)

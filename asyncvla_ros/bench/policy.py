@@ -191,7 +191,7 @@ def _cached(model: Runner, inputs: Inputs) -> list[float]:
     prefix = clock.time(lambda: model.encode(inputs))
     seen: list[Tensor] = []
     draft = clock.time(lambda: model.sample(prefix, noise, ones, noise, dims, steps, seen))
-    clock.time(lambda: model.rate(prefix, draft, flow.denoising_variance(seen, dims)))
+    clock.time(lambda: model.rate(prefix, draft, _signals(model, seen, dims)))
     clock.time(lambda: model.sample(prefix, draft, half, noise, dims, again))
     return clock.stages
 
@@ -222,9 +222,17 @@ def _uncached(model: AsyncVLA, inputs: Inputs) -> list[float]:
     steps, again = model.config.num_denoise_steps, model.config.num_refine_steps
     seen: list[Tensor] = []
     draft = clock.time(lambda: flow.euler_sample(velocity, noise, noise, ones, steps, seen))
-    clock.time(lambda: model.rate(model.encode(inputs), draft, flow.denoising_variance(seen, dims)))
+    clock.time(lambda: model.rate(model.encode(inputs), draft, _signals(model, seen, dims)))
     clock.time(lambda: flow.euler_sample(velocity, draft, noise, half, again))
     return clock.stages
+
+
+def _signals(model: Runner, velocities: list[Tensor], dims: Tensor) -> Tensor | None:
+    """As many signals as the rater reads; what they say does not change how long it takes."""
+    rater = model.config.rater
+    if rater is None or not rater.reads:
+        return None
+    return flow.denoising_variance(velocities, dims)[..., None].repeat(1, 1, len(rater.reads))
 
 
 def _cache_error(runner: Runner, stock: AsyncVLA, inputs: Inputs) -> float:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from asyncvla_ros.cli.eval_bridge import eval_bridge
+from asyncvla_ros.cli.eval_monitor import eval_monitor
 from asyncvla_ros.cli.options import (
     CACHE,
     CPUS,
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 
 eval_app = typer.Typer(no_args_is_help=True, help="Measure a policy: in simulation, or on demonstrations.")
 eval_app.command("bridge")(eval_bridge)
+eval_app.command("monitor")(eval_monitor)
 
 
 @eval_app.command("libero")

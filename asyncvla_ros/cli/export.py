@@ -62,10 +62,11 @@ def _decided(config: AsyncVLAConfig, strategy: Strategy, checkpoint: Path) -> As
     """A config whose defaults are those of a strategy, as far as it says something."""
     given = {name: value for name, value in asdict(strategy).items() if value is not None}
     before, after = config.num_denoise_steps, given.pop("denoise_steps", config.num_denoise_steps)
-    if config.rater and config.rater.reads_variance and after != before:
+    if config.rater and config.rater.reads and after != before:
         raise AsyncVLAError(
-            f"--denoise-steps is {after}, but the rater in {checkpoint} has learned to read the variance of "
-            f"{before} steps; export the policy with {after} first, then train its rater"
+            f"--denoise-steps is {after}, but the rater in {checkpoint} has learned to read the "
+            f"{', '.join(config.rater.reads)} of {before} steps; export the policy with {after} first, then "
+            "train its rater"
         )
     kept, select = dict(config.strategy), config.resolve(strategy).select
     if select != config.resolve(Strategy()).select:

@@ -66,7 +66,8 @@ def _parameter(field: Field[Any], hint: Any, panel: str | None) -> inspect.Param
     if metadata[MINIMUM] is not None:
         options["min"] = metadata[MINIMUM]
     if metadata[CHOICES]:
-        kind = Literal[metadata[CHOICES]] if field.default is not None else Literal[metadata[CHOICES]] | None
+        chosen: Any = Literal[metadata[CHOICES]]
+        kind = chosen if field.default is not None else chosen | None
     given = (metadata[FLAG],) if metadata[FLAG] else ()
     default = inspect.Parameter.empty if field.default is MISSING else field.default
     if isinstance(default, tuple):

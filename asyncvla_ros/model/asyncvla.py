@@ -191,15 +191,15 @@ class AsyncVLA(nn.Module):
         return flow.euler_sample(velocity, actions, noise * dim_mask, mask, steps, velocities, guidance)
 
     @torch.no_grad()
-    def rate(self, prefix: Prefix, draft: Tensor, variance: Tensor | None = None) -> Tensor:
+    def rate(self, prefix: Prefix, draft: Tensor, signals: Tensor | None = None) -> Tensor:
         """Confidence (b, l) in (0, 1) of each action of a draft (b, l, d); see ``Rater.forward``.
 
         Raises:
-            ValueError: If this policy has no rater, or its rater needs the variance.
+            ValueError: If this policy has no rater, or its rater needs signals.
         """
         if self.rater is None:
             raise ValueError("this policy has no confidence rater; train one with `asyncvla train-rater`")
-        return torch.sigmoid(self.rater(prefix, draft, variance))
+        return torch.sigmoid(self.rater(prefix, draft, signals))
 
 
 def time_embedding(token_times: Tensor, width: int) -> Tensor:

@@ -41,6 +41,7 @@ once or only where it doubts.
 |---|---|
 | policy | {count:,} parameters, backbone in {config.dtype} |
 | rater | {rated} |
+| monitor | {_monitor(checkpoint)} |
 | cameras | {cameras} |
 | state | {", ".join(features.state_names)} |
 | action | {features.action_space}: {", ".join(features.action_names)} |
@@ -57,3 +58,13 @@ ros2 launch asyncvla_ros arm.launch.py checkpoint:=FOLDER robot:=ROBOT
 **Not measured yet.** Write here how often it solves what, on how many episodes, and what it must not be used
 for.
 """
+
+
+def _monitor(checkpoint: Checkpoint) -> str:
+    """What watches for foreign observations and failing episodes."""
+    limits = checkpoint.limits
+    watched = ["foreign observations"] if checkpoint.monitor is not None else []
+    if limits is not None:
+        names = ", ".join(sorted(limits.signals))
+        watched.append(f"episodes by {names}; limit from {limits.episodes} episodes ({limits.source})")
+    return "; ".join(watched) or "none"

@@ -8,6 +8,8 @@ features.json       FeatureContract: cameras, state and action names, action spa
 norm_stats.json     statistics of state and action
 training_data.json  DataRecord of the policy and of its rater (optional)
 robots/NAME/        features.json and norm_stats.json of each robot, of a policy for several (optional)
+monitor.safetensors ObservationMonitor: which observations are foreign (optional)
+monitor.json        EpisodeLimits: from when on an episode is doubtful (optional)
 *.onnx              graphs that point into model.safetensors, see ``onnx_engine`` (optional)
 README.md           model card (optional)
 """
@@ -29,9 +31,11 @@ from asyncvla_ros.common.normalization import NormStats
 from asyncvla_ros.model.asyncvla import AsyncVLA
 from asyncvla_ros.model.card import GENERATED, model_card
 from asyncvla_ros.model.config import load_config
+from asyncvla_ros.model.monitor import MONITOR, ObservationMonitor, load_monitor, save_monitor
 from asyncvla_ros.model.onnx_engine import GRAPHS
 from asyncvla_ros.model.text import head_tokens, load_tokenizer
 from asyncvla_ros.model.weights import INDEX, SINGLE, digest_weights, load_weights, save_weights
+from asyncvla_ros.observe.episode_monitor import LIMITS, EpisodeLimits, load_limits, save_limits
 from asyncvla_ros.robot.feature_file import load_features, read_json
 from asyncvla_ros.types import CheckpointError, FeatureContract
 
@@ -51,6 +55,8 @@ class Checkpoint:
         trained_on: The data of the policy; None if it is not known.
         rated_on: The data of its rater; None if it is not known, or there is none.
         robots: Of a policy for several: name, contract, statistics of state and action of each.
+        monitor: Which observations are foreign to it; None if that was not fitted.
+        limits: From when on an episode is doubtful; None likewise.
     """
 
     model: AsyncVLA
@@ -61,6 +67,8 @@ class Checkpoint:
     trained_on: DataRecord | None = None
     rated_on: DataRecord | None = None
     robots: tuple[tuple[str, FeatureContract, NormStats, NormStats], ...] = ()
+    monitor: ObservationMonitor | None = None
+    limits: EpisodeLimits | None = None
 
 
 def save_checkpoint(
@@ -91,10 +99,14 @@ def save_checkpoint(
     card = folder / "README.md"
     if not card.exists() or GENERATED in card.read_text(encoding="utf-8"):
         card.write_text(model_card(checkpoint, weights), encoding="utf-8")
-    for graph in GRAPHS:
+    for name in (*GRAPHS, MONITOR, LIMITS):
         # They are of the weights before.
-        (folder / graph).unlink(missing_ok=True)
+        (folder / name).unlink(missing_ok=True)
     save_weights(folder, weights, dtype)
+    if checkpoint.monitor is not None:
+        save_monitor(folder, checkpoint.monitor)
+    if checkpoint.limits is not None:
+        save_limits(folder, checkpoint.limits)
 
 
 def _write_robot(folder: Path, features: FeatureContract, state: NormStats, action: NormStats) -> None:
@@ -158,7 +170,11 @@ def load_checkpoint(folder: Path, device: str = "cpu", robot: str | None = None)
             f"{config.prompt_head_tokens}"
         )
     stats = load_stats(own, features)
-    return Checkpoint(model.eval(), tokenizer, features, *stats, *load_records(folder))
+    return Checkpoint(
+        *(model.eval(), tokenizer, features, *stats, *load_records(folder)),
+        monitor=load_monitor(folder, config),
+        limits=load_limits(folder),
+    )
 
 
 def _robot_folder(folder: Path, robot: str) -> Path:

@@ -6,12 +6,13 @@ network and a 3B one are the same classes with other numbers.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from asyncvla_ros.model.config_checks import MOST, require_count, require_known
+from asyncvla_ros.model.rater_config import RaterConfig
 from asyncvla_ros.robot.feature_file import read_json
 from asyncvla_ros.strategy import Strategy
 from asyncvla_ros.types import AsyncVLAError, CheckpointError
@@ -21,44 +22,10 @@ COUNTS = (
     "num_cameras", "image_size", "max_words", "action_chunk_size", "max_state_dim", "max_action_dim",
     "num_action_layers", "num_denoise_steps", "num_refine_steps", "execute_steps",
 )  # fmt: skip
-MOST = 2**16
 ATTENTIONS = ("matmul", "sdpa", "flash_attention_2")
 DTYPES = ("float32", "bfloat16")
 # Where images and instruction stand in a prompt.
 IMAGES, INSTRUCTION = "{images}", "{instruction}"
-RATER_LABELS = ("absolute", "position", "relative")
-
-
-@dataclass(frozen=True)
-class RaterConfig:
-    """The confidence rater: decoder layers of the backbone's width with full attention.
-
-    Attributes:
-        num_layers: Decoder layers.
-        label: One of ``RATER_LABELS``, see ``model.rater``.
-        error_scale: Mean squared error at which the label is 0.5 (normalised action units): one number for
-            ``absolute``, one for each place in the chunk for ``position``, unused by ``relative``.
-        threshold: Actions rated below it are generated again.
-        reads_variance: Whether it also reads each action's ``flow.denoising_variance``; the paper's does not.
-    """
-
-    num_layers: int = 2
-    label: str = "absolute"
-    error_scale: float | tuple[float, ...] = 0.1
-    threshold: float = 0.5
-    reads_variance: bool = False
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.threshold, int | float) or not 0 <= self.threshold <= 1:
-            raise CheckpointError(f"threshold is {self.threshold!r}, expected a confidence from 0 to 1")
-        if self.label not in RATER_LABELS:
-            raise CheckpointError(f"the rater's label is {self.label!r}, choose one of {RATER_LABELS}")
-        _require_count("the rater's num_layers", self.num_layers)
-        scales = self.error_scale if isinstance(self.error_scale, tuple) else (self.error_scale,)
-        if not scales or not all(isinstance(scale, int | float) and 0 < scale < math.inf for scale in scales):
-            raise CheckpointError(
-                f"the rater's error_scale is {self.error_scale!r}, expected numbers above 0"
-            )
 
 
 @dataclass(frozen=True)
@@ -119,7 +86,7 @@ class AsyncVLAConfig:
 
     def __post_init__(self) -> None:
         for name in COUNTS:
-            _require_count(name, getattr(self, name))
+            require_count(name, getattr(self, name))
         if not isinstance(self.backbone, Mapping):
             raise CheckpointError(f"backbone is {self.backbone!r}, expected an object")
         for name, choices in (("attention", ATTENTIONS), ("dtype", DTYPES)):
@@ -217,16 +184,14 @@ class AsyncVLAConfig:
         Raises:
             CheckpointError: If a key is unknown or missing.
         """
-        _require_known(values, AsyncVLAConfig, "config.json")
+        require_known(values, AsyncVLAConfig, "config.json")
         if "backbone" not in values:
             raise CheckpointError("config.json has no 'backbone' (the keyword arguments of Qwen2_5_VLConfig)")
         rater = values.get("rater")
-        if rater:
-            _require_known(rater, RaterConfig, "the rater in config.json")
-        if rater and isinstance(rater.get("error_scale"), list):
-            rater = {**rater, "error_scale": tuple(rater["error_scale"])}
         colours = {k: tuple(v) for k in ("image_mean", "image_std") if isinstance(v := values.get(k), list)}
-        return AsyncVLAConfig(**{**values, **colours, "rater": RaterConfig(**rater) if rater else None})
+        return AsyncVLAConfig(
+            **{**values, **colours, "rater": RaterConfig.from_dict(rater) if rater else None}
+        )
 
 
 def load_config(folder: Path) -> AsyncVLAConfig:
@@ -241,18 +206,5 @@ def load_config(folder: Path) -> AsyncVLAConfig:
     return AsyncVLAConfig.from_dict(read_json(file))
 
 
-def _require_count(name: str, value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MOST:
-        raise CheckpointError(f"{name} is {value!r}, expected a whole number of at least 1")
-
-
 def _is_share(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
-
-
-def _require_known(values: Any, kind: type, where: str) -> None:
-    known = {f.name for f in fields(kind)}
-    if not isinstance(values, Mapping):
-        raise CheckpointError(f"{where} is {values!r}, expected an object with the keys {sorted(known)}")
-    if unknown := sorted(set(values) - known):
-        raise CheckpointError(f"{where} has unknown keys {unknown}; known keys are {sorted(known)}")

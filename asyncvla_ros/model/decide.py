@@ -23,6 +23,7 @@ from asyncvla_ros.model.handover import JUDGING, KEEPING, Plan, ensemble, kept_p
 from asyncvla_ros.model.prefix import Prefix
 from asyncvla_ros.model.runner import Runner
 from asyncvla_ros.model.select import select
+from asyncvla_ros.model.signals import action_signals
 from asyncvla_ros.model.strategy_check import check_strategy, confidence_threshold, rates, watches
 from asyncvla_ros.strategy import Strategy
 from asyncvla_ros.types import ContractError
@@ -101,7 +102,7 @@ class Decider:
         refined = torch.zeros_like(context.mask, dtype=torch.bool)
         for turn in range(strategy.rounds if strategy.mode == "afm" else 0):
             if turn and strategy.select != "variance" and judged.confidence is not None:
-                confidence = self._model.rate(prefix, judged.actions, judged.denoised)
+                confidence = self._rate(prefix, judged.actions, judged.drafts, judged.denoised)
                 judged = replace(judged, confidence=confidence)
                 lap("rater")
             # Drawn in every case, so that all ways to select start from the same noise.
@@ -162,17 +163,25 @@ class Decider:
         lap("sfm")
         confidence = None
         if n > 1 and strategy.choose == "rater":
-            of_all = self._model.rate(prefix.repeat(n), drafts, denoised)
+            of_all = self._rate(prefix.repeat(n), drafts, drafts, denoised)
             lap("rater")
             best = int((of_all * context.mask).sum(1).argmax())
             draft, confidence, denoised = drafts[best, None], of_all[best, None], _row(denoised, best)
         else:
             draft, denoised = self._choose(drafts, denoised, plan, context, strategy)
             if rates(strategy, config):
-                confidence = self._model.rate(prefix, draft, denoised)
+                confidence = self._rate(prefix, draft, drafts, denoised)
                 lap("rater")
         apart = spread(drafts, draft, self._dim_mask) if n > 1 else None
-        return Judged(draft, confidence, denoised, apart)
+        return Judged(draft, confidence, denoised, apart, drafts)
+
+    def _rate(self, prefix: Prefix, actions: Tensor, drafts: Tensor, denoised: Tensor | None) -> Tensor:
+        """Confidence (m, l) of actions (m, l, d), with what the rater reads of them; see ``Judged``."""
+        rater = self._model.config.rater
+        reads = () if rater is None else rater.reads
+        known = None if denoised is None else denoised[None]
+        signals = action_signals(reads, actions[None], drafts[None], known, self._dim_mask)
+        return self._model.rate(prefix, actions, None if signals is None else signals[0])
 
     def _choose(
         self,
@@ -192,7 +201,7 @@ class Decider:
             return torch.where(context.mask[..., None] > 0, mean, context.kept), variance
         row = 0
         if strategy.choose == "medoid":
-            row = medoid(drafts, context.mask)
+            row = int(medoid(drafts, context.mask))
         elif plan is not None:
             row = nearest(drafts, plan.actions, plan.weights())
         return drafts[row, None], _row(denoised, row)

@@ -31,12 +31,13 @@ class Decision:
 
 @dataclass(frozen=True)
 class Judged:
-    """Actions (1, l, d) with what is known of each, (1, l)."""
+    """Actions (1, l, d) with what is known of each, (1, l); and all drafts (n, l, d)."""
 
     actions: Tensor
     confidence: Tensor | None
     denoised: Tensor | None
     spread: Tensor | None
+    drafts: Tensor
 
     @property
     def variance(self) -> Tensor | None:

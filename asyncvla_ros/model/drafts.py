@@ -46,15 +46,18 @@ def weighted_mean(plans: Tensor, weights: Tensor, gripper: Gripper | None) -> Te
     return mean
 
 
-def medoid(drafts: Tensor, mask: Tensor) -> int:
-    """Number of the draft that is nearest to all others.
+def medoid(drafts: Tensor, mask: Tensor) -> Tensor:
+    """Number of the draft that is nearest to all others, by the sum of distances (not of their squares).
 
     Args:
-        drafts: (n, l, d).
+        drafts: (..., n, l, d).
         mask: (1, l), 0 on actions that were not generated.
+
+    Returns:
+        (...).
     """
-    apart = (drafts[:, None] - drafts[None]).square().sum(-1) * mask
-    return int(apart.sum((1, 2)).argmin())
+    apart = (drafts.unsqueeze(-4) - drafts.unsqueeze(-3)).square().sum(-1) * mask
+    return apart.sum(-1).sqrt().sum(-1).argmin(-1)
 
 
 def nearest(drafts: Tensor, plan: Tensor, weights: Tensor) -> int:

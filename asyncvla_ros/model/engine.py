@@ -91,13 +91,13 @@ class CompiledEngine:
             velocities += seen
         return out
 
-    def rate(self, prefix: Prefix, draft: Tensor, variance: Tensor | None = None) -> Tensor:
+    def rate(self, prefix: Prefix, draft: Tensor, signals: Tensor | None = None) -> Tensor:
         """See ``AsyncVLA.rate``."""
         rater = self.config.rater
-        if rater is None or (rater.reads_variance and variance is None):
-            return self._model.rate(prefix, draft, variance)
-        unread = torch.zeros_like(draft[..., 0])
-        given = [draft, unread if variance is None else variance, *prefix.tensors()]
+        if rater is None or (rater.reads and signals is None):
+            return self._model.rate(prefix, draft, signals)
+        unread = torch.zeros_like(draft[..., :1])
+        given = [draft, unread if signals is None else signals, *prefix.tensors()]
         return self._run("rate", lambda *x: [self._rate(self._model, *x)], given)[0]
 
     def _run(self, name: str, work: Callable[..., list[Tensor]], given: list[Tensor]) -> list[Tensor]:
@@ -165,5 +165,5 @@ def _encode(model: AsyncVLA, images: Tensor, words: Tensor, valid: Tensor, state
     return model.encode(Inputs(images, words, valid, state)).tensors()
 
 
-def _rate(model: AsyncVLA, draft: Tensor, variance: Tensor, *prefix: Tensor) -> Tensor:
-    return model.rate(Prefix.of_tensors(prefix), draft, variance)
+def _rate(model: AsyncVLA, draft: Tensor, signals: Tensor, *prefix: Tensor) -> Tensor:
+    return model.rate(Prefix.of_tensors(prefix), draft, signals)

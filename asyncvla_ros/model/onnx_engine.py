@@ -72,18 +72,22 @@ class OnnxEngine:
 
         return flow.euler_sample(velocity, actions, noise * dim_mask, mask, steps, velocities, guidance)
 
-    def rate(self, prefix: Prefix, draft: Tensor, variance: Tensor | None = None) -> Tensor:
+    def rate(self, prefix: Prefix, draft: Tensor, signals: Tensor | None = None) -> Tensor:
         """See ``AsyncVLA.rate``.
 
         Raises:
-            ValueError: If this policy has no rater, or its rater needs the variance.
+            ValueError: If this policy has no rater, or its rater needs signals.
         """
         if self._rate is None or self.config.rater is None:
             raise ValueError("this policy has no confidence rater; train one with `asyncvla train-rater`")
-        if variance is None and self.config.rater.reads_variance:
-            raise ValueError("this rater reads the denoising variance, expected (b, l), got None")
-        unread = torch.zeros_like(draft[..., 0])
-        return self._rate([draft, unread if variance is None else variance, *prefix.tensors()])[0]
+        reads = self.config.rater.reads
+        if signals is None and reads:
+            raise ValueError(f"this rater reads {reads}, expected signals (b, l, k), got None")
+        given = torch.zeros_like(draft[..., :1]) if signals is None else signals
+        if self._rate.rank(1) == 2:
+            # A graph of before a rater could read several.
+            given = given[..., 0]
+        return self._rate([draft, given, *prefix.tensors()])[0]
 
 
 class _Graph:
@@ -111,7 +115,13 @@ class _Graph:
         if made_for != digest:
             raise CheckpointError(f"{file} was made for another {SINGLE} or config.json; {_REMEDY}")
         # What a graph does not read is no input of it; the others are called by their places.
-        self._places = [int(given.name.removeprefix("x")) for given in self._session.get_inputs()]
+        inputs = {int(given.name.removeprefix("x")): given for given in self._session.get_inputs()}
+        self._places = list(inputs)
+        self._ranks = {place: len(given.shape) for place, given in inputs.items()}
+
+    def rank(self, place: int) -> int | None:
+        """Dims of an input; None if the graph does not read it."""
+        return self._ranks.get(place)
 
     def __call__(self, given: list[Tensor]) -> list[Tensor]:
         arrays: dict[str, Any] = {f"x{place}": given[place].numpy() for place in self._places}

@@ -15,7 +15,7 @@ from torch.export import Dim
 from asyncvla_ros.model.asyncvla import AsyncVLA, Inputs
 from asyncvla_ros.model.onnx_engine import DIGEST, ENCODE, RATE, STEP
 from asyncvla_ros.model.prefix import Prefix
-from asyncvla_ros.model.weights import SINGLE, network_digest, safetensors_header
+from asyncvla_ros.model.weights import SINGLE, current_name, network_digest, safetensors_header
 
 # Most drafts of one observation, and tokens of its prefix.
 DRAFTS, TOKENS = 64, 4096
@@ -44,8 +44,8 @@ class _Rate(nn.Module):
         super().__init__()
         self.network = model
 
-    def forward(self, draft: Tensor, variance: Tensor, *prefix: Tensor) -> Tensor:
-        return self.network.rate(Prefix.of_tensors(prefix), draft, variance)
+    def forward(self, draft: Tensor, signals: Tensor, *prefix: Tensor) -> Tensor:
+        return self.network.rate(Prefix.of_tensors(prefix), draft, signals)
 
 
 @torch.no_grad()
@@ -81,7 +81,8 @@ def export_onnx(model: AsyncVLA, folder: Path) -> None:
     shapes = ({0: b}, {0: b}, cache)
     _write(_Step(model), [draft, per_action, *prefix], shapes, folder / STEP, model)
     if config.rater is not None:
-        _write(_Rate(model), [draft, per_action, *prefix], shapes, folder / RATE, model)
+        signals = per_action[..., None].repeat(1, 1, max(1, len(config.rater.reads)))
+        _write(_Rate(model), [draft, signals, *prefix], shapes, folder / RATE, model)
 
 
 def _write(module: nn.Module, given: list[Tensor], shapes: Any, file: Path, model: AsyncVLA) -> None:
@@ -119,6 +120,7 @@ def _point_into_weights(graph: Any, header: Mapping[str, Any]) -> None:
     from onnx import TensorProto, helper
 
     kinds = {"F16": TensorProto.FLOAT16, "BF16": TensorProto.BFLOAT16, "F32": TensorProto.FLOAT}
+    header = {current_name(name): entry for name, entry in header.items()}
     casts = []
     for tensor in graph.graph.initializer:
         entry = header.get(tensor.name.removeprefix("network."))

@@ -7,19 +7,22 @@ demonstrated action:
     relative   q_l = alpha + beta * (max e - e_l) / (max e - min e + eps)   (the paper; over the chunk)
     absolute   q_l = s / (s + e_l)                                          (s: the error rated 0.5)
     position   q_l = s_l / (s_l + e_l)                                      (its own s for each place l)
+    pairwise   p(i is better than j) = sigmoid(z_i - z_j)                   (z: logits; see ``pairwise_loss``)
 
 The relative label always calls some action the worst; only the others can say "nothing to refine". Errors
 grow along the chunk: a rater of the first two labels gets far by knowing the place alone, while ``position``
-asks whether an action is bad for its place.
+asks whether an action is bad for its place. All three mostly learn which observations are hard; ``pairwise``
+compares drafts of one observation, which is what choosing among them takes.
 
-Beyond the paper, it may also read how much each action's estimates varied while it was denoised
-(``flow.denoising_variance``), which alone predicts errors about as well as reading the draft does.
+Beyond the paper, it may also read signals of each action, see ``model.signals``; the variance alone predicts
+errors about as well as reading the draft does.
 """
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from transformers import Qwen2_5_VLTextConfig
 from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import (
     Qwen2_5_VLDecoderLayer,
@@ -52,10 +55,33 @@ def absolute_label(errors: Tensor, scale: float | Tensor) -> Tensor:
 
 
 def confidence_label(errors: Tensor, config: RaterConfig) -> Tensor:
-    """The label that ``config`` asks for."""
+    """The label that ``config`` asks for; of ``pairwise``, the absolute one that keeps it calibrated."""
     if config.label == "relative":
         return relative_label(errors)
     return absolute_label(errors, torch.tensor(config.error_scale, device=errors.device))
+
+
+def pairwise_loss(logits: Tensor, errors: Tensor, executed: int) -> Tensor:
+    """Bradley and Terry's negative log-likelihood of the order of errors, mean over pairs of drafts.
+
+    Of one observation, actions of the same place are compared, and whole chunks: the mean logit of a chunk
+    with its mean error over the actions that are executed.
+
+    Args:
+        logits: (b, k, l) of k drafts of each observation.
+        errors: (b, k, l) mean squared error.
+        executed: Actions of a chunk that are executed.
+    """
+    chunk = _order_loss(logits.mean(-1), errors[..., :executed].mean(-1))
+    return _order_loss(logits, errors) + chunk
+
+
+def _order_loss(logits: Tensor, errors: Tensor) -> Tensor:
+    """Mean over pairs along dim 1; (b, k, ...), (b, k, ...) -> ()."""
+    i, j = torch.triu_indices(logits.shape[1], logits.shape[1], offset=1, device=logits.device)
+    better = torch.sign(errors[:, j] - errors[:, i])
+    ordered = functional.softplus(-better * (logits[:, i] - logits[:, j]))
+    return (ordered * better.abs()).sum() / better.abs().sum().clamp(min=1)
 
 
 class Rater(nn.Module):
@@ -63,37 +89,39 @@ class Rater(nn.Module):
 
     def __init__(self, config: AsyncVLAConfig, rater: RaterConfig) -> None:
         super().__init__()
-        self._attention = config.attention
+        self._attention, self._reads = config.attention, rater.reads
         text = Qwen2_5_VLTextConfig(**config.backbone["text_config"])
         text._attn_implementation = attention.implementations(config)[0]
         self.action_in = nn.Linear(config.max_action_dim, config.hidden_size)
-        self.variance_in = nn.Linear(1, config.hidden_size, bias=False) if rater.reads_variance else None
+        count = len(rater.reads)
+        self.signals_in = nn.Linear(count, config.hidden_size, bias=False) if count else None
         self.layers = nn.ModuleList(Qwen2_5_VLDecoderLayer(text, i) for i in range(rater.num_layers))
         self.norm = Qwen2_5_VLRMSNorm(config.hidden_size)
         self.rotary = Qwen2_5_VLRotaryEmbedding(text)
         self.out = nn.Linear(config.hidden_size, 1)
 
-    def forward(self, prefix: Prefix, draft: Tensor, variance: Tensor | None = None) -> Tensor:
+    def forward(self, prefix: Prefix, draft: Tensor, signals: Tensor | None = None) -> Tensor:
         """Confidence logits; the prefix gets no gradient.
 
         Args:
             prefix: The encoded observation.
             draft: (b, l, d) normalised.
-            variance: (b, l) denoising variance; read if ``RaterConfig.reads_variance``, and needed then.
+            signals: (b, l, k) of each action, in the order of ``RaterConfig.reads``; needed if that is not
+                empty.
 
         Returns:
             (b, l).
 
         Raises:
-            ValueError: If the variance is needed and missing.
+            ValueError: If signals are needed and missing.
         """
         length = draft.shape[1]
         tokens = self.action_in(draft)
-        if self.variance_in is not None:
-            if variance is None:
-                raise ValueError("this rater reads the denoising variance, expected (b, l), got None")
+        if self.signals_in is not None:
+            if signals is None:
+                raise ValueError(f"this rater reads {self._reads}, expected signals (b, l, k), got None")
             # From about 1e-4, where rounding to bfloat16 is as large, to 1; as a number about 0.
-            tokens = tokens + self.variance_in(torch.log10(variance + 1e-4)[..., None] + 2)
+            tokens = tokens + self.signals_in(torch.log10(signals + 1e-4) + 2)
         dtype = self.norm.weight.dtype
         x = torch.cat([prefix.hidden.detach().to(dtype), tokens.to(dtype)], dim=1)
         step = torch.arange(length, device=draft.device)

@@ -20,6 +20,7 @@ def check_strategy(strategy: Strategy, config: AsyncVLAConfig) -> None:
             that the rater has not learned to read.
     """
     _require_rater(strategy, config)
+    _require_drafts(strategy, config)
     _require_variance(strategy, config)
 
 
@@ -68,10 +69,20 @@ def _require_rater(strategy: Strategy, config: AsyncVLAConfig) -> None:
             f"{' and '.join(asking)} needs a confidence rater, which this policy lacks; train one with "
             "`asyncvla train-rater`, or use select 'variance', choose 'mean' or handover 'commit'"
         )
-    if strategy.handover in JUDGING and config.rater is not None and config.rater.reads_variance:
+    if strategy.handover in JUDGING and config.rater is not None and config.rater.reads:
         raise ContractError(
-            f"handover {strategy.handover!r} has the rater judge the old plan, whose denoising variance is "
-            "not known any more; train a rater that does not read it"
+            f"handover {strategy.handover!r} has the rater judge the old plan, of which it does not know "
+            f"what it has learned to read ({', '.join(config.rater.reads)}); train one that reads "
+            "nothing but drafts"
+        )
+
+
+def _require_drafts(strategy: Strategy, config: AsyncVLAConfig) -> None:
+    compares = rates(strategy, config) and config.rater is not None and config.rater.compares
+    if compares and strategy.best_of == 1:
+        raise ContractError(
+            "best_of is 1, but the rater has learned to read how an action lies among several drafts; use 2 "
+            "or more, or mode 'sfm'"
         )
 
 

@@ -32,6 +32,8 @@ from asyncvla_ros.types import CheckpointError
 
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 SHARD_BYTES = 2 * 1000**3
+# Names of weights in files of before, and today's.
+_RENAMED = {"rater.variance_in.weight": "rater.signals_in.weight"}
 # Problems that an error lists.
 LISTED = 5
 # No network has so many names.
@@ -133,9 +135,15 @@ def network_digest(folder: Path, config: AsyncVLAConfig) -> str:
     decisions = (*steps, "max_words", "blank_images", "strategy")
     shape = {name: value for name, value in config.to_dict().items() if name not in decisions}
     if config.rater:
-        shape["rater"] = {"num_layers": config.rater.num_layers, "variance": config.rater.reads_variance}
+        # How many signals the weights show; which they are, a graph does not know.
+        shape["rater"] = {"num_layers": config.rater.num_layers, "variance": bool(config.rater.reads)}
     text = json.dumps([safetensors_header(folder / SINGLE), shape], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def current_name(name: str) -> str:
+    """Today's name of a weight in a file."""
+    return _RENAMED.get(name, name)
 
 
 def load_weights(model: nn.Module, folder: Path, device: str = "cpu") -> None:
@@ -152,7 +160,8 @@ def load_weights(model: nn.Module, folder: Path, device: str = "cpu") -> None:
     found: dict[str, tuple[int, ...]] = {}
     for file in files:
         with _opened(file) as content:
-            found |= {name: tuple(content.get_slice(name).get_shape()) for name in list(content.keys())}
+            shapes = {name: tuple(content.get_slice(name).get_shape()) for name in list(content.keys())}
+        found |= {current_name(name): shape for name, shape in shapes.items()}
     _require_fit(files[0] if len(files) == 1 else folder / INDEX, expected, found)
     bad: list[str] = []
     for file in files:
@@ -164,7 +173,8 @@ def load_weights(model: nn.Module, folder: Path, device: str = "cpu") -> None:
                 if not (torch.isfinite(low) and torch.isfinite(high)):
                     bad.append(name)
                 # A copy, aligned: products of what is mapped from the file can differ in the last bits.
-                weights[name] = tensor.to(expected[name].dtype, copy=device == "cpu")
+                current = current_name(name)
+                weights[current] = tensor.to(expected[current].dtype, copy=device == "cpu")
         if bad:
             raise CheckpointError(f"{file} holds non-finite numbers in {bad[:LISTED]}")
         model.load_state_dict(weights, strict=False, assign=True)

@@ -118,7 +118,8 @@ def infer_request(message: Mapping[str, Any]) -> InferRequest:
 
 def chunk_reply(chunk: ActionChunk) -> dict[str, Any]:
     """What answers ``infer``: the chunk's fields, its times in milliseconds."""
-    names = ("actions", "confidence", "refined", "committed", "variance", "kept", "draft", "surprise")
+    signals = ("confidence", "variance", "surprise", "disagreement")
+    names = ("actions", "refined", "committed", "kept", "draft", *signals)
     return {**{name: getattr(chunk, name) for name in names}, "times_ms": asdict(chunk.times)}
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from asyncvla_ros.model import flow
 from asyncvla_ros.model.checkpoint import Checkpoint
 from asyncvla_ros.model.prefix import Prefix
 from asyncvla_ros.model.rater import token_errors
+from asyncvla_ros.model.signals import action_signals
 from asyncvla_ros.training.batches import Batch, Batches
 
 _CHUNK = 64
@@ -21,19 +22,46 @@ _CHUNK = 64
 
 @dataclass(frozen=True)
 class Drafts:
-    """Synchronous drafts; n is observations times drafts of each.
+    """Synchronous drafts of b observations, n = b * k of them; those of an observation in a row.
 
     Attributes:
-        prefix: Of n observations, each repeated for its drafts.
+        prefix: Of n observations, each repeated for its drafts; without the keys and values that only
+            sampling reads.
         actions: (n, l, d) normalised.
-        errors: (n, l), mean squared error over dims.
-        variance: (n, l), see ``flow.denoising_variance``.
+        truth: (n, l, d) demonstrated, normalised.
+        variance: (n, l), see ``flow.denoising_variance``; None of a single step.
+        count: Drafts k of each observation.
+        dim_mask: (d,), 1 where an action dim is real.
     """
 
     prefix: Prefix
     actions: Tensor
-    errors: Tensor
-    variance: Tensor
+    truth: Tensor
+    variance: Tensor | None
+    count: int
+    dim_mask: Tensor
+
+    @property
+    def errors(self) -> Tensor:
+        """Mean squared error over dims, (n, l)."""
+        return token_errors(self.actions, self.truth, self.dim_mask)
+
+    @property
+    def errors_of_mean(self) -> Tensor:
+        """That of the mean of the drafts of each observation, (b, l)."""
+        mean, truth = self.grouped(self.actions).mean(1), self.grouped(self.truth)[:, 0]
+        return token_errors(mean, truth, self.dim_mask)
+
+    def grouped(self, values: Tensor) -> Tensor:
+        """Drafts by observation, (n, ...) -> (b, k, ...)."""
+        return values.unflatten(0, (-1, self.count))
+
+    def signals(self, reads: Sequence[str]) -> Tensor | None:
+        """What a rater reads of each action, (n, l, len(reads)); None if it reads nothing."""
+        actions = self.grouped(self.actions)
+        variance = None if self.variance is None else self.grouped(self.variance)
+        signals = action_signals(reads, actions, actions, variance, self.dim_mask)
+        return None if signals is None else signals.flatten(0, 1)
 
 
 class Drafter:
@@ -42,11 +70,18 @@ class Drafter:
     Args:
         base: The policy.
         precision: Makes the context in which it computes, such as autocast.
+        steps: Euler steps of a draft; None: as the policy's config says.
     """
 
-    def __init__(self, base: Checkpoint, precision: Callable[[], AbstractContextManager[None]]) -> None:
+    def __init__(
+        self,
+        base: Checkpoint,
+        precision: Callable[[], AbstractContextManager[None]],
+        steps: int | None = None,
+    ) -> None:
         self._model = base.model
         self._precision = precision
+        self._steps = steps or base.model.config.num_denoise_steps
         self._device = base.model.device
         self._dim_mask = torch.zeros(base.model.config.max_action_dim, device=self._device)
         self._dim_mask[: len(base.features.action_names)] = 1
@@ -59,17 +94,17 @@ class Drafter:
         noise = torch.randn(truth.shape, generator=generator).to(self._device)
         velocities: list[Tensor] = []
         with self._precision():
-            prefix = self._model.encode(batch.inputs).repeat(drafts)
+            prefix = self._model.encode(batch.inputs)
             mask = torch.ones(truth.shape[:2], device=self._device)
-            steps = self._model.config.num_denoise_steps
-            actions = self._model.sample(prefix, truth, mask, noise, self._dim_mask, steps, velocities)
-        errors = token_errors(actions, truth, self._dim_mask)
-        return Drafts(prefix, actions, errors, flow.denoising_variance(velocities, self._dim_mask))
+            actions = self._model.sample(prefix, truth, mask, noise, self._dim_mask, self._steps, velocities)
+        variance = flow.denoising_variance(velocities, self._dim_mask) if self._steps > 1 else None
+        seen = replace(prefix, keys=(), values=()).repeat(drafts)
+        return Drafts(seen, actions, truth, variance, drafts, self._dim_mask)
 
     def some(
-        self, batches: Batches, frames: np.ndarray, count: int, generator: torch.Generator
+        self, batches: Batches, frames: np.ndarray, count: int, generator: torch.Generator, drafts: int = 1
     ) -> list[tuple[np.ndarray, Drafts]]:
-        """One draft at ``count`` random frames, in pieces: (frames (b,), their drafts)."""
+        """Drafts at ``count`` random frames, in pieces: (frames (b,), ``drafts`` of each)."""
         chosen = frames[torch.randperm(len(frames), generator=generator)[:count].numpy()]
         parts = np.array_split(chosen, max(1, len(chosen) // _CHUNK))
-        return [(part, self(batches.at(part, generator), generator)) for part in parts]
+        return [(part, self(batches.at(part, generator), generator, drafts)) for part in parts]

@@ -8,6 +8,7 @@ actions that the expert took from there:
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,12 @@ import numpy as np
 import torch
 from rich.progress import track
 
+from asyncvla_ros.common.bootstrap import ratio_ci95
 from asyncvla_ros.common.data_record import DataRecord
 from asyncvla_ros.common.provenance import provenance
 from asyncvla_ros.data.contracts import require_contract
 from asyncvla_ros.data.episodes import Episodes, load_episodes
+from asyncvla_ros.data.mixture import Mixture, Robot
 from asyncvla_ros.data.rows import blocks
 from asyncvla_ros.model.checkpoint import fingerprint, load_checkpoint, load_records, load_stats
 from asyncvla_ros.model.config import RaterConfig
@@ -27,17 +30,14 @@ from asyncvla_ros.model.drafts import GRIPPER
 from asyncvla_ros.model.rater import token_errors
 from asyncvla_ros.policy import Policy
 from asyncvla_ros.strategy import Strategy
+from asyncvla_ros.training.batches import Batches
+from asyncvla_ros.training.drafts import Drafter
 from asyncvla_ros.training.loop_gain import loop_gain
-from asyncvla_ros.training.rater_figures import (
-    FEWEST_EPISODES,
-    RatedDrafts,
-    confidence_figures,
-    rater_figures,
-)
-from asyncvla_ros.training.train_rater import RaterSettings
+from asyncvla_ros.training.rated_drafts import RatedDrafts, rate_drafts
+from asyncvla_ros.training.rater_figures import rater_figures
+from asyncvla_ros.training.rater_settings import COMPARED, RaterSettings
+from asyncvla_ros.training.within_observation import within_observation
 from asyncvla_ros.types import ActionChunk, AsyncVLAError, Observation
-
-_RESAMPLES = 10_000
 
 
 @dataclass(frozen=True)
@@ -76,8 +76,9 @@ def evaluate_demos(settings: DemoSettings) -> dict[str, Any]:
 
     Returns:
         JSON-ready: ``action_accuracy`` by mode, ``refined`` (see ``refinement``; None for ``sfm``),
-        ``calibration`` (None where the strategy asks no rater), ``loop_gain`` (None unless asked for),
-        ``frames``, ``episodes``, ``action_space``, versions, settings, machine.
+        ``calibration`` (None where the strategy asks no rater), ``within_observation`` (of several drafts of
+        each observation, whatever the strategy), ``loop_gain`` (None unless asked for), ``frames``,
+        ``episodes``, ``action_space``, versions, settings, machine.
 
     Raises:
         AsyncVLAError: If data or checkpoint cannot be used, or do not belong together.
@@ -116,6 +117,7 @@ def evaluate_demos(settings: DemoSettings) -> dict[str, Any]:
         "calibration": calibration(
             answers, draft_error, episodes.episode[frames], policy.network.config.rater, settings.seed
         ),
+        "within_observation": _within_observation(settings, episodes, frames),
         "loop_gain": loop_gain(
             load_checkpoint(settings.checkpoint, settings.device), episodes, frames, steps, settings.seed
         )
@@ -132,6 +134,18 @@ def evaluate_demos(settings: DemoSettings) -> dict[str, Any]:
             "checkpoint": fingerprint(settings.checkpoint),
         },
     }
+
+
+def _within_observation(
+    settings: DemoSettings, episodes: Episodes, frames: np.ndarray
+) -> dict[str, Any] | None:
+    """See ``training.within_observation``; by the network itself, all drafts of an observation at once."""
+    base = load_checkpoint(settings.checkpoint, settings.device)
+    robot = Robot("policy", base.features, base.state_stats, base.action_stats)
+    batches = Batches(Mixture.of_one_robot(episodes, robot), base.model.config, base.tokenizer)
+    drafter = Drafter(base, nullcontext, settings.strategy.denoise_steps)
+    rated = rate_drafts(drafter, base.model, batches, frames, episodes.episode, settings.seed, COMPARED)
+    return within_observation(rated, base.model.config.execute_steps)
 
 
 def unseen_frames(
@@ -236,20 +250,8 @@ def refinement(
         "share": float(chosen.mean()),
         "mae_before": float(before.sum() / count.sum()),
         "mae_after": float(after.sum() / count.sum()),
-        "gain_ci95": _mean_ci95(before - after, count, episode),
+        "gain_ci95": ratio_ci95(before - after, count, episode),
     }
-
-
-def _mean_ci95(sums: np.ndarray, counts: np.ndarray, episode: np.ndarray) -> list[float] | None:
-    """Interval of ``sums.sum() / counts.sum()``, all (n,); None with fewer than ``FEWEST_EPISODES``."""
-    _, rows = np.unique(episode, return_inverse=True)
-    total, count = (np.bincount(rows, weights=x) for x in (sums, counts))
-    if len(total) < FEWEST_EPISODES:
-        return None
-    drawn = np.random.default_rng(0).integers(len(total), size=(_RESAMPLES, len(total)))
-    with np.errstate(invalid="ignore"):  # a draw without any refined action
-        means = total[drawn].sum(1) / count[drawn].sum(1)
-    return list(map(float, np.nanquantile(means, (0.025, 0.975))))
 
 
 def calibration(
@@ -265,17 +267,14 @@ def calibration(
         seed: Of the bootstrap.
 
     Returns:
-        None if the drafts were not rated; without the rivals of ``rater_figures`` if their denoising variance
-        is not known.
+        None if the drafts were not rated.
     """
     rated = [answer.confidence for answer in answers if answer.confidence is not None]
     if rater is None or not rated:
         return None
-    confidence = np.stack(rated)
-    variance = [answer.variance for answer in answers if answer.variance is not None]
-    if len(variance) < len(rated):
-        return {"label": rater.label, **confidence_figures(confidence, error, rater)}
-    drafts = RatedDrafts(confidence, np.stack(variance), error, episode)
+    known = [answer.variance for answer in answers if answer.variance is not None]
+    variance = np.stack(known) if len(known) == len(rated) else None
+    drafts = RatedDrafts(np.stack(rated), variance, error, episode)
     return {"label": rater.label, **rater_figures(drafts, rater, seed)}
 
 

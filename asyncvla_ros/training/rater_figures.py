@@ -2,62 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 import torch
 
+from asyncvla_ros.common.bootstrap import FEWEST_EPISODES
 from asyncvla_ros.common.calibration import auroc, expected_calibration_error, reliability
-from asyncvla_ros.data.rows import Column
-from asyncvla_ros.model.asyncvla import AsyncVLA
 from asyncvla_ros.model.config import RaterConfig
 from asyncvla_ros.model.rater import confidence_label
-from asyncvla_ros.training.batches import Batches, step_generator
-from asyncvla_ros.training.drafts import Drafter
+from asyncvla_ros.training.rated_drafts import RatedDrafts
 
 _RESAMPLES = 500
-#: Drawing from fewer says nothing about others.
-FEWEST_EPISODES = 5
-
-
-@dataclass(frozen=True)
-class RatedDrafts:
-    """Drafts with all that could predict their errors.
-
-    Attributes:
-        confidence: (n, l) of the rater.
-        variance: (n, l), see ``flow.denoising_variance``.
-        error: (n, l) mean squared error, normalised units.
-        episode: (n,) which episode each draft belongs to.
-    """
-
-    confidence: np.ndarray
-    variance: np.ndarray
-    error: np.ndarray
-    episode: np.ndarray
-
-
-@torch.no_grad()
-def rate_drafts(
-    drafter: Drafter, model: AsyncVLA, batches: Batches, frames: np.ndarray, episode: Column, seed: int
-) -> RatedDrafts:
-    """Draft and rate at up to 1024 of some frames.
-
-    Args:
-        drafter: The frozen policy.
-        model: The policy with its rater.
-        batches: The data, without augmentation.
-        frames: (k,) of episodes that trained neither policy nor rater.
-        episode: (frames of the whole data,) episode of each frame.
-        seed: Determines frames and noise.
-    """
-    pieces = []
-    for part, drafts in drafter.some(batches, frames, 1024, step_generator(seed, 2**31)):
-        confidence = model.rate(drafts.prefix, drafts.actions, drafts.variance)
-        known = (confidence, drafts.variance, drafts.errors)
-        pieces.append((*(x.numpy(force=True) for x in known), episode[part]))
-    return RatedDrafts(*map(np.concatenate, zip(*pieces, strict=True)))
 
 
 def rater_figures(rated: RatedDrafts, config: RaterConfig, seed: int) -> dict[str, Any]:
@@ -72,19 +29,30 @@ def rater_figures(rated: RatedDrafts, config: RaterConfig, seed: int) -> dict[st
         ``ece``, ``reliability`` (mean confidence, mean label and count of each bin) and ``correlation``: of
         confidence and label.
         ``variance_threshold``: the variance that as many actions exceed as the rater doubts.
+        Nothing of the variance where it is not known.
+
+    Raises:
+        ValueError: If nothing was rated.
     """
+    if rated.confidence is None:
+        raise ValueError("the drafts were not rated")
     figures = confidence_figures(rated.confidence, rated.error, config)
     worst = _worst_quarter(rated.error)
-    return {
-        **figures,
-        "auroc_worst_quarter_variance": auroc(rated.variance, worst),
+    figures |= {
         "auroc_worst_quarter_position_only": auroc(
             np.broadcast_to(rated.error.mean(0), rated.error.shape), worst
         ),
-        "auroc_gain_over_variance_ci95": _gain_interval(rated, worst, seed),
         "auroc_within_position": _within_position(-rated.confidence, rated.error),
-        "auroc_within_position_variance": _within_position(rated.variance, rated.error),
         "mean_error": float(rated.error.mean()),
+    }
+    if rated.variance is None:
+        return figures
+    return figures | {
+        "auroc_worst_quarter_variance": auroc(rated.variance, worst),
+        "auroc_gain_over_variance_ci95": _gain_interval(
+            rated.confidence, rated.variance, worst, rated.episode, seed
+        ),
+        "auroc_within_position_variance": _within_position(rated.variance, rated.error),
         "variance_threshold": float(np.quantile(rated.variance, 1 - figures["doubtful_share"])),
     }
 
@@ -118,16 +86,16 @@ def _within_position(score: np.ndarray, error: np.ndarray) -> float:
     return float(np.mean([auroc(score[:, i], worst[:, i]) for i in range(error.shape[1])]))
 
 
-def _gain_interval(rated: RatedDrafts, worst: np.ndarray, seed: int) -> list[float] | None:
+def _gain_interval(
+    confidence: np.ndarray, variance: np.ndarray, worst: np.ndarray, episode: np.ndarray, seed: int
+) -> list[float] | None:
     """95 % interval of AUROC(rater) - AUROC(variance), by drawing episodes: frames of one are alike."""
     rng = np.random.default_rng(seed)
-    rows = [np.flatnonzero(rated.episode == e) for e in np.unique(rated.episode)]
+    rows = [np.flatnonzero(episode == e) for e in np.unique(episode)]
     if len(rows) < FEWEST_EPISODES:
         return None
     gains = []
     for _ in range(_RESAMPLES):
         drawn = np.concatenate([rows[i] for i in rng.integers(len(rows), size=len(rows))])
-        gains.append(
-            auroc(-rated.confidence[drawn], worst[drawn]) - auroc(rated.variance[drawn], worst[drawn])
-        )
+        gains.append(auroc(-confidence[drawn], worst[drawn]) - auroc(variance[drawn], worst[drawn]))
     return [float(g) for g in np.nanquantile(gains, (0.025, 0.975))]

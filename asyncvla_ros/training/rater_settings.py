@@ -6,7 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from asyncvla_ros.common.options import option
-from asyncvla_ros.model.config import RATER_LABELS
+from asyncvla_ros.model.rater_config import RATER_LABELS, SIGNALS
+from asyncvla_ros.types import AsyncVLAError
+
+# Drafts of an observation that are compared with each other.
+COMPARED = 8
 
 
 @dataclass(frozen=True)
@@ -16,9 +20,21 @@ class RaterSettings:
     data: tuple[Path, ...] = option(help="What the policy was trained on; repeatable.")
     checkpoint: Path = option(help="The trained policy.")
     out: Path = option(help="Receives the policy with its rater; a rerun continues.")
-    label: str = option("absolute", "absolute, position, or relative as in the paper.", choices=RATER_LABELS)
-    drafts: int = option(1, "Drafts of each observation, from different noise on one pass.", 1)
-    variance: bool = option(False, "The rater also reads the denoising variance.")
+    label: str = option(
+        "absolute",
+        "absolute, position, relative as in the paper, or pairwise: drafts of an observation in their order.",
+        choices=RATER_LABELS,
+    )
+    drafts: int = option(
+        0, "Drafts of each observation, from different noise on one pass; 0: 8 to be compared, else 1.", 0
+    )
+    draft_steps: int = option(
+        0, "Euler steps of a draft, also of the policy that is written; 0: as the checkpoint says.", 0
+    )
+    reads: tuple[str, ...] = option(
+        (),
+        "Also: variance (while denoised), mean or medoid (distance to that of the drafts); repeatable.",
+    )
     num_layers: int = option(2, "Decoder layers of the rater.", 1)
     threshold: float = option(0.5, "Actions rated below it are generated again.", 0)
     doubtful: float = option(0.2, "Share of actions with an error above the label's scale.", 0)
@@ -42,6 +58,22 @@ class RaterSettings:
         choices=("ahead", "stream"),
     )
     skip_broken: bool = option(False, "Leave out episodes whose states or actions are no numbers.")
+
+    def __post_init__(self) -> None:
+        if not set(self.reads) <= set(SIGNALS) or len(set(self.reads)) < len(self.reads):
+            raise AsyncVLAError(f"--reads is {', '.join(self.reads)}, choose of {SIGNALS}, each once")
+
+    @property
+    def drafts_of_each(self) -> int:
+        """Drafts of each observation.
+
+        Raises:
+            AsyncVLAError: If a single one is asked for, and several are to be compared.
+        """
+        compared = self.label == "pairwise" or bool({"mean", "medoid"} & set(self.reads))
+        if compared and self.drafts == 1:
+            raise AsyncVLAError("--drafts is 1, but drafts are to be compared; give 2 or more, or 0 for 8")
+        return self.drafts or (COMPARED if compared else 1)
 
 
 # May change between a run and its continuation: none of them alters what is learned.

@@ -10,11 +10,11 @@ import json
 from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from accelerate import Accelerator
-from torch import Tensor, nn
 
 from asyncvla_ros.common.provenance import provenance
 from asyncvla_ros.common.same_settings import fixed_settings
@@ -22,13 +22,16 @@ from asyncvla_ros.data.contracts import require_contract
 from asyncvla_ros.data.episodes import Episodes, load_episodes
 from asyncvla_ros.data.mixture import Mixture, Robot
 from asyncvla_ros.model.checkpoint import Checkpoint, fingerprint, load_checkpoint, save_checkpoint
-from asyncvla_ros.model.config import RaterConfig
-from asyncvla_ros.model.rater import confidence_label
+from asyncvla_ros.model.config import AsyncVLAConfig
+from asyncvla_ros.model.rater_config import RaterConfig
 from asyncvla_ros.model.strategy_check import require_several
 from asyncvla_ros.training.batches import Batches, step_generator
-from asyncvla_ros.training.drafts import Drafter, Drafts
-from asyncvla_ros.training.rater_figures import rate_drafts, rater_figures
-from asyncvla_ros.training.rater_settings import FREE, RaterSettings
+from asyncvla_ros.training.drafts import Drafter
+from asyncvla_ros.training.fit_monitor import monitor_of
+from asyncvla_ros.training.rated_drafts import OBSERVATIONS, rate_drafts
+from asyncvla_ros.training.rater_figures import rater_figures
+from asyncvla_ros.training.rater_loss import RaterLoss
+from asyncvla_ros.training.rater_settings import COMPARED, FREE, RaterSettings
 from asyncvla_ros.training.run import (
     Log,
     RunState,
@@ -39,20 +42,8 @@ from asyncvla_ros.training.run import (
     sole_run,
 )
 from asyncvla_ros.training.state_files import read_tensors, write_tensors
+from asyncvla_ros.training.within_observation import within_observation
 from asyncvla_ros.types import AsyncVLAError
-
-
-class _RaterLoss(nn.Module):
-    """MSE(p, q); a module, so that data parallelism can wrap it."""
-
-    def __init__(self, rater: nn.Module, config: RaterConfig) -> None:
-        super().__init__()
-        self.rater = rater
-        self._config = config
-
-    def forward(self, drafts: Drafts) -> Tensor:
-        confidence = torch.sigmoid(self.rater(drafts.prefix, drafts.actions, drafts.variance).float())
-        return (confidence - confidence_label(drafts.errors, self._config)).square().mean()
 
 
 def train_rater(settings: RaterSettings) -> None:
@@ -64,8 +55,9 @@ def train_rater(settings: RaterSettings) -> None:
     processes = settings.processes or default_processes(settings.batch)
     share(settings.batch, processes)
     base = load_checkpoint(settings.checkpoint)
-    if settings.variance:
-        require_several("denoise_steps", base.model.config.num_denoise_steps)
+    _ = settings.drafts_of_each  # raises now rather than after the data are read
+    if "variance" in settings.reads:
+        require_several("draft_steps", settings.draft_steps or base.model.config.num_denoise_steps)
     require_contract(settings.data, base.features)
     # Before the processes start, to share its result.
     _load(settings, base)
@@ -79,6 +71,7 @@ def _train_rater(settings: RaterSettings) -> None:
     )
     torch.manual_seed(settings.seed)
     base = load_checkpoint(settings.checkpoint, str(accelerator.device))
+    base.model.configure(_decided(base.model.config, settings))
     episodes = _load(settings, base)
     train_frames, validation_frames = _split(episodes, base, settings)
     record = episodes.record(settings.data, 0) if settings.fresh else base.trained_on
@@ -90,12 +83,10 @@ def _train_rater(settings: RaterSettings) -> None:
     augmented = Batches(mixture, base.model.config, base.tokenizer, settings.shift, settings.brightness)
     drafter = Drafter(base, accelerator.autocast)
     scale = _error_scale(drafter, plain, train_frames, settings)
-    rater_config = RaterConfig(
-        settings.num_layers, settings.label, scale, settings.threshold, settings.variance
-    )
+    rater_config = RaterConfig(settings.num_layers, settings.label, scale, settings.threshold, settings.reads)
     base.model.attach_rater(rater_config)
     assert base.model.rater is not None
-    objective = _RaterLoss(base.model.rater, rater_config)
+    objective = RaterLoss(base.model.rater, rater_config, base.model.config.execute_steps)
     optimizer = torch.optim.AdamW(objective.parameters(), settings.lr, weight_decay=settings.weight_decay)
     inputs = {"data": record.to_dict(), "checkpoint": fingerprint(settings.checkpoint)}
     state = RunState(settings.out, asdict(settings) | inputs, FREE)
@@ -113,7 +104,7 @@ def _train_rater(settings: RaterSettings) -> None:
         generator = step_generator(settings.seed, step, accelerator.process_index)
         size = share(settings.batch, accelerator.num_processes)
         chosen = train_frames[torch.randint(len(train_frames), (size,), generator=generator).numpy()]
-        drafts = drafter(augmented.at(chosen, generator), generator, settings.drafts)
+        drafts = drafter(augmented.at(chosen, generator), generator, settings.drafts_of_each)
         for group in optimizer.param_groups:
             group["lr"] = settings.lr * min(1.0, (step + 1) / 20) * (1 - step / settings.steps)
         with accelerator.autocast():
@@ -135,16 +126,39 @@ def _train_rater(settings: RaterSettings) -> None:
             save_checkpoint(settings.out, base)
     if accelerator.is_main_process:
         state.save(settings.steps, save)
+        monitor, limits = monitor_of(
+            base, plain, train_frames, validation_frames, episodes.episode, settings.seed
+        )
+        base = replace(base, monitor=monitor, limits=limits)
         save_checkpoint(settings.out, base)
-        # In the precision in which it will run: rounding must not pass for the policy's own hesitation.
-        exact = Drafter(base, nullcontext)
-        rated = rate_drafts(exact, base.model, plain, validation_frames, episodes.episode, settings.seed)
-        figures = rater_figures(rated, rater_config, settings.seed)
+        figures = _figures(base, plain, validation_frames, episodes, settings.seed)
         given = fixed_settings(asdict(settings) | inputs, (*FREE, "data", "checkpoint"))
         given |= {"data": [folder.name for folder in settings.data], "checkpoint": inputs["checkpoint"]}
         card = {"label": settings.label, "error_scale": scale, **figures, **provenance(), "settings": given}
         (settings.out / "rater.json").write_text(json.dumps(card, indent=1) + "\n")
     accelerator.end_training()
+
+
+def _decided(config: AsyncVLAConfig, settings: RaterSettings) -> AsyncVLAConfig:
+    """How the policy with its rater decides: with the steps, and among as many drafts, as the rater knows."""
+    steps = settings.draft_steps or config.num_denoise_steps
+    compares = RaterConfig(reads=settings.reads).compares
+    several = {"best_of": settings.drafts_of_each} if compares else {}
+    return replace(config, num_denoise_steps=steps, strategy={**config.strategy, **several})
+
+
+def _figures(
+    base: Checkpoint, batches: Batches, frames: np.ndarray, episodes: Episodes, seed: int
+) -> dict[str, Any]:
+    """Of the rater, and of what costs nothing, on episodes that trained neither policy nor rater."""
+    config = base.model.config
+    assert config.rater is not None
+    # In the precision in which it will run: rounding must not pass for the policy's own hesitation.
+    rated = rate_drafts(
+        Drafter(base, nullcontext), base.model, batches, frames, episodes.episode, seed, COMPARED
+    )
+    within = within_observation(rated, config.execute_steps)
+    return {**rater_figures(rated, config.rater, seed), "within_observation": within}
 
 
 def _load(settings: RaterSettings, base: Checkpoint) -> Episodes:
@@ -156,7 +170,7 @@ def _error_scale(
     drafter: Drafter, batches: Batches, frames: np.ndarray, settings: RaterSettings
 ) -> float | tuple[float, ...]:
     """The error that a share ``doubtful`` of the policy's actions exceeds; ``position``: at each place."""
-    pieces = drafter.some(batches, frames, 1024, step_generator(settings.seed, 2**31 - 1))
+    pieces = drafter.some(batches, frames, OBSERVATIONS, step_generator(settings.seed, 2**31 - 1))
     errors = torch.cat([drafts.errors for _, drafts in pieces])
     if settings.label == "position":
         return tuple(errors.quantile(1 - settings.doubtful, dim=0).tolist())

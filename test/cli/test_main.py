@@ -108,7 +108,7 @@ def test_export_writes_how_the_policy_decides_by_default(tmp_path):
 
 def test_export_keeps_the_steps_whose_variance_a_rater_reads(tmp_path):
     source = load_checkpoint(tiny_checkpoint(tmp_path / "tiny"))
-    rater = RaterConfig(num_layers=1, reads_variance=True)
+    rater = RaterConfig(num_layers=1, reads=("variance",))
     config = replace(source.model.config, rater=rater)
     save_checkpoint(tmp_path / "reading", replace(source, model=AsyncVLA(config)))
     options = (

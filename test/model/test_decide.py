@@ -29,10 +29,12 @@ class Scripted:
 
     rater = object()
 
-    def __init__(self, ratings: list[Any], velocities: list[Any] | None = None) -> None:
+    def __init__(
+        self, ratings: list[Any], velocities: list[Any] | None = None, reads: tuple[str, ...] = ()
+    ) -> None:
         shape = {"num_denoise_steps": 10, "num_refine_steps": 5, "action_chunk_size": 4}
         self.config = type("Config", (), shape)
-        self.config.rater = RaterConfig(threshold=0.5, reads_variance=velocities is not None)
+        self.config.rater = RaterConfig(threshold=0.5, reads=("variance",) if velocities else reads)
         self._ratings = [torch.tensor(r) for r in ratings]
         self._velocities = [torch.tensor(v) for v in velocities or []]
         self.samples: list[tuple[Tensor, int]] = []
@@ -55,8 +57,8 @@ class Scripted:
         fresh = 100.0 * len(self.samples) + torch.arange(len(actions))[:, None, None]
         return torch.where(mask[..., None] > 0, fresh.expand_as(actions), actions)
 
-    def rate(self, prefix: Any, draft: Tensor, variance: Tensor | None) -> Tensor:
-        self.variances.append(variance)
+    def rate(self, prefix: Any, draft: Tensor, signals: Tensor | None) -> Tensor:
+        self.variances.append(None if signals is None else signals[..., 0])
         return self._ratings.pop(0)
 
 
@@ -203,3 +205,17 @@ def test_what_needs_a_rater_says_so(model: AsyncVLA, inputs: Inputs, strategy: S
         decider.decide(prefix, None, strategy.complete(STEPS), lambda stage: None)
     plain = decider.decide(prefix, None, Strategy().complete(STEPS), lambda stage: None)
     assert plain.confidence is None and not plain.refined.any()
+
+
+def test_a_rater_that_compares_drafts_is_told_how_each_lies_among_them():
+    """Drafts 0, 1 and 2 have the mean 1, and 3 / 2 of their squared distances are 1.5, 0 and 1.5.
+
+    Of what was generated again, 200, the distance is to the mean of the same drafts.
+    """
+    network = Scripted([[[0.1] * 4, [0.9, 0.9, 0.9, 0.2], [0.1] * 4], [[0.9] * 4]], reads=("mean",))
+    decide(network, Strategy(best_of=3, rounds=2))
+    first, second = (told.tolist() for told in network.variances if told is not None)
+    assert first == [[1.5] * 4, [0.0] * 4, [1.5] * 4]
+    assert second == [[0, 0, 0, pytest.approx(1.5 * 99**2)]]
+    with pytest.raises(ContractError, match="best_of is 1, but the rater has learned to read how an action"):
+        decide(Scripted([], reads=("medoid",)), Strategy())

@@ -14,7 +14,7 @@ from asyncvla_ros.model.sizes import nano_config, tiny_config
 
 SIZES = {
     "tiny": tiny_config(16, rater=RaterConfig(num_layers=1), image_size=112),
-    "nano": nano_config(16, rater=RaterConfig(num_layers=1, reads_variance=True)),
+    "nano": nano_config(16, rater=RaterConfig(num_layers=1, reads=("variance", "mean"))),
 }
 
 
@@ -44,7 +44,9 @@ def decide(engine: AsyncVLA | CompiledEngine, inputs: Inputs, rows: int = 2) -> 
     prefix, dims = engine.encode(inputs), torch.ones(config.max_action_dim, device=device)
     seen: list[torch.Tensor] = []
     draft = engine.sample(prefix, noise, torch.ones(shape[:2], device=device), noise, dims, 3, seen)
-    confidence = engine.rate(prefix, draft[:1], torch.ones(1, shape[1], device=device))
+    reads = 0 if config.rater is None else len(config.rater.reads)
+    signals = torch.ones(1, shape[1], reads, device=device) if reads else None
+    confidence = engine.rate(prefix, draft[:1], signals)
     half = (torch.arange(shape[1], device=device) % 2).float()[None]
     refined = engine.sample(prefix, draft[:1], half, noise[:1], dims, 2)
     assert torch.equal(refined[half == 0], draft[:1][half == 0])

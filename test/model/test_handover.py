@@ -213,7 +213,7 @@ def test_the_draft_nearest_to_the_old_plan_is_coherent():
 
 def test_what_the_policy_cannot_do_is_said_before():
     with pytest.raises(ContractError, match="handover 'keep' has the rater judge the old plan"):
-        decide(Follower(trust=[0.5] * 6, reads_variance=True), handover="keep")
+        decide(Follower(trust=[0.5] * 6, reads=("variance",)), handover="keep")
     with pytest.raises(ContractError, match="only engine 'plain' can"):
         decide(Follower(), handover="guided", jacobian="full")
     with pytest.raises(ContractError, match="rounds is 2, but select 'variance' of 3 drafts reads how far"):

@@ -10,6 +10,7 @@ import torch
 
 from asyncvla_ros.model.asyncvla import Inputs
 from asyncvla_ros.model.checkpoint import load_checkpoint, save_checkpoint
+from asyncvla_ros.model.config import AsyncVLAConfig, RaterConfig
 from asyncvla_ros.model.flow import Guidance
 from asyncvla_ros.model.onnx_engine import ENCODE, GRAPHS, OnnxEngine, has_graphs
 from asyncvla_ros.model.onnx_export import export_onnx
@@ -67,6 +68,12 @@ def test_a_policy_takes_the_graphs_that_are_there(folder: Path, tmp_path: Path):
     assert Policy.from_checkpoint(bare).engine == "plain"
     with pytest.raises(AsyncVLAError, match=r"checkpoint that has graphs; `asyncvla export` writes them"):
         Policy.from_checkpoint(bare, engine="onnx")
+
+
+def blank(config: AsyncVLAConfig) -> Inputs:
+    side, ids = config.image_size, torch.tensor([[6, 7]])
+    images = torch.zeros(1, config.num_cameras, side, side, 3, dtype=torch.uint8)
+    return Inputs(images, ids, ids > 0, torch.zeros(1, config.max_state_dim))
 
 
 def copied(folder: Path, to: Path) -> Path:
@@ -127,3 +134,33 @@ def test_nothing_of_the_machine_is_in_the_shipped_graphs():
         content = (shipped_checkpoint() / name).read_bytes()
         assert len(content) < 400_000
         assert b"/work" not in content and b"/tmp" not in content and b".py" not in content
+
+
+@torch.inference_mode()
+def test_a_rater_that_reads_several_signals_is_exported_with_them(tmp_path: Path):
+    checkpoint = load_checkpoint(tiny_checkpoint(tmp_path / "tiny"))
+    checkpoint.model.attach_rater(RaterConfig(num_layers=1, reads=("mean", "variance")))
+    save_checkpoint(tmp_path / "reading", checkpoint, torch.float16)
+    model = load_checkpoint(tmp_path / "reading").model
+    export_onnx(model, tmp_path / "reading")
+    engine = OnnxEngine(tmp_path / "reading", model.config, 1)
+    prefix = model.encode(blank(model.config))
+    draft, signals = torch.randn(1, 8, 8), torch.rand(1, 8, 2)
+    expected = model.rate(prefix, draft, signals)
+    torch.testing.assert_close(engine.rate(prefix, draft, signals), expected, atol=2e-4, rtol=1e-3)
+    assert not torch.allclose(engine.rate(prefix, draft, signals.flip(-1)), expected, atol=1e-3)
+    with pytest.raises(ValueError, match=r"reads .'mean', 'variance'., expected signals"):
+        engine.rate(prefix, draft)
+
+
+@torch.inference_mode()
+def test_a_graph_of_before_a_rater_could_read_several_signals_still_runs():
+    """The shipped one takes the variance without a dim of signals."""
+    folder = shipped_checkpoint()
+    model = load_checkpoint(folder).model
+    engine = OnnxEngine(folder, model.config, 1)
+    prefix = model.encode(blank(model.config))
+    draft, signals = torch.randn(2, 8, 8), torch.rand(2, 8, 1)
+    expected = model.rate(prefix.repeat(2), draft, signals)
+    found = engine.rate(prefix.repeat(2), draft, signals)
+    torch.testing.assert_close(found, expected, atol=2e-4, rtol=1e-3)

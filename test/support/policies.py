@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from asyncvla_ros.observe.episode_monitor import EpisodeLimits
 from asyncvla_ros.strategy import Strategy
 from asyncvla_ros.types import ActionChunk, CameraFeature, FeatureContract, Observation, Previous, StageTimes
 
@@ -28,6 +29,7 @@ class StillPolicy:
     execute_steps = 4
     has_rater = True
     engine_note = ""
+    episode_limits: EpisodeLimits | None = None
 
     def __init__(self) -> None:
         self.seeds: list[int | None] = []

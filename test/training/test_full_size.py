@@ -113,6 +113,31 @@ def test_a_policy_is_trained_rated_exported_and_decides(settings: TrainSettings,
     chunk = Policy.from_checkpoint(exported).infer(observation, Strategy(threshold=1.0), seed=0)
     assert chunk.actions.shape == (4, 2) and np.isfinite(chunk.actions).all()
     assert chunk.refined.all() and chunk.confidence is not None
+    # Its monitor went through the export, too.
+    assert chunk.surprise is not None and chunk.surprise > 0
+
+
+def test_a_rater_of_pairs_has_the_policy_decide_among_drafts(start: Path, tmp_path: Path):
+    torch.set_num_threads(1)
+    fresh = write_dataset(tmp_path / "fresh", (5, 6, 4), ("lift the cup",), as_images=True)
+    compared = tmp_path / "compared"
+    train_rater(
+        RaterSettings(
+            (fresh,), start, compared, "pairwise", draft_steps=1, reads=("mean",), num_layers=1,
+            steps=2, batch=2, fresh=True, shift=1, bf16=False, processes=1, cache=tmp_path / "cache",
+        )
+    )  # fmt: skip
+    policy = Policy.from_checkpoint(compared)
+    assert policy.rater is not None and (policy.rater.label, policy.rater.reads) == ("pairwise", ("mean",))
+    decided = policy.resolve(Strategy())
+    assert (decided.denoise_steps, decided.best_of) == (1, 8), "as the rater has learned to compare"
+    seen = {"top": np.full((32, 32, 3), 90, np.uint8)}
+    chunk = policy.infer(Observation(seen, np.zeros(2, np.float32), "lift the cup"), seed=0)
+    assert chunk.confidence is not None and chunk.surprise is not None
+    figures = json.loads((compared / "rater.json").read_text())["within_observation"]
+    assert figures["drafts"] == 8 and figures["observations"] in (4, 5, 6)
+    assert set(figures["concordance_within_observation"]) == {"rater", "mean", "medoid"}
+    assert policy.episode_limits is not None and set(policy.episode_limits.signals) == {"surprise"}
 
 
 def test_two_processes_that_replicate_or_shard_learn_what_one_learns(settings: TrainSettings, tmp_path: Path):

@@ -4,6 +4,7 @@ import json
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,10 +17,12 @@ from asyncvla_ros.model.checkpoint import load_checkpoint, save_checkpoint
 from asyncvla_ros.model.config import RaterConfig
 from asyncvla_ros.training.batches import Batches, step_generator
 from asyncvla_ros.training.drafts import Drafter
-from asyncvla_ros.training.rater_figures import RatedDrafts, rate_drafts, rater_figures
+from asyncvla_ros.training.rated_drafts import RatedDrafts, rate_drafts
+from asyncvla_ros.training.rater_figures import rater_figures
 from asyncvla_ros.training.rater_settings import RaterSettings
 from asyncvla_ros.training.train_rater import train_rater
-from asyncvla_ros.types import ContractError
+from asyncvla_ros.training.within_observation import within_observation
+from asyncvla_ros.types import AsyncVLAError, ContractError
 from support.checkpoints import tiny_checkpoint
 
 
@@ -83,7 +86,8 @@ def test_drafts_share_a_prefix_and_differ_in_noise(episodes: Episodes, tmp_path:
     drafter = Drafter(checkpoint, nullcontext)
     batch = batches.at(np.array([3, 20]), step_generator(0, 0))
     drafts = drafter(batch, step_generator(0, 1), drafts=3)
-    assert drafts.actions.shape == (6, 8, 8) and drafts.errors.shape == drafts.variance.shape == (6, 8)
+    assert drafts.variance is not None and drafts.errors.shape == drafts.variance.shape == (6, 8)
+    assert drafts.actions.shape == (6, 8, 8)
     assert torch.equal(drafts.prefix.hidden[0], drafts.prefix.hidden[2])
     assert not torch.equal(drafts.prefix.hidden[2], drafts.prefix.hidden[3])
     assert not torch.allclose(drafts.actions[0], drafts.actions[1])
@@ -95,14 +99,102 @@ def test_drafts_share_a_prefix_and_differ_in_noise(episodes: Episodes, tmp_path:
     torch.testing.assert_close(drafts.actions[[0, 3]], alone, atol=1e-5, rtol=1e-5)
 
     rated = rate_drafts(drafter, checkpoint.model, batches, np.arange(8, 24), episodes.episode, seed=0)
-    assert rated.confidence.shape == rated.error.shape == (16, 8)
+    assert rated.confidence is not None and rated.confidence.shape == rated.error.shape == (16, 8)
+    assert rated.to_mean is None and within_observation(rated, executed=4) is None
     assert sorted(rated.episode) == sorted(np.repeat([2, 3, 4, 5], 4))
+
+    several = rate_drafts(
+        drafter, checkpoint.model, batches, np.arange(8, 24), episodes.episode, seed=0, count=3
+    )
+    assert several.error.shape == (48, 8) and several.error_of_mean is not None
+    # The error of a mean is at most the mean of the errors.
+    assert (several.error_of_mean <= several.grouped(several.error).mean(1) + 1e-5).all()
+    figures = within_observation(several, executed=4)
+    assert figures is not None and (figures["drafts"], figures["observations"]) == (3, 16)
+    assert set(figures["concordance_within_observation"]) == {"rater", "variance", "mean", "medoid"}
+
+
+def test_a_single_step_has_no_variance_and_figures_do_without(episodes: Episodes, tmp_path: Path):
+    torch.set_num_threads(1)
+    checkpoint = load_checkpoint(tiny_checkpoint(tmp_path / "tiny"))
+    robot = Robot("panda", checkpoint.features, checkpoint.state_stats, checkpoint.action_stats)
+    batches = Batches(Mixture.of_one_robot(episodes, robot), checkpoint.model.config, checkpoint.tokenizer)
+    drafter = Drafter(checkpoint, nullcontext, steps=1)
+    rated = rate_drafts(drafter, checkpoint.model, batches, np.arange(24), episodes.episode, 0, count=2)
+    assert rated.variance is None and set(rated.doubts) == {"rater", "mean", "medoid"}
+    figures = rater_figures(rated, RaterConfig(), seed=0)
+    assert "auroc_within_position" in figures and "variance_threshold" not in figures
+
+
+def test_signals_are_judged_by_the_order_of_drafts_of_an_observation_alone():
+    """An oracle is always right, chance half of the time, and what knows only observations is no better."""
+    rng = np.random.default_rng(0)
+    hardness = rng.exponential(size=(300, 1, 1))
+    error = (hardness * rng.exponential(size=(300, 4, 8))).reshape(-1, 8).astype(np.float32)
+    rated = RatedDrafts(
+        confidence=1 / (1 + error),
+        variance=rng.random(error.shape),
+        error=error,
+        episode=np.repeat(np.arange(30), 40),
+        count=4,
+        to_mean=np.repeat(hardness, 4, axis=0)[:, 0] * np.ones(8),
+        to_medoid=error.max() - error,
+        error_of_mean=np.full((300, 8), 0.5),
+    )
+    figures = within_observation(rated, executed=8)
+    assert figures is not None and (figures["drafts"], figures["observations"]) == (4, 300)
+    said = figures["concordance_within_observation"]
+    assert said["rater"]["same_place"] == {"value": 1.0, "ci95": [1.0, 1.0], "pairs": 300 * 6 * 8}
+    assert said["medoid"]["same_place"]["value"] == 0 and said["medoid"]["chunk"]["value"] == 0
+    assert said["mean"]["same_place"]["value"] == said["mean"]["chunk"]["value"] == 0.5
+    low, high = said["variance"]["same_place"]["ci95"]
+    assert low < 0.5 < high and said["variance"]["same_place"]["value"] == pytest.approx(0.5, abs=0.02)
+    errors = {name: chosen["error"] for name, chosen in figures["selection"].items()}
+    chunks = error.reshape(300, 4, 8).mean(-1)
+    assert errors["best"] == pytest.approx(chunks.min(1).mean(), rel=1e-5)
+    assert errors["medoid"] == pytest.approx(chunks.max(1).mean(), rel=1e-5)
+    assert errors["the_mean"] == 0.5 and errors["best"] < errors["rater"] * 1.05 < errors["first"]
+    assert figures["selection"]["the_mean"]["over_the_mean_ci95"] == [0, 0]
+    json.dumps(figures)
+
+
+def test_only_executed_actions_count_for_a_chunk():
+    """The rater prefers the draft whose first two actions are good; its later ones are bad."""
+    error = np.array([[0.1, 0.1, 9, 9], [0.5, 0.5, 0, 0]])
+    rated = RatedDrafts(
+        np.array([[0.9] * 4, [0.1] * 4]), None, error, np.zeros(2, int), 2, error, error, error[:1]
+    )
+    short, whole = (within_observation(rated, executed) for executed in (2, 4))
+    assert short is not None and whole is not None
+    right = [
+        figures["concordance_within_observation"]["rater"]["chunk"]["value"] for figures in (short, whole)
+    ]
+    assert right == [1, 0]
+    assert short["selection"]["rater"]["error"] == pytest.approx(0.1)
 
 
 def test_a_policy_of_one_step_has_no_variance_for_its_rater(tmp_path: Path):
     base = load_checkpoint(tiny_checkpoint(tmp_path / "tiny"))
     base.model.configure(replace(base.model.config, num_denoise_steps=1))
     save_checkpoint(tmp_path / "single", base)
-    settings = RaterSettings(data=(), checkpoint=tmp_path / "single", out=tmp_path / "out", variance=True)
-    with pytest.raises(ContractError, match="denoise_steps is 1, expected more"):
+    settings = RaterSettings(
+        data=(), checkpoint=tmp_path / "single", out=tmp_path / "out", reads=("variance",)
+    )
+    with pytest.raises(ContractError, match="draft_steps is 1, expected more"):
         train_rater(settings)
+
+
+@pytest.mark.parametrize("change", [{"label": "pairwise"}, {"reads": ("mean",)}, {"reads": ("medoid",)}])
+def test_what_compares_drafts_needs_several(change: dict[str, Any], tmp_path: Path):
+    settings = RaterSettings(data=(), checkpoint=tmp_path, out=tmp_path / "out", **change)
+    assert settings.drafts_of_each == 8
+    assert replace(settings, drafts=3).drafts_of_each == 3
+    with pytest.raises(AsyncVLAError, match="--drafts is 1, but drafts are to be compared"):
+        _ = replace(settings, drafts=1).drafts_of_each
+    assert RaterSettings(data=(), checkpoint=tmp_path, out=tmp_path).drafts_of_each == 1
+
+
+def test_an_unknown_signal_lists_the_choices(tmp_path: Path):
+    for reads in (("mood",), ("mean", "mean")):
+        with pytest.raises(AsyncVLAError, match=r"--reads is .*, choose of .*'medoid'.*, each once"):
+            RaterSettings((), tmp_path, tmp_path / "out", reads=reads)

@@ -26,6 +26,7 @@ class SweepPolicy:
     execute_steps = 8
     has_rater = True
     engine_note = ""
+    episode_limits = None
 
     def __init__(self, robot: RobotContract):
         self.features = FeatureContract(

@@ -33,6 +33,8 @@ class PolicyFigures:
         self._last_dropped = ""
         self._refined = float("nan")
         self._confidence = float("nan")
+        self._held = 0
+        self._surprise = float("nan")
         self.error = ""
 
     def note_chunk(self, chunk: ActionChunk, latency_s: float) -> None:
@@ -41,6 +43,15 @@ class PolicyFigures:
         self._latency_ms.add(1e3 * latency_s)
         self._refined = float(np.mean(chunk.refined))
         self._confidence = mean_confidence(chunk)
+        self._note_answer(chunk)
+
+    def note_held(self, chunk: ActionChunk) -> None:
+        """A chunk was not published, because what it was inferred for is doubtful."""
+        self._held += 1
+        self._note_answer(chunk)
+
+    def _note_answer(self, chunk: ActionChunk) -> None:
+        self._surprise = float("nan") if chunk.surprise is None else chunk.surprise
         self.error = ""
 
     def note_failure(self, text: str) -> None:
@@ -61,6 +72,7 @@ class PolicyFigures:
         instruction: str,
         strategy: Strategy,
         is_active: bool,
+        doubt: str = "",
     ) -> Report:
         """The state of an at least configured node.
 
@@ -71,6 +83,7 @@ class PolicyFigures:
             instruction: That is followed.
             strategy: How it is decided; complete.
             is_active: Whether the node is.
+            doubt: Why what is followed is doubtful; empty if it is not.
         """
         counts, ages = sync.counts, sync.ages_s(now_ns)
         received = {stream: count.received for stream, count in counts.items()}
@@ -86,6 +99,8 @@ class PolicyFigures:
             "last dropped": self._last_dropped,
             "mean confidence": self._confidence,
             "refined share": self._refined,
+            "surprise": self._surprise,
+            "held": self._held,
         }
         values |= {f"inference {name} [ms]": value for name, value in self._latency_ms.summary().items()}
         for stream, count in counts.items():
@@ -98,4 +113,6 @@ class PolicyFigures:
             return Report(DiagnosticStatus.ERROR, self.error, values)
         if problems:
             return Report(DiagnosticStatus.WARN, "no usable observation: " + "; ".join(problems), values)
+        if doubt:
+            return Report(DiagnosticStatus.WARN, doubt, values)
         return Report(DiagnosticStatus.OK, "working" if instruction else "no instruction", values)

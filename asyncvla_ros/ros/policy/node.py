@@ -30,9 +30,10 @@ from asyncvla_ros.ros.conversions import chunk_to_message
 from asyncvla_ros.ros.diagnostics import Diagnostics, Report
 from asyncvla_ros.ros.lifecycle import ManagedNode, run_node
 from asyncvla_ros.ros.parameters import Parameters
+from asyncvla_ros.ros.policy.doubt import DoubtWatch
 from asyncvla_ros.ros.policy.figures import PolicyFigures, mean_confidence
 from asyncvla_ros.ros.policy.inference_loop import InferenceLoop
-from asyncvla_ros.ros.policy.parameters import PolicyParameters
+from asyncvla_ros.ros.policy.parameters import HOLD, PolicyParameters
 from asyncvla_ros.ros.policy.run_task import RunTaskServer
 from asyncvla_ros.ros.policy.tasks import NOT_ACTIVE, Result, TaskSlot
 from asyncvla_ros.ros.stream_watch import Stream, StreamWatch, clock_problem
@@ -93,6 +94,7 @@ class PolicyNode(ManagedNode):
         )
         self.resources.callback(self._forget_loop)
         self._session = ChunkSession(self._robot)
+        self._doubt = DoubtWatch(self._policy.episode_limits)
         self._publisher = self.advertise(ActionChunk, "~/action_chunk", qos.CHUNK)
         self._subscribe_streams(sources)
         service = self.create_service(SetInstruction, "~/set_instruction", self._set_instruction)
@@ -155,6 +157,13 @@ class PolicyNode(ManagedNode):
             self.get_logger().error(f"no chunk: {error}", throttle_duration_sec=1.0)
             return
         latency_s = time.perf_counter() - began
+        if self._doubt.note(followed, answer):
+            text = self._doubt.text_of(followed)
+            self.get_logger().warning(text, throttle_duration_sec=5.0)
+            if self._params.values.on_doubt == HOLD:
+                if self._tasks.hold(followed):
+                    self._figures.note_held(answer)
+                return
         send = partial(self._publish_chunk, answer, snapshot.stamp_ns, followed.instruction, latency_s)
         if self._tasks.publish(followed, mean_confidence(answer), send):
             self._figures.note_chunk(answer, latency_s)
@@ -249,9 +258,14 @@ class PolicyNode(ManagedNode):
             problems = [clock] if clock else sync.problems(now_ns, self._watch.silence)
             strategy = self._policy.resolve(values.strategy)
             report = self._figures.report(
-                sync, problems, now_ns, self._tasks.instruction, strategy, self.is_active
+                sync, problems, now_ns, self._tasks.instruction, strategy, self.is_active, self._doubtful()
             )
         return replace(report, values={**report.values, "unknown words": ", ".join(self._unknown_words())})
+
+    def _doubtful(self) -> str:
+        """Why what is followed is doubtful, and whether it is held; empty if it is not."""
+        text = self._doubt.text_of(self._tasks.followed)
+        return f"held: {text}" if text and self._params.values.on_doubt == HOLD else text
 
     def _now_ns(self) -> int:
         return self.get_clock().now().nanoseconds

@@ -18,6 +18,8 @@ from asyncvla_ros.strategy import (
     strategy_of_parameters,
 )
 
+# What is done about a doubtful episode.
+HOLD = "hold"
 _OWN = "empty: as the checkpoint says"
 
 
@@ -87,6 +89,12 @@ class PolicyParameters:
         "", "What to do outside of tasks; empty: no inference. Setting it ends a running task"
     )
     commit: bool = parameter(False, "Deprecated: the same as handover commit")
+    on_doubt: str = parameter(
+        "nothing",
+        "Once the checkpoint's monitor finds what is followed doubtful: nothing but a warning, or hold: the "
+        "motion ends, and no chunk is sent until the doubt is over",
+        choices=("nothing", HOLD),
+    )
     seed: int = parameter(
         -1,
         "Noise is drawn from this and the observation's stamp; -1: different each time",

@@ -70,11 +70,11 @@ class TaskSlot:
         sent        sent               sent    dropped: a   sent
                                                is over
 
-    What ``stop`` and ``look`` raise goes to the caller; nothing is followed then.
+    What ``stop`` and ``look`` raise goes to the caller; nothing is followed then, unless it was held.
 
     Args:
         stop: Publishes that the motion ends. Called when something ends for which a chunk was published,
-            before anything else is followed.
+            before anything else is followed; and once when it is held.
         look: Called when something new is followed.
     """
 
@@ -184,6 +184,20 @@ class TaskSlot:
                 followed.task.chunks += 1
                 followed.task.confidence = confidence
                 self._changed.notify_all()
+            return True
+
+    def hold(self, followed: Followed) -> bool:
+        """Ends the motion so far and goes on following, unless what is held is over: then False.
+
+        Args:
+            followed: What the inference was for that is not published.
+        """
+        with self._changed:
+            if followed is not self._followed:
+                return False
+            if self._is_moving:
+                self._is_moving = False
+                self._stop()
             return True
 
     def wait(self, task: Task, timeout_s: float) -> None:

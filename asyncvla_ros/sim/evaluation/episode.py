@@ -95,6 +95,7 @@ class _Record:
             confidences=series(decided, "confidence"),
             variances=series(decided, "variance"),
             surprises=series(decided, "surprise"),
+            disagreements=series(decided, "disagreement"),
         )
 
 

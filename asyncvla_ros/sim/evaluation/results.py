@@ -91,6 +91,7 @@ class Inference:
         confidence: mean over its actions; None without a rater.
         variance: mean over its actions, see ``flow.denoising_variance``; None if nothing reads it.
         surprise: see ``ActionChunk``; None without a monitor.
+        disagreement: see ``ActionChunk``; None without a plan before.
     """
 
     tick_ms: float
@@ -100,6 +101,7 @@ class Inference:
     confidence: float | None
     variance: float | None
     surprise: float | None
+    disagreement: float | None
 
     @staticmethod
     def of(chunk: ActionChunk) -> Inference:
@@ -113,6 +115,7 @@ class Inference:
             None if chunk.confidence is None else float(np.mean(chunk.confidence)),
             None if chunk.variance is None else float(np.mean(chunk.variance)),
             chunk.surprise,
+            chunk.disagreement,
         )
 
 
@@ -137,6 +140,7 @@ class Episode:
         confidences: of each decision; empty without a rater.
         variances: of each decision; empty if nothing reads them.
         surprises: of each decision; empty without a monitor.
+        disagreements: of each decision, None without a plan before; empty if that is so of all.
         approached: see ``classify_first_approach``, of the first thing to be moved; None as well where that
             is not one that stands on the table.
     """
@@ -154,16 +158,19 @@ class Episode:
     kept: float = 0.0
     dry_steps: int = 0
     moved_step: int | None = None
-    confidences: tuple[float, ...] = ()
-    variances: tuple[float, ...] = ()
-    surprises: tuple[float, ...] = ()
+    confidences: tuple[float | None, ...] = ()
+    variances: tuple[float | None, ...] = ()
+    surprises: tuple[float | None, ...] = ()
+    disagreements: tuple[float | None, ...] = ()
     approached: str | None = None
 
 
-def series(inferences: Sequence[Inference], field: str) -> tuple[float, ...]:
-    """One number per decision, short enough to be kept; empty where it is not known."""
+def series(inferences: Sequence[Inference], field: str) -> tuple[float | None, ...]:
+    """One number per decision, short enough to be kept; empty where none is known."""
     values = [getattr(inference, field) for inference in inferences]
-    return () if None in values else tuple(float(f"{value:.4g}") for value in values)
+    if all(value is None for value in values):
+        return ()
+    return tuple(None if value is None else float(f"{value:.4g}") for value in values)
 
 
 def mean_of(inferences: Sequence[Inference], field: str) -> float | None:
@@ -199,6 +206,7 @@ def figures_of(episodes: Sequence[Episode]) -> dict[str, Any]:
                 **{key: _rounded(getattr(e, key)) for key in ("jerk_inside", "jerk_seam", "kept")},
                 **{key: getattr(e, key) for key in ("dry_steps", "moved_step", "approached")},
                 **{key: list(getattr(e, key)) for key in ("confidences", "variances", "surprises")},
+                "disagreements": list(e.disagreements),
             }
             for e in episodes
         ],

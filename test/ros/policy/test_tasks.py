@@ -235,3 +235,23 @@ def test_an_end_whose_message_fails_is_an_end_all_the_same():
     lost[0] = False
     slot.set_standing("tidy up")
     assert sent == ["stop"] and slot.followed.instruction == "tidy up"
+
+
+def test_what_is_held_stops_once_and_goes_on_when_a_chunk_is_published_again():
+    did = []
+    slot = TaskSlot(lambda: did.append("stop"), lambda: did.append("look"))
+    slot.open()
+    task = slot.begin("lift", 0, 10 * SEC)
+    followed = slot.followed
+    did.clear()
+    assert slot.hold(followed) and did == [], "nothing moves yet"
+    for _ in range(2):
+        assert slot.publish(followed, NAN, lambda: did.append("chunk"))
+    assert slot.hold(followed) and slot.hold(followed)
+    assert did == ["chunk", "chunk", "stop"] and slot.followed is followed and not task.has_ended
+    assert slot.publish(followed, NAN, lambda: did.append("chunk")) and task.chunks == 3
+    assert slot.hold(followed)
+    slot.check_limit(task, 10 * SEC)
+    assert task.termination == Result.TERMINATION_TIME_LIMIT, "the time of a held task runs on"
+    assert did[3:] == ["chunk", "stop"], "its motion had ended before"
+    assert not slot.hold(followed)

@@ -168,10 +168,13 @@ def test_what_an_answer_says_of_itself_is_kept_for_each_decision() -> None:
             chunk = super().infer(observation, seed=more["seed"])
             n = len(self.seeds)
             variance = np.full(8, n, np.float32)
-            return replace(chunk, variance=variance, surprise=n / 10, kept=np.arange(8) < n)
+            apart = None if n == 1 else 0.3
+            told = replace(chunk, variance=variance, surprise=n / 10, kept=np.arange(8) < n)
+            return replace(told, disagreement=apart)
 
     episode = _run(Telling(), EvalConfig("libero_goal", (0,), (0,)), 0, solved_after=8)
     assert episode.confidences == (0.5, 0.5) and episode.variances == (1.0, 2.0)
+    assert episode.disagreements == (None, 0.3)
     assert episode.surprises == (0.1, 0.2) and episode.kept == pytest.approx(1.5 / 8)
     row = json.loads(json.dumps(summarise([episode], EvalConfig("libero_goal", (0,), (0,)))))["episodes"][0]
     assert (row["surprises"], row["decisions"], row["kept"]) == ([0.1, 0.2], 2, 0.188)
@@ -257,6 +260,7 @@ def test_summary_has_the_agreed_form() -> None:
     result = summarise([_episode(0, i, success=i != 2) for i in range(4)], config)
     known = {"task": 0, "init": 2, "success": False, "steps": 100, "decisions": 2, "jerk_inside": 4.0}
     unknown = {"jerk_seam": None, "moved_step": None, "confidences": [], "variances": [], "surprises": []}
+    unknown["disagreements"] = []
     assert result["episodes"][2] == {**known, **unknown, "kept": 0.0, "dry_steps": 0, "approached": None}
     assert result["success_rate"] == 0.75
     assert result["n"] == 4

@@ -1,0 +1,30 @@
+"""Intervals of what is measured on frames of episodes, whose frames are alike."""
+
+from __future__ import annotations
+
+import numpy as np
+
+#: Drawing from fewer says nothing about others.
+FEWEST_EPISODES = 5
+_RESAMPLES = 10_000
+
+
+def ratio_ci95(sums: np.ndarray, counts: np.ndarray, episode: np.ndarray) -> list[float] | None:
+    """95 % percentile interval of ``sums.sum() / counts.sum()`` by drawing episodes, the same ones each time.
+
+    Args:
+        sums: (n,).
+        counts: (n,).
+        episode: (n,) to which each belongs.
+
+    Returns:
+        Lower and upper end; None with fewer than ``FEWEST_EPISODES``.
+    """
+    _, rows = np.unique(episode, return_inverse=True)
+    total, count = (np.bincount(rows, weights=x) for x in (sums, counts))
+    if len(total) < FEWEST_EPISODES:
+        return None
+    drawn = np.random.default_rng(0).integers(len(total), size=(_RESAMPLES, len(total)))
+    with np.errstate(invalid="ignore"):  # a draw that counts nothing
+        means = total[drawn].sum(1) / count[drawn].sum(1)
+    return list(map(float, np.nanquantile(means, (0.025, 0.975))))

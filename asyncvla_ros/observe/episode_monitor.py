@@ -1,0 +1,238 @@
+"""Is an episode going wrong? Signals of each decision, added up to one score that has a limit.
+
+Each signal is standardised by its decisions in successful episodes and averaged over the last few decisions;
+the score is the largest of them:
+
+    score_t = max over signals s of  mean over the last w decisions of (s - mean_s) / std_s
+
+The limit is conformal over whole episodes (as in FAIL-Detect, arXiv 2503.08558): of episodes like the
+successful ones by which it was chosen, about a share alpha ever exceeds it.
+
+    surprise       how foreign the observation is, see ``model.monitor``
+    disagreement   how far the new plan is from the one before where they overlap (as STAC, arXiv 2410.04640)
+    doubt          1 - mean confidence of the rater
+    variance       mean denoising variance of the draft
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from asyncvla_ros.common.normalization import NormStats
+from asyncvla_ros.types import ActionChunk, CheckpointError, Previous
+
+SIGNALS = ("surprise", "disagreement", "doubt", "variance")
+LIMITS = "monitor.json"
+WINDOW = 4
+ALPHA = 0.05
+# What a doubtful episode is said to show.
+_TEXTS = {
+    "surprise": "the observation is unlike those that the policy was trained on",
+    "disagreement": "consecutive plans contradict each other",
+    "doubt": "the rater doubts the actions",
+    "variance": "the actions varied while they were denoised",
+}
+
+
+@dataclass(frozen=True)
+class EpisodeLimits:
+    """What a monitor of episodes has learned.
+
+    Attributes:
+        signals: Mean and standard deviation of each signal's decisions in successful episodes.
+        limit: Of the score.
+        window: Decisions of a running mean.
+        alpha: Share of successful episodes that may exceed the limit.
+        episodes: Successful episodes by which it was chosen.
+        source: Of which kind these are: ``demonstrations`` or ``evaluation``.
+    """
+
+    signals: Mapping[str, tuple[float, float]]
+    limit: float
+    window: int = WINDOW
+    alpha: float = ALPHA
+    episodes: int = 0
+    source: str = "demonstrations"
+
+    def __post_init__(self) -> None:
+        unknown = sorted(set(self.signals) - set(SIGNALS))
+        if unknown or not self.signals:
+            raise CheckpointError(f"a monitor of {unknown or 'nothing'}, choose of {SIGNALS}")
+        for name, (mean, std) in self.signals.items():
+            if not math.isfinite(mean) or not 0 < std < math.inf:
+                raise CheckpointError(
+                    f"the monitor's {name} is {mean} and {std}, expected a mean and a deviation"
+                )
+        if isinstance(self.window, bool) or not isinstance(self.window, int) or self.window < 1:
+            raise CheckpointError(f"the monitor's window is {self.window!r}, expected at least 1 decision")
+        if not math.isfinite(self.limit):
+            raise CheckpointError(f"the monitor's limit is {self.limit!r}, expected a number")
+
+    def allowed(self, signal: str) -> float:
+        """The running mean of a signal from which on an episode is doubtful."""
+        mean, std = self.signals[signal]
+        return mean + self.limit * std
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """What a monitor thinks of an episode up to a decision.
+
+    Attributes:
+        score: See the module.
+        signal: The one that decides the score; empty if none is known.
+        value: Its running mean.
+        allowed: From this on the episode is doubtful.
+    """
+
+    score: float
+    signal: str
+    value: float
+    allowed: float
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether the score is above its limit."""
+        return self.value > self.allowed
+
+    def __str__(self) -> str:
+        text = _TEXTS.get(self.signal, "nothing is known of the episode")
+        return f"{text}: {self.signal} {self.value:.3g}, limit {self.allowed:.3g}"
+
+
+class EpisodeMonitor:
+    """Follows one episode after the other. Not thread-safe.
+
+    Args:
+        limits: What it has learned.
+    """
+
+    def __init__(self, limits: EpisodeLimits):
+        self.limits = limits
+        self._recent: dict[str, deque[float]] = {}
+        self.reset()
+
+    def reset(self) -> None:
+        """A new episode begins."""
+        self._recent = {name: deque(maxlen=self.limits.window) for name in self.limits.signals}
+
+    def note(self, signals: Mapping[str, float | None]) -> Doubt:
+        """Takes the signals of a decision, those that are known, and says what it thinks now."""
+        for name, recent in self._recent.items():
+            value = signals.get(name)
+            if value is not None and math.isfinite(value):
+                recent.append(value)
+        worst = Doubt(-math.inf, "", -math.inf, math.inf)
+        for name, recent in self._recent.items():
+            if not recent:
+                continue
+            mean, std = self.limits.signals[name]
+            value = float(np.mean(recent))
+            if (score := (value - mean) / std) > worst.score:
+                worst = Doubt(score, name, value, self.limits.allowed(name))
+        return worst
+
+
+def scores(limits: EpisodeLimits, episode: Sequence[Mapping[str, float | None]]) -> np.ndarray:
+    """The score after each decision of an episode, (decisions,)."""
+    monitor = EpisodeMonitor(limits)
+    return np.array([monitor.note(signals).score for signals in episode])
+
+
+def signals_of(chunk: ActionChunk) -> dict[str, float | None]:
+    """The signals of a decision, by the names in ``SIGNALS``."""
+    confidence, variance = (
+        None if known is None else float(np.mean(known)) for known in (chunk.confidence, chunk.variance)
+    )
+    doubt = None if confidence is None else 1 - confidence
+    return {
+        "surprise": chunk.surprise,
+        "disagreement": chunk.disagreement,
+        "doubt": doubt,
+        "variance": variance,
+    }
+
+
+def disagreement(previous: Previous | None, chunk: ActionChunk, stats: NormStats) -> float | None:
+    """Mean squared distance of a plan to the one before where they overlap and nothing of it was kept.
+
+    Args:
+        previous: What was left of the plans before, as they were generated.
+        chunk: The new plan.
+        stats: Of actions, in the units of the checkpoint.
+
+    Returns:
+        In normalised units; None if there is nothing to compare.
+    """
+    if previous is None:
+        return None
+    older = previous.drafts[-1] if previous.drafts else previous.actions
+    newer = chunk.actions if chunk.draft is None else chunk.draft
+    count = min(len(older), len(newer))
+    made = np.arange(count) >= chunk.committed if chunk.kept is None else ~chunk.kept[:count]
+    distance = stats.normalize(newer[:count]) - stats.normalize(older[:count])
+    return float(np.mean(np.square(distance[made]))) if made.any() else None
+
+
+def fit_limits(
+    episodes: Sequence[Sequence[Mapping[str, float | None]]],
+    names: Sequence[str] = SIGNALS,
+    window: int = WINDOW,
+    alpha: float = ALPHA,
+    source: str = "evaluation",
+) -> EpisodeLimits:
+    """Standardise signals, and choose the limit, on successful episodes.
+
+    The limit is the ceil((n + 1) (1 - alpha))-th smallest of the n episodes' largest scores; where there are
+    too few for that, the largest of all, and the share of false alarms may be above ``alpha``.
+
+    Args:
+        episodes: Signals of each decision of each episode.
+        names: Signals to use; those that are never known are left out.
+        window: Decisions of a running mean.
+        alpha: Share of successful episodes that may exceed the limit.
+        source: See ``EpisodeLimits``.
+
+    Raises:
+        CheckpointError: If no signal is known.
+    """
+    moments = {}
+    for name in names:
+        known = [v for episode in episodes for signals in episode if (v := signals.get(name)) is not None]
+        if known:
+            moments[name] = (float(np.mean(known)), max(float(np.std(known)), 1e-9))
+    draft = EpisodeLimits(moments, 0.0, window, alpha, len(episodes), source)
+    largest = np.sort([scores(draft, episode).max() for episode in episodes if len(episode)])
+    rank = min(len(largest), math.ceil((len(largest) + 1) * (1 - alpha)))
+    return EpisodeLimits(moments, float(largest[rank - 1]), window, alpha, len(episodes), source)
+
+
+def save_limits(folder: Path, limits: EpisodeLimits) -> None:
+    """Write them into a checkpoint folder."""
+    (folder / LIMITS).write_text(json.dumps(asdict(limits), indent=1) + "\n")
+
+
+def load_limits(folder: Path) -> EpisodeLimits | None:
+    """Those of a checkpoint folder; None if it has none.
+
+    Raises:
+        CheckpointError: If the file cannot be read.
+    """
+    file = folder / LIMITS
+    if not file.is_file():
+        return None
+    try:
+        values = json.loads(file.read_text(encoding="utf-8"))
+        signals = {name: (float(mean), float(std)) for name, (mean, std) in values.pop("signals").items()}
+        return EpisodeLimits(signals, **values)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise CheckpointError(f"{file} holds no limits of a monitor: {error!r}") from error
+    except CheckpointError as error:
+        raise CheckpointError(f"{file}: {error}") from error

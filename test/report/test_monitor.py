@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from asyncvla_ros.cli.main import app
+from asyncvla_ros.model.checkpoint import fingerprint
+from asyncvla_ros.observe.episode_monitor import load_limits
+from asyncvla_ros.report.monitor import monitor_figures, watched_episodes
+from asyncvla_ros.types import AsyncVLAError
+from support.checkpoints import tiny_checkpoint
+
+
+def row(task: int, init: int, success: bool, rng: np.random.Generator, tells: float) -> dict[str, Any]:
+    """Successes need 12 to 20 decisions, failures 70, and surprise by ``tells`` more from the tenth on."""
+    count = int(rng.integers(12, 21)) if success else 70
+    surprise = rng.normal(0.5, 0.1, count)
+    if not success:
+        surprise[9:] += tells
+    return {
+        "task": task, "init": init, "success": success, "steps": 4 * count - (2 if success else 0),
+        "decisions": count, "confidences": rng.uniform(0.4, 0.9, count).tolist(), "variances": [],
+        "surprises": surprise.tolist(), "disagreements": [None, *rng.exponential(0.1, count - 1).tolist()],
+    }  # fmt: skip
+
+
+def evaluation(file: Path, tells: float, checkpoint: str = "abc", failures: int = 20) -> Path:
+    rng = np.random.default_rng(3)
+    rows = [row(i % 3, i, i >= failures, rng, tells) for i in range(200)]
+    file.write_text(json.dumps({"suite": "s", "episodes": rows, "settings": {"checkpoint": checkpoint}}))
+    return file
+
+
+def test_failures_that_look_foreign_are_seen_soon_after_they_do(tmp_path: Path):
+    episodes, policy = watched_episodes([evaluation(tmp_path / "a.json", tells=1.0)])
+    assert policy == "abc" and len(episodes) == 200 and episodes[0].replan == 4
+    figures, limits = monitor_figures(episodes, window=4, alpha=0.05)
+    assert figures["monitored"] == {"episodes": 110, "failures": 20, "calibrating": 90}
+    assert set(limits.signals) == {"surprise", "disagreement", "doubt"} and limits.episodes == 90
+    assert 12 <= figures["early"] <= 15
+    for key in ("auroc_within_task", "auroc_early_within_task"):
+        assert figures[key]["surprise"] == 1 and figures[key]["score"] > 0.95
+        assert figures[key]["ci95"][0] <= figures[key]["score"] <= figures[key]["ci95"][1]
+    # Time alone is perfect in the end and knows nothing early on; nor does the task.
+    assert figures["auroc_within_task"]["elapsed"] == 1
+    assert figures["auroc_early_within_task"]["elapsed"] < 0.65
+    assert figures["auroc_early_within_task"]["doubt"] == pytest.approx(0.5, abs=0.2)
+    assert figures["true_alarms"]["share"] == 1 and figures["false_alarms"]["share"] <= 0.15
+    # Foreign from decision 9 on, of 70; the running mean of four exceeds the limit a few decisions later.
+    assert 4 * (70 - 13) <= figures["lead_steps"]["p50"] <= 4 * (70 - 9)
+    assert figures["raised_by"]["surprise"] >= 20
+    json.dumps(figures)
+
+
+def test_failures_that_look_like_successes_are_not_seen_early(tmp_path: Path):
+    episodes, _ = watched_episodes([evaluation(tmp_path / "a.json", tells=0.0)])
+    figures, _ = monitor_figures(episodes, window=4, alpha=0.05)
+    assert 0.3 < figures["auroc_early_within_task"]["score"] < 0.75
+    # Over whole episodes even noise tells them apart, for they last longer: that is why both are given.
+    assert figures["auroc_within_task"]["score"] > figures["auroc_early_within_task"]["score"]
+    assert figures["true_alarms"]["early_share"] < 0.35
+
+
+def test_what_cannot_be_measured_is_said(tmp_path: Path):
+    file = evaluation(tmp_path / "a.json", tells=1.0)
+    other = evaluation(tmp_path / "b.json", tells=1.0, checkpoint="xyz")
+    with pytest.raises(AsyncVLAError, match=r"different policies, \['abc', 'xyz'\]"):
+        watched_episodes([file, other])
+    episodes, _ = watched_episodes([file])
+    with pytest.raises(
+        AsyncVLAError, match=r"4 successes at even initial states .* at least 19 for an alpha"
+    ):
+        monitor_figures(episodes[:28], 4, 0.05)
+    with pytest.raises(AsyncVLAError, match="0 failures and 90 successes are there to measure"):
+        monitor_figures(episodes[20:], 4, 0.05)
+    (tmp_path / "c.json").write_text('{"suite": "s", "episodes": [{"task": 0}], "settings": {}}')
+    with pytest.raises(AsyncVLAError, match=r"c.json holds no evaluation with decisions"):
+        watched_episodes([tmp_path / "c.json"])
+
+
+def test_the_command_writes_the_limit_into_the_checkpoint_that_was_measured(tmp_path: Path):
+    checkpoint = tiny_checkpoint(tmp_path / "tiny")
+    file = evaluation(tmp_path / "a.json", 1.0, fingerprint(checkpoint))
+    arguments = ["eval", "monitor", str(file), "--json", str(tmp_path / "out.json"), "--signal", "surprise"]
+    result = CliRunner().invoke(app, [*arguments, "--write", str(checkpoint)], catch_exceptions=False)
+    assert result.exit_code == 0
+    limits = load_limits(checkpoint)
+    assert limits is not None and set(limits.signals) == {"surprise"} and limits.source == "evaluation"
+    assert json.loads((tmp_path / "out.json").read_text())["limits"]["limit"] == limits.limit
+    stranger = evaluation(tmp_path / "b.json", 1.0, "stranger")
+    with pytest.raises(AsyncVLAError, match="but the episodes are of stranger"):
+        CliRunner().invoke(
+            app, ["eval", "monitor", str(stranger), "--write", str(checkpoint)], catch_exceptions=False
+        )
+    with pytest.raises(AsyncVLAError, match="--signal is mood, choose of surprise"):
+        CliRunner().invoke(app, ["eval", "monitor", str(file), "--signal", "mood"], catch_exceptions=False)
