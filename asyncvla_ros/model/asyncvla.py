@@ -149,6 +149,13 @@ class AsyncVLA(nn.Module):
         return loss, prefix[:, -1]
 
     @torch.no_grad()
+    def draft(self, inputs: Inputs, noise: Tensor) -> Tensor:
+        """Whole chunks (b, l, d) from noise (b, l, d), in one step and one pass, as in training."""
+        embedded = self.backbone.embed_prefix(inputs.images, inputs.words, inputs.word_valid, inputs.state)
+        tokens = self.embed_actions(noise, torch.ones_like(noise[..., 0]))
+        return noise - self.read_actions(self.backbone.one_pass(embedded, tokens, 1)[1])
+
+    @torch.no_grad()
     def sample(
         self,
         prefix: Prefix,

@@ -208,19 +208,20 @@ class Batches:
     ) -> Earlier | None:
         """Observations before those at some frames (b,), by ages (b,) [control steps]; -1: none is wanted.
 
-        Where the episode is younger than that, none is given either.
+        Where the episode is younger than that, the observation itself is given.
         """
-        episode = self._mixture.episodes.episode
-        before = np.maximum(frames - np.maximum(ages, 0), 0)
-        rows = np.flatnonzero((ages >= 0) & (episode[before] == episode[frames]))
+        rows = np.flatnonzero(ages >= 0)
         if not len(rows):
             return None
-        before, chosen = before[rows], [generators[row] for row in rows]
+        episode = self._mixture.episodes.episode
+        before = np.maximum(frames[rows] - ages[rows], 0)
+        before = np.where(episode[before] == episode[frames[rows]], before, frames[rows])
+        chosen = [generators[row] for row in rows]
         shape = (self._config.action_chunk_size, self._config.max_action_dim)
         return Earlier(
             self._inputs(before, self._robot(before)),
             torch.from_numpy(rows),
-            torch.from_numpy(ages[rows]),
+            torch.from_numpy(frames[rows] - before),
             torch.stack([torch.randn(shape, generator=own) for own in chosen]),
             self._augmentation(len(rows), chosen),
         )

@@ -43,12 +43,14 @@ class Drawing:
     p_earlier: float = 0.0
     max_age: int = 0
 
-    def ages(self, generators: list[torch.Generator]) -> np.ndarray:
-        """For each observation how much earlier the plan was made of which it keeps parts; -1: none (b,)."""
-        drawn = [torch.rand(2, generator=own) for own in generators]
-        return np.array(
-            [int(age * (self.max_age + 1)) if kind < self.p_earlier else -1 for kind, age in drawn]
-        )
+    def ages(self, positions: np.ndarray, generators: list[torch.Generator]) -> np.ndarray:
+        """For each observation how much earlier the plan was made of which it keeps parts; -1: none (b,).
+
+        Evenly spread over the positions: processes that share weights must make the same passes.
+        """
+        before, after = np.floor((positions + np.array([[0], [1]])) * self.p_earlier)
+        drawn = [int(torch.randint(0, self.max_age + 1, (1,), generator=own)) for own in generators]
+        return np.where(after > before, drawn, -1)
 
     def __call__(self, generators: list[torch.Generator], ages: np.ndarray, length: int, dims: int) -> Draws:
         """Draws of some observations, each with random numbers of its own.
@@ -83,13 +85,12 @@ class _Samples(Dataset):
     def __getitem__(self, step: _Step) -> Batch | AsyncVLAError:
         positions, frames = step
         generators = [random_numbers(self._drawing.seed, position) for position in positions.tolist()]
-        ages = self._drawing.ages(generators)
+        ages = self._drawing.ages(positions, generators)
         try:
             batch = self._batches.at(frames, generators)
             earlier = self._batches.earlier(frames, ages, generators)
         except AsyncVLAError as error:  # Raised in a worker it would come as a traceback.
             return error
-        ages = np.full_like(ages, -1)
         if earlier is not None:
             ages[earlier.rows] = earlier.age
         return replace(

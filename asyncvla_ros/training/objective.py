@@ -61,20 +61,12 @@ class PolicyLoss(nn.Module):
         place = torch.arange(context.shape[2], device=context.device)
         if batch.earlier is not None:
             rows, age = batch.earlier.rows, batch.earlier.age
-            plan = self._plan(batch.earlier, batch.dim_mask[rows, None])
+            plan = self.model.draft(batch.earlier.inputs, batch.earlier.noise * batch.dim_mask[rows, None])
             later = (place + age[:, None]).clamp(max=len(place) - 1)
             shifted = plan.gather(1, later[..., None].expand_as(plan))
             context = context.index_copy(0, rows, shifted[:, None].expand_as(context[rows]).to(context.dtype))
         is_executed = place < batch.draws.executed[..., None]
         return torch.where(is_executed[..., None], batch.executed[:, None], context)
-
-    @torch.no_grad()
-    def _plan(self, earlier: Earlier, dim_mask: Tensor) -> Tensor:
-        """A draft of one step from each earlier observation, (c, l, max_action_dim)."""
-        noise = earlier.noise
-        everything = torch.ones_like(noise[..., 0])
-        return self.model.sample(self.model.encode(earlier.inputs), noise, everything, noise, dim_mask, 1)
-
 
 def count_velocities(batch: Batch) -> Tensor:
     """Velocities of a batch that are generated and not padding."""

@@ -250,6 +250,6 @@ def test_earlier_observations_are_of_the_same_episode(episodes: Episodes):
     generators = [step_generator(0, number) for number in range(4)]
     # Frame 6 is the second of its episode: two steps before it is another one; -1 asks for none.
     earlier = batches.earlier(np.array([8, 6, 6, 3]), np.array([2, 2, 1, -1]), generators)
-    assert earlier is not None and earlier.rows.tolist() == [0, 2] and earlier.age.tolist() == [2, 1]
-    assert earlier.inputs.images[:, 0, 0, 0, 0].tolist() == [6, 5]
-    assert batches.earlier(np.array([0]), np.array([3]), generators[:1]) is None
+    assert earlier is not None and earlier.rows.tolist() == [0, 1, 2] and earlier.age.tolist() == [2, 0, 1]
+    assert earlier.inputs.images[:, 0, 0, 0, 0].tolist() == [6, 6, 5]
+    assert batches.earlier(np.array([0]), np.array([-1]), generators[:1]) is None
