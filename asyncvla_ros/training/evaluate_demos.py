@@ -141,6 +141,9 @@ def _within_observation(
 ) -> dict[str, Any] | None:
     """See ``training.within_observation``; by the network itself, all drafts of an observation at once."""
     base = load_checkpoint(settings.checkpoint, settings.device)
+    rater = base.model.config.rater
+    if rater is not None and "variance" in rater.reads and settings.strategy.denoise_steps == 1:
+        return None  # drafts of one step have no variance that it could read
     robot = Robot("policy", base.features, base.state_stats, base.action_stats)
     batches = Batches(Mixture.of_one_robot(episodes, robot), base.model.config, base.tokenizer)
     drafter = Drafter(base, nullcontext, settings.strategy.denoise_steps)

@@ -68,6 +68,7 @@ class PolicyLoss(nn.Module):
         is_executed = place < batch.draws.executed[..., None]
         return torch.where(is_executed[..., None], batch.executed[:, None], context)
 
+
 def count_velocities(batch: Batch) -> Tensor:
     """Velocities of a batch that are generated and not padding."""
     assert batch.draws is not None

@@ -131,7 +131,9 @@ def test_a_folder_holds_one_collection(tmp_path: Path) -> None:
         replace(config, suite="libero_goal"),
         replace(config, placements=(("free", 1.0),)),
     ):
-        with pytest.raises(AsyncVLAError, match=r"holds another collection \((seed|suite|placements): .* there"):
+        with pytest.raises(
+            AsyncVLAError, match=r"holds another collection \((seed|suite|placements): .* there"
+        ):
             collect(other)
     with pytest.raises(AsyncVLAError, match="task00_0000 has 5 episodes, expected 10"):
         collect(replace(config, episodes_per_task=40))

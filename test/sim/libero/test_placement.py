@@ -93,5 +93,7 @@ def test_what_the_table_places_stays_and_what_is_on_furniture_goes_with_it() -> 
 
 
 def test_an_unknown_placement_is_refused(spatial: LiberoEnv) -> None:
-    with pytest.raises(AsyncVLAError, match=r"placement is 'anywhere', choose one of \('official', 'widened'"):
+    with pytest.raises(
+        AsyncVLAError, match=r"placement is 'anywhere', choose one of \('official', 'widened'"
+    ):
         spatial.reset(0, "anywhere")

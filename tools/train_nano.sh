@@ -1,0 +1,46 @@
+#!/usr/bin/env bash
+# The nano policy from nothing, in one go: collect, train, let it drive and correct it, train on, rate, export.
+#   tools/train_nano.sh OUT
+# A rerun goes on where it stopped. By environment: SUITES, TASKS, EPISODES (of each task), STEPS, RATER_STEPS, BATCH, WORKERS
+# (processes that collect), RENDERING (full with a GPU, whose EGL renders meshes as fast as it does decimated ones).
+set -euo pipefail
+out=$1
+suites=${SUITES:-libero_object libero_spatial libero_goal} tasks=${TASKS:-all}
+episodes=${EPISODES:-60} steps=${STEPS:-12000} batch=${BATCH:-256} workers=${WORKERS:-$(nproc)}
+rendering=${RENDERING:-decimated}
+
+collect() { # NAME EPISODES SEED OPTIONS...
+  for suite in $suites; do
+    asyncvla collect --suite "$suite" --tasks "$tasks" --episodes-per-task "$2" --seed "$3" --workers "$workers" \
+      --rendering "$rendering" --out "$out/data/$1/$suite" "${@:4}"
+  done
+}
+data() { # NAMES...
+  for name in "$@"; do for suite in $suites; do printf -- '--data %s ' "$out/data/$name/$suite"; done; done
+}
+train() { # RUN INIT STEPS LEARNING_RATE NAMES...
+  # shellcheck disable=SC2046
+  asyncvla train $(data "${@:5}") --init "$2" --out "$out/$1" --steps "$3" --lr "$4" --batch "$batch" --holdout 0
+}
+
+collect demonstrations "$episodes" 1000
+if [ ! -d "$out/start" ]; then
+  # shellcheck disable=SC2046
+  asyncvla init --size nano --random $(data demonstrations) --image-size 168 --action-chunk-size 16 \
+    --execute-steps 4 --num-denoise-steps 1 --out "$out/start"
+fi
+train policy_1 "$out/start" "$steps" 0.0015 demonstrations
+if [ ! -d "$out/learner" ]; then
+  asyncvla export --checkpoint "$out/policy_1" --mode sfm --out "$out/learner"
+fi
+collect corrections "$((episodes / 3 + 1))" 2000 --learner "$out/learner"
+train policy_2 "$out/policy_1" "$((steps / 2))" 0.0008 demonstrations corrections
+# Episodes that trained nothing: on others a policy looks better than it is.
+collect unseen "$((episodes / 6 + 3))" 3000
+# shellcheck disable=SC2046
+asyncvla train-rater $(data unseen) --fresh --checkpoint "$out/policy_2" --label pairwise --reads mean \
+  --steps "${RATER_STEPS:-600}" --out "$out/rated"
+if [ ! -d "$out/policy" ]; then
+  asyncvla export --checkpoint "$out/rated" --mode sfm --best-of 1 --out "$out/policy"
+fi
+echo "The policy is in $out/policy"
