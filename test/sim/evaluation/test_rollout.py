@@ -107,20 +107,28 @@ def test_a_policy_sees_and_moves_the_world_in_its_conventions() -> None:
     assert world.seen == [conventions] * 2 and episode.steps == 8
 
 
-def test_choices_are_made_on_random_placements_that_repeat(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("placement", "displace_m", "kind"),
+    [("official", 0.02, "widened"), ("official", 0.0, "official"), ("exchanged", 0.0, "exchanged")],
+)
+def test_choices_are_made_on_random_placements_that_repeat(
+    monkeypatch: pytest.MonkeyPatch, placement: str, displace_m: float, kind: str
+) -> None:
     resets: list[tuple[int, float]] = []
 
     class Placed(FakeWorld):
         def reset(self, seed: int, placement: str, widen_m: float) -> None:
-            assert placement == "widened"
+            assert placement == kind
             resets.append((seed, widen_m))
 
     monkeypatch.setattr(LIBERO_ENV, lambda suite, task, _: Placed(list_tasks(suite)[task], 4))
-    config = EvalConfig("libero_goal", (0,), (0, 99), random_placements=True, displace_m=0.02)
+    config = EvalConfig(
+        "libero_goal", (0,), (0, 99), random_placements=True, placement=placement, displace_m=displace_m
+    )
     for _ in range(2):
         result = evaluate(lambda: StillPolicy(), config)  # type: ignore[arg-type,return-value]
         assert [(e["init"], e["success"]) for e in result["episodes"]] == [(0, True), (99, True)]
-    assert resets[:2] == resets[2:] and resets[0][0] != resets[1][0] and resets[0][1] == 0.02
+    assert resets[:2] == resets[2:] and resets[0][0] != resets[1][0] and resets[0][1] == displace_m
 
 
 class CountingPolicy(StillPolicy):
