@@ -19,6 +19,7 @@ from asyncvla_ros.report.details import (
     rater_table,
     refinement_table,
 )
+from asyncvla_ros.report.drafts import loop_gain_table, within_table
 from asyncvla_ros.report.results import Source, load, provenance_lines
 from asyncvla_ros.report.shards import bridge_figures, libero_figures, merge_shards
 from asyncvla_ros.report.simpler import simpler_table
@@ -58,6 +59,8 @@ def report(folder: Path, out: Path) -> list[Path]:
         draw_reliability(raters, picture)
         written.append(picture)
         sections += ["## Confidence", rater_table(raters), f"![Reliability]({picture.name})"]
+    if within := within_table(found["rater"] + found["demos"]):
+        sections += ["## Choosing among drafts of one observation", within]
     if found["demos"]:
         picture = out.with_name(f"{out.stem}-horizon.png")
         draw_horizon(found["demos"], picture)
@@ -65,6 +68,8 @@ def report(folder: Path, out: Path) -> list[Path]:
         sections += ["## Actions beside the demonstrated ones", accuracy_table(found["demos"])]
         if refined := refinement_table(found["demos"]):
             sections += ["### The refined actions alone", refined]
+        if gains := loop_gain_table(found["demos"]):
+            sections += ["### How an action answers those kept before it (same dof / all dofs)", gains]
         sections += [f"![Error along the chunk]({picture.name})"]
     if found["expert"]:
         sections += ["## The scripted expert", expert_table(found["expert"])]

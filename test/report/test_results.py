@@ -153,9 +153,23 @@ def test_errors_against_demonstrations_become_a_table_and_a_figure(tmp_path: Pat
         "versions": {},
         "machine": {},
         "settings": {"strategy": vars(Strategy(rounds=2, best_of=4))},
+        "loop_gain": {"n": 40, "by_kept": {"1": {"same": 0.104, "largest": 0.4}}},
+        "within_observation": {
+            "drafts": 8,
+            "concordance_within_observation": {
+                "rater": {"same_place": {"value": 0.7, "ci95": [0.6, 0.8]}, "chunk": {"value": None}}
+            },
+            "selection": {
+                "rater": {"error": 0.25, "over_the_mean_ci95": [-0.01, 0.02]},
+                "the_mean": {"error": 0.2, "over_the_mean_ci95": [0, 0]},
+            },
+        },
     }
     (tmp_path / "demos.json").write_text(json.dumps(figures))
     text, picture = report(tmp_path, tmp_path / "results.md")
+    assert "| demos | sfm, best_of 4 | 40 | +0.10 / 0.40 |" in text.read_text()
+    assert "| demos | rater | 8 | 0.700 (0.600 to 0.800) | - | 0.250 | -0.010 to +0.020 |" in text.read_text()
+    assert "| demos | the mean | 8 | - | - | 0.200 | - |" in text.read_text()
     assert "| file | strategy | observations | error | dx | gripper | gripper right |" in text.read_text()
     assert "| demos | sfm, best_of 4 | 40 | 0.1250 | 0.1250 | 0.5000 | 75.0% |" in text.read_text()
     row = "| afm, rounds 2, best_of 4 | 40 | 10.0% | 0.2345 | 0.2255 | +0.0090 (-0.0010 to +0.0200) |"
