@@ -54,6 +54,8 @@ class Trainer:
 
     def _prepare(self) -> torch.optim.Optimizer:
         optimizer = make_optimizer(self._objective, self._settings)
+        if self._settings.compile:
+            self._objective.compile(fullgraph=True)
         if self._accelerator.num_processes > 1:
             self._parallel = self._accelerator.prepare(self._objective)
         return optimizer

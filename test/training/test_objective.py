@@ -1,0 +1,115 @@
+"""What kept actions show while a policy is trained, and the objective as one graph."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from asyncvla_ros.model.asyncvla import AsyncVLA, Inputs
+from asyncvla_ros.model.sizes import nano_config
+from asyncvla_ros.training.batches import Augmentation, Batch, Draws, Earlier
+from asyncvla_ros.training.objective import PolicyLoss, count_velocities, pieces
+
+B, K, LENGTH, DIMS, SIZE = 4, 2, 6, 3, 28
+
+
+def _inputs(count: int) -> Inputs:
+    return Inputs(
+        torch.randint(0, 256, (count, 1, SIZE, SIZE, 3), dtype=torch.uint8),
+        torch.ones(count, 3, dtype=torch.long),
+        torch.ones(count, 3, dtype=torch.bool),
+        torch.randn(count, 4),
+    )
+
+
+@pytest.fixture
+def objective() -> PolicyLoss:
+    torch.manual_seed(0)
+    config = nano_config(
+        16,
+        num_cameras=1,
+        image_size=SIZE,
+        action_chunk_size=LENGTH,
+        max_state_dim=4,
+        max_action_dim=DIMS,
+        rater=None,
+    )
+    return PolicyLoss(AsyncVLA(config), 2, 0.1)
+
+
+@pytest.fixture
+def batch() -> Batch:
+    """Actions are 1, executed ones 2; the second observation keeps parts of a plan of two steps before."""
+    torch.manual_seed(1)
+    mask = torch.ones(B, K, LENGTH)
+    mask[:, 0, :3] = 0
+    mask[1, 1, [0, 1, 3]] = 0
+    return Batch(
+        inputs=_inputs(B),
+        actions=torch.ones(B, LENGTH, DIMS),
+        dim_mask=torch.ones(B, DIMS),
+        privileged=torch.randn(B, 2),
+        episodes=torch.zeros(B, dtype=torch.long),
+        executed=torch.full((B, LENGTH, DIMS), 2.0),
+        augmentation=Augmentation.draw(B, 1, 2, 0.1, torch.Generator().manual_seed(0)),
+        draws=Draws(
+            torch.randn(B, K, LENGTH, DIMS),
+            torch.rand(B, K),
+            mask,
+            torch.tensor([[3, 0], [3, 2], [3, 0], [0, 0]]),
+        ),
+        earlier=Earlier(_inputs(1), torch.tensor([1]), torch.tensor([2]), torch.randn(1, LENGTH, DIMS)),
+    )
+
+
+def test_kept_actions_show_what_was_executed_then_an_older_plan_else_what_was_demonstrated(
+    objective: PolicyLoss, batch: Batch
+) -> None:
+    assert batch.earlier is not None
+    plan = objective.model.draft(batch.earlier.inputs, batch.earlier.noise)[0]
+    context = objective._context(batch)
+    assert (context[0, 0, :3] == 2).all() and (context[0, 0, 3:] == 1).all() and (context[0, 1] == 1).all()
+    assert (context[3] == 1).all()
+    assert (context[1, 1, :2] == 2).all()
+    # Place 3 of the chunk is place 5 of a plan made two steps before.
+    torch.testing.assert_close(context[1, 1, 3], plan[5])
+
+
+def test_kept_actions_matter_and_targets_do_not_change(objective: PolicyLoss, batch: Batch) -> None:
+    counted = count_velocities(batch)
+    plain = objective(batch, counted, 1.0)[0]
+    other = objective(replace(batch, executed=batch.executed + 1), counted, 1.0)[0]
+    assert not torch.equal(plain, other)
+    assert batch.draws is not None
+    # Where nothing is kept, what was executed cannot matter.
+    all_new = replace(batch.draws, mask=torch.ones(B, K, LENGTH))
+    free = [
+        objective(replace(batch, draws=all_new, executed=executed), counted, 1.0)[0]
+        for executed in (batch.executed, batch.executed + 1)
+    ]
+    torch.testing.assert_close(*free)
+
+
+def test_pieces_add_up_to_the_whole(objective: PolicyLoss, batch: Batch) -> None:
+    counted = count_velocities(batch)
+    whole = objective(batch, counted, 1.0)[0]
+    parts = [objective(piece, counted, 0.5)[0] for piece in pieces(batch, 2)]
+    torch.testing.assert_close(sum(parts), whole)
+
+
+def test_the_objective_is_one_graph(objective: PolicyLoss, batch: Batch) -> None:
+    """As with --compile, but for the compiler behind the graph, which takes a minute."""
+    counted = count_velocities(batch)
+    expected = objective(batch, counted, 1.0)[0]
+    expected.backward()
+    gradients = {name: p.grad.clone() for name, p in objective.named_parameters() if p.grad is not None}
+    objective.zero_grad()
+    objective.compile(fullgraph=True, backend="aot_eager")
+    loss = objective(batch, counted, 1.0)[0]
+    loss.backward()
+    torch.testing.assert_close(loss, expected)
+    for name, parameter in objective.named_parameters():
+        if name in gradients:
+            torch.testing.assert_close(parameter.grad, gradients[name], msg=name)
