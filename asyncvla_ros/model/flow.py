@@ -107,7 +107,7 @@ def keep_of_plan(
 
     ::
 
-        executed  executed  plan  .  .  plan  .  .  .       . generated; the plan ends ``age`` before the chunk
+        executed  executed  plan  .  .  plan  .  .  .       . generated; the plan ends ``age`` earlier
 
     Args:
         masks: (b, l) of ``sample_masks``.
