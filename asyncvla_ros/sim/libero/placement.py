@@ -232,6 +232,11 @@ def _together(scene: Scene) -> list[list[str]]:
 
 
 def _shift_furniture(scene: Scene, rng: np.random.Generator) -> None:
+    """Each piece by some centimetres, unless that leads into another one."""
     for name in scene.furniture():
-        scene.shift_furniture(name, rng.uniform(-_FURNITURE_M, _FURNITURE_M, 2))
-    scene.forward()
+        shift, box = rng.uniform(-_FURNITURE_M, _FURNITURE_M, 2), scene.object_box(name)
+        others = [scene.object_box(other) for other in scene.furniture() if other != name]
+        low, high = box.low[:2] + shift, box.high[:2] + shift
+        if all(((low > other.high[:2]) | (high < other.low[:2])).any() for other in others):
+            scene.shift_furniture(name, shift)
+            scene.forward()
