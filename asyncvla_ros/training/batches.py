@@ -87,6 +87,14 @@ class Earlier:
     noise: Tensor
     augmentation: Augmentation | None = None
 
+    def part(self, rows: slice) -> Earlier | None:
+        """Those that belong to some observations of the batch, counted from the first of these."""
+        own = (self.rows >= rows.start) & (self.rows < rows.stop)
+        if not own.any():
+            return None
+        chosen: Earlier = _mapped(self, lambda tensor: tensor[own])
+        return replace(chosen, rows=chosen.rows - rows.start)
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -122,6 +130,11 @@ class Batch:
     def pin_memory(self) -> Batch:
         """The same in memory from which a GPU copies fast; the name is torch's."""
         return _mapped(self, Tensor.pin_memory)
+
+    def part(self, rows: slice) -> Batch:
+        """Some of its observations."""
+        chosen: Batch = _mapped(replace(self, earlier=None), lambda tensor: tensor[rows])
+        return replace(chosen, earlier=self.earlier and self.earlier.part(rows))
 
     def augmented(self) -> Batch:
         """With its images shifted and brightened, on whatever device it is."""

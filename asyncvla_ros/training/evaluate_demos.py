@@ -24,7 +24,7 @@ from asyncvla_ros.data.contracts import require_contract
 from asyncvla_ros.data.episodes import Episodes, load_episodes
 from asyncvla_ros.data.mixture import Mixture, Robot
 from asyncvla_ros.data.rows import blocks
-from asyncvla_ros.model.checkpoint import fingerprint, load_checkpoint, load_records, load_stats
+from asyncvla_ros.model.checkpoint import Checkpoint, fingerprint, load_checkpoint, load_records, load_stats
 from asyncvla_ros.model.config import RaterConfig
 from asyncvla_ros.model.drafts import GRIPPER
 from asyncvla_ros.model.rater import token_errors
@@ -106,6 +106,8 @@ def evaluate_demos(settings: DemoSettings) -> dict[str, Any]:
     stats = load_stats(settings.checkpoint, policy.features)[1]
     draft, truth = (torch.from_numpy(stats.normalize(x)) for x in (actions["sfm"], demonstrated))
     draft_error = token_errors(draft, truth, torch.ones(len(names))).numpy()
+    # The network itself, whatever engine decides: it takes whole batches.
+    base = load_checkpoint(settings.checkpoint, settings.device)
     return {
         "action_accuracy": {
             mode: action_accuracy(given, demonstrated, names, _gripper_middle(episodes, names))
@@ -117,12 +119,8 @@ def evaluate_demos(settings: DemoSettings) -> dict[str, Any]:
         "calibration": calibration(
             answers, draft_error, episodes.episode[frames], policy.network.config.rater, settings.seed
         ),
-        "within_observation": _within_observation(settings, episodes, frames),
-        "loop_gain": loop_gain(
-            load_checkpoint(settings.checkpoint, settings.device), episodes, frames, steps, settings.seed
-        )
-        if settings.loop_gain
-        else None,
+        "within_observation": _within_observation(base, settings, episodes, frames),
+        "loop_gain": loop_gain(base, episodes, frames, steps, settings.seed) if settings.loop_gain else None,
         "frames": len(frames),
         "episodes": len(np.unique(episodes.episode[frames])),
         "action_space": policy.features.action_space,
@@ -137,10 +135,9 @@ def evaluate_demos(settings: DemoSettings) -> dict[str, Any]:
 
 
 def _within_observation(
-    settings: DemoSettings, episodes: Episodes, frames: np.ndarray
+    base: Checkpoint, settings: DemoSettings, episodes: Episodes, frames: np.ndarray
 ) -> dict[str, Any] | None:
     """See ``training.within_observation``; by the network itself, all drafts of an observation at once."""
-    base = load_checkpoint(settings.checkpoint, settings.device)
     rater = base.model.config.rater
     if rater is not None and "variance" in rater.reads and settings.strategy.denoise_steps == 1:
         return None  # drafts of one step have no variance that it could read

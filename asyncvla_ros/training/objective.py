@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
 from asyncvla_ros.model.asyncvla import AsyncVLA
-from asyncvla_ros.training.batches import Batch, Earlier
+from asyncvla_ros.training.batches import Batch
 
 
 class PolicyLoss(nn.Module):
@@ -84,47 +81,7 @@ def pieces(batch: Batch, count: int) -> list[Batch]:
     size, rest = divmod(len(batch.actions), count)
     if rest:
         raise ValueError(f"{len(batch.actions)} observations do not make {count} pieces of one size")
-    return [_part(batch, slice(start, start + size)) for start in range(0, len(batch.actions), size)]
-
-
-def _part(batch: Batch, rows: slice) -> Batch:
-    def cut(value: Tensor | None) -> Tensor | None:
-        return None if value is None else value[rows]
-
-    def cut_all(value: Any) -> Any:
-        return value and type(value)(*(cut(getattr(value, field.name)) for field in fields(value)))
-
-    return replace(
-        batch,
-        inputs=cut_all(batch.inputs),
-        actions=batch.actions[rows],
-        dim_mask=batch.dim_mask[rows],
-        privileged=cut(batch.privileged),
-        episodes=batch.episodes[rows],
-        executed=batch.executed[rows],
-        augmentation=cut_all(batch.augmentation),
-        draws=cut_all(batch.draws),
-        earlier=_earlier_part(batch.earlier, rows),
-    )
-
-
-def _earlier_part(earlier: Earlier | None, rows: slice) -> Earlier | None:
-    if earlier is None:
-        return None
-    own = (earlier.rows >= rows.start) & (earlier.rows < rows.stop)
-    if not own.any():
-        return None
-
-    def cut(value: Any) -> Any:
-        return value and type(value)(*(getattr(value, field.name)[own] for field in fields(value)))
-
-    return Earlier(
-        cut(earlier.inputs),
-        earlier.rows[own] - rows.start,
-        earlier.age[own],
-        earlier.noise[own],
-        cut(earlier.augmentation),
-    )
+    return [batch.part(slice(start, start + size)) for start in range(0, len(batch.actions), size)]
 
 
 def part_of(name: str) -> str:

@@ -92,16 +92,18 @@ def arrange(scene: Scene, kind: str, rng: np.random.Generator, widen_m: float = 
     elif kind in ("exchanged", "free"):
         if kind == "free":
             _shift_furniture(scene, rng)
+        groups = _groups(scene)
         for restart in range(_RESTARTS):
             # Where things are too large to change places exactly, they may miss them by more and more.
-            if _place_groups(scene, kind, rng, _JITTER_M * (1 + restart / 4)):
+            if _place_groups(scene, groups, kind, rng, _JITTER_M * (1 + restart / 4)):
                 return
         raise RunError(f"no room for a placement of kind {kind!r} was found in {_RESTARTS} tries")
 
 
-def _place_groups(scene: Scene, kind: str, rng: np.random.Generator, jitter_m: float) -> bool:
+def _place_groups(
+    scene: Scene, groups: list[_Group], kind: str, rng: np.random.Generator, jitter_m: float
+) -> bool:
     """Find places for all groups and move them there; False, and nothing moves, if one finds none."""
-    groups = _groups(scene)
     fixed = [scene.object_box(name) for name in scene.furniture()]
     boxes = [(box.low[:2], box.high[:2]) for box in fixed]
     centres = np.array([group.origin for group in groups])

@@ -279,7 +279,7 @@ class Scene:
         return [
             rider
             for rider, place in self._initial_places().items()
-            if rider in self._env.objects_dict and self._owner(place) == name
+            if rider in self._env.objects_dict and self.place_object(place) == name
         ]
 
     def landmarks(self, name: str) -> list[str]:
@@ -336,11 +336,6 @@ class Scene:
         """Object to the region, object or fixture on or in which it initially is."""
         states = self._env.parsed_problem["initial_state"]
         return {state[1]: state[2] for state in states if state[0] in ("on", "in")}
-
-    def _owner(self, place: str) -> str:
-        """Object or fixture of a place; a region of the table has its own name."""
-        regions = self._env.parsed_problem["regions"]
-        return str(regions[place]["target"]) if place in regions else place
 
     def _is_free(self, name: str, shift: np.ndarray, others: list[str]) -> bool:
         """Whether ``name``, shifted by ``shift`` (2,) [m], stays a finger's width from the others' boxes."""
