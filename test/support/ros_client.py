@@ -61,6 +61,7 @@ class RosClient:
         self.node = rclpy.create_node(name, context=self.context)
         self._executor = SingleThreadedExecutor(context=self.context)
         self._executor.add_node(self.node)
+        self._clients: dict[str, Any] = {}
         self._is_ending = False
         self._thread = threading.Thread(target=self._spin, daemon=True)
         self._thread.start()
@@ -106,12 +107,12 @@ class RosClient:
 
     def call(self, kind: type, service: str, request: Any, timeout: float = 60.0) -> Any:
         """The response of a service that is waited for; AssertionError after ``timeout`` [s]."""
-        client: Any = self.node.create_client(kind, service)
-        try:
-            assert client.wait_for_service(timeout), f"no service {service} in {timeout} s"
-            return result_of(client.call_async(request), timeout, f"answer of {service}")
-        finally:
-            self.node.destroy_client(client)
+        # Kept: on a busy machine the first answer is lost to a server that has not heard of a new client.
+        if service not in self._clients:
+            self._clients[service] = self.node.create_client(kind, service)
+        client = self._clients[service]
+        assert client.wait_for_service(timeout), f"no service {service} in {timeout} s"
+        return result_of(client.call_async(request), timeout, f"answer of {service}")
 
     def transition(self, node: str, name: str, timeout: float = 120.0) -> bool:
         """Tells a node to ``configure``, ``activate``, ``deactivate`` or ``cleanup``; True if it did."""
@@ -121,8 +122,15 @@ class RosClient:
         ).success
 
     def state(self, node: str, timeout: float = 30.0) -> str:
-        """The lifecycle state of a node, such as ``inactive``."""
-        return self.call(GetState, f"/{node}/get_state", GetState.Request(), timeout).current_state.label
+        """The lifecycle state of a node, such as ``inactive``; asked again where an answer is lost."""
+        deadline = time.monotonic() + timeout
+        while True:
+            wait = min(5.0, deadline - time.monotonic())
+            try:
+                return self.call(GetState, f"/{node}/get_state", GetState.Request(), wait).current_state.label
+            except AssertionError:
+                if time.monotonic() >= deadline:
+                    raise
 
 
 def result_of(future: Any, timeout: float = 30.0, what: str = "result") -> Any:
