@@ -154,6 +154,12 @@ def collect(
             help="KIND=SHARE of official, widened, exchanged, free; repeatable. [0.2, 0.2, 0.2, 0.4]"
         ),
     ] = None,
+    views: Annotated[
+        int,
+        typer.Option(
+            help="Not demonstrations: so many single views of each scene, each an episode; to learn to see."
+        ),
+    ] = 0,
     styles: Annotated[int, typer.Option(help="Ways to hold a bowl; each episode shows one.")] = 1,
     rendering: Annotated[str, typer.Option(help="full or decimated meshes.")] = "decimated",
     learner: Annotated[
@@ -184,6 +190,7 @@ def collect(
             out,
             seed,
             placements=shares(placements, "--placements") if placements else DEFAULT_PLACEMENTS,
+            views=views,
             styles=styles,
             rendering=rendering,
             workers=workers,

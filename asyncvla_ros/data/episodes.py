@@ -91,7 +91,7 @@ class Episodes:
         return np.concatenate(train), np.concatenate(held)
 
     def unseen(self, folders: Sequence[Path], trained_on: DataRecord | None, fresh: bool) -> np.ndarray:
-        """Frames (b,) that a policy has not seen: of the episodes that were held out from it.
+        """Frames (b,) that a policy has not seen: of the episodes that were held out from it, views left out.
 
         Args:
             folders: From which these episodes were read.
@@ -103,7 +103,8 @@ class Episodes:
         """
         given = self.record(folders, 0)
         if not fresh:
-            return self.split(held_out(trained_on, given))[1]
+            frames = self.split(held_out(trained_on, given))[1]
+            return frames[~self.is_view(frames)]
         if given.is_of(trained_on):
             raise AsyncVLAError(f"the policy was trained on {given}: they are not fresh; leave --fresh out")
         if given.shares(trained_on):
@@ -111,7 +112,14 @@ class Episodes:
                 f"the policy was trained on {trained_on}; some of that is in the data given, {given}; give "
                 "others, that are fresh"
             )
-        return np.arange(len(self.episode))
+        frames = np.arange(len(self.episode))
+        return frames[~self.is_view(frames)]
+
+    def is_view(self, frames: np.ndarray) -> np.ndarray:
+        """(b,) bool, true where an episode is a single frame: it tells the next action, and none after it."""
+        before = np.maximum(frames - 1, 0)
+        is_first = (frames == 0) | (self.episode[before] != self.episode[frames])
+        return np.asarray(is_first & (self.last[frames] == frames))
 
     def measuring(self, frames: np.ndarray, share: float) -> np.ndarray:
         """(b,) bool, true at those of some frames (b,) that a rater does not learn from.

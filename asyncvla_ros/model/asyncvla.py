@@ -118,6 +118,7 @@ class AsyncVLA(nn.Module):
         dim_mask: Tensor,
         counted: Tensor | None = None,
         context: Tensor | None = None,
+        known: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Masked flow-matching loss of several draws, which share one pass with their observation.
 
@@ -130,6 +131,7 @@ class AsyncVLA(nn.Module):
             dim_mask: (d,) or (b, 1, 1, d), 1 where an action dim is real.
             counted: Velocities to divide by, where these are a part of a batch; None: those that count here.
             context: (b, k, l, d) what tokens show that are not generated; None: the demonstrated actions.
+            known: (b, l), 1 where an action is known and counts; None: everywhere.
 
         Returns:
             The loss, and the hidden state token (b, width).
@@ -145,7 +147,8 @@ class AsyncVLA(nn.Module):
         prefix, hidden = self.backbone.one_pass(embedded, suffix, k)
         predicted = self.read_actions(hidden).view(b, k, length, d).float()
         target = flow.velocity_target(actions[:, None].expand_as(noise), noise)
-        loss = flow.masked_velocity_loss(predicted, target, mask, dim_mask, counted)
+        counts = mask if known is None else mask * known[:, None]
+        loss = flow.masked_velocity_loss(predicted, target, counts, dim_mask, counted)
         return loss, prefix[:, -1]
 
     @torch.no_grad()

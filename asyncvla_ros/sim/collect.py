@@ -41,6 +41,7 @@ from asyncvla_ros.sim.libero.conventions import ACTION_NAMES, OWN, STATE_NAMES
 from asyncvla_ros.sim.libero.env import CONTROL_HZ, LiberoEnv
 from asyncvla_ros.sim.libero.placement import PLACEMENTS
 from asyncvla_ros.sim.libero.tasks import get_task, max_steps
+from asyncvla_ros.sim.views import look_around
 from asyncvla_ros.strategy import Strategy
 from asyncvla_ros.types import AsyncVLAError, RunError
 
@@ -70,6 +71,7 @@ class CollectConfig:
         out: folder in which each part becomes a dataset.
         seed: determines every placement and disturbance.
         placements: kinds of placement (see ``libero.placement``), each with its share of the episodes.
+        views: 0: demonstrations; else so many single views of each scene, see ``sim.views``, each an episode.
         styles: ways to hold a bowl, of which each episode shows one, drawn at random and stored; 1: the best.
         episodes_per_part: episodes of one dataset.
         workers: processes.
@@ -84,6 +86,7 @@ class CollectConfig:
     out: Path
     seed: int = 0
     placements: tuple[tuple[str, float], ...] = DEFAULT_PLACEMENTS
+    views: int = 0
     styles: int = 1
     episodes_per_part: int = 10
     workers: int = 2
@@ -100,6 +103,11 @@ class CollectConfig:
             raise AsyncVLAError(f"placements have the shares {shares}, expected shares that add up to 1")
         if not 1 <= self.styles <= MOST_STYLES:
             raise AsyncVLAError(f"styles is {self.styles}, expected 1 to {MOST_STYLES}")
+        if self.views < 0 or (self.views and (self.learner or self.styles > 1)):
+            raise AsyncVLAError(
+                f"views is {self.views} with the learner {self.learner} and {self.styles} styles, "
+                "expected 0, or a number of views of each scene with neither: nobody drives in a view"
+            )
 
 
 @dataclass(frozen=True)
@@ -193,7 +201,9 @@ def _require_same_collection(config: CollectConfig) -> None:
         partial.write_text(json.dumps(now, indent=1) + "\n")
         partial.replace(file)
     found = f"{config.out} holds another collection"
-    before = {_RENAMED.get(name, name): value for name, value in json.loads(file.read_text()).items()}
+    there = json.loads(file.read_text()).items()
+    # Before there were views, all were demonstrations.
+    before = {"views": 0} | {_RENAMED.get(name, name): value for name, value in there}
     require_same_settings(before, now, found, "choose another --out")
 
 
@@ -235,6 +245,9 @@ def _collect_part(config: CollectConfig, part: Part) -> PartReport:
         LiberoEnv(config.suite, part.task, config.rendering) as env,
         DatasetWriter(config.out / part.name, features, int(CONTROL_HZ), "libero_panda") as writer,
     ):
+        if config.views:
+            record_views(env, writer, config, part)
+            return PartReport(part, part.count, part.count, part.count, time.perf_counter() - start)
         for episode in range(part.first, part.first + part.count):
             for attempt in range(_ATTEMPTS):
                 attempts += 1
@@ -252,6 +265,17 @@ def _collect_part(config: CollectConfig, part: Part) -> PartReport:
     return PartReport(part, part.count, attempts, frames, time.perf_counter() - start)
 
 
+def record_views(env: LiberoEnv, writer: DatasetWriter, config: CollectConfig, part: Part) -> None:
+    """Record the views of a part."""
+    for first in range(part.first, part.first + part.count, config.views):
+        rng = np.random.default_rng((config.seed, part.task, first))
+        _reset(env, config, rng)
+        count = min(config.views, part.first + part.count - first)
+        for observation, action, privileged in look_around(env, count, rng):
+            writer.add(observation, action, privileged, executed=action)
+            writer.save_episode()
+
+
 def record_episode(
     env: LiberoEnv,
     writer: DatasetWriter,
@@ -265,8 +289,7 @@ def record_episode(
         Control steps recorded; 0 if the demonstration failed.
     """
     rng = np.random.default_rng(seed)
-    kinds, shares = zip(*config.placements, strict=True)
-    env.reset(int(rng.integers(2**31)), kinds[rng.choice(len(kinds), p=shares)])
+    _reset(env, config, rng)
     style = int(rng.integers(config.styles)) if config.styles > 1 else None
     expert = Expert(env.scene, None if style is None else (style, config.styles))
     disturbance = Disturbance(config.noise, rng)
@@ -290,3 +313,8 @@ def record_episode(
             return step + 1
     writer.discard_episode()
     return 0
+
+
+def _reset(env: LiberoEnv, config: CollectConfig, rng: np.random.Generator) -> None:
+    kinds, shares = zip(*config.placements, strict=True)
+    env.reset(int(rng.integers(2**31)), kinds[rng.choice(len(kinds), p=shares)])

@@ -107,6 +107,7 @@ class Batch:
         privileged: (b, k) targets, normalised; None without them.
         episodes: (b,) running number of the episode of each observation.
         executed: (b, l, max_action_dim) what was done in place of the actions, normalised likewise.
+        known: (b, l), 1 where the action is known: in a view, see ``sim.views``, only the first is.
         augmentation: Of the images, not yet applied; see ``augmented``.
         draws: Of flow matching; None where they are not needed.
         earlier: Observations before these, whose plans may be kept; None where they are not needed.
@@ -118,6 +119,7 @@ class Batch:
     privileged: Tensor | None
     episodes: Tensor
     executed: Tensor
+    known: Tensor
     augmentation: Augmentation | None = None
     draws: Draws | None = None
     earlier: Earlier | None = None
@@ -213,6 +215,7 @@ class Batches:
             targets,
             torch.from_numpy(episodes.episode[frames]),
             executed,
+            self._known(frames, length),
             self._augmentation(len(frames), generator),
         )
 
@@ -238,6 +241,10 @@ class Batches:
             torch.stack([torch.randn(shape, generator=own) for own in chosen]),
             self._augmentation(len(rows), chosen),
         )
+
+    def _known(self, frames: np.ndarray, length: int) -> Tensor:
+        is_view = self._mixture.episodes.is_view(frames)
+        return torch.from_numpy(~is_view[:, None] | (np.arange(length) == 0)).float()
 
     def _robot(self, frames: np.ndarray) -> np.ndarray:
         return self._robot_of[np.searchsorted(self._starts, frames, side="right") - 1]

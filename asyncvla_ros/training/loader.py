@@ -93,9 +93,10 @@ class _Samples(Dataset):
             return error
         if earlier is not None:
             ages[earlier.rows] = earlier.age
-        return replace(
-            batch, draws=self._drawing(generators, ages, *batch.actions.shape[1:]), earlier=earlier
-        )
+        draws = self._drawing(generators, ages, *batch.actions.shape[1:])
+        # What is not known cannot be kept.
+        mask = torch.maximum(draws.mask, 1 - batch.known.amin(1)[:, None, None])
+        return replace(batch, draws=replace(draws, mask=mask), earlier=earlier)
 
 
 class _Steps(Sized):

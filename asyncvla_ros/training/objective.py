@@ -40,7 +40,15 @@ class PolicyLoss(nn.Module):
         draws, dim_mask = batch.draws, batch.dim_mask[:, None, None]
         context = self._context(batch)
         flow_loss, state_token = self.model.loss(
-            batch.inputs, batch.actions, draws.noise, draws.tau, draws.mask, dim_mask, counted, context
+            batch.inputs,
+            batch.actions,
+            draws.noise,
+            draws.tau,
+            draws.mask,
+            dim_mask,
+            counted,
+            context,
+            batch.known,
         )
         if self.aux is None or batch.privileged is None:
             return flow_loss, flow_loss.detach()
@@ -67,9 +75,9 @@ class PolicyLoss(nn.Module):
 
 
 def count_velocities(batch: Batch) -> Tensor:
-    """Velocities of a batch that are generated and not padding."""
+    """Velocities of a batch that are generated, known and not padding."""
     assert batch.draws is not None
-    return batch.draws.mask.sum((1, 2)) @ batch.dim_mask.sum(1)
+    return (batch.draws.mask * batch.known[:, None]).sum((1, 2)) @ batch.dim_mask.sum(1)
 
 
 def pieces(batch: Batch, count: int) -> list[Batch]:

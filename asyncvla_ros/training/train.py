@@ -167,7 +167,7 @@ def _loop(
     steps: int,
     save: Callable[[int], None],
 ) -> None:
-    began, waited, total, done = time.perf_counter(), 0.0, 0.0, log.start
+    began, waited, total, aux, done = time.perf_counter(), 0.0, 0.0, 0.0, log.start
     for step in log.steps():
         rate = settings.learning_rate(step, steps)
         set_learning_rate(trainer.optimizer, rate)
@@ -177,18 +177,19 @@ def _loop(
         loss, flow_loss = trainer.gradient(batch)
         require_finite(loss, step, batch.episodes.tolist(), settings.out)
         trainer.step()
-        total += flow_loss
+        total, aux = total + flow_loss, aux + loss - flow_loss
         if (step + 1) % settings.log_every == 0:
             count, seconds = step + 1 - done, time.perf_counter() - began
             log.report(
                 step + 1,
                 loss=total / count,
+                aux=aux / count,
                 lr=rate,
                 obs_per_s=settings.batch * count / seconds,
                 data_wait=waited / seconds,
                 memory_gb=memory_gb(),
             )
-            began, waited, total, done = time.perf_counter(), 0.0, 0.0, step + 1
+            began, waited, total, aux, done = time.perf_counter(), 0.0, 0.0, 0.0, step + 1
         if (step + 1) % settings.save_every == 0 and step + 1 < steps:
             save(step + 1)
     save(steps)

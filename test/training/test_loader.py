@@ -84,3 +84,20 @@ def test_an_image_that_cannot_be_read_is_one_clear_error(mixture, tmp_path, work
     with pytest.raises(AsyncVLAError, match=r"^.*file-000.mp4 cannot be decoded") as error:
         load(mixture, Share(4), workers=workers)
     assert "\n" not in str(error.value)
+
+
+def test_nothing_is_kept_of_an_episode_that_is_a_single_frame(tmp_path):
+    write_dataset(tmp_path / "demonstrations")
+    write_dataset(tmp_path / "views", lengths=[1] * 9)
+    mixture = load_mixture([tmp_path], SIZE, tmp_path / "cache", "joint_position", decode="stream")
+    views = mixture.episodes.is_view(np.arange(18))
+    assert views.tolist() == [False] * 9 + [True] * 9
+    batches = load(mixture, Share(4), stop=9)
+    found = set()
+    for batch in batches:
+        assert batch.draws is not None
+        for episode, known, masks in zip(batch.episodes, batch.known, batch.draws.mask, strict=True):
+            is_view = bool(episode >= mixture.episodes.episode[9])
+            found.add((is_view, bool(masks.all())))
+            assert known.tolist() == [1, *[0.0 if is_view else 1.0] * (len(known) - 1)]
+    assert {(False, False), (True, True)} <= found and (True, False) not in found

@@ -53,6 +53,7 @@ def batch() -> Batch:
         privileged=torch.randn(B, 2),
         episodes=torch.zeros(B, dtype=torch.long),
         executed=torch.full((B, LENGTH, DIMS), 2.0),
+        known=torch.ones(B, LENGTH),
         augmentation=Augmentation.draw(B, 1, 2, 0.1, torch.Generator().manual_seed(0)),
         draws=Draws(
             torch.randn(B, K, LENGTH, DIMS),
@@ -90,6 +91,27 @@ def test_kept_actions_matter_and_targets_do_not_change(objective: PolicyLoss, ba
         for executed in (batch.executed, batch.executed + 1)
     ]
     torch.testing.assert_close(*free)
+
+
+def test_of_a_view_only_the_first_action_counts(objective: PolicyLoss, batch: Batch) -> None:
+    assert batch.draws is not None
+    known = batch.known.clone()
+    known[2, 1:] = 0
+    mask = batch.draws.mask.clone()
+    mask[2] = 1
+    view = replace(batch, known=known, draws=replace(batch.draws, mask=mask))
+    counted = count_velocities(view)
+    assert counted == count_velocities(replace(view, known=batch.known)) - K * (LENGTH - 1) * DIMS
+    plain, _ = objective(view, counted, 1.0)
+    for step, is_told in ((0, True), (1, False), (LENGTH - 1, False)):
+        actions = view.actions.clone()
+        actions[2, step] += 1
+        # The noised action is what the network sees: it must not change with the target.
+        noisy = view.draws.noise.clone()
+        tau = view.draws.tau[2, :, None]
+        noisy[2, :, step] -= (1 - tau) / tau
+        changed = replace(view, actions=actions, draws=replace(view.draws, noise=noisy))
+        assert torch.allclose(objective(changed, counted, 1.0)[0], plain, rtol=1e-5) is not is_told
 
 
 def test_pieces_add_up_to_the_whole(objective: PolicyLoss, batch: Batch) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 from asyncvla_ros.common.transforms import matrix_to_quat_xyzw, pose_to_state, quat_xyzw_to_axis_angle
 from asyncvla_ros.sim.libero.conventions import OWN, LiberoConventions
 from asyncvla_ros.sim.libero.importing import prepare_import
+from asyncvla_ros.sim.libero.inverse_kinematics import put_hand
 from asyncvla_ros.sim.libero.placement import WIDEN_M, arrange
 from asyncvla_ros.sim.libero.rendering import upload_decimated_meshes
 from asyncvla_ros.sim.libero.scene import Scene
@@ -177,6 +178,10 @@ class LiberoEnv:
         if action.shape != (7,) or not np.all(np.isfinite(action)):
             raise AsyncVLAError(f"expected a finite action of shape (7,), got {action!r}")
         self._env.step(np.clip(action, -1.0, 1.0))
+
+    def put_hand(self, position: np.ndarray, rotation: np.ndarray, opening: float) -> bool:
+        """Put the hand at a pose in the world, see ``inverse_kinematics.put_hand``."""
+        return put_hand(self._env, position, rotation, opening)
 
     def observe(self, stamp_ns: int = 0, conventions: LiberoConventions = OWN) -> Observation:
         """What the policy sees now; the only call that renders."""

@@ -81,6 +81,8 @@ class Scene:
         self._collision_geoms = {
             name: self._geoms_of(name) for name in (*env.objects_dict, *env.fixtures_dict)
         }
+        #: The table, or the floor.
+        self.workspace = str(env.workspace_name)
         problem = env.parsed_problem
         #: All must hold, e.g. ``("on", "akita_black_bowl_1", "plate_1")``.
         self.goals = tuple(tuple(goal) for goal in problem["goal_state"])
@@ -92,7 +94,7 @@ class Scene:
     def place_object(self, place: str) -> str:
         """Name of the object or fixture to which a region belongs; objects are regions themselves."""
         if place in self._env.object_sites_dict:
-            return str(self._env.object_sites_dict[place].parent_name)
+            return str(self._env.object_sites_dict[place].parent_name or self.workspace)
         return place
 
     def place_position(self, place: str) -> np.ndarray:
@@ -112,8 +114,8 @@ class Scene:
         if place not in self._env.object_sites_dict:
             return float(centre[2]) + _DISH_FLOOR_M
         owner = self.place_object(place)
-        if owner not in self._collision_geoms:
-            return float(centre[2])  # a region of the table
+        if owner == self.workspace:
+            return float(centre[2])
         boxes = self._geom_boxes(self._collision_geoms[owner])
         low, high = boxes.low - _SUPPORT_REACH_M, boxes.high + _SUPPORT_REACH_M
         below = np.all((low < centre)[:, :2] & (high > centre)[:, :2], axis=1)
@@ -267,7 +269,7 @@ class Scene:
     def on_workspace(self) -> list[str]:
         """Movable objects that initially stand on the table or floor itself."""
         regions = self._env.parsed_problem["regions"]
-        workspace = self._env.workspace_name
+        workspace = self.workspace
         return [
             name
             for name, place in self._initial_places().items()
@@ -284,7 +286,7 @@ class Scene:
 
     def landmarks(self, name: str) -> list[str]:
         """Objects next to which, or between which, an object initially is, as its region says."""
-        places, table = self._initial_places(), self._env.workspace_name
+        places, table = self._initial_places(), self.workspace
         place = places[name].removeprefix(f"{table}_")
         words = next((place.removeprefix(w) for w in ("next_to_", "between_") if place.startswith(w)), "")
         regions = {f"{table}_{word}_region" for word in words.split("_")}
@@ -292,18 +294,18 @@ class Scene:
 
     def is_placed_by_table(self, name: str) -> bool:
         """Whether an object initially is at a place of the table that an instruction can name."""
-        place = self._initial_places()[name].removeprefix(f"{self._env.workspace_name}_")
+        place = self._initial_places()[name].removeprefix(f"{self.workspace}_")
         return place.startswith("table_")
 
     def furniture(self) -> list[str]:
         """Fixtures that stand on the table."""
-        return [name for name in self._env.fixtures_dict if name != self._env.workspace_name]
+        return [name for name in self._env.fixtures_dict if name != self.workspace]
 
     def region_centre(self, name: str) -> np.ndarray | None:
         """(2,) in the middle of the region of the table in which an object initially is [m]; None without."""
         place = self._initial_places().get(name, "")
         region = self._env.parsed_problem["regions"].get(place)
-        if region is None or region["target"] != self._env.workspace_name:
+        if region is None or region["target"] != self.workspace:
             return None
         x0, y0, x1, y1 = region["ranges"][0]
         offset = np.asarray(self._env.workspace_offset, float)[:2]

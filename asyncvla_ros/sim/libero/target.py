@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-
 import numpy as np
 
-from asyncvla_ros.sim.libero.importing import prepare_import
 from asyncvla_ros.sim.libero.scene import COMFORTABLE_ARM_M, Scene
-from asyncvla_ros.sim.libero.tasks import Task
+from asyncvla_ros.sim.libero.tasks import Task, scene_problem
 
 #: What moves stays this far from everything else [m].
 _MARGIN_M = 0.01
@@ -21,11 +17,7 @@ def movable_target(task: Task) -> tuple[str, ...]:
     A bowl on a box moves with the box, and what is on a plate with the plate. Drawers, knobs, and what is on
     or in furniture do not move: empty.
     """
-    prepare_import()
-    with contextlib.redirect_stdout(io.StringIO()):
-        from libero.libero.envs.bddl_utils import robosuite_parse_problem
-
-        problem = robosuite_parse_problem(str(task.scene_file))
+    problem = scene_problem(task)
     objects = {name for names in problem["objects"].values() for name in names}
     places = {state[1]: state[2] for state in problem["initial_state"] if state[0] in ("on", "in")}
     name = problem["goal_state"][0][1]

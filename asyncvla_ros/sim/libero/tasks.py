@@ -6,6 +6,7 @@ import contextlib
 import io
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -87,6 +88,15 @@ def get_task(suite: str, index: int) -> Task:
         lines = "\n".join(f"  {task.index}: {task.instruction}" for task in tasks)
         raise AsyncVLAError(f"{suite} has no task {index}, expected 0 to {len(tasks) - 1}:\n{lines}")
     return tasks[index]
+
+
+def scene_problem(task: Task) -> dict[str, Any]:
+    """What a task's scene description says: objects, regions, initial state, goals."""
+    prepare_import()
+    with contextlib.redirect_stdout(io.StringIO()):
+        from libero.libero.envs.bddl_utils import robosuite_parse_problem
+
+        return dict(robosuite_parse_problem(str(task.scene_file)))
 
 
 def load_init_states(task: Task) -> np.ndarray:

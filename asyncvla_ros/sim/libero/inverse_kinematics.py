@@ -1,0 +1,52 @@
+"""The arm put somewhere without a motion, for images of it there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import mujoco
+import numpy as np
+
+_ITERATIONS = 30
+#: How near the hand must come, and the damping of the steps towards it.
+_NEAR_M, _NEAR_RAD, _DAMPING = 0.005, 0.05, 1e-3
+#: Largest step of a joint [rad].
+_STEP_RAD = 0.3
+
+
+def put_hand(env: Any, position: np.ndarray, rotation: np.ndarray, opening: float) -> bool:
+    """Put the point between the fingertips at a pose, whatever else is there.
+
+    Args:
+        env: The robosuite environment.
+        position: (3,) in the world [m].
+        rotation: (3, 3) in the world.
+        opening: Of each finger from the middle [m].
+
+    Returns:
+        Whether the arm reaches it; if not, nothing has moved.
+    """
+    robot, model, data = env.robots[0], env.sim.model._model, env.sim.data._data
+    before, site, jacobian = data.qpos.copy(), robot.eef_site_id, np.zeros((6, model.nv))
+    for _ in range(_ITERATIONS):
+        mujoco.mj_kinematics(model, data)
+        mujoco.mj_comPos(model, data)
+        error = _error(data.site_xpos[site], data.site_xmat[site].reshape(3, 3), position, rotation)
+        if np.linalg.norm(error[:3]) < _NEAR_M and np.linalg.norm(error[3:]) < _NEAR_RAD:
+            data.qpos[robot._ref_gripper_joint_pos_indexes] = opening, -opening
+            env.sim.forward()
+            return True
+        mujoco.mj_jacSite(model, data, jacobian[:3], jacobian[3:], site)
+        arm = jacobian[:, robot._ref_joint_vel_indexes]
+        step = arm.T @ np.linalg.solve(arm @ arm.T + _DAMPING * np.eye(6), error)
+        data.qpos[robot._ref_joint_pos_indexes] += np.clip(step, -_STEP_RAD, _STEP_RAD)
+    data.qpos[:] = before
+    env.sim.forward()
+    return False
+
+
+def _error(at: np.ndarray, turned: np.ndarray, position: np.ndarray, rotation: np.ndarray) -> np.ndarray:
+    """(6,) from one pose to another: translation [m], and the rotation vector of a small turn [rad]."""
+    difference = rotation @ turned.T
+    skew = (difference - difference.T) / 2
+    return np.concatenate([position - at, [skew[2, 1], skew[0, 2], skew[1, 0]]])

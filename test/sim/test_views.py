@@ -1,0 +1,85 @@
+"""Views of many scenes: what is asked for holds there, the hand is where it is put, and it all loads back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from asyncvla_ros.data.episodes import load_episodes
+from asyncvla_ros.sim.collect import CollectConfig, collect
+from asyncvla_ros.sim.libero.env import LiberoEnv
+from asyncvla_ros.sim.libero.tasks import list_tasks
+from asyncvla_ros.sim.views import instructions, look_around
+from asyncvla_ros.types import AsyncVLAError
+
+
+@pytest.fixture(scope="module")
+def env() -> Iterator[LiberoEnv]:
+    with LiberoEnv("libero_goal", 3) as opened:
+        yield opened
+
+
+def test_all_ten_tasks_of_one_scene_can_be_asked_for(env: LiberoEnv) -> None:
+    env.reset(seed=1)
+    texts = [text for text, _ in instructions(env)]
+    assert texts[0] == env.instruction
+    assert sorted(texts) == sorted(task.instruction for task in list_tasks("libero_goal"))
+
+
+def test_which_of_two_bowls_is_meant_no_other_task_says() -> None:
+    with LiberoEnv("libero_spatial", 2, render="off") as two_bowls:
+        two_bowls.reset(seed=1)
+        assert instructions(two_bowls) == ((two_bowls.instruction, two_bowls.scene.goals),)
+
+
+def test_a_view_tells_where_target_and_place_are_from_the_hand(env: LiberoEnv) -> None:
+    env.reset(seed=2, placement="free")
+    goals, own, seen, before = dict(instructions(env)), env.scene.goals, set(), None
+    for observation, action, privileged in look_around(env, 12, np.random.default_rng(0)):
+        seen.add(observation.instruction)
+        hand, _ = env.scene.ee_pose()
+        goal = goals[observation.instruction][0]
+        places = [env.scene.place_position(goal[1]), env.scene.place_position(goal[-1])]
+        np.testing.assert_allclose(privileged, np.concatenate(places) - np.tile(hand, 2), atol=1e-6)
+        assert np.abs(action).max() <= 1 and np.isfinite(action).all()
+        image = observation.images["agentview"]
+        assert before is None or not np.array_equal(image, before)
+        before = image
+    assert len(seen) >= 5
+    assert env.scene.goals == own
+
+
+def test_the_hand_is_put_where_it_can_be_and_else_stays(env: LiberoEnv) -> None:
+    env.reset(seed=3)
+    position, rotation = env.scene.ee_pose()
+    there = position + np.array([0.05, -0.1, -0.05])
+    assert env.put_hand(there, rotation, 0.01)
+    now, turned = env.scene.ee_pose()
+    np.testing.assert_allclose(now, there, atol=0.006)
+    np.testing.assert_allclose(turned, rotation, atol=0.06)
+    np.testing.assert_allclose(env.joint_positions[7:], [0.01, -0.01])
+    joints = env.joint_positions
+    assert not env.put_hand(position + np.array([3.0, 0.0, 0.0]), rotation, 0.04)
+    np.testing.assert_array_equal(env.joint_positions, joints)
+
+
+def test_views_load_back_as_episodes_of_one_frame(
+    tmp_path: Path,
+) -> None:
+    config = CollectConfig(
+        "libero_goal", (3,), 5, tmp_path / "views", views=2, episodes_per_part=5, workers=1
+    )
+    collect(config)
+    episodes = load_episodes([config.out], 28, tmp_path / "cache")
+    assert episodes.count == 5 and episodes.is_view(np.arange(5)).all()
+    assert episodes.privileged is not None and np.abs(episodes.privileged[np.arange(5)]).max() < 2
+    with pytest.raises(AsyncVLAError, match=r"holds another collection \(views: 2 there, 3 here\)"):
+        collect(CollectConfig("libero_goal", (3,), 5, config.out, views=3, episodes_per_part=5))
+
+
+def test_nobody_drives_in_a_view(tmp_path: Path) -> None:
+    with pytest.raises(AsyncVLAError, match=r"views is 2 with the learner .* nobody drives in a view"):
+        CollectConfig("libero_goal", (3,), 5, tmp_path, views=2, learner=tmp_path)
