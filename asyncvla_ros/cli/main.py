@@ -171,7 +171,13 @@ def collect(
     from rich.console import Console
 
     from asyncvla_ros.common.shard import Shard
-    from asyncvla_ros.sim.collect import DEFAULT_PLACEMENTS, CollectConfig, PartReport
+    from asyncvla_ros.sim.collect import (
+        DEFAULT_PLACEMENTS,
+        EPISODES_PER_PART,
+        VIEWS_PER_PART,
+        CollectConfig,
+        PartReport,
+    )
     from asyncvla_ros.sim.collect import collect as run
 
     console = Console(stderr=True)
@@ -191,6 +197,7 @@ def collect(
             seed,
             placements=shares(placements, "--placements") if placements else DEFAULT_PLACEMENTS,
             views=views,
+            episodes_per_part=VIEWS_PER_PART if views else EPISODES_PER_PART,
             styles=styles,
             rendering=rendering,
             workers=workers,

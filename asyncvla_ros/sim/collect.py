@@ -50,6 +50,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 _ATTEMPTS = 20
+#: Episodes of one dataset: views take a hundredth of the time of demonstrations.
+EPISODES_PER_PART, VIEWS_PER_PART = 10, 200
 #: What may differ between a collection and its continuation.
 _FREE = ("tasks", "episodes_per_task", "out", "workers", "shard")
 #: What older versions called a setting.
@@ -88,7 +90,7 @@ class CollectConfig:
     placements: tuple[tuple[str, float], ...] = DEFAULT_PLACEMENTS
     views: int = 0
     styles: int = 1
-    episodes_per_part: int = 10
+    episodes_per_part: int = EPISODES_PER_PART
     workers: int = 2
     rendering: str = "decimated"
     learner: Path | None = None
