@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
 # The nano policy from nothing, in one go: collect, train, let it drive and correct it, train on, rate, export.
+# Views teach it to see, demonstrations to act, corrections to come back.
 #   tools/train_nano.sh OUT
-# A rerun goes on where it stopped. By environment: SUITES, TASKS, EPISODES (of each task), STEPS, RATER_STEPS, BATCH, WORKERS
-# (processes that collect), RENDERING (full with a GPU, whose EGL renders meshes as fast as it does decimated ones).
+# A rerun goes on where it stopped. By environment: SUITES, TASKS, EPISODES and VIEWS (of each task), STEPS,
+# RATER_STEPS, BATCH, WORKERS (processes that collect), RENDERING (full with a GPU, whose EGL renders meshes as
+# fast as it does decimated ones).
 set -euo pipefail
 out=$1
 suites=${SUITES:-libero_object libero_spatial libero_goal} tasks=${TASKS:-all}
-episodes=${EPISODES:-60} steps=${STEPS:-12000} batch=${BATCH:-256} workers=${WORKERS:-$(nproc)}
+episodes=${EPISODES:-20} views=${VIEWS:-400} steps=${STEPS:-12000} batch=${BATCH:-64} workers=${WORKERS:-$(nproc)}
 rendering=${RENDERING:-decimated}
 
 collect() { # NAME EPISODES SEED OPTIONS...
@@ -18,25 +20,28 @@ collect() { # NAME EPISODES SEED OPTIONS...
 data() { # NAMES...
   for name in "$@"; do for suite in $suites; do printf -- '--data %s ' "$out/data/$name/$suite"; done; done
 }
-train() { # RUN INIT STEPS LEARNING_RATE NAMES...
+train() { # RUN INIT STEPS LEARNING_RATE SHARE_OF_EARLIER_PLANS NAMES...
   # shellcheck disable=SC2046
-  asyncvla train $(data "${@:5}") --init "$2" --out "$out/$1" --steps "$3" --lr "$4" --batch "$batch" --holdout 0
+  asyncvla train $(data "${@:6}") --init "$2" --out "$out/$1" --steps "$3" --lr "$4" --p-earlier "$5" \
+    --draws 2 --aux-weight 1 --batch "$batch" --holdout 0
 }
 
-collect demonstrations "$episodes" 1000
+collect views "$views" 7000 --views 4
+collect demonstrations "$episodes" 5000
 if [ ! -d "$out/start" ]; then
   # shellcheck disable=SC2046
-  asyncvla init --size nano --random $(data demonstrations) --image-size 168 --action-chunk-size 16 \
+  asyncvla init --size nano --random $(data demonstrations) --image-size 112 --action-chunk-size 16 \
     --execute-steps 4 --num-denoise-steps 1 --out "$out/start"
 fi
-train policy_1 "$out/start" "$steps" 0.0015 demonstrations
+# Its plans are no use yet.
+train policy_1 "$out/start" "$steps" 0.001 0 views demonstrations
 if [ ! -d "$out/learner" ]; then
   asyncvla export --checkpoint "$out/policy_1" --mode sfm --out "$out/learner"
 fi
-collect corrections "$((episodes / 3 + 1))" 2000 --learner "$out/learner"
-train policy_2 "$out/policy_1" "$((steps / 2))" 0.0008 demonstrations corrections
+collect corrections "$((episodes / 2 + 1))" 6000 --learner "$out/learner"
+train policy_2 "$out/policy_1" "$((steps / 2))" 0.0007 0.5 views demonstrations corrections
 # Episodes that trained nothing: on others a policy looks better than it is.
-collect unseen "$((episodes / 6 + 3))" 3000
+collect unseen "$((episodes / 6 + 3))" 8000
 # shellcheck disable=SC2046
 asyncvla train-rater $(data unseen) --fresh --checkpoint "$out/policy_2" --label pairwise --reads mean \
   --steps "${RATER_STEPS:-600}" --out "$out/rated"
