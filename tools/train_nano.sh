@@ -8,7 +8,7 @@
 set -euo pipefail
 out=$1
 suites=${SUITES:-libero_object libero_spatial libero_goal} tasks=${TASKS:-all}
-episodes=${EPISODES:-20} views=${VIEWS:-400} steps=${STEPS:-12000} batch=${BATCH:-64} workers=${WORKERS:-$(nproc)}
+episodes=${EPISODES:-10} views=${VIEWS:-400} steps=${STEPS:-12000} batch=${BATCH:-64} workers=${WORKERS:-$(nproc)}
 rendering=${RENDERING:-decimated}
 
 collect() { # NAME EPISODES SEED OPTIONS...
@@ -38,10 +38,10 @@ train policy_1 "$out/start" "$steps" 0.001 0 views demonstrations
 if [ ! -d "$out/learner" ]; then
   asyncvla export --checkpoint "$out/policy_1" --mode sfm --out "$out/learner"
 fi
-collect corrections "$((episodes / 2 + 1))" 6000 --learner "$out/learner"
+collect corrections "$episodes" 6000 --learner "$out/learner"
 train policy_2 "$out/policy_1" "$((steps / 2))" 0.0007 0.5 views demonstrations corrections
 # Episodes that trained nothing: on others a policy looks better than it is.
-collect unseen "$((episodes / 6 + 3))" 8000
+collect unseen "$((episodes / 3 + 2))" 8000
 # shellcheck disable=SC2046
 asyncvla train-rater $(data unseen) --fresh --checkpoint "$out/policy_2" --label pairwise --reads mean \
   --steps "${RATER_STEPS:-600}" --out "$out/rated"
