@@ -20,6 +20,7 @@ import cv2
 import numpy as np
 
 from asyncvla_ros.sim.expert.demonstrator import Expert
+from asyncvla_ros.sim.expert.motion import Phase
 from asyncvla_ros.sim.libero.env import LiberoEnv
 from asyncvla_ros.sim.libero.scene import Scene
 from asyncvla_ros.sim.libero.tasks import list_tasks, scene_problem
@@ -75,12 +76,16 @@ def look_around(
     """
     scene, own, choices = env.scene, env.scene.goals, instructions(env)
     _, upright = scene.ee_pose()
+    experts: dict[str, Expert] = {}
     try:
         for view in range(count):
             text, scene.goals = choices[rng.integers(len(choices))]
             if view:
                 _move_hand(env, upright, rng)
-            yield replace(env.observe(), instruction=text), Expert(scene).act(), scene.privileged()
+            # To choose where to hold a thing takes long; one who already holds it does not fit another view.
+            if text not in experts or experts[text].phase is not Phase.HOVER:
+                experts[text] = Expert(scene)
+            yield replace(env.observe(), instruction=text), experts[text].act(), scene.privileged()
     finally:
         scene.goals = own
 

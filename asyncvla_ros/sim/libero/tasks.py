@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,6 +91,7 @@ def get_task(suite: str, index: int) -> Task:
     return tasks[index]
 
 
+@functools.cache
 def scene_problem(task: Task) -> dict[str, Any]:
     """What a task's scene description says: objects, regions, initial state, goals."""
     prepare_import()
