@@ -1,6 +1,6 @@
 """Finds commands on pages that name what does not exist: subcommands, options, choices, make targets, files.
 
-Nothing is run: the lines of fenced blocks and the code within sentences are parsed as the command line would be.
+Nothing is run: the lines of fenced blocks and the code within sentences are parsed as a command line is.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from doc_pages import pages, read_page
 PROGRAM = "asyncvla"
 #: Other languages than these (none, sh, bash, console) are no command lines.
 SHELLS = ("", "sh", "bash", "console")
+#: Of the checkout, where a command names one.
+FILES = re.compile(r"(tools|test)/\S+\.py|launch/\S+\.launch\.py")
 ELISIONS = ("...", "…")
 REDIRECTIONS = (">", ">>", "<", "&>")
 
@@ -59,12 +61,10 @@ def command_problems(line: str, root: Path, targets: set[str], whole: bool = Fal
             for word in arguments:
                 if re.fullmatch(r"[a-z-]+", word) and not word.startswith("-") and word not in targets:
                     yield f"make has no target {word}; it has {', '.join(sorted(targets))}"
-        elif name == "python" and arguments and re.fullmatch(r"(tools|test)/\S+\.(py|sh)", arguments[0]):
-            if not (root / arguments[0]).is_file():
-                yield f"there is no {arguments[0]}"
-        elif name == "launch" and arguments and arguments[0].endswith(".launch.py"):
-            if not (root / "launch" / arguments[0]).is_file():
-                yield f"there is no launch/{arguments[0]}"
+        elif name and arguments:
+            file = f"launch/{arguments[0]}" if name == "launch" else arguments[0]
+            if FILES.fullmatch(file) and not (root / file).is_file():
+                yield f"there is no {file}"
 
 
 def make_targets(makefile: str) -> set[str]:
@@ -116,16 +116,18 @@ def _cli_problems(arguments: list[str], whole: bool) -> Iterator[str]:
 
 def _takes_value(command: Any, word: str) -> bool:
     """Whether a word is an option whose value a sentence leaves out."""
-    return any(word in parameter.opts and not getattr(parameter, "is_flag", True) for parameter in command.params)
+    return any(word in one.opts and not getattr(one, "is_flag", True) for one in command.params)
 
 
 def _choice_problems(parameter: Any, value: Any, context: Any) -> Iterator[str]:
-    choices = re.fullmatch(r"<([\w-]+(?:\|[\w-]+)+)>", parameter.display_type(context))
+    listed = re.fullmatch(r"<([\w-]+(?:\|[\w-]+)+)>", parameter.display_type(context))
+    if listed is None:
+        return
     for text in value if isinstance(value, list) else [value]:
         # Words in capitals and variables stand for something.
-        if choices and isinstance(text, str) and text == text.lower() and "$" not in text:
-            if text not in choices[1].split("|"):
-                yield f"{context.command_path}: {parameter.opts[0]} {text}, expected {choices[1]}"
+        named = isinstance(text, str) and re.fullmatch(r"[a-z0-9_-]+", text)
+        if named and text not in listed[1].split("|"):
+            yield f"{context.command_path}: {parameter.opts[0]} {text}, expected {listed[1]}"
 
 
 def _lines(text: str) -> Iterator[tuple[str, int]]:

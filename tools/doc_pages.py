@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from markdown_it import MarkdownIt
@@ -70,7 +71,7 @@ def _inline(tokens: list[Token]) -> Iterator[tuple[Token, int]]:
 def _anchors(tokens: list[Token]) -> Iterator[str]:
     """The anchors that GitHub makes of headings: lower case, without punctuation, "-" for each space."""
     seen: dict[str, int] = {}
-    for opening, heading in zip(tokens, tokens[1:], strict=False):
+    for opening, heading in pairwise(tokens):
         if opening.type != "heading_open":
             continue
         text = "".join(child.content for child in heading.children or ())

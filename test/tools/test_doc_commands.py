@@ -62,7 +62,12 @@ def test_what_does_not_exist_is_named(checkout, line, problem):
 
 
 def test_a_sentence_may_leave_out_values_and_what_is_required(checkout):
-    for code in ("asyncvla demo --record", "asyncvla train", "asyncvla check --robot X [--checkpoint FOLDER]"):
+    for code in (
+        "asyncvla demo --record",
+        "asyncvla train",
+        "asyncvla check --robot X [--checkpoint FOLDER]",
+        "asyncvla eval demos --json ... --fresh",
+    ):
         assert list(command_problems(code, checkout, TARGETS)) == []
     assert list(command_problems("asyncvla demo --recrd", checkout, TARGETS))
 
