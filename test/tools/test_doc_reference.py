@@ -13,6 +13,7 @@ from asyncvla_ros.ros.parameters import declarations, parameter
 from doc_reference import NODES, cli_page, parameter_page, reference_pages
 
 ROOT = Path(__file__).parents[2]
+TABLE = r"^\| Parameter \| Default \| \|\n\|.*\n((?:\|.*\n)+)"
 INTERFACE = (ROOT / "docs" / "ros-interface.md").read_text()
 
 
