@@ -9,6 +9,7 @@ from typing import Any
 import typer
 
 from asyncvla_ros.cli.main import app
+from asyncvla_ros.model import checkpoint
 from asyncvla_ros.ros.controller.parameters import ControllerParameters
 from asyncvla_ros.ros.libero_sim.node import SimParameters
 from asyncvla_ros.ros.parameters import Declaration, declarations
@@ -38,6 +39,7 @@ def reference_pages(root: Path) -> dict[str, str]:
     return {
         "cli.md": cli_page(typer.main.get_command(app), "asyncvla"),
         "parameters.md": parameter_page(NODES),
+        "files.md": files_page(),
         "messages.md": source_page(
             "Messages, services, actions", "The definitions in `asyncvla_msgs`.", sorted(messages), "text"
         ),
@@ -81,6 +83,28 @@ def parameter_page(nodes: dict[str, type]) -> str:
         rows = [_row(name, declaration) for name, declaration in declarations(kind).items()]
         parts += [f"## {executable}", _table(("Parameter", "Default", "Permitted", "Fixed", ""), rows)]
     return "\n\n".join(parts) + "\n"
+
+
+def files_page() -> str:
+    """What is in a checkpoint, and where the other formats are described."""
+    return f"""# Files
+
+## Checkpoint
+
+```text
+{(checkpoint.__doc__ or "").replace("``", "`").rstrip()}
+```
+
+## Others
+
+| file | described in |
+| --- | --- |
+| contract of a robot | [keys](../docs/ros-interface.md#robot-contract), [the ones that ship](contracts.md) |
+| datasets, `data.yaml` | [Data for training](../docs/data.md) |
+| recorded episodes, reports of replay | [Recordings](../docs/bags.md) |
+| JSON of evaluations | [Late answers and moving worlds](../docs/evaluation.md#what-is-kept) |
+| `--config` of `train` and `train-rater` | [their options](cli.md#asyncvla-train) |
+"""
 
 
 def source_page(title: str, text: str, files: Iterable[Path], language: str) -> str:
