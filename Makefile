@@ -9,12 +9,13 @@ endif
 
 BIN := .venv/bin
 
-.PHONY: help setup demo test lint bench clean
+.PHONY: help setup demo test lint bench docs clean
 
 help:
 	@echo "make demo    the nano policy moves the LIBERO arm over ROS 2: 3 episodes, a table, a video"
 	@echo "make test    linters and all tests"
 	@echo "make bench   inference time of the nano policy"
+	@echo "make docs    the manual with its generated reference, as a site in build/site"
 	@echo "make lint    linters only"
 	@echo "make setup   the environment only (.venv)"
 	@echo "make clean   removes caches and build outputs, but not .venv"
@@ -33,6 +34,9 @@ lint: setup
 
 bench: setup
 	@$(BIN)/asyncvla bench policy --json -
+
+docs: setup
+	@$(BIN)/python tools/docs.py
 
 clean:
 	rm -rf .cache .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build install log

@@ -17,7 +17,9 @@ P = TypeVar("P")
 
 
 @dataclasses.dataclass(frozen=True)
-class _Declaration:
+class Declaration:
+    """What is declared of a parameter; ``parameter`` describes it."""
+
     default: Any
     description: str
     minimum: float | None
@@ -48,8 +50,13 @@ def parameter(
         read_only: Fixed when the node starts.
         is_topic: The name of a topic; empty only if the default is.
     """
-    declaration = _Declaration(default, description, minimum, maximum, tuple(choices), read_only, is_topic)
+    declaration = Declaration(default, description, minimum, maximum, tuple(choices), read_only, is_topic)
     return dataclasses.field(default=default, metadata={"declaration": declaration})
+
+
+def declarations(kind: type) -> dict[str, Declaration]:
+    """The parameters of a dataclass whose fields are made by ``parameter``, by name."""
+    return {field.name: field.metadata["declaration"] for field in dataclasses.fields(kind)}
 
 
 class Parameters(Generic[P]):
@@ -66,15 +73,13 @@ class Parameters(Generic[P]):
     """
 
     def __init__(self, node: Node, kind: type[P], on_change: Callable[[P, P], None] | None = None):
-        self._declarations: dict[str, _Declaration] = {}
+        self._declarations = declarations(kind)
         self._on_change = on_change
         values = {}
-        for field in dataclasses.fields(kind):  # type: ignore[arg-type]
-            declaration: _Declaration = field.metadata["declaration"]
-            self._declarations[field.name] = declaration
+        for name, declaration in self._declarations.items():
             descriptor = _descriptor(declaration)
-            values[field.name] = node.declare_parameter(field.name, field.default, descriptor).value
-            _check(field.name, values[field.name], declaration)
+            values[name] = node.declare_parameter(name, declaration.default, descriptor).value
+            _check(name, values[name], declaration)
         self.values: P = kind(**values)
         node.add_on_set_parameters_callback(self._changed)
 
@@ -92,7 +97,7 @@ class Parameters(Generic[P]):
         return SetParametersResult(successful=True)
 
 
-def _descriptor(declaration: _Declaration) -> ParameterDescriptor:
+def _descriptor(declaration: Declaration) -> ParameterDescriptor:
     text = declaration.description
     if declaration.choices:
         text += f"; one of {_listed(declaration.choices)}"
@@ -111,7 +116,7 @@ def _descriptor(declaration: _Declaration) -> ParameterDescriptor:
     return descriptor
 
 
-def _check(name: str, value: Any, declaration: _Declaration) -> None:
+def _check(name: str, value: Any, declaration: Declaration) -> None:
     if value is None:
         # What an empty list, which has no type, comes as.
         raise AsyncVLAError(f"parameter {name} has no value, expected one such as {declaration.default!r}")
