@@ -171,14 +171,14 @@ def collect(
     from rich.console import Console
 
     from asyncvla_ros.common.shard import Shard
-    from asyncvla_ros.sim.collect import (
+    from asyncvla_ros.sim.collect import collect as run
+    from asyncvla_ros.sim.collection import (
         DEFAULT_PLACEMENTS,
         EPISODES_PER_PART,
         VIEWS_PER_PART,
         CollectConfig,
         PartReport,
     )
-    from asyncvla_ros.sim.collect import collect as run
 
     console = Console(stderr=True)
 

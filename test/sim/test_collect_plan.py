@@ -9,14 +9,8 @@ import pytest
 
 from asyncvla_ros.common.shard import Shard
 from asyncvla_ros.data.lerobot_writer import PRIVILEGED_NAMES, dataset_features
-from asyncvla_ros.sim.collect import (
-    CollectConfig,
-    Part,
-    PartReport,
-    collect,
-    collect_part,
-    plan_parts,
-)
+from asyncvla_ros.sim.collect import collect, collect_part
+from asyncvla_ros.sim.collection import CollectConfig, Part, PartReport, plan_parts
 from asyncvla_ros.types import AsyncVLAError, RunError
 
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from asyncvla_ros.data.episodes import load_episodes
-from asyncvla_ros.sim.collect import CollectConfig, collect
+from asyncvla_ros.sim.collect import collect
+from asyncvla_ros.sim.collection import CollectConfig
 from asyncvla_ros.sim.libero.env import LiberoEnv
 from asyncvla_ros.sim.libero.tasks import list_tasks
 from asyncvla_ros.sim.views import instructions, look_around

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from asyncvla_ros.data.dataset import dataset_roots
-from asyncvla_ros.sim.collect import CollectConfig, collect
+from asyncvla_ros.sim.collect import collect
+from asyncvla_ros.sim.collection import CollectConfig
 from asyncvla_ros.sim.evaluation.results import EvalConfig
 from asyncvla_ros.sim.evaluation.rollout import evaluate
 from asyncvla_ros.sim.expert.demonstrator import Expert

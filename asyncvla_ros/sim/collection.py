@@ -1,0 +1,112 @@
+"""A collection of demonstrations or views: what to collect, and the parts it is made of.
+
+Each part (some episodes of one task) is a LeRobot dataset of its own. Parts are worked off round-robin over
+the tasks, so a partial collection is balanced, and a finished part is never touched again, so a rerun
+continues where the last one stopped. A part depends on nothing but its settings, so several machines can
+collect into one folder, each its shard of the parts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from asyncvla_ros.common.shard import WHOLE, Shard
+from asyncvla_ros.sim.expert.disturbance import DEFAULT_NOISE, NoiseConfig
+from asyncvla_ros.sim.expert.grip import MOST_STYLES
+from asyncvla_ros.sim.libero.placement import PLACEMENTS
+from asyncvla_ros.types import AsyncVLAError
+
+#: Episodes of one dataset: views take a hundredth of the time of demonstrations.
+EPISODES_PER_PART, VIEWS_PER_PART = 10, 200
+#: A policy that has seen things in their usual places alone looks for them there and nowhere else.
+DEFAULT_PLACEMENTS = (("official", 0.2), ("widened", 0.2), ("exchanged", 0.2), ("free", 0.4))
+
+
+@dataclass(frozen=True)
+class CollectConfig:
+    """What to collect and where.
+
+    Attributes:
+        suite: LIBERO suite.
+        tasks: task indices.
+        episodes_per_task: demonstrations to keep per task.
+        out: folder in which each part becomes a dataset.
+        seed: determines every placement and disturbance.
+        placements: kinds of placement (see ``libero.placement``), each with its share of the episodes.
+        views: 0: demonstrations; else so many single views of each scene, see ``sim.views``, each an episode.
+        styles: ways to hold a bowl, of which each episode shows one, drawn at random and stored; 1: the best.
+        episodes_per_part: episodes of one dataset.
+        workers: processes.
+        rendering: of meshes, ``decimated`` or ``full``, which on a CPU takes four times as long.
+        learner: checkpoint of the policy that drives first; None: the expert alone.
+        shard: which of the parts; the others are collected elsewhere.
+    """
+
+    suite: str
+    tasks: tuple[int, ...]
+    episodes_per_task: int
+    out: Path
+    seed: int = 0
+    placements: tuple[tuple[str, float], ...] = DEFAULT_PLACEMENTS
+    views: int = 0
+    styles: int = 1
+    episodes_per_part: int = EPISODES_PER_PART
+    workers: int = 2
+    rendering: str = "decimated"
+    learner: Path | None = None
+    noise: NoiseConfig = DEFAULT_NOISE
+    shard: Shard = WHOLE
+
+    def __post_init__(self) -> None:
+        if unknown := [kind for kind, _ in self.placements if kind not in PLACEMENTS]:
+            raise AsyncVLAError(f"placement is {unknown[0]!r}, choose of {PLACEMENTS}")
+        shares = [share for _, share in self.placements]
+        if not shares or min(shares) < 0 or abs(sum(shares) - 1) > 1e-6:
+            raise AsyncVLAError(f"placements have the shares {shares}, expected shares that add up to 1")
+        if not 1 <= self.styles <= MOST_STYLES:
+            raise AsyncVLAError(f"styles is {self.styles}, expected 1 to {MOST_STYLES}")
+        if self.views < 0 or (self.views and (self.learner or self.styles > 1)):
+            raise AsyncVLAError(
+                f"views is {self.views} with the learner {self.learner} and {self.styles} styles, "
+                "expected 0, or a number of views of each scene with neither: nobody drives in a view"
+            )
+
+
+@dataclass(frozen=True)
+class Part:
+    """Episodes ``first`` to ``first + count - 1`` of one task."""
+
+    task: int
+    first: int
+    count: int
+
+    @property
+    def name(self) -> str:
+        return f"task{self.task:02d}_{self.first:04d}"
+
+
+@dataclass(frozen=True)
+class PartReport:
+    """What collecting a part took; ``wall_s`` in seconds."""
+
+    part: Part
+    episodes: int
+    attempts: int
+    frames: int
+    wall_s: float
+
+
+def plan_parts(config: CollectConfig) -> tuple[Part, ...]:
+    """The parts of a collection that are of its shard, round-robin over the tasks."""
+    if config.episodes_per_task < 1 or config.episodes_per_part < 1:
+        raise AsyncVLAError(
+            f"expected at least one episode per task and part, got {config.episodes_per_task} "
+            f"and {config.episodes_per_part}"
+        )
+    parts = [
+        Part(task, first, min(config.episodes_per_part, config.episodes_per_task - first))
+        for first in range(0, config.episodes_per_task, config.episodes_per_part)
+        for task in config.tasks
+    ]
+    return config.shard.take(parts, f"datasets of {config.episodes_per_part} episodes of one task")
