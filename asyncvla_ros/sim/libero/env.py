@@ -14,7 +14,7 @@ from asyncvla_ros.common.transforms import matrix_to_quat_xyzw, pose_to_state, q
 from asyncvla_ros.sim.libero.conventions import OWN, LiberoConventions
 from asyncvla_ros.sim.libero.importing import prepare_import
 from asyncvla_ros.sim.libero.inverse_kinematics import put_hand
-from asyncvla_ros.sim.libero.placement import WIDEN_M, arrange
+from asyncvla_ros.sim.libero.placement import WIDEN_M, arrange, displace_objects
 from asyncvla_ros.sim.libero.rendering import upload_decimated_meshes
 from asyncvla_ros.sim.libero.scene import Scene
 from asyncvla_ros.sim.libero.tasks import Task, get_task, load_init_states
@@ -147,7 +147,7 @@ class LiberoEnv:
         self._env.sim.set_state_from_flattened(self.init_states()[index])
         self._env.sim.forward()
         if displace_m > 0:
-            self.scene.displace_objects(np.random.default_rng((seed, index)), displace_m)
+            displace_objects(self.scene, np.random.default_rng((seed, index)), displace_m)
         self._settle()
 
     def require_init(self, index: int) -> None:

@@ -32,6 +32,8 @@ _MARGIN_M = 0.02
 #: A container hides from the camera what is so far behind it [m].
 _HIDDEN_M = 0.2
 _TRIES = 60
+#: Displaced objects stay this far from others [m]; a shift is drawn at most so often.
+_APART_M, _SHIFT_TRIES = 0.01, 200
 _RESTARTS = 40
 
 
@@ -88,7 +90,7 @@ def arrange(scene: Scene, kind: str, rng: np.random.Generator, widen_m: float = 
     if kind not in PLACEMENTS:
         raise AsyncVLAError(f"placement is {kind!r}, choose one of {PLACEMENTS}")
     if kind == "widened":
-        scene.displace_objects(rng, widen_m)
+        displace_objects(scene, rng, widen_m)
     elif kind in ("exchanged", "free"):
         if kind == "free":
             _shift_furniture(scene, rng)
@@ -98,6 +100,43 @@ def arrange(scene: Scene, kind: str, rng: np.random.Generator, widen_m: float = 
             if _place_groups(scene, groups, kind, rng, _JITTER_M * (1 + restart / 4)):
                 return
         raise RunError(f"no room for a placement of kind {kind!r} was found in {_RESTARTS} tries")
+
+
+def displace_objects(scene: Scene, rng: np.random.Generator, reach_m: float) -> None:
+    """Shift each object on the table or floor by up to ``reach_m`` in x and y, without overlaps.
+
+    What stands on another object moves with it; fixtures and what is on or in them stay. A shift that
+    cannot be placed, or leads out of the arm's reach, is dropped.
+
+    Args:
+        scene: The scene; its objects are moved.
+        rng: Source of the shifts.
+        reach_m: Largest shift along each axis [m].
+    """
+    on_workspace = scene.on_workspace()
+    for name in on_workspace:
+        # The table itself is below.
+        others = [other for other in (*on_workspace, *scene.furniture()) if other != name]
+        for _ in range(_SHIFT_TRIES):
+            shift = rng.uniform(-reach_m, reach_m, size=2)
+            body = scene.body_position(name)
+            farthest = max(COMFORTABLE_ARM_M[1], scene.arm_length(body))
+            within_reach = scene.arm_length(body + np.append(shift, 0.0)) <= farthest
+            if within_reach and is_free(scene, (name,), shift, others):
+                for moved in (name, *scene.riders(name)):
+                    scene.shift_object(moved, shift)
+                scene.forward()
+                break
+
+
+def is_free(scene: Scene, names: tuple[str, ...], shift: np.ndarray, others: list[str]) -> bool:
+    """Whether things, shifted by (2,) [m], stay a finger's width from the boxes of others."""
+    boxes = [scene.object_box(name) for name in others]
+    for own in map(scene.object_box, names):
+        low, high = own.low[:2] + shift - _APART_M, own.high[:2] + shift + _APART_M
+        if any(np.all(low < box.high[:2]) and np.all(high > box.low[:2]) for box in boxes):
+            return False
+    return True
 
 
 def _place_groups(

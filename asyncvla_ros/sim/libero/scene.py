@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
+from asyncvla_ros.sim.libero.boxes import Box, Obstacles, colliding_geoms, geom_boxes
 
 #: Shoulder above the base, and wrist relative to the point between the fingertips of a gripper that points
 #: down: above it, and nearer to the base [m].
@@ -13,7 +14,6 @@ _SHOULDER_M, _WRIST_ABOVE_M, _WRIST_BEHIND_M = 0.333, 0.21, 0.088
 #: Distances from shoulder to wrist between which the arm moves freely: it is straight, and stuck, at 0.72;
 #: folded, the wrist must turn the hand back under the forearm [m].
 COMFORTABLE_ARM_M = (0.30, 0.66)
-_PLACEMENT_TRIES = 200
 #: Where plates and bowls carry what is put on them, above their body [m].
 _DISH_FLOOR_M = 0.005
 #: Middle of a region above its site, along its normal [m]; regions with a steeper normal are boxes.
@@ -21,45 +21,6 @@ _REGION_MIDDLE_M, _FACING_UP = 0.03, 0.3
 #: What is this close to a region's centre in x and y, and at most this far above it, supports things [m].
 _SUPPORT_REACH_M = 0.02
 _SUPPORT_ABOVE_CENTRE_M = 0.03
-
-
-@dataclass(frozen=True)
-class Box:
-    """Axis-aligned box in the world frame [m]; ``low`` and ``high`` are (3,)."""
-
-    low: np.ndarray
-    high: np.ndarray
-
-    @property
-    def centre(self) -> np.ndarray:
-        return (self.low + self.high) / 2
-
-    @property
-    def size(self) -> np.ndarray:
-        return self.high - self.low
-
-
-@dataclass(frozen=True)
-class Obstacles:
-    """Boxes in the world frame, of any orientation [m].
-
-    Attributes:
-        centre: (n, 3).
-        edges: (n, 3, 3) vectors from the centre of each box to the centres of three of its faces.
-    """
-
-    centre: np.ndarray
-    edges: np.ndarray
-
-    @property
-    def low(self) -> np.ndarray:
-        """(n, 3) lower corners of the axis-aligned boxes around them."""
-        return np.asarray(self.centre - np.abs(self.edges).sum(axis=1))
-
-    @property
-    def high(self) -> np.ndarray:
-        """(n, 3) upper corners of the axis-aligned boxes around them."""
-        return np.asarray(self.centre + np.abs(self.edges).sum(axis=1))
 
 
 class Scene:
@@ -79,7 +40,8 @@ class Scene:
         self._ee_site = robot.eef_site_id
         self._hand = robot.robot_model.eef_name
         self._collision_geoms = {
-            name: self._geoms_of(name) for name in (*env.objects_dict, *env.fixtures_dict)
+            name: colliding_geoms(env.sim.model._model, env.obj_body_id[name])
+            for name in (*env.objects_dict, *env.fixtures_dict)
         }
         #: The table, or the floor.
         self.workspace = str(env.workspace_name)
@@ -226,11 +188,7 @@ class Scene:
         return self._geom_boxes(np.concatenate(others))
 
     def _geom_boxes(self, geoms: np.ndarray) -> Obstacles:
-        """Boxes around geoms, each aligned with its geom."""
-        model, data = self._env.sim.model._model, self._env.sim.data._data
-        rotations = data.geom_xmat[geoms].reshape(-1, 3, 3)
-        centres = data.geom_xpos[geoms] + np.einsum("gij,gj->gi", rotations, model.geom_aabb[geoms, :3])
-        return Obstacles(centres, np.einsum("gij,gj->gji", rotations, model.geom_aabb[geoms, 3:]))
+        return geom_boxes(self._env.sim.model._model, self._env.sim.data._data, geoms)
 
     def privileged(self) -> np.ndarray:
         """(6,) float32: target minus end effector, its place minus end effector [m, world axes].
@@ -241,30 +199,6 @@ class Scene:
         goal = next((goal for goal in self.goals if not self.holds(goal)), self.goals[-1])
         target, place = self.place_position(goal[1]), self.place_position(goal[-1])
         return np.concatenate([target - ee, place - ee]).astype(np.float32)
-
-    def displace_objects(self, rng: np.random.Generator, reach_m: float) -> None:
-        """Shift each object on the table or floor by up to ``reach_m`` in x and y, without overlaps.
-
-        What stands on another object moves with it; fixtures and what is on or in them stay. A shift that
-        cannot be placed, or leads out of the arm's reach, is dropped.
-
-        Args:
-            rng: source of the shifts.
-            reach_m: largest shift along each axis [m].
-        """
-        on_workspace = self.on_workspace()
-        for name in on_workspace:
-            obstacles = [other for other in (*on_workspace, *self._env.fixtures_dict) if other != name]
-            for _ in range(_PLACEMENT_TRIES):
-                shift = rng.uniform(-reach_m, reach_m, size=2)
-                body = self.body_position(name)
-                farthest = max(COMFORTABLE_ARM_M[1], self.arm_length(body))
-                within_reach = self.arm_length(body + np.append(shift, 0.0)) <= farthest
-                if within_reach and self._is_free(name, shift, obstacles):
-                    for moved in (name, *self.riders(name)):
-                        self.shift_object(moved, shift)
-                    self.forward()
-                    break
 
     def on_workspace(self) -> list[str]:
         """Movable objects that initially stand on the table or floor itself."""
@@ -338,26 +272,3 @@ class Scene:
         """Object to the region, object or fixture on or in which it initially is."""
         states = self._env.parsed_problem["initial_state"]
         return {state[1]: state[2] for state in states if state[0] in ("on", "in")}
-
-    def _is_free(self, name: str, shift: np.ndarray, others: list[str]) -> bool:
-        """Whether ``name``, shifted by ``shift`` (2,) [m], stays a finger's width from the others' boxes."""
-        margin = 0.01
-        box = self.object_box(name)
-        low, high = box.low[:2] + shift - margin, box.high[:2] + shift + margin
-        for other in others:
-            other_box = self.object_box(other)
-            if np.all(low < other_box.high[:2]) and np.all(high > other_box.low[:2]):
-                return False
-        return True
-
-    def _geoms_of(self, name: str) -> np.ndarray:
-        """Ids of the colliding geoms of an object, over all its bodies."""
-        model = self._env.sim.model._model
-        root = self._env.obj_body_id[name]
-        bodies = {root}
-        # Bodies are numbered depth first: a parent always comes before its children.
-        for body in range(root + 1, model.nbody):
-            if model.body_parentid[body] in bodies:
-                bodies.add(body)
-        collides = (model.geom_contype != 0) | (model.geom_conaffinity != 0)
-        return np.flatnonzero(np.isin(model.geom_bodyid, sorted(bodies)) & collides)

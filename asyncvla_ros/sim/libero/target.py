@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from asyncvla_ros.sim.libero.placement import is_free
 from asyncvla_ros.sim.libero.scene import COMFORTABLE_ARM_M, Scene
 from asyncvla_ros.sim.libero.tasks import Task, scene_problem
-
-#: What moves stays this far from everything else [m].
-_MARGIN_M = 0.01
 
 
 def movable_target(task: Task) -> tuple[str, ...]:
@@ -54,12 +52,7 @@ class Target:
         if self._arm_length(shift) > reach:
             return False
         others = [name for name in (*scene.object_names(), *scene.furniture()) if name not in self._names]
-        boxes = [scene.object_box(name) for name in others]
-        for own in map(scene.object_box, self._names):
-            low, high = own.low[:2] + shift - _MARGIN_M, own.high[:2] + shift + _MARGIN_M
-            if any(np.all(low < box.high[:2]) and np.all(high > box.low[:2]) for box in boxes):
-                return False
-        return True
+        return is_free(scene, self._names, shift, others)
 
     def move(self, shift: np.ndarray) -> None:
         """Shift it by (2,) in x and y [m]."""
