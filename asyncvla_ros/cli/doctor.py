@@ -18,9 +18,9 @@ import typer
 
 from asyncvla_ros.cli.options import CheckpointOption
 from asyncvla_ros.paths import robot_file, shipped_checkpoint
-from asyncvla_ros.robot.contract import mismatches
 from asyncvla_ros.robot.contract_file import load_robot
 from asyncvla_ros.robot.feature_file import load_features
+from asyncvla_ros.robot.mismatches import mismatches
 from asyncvla_ros.ros.middleware import (
     SEGMENT_BYTES,
     SHARED_MEMORY,

@@ -25,10 +25,10 @@ def check(
     from rich.text import Text
 
     from asyncvla_ros.paths import robot_file
-    from asyncvla_ros.robot.contract import mismatches
     from asyncvla_ros.robot.contract_file import load_robot
     from asyncvla_ros.robot.feature_file import load_features
     from asyncvla_ros.robot.listing import listings
+    from asyncvla_ros.robot.mismatches import mismatches
 
     contract = load_robot(robot_file(robot))
     console = Console(width=None if sys.stdout.isatty() else FILE_WIDTH)

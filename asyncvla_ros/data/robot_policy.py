@@ -16,8 +16,8 @@ from asyncvla_ros.robot.contract import (
     JointStateSource,
     PoseSource,
     RobotContract,
-    mismatches,
 )
+from asyncvla_ros.robot.mismatches import mismatches
 from asyncvla_ros.strategy import Strategy
 from asyncvla_ros.types import ActionChunk, ContractError, Observation, Previous
 

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from asyncvla_ros.control.controller import Controller
 from asyncvla_ros.paths import share_dir
-from asyncvla_ros.robot.contract import WorkspaceLimit, mismatches
+from asyncvla_ros.robot.contract import WorkspaceLimit
 from asyncvla_ros.robot.contract_file import load_robot, parse_robot
+from asyncvla_ros.robot.mismatches import mismatches
 from asyncvla_ros.robot.stops import stops
 from asyncvla_ros.types import CameraFeature, ContractError
 from support.contracts import contract_data, libero_features, libero_panda, with_value

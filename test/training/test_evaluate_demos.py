@@ -10,13 +10,8 @@ from asyncvla_ros.common.data_record import DataRecord
 from asyncvla_ros.data.episodes import Episodes
 from asyncvla_ros.data.frames import Frames
 from asyncvla_ros.model.config import RaterConfig
-from asyncvla_ros.training.evaluate_demos import (
-    DemoSettings,
-    action_accuracy,
-    calibration,
-    refinement,
-    unseen_frames,
-)
+from asyncvla_ros.training.demo_figures import action_accuracy, calibration, refinement
+from asyncvla_ros.training.evaluate_demos import DemoSettings, unseen_frames
 from asyncvla_ros.types import ActionChunk, AsyncVLAError, StageTimes
 
 NAMES = ("dx", "dy", "gripper")

@@ -9,24 +9,19 @@ from itertools import cycle, islice, product
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from asyncvla_ros.sim.expert.gripper_room import clearance, free_height, leaning
 from asyncvla_ros.sim.expert.motion import DOWN
-from asyncvla_ros.sim.libero.scene import COMFORTABLE_ARM_M, Box, Obstacles, Scene
+from asyncvla_ros.sim.libero.boxes import Box
+from asyncvla_ros.sim.libero.scene import COMFORTABLE_ARM_M, Scene
 
 _WIDEST_GRIP_M = 0.072
-#: Edges shorter than this, seen from above, count as vertical [m].
-_VERTICAL_M = 1e-6
 _FINGER_OPENING_M = 0.08
 _FINGER_HALF_WIDTH_M = 0.011
 #: Misalignment across the fingers at which a grip still holds [m].
 _ACROSS_TOLERANCE_M = 0.012
 #: Distance to neighbours beyond which more makes no difference [m].
 _MARGIN_M = 0.008
-#: The open gripper as boxes: half size along and across the closing direction, and underside above the
-#: grip point [m]. Fingers, palm, wrist end of the hand, flange.
-_PARTS_M = ((0.068, 0.011, -0.014), (0.102, 0.023, 0.026), (0.105, 0.033, 0.085), (0.06, 0.06, 0.125))
 _YAWS_DEG = (0.0, 15.0, -15.0, 30.0, -30.0, 90.0)
-#: Boxes closer than this are in the way of opening the fingers [m].
-_RELEASE_MARGIN_M = 0.004
 _HARMLESS_FALL_M = 0.06
 #: Rim of LIBERO's black bowl relative to its body [m].
 _RIM_RADIUS_M, _RIM_HEIGHT_M = 0.0495, 0.040
@@ -100,80 +95,9 @@ class Grip:
         return float(np.clip(np.abs(along_across) - self.tolerance, 0.0, None).max())
 
 
-def closing_axes(yaw: float) -> np.ndarray:
-    """(2, 2): unit vectors along and across the direction in which the fingers close."""
-    return np.array([[-np.sin(yaw), np.cos(yaw)], [np.cos(yaw), np.sin(yaw)]])
-
-
-def leaning(yaw: float, lean: float) -> np.ndarray:
-    """(3, 3) turn of an upright gripper about the direction in which its fingers close; see :class:`Grip`."""
-    return Rotation.from_rotvec(lean * np.array([-np.sin(yaw), np.cos(yaw), 0.0])).as_matrix()
-
-
 def grip_height(box: Box) -> float:
     """Height at which to hold a box [m]: near the top of tall ones, just above the ground for flat ones."""
     return float(max(box.low[2] + 0.012, box.high[2] - 0.035))
-
-
-def part_gaps(point: np.ndarray, yaw: float, obstacles: Obstacles, half: tuple[float, float]) -> np.ndarray:
-    """Horizontal distance of boxes from a rectangle around the grip point [m], negative where they overlap.
-
-    Args:
-        point: (2,) or longer, the grip point [m].
-        yaw: see :class:`Grip` [rad].
-        obstacles: n boxes.
-        half: half size of the rectangle along and across the closing direction [m].
-
-    Returns:
-        (n,) [m].
-    """
-    axes = closing_axes(yaw)
-    part_edges = np.array(half)[:, None] * axes
-    to_box, box_edges = obstacles.centre[:, :2] - point[:2], obstacles.edges[:, :, :2]
-    # Seen from above both are convex: they are apart if the normal of some edge separates them.
-    across = np.stack([-box_edges[..., 1], box_edges[..., 0]], axis=2)
-    length = np.linalg.norm(across, axis=2, keepdims=True)
-    # A vertical edge is a point from above, without a normal; the closing direction stands in for it.
-    across = np.where(length > _VERTICAL_M, across / np.maximum(length, _VERTICAL_M), axes[0])
-    normals = np.concatenate([np.broadcast_to(axes, (len(to_box), 2, 2)), across], axis=1)
-    apart = np.abs(np.einsum("nad,nd->na", normals, to_box))
-    box_half = np.abs(np.einsum("nad,ned->nae", normals, box_edges)).sum(axis=2)
-    part_half = np.abs(np.einsum("nad,ed->nae", normals, part_edges)).sum(axis=2)
-    return np.asarray((apart - box_half - part_half).max(axis=1))
-
-
-def clearance(point: np.ndarray, yaw: float, obstacles: Obstacles, lean: float = 0.0) -> float:
-    """Least distance between the open gripper, on its way to a grip, and boxes, across this way [m].
-
-    Args:
-        point: (3,) the grip point [m].
-        yaw: see :class:`Grip` [rad].
-        obstacles: boxes, of which there may be none.
-        lean: see :class:`Grip` [rad].
-
-    Returns:
-        Negative when they overlap, infinite when nothing reaches up to the gripper.
-    """
-    if lean:
-        # Seen from the hand it is the boxes that are turned.
-        turn = leaning(yaw, lean)
-        obstacles = Obstacles(point + (obstacles.centre - point) @ turn, obstacles.edges @ turn)
-    least = np.inf
-    for half_along, half_across, underside in _PARTS_M:
-        gaps = part_gaps(point, yaw, obstacles, (half_along, half_across))
-        reached = obstacles.high[:, 2] > point[2] + underside
-        least = min(least, float(gaps[reached].min(initial=np.inf)))
-    return least
-
-
-def free_height(xy: np.ndarray, yaw: float, obstacles: Obstacles) -> float:
-    """Lowest height of the grip point at (2,) ``xy`` [m] at which the open gripper touches no box [m]."""
-    lowest = -np.inf
-    for half_along, half_across, underside in _PARTS_M:
-        gaps = part_gaps(xy, yaw, obstacles, (half_along, half_across))
-        top = obstacles.high[gaps < _RELEASE_MARGIN_M, 2].max(initial=-np.inf)
-        lowest = max(lowest, float(top) - underside)
-    return lowest
 
 
 def choose_grip(

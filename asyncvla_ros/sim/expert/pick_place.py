@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from asyncvla_ros.sim.expert.grip import Grip, choose_grip, free_height, held_point
+from asyncvla_ros.sim.expert.grip import Grip, choose_grip, held_point
+from asyncvla_ros.sim.expert.gripper_room import free_height
 from asyncvla_ros.sim.expert.motion import Phase, closed_firmly, motion_action
-from asyncvla_ros.sim.libero.scene import Box, Obstacles, Scene
+from asyncvla_ros.sim.libero.boxes import Box, Obstacles
+from asyncvla_ros.sim.libero.scene import Scene
 
 _HOVER_M = 0.055
 #: Height at which fingers or the held object pass over things [m].

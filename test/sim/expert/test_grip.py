@@ -7,14 +7,13 @@ from scipy.spatial.transform import Rotation
 from asyncvla_ros.sim.expert.grip import (
     Grip,
     box_grips,
-    clearance,
     distinct,
-    free_height,
     grip_height,
     nearest_turn,
     rim_grips,
 )
-from asyncvla_ros.sim.libero.scene import Box, Obstacles
+from asyncvla_ros.sim.expert.gripper_room import clearance, free_height
+from asyncvla_ros.sim.libero.boxes import Box, Obstacles
 
 CHEESE = Box(np.array([-0.04, -0.02, 0.0]), np.array([0.04, 0.02, 0.018]))
 

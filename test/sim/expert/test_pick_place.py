@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 
 from asyncvla_ros.sim.expert.pick_place import highest_between, way_from_under
-from asyncvla_ros.sim.libero.scene import Box, Obstacles
+from asyncvla_ros.sim.libero.boxes import Box, Obstacles
 
 SHELF = Obstacles(np.array([[0.0, 0.0, 0.3]]), np.diag([0.1, 0.1, 0.05])[None])
 
