@@ -6,7 +6,6 @@ observation -> prefix (once) -> draft (SFM) -> confidence (rater) -> doubted act
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -21,21 +20,18 @@ from asyncvla_ros.model.decide import Decider
 from asyncvla_ros.model.drafts import GRIPPER, Gripper
 from asyncvla_ros.model.engine import buckets
 from asyncvla_ros.model.handover import KEEPING, normalized_plan
-from asyncvla_ros.model.images import resize_image
 from asyncvla_ros.model.monitor import observation_features
+from asyncvla_ros.model.observations import ObservationReader
 from asyncvla_ros.model.prefix import Prefix
-from asyncvla_ros.model.quantize import LARGEST_ERROR, quantize
+from asyncvla_ros.model.quantize import quantize
 from asyncvla_ros.model.runner import Runner, make_runner, require_device, resolve_engine
 from asyncvla_ros.model.stage_clock import StageClock
-from asyncvla_ros.model.text import encode_words, unknown_words
 from asyncvla_ros.observe.episode_monitor import EpisodeLimits, disagreement
 from asyncvla_ros.paths import shipped_checkpoint
 from asyncvla_ros.strategy import Strategy
 from asyncvla_ros.types import (
     ActionChunk,
     AsyncVLAError,
-    CheckpointError,
-    ContractError,
     FeatureContract,
     Observation,
     Previous,
@@ -65,10 +61,7 @@ class Policy:
         self.engine_note: str = ""
         self._network: Runner = self._model
         self._generator = torch.Generator()
-        # An instruction is followed for many decisions.
-        tokenizer, limit, prompt = checkpoint.tokenizer, self._config.max_words, self._config.prompt
-        self._words = lru_cache(lambda instruction: encode_words(tokenizer, [instruction], limit, prompt))
-        self._unknown_words = lru_cache(lambda instruction: unknown_words(tokenizer, instruction, limit))
+        self._reader = ObservationReader(checkpoint, self._device)
         dims = torch.zeros(self._config.max_action_dim)
         dims[: len(checkpoint.features.action_names)] = 1
         self._dims = dims.to(self._device)
@@ -81,7 +74,7 @@ class Policy:
         self.episode_limits: EpisodeLimits | None = checkpoint.limits
         self.action_stats: NormStats = checkpoint.action_stats
         if weights != "checkpoint":
-            self._quantize(weights)
+            quantize(self._model, weights, self.probe)
         try:
             self._network = make_runner(self._model, self.engine, folder)
         except ImportError as error:
@@ -149,7 +142,7 @@ class Policy:
         try:
             for words in self._warm_words():
                 for _ in range(repetitions):
-                    self._answer(self._blank(words), strategy, previous)
+                    self._answer(self._reader.blank(words), strategy, previous)
         except Exception as error:  # Whatever a compiler or a driver does not like.
             if self.engine in ("plain", "onnx"):
                 raise
@@ -162,26 +155,17 @@ class Policy:
 
     def _warm_words(self) -> list[int]:
         """Lengths of instructions, with the prompt, that an engine must have seen."""
-        prompt = len(self._words("a").ids[0]) - 1
+        prompt = len(self._reader.words("a").ids[0]) - 1
         if self.engine in ("plain", "onnx"):
             return [prompt + min(12, self._config.max_words)]
         return buckets(self._config, prompt + 1, prompt + self._config.max_words)
-
-    def _blank(self, words: int) -> Inputs:
-        size, cameras = self._config.image_size, self._config.num_cameras
-        return Inputs(
-            images=torch.zeros(1, cameras, size, size, 3, dtype=torch.uint8, device=self._device),
-            words=torch.zeros(1, words, dtype=torch.long, device=self._device),
-            word_valid=torch.ones(1, words, dtype=torch.bool, device=self._device),
-            state=torch.zeros(1, self._config.max_state_dim, device=self._device),
-        )
 
     @torch.inference_mode()
     def probe(self, count: int = 4) -> Tensor:
         """Drafts (count, l, d) in normalised units on random observations, always the same ones."""
         generator, drafts = torch.Generator().manual_seed(0), []
         for _ in range(count):
-            blank = self._blank(self._warm_words()[0])
+            blank = self._reader.blank(self._warm_words()[0])
             images = torch.randint(0, 256, blank.images.shape, dtype=torch.uint8, generator=generator)
             state = torch.randn(blank.state.shape, generator=generator)
             noise = torch.randn(1, self.chunk_size, len(self._dims), generator=generator).to(self._device)
@@ -191,21 +175,6 @@ class Policy:
             prefix = self._network.encode(seen)
             drafts.append(self._network.sample(prefix, noise, mask, noise, self._dims, steps))
         return torch.cat(drafts)[..., : self._action_dim]
-
-    def _quantize(self, weights: str) -> None:
-        """Eight bits, if the actions on some observations stay the same.
-
-        Raises:
-            CheckpointError: If they do not.
-        """
-        before = self.probe()
-        quantize(self._model, weights)
-        error = float((self.probe() - before).square().mean().sqrt())
-        if error > LARGEST_ERROR:
-            raise CheckpointError(
-                f"with {weights} weights the actions of this checkpoint change by {error:.3f} (root mean "
-                f"square, in standard deviations), at most {LARGEST_ERROR} is allowed; use its own weights"
-            )
 
     def check(self, strategy: Strategy) -> None:
         """Find out before the first observation whether this policy can decide so.
@@ -229,7 +198,7 @@ class Policy:
         Raises:
             ContractError: If the instruction is blank or too long, or the policy knows none of its words.
         """
-        return self._unknown_words(instruction)
+        return self._reader.unknown_words(instruction)
 
     @torch.inference_mode()
     def infer(
@@ -254,7 +223,7 @@ class Policy:
         if seed is not None:
             self._generator.manual_seed(seed)
         clock = StageClock(self._device)
-        return self._answer(self._inputs(observation), self.resolve(strategy), previous, clock)
+        return self._answer(self._reader.inputs(observation), self.resolve(strategy), previous, clock)
 
     @torch.inference_mode()
     def _answer(
@@ -317,37 +286,6 @@ class Policy:
     @property
     def _action_dim(self) -> int:
         return len(self.features.action_names)
-
-    def _inputs(self, observation: Observation) -> Inputs:
-        state = np.asarray(observation.state, np.float32)
-        names = self.features.state_names
-        if state.shape != (len(names),):
-            raise ContractError(
-                f"state has shape {state.shape}, expected {len(names)} numbers: {list(names)}"
-            )
-        broken = [
-            f"{name} = {value}" for name, value in zip(names, state, strict=True) if not np.isfinite(value)
-        ]
-        if broken:
-            raise ContractError(f"state is not finite: {', '.join(broken)}")
-        padded = np.zeros(self._config.max_state_dim, np.float32)
-        padded[: len(names)] = self._checkpoint.state_stats.normalize(state)
-        words = self._words(observation.instruction)
-        images = [self._image(observation, camera.key) for camera in self.features.cameras]
-        return Inputs(
-            images=torch.from_numpy(np.stack(images))[None].to(self._device),
-            words=words.ids.to(self._device),
-            word_valid=words.valid.to(self._device),
-            state=torch.from_numpy(padded)[None].to(self._device),
-        )
-
-    def _image(self, observation: Observation, key: str) -> np.ndarray:
-        if key not in observation.images:
-            raise ContractError(
-                f"camera {key!r} is missing; the observation has {sorted(observation.images)}"
-            )
-        image = resize_image(observation.images[key], self._config.image_size)
-        return np.zeros_like(image) if self._config.blank_images else image
 
 
 def _first_line(error: Exception) -> str:

@@ -293,6 +293,6 @@ def test_eight_bits_are_used_where_the_actions_stay_the_same(tmp_path: Path, mon
     rough = Policy.from_checkpoint(folder, weights="int8")
     fine = Policy.from_checkpoint(folder)
     assert 0 < np.abs(rough.probe().numpy() - fine.probe().numpy()).max() < 0.1
-    monkeypatch.setattr("asyncvla_ros.policy.LARGEST_ERROR", 1e-6)
+    monkeypatch.setattr("asyncvla_ros.model.quantize.LARGEST_ERROR", 1e-6)
     with pytest.raises(CheckpointError, match=r"with int8 weights .* at most 1e-06 is allowed"):
         Policy.from_checkpoint(folder, weights="int8")

@@ -1,28 +1,35 @@
 """Backbone weights in eight bits, for GPUs whose memory is what a decision waits for (torchao).
 
 Half the bytes of bfloat16 are read at each Euler step. Whether the actions stay the same is measured, not
-assumed: ``Policy.from_checkpoint`` compares them before and after, and refuses what errs too much.
+assumed: they are compared before and after.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from asyncvla_ros.model.asyncvla import AsyncVLA
 from asyncvla_ros.strategy import WEIGHTS
-from asyncvla_ros.types import AsyncVLAError
+from asyncvla_ros.types import AsyncVLAError, CheckpointError
 
 # Root mean square over actions, in standard deviations of the data.
 LARGEST_ERROR = 0.05
 
 
-def quantize(model: AsyncVLA, weights: str) -> None:
+def quantize(model: AsyncVLA, weights: str, probe: Callable[[], Tensor]) -> None:
     """Store the language model's matrices as ``weights``, in place; products are still of bfloat16.
+
+    Args:
+        model: The network.
+        weights: One of ``WEIGHTS``.
+        probe: Drafts on some observations, always the same, in normalised units.
 
     Raises:
         AsyncVLAError: If torchao is missing, or the choice is none of ``WEIGHTS``.
+        CheckpointError: If the drafts change too much.
     """
     if weights not in WEIGHTS:
         raise AsyncVLAError(f"weights is {weights!r}, choose one of {WEIGHTS}")
@@ -33,7 +40,14 @@ def quantize(model: AsyncVLA, weights: str) -> None:
     except ImportError as error:
         raise AsyncVLAError(f"weights is {weights!r}, which needs torchao: pip install torchao") from error
     config = Int8WeightOnlyConfig() if weights == "int8" else Float8WeightOnlyConfig()
+    before = probe()
     quantize_(model.backbone.qwen.language_model.layers, config, _is_matrix)
+    change = float((probe() - before).square().mean().sqrt())
+    if change > LARGEST_ERROR:
+        raise CheckpointError(
+            f"with {weights} weights the actions of this checkpoint change by {change:.3f} (root mean "
+            f"square, in standard deviations), at most {LARGEST_ERROR} is allowed; use its own weights"
+        )
 
 
 def _is_matrix(module: Any, name: str) -> bool:

@@ -75,7 +75,7 @@ def folder(tmp_path: Path) -> Path:
     rows = []
     with torch.inference_mode():
         for seed in range(40):
-            prefix = checkpoint.model.encode(policy._inputs(scene(seed)))
+            prefix = checkpoint.model.encode(policy._reader.inputs(scene(seed)))
             rows.append(observation_features(prefix, checkpoint.model.config))
     features = torch.cat(rows).clone()
     monitor = fit_monitor(features[:25], features[25:])
