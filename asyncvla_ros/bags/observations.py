@@ -61,6 +61,16 @@ class StreamRecord:
         """Messages that were part of an observation."""
         return self.received - sum(self.dropped.values())
 
+    def to_dict(self) -> dict[str, Any]:
+        """As reports keep it."""
+        return {
+            "received": self.received,
+            "used": self.used,
+            "gaps": self.gaps,
+            "dropped": dict(self.dropped),
+            "reasons": dict(self.reasons),
+        }
+
 
 class RecordedClock:
     """The clock of a node that would have been there: of the recording, of ``/clock``, or of the stamps.

@@ -275,16 +275,7 @@ class Replay:
             "recorded_s": round(1e-9 * self._duration_ns, 3),
             "wall_s": round(wall_s, 3),
             "realtime_factor": round(1e-9 * self._duration_ns / wall_s, 3),
-            "streams": {
-                stream: {
-                    "received": record.received,
-                    "used": record.used,
-                    "gaps": record.gaps,
-                    "dropped": dict(record.dropped),
-                    "reasons": dict(record.reasons),
-                }
-                for stream, record in records.items()
-            },
+            "streams": {stream: record.to_dict() for stream, record in records.items()},
             "gaps": [
                 {
                     "stream": gap.stream,

@@ -8,7 +8,6 @@ from __future__ import annotations
 import datetime
 import json
 import os
-import re
 import signal
 import sys
 import time
@@ -29,11 +28,9 @@ from asyncvla_msgs.srv import StartEpisode, StopEpisode
 from asyncvla_ros.bags.episode import (
     DISCARDED,
     FAILURE,
-    RECORDING,
     SUCCESS,
     UNKNOWN,
     EpisodeNote,
-    read_note,
 )
 from asyncvla_ros.common.provenance import provenance
 from asyncvla_ros.paths import robot_file
@@ -45,6 +42,7 @@ from asyncvla_ros.ros.parameters import Parameters
 from asyncvla_ros.ros.recorder.asked_policy import AskedPolicy
 from asyncvla_ros.ros.recorder.channels import Wanted, header_stamp, message_class, wanted
 from asyncvla_ros.ros.recorder.episode_writer import Channel, EpisodeWriter
+from asyncvla_ros.ros.recorder.folder import cut_short, next_number
 from asyncvla_ros.ros.recorder.keyboard import Keyboard
 from asyncvla_ros.ros.recorder.listening import Listening
 from asyncvla_ros.ros.recorder.occasions import Occasions
@@ -84,7 +82,8 @@ class RecorderNode(ManagedNode):
         self._robot, self._contract = load_robot(file), file.read_text(encoding="utf-8")
         self._out = Path(values.out).expanduser()
         self._out.mkdir(parents=True, exist_ok=True)
-        self._tell_of_cut_ones()
+        for problem in cut_short(self._out):
+            self.get_logger().warning(problem)
         self._pre_roll = PreRoll()
         self._ends_at_s: float | None = None
         self._outcome = UNKNOWN
@@ -134,19 +133,6 @@ class RecorderNode(ManagedNode):
         if missing:
             self.get_logger().info(f"not recorded, for it is not installed: {', '.join(missing)}")
         return [one for one in topics if one.kind not in missing]
-
-    def _tell_of_cut_ones(self) -> None:
-        for folder in sorted(self._out.glob("episode_*")):
-            try:
-                note = read_note(folder)
-            except AsyncVLAError as error:
-                self.get_logger().warning(str(error))
-                continue
-            if note is not None and note.outcome == RECORDING:
-                self.get_logger().warning(
-                    f"{folder} was cut short: its last moments, less than a second, are missing; the rest "
-                    "can be read"
-                )
 
     def _take(self, one: Wanted, found: Channel, content: bytes, lost: int) -> None:
         """A message as it came."""
@@ -217,7 +203,7 @@ class RecorderNode(ManagedNode):
         if self._listening is None or not self.is_active:
             raise RunError("the node is not active; activate it first")
         self._finish_now()
-        folder = self._out / f"episode_{self._next_number():06d}"
+        folder = self._out / f"episode_{next_number(self._out):06d}"
         note = EpisodeNote(
             instruction=instruction or self._params.values.instruction,
             robot=self._robot.name,
@@ -238,10 +224,6 @@ class RecorderNode(ManagedNode):
             self._begin(instruction, now_ns, since_ns)
         except AsyncVLAError as error:
             self.get_logger().error(f"not recorded: {error}")
-
-    def _next_number(self) -> int:
-        names = [re.fullmatch(r"episode_(\d+)", path.name) for path in self._out.iterdir()]
-        return max((int(name[1]) + 1 for name in names if name), default=0)
 
     def _end_soon(self, outcome: str) -> None:
         if self._episode is not None and self._ends_at_s is None:
