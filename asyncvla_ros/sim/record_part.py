@@ -11,6 +11,7 @@ what a policy will be told of actions that are on their way while it thinks. Wit
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,7 @@ from asyncvla_ros.types import RunError
 if TYPE_CHECKING:
     from asyncvla_ros.policy import Policy
 
+log = logging.getLogger(__name__)
 _ATTEMPTS = 20
 #: Part of the step limit after which the expert takes over from a learner: room enough to finish.
 _LEARNER_SHARE = (0.1, 0.55)
@@ -85,12 +87,26 @@ def _collect_part(config: CollectConfig, part: Part) -> PartReport:
 
 
 def record_views(env: LiberoEnv, writer: DatasetWriter, config: CollectConfig, part: Part) -> None:
-    """Record the views of a part."""
+    """Record the views of a part.
+
+    Raises:
+        RunError: no scene can be made.
+    """
     for first in range(part.first, part.first + part.count, config.views):
-        rng = np.random.default_rng((config.seed, part.task, first))
-        _reset(env, config, rng)
         count = min(config.views, part.first + part.count - first)
-        for observation, action, privileged in look_around(env, count, rng):
+        for attempt in range(_ATTEMPTS):
+            rng = np.random.default_rng((config.seed, part.task, first, attempt))
+            try:
+                _reset(env, config, rng)
+                views = list(look_around(env, count, rng))
+                break
+            except RunError as error:
+                log.info("another scene for view %d: %s", first, error)
+        else:
+            raise RunError(
+                f"no scene for view {first} of {config.suite} task {part.task}, seed {config.seed}"
+            )
+        for observation, action, privileged in views:
             writer.add(observation, action, privileged, executed=action)
             writer.save_episode()
 
@@ -102,13 +118,17 @@ def record_episode(
     seed: tuple[int, ...],
     learner: Policy | None = None,
 ) -> int:
-    """Record one demonstration; keep it only if it succeeds.
+    """Record one demonstration; keep it only if there is a scene for it and it succeeds.
 
     Returns:
         Control steps recorded; 0 if the demonstration failed.
     """
     rng = np.random.default_rng(seed)
-    _reset(env, config, rng)
+    try:
+        _reset(env, config, rng)
+    except RunError as error:
+        log.info("no demonstration of %s: %s", seed, error)
+        return 0
     style = int(rng.integers(config.styles)) if config.styles > 1 else None
     expert = Expert(env.scene, None if style is None else (style, config.styles))
     disturbance = Disturbance(config.noise, rng)

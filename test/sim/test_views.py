@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,12 @@ import pytest
 
 from asyncvla_ros.data.episodes import load_episodes
 from asyncvla_ros.sim.collect import collect
-from asyncvla_ros.sim.collection import CollectConfig
+from asyncvla_ros.sim.collection import CollectConfig, Part
 from asyncvla_ros.sim.libero.env import LiberoEnv
 from asyncvla_ros.sim.libero.tasks import list_tasks
+from asyncvla_ros.sim.record_part import collect_part
 from asyncvla_ros.sim.views import instructions, look_around
-from asyncvla_ros.types import AsyncVLAError
+from asyncvla_ros.types import AsyncVLAError, RunError
 
 
 @pytest.fixture(scope="module")
@@ -84,3 +86,32 @@ def test_views_load_back_as_episodes_of_one_frame(
 def test_nobody_drives_in_a_view(tmp_path: Path) -> None:
     with pytest.raises(AsyncVLAError, match=r"views is 2 with the learner .* nobody drives in a view"):
         CollectConfig("libero_goal", (3,), 5, tmp_path, views=2, learner=tmp_path)
+
+
+def test_where_there_is_no_room_another_scene_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a demonstration and of a view; only who finds none again and again gives up."""
+    reset, calls = LiberoEnv.reset, []
+
+    def full(env: LiberoEnv, seed: int, placement: str = "official") -> None:
+        calls.append(seed)
+        if len(calls) % 2:
+            raise RunError("no room")
+        reset(env, seed, placement)
+
+    monkeypatch.setattr(LiberoEnv, "reset", full)
+    config = CollectConfig("libero_goal", (3,), 4, tmp_path / "views", views=2)
+    report = collect_part(config, Part(3, 0, 4))
+    assert report.episodes == 4 and len(calls) == 4 and len(set(calls)) == 4
+    demonstrations = replace(config, out=tmp_path / "demonstrations", views=0)
+    calls.clear()
+    report = collect_part(demonstrations, Part(3, 0, 1))
+    assert report.episodes == 1 and report.attempts == len(calls) == 2
+    monkeypatch.setattr(LiberoEnv, "reset", _no_room)
+    with pytest.raises(RunError, match="no scene for view 0 of libero_goal task 3, seed 0"):
+        collect_part(replace(config, out=tmp_path / "none"), Part(3, 0, 4))
+
+
+def _no_room(env: LiberoEnv, seed: int, placement: str = "official") -> None:
+    raise RunError("no room")
