@@ -266,7 +266,7 @@ class Controller:
             self.supervisor.forget_motion()
             return Command(None, None, now_ns, at_ns)
         values = self._generator.hold(now_ns, at_ns, self._state, self.supervisor.has_let_go)
-        if self.supervisor.is_returning and self._generator.rest_pose.is_settled:
+        if self.supervisor.is_returning and self._generator.stop.is_settled:
             self.supervisor.note_returned()
         if values is None:
             return Command(None, None, now_ns, at_ns)
@@ -335,7 +335,7 @@ class Controller:
         if self._lockstep or not self._generator.has_begun:
             self._generator.restart(is_elsewhere=False)
         if self.supervisor.is_returning:
-            self._generator.rest_pose.reconsider()
+            self._generator.stop.reconsider()
         self._generator.restart_ramp()
         if self.is_active:
             self._enter(Mode.IDLE, Reason.NO_CHUNK, "reset; waiting for a chunk")
