@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from asyncvla_ros.control.action_schedule import ScheduledAction
 from asyncvla_ros.control.chunk import StampedChunk
 from asyncvla_ros.control.chunk_intake import ChunkIntake
 from asyncvla_ros.control.command_generator import CommandGenerator
 from asyncvla_ros.control.drive import EARLIEST
+from asyncvla_ros.control.driver_watch import DriverWatch
 from asyncvla_ros.control.robot_state import AGREEING, RobotState
 from asyncvla_ros.control.safety import Rejection
 from asyncvla_ros.control.supervisor import Supervisor
-from asyncvla_ros.control.types import Command, Mode, Reason, Status
+from asyncvla_ros.control.types import Command, Mode, Reason, Status, Verdict
 from asyncvla_ros.robot.contract import RobotContract
 from asyncvla_ros.types import ContractError
 
@@ -22,6 +24,7 @@ SILENT_PERIODS = 1.5
 EARLIEST_UPDATE = 0.25
 # Reasons that still hold while nothing is planned.
 WAITING = (Reason.NO_CHUNK, Reason.CLOCK_JUMP, Reason.CHUNK_REJECTED, Reason.TASK_ENDED)
+NOT_ACTIVE = Verdict(Mode.IDLE, Reason.INACTIVE, "not active")
 
 
 class Controller:
@@ -54,18 +57,35 @@ class Controller:
         self.supervisor = Supervisor(robot, self._agreeing)
         self._generator = CommandGenerator(robot, urdf)
         self.is_active = False
-        self._enter(Mode.IDLE, Reason.INACTIVE, "not active")
+        self._situation = NOT_ACTIVE
         self._clear()
 
     def _clear(self) -> None:
         self._chunks = ChunkIntake(self._robot, self._execute_steps)
         self._state = RobotState(self._robot, self._agreeing)
+        self._drivers = DriverWatch(self.supervisor, self._generator)
         self._action: ScheduledAction | None = None
+        #: When this was updated last [ns, node clock], and when something was sent last [ns, steady].
         self._last_ns: int | None = None
         self._sent_ns: int | None = None
         self._underruns = 0
-        self._is_starved = self._had_let_go = self._is_elsewhere = False
-        self._was_acknowledged = True
+        #: Whether the policy is silent for too long in wall time.
+        self._is_starved = False
+
+    @property
+    def mode(self) -> Mode:
+        """What the controller does."""
+        return self._situation.mode
+
+    @property
+    def reason(self) -> Reason:
+        """Why it does so."""
+        return self._situation.reason
+
+    @property
+    def text(self) -> str:
+        """The same in words, with numbers."""
+        return self._situation.text
 
     def limit_tool_speed(self, speed: float | None) -> None:
         """From now on the tool is not faster than ``speed`` [m/s]; None: than the contract's guard says.
@@ -91,14 +111,15 @@ class Controller:
         self.is_active = True
         self._generator.restart(is_elsewhere)
         self.supervisor.forget_motion()
-        self._enter(Mode.IDLE, Reason.NO_CHUNK, "no chunk received since activation")
-        self._enter_latched()
+        self._situation = self.supervisor.latch or Verdict(
+            Mode.IDLE, Reason.NO_CHUNK, "no chunk received since activation"
+        )
 
     def stop(self, now_ns: int, at_ns: int) -> Command:
         """Deactivation: the first command of the stop; ``update`` gives the others until ``at_rest``."""
         self._brake(is_emergency=False)
         self.is_active = False
-        self._enter(Mode.IDLE, Reason.INACTIVE, "deactivated")
+        self._situation = Verdict(Mode.IDLE, Reason.INACTIVE, "deactivated")
         return self.update(now_ns, at_ns)
 
     @property
@@ -129,77 +150,46 @@ class Controller:
             now_ns: [ns, node clock].
             at_ns: [ns, steady].
         """
-        if self._last_ns is not None and now_ns < self._last_ns:
-            self.clock_jumped((now_ns - self._last_ns) / 1e9)
-        self._last_ns = now_ns
+        self._note_time(now_ns)
         if self.early_update_in_ns(at_ns):
             return Command(None, None, now_ns, at_ns)
-        if not self.is_active or self._is_forbidden(now_ns, at_ns):
+        if not self.is_active:
+            return self._hold(now_ns, at_ns)
+        self._drivers.look(self._state, self._lockstep)
+        self._seed_tracker(now_ns, at_ns)
+        forbidden = self.supervisor.verdict(at_ns)
+        if forbidden is not None:
+            return self._stop_for(forbidden, now_ns, at_ns)
+        if self._drivers.is_elsewhere:
             return self._hold(now_ns, at_ns)
         not_ready = self._not_ready(now_ns)
         if not_ready is not None:
-            self._enter(*not_ready)
-            self._underruns += self.mode is Mode.HOLDING
-            return self._hold(now_ns, at_ns)
+            return self._wait_for(not_ready, now_ns, at_ns)
         if self._generator.is_stopping:
             return self._hold(now_ns, at_ns)
         action = self._chunks.schedule.due(now_ns)
         if action is not None:
             return self._track(action, now_ns, at_ns)
-        is_exhausted = self._chunks.schedule.is_dry(now_ns)
-        if self._lockstep or not is_exhausted:
-            # Either the action of this step was handed out already, or the next chunk has not begun.
-            return self._between(now_ns, at_ns, is_exhausted)
-        self._underruns += 1
-        self._enter(Mode.HOLDING, *self._chunks.exhausted(now_ns))
-        return self._hold(now_ns, at_ns)
+        return self._between(now_ns, at_ns)
 
-    def take_back(self) -> None:
-        """The command of the last update was not sent: it is too old. The next one may come at once."""
-        self._generator.take_back()
-        self._sent_ns = None
+    def _note_time(self, now_ns: int) -> None:
+        if self._last_ns is not None and now_ns < self._last_ns:
+            self.clock_jumped((now_ns - self._last_ns) / 1e9)
+        self._last_ns = now_ns
 
-    def _is_forbidden(self, now_ns: int, at_ns: int) -> bool:
-        """Asks the supervisor; begins where the arm rests as long as nothing was commanded."""
-        if self.supervisor.is_driver_ready and not self._lockstep:
-            self.supervisor.check_following(self._state)
-        has_let_go = self.supervisor.has_let_go
-        if self._had_let_go and not has_let_go:
-            self._generator.restart_ramp()
-            self.supervisor.forget_motion()
-        self._had_let_go = has_let_go
-        self._note_acknowledged(self.supervisor.is_acknowledged)
-        self._begin(now_ns, at_ns)
-        verdict = self.supervisor.verdict(at_ns)
-        if verdict is None:
-            return self._is_elsewhere
-        if verdict.mode is Mode.FAULT and self.mode not in (Mode.FAULT, Mode.ESTOP):
-            self._generator.restart_stop(is_emergency=True)
-        is_idle = self.mode is Mode.IDLE and verdict.mode is Mode.HOLDING
-        self._enter(Mode.IDLE if is_idle else verdict.mode, verdict.reason, verdict.text)
-        return True
-
-    def _note_acknowledged(self, is_acknowledged: bool) -> None:
-        """Whoever comes to listen may be a driver that was restarted: motion begins anew for it."""
-        self._is_elsewhere |= self.supervisor.has_come or (self._was_acknowledged and not is_acknowledged)
-        self._was_acknowledged = is_acknowledged
-        if self._is_elsewhere and (self._generator.at_rest or self.supervisor.reaches_nobody):
-            self._generator.restart(is_elsewhere=True)
-            self._is_elsewhere = False
-        elif not (is_acknowledged or self._is_elsewhere):
-            self._generator.reconsider()
-        if not is_acknowledged:
-            self.supervisor.forget_motion()
-        self._generator.note_acknowledged(is_acknowledged)
-
-    def _begin(self, now_ns: int, at_ns: int) -> None:
-        """Takes the measured rest pose for the commanded one; a fault where that is impossible."""
+    def _seed_tracker(self, now_ns: int, at_ns: int) -> None:
+        """Begins where the arm rests, as long as nothing was commanded; a fault where that is impossible."""
         if not self._generator.may_begin or self._state.not_ready_reason(now_ns):
             return
         problem = self._generator.begin(self._state, at_ns)
         if problem:
             text = f"{problem}; move the arm inside by other means, then reset: it will not be made to jump"
             self.supervisor.fault(Reason.OUTSIDE_LIMITS, text)
+
+    def take_back(self) -> None:
+        """The command of the last update was not sent: it is too old. The next one may come at once."""
+        self._generator.take_back()
+        self._sent_ns = None
 
     def early_update_in_ns(self, at_ns: int) -> int:
         """How long after ``at_ns`` [ns, steady] the next command may come at the earliest [ns].
@@ -219,12 +209,16 @@ class Controller:
         is_new = action is not self._action
         values = self._generator.follow(action, is_new, now_ns, at_ns, self._state)
         self._action = action
-        self._enter(Mode.TRACKING, Reason.NONE, "")
+        self._situation = Verdict(Mode.TRACKING, Reason.NONE, "")
         stamp_ns = now_ns if self._generator.is_continuous else action.due_ns
         self._note_sent(at_ns)
         return Command(values, action, stamp_ns, at_ns, self._generator.paths)
 
-    def _between(self, now_ns: int, at_ns: int, is_exhausted: bool) -> Command:
+    def _between(self, now_ns: int, at_ns: int) -> Command:
+        """The action of this step was handed out already, the next chunk has not begun, or all is executed."""
+        is_exhausted = self._chunks.schedule.is_dry(now_ns)
+        if is_exhausted and not self._lockstep:
+            return self._wait_for(self._exhausted(now_ns), now_ns, at_ns)
         if self.mode is not Mode.TRACKING:
             return self._hold(now_ns, at_ns)
         if self._generator.is_continuous and self._action is not None and not is_exhausted:
@@ -234,28 +228,48 @@ class Controller:
             return self._hold(now_ns, at_ns)
         return Command(None, None, now_ns, at_ns)
 
-    def _not_ready(self, now_ns: int) -> tuple[Mode, Reason, str] | None:
-        """What is missing to execute anything now, whatever the schedule says."""
+    def _not_ready(self, now_ns: int) -> Verdict | None:
+        """What is missing to execute anything now, whatever the schedule says; changes nothing."""
         newest = self._chunks.schedule.newest
         if newest is None:
-            if self._chunks.is_rejected:
-                return self.mode, *self._chunks.exhausted(now_ns)
-            if self.reason in WAITING:
-                return self.mode, self.reason, self.text
-            return self.mode, Reason.NO_CHUNK, "waiting for a chunk"
+            return self._without_chunk(now_ns)
         stale = self._state.not_ready_reason(now_ns)
         if stale:
-            return Mode.HOLDING, Reason.OBSERVATION_STALE, stale
+            return Verdict(Mode.HOLDING, Reason.OBSERVATION_STALE, stale)
         if not self._generator.has_begun:
             text = "the arm moves, or was measured too seldom yet; waiting until it is seen at rest"
-            return Mode.IDLE, Reason.NO_CHUNK, text
+            return Verdict(Mode.IDLE, Reason.NO_CHUNK, text)
         if newest.is_end:
-            return Mode.HOLDING, Reason.TASK_ENDED, "the task is over; waiting for the next one"
+            text = "the task is over; waiting for the next one"
+            return Verdict(Mode.HOLDING, Reason.TASK_ENDED, text)
         if self._is_starved:
-            return Mode.HOLDING, Reason.UNDERRUN, self.text
-        if self._chunks.is_stale(now_ns):
-            return Mode.HOLDING, *self._chunks.exhausted(now_ns)
-        return None
+            return Verdict(Mode.HOLDING, Reason.UNDERRUN, self.text)
+        return self._exhausted(now_ns) if self._chunks.is_stale(now_ns) else None
+
+    def _without_chunk(self, now_ns: int) -> Verdict:
+        """Nothing is planned: as before, with the reason that still holds."""
+        if self._chunks.is_rejected:
+            return Verdict(self.mode, *self._chunks.exhausted(now_ns))
+        if self.reason in WAITING:
+            return self._situation
+        return Verdict(self.mode, Reason.NO_CHUNK, "waiting for a chunk")
+
+    def _exhausted(self, now_ns: int) -> Verdict:
+        return Verdict(Mode.HOLDING, *self._chunks.exhausted(now_ns))
+
+    def _stop_for(self, forbidden: Verdict, now_ns: int, at_ns: int) -> Command:
+        """The supervisor forbids to move: stop; what was idle stays so, unless it is latched."""
+        if forbidden.mode is Mode.FAULT and self.mode not in (Mode.FAULT, Mode.ESTOP):
+            self._generator.restart_stop(is_emergency=True)
+        is_idle = self.mode is Mode.IDLE and forbidden.mode is Mode.HOLDING
+        self._situation = replace(forbidden, mode=Mode.IDLE) if is_idle else forbidden
+        return self._hold(now_ns, at_ns)
+
+    def _wait_for(self, missing: Verdict, now_ns: int, at_ns: int) -> Command:
+        """Something is missing: hold; an underrun, if there was something to execute before."""
+        self._situation = missing
+        self._underruns += missing.mode is Mode.HOLDING
+        return self._hold(now_ns, at_ns)
 
     def _hold(self, now_ns: int, at_ns: int) -> Command:
         if self._lockstep:
@@ -283,13 +297,8 @@ class Controller:
         if self._generator.is_immediate:
             self._sent_ns = None
 
-    def _enter(self, mode: Mode, reason: Reason, text: str) -> None:
-        self.mode, self.reason, self.text = mode, reason, text
-
     def _enter_latched(self) -> None:
-        latch = self.supervisor.latch
-        if latch is not None:
-            self._enter(latch.mode, latch.reason, latch.text)
+        self._situation = self.supervisor.latch or self._situation
 
     def starve(self, silence_s: float) -> None:
         """No chunk for ``silence_s`` of wall time while tracking: also stops a clock that stands still.
@@ -303,7 +312,7 @@ class Controller:
             self._is_starved = True
             cause = "the world waits" if self._lockstep else "is the policy running?"
             text = f"no chunk for {silence_s:.1f} s of wall time; {cause}"
-            self._enter(Mode.HOLDING, Reason.UNDERRUN, text)
+            self._situation = Verdict(Mode.HOLDING, Reason.UNDERRUN, text)
 
     def clock_jumped(self, jump_s: float) -> None:
         """Time went back by ``-jump_s``: nothing planned or observed before holds any more."""
@@ -313,7 +322,7 @@ class Controller:
         self._last_ns = None
         if self.mode in (Mode.TRACKING, Mode.HOLDING):
             text = f"the clock jumped by {jump_s:.3f} s; waiting for a chunk"
-            self._enter(Mode.HOLDING, Reason.CLOCK_JUMP, text)
+            self._situation = Verdict(Mode.HOLDING, Reason.CLOCK_JUMP, text)
 
     def estop(self) -> None:
         """Stops as fast as the limits of an emergency stop permit; stays stopped until ``reset``."""
@@ -337,10 +346,8 @@ class Controller:
         if self.supervisor.is_returning:
             self._generator.stop.reconsider()
         self._generator.restart_ramp()
-        if self.is_active:
-            self._enter(Mode.IDLE, Reason.NO_CHUNK, "reset; waiting for a chunk")
-        else:
-            self._enter(Mode.IDLE, Reason.INACTIVE, "not active")
+        waiting = Verdict(Mode.IDLE, Reason.NO_CHUNK, "reset; waiting for a chunk")
+        self._situation = waiting if self.is_active else NOT_ACTIVE
         return True
 
     def status(self, now_ns: int) -> Status:

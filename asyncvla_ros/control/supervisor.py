@@ -5,26 +5,16 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from asyncvla_ros.control.robot_state import AGREEING, RobotState
-from asyncvla_ros.control.types import Mode, Reason
+from asyncvla_ros.control.types import Mode, Reason, Verdict
 from asyncvla_ros.robot.contract import Dof, RobotContract
 from asyncvla_ros.robot.motion_limits import following_limit
 
 # Faster than this multiple of its velocity limit no joint moves: what jumps farther is no measurement.
 IMPLAUSIBLE = 2.0
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """Why the arm must not be moved: the mode that follows, the reason, and words with numbers."""
-
-    mode: Mode
-    reason: Reason
-    text: str
 
 
 def nearest(dof: Dof, position: float, reference: float) -> float:

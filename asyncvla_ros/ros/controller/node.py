@@ -24,8 +24,7 @@ from std_srvs.srv import Trigger
 from asyncvla_msgs.msg import ActionChunk
 from asyncvla_ros.control.clock import MotionClock
 from asyncvla_ros.control.controller import Controller
-from asyncvla_ros.control.supervisor import Verdict
-from asyncvla_ros.control.types import Command
+from asyncvla_ros.control.types import Command, Verdict
 from asyncvla_ros.data.message_content import to_ns
 from asyncvla_ros.robot.contract import JointStateSource
 from asyncvla_ros.ros import qos
