@@ -25,6 +25,7 @@ from asyncvla_ros.control.tool_guard import ToolGuard
 from asyncvla_ros.control.tracker import JerkLimitedTracker, tracked
 from asyncvla_ros.control.workspace import Workspace
 from asyncvla_ros.robot.contract import RobotContract
+from asyncvla_ros.types import ContractError
 
 
 class CommandGenerator:
@@ -41,7 +42,6 @@ class CommandGenerator:
             not fit the description.
 
     Attributes:
-        guard: Of the tool; None where the contract has none.
         stop: Of the tracked dofs, and the hold after it.
     """
 
@@ -59,10 +59,10 @@ class CommandGenerator:
         self._tracker = self._make_tracker()
         self._goals = Goals(robot, self._index, self._kinds, self._tracker)
         self._has_orientation = has_orientation(robot)
-        self.guard = None if robot.guard is None else ToolGuard(robot, self._index, urdf)
+        self._guard = None if robot.guard is None else ToolGuard(robot, self._index, urdf)
         dofs = [robot.dofs[i] for i in self._index]
         self.stop = Stop(dofs)
-        self._start = Start(dofs, self._tracker, self.stop, self.guard)
+        self._start = Start(dofs, self._tracker, self.stop, self._guard)
         #: (d,) what was commanded last, when [ns, steady], and both of the command before.
         self._last_values: np.ndarray | None = None
         self._at_ns = 0
@@ -128,6 +128,20 @@ class CommandGenerator:
         if self._last_values is None:
             return np.full(len(self._robot.dofs), np.nan)
         return np.where(self._is_delta, np.nan, self._last_values.astype(np.float64))
+
+    def limit_tool_speed(self, speed: float | None) -> None:
+        """From now on the tool is not faster than ``speed`` [m/s]; None: than the contract's guard says.
+
+        Raises:
+            ContractError: the contract has no guard, so nobody knows where the tool is.
+        """
+        if self._guard is not None:
+            self._guard.limit_speed(speed)
+        elif speed is not None:
+            raise ContractError(
+                f"robot {self._robot.name}: a tool speed of {speed:g} m/s needs the contract's guard (tool, "
+                "tool_speed) and a robot description"
+            )
 
     def begin(self, state: RobotState, at_ns: int) -> str:
         """Takes the pose at which the arm rests for the commanded one, see ``Start.begin``."""
@@ -223,7 +237,7 @@ class CommandGenerator:
         return self._workspace.clamp(values, low, high).astype(np.float32)
 
     def _permits(self, at_ns: int, state: RobotState) -> Callable[[Sequence[Path | None]], bool] | None:
-        guard = self.guard
+        guard = self._guard
         return None if guard is None else lambda paths: guard.permits(paths, at_ns, state)
 
     def _with_tracked(self, values: np.ndarray) -> np.ndarray:

@@ -6,24 +6,21 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from asyncvla_ros.control.action_schedule import ScheduledAction
+from asyncvla_ros.control.activation import Activation
 from asyncvla_ros.control.chunk import StampedChunk
-from asyncvla_ros.control.chunk_intake import ChunkIntake
 from asyncvla_ros.control.command_generator import CommandGenerator
 from asyncvla_ros.control.drive import EARLIEST
 from asyncvla_ros.control.driver_watch import DriverWatch
-from asyncvla_ros.control.robot_state import AGREEING, RobotState
+from asyncvla_ros.control.robot_state import AGREEING
 from asyncvla_ros.control.safety import Rejection
 from asyncvla_ros.control.supervisor import Supervisor
 from asyncvla_ros.control.types import Command, Mode, Reason, Status, Verdict
 from asyncvla_ros.robot.contract import RobotContract
-from asyncvla_ros.types import ContractError
 
 # Without an action for so many periods, changes per step are held: a rate would go on for ever.
 SILENT_PERIODS = 1.5
 # A command comes so many periods after the one before, at least.
 EARLIEST_UPDATE = 0.25
-# Reasons that still hold while nothing is planned.
-WAITING = (Reason.NO_CHUNK, Reason.CLOCK_JUMP, Reason.CHUNK_REJECTED, Reason.TASK_ENDED)
 NOT_ACTIVE = Verdict(Mode.IDLE, Reason.INACTIVE, "not active")
 
 
@@ -58,19 +55,11 @@ class Controller:
         self._generator = CommandGenerator(robot, urdf)
         self.is_active = False
         self._situation = NOT_ACTIVE
-        self._clear()
+        self._since, self._drivers = self._begin()
 
-    def _clear(self) -> None:
-        self._chunks = ChunkIntake(self._robot, self._execute_steps)
-        self._state = RobotState(self._robot, self._agreeing)
-        self._drivers = DriverWatch(self.supervisor, self._generator)
-        self._action: ScheduledAction | None = None
-        #: When this was updated last [ns, node clock], and when something was sent last [ns, steady].
-        self._last_ns: int | None = None
-        self._sent_ns: int | None = None
-        self._underruns = 0
-        #: Whether the policy is silent for too long in wall time.
-        self._is_starved = False
+    def _begin(self) -> tuple[Activation, DriverWatch]:
+        activation = Activation(self._robot, self._execute_steps, self._agreeing)
+        return activation, DriverWatch(self.supervisor, self._generator)
 
     @property
     def mode(self) -> Mode:
@@ -93,13 +82,7 @@ class Controller:
         Raises:
             ContractError: the contract has no guard, so nobody knows where the tool is.
         """
-        if self._generator.guard is not None:
-            self._generator.guard.limit_speed(speed)
-        elif speed is not None:
-            raise ContractError(
-                f"robot {self._robot.name}: a tool speed of {speed:g} m/s needs the contract's guard (tool, "
-                "tool_speed) and a robot description"
-            )
+        self._generator.limit_tool_speed(speed)
 
     def start(self, is_elsewhere: bool = False) -> None:
         """Activation: moves only after a chunk of now; what was latched stays so.
@@ -107,7 +90,7 @@ class Controller:
         Args:
             is_elsewhere: Whether a driver was restarted since the last command, so that it does not hold it.
         """
-        self._clear()
+        self._since, self._drivers = self._begin()
         self.is_active = True
         self._generator.restart(is_elsewhere)
         self.supervisor.forget_motion()
@@ -134,14 +117,14 @@ class Controller:
 
     def accept(self, chunk: StampedChunk, now_ns: int) -> Rejection | None:
         """Checks a chunk and adds it to the schedule; the rejection if it may not be executed."""
-        rejection = self._chunks.accept(chunk, now_ns)
+        rejection = self._since.chunks.accept(chunk, now_ns)
         if rejection is None:
-            self._is_starved = False
+            self._since.is_starved = False
         return rejection
 
     def observe(self, source: str, stamp_ns: int, values: Mapping[str, float]) -> None:
         """Notes a part of the robot's state: acquisition time [ns] for the watchdog, values for the hold."""
-        self._state.observe(source, stamp_ns, values, self._last_ns)
+        self._since.state.observe(source, stamp_ns, values, self._since.updated_ns)
 
     def update(self, now_ns: int, at_ns: int) -> Command:
         """Compute the command of this moment.
@@ -155,33 +138,34 @@ class Controller:
             return Command(None, None, now_ns, at_ns)
         if not self.is_active:
             return self._hold(now_ns, at_ns)
-        self._drivers.look(self._state, self._lockstep)
+        self._drivers.look(self._since.state, self._lockstep)
         self._seed_tracker(now_ns, at_ns)
         forbidden = self.supervisor.verdict(at_ns)
         if forbidden is not None:
             return self._stop_for(forbidden, now_ns, at_ns)
         if self._drivers.is_elsewhere:
             return self._hold(now_ns, at_ns)
-        not_ready = self._not_ready(now_ns)
+        not_ready = self._since.not_ready(self._situation, self._generator.has_begun, now_ns)
         if not_ready is not None:
             return self._wait_for(not_ready, now_ns, at_ns)
         if self._generator.is_stopping:
             return self._hold(now_ns, at_ns)
-        action = self._chunks.schedule.due(now_ns)
+        action = self._since.chunks.schedule.due(now_ns)
         if action is not None:
             return self._track(action, now_ns, at_ns)
         return self._between(now_ns, at_ns)
 
     def _note_time(self, now_ns: int) -> None:
-        if self._last_ns is not None and now_ns < self._last_ns:
-            self.clock_jumped((now_ns - self._last_ns) / 1e9)
-        self._last_ns = now_ns
+        before_ns = self._since.updated_ns
+        if before_ns is not None and now_ns < before_ns:
+            self.clock_jumped((now_ns - before_ns) / 1e9)
+        self._since.updated_ns = now_ns
 
     def _seed_tracker(self, now_ns: int, at_ns: int) -> None:
         """Begins where the arm rests, as long as nothing was commanded; a fault where that is impossible."""
-        if not self._generator.may_begin or self._state.not_ready_reason(now_ns):
+        if not self._generator.may_begin or self._since.state.not_ready_reason(now_ns):
             return
-        problem = self._generator.begin(self._state, at_ns)
+        problem = self._generator.begin(self._since.state, at_ns)
         if problem:
             text = f"{problem}; move the arm inside by other means, then reset: it will not be made to jump"
             self.supervisor.fault(Reason.OUTSIDE_LIMITS, text)
@@ -189,73 +173,44 @@ class Controller:
     def take_back(self) -> None:
         """The command of the last update was not sent: it is too old. The next one may come at once."""
         self._generator.take_back()
-        self._sent_ns = None
+        self._since.sent_ns = None
 
     def early_update_in_ns(self, at_ns: int) -> int:
         """How long after ``at_ns`` [ns, steady] the next command may come at the earliest [ns].
 
         Tracked commands are samples of one motion: two at once would be none. Stops do not wait.
         """
-        newest = self._chunks.schedule.newest
+        newest = self._since.chunks.schedule.newest
         is_ended = newest is not None and newest.is_end and self.mode is Mode.TRACKING
-        if self._sent_ns is None or not self._generator.is_tracked or is_ended:
+        if self._since.sent_ns is None or not self._generator.is_tracked or is_ended:
             return 0
-        since_ns = at_ns - self._sent_ns
+        since_ns = self._since.since_sent_ns(at_ns)
         share = EARLIEST_UPDATE if self.allows_early_update else EARLIEST
         shortest_ns = round(share * self._robot.period_ns)
         return max(0, shortest_ns - since_ns) if since_ns >= 0 else 0
 
     def _track(self, action: ScheduledAction, now_ns: int, at_ns: int) -> Command:
-        is_new = action is not self._action
-        values = self._generator.follow(action, is_new, now_ns, at_ns, self._state)
-        self._action = action
+        is_new = action is not self._since.action
+        values = self._generator.follow(action, is_new, now_ns, at_ns, self._since.state)
+        self._since.action = action
         self._situation = Verdict(Mode.TRACKING, Reason.NONE, "")
         stamp_ns = now_ns if self._generator.is_continuous else action.due_ns
         self._note_sent(at_ns)
         return Command(values, action, stamp_ns, at_ns, self._generator.paths)
 
     def _between(self, now_ns: int, at_ns: int) -> Command:
-        """The action of this step was handed out already, the next chunk has not begun, or all is executed."""
-        is_exhausted = self._chunks.schedule.is_dry(now_ns)
+        """No action is due now: it was handed out already, the next chunk has not begun, or none is left."""
+        is_exhausted = self._since.chunks.schedule.is_exhausted(now_ns)
         if is_exhausted and not self._lockstep:
-            return self._wait_for(self._exhausted(now_ns), now_ns, at_ns)
+            return self._wait_for(self._since.exhausted(now_ns), now_ns, at_ns)
         if self.mode is not Mode.TRACKING:
             return self._hold(now_ns, at_ns)
-        if self._generator.is_continuous and self._action is not None and not is_exhausted:
-            return self._track(self._action, now_ns, at_ns)
-        silent_ns = 0 if self._sent_ns is None else at_ns - self._sent_ns
-        if not self._lockstep and silent_ns > SILENT_PERIODS * self._robot.period_ns:
+        if self._generator.is_continuous and self._since.action is not None and not is_exhausted:
+            return self._track(self._since.action, now_ns, at_ns)
+        is_silent = self._since.since_sent_ns(at_ns) > SILENT_PERIODS * self._robot.period_ns
+        if is_silent and not self._lockstep:
             return self._hold(now_ns, at_ns)
         return Command(None, None, now_ns, at_ns)
-
-    def _not_ready(self, now_ns: int) -> Verdict | None:
-        """What is missing to execute anything now, whatever the schedule says; changes nothing."""
-        newest = self._chunks.schedule.newest
-        if newest is None:
-            return self._without_chunk(now_ns)
-        stale = self._state.not_ready_reason(now_ns)
-        if stale:
-            return Verdict(Mode.HOLDING, Reason.OBSERVATION_STALE, stale)
-        if not self._generator.has_begun:
-            text = "the arm moves, or was measured too seldom yet; waiting until it is seen at rest"
-            return Verdict(Mode.IDLE, Reason.NO_CHUNK, text)
-        if newest.is_end:
-            text = "the task is over; waiting for the next one"
-            return Verdict(Mode.HOLDING, Reason.TASK_ENDED, text)
-        if self._is_starved:
-            return Verdict(Mode.HOLDING, Reason.UNDERRUN, self.text)
-        return self._exhausted(now_ns) if self._chunks.is_stale(now_ns) else None
-
-    def _without_chunk(self, now_ns: int) -> Verdict:
-        """Nothing is planned: as before, with the reason that still holds."""
-        if self._chunks.is_rejected:
-            return Verdict(self.mode, *self._chunks.exhausted(now_ns))
-        if self.reason in WAITING:
-            return self._situation
-        return Verdict(self.mode, Reason.NO_CHUNK, "waiting for a chunk")
-
-    def _exhausted(self, now_ns: int) -> Verdict:
-        return Verdict(Mode.HOLDING, *self._chunks.exhausted(now_ns))
 
     def _stop_for(self, forbidden: Verdict, now_ns: int, at_ns: int) -> Command:
         """The supervisor forbids to move: stop; what was idle stays so, unless it is latched."""
@@ -268,7 +223,7 @@ class Controller:
     def _wait_for(self, missing: Verdict, now_ns: int, at_ns: int) -> Command:
         """Something is missing: hold; an underrun, if there was something to execute before."""
         self._situation = missing
-        self._underruns += missing.mode is Mode.HOLDING
+        self._since.underruns += missing.mode is Mode.HOLDING
         return self._hold(now_ns, at_ns)
 
     def _hold(self, now_ns: int, at_ns: int) -> Command:
@@ -279,7 +234,7 @@ class Controller:
             self._generator.restart(is_elsewhere=True)
             self.supervisor.forget_motion()
             return Command(None, None, now_ns, at_ns)
-        values = self._generator.hold(now_ns, at_ns, self._state, self.supervisor.has_let_go)
+        values = self._generator.hold(now_ns, at_ns, self._since.state, self.supervisor.has_let_go)
         if self.supervisor.is_returning and self._generator.stop.is_settled:
             self.supervisor.note_returned()
         if values is None:
@@ -288,38 +243,37 @@ class Controller:
         return Command(values, None, now_ns, at_ns, self._generator.paths)
 
     def _note_sent(self, at_ns: int) -> None:
-        self._sent_ns = at_ns
+        self._since.sent_ns = at_ns
         self.supervisor.note_command(self._generator.positions, at_ns)
 
     def _brake(self, is_emergency: bool) -> None:
         """The next command begins a stop, and comes at once where it may."""
         self._generator.restart_stop(is_emergency)
         if self._generator.is_immediate:
-            self._sent_ns = None
+            self._since.sent_ns = None
 
     def _enter_latched(self) -> None:
         self._situation = self.supervisor.latch or self._situation
 
-    def starve(self, silence_s: float) -> None:
+    def on_policy_timeout(self, silence_s: float) -> None:
         """No chunk for ``silence_s`` of wall time while tracking: also stops a clock that stands still.
 
         In lockstep only where no action is left: a slow world may still be asking for those that are.
         """
         if self.mode is not Mode.TRACKING:
             return
-        is_exhausted = self._last_ns is not None and self._chunks.schedule.is_dry(self._last_ns)
+        last_ns = self._since.updated_ns
+        is_exhausted = last_ns is not None and self._since.chunks.schedule.is_exhausted(last_ns)
         if is_exhausted or not self._lockstep:
-            self._is_starved = True
+            self._since.is_starved = True
             cause = "the world waits" if self._lockstep else "is the policy running?"
             text = f"no chunk for {silence_s:.1f} s of wall time; {cause}"
             self._situation = Verdict(Mode.HOLDING, Reason.UNDERRUN, text)
 
     def clock_jumped(self, jump_s: float) -> None:
         """Time went back by ``-jump_s``: nothing planned or observed before holds any more."""
-        self._chunks.schedule.reset()
-        self._state.forget_times()
+        self._since.forget_times()
         self._generator.forget_times()
-        self._last_ns = None
         if self.mode in (Mode.TRACKING, Mode.HOLDING):
             text = f"the clock jumped by {jump_s:.3f} s; waiting for a chunk"
             self._situation = Verdict(Mode.HOLDING, Reason.CLOCK_JUMP, text)
@@ -340,7 +294,7 @@ class Controller:
         """Releases a latched stop or fault; False if there was none. What was planned is forgotten."""
         if not self.supervisor.reset():
             return False
-        self._chunks.schedule.reset()
+        self._since.chunks.schedule.reset()
         if self._lockstep or not self._generator.has_begun:
             self._generator.restart(is_elsewhere=False)
         if self.supervisor.is_returning:
@@ -352,22 +306,5 @@ class Controller:
 
     def status(self, now_ns: int) -> Status:
         """A picture of now for a person or a message."""
-        newest = self._chunks.schedule.newest
         is_looking = self.is_active and not self._lockstep
-        return Status(
-            mode=self.mode,
-            reason=self.reason,
-            text=self.text,
-            chunk_id=0 if newest is None else newest.chunk_id,
-            chunk_age_s=self._chunks.age_s(now_ns),
-            actions_left=self._chunks.schedule.remaining(now_ns),
-            accepted=self._chunks.accepted,
-            rejected=self._chunks.rejected,
-            expired=self._chunks.schedule.expired,
-            underruns=self._underruns,
-            last_rejection=self._chunks.last_rejection,
-            clamped=self._generator.clamped,
-            limit_stops=self._generator.limit_stops,
-            problem=self._state.not_ready_reason(now_ns) if is_looking else "",
-            silent=self._state.silent if is_looking else (),
-        )
+        return self._since.status(self._situation, self._generator, is_looking, now_ns)

@@ -243,7 +243,7 @@ class ControllerNode(ManagedNode):
             return
         silence_s = time.monotonic() - self._heard_s if self.is_active else 0.0
         if silence_s > self._params.values.silence_timeout_s:
-            self._controller.starve(silence_s)
+            self._controller.on_policy_timeout(silence_s)
         self._safeguards.watch_drivers()
         if self.is_active:
             self._safeguards.watch_others(self._outputs.topics)
