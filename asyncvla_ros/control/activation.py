@@ -50,6 +50,11 @@ class Activation:
         """How long before ``at_ns`` [ns, steady] a command was sent last [ns]; 0 without one."""
         return 0 if self.sent_ns is None else at_ns - self.sent_ns
 
+    @property
+    def was_exhausted(self) -> bool:
+        """Whether no action was left when the controller was updated last."""
+        return self.updated_ns is not None and self.chunks.schedule.is_exhausted(self.updated_ns)
+
     def not_ready(self, before: Verdict, has_begun: bool, now_ns: int) -> Verdict | None:
         """What is missing to execute anything now, whatever the schedule says; changes nothing.
 

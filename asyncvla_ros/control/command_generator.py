@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from asyncvla_ros.control.action_schedule import ScheduledAction
-from asyncvla_ros.control.drive import Drive, drives
+from asyncvla_ros.control.drive import EARLIEST, Drive, drives
 from asyncvla_ros.control.goals import Goals
+from asyncvla_ros.control.last_command import LastCommand
 from asyncvla_ros.control.motion import Path, State
 from asyncvla_ros.control.orientation import (
     COLUMNS,
@@ -26,6 +26,9 @@ from asyncvla_ros.control.tracker import JerkLimitedTracker, tracked
 from asyncvla_ros.control.workspace import Workspace
 from asyncvla_ros.robot.contract import RobotContract
 from asyncvla_ros.types import ContractError
+
+# A command of targets comes so many periods after the one before, at least.
+EARLIEST_UPDATE = 0.25
 
 
 class CommandGenerator:
@@ -63,10 +66,7 @@ class CommandGenerator:
         dofs = [robot.dofs[i] for i in self._index]
         self.stop = Stop(dofs)
         self._start = Start(dofs, self._tracker, self.stop, self._guard)
-        #: (d,) what was commanded last, when [ns, steady], and both of the command before.
-        self._last_values: np.ndarray | None = None
-        self._at_ns = 0
-        self._before: tuple[np.ndarray | None, int] = (None, 0)
+        self._last = LastCommand(robot)
 
     def _make_tracker(self) -> JerkLimitedTracker:
         every = with_entry_limits(self._robot)
@@ -77,6 +77,12 @@ class CommandGenerator:
     def is_continuous(self) -> bool:
         """Whether commands go on between two due actions: targets are tracked, and nothing is a change."""
         return self.is_tracked and not self._is_delta.any()
+
+    @property
+    def shortest_ns(self) -> int:
+        """How long after a command the next one may come at the earliest [ns]."""
+        share = EARLIEST_UPDATE if self.is_continuous else EARLIEST
+        return round(share * self._robot.period_ns)
 
     @property
     def is_immediate(self) -> bool:
@@ -125,9 +131,7 @@ class CommandGenerator:
     @property
     def positions(self) -> np.ndarray:
         """(d,) where targets are commanded to be [unit]; NaN for changes, and before the first command."""
-        if self._last_values is None:
-            return np.full(len(self._robot.dofs), np.nan)
-        return np.where(self._is_delta, np.nan, self._last_values.astype(np.float64))
+        return self._last.positions
 
     def limit_tool_speed(self, speed: float | None) -> None:
         """From now on the tool is not faster than ``speed`` [m/s]; None: than the contract's guard says.
@@ -153,7 +157,7 @@ class CommandGenerator:
         Args:
             is_elsewhere: Whether the driver does not hold what it was told last any more.
         """
-        self._last_values = None
+        self._last.forget()
         self._start.restart(is_elsewhere)
         self.stop.restart(is_elsewhere)
         self.restart_ramp()
@@ -181,7 +185,7 @@ class CommandGenerator:
 
     def take_back(self) -> None:
         """The last command was not sent; what comes next goes on from the one before it."""
-        self._last_values, self._at_ns = self._before
+        self._last.take_back()
         if self.has_begun:
             self._tracker.take_back()
 
@@ -249,14 +253,13 @@ class CommandGenerator:
 
     def _note(self, values: np.ndarray, at_ns: int) -> None:
         if not self._workspace.is_unlimited:
-            before = np.zeros(len(values)) if self._last_values is None else self._last_values
+            before = np.zeros(len(values)) if self._last.values is None else self._last.values
             # What is a rate went on until now.
-            went_on = before * ((at_ns - self._at_ns) / self._robot.step_ns)
+            went_on = before * ((at_ns - self._last.at_ns) / self._robot.step_ns)
             moved = np.where(self._is_rate, went_on, values)
             self._workspace.note(np.where(self._is_delta, moved, 0.0), at_ns)
         self._start.note_told()
-        self._before = (self._last_values, self._at_ns)
-        self._last_values, self._at_ns = values, at_ns
+        self._last.note(values, at_ns)
 
     def hold(self, now_ns: int, at_ns: int, state: RobotState, has_let_go: bool) -> np.ndarray | None:
         """The next command of a stop and of the hold after it.
@@ -272,8 +275,10 @@ class CommandGenerator:
         Returns:
             (d,) NaN where a target is known neither by report nor by command; None while all are.
         """
-        values = self._untracked_hold(state)
-        if self.is_tracked and self.has_begun:
+        values = self._last.standing(state)
+        if not self.has_begun:
+            values[self._index] = np.where(self._is_delta[self._index], 0.0, np.nan)
+        elif self.is_tracked:
             self._start.note_command()
             self._measure(state, now_ns, at_ns)
             commanded, at_rest = self._tracker.positions, self._tracker.at_rest
@@ -287,18 +292,4 @@ class CommandGenerator:
         if np.isnan(values).all():
             return None
         self._note(values, at_ns)
-        return values
-
-    def _untracked_hold(self, state: RobotState) -> np.ndarray:
-        """(d,) float32 that stand still: no change; what was commanded last; else what is measured."""
-        values = np.zeros(len(self._robot.dofs), np.float32)
-        for index, dof in enumerate(self._robot.dofs):
-            if dof.is_delta:
-                continue
-            value = state.value(dof.name) if self._last_values is None else self._last_values[index]
-            if math.isnan(value):
-                value = state.value(dof.name)
-            values[index] = np.clip(value, dof.minimum, dof.maximum)
-        if not self.has_begun:
-            values[self._index] = np.where(self._is_delta[self._index], 0.0, np.nan)
         return values

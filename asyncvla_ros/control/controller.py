@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 
 from asyncvla_ros.control.action_schedule import ScheduledAction
 from asyncvla_ros.control.activation import Activation
 from asyncvla_ros.control.chunk import StampedChunk
 from asyncvla_ros.control.command_generator import CommandGenerator
-from asyncvla_ros.control.drive import EARLIEST
 from asyncvla_ros.control.driver_watch import DriverWatch
 from asyncvla_ros.control.robot_state import AGREEING
 from asyncvla_ros.control.safety import Rejection
@@ -19,8 +19,6 @@ from asyncvla_ros.robot.contract import RobotContract
 
 # Without an action for so many periods, changes per step are held: a rate would go on for ever.
 SILENT_PERIODS = 1.5
-# A command comes so many periods after the one before, at least.
-EARLIEST_UPDATE = 0.25
 NOT_ACTIVE = Verdict(Mode.IDLE, Reason.INACTIVE, "not active")
 
 
@@ -49,17 +47,14 @@ class Controller:
     def __init__(self, robot: RobotContract, lockstep: bool = False, execute_steps: int = 0, urdf: str = ""):
         self._robot = robot
         self._lockstep = lockstep
-        self._execute_steps = execute_steps
-        self._agreeing = 1 if lockstep else AGREEING
-        self.supervisor = Supervisor(robot, self._agreeing)
+        agreeing = 1 if lockstep else AGREEING
+        self.supervisor = Supervisor(robot, agreeing)
         self._generator = CommandGenerator(robot, urdf)
-        self.is_active = False
+        self._drivers = DriverWatch(self.supervisor, self._generator)
+        self._new_activation = partial(Activation, robot, execute_steps, agreeing)
+        self._activation = self._new_activation()
         self._situation = NOT_ACTIVE
-        self._since, self._drivers = self._begin()
-
-    def _begin(self) -> tuple[Activation, DriverWatch]:
-        activation = Activation(self._robot, self._execute_steps, self._agreeing)
-        return activation, DriverWatch(self.supervisor, self._generator)
+        self.is_active = False
 
     @property
     def mode(self) -> Mode:
@@ -90,13 +85,13 @@ class Controller:
         Args:
             is_elsewhere: Whether a driver was restarted since the last command, so that it does not hold it.
         """
-        self._since, self._drivers = self._begin()
+        self._activation = self._new_activation()
+        self._drivers.restart()
         self.is_active = True
         self._generator.restart(is_elsewhere)
         self.supervisor.forget_motion()
-        self._situation = self.supervisor.latch or Verdict(
-            Mode.IDLE, Reason.NO_CHUNK, "no chunk received since activation"
-        )
+        waiting = Verdict(Mode.IDLE, Reason.NO_CHUNK, "no chunk received since activation")
+        self._situation = self.supervisor.latch or waiting
 
     def stop(self, now_ns: int, at_ns: int) -> Command:
         """Deactivation: the first command of the stop; ``update`` gives the others until ``at_rest``."""
@@ -117,14 +112,14 @@ class Controller:
 
     def accept(self, chunk: StampedChunk, now_ns: int) -> Rejection | None:
         """Checks a chunk and adds it to the schedule; the rejection if it may not be executed."""
-        rejection = self._since.chunks.accept(chunk, now_ns)
+        rejection = self._activation.chunks.accept(chunk, now_ns)
         if rejection is None:
-            self._since.is_starved = False
+            self._activation.is_starved = False
         return rejection
 
     def observe(self, source: str, stamp_ns: int, values: Mapping[str, float]) -> None:
         """Notes a part of the robot's state: acquisition time [ns] for the watchdog, values for the hold."""
-        self._since.state.observe(source, stamp_ns, values, self._since.updated_ns)
+        self._activation.state.observe(source, stamp_ns, values, self._activation.updated_ns)
 
     def update(self, now_ns: int, at_ns: int) -> Command:
         """Compute the command of this moment.
@@ -138,34 +133,36 @@ class Controller:
             return Command(None, None, now_ns, at_ns)
         if not self.is_active:
             return self._hold(now_ns, at_ns)
-        self._drivers.look(self._since.state, self._lockstep)
+        # What has changed, before anything is judged by it.
+        self._drivers.look(self._activation.state, self._lockstep)
         self._seed_tracker(now_ns, at_ns)
+        # What forbids to move, then what is missing: questions that change nothing.
         forbidden = self.supervisor.verdict(at_ns)
         if forbidden is not None:
             return self._stop_for(forbidden, now_ns, at_ns)
         if self._drivers.is_elsewhere:
             return self._hold(now_ns, at_ns)
-        not_ready = self._since.not_ready(self._situation, self._generator.has_begun, now_ns)
+        not_ready = self._activation.not_ready(self._situation, self._generator.has_begun, now_ns)
         if not_ready is not None:
             return self._wait_for(not_ready, now_ns, at_ns)
         if self._generator.is_stopping:
             return self._hold(now_ns, at_ns)
-        action = self._since.chunks.schedule.due(now_ns)
+        action = self._activation.chunks.schedule.due(now_ns)
         if action is not None:
             return self._track(action, now_ns, at_ns)
         return self._between(now_ns, at_ns)
 
     def _note_time(self, now_ns: int) -> None:
-        before_ns = self._since.updated_ns
+        before_ns = self._activation.updated_ns
         if before_ns is not None and now_ns < before_ns:
             self.clock_jumped((now_ns - before_ns) / 1e9)
-        self._since.updated_ns = now_ns
+        self._activation.updated_ns = now_ns
 
     def _seed_tracker(self, now_ns: int, at_ns: int) -> None:
         """Begins where the arm rests, as long as nothing was commanded; a fault where that is impossible."""
-        if not self._generator.may_begin or self._since.state.not_ready_reason(now_ns):
+        if not self._generator.may_begin or self._activation.state.not_ready_reason(now_ns):
             return
-        problem = self._generator.begin(self._since.state, at_ns)
+        problem = self._generator.begin(self._activation.state, at_ns)
         if problem:
             text = f"{problem}; move the arm inside by other means, then reset: it will not be made to jump"
             self.supervisor.fault(Reason.OUTSIDE_LIMITS, text)
@@ -173,26 +170,24 @@ class Controller:
     def take_back(self) -> None:
         """The command of the last update was not sent: it is too old. The next one may come at once."""
         self._generator.take_back()
-        self._since.sent_ns = None
+        self._activation.sent_ns = None
 
     def early_update_in_ns(self, at_ns: int) -> int:
         """How long after ``at_ns`` [ns, steady] the next command may come at the earliest [ns].
 
         Tracked commands are samples of one motion: two at once would be none. Stops do not wait.
         """
-        newest = self._since.chunks.schedule.newest
+        newest = self._activation.chunks.schedule.newest
         is_ended = newest is not None and newest.is_end and self.mode is Mode.TRACKING
-        if self._since.sent_ns is None or not self._generator.is_tracked or is_ended:
+        if self._activation.sent_ns is None or not self._generator.is_tracked or is_ended:
             return 0
-        since_ns = self._since.since_sent_ns(at_ns)
-        share = EARLIEST_UPDATE if self.allows_early_update else EARLIEST
-        shortest_ns = round(share * self._robot.period_ns)
-        return max(0, shortest_ns - since_ns) if since_ns >= 0 else 0
+        since_ns = self._activation.since_sent_ns(at_ns)
+        return max(0, self._generator.shortest_ns - since_ns) if since_ns >= 0 else 0
 
     def _track(self, action: ScheduledAction, now_ns: int, at_ns: int) -> Command:
-        is_new = action is not self._since.action
-        values = self._generator.follow(action, is_new, now_ns, at_ns, self._since.state)
-        self._since.action = action
+        is_new = action is not self._activation.action
+        values = self._generator.follow(action, is_new, now_ns, at_ns, self._activation.state)
+        self._activation.action = action
         self._situation = Verdict(Mode.TRACKING, Reason.NONE, "")
         stamp_ns = now_ns if self._generator.is_continuous else action.due_ns
         self._note_sent(at_ns)
@@ -200,14 +195,14 @@ class Controller:
 
     def _between(self, now_ns: int, at_ns: int) -> Command:
         """No action is due now: it was handed out already, the next chunk has not begun, or none is left."""
-        is_exhausted = self._since.chunks.schedule.is_exhausted(now_ns)
+        is_exhausted = self._activation.chunks.schedule.is_exhausted(now_ns)
         if is_exhausted and not self._lockstep:
-            return self._wait_for(self._since.exhausted(now_ns), now_ns, at_ns)
+            return self._wait_for(self._activation.exhausted(now_ns), now_ns, at_ns)
         if self.mode is not Mode.TRACKING:
             return self._hold(now_ns, at_ns)
-        if self._generator.is_continuous and self._since.action is not None and not is_exhausted:
-            return self._track(self._since.action, now_ns, at_ns)
-        is_silent = self._since.since_sent_ns(at_ns) > SILENT_PERIODS * self._robot.period_ns
+        if self._generator.is_continuous and self._activation.action is not None and not is_exhausted:
+            return self._track(self._activation.action, now_ns, at_ns)
+        is_silent = self._activation.since_sent_ns(at_ns) > SILENT_PERIODS * self._robot.period_ns
         if is_silent and not self._lockstep:
             return self._hold(now_ns, at_ns)
         return Command(None, None, now_ns, at_ns)
@@ -223,7 +218,7 @@ class Controller:
     def _wait_for(self, missing: Verdict, now_ns: int, at_ns: int) -> Command:
         """Something is missing: hold; an underrun, if there was something to execute before."""
         self._situation = missing
-        self._since.underruns += missing.mode is Mode.HOLDING
+        self._activation.underruns += missing.mode is Mode.HOLDING
         return self._hold(now_ns, at_ns)
 
     def _hold(self, now_ns: int, at_ns: int) -> Command:
@@ -234,7 +229,7 @@ class Controller:
             self._generator.restart(is_elsewhere=True)
             self.supervisor.forget_motion()
             return Command(None, None, now_ns, at_ns)
-        values = self._generator.hold(now_ns, at_ns, self._since.state, self.supervisor.has_let_go)
+        values = self._generator.hold(now_ns, at_ns, self._activation.state, self.supervisor.has_let_go)
         if self.supervisor.is_returning and self._generator.stop.is_settled:
             self.supervisor.note_returned()
         if values is None:
@@ -243,17 +238,14 @@ class Controller:
         return Command(values, None, now_ns, at_ns, self._generator.paths)
 
     def _note_sent(self, at_ns: int) -> None:
-        self._since.sent_ns = at_ns
+        self._activation.sent_ns = at_ns
         self.supervisor.note_command(self._generator.positions, at_ns)
 
     def _brake(self, is_emergency: bool) -> None:
         """The next command begins a stop, and comes at once where it may."""
         self._generator.restart_stop(is_emergency)
         if self._generator.is_immediate:
-            self._since.sent_ns = None
-
-    def _enter_latched(self) -> None:
-        self._situation = self.supervisor.latch or self._situation
+            self._activation.sent_ns = None
 
     def on_policy_timeout(self, silence_s: float) -> None:
         """No chunk for ``silence_s`` of wall time while tracking: also stops a clock that stands still.
@@ -262,17 +254,15 @@ class Controller:
         """
         if self.mode is not Mode.TRACKING:
             return
-        last_ns = self._since.updated_ns
-        is_exhausted = last_ns is not None and self._since.chunks.schedule.is_exhausted(last_ns)
-        if is_exhausted or not self._lockstep:
-            self._since.is_starved = True
+        if self._activation.was_exhausted or not self._lockstep:
+            self._activation.is_starved = True
             cause = "the world waits" if self._lockstep else "is the policy running?"
             text = f"no chunk for {silence_s:.1f} s of wall time; {cause}"
             self._situation = Verdict(Mode.HOLDING, Reason.UNDERRUN, text)
 
     def clock_jumped(self, jump_s: float) -> None:
         """Time went back by ``-jump_s``: nothing planned or observed before holds any more."""
-        self._since.forget_times()
+        self._activation.forget_times()
         self._generator.forget_times()
         if self.mode in (Mode.TRACKING, Mode.HOLDING):
             text = f"the clock jumped by {jump_s:.3f} s; waiting for a chunk"
@@ -281,20 +271,18 @@ class Controller:
     def estop(self) -> None:
         """Stops as fast as the limits of an emergency stop permit; stays stopped until ``reset``."""
         self._brake(is_emergency=True)
-        self.supervisor.estop()
-        self._enter_latched()
+        self._situation = self.supervisor.estop()
 
     def fault(self, text: str) -> None:
         """Stops because something inside broke, until ``reset``."""
         self._generator.restart_stop(is_emergency=True)
-        self.supervisor.fault(Reason.INTERNAL_ERROR, text)
-        self._enter_latched()
+        self._situation = self.supervisor.fault(Reason.INTERNAL_ERROR, text)
 
     def reset(self) -> bool:
         """Releases a latched stop or fault; False if there was none. What was planned is forgotten."""
         if not self.supervisor.reset():
             return False
-        self._since.chunks.schedule.reset()
+        self._activation.chunks.schedule.reset()
         if self._lockstep or not self._generator.has_begun:
             self._generator.restart(is_elsewhere=False)
         if self.supervisor.is_returning:
@@ -307,4 +295,4 @@ class Controller:
     def status(self, now_ns: int) -> Status:
         """A picture of now for a person or a message."""
         is_looking = self.is_active and not self._lockstep
-        return self._since.status(self._situation, self._generator, is_looking, now_ns)
+        return self._activation.status(self._situation, self._generator, is_looking, now_ns)

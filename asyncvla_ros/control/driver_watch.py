@@ -17,6 +17,10 @@ class DriverWatch:
 
     def __init__(self, supervisor: Supervisor, generator: CommandGenerator):
         self._supervisor, self._generator = supervisor, generator
+        self.restart()
+
+    def restart(self) -> None:
+        """After an activation nothing has changed yet."""
         self._had_let_go = False
         self._was_acknowledged = True
         #: Whether another driver has come while the arm moved: it stops first.

@@ -68,14 +68,15 @@ class Supervisor:
         self._checked: list[tuple[int, float] | None] = [None for _ in self._followed]
         self._implausible: set[int] = set()
 
-    def estop(self) -> None:
-        """Latches the emergency stop; it outranks a fault."""
+    def estop(self) -> Verdict:
+        """Latches the emergency stop, which outranks a fault."""
         self.latch = Verdict(Mode.ESTOP, Reason.ESTOP, "emergency stop; reset it to go on")
+        return self.latch
 
-    def fault(self, reason: Reason, text: str) -> None:
-        """Latches a fault, unless something is latched already."""
-        if self.latch is None:
-            self.latch = Verdict(Mode.FAULT, reason, text)
+    def fault(self, reason: Reason, text: str) -> Verdict:
+        """Latches a fault, unless something is latched already; what is latched then."""
+        self.latch = self.latch or Verdict(Mode.FAULT, reason, text)
+        return self.latch
 
     def reset(self) -> bool:
         """Releases what is latched; False if nothing was.
