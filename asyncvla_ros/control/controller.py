@@ -32,7 +32,7 @@ class Controller:
         any ──estop──> ESTOP, any ──error──> FAULT; both latched until ``reset``, then IDLE
 
     Two clocks: the node clock says which action is due; motion is a function of steady time. What is
-    commanded: ``CommandGenerator``. Whether the arm is ours: ``Supervisor``.
+    commanded: ``CommandGenerator``. Whether the arm is ours: ``Supervisor``. Not thread-safe.
 
     Args:
         robot: Dofs, limits and timeouts.

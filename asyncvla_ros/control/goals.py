@@ -9,10 +9,10 @@ import numpy as np
 
 from asyncvla_ros.control.action_schedule import ScheduledAction
 from asyncvla_ros.control.drive import Drive
+from asyncvla_ros.control.interpolation import hull, interpolate_chunk
 from asyncvla_ros.control.motion import State
 from asyncvla_ros.control.orientation import COLUMNS, goal_columns, has_orientation
 from asyncvla_ros.control.planner import Hull
-from asyncvla_ros.control.reference import hull, reference
 from asyncvla_ros.control.tracker import JerkLimitedTracker
 from asyncvla_ros.robot.contract import RobotContract
 
@@ -76,7 +76,7 @@ class Goals:
             kind = self._kinds[index]
             if kind not in ahead:
                 due_ns = now_ns + self._tracker.goal_ahead_ns(kind, at_ns)
-                curves = (*reference(action.chunk, due_ns), *hull(action.chunk, now_ns, due_ns))
+                curves = (*interpolate_chunk(action.chunk, due_ns), *hull(action.chunk, now_ns, due_ns))
                 ahead[kind] = [curve.tolist() for curve in curves]
             place, slope, bend, low, high = (curve[index] for curve in ahead[kind])
             start = starts[index]

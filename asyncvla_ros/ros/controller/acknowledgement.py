@@ -23,7 +23,9 @@ class Acknowledgement:
 
     def __init__(self) -> None:
         self._publisher: Any = None
+        #: Listeners that have come so far; counted by events, which are callbacks of the executor.
         self._joined = 0
+        #: Commands that were sent.
         self.sent = 0
         #: Whether there is nothing to send before the first action: nobody knows a pose to hold.
         self.is_silent = False

@@ -18,7 +18,8 @@ from asyncvla_ros.ros.repeated_warning import RepeatedWarning
 class GripperActionOutput:
     """Sends a goal of a control_msgs action whenever the gripper's target changes.
 
-    While the server has not answered a goal no further one is sent; the newest target follows then.
+    While the server has not answered a goal no further one is sent; the newest target follows then. Answers
+    are callbacks of the executor, as is what sends: every field belongs to its thread.
     """
 
     def __init__(self, node: ManagedNode, robot: RobotContract, output: Output):
