@@ -81,3 +81,9 @@ def test_where_the_arm_was_left_outlives_a_restart_unless_its_driver_came_elsewh
     assert rig.stop.state is StopState.BRAKING and rig.stop.left == [(0.0, 0.0)]
     rig.stop.restart(is_elsewhere=True)
     assert rig.stop.left is None
+
+
+def test_once_an_action_is_followed_nobody_knows_where_the_arm_was_left():
+    rig = Rig().held()
+    rig.stop.note_motion()
+    assert rig.stop.state is StopState.BRAKING and rig.stop.left is None and not rig.stop.is_settled
