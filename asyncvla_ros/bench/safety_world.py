@@ -202,7 +202,7 @@ class AdversarialWorld:
             (0.01, self._estop),
             (0.3, controller.reset),
             (0.002, self._fault),
-            (0.005, lambda: controller.starve(2.0)),
+            (0.005, lambda: controller.on_policy_timeout(2.0)),
             (0.005, lambda: self._step_clock(-1)),
             (0.005, lambda: self._step_clock(1)),
             (0.01, self._go_blind),

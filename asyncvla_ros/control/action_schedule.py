@@ -39,7 +39,7 @@ class ActionSchedule:
         chunk 1   a0   a1   a2   a3   a4   a5                            observed at 0
         chunk 2             b0   b1   b2   b3   b4   b5                  observed at 2, arrives at 3.4
         handed    a0   a1   a2   a3   b2   b3   b4   b5   -    -
-        out                           ^ b0 and b1 are expired: dropped,  ^ dry: None
+        out                           ^ b0 and b1 are expired: dropped,  ^ exhausted: None
                                         never replayed late
 
     The action due at ``now`` is ``floor((now - stamp) / step)``. An expired action is never handed out, and
@@ -90,7 +90,7 @@ class ActionSchedule:
         return not ended and (stamp_ns is None or chunk.stamp_ns > stamp_ns)
 
     def due(self, now_ns: int) -> ScheduledAction | None:
-        """Hands out exactly the action due at ``now_ns`` [ns], or None: not begun, dry, handed out."""
+        """Hands out exactly the action due at ``now_ns`` [ns], or None: not begun, exhausted, handed out."""
         while len(self._chunks) > 1 and self._chunks[1].stamp_ns <= now_ns:
             self._chunks.pop(0)
             self._next_index = 0
@@ -127,7 +127,7 @@ class ActionSchedule:
             until_ns = chunk.stamp_ns
         return total
 
-    def is_dry(self, now_ns: int) -> bool:
+    def is_exhausted(self, now_ns: int) -> bool:
         """Whether every action lies in the past: its control step has ended."""
         newest = self.newest
         return newest is None or newest.index_at(now_ns) >= self._length(newest)

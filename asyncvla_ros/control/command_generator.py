@@ -1,15 +1,15 @@
-"""Turns due actions and holds into commands: clamp -> workspace -> ramp -> jerk-limited tracking."""
+"""Turns due actions and holds into commands: clamp -> ramp -> workspace -> jerk-limited tracking."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from asyncvla_ros.control.action_schedule import ScheduledAction
-from asyncvla_ros.control.drive import Drive, drives
+from asyncvla_ros.control.drive import EARLIEST, Drive, drives
 from asyncvla_ros.control.goals import Goals
+from asyncvla_ros.control.last_command import LastCommand
 from asyncvla_ros.control.motion import Path, State
 from asyncvla_ros.control.orientation import (
     COLUMNS,
@@ -17,13 +17,18 @@ from asyncvla_ros.control.orientation import (
     has_orientation,
     with_entry_limits,
 )
-from asyncvla_ros.control.rest_pose import RestPose
 from asyncvla_ros.control.robot_state import RobotState, check_states
 from asyncvla_ros.control.safety import Limiter
+from asyncvla_ros.control.start import Start
+from asyncvla_ros.control.stop import Stop
 from asyncvla_ros.control.tool_guard import ToolGuard
 from asyncvla_ros.control.tracker import JerkLimitedTracker, tracked
 from asyncvla_ros.control.workspace import Workspace
 from asyncvla_ros.robot.contract import RobotContract
+from asyncvla_ros.types import ContractError
+
+# A command of targets comes so many periods after the one before, at least.
+EARLIEST_UPDATE = 0.25
 
 
 class CommandGenerator:
@@ -32,12 +37,15 @@ class CommandGenerator:
     Dofs with a velocity limit are tracked (``JerkLimitedTracker``); the others are clamped and passed on.
 
     Args:
-        robot: Dofs, limits, rates and the time in which the policy's authority ramps up.
+        robot: Dofs, limits, rates and the time in which actions are blended in.
         urdf: The robot description, for a contract with a guard.
 
     Raises:
         ContractError: a tracked target or a workspace has no measured state to begin with, or the guard does
             not fit the description.
+
+    Attributes:
+        stop: Of the tracked dofs, and the hold after it.
     """
 
     def __init__(self, robot: RobotContract, urdf: str = ""):
@@ -49,38 +57,32 @@ class CommandGenerator:
         self._limiter = Limiter(robot.dofs)
         self._workspace = Workspace(robot)
         self._index = tracked(robot.dofs)
+        #: Whether any dof is tracked, so that commands are samples of one motion.
+        self.is_tracked = bool(len(self._index))
         self._tracker = self._make_tracker()
         self._goals = Goals(robot, self._index, self._kinds, self._tracker)
         self._has_orientation = has_orientation(robot)
-        self.guard = None if robot.guard is None else ToolGuard(robot, self._index, urdf)
-        self.rest_pose = RestPose([robot.dofs[i] for i in self._index])
-        self.has_begun = self._tracker is None
-        self._has_commanded = self._has_been_told = False
-        self._told = [math.nan] * len(self._index)
-        self._unseen = np.full(len(self._index), np.nan)
-        #: (k,) least and greatest position that was measured since drivers came elsewhere.
-        self._seen = self._unseen, self._unseen
-        self._last_values: np.ndarray | None = None
-        self._at_ns = 0
-        self._before: tuple[np.ndarray | None, int] = (None, 0)
-        self._is_emergency = False
+        self._guard = None if robot.guard is None else ToolGuard(robot, self._index, urdf)
+        dofs = [robot.dofs[i] for i in self._index]
+        self.stop = Stop(dofs)
+        self._start = Start(dofs, self._tracker, self.stop, self._guard)
+        self._last = LastCommand(robot)
 
-    def _make_tracker(self) -> JerkLimitedTracker | None:
-        if not len(self._index):
-            return None
+    def _make_tracker(self) -> JerkLimitedTracker:
         every = with_entry_limits(self._robot)
         dofs, kinds = [every[i] for i in self._index], [self._kinds[i] for i in self._index]
         return JerkLimitedTracker(dofs, kinds, self._robot.period_ns, lead_ns=self._robot.period_ns)
 
     @property
-    def is_tracked(self) -> bool:
-        """Whether any dof is tracked, so that commands are samples of one motion."""
-        return self._tracker is not None
-
-    @property
     def is_continuous(self) -> bool:
         """Whether commands go on between two due actions: targets are tracked, and nothing is a change."""
-        return self._tracker is not None and not self._is_delta.any()
+        return self.is_tracked and not self._is_delta.any()
+
+    @property
+    def shortest_ns(self) -> int:
+        """How long after a command the next one may come at the earliest [ns]."""
+        share = EARLIEST_UPDATE if self.is_continuous else EARLIEST
+        return round(share * self._robot.period_ns)
 
     @property
     def is_immediate(self) -> bool:
@@ -88,19 +90,24 @@ class CommandGenerator:
         return Drive.STEP not in self._kinds
 
     @property
+    def has_begun(self) -> bool:
+        """Whether the arm was seen at rest, so that its motion has a beginning."""
+        return self._start.has_begun
+
+    @property
     def may_begin(self) -> bool:
         """Whether nothing was commanded yet: until then others may move the arm, and it begins anew."""
-        return self._tracker is not None and not self._has_commanded
+        return self._start.may_begin
 
     @property
     def is_stopping(self) -> bool:
         """Whether an emergency stop is not over yet; it runs to its end, whatever was reset meanwhile."""
-        return self._is_emergency and not self.at_rest
+        return self.stop.is_emergency and not self.at_rest
 
     @property
     def at_rest(self) -> bool:
         """Whether what was commanded last stands still."""
-        return self._tracker is None or not self.has_begun or self._tracker.at_rest
+        return not self.has_begun or self._tracker.at_rest
 
     @property
     def clamped(self) -> np.ndarray:
@@ -110,42 +117,39 @@ class CommandGenerator:
     @property
     def limit_stops(self) -> int:
         """How often a tracked dof had to brake, because its plan would have led to a limit."""
-        return 0 if self._tracker is None else self._tracker.limit_stops
+        return self._tracker.limit_stops
 
     @property
     def paths(self) -> tuple[Path | None, ...]:
         """The motion of each dof whose driver follows trajectories."""
         paths: list[Path | None] = [None] * len(self._robot.dofs)
-        if self._tracker is not None and self.has_begun:
+        if self.has_begun:
             for index, path in zip(self._index, self._tracker.paths, strict=True):
                 paths[index] = path if self._kinds[index] is Drive.TRAJECTORY else None
         return tuple(paths)
 
-    def begin(self, state: RobotState, at_ns: int) -> str:
-        """Takes the pose at which the arm rests for the commanded one.
+    @property
+    def positions(self) -> np.ndarray:
+        """(d,) where targets are commanded to be [unit]; NaN for changes, and before the first command."""
+        return self._last.positions
 
-        Args:
-            state: The measured state; nothing begins before it says where the arm rests.
-            at_ns: [ns, steady].
+    def limit_tool_speed(self, speed: float | None) -> None:
+        """From now on the tool is not faster than ``speed`` [m/s]; None: than the contract's guard says.
 
-        Returns:
-            Why the arm cannot be moved from there, or an empty text.
+        Raises:
+            ContractError: the contract has no guard, so nobody knows where the tool is.
         """
-        assert self._tracker is not None
-        self._note_seen(state)
-        pose = self.rest_pose.begin(state, self._told)
-        if pose is None or (self.has_begun and self.rest_pose.is_same(pose, self._tracker.positions)):
-            return ""
-        slowest_s = 0.0 if self.guard is None else self.guard.slowest_s(self._tracker.positions, pose, state)
-        ways = np.nan_to_num(np.maximum(pose - self._seen[0], self._seen[1] - pose)).tolist()
-        problem = self._tracker.begin(pose, at_ns, slowest_s, ways)
-        self.has_begun = not problem
-        return problem
+        if self._guard is not None:
+            self._guard.limit_speed(speed)
+        elif speed is not None:
+            raise ContractError(
+                f"robot {self._robot.name}: a tool speed of {speed:g} m/s needs the contract's guard (tool, "
+                "tool_speed) and a robot description"
+            )
 
-    def _note_seen(self, state: RobotState) -> None:
-        """A driver that came elsewhere stands where the arm was at some time since then."""
-        measured = [state.value(self._robot.dofs[index].name) for index in self._index.tolist()]
-        self._seen = np.fmin(self._seen[0], measured), np.fmax(self._seen[1], measured)
+    def begin(self, state: RobotState, at_ns: int) -> str:
+        """Takes the pose at which the arm rests for the commanded one, see ``Start.begin``."""
+        return self._start.begin(state, at_ns)
 
     def restart(self, is_elsewhere: bool) -> None:
         """Whatever was commanded is over: what comes next begins where the arm rests then.
@@ -153,37 +157,26 @@ class CommandGenerator:
         Args:
             is_elsewhere: Whether the driver does not hold what it was told last any more.
         """
-        self._has_been_told &= not is_elsewhere
-        self.has_begun, self._has_commanded = self._tracker is None, False
-        self._last_values, self._is_emergency = None, False
-        if is_elsewhere:
-            if self._tracker is not None:
-                self._tracker.leave()
-            self.rest_pose.forget()
-            self._told = [math.nan] * len(self._index)
-            self._seen = self._unseen, self._unseen
-        elif self._tracker is not None and self._has_been_told:
-            self._told = self._tracker.positions
-        self.rest_pose.interrupt()
+        self._last.forget()
+        self._start.restart(is_elsewhere)
+        self.stop.restart(is_elsewhere)
         self.restart_ramp()
 
     def reconsider(self) -> None:
         """Nobody has heard a command yet: what comes next begins where the arm rests, should that change."""
-        self._has_commanded = False
+        self._start.reconsider()
 
     def note_acknowledged(self, is_acknowledged: bool) -> None:
         """Whether the next command reaches a driver."""
-        if self._tracker is not None:
-            self._tracker.is_acknowledged = is_acknowledged
+        self._tracker.is_acknowledged = is_acknowledged
 
     def restart_ramp(self) -> None:
-        """The policy's authority ramps up again, from the next action on."""
+        """Actions are blended in again, from the next one on."""
         self._goals.restart_ramp()
 
     def restart_stop(self, is_emergency: bool = False) -> None:
         """Tracked dofs come to rest first, whatever hold they were moving to."""
-        self.rest_pose.interrupt()
-        self._is_emergency |= is_emergency
+        self.stop.brake(is_emergency)
 
     def forget_times(self) -> None:
         """After a jump of the node clock."""
@@ -192,8 +185,8 @@ class CommandGenerator:
 
     def take_back(self) -> None:
         """The last command was not sent; what comes next goes on from the one before it."""
-        self._last_values, self._at_ns = self._before
-        if self._tracker is not None and self.has_begun:
+        self._last.take_back()
+        if self.has_begun:
             self._tracker.take_back()
 
     def follow(
@@ -211,29 +204,47 @@ class CommandGenerator:
         Returns:
             (d,) physical units; float64 if anything is tracked, else float32.
         """
-        self._has_commanded, self._is_emergency = True, False
-        self.rest_pose.note_motion()
-        if is_new:
-            self._clamped = self._limiter.clamp(action.values)
-        values, authority = self._clamped, self._goals.authority(now_ns)
-        if authority < 1:
-            values = np.where(self._is_delta, np.float32(authority) * values, values)
-        low, high = self._set_measured(state, now_ns, at_ns)
-        if not self._workspace.is_unlimited:
-            values = self._workspace.clamp(values, low, high).astype(np.float32)
-        if self._tracker is not None:
-            goals, hulls = self._goals.of(action, values, authority, now_ns, at_ns)
+        self._start.note_command()
+        self.stop.note_motion()
+        values = self._clamp(action, is_new)
+        blend = self._goals.blend_factor(now_ns)
+        values = self._ramp(values, blend)
+        low, high = self._measure(state, now_ns, at_ns)
+        values = self._keep_inside(values, low, high)
+        if self.is_tracked:
+            goals, hulls = self._goals.of(action, values, blend, now_ns, at_ns)
             self._tracker.follow(goals, at_ns, self._permits(at_ns, state), hulls)
             values = self._with_tracked(values)
         self._note(values, at_ns)
         return values
 
+    def _clamp(self, action: ScheduledAction, is_new: bool) -> np.ndarray:
+        """(d,) float32 within the limits; counted once per action."""
+        if is_new:
+            self._clamped = self._limiter.clamp(action.values)
+        return self._clamped
+
+    def _ramp(self, values: np.ndarray, blend: float) -> np.ndarray:
+        """(d,) with changes blended in; targets are blended on their way to the tracker."""
+        return values if blend >= 1 else np.where(self._is_delta, np.float32(blend) * values, values)
+
+    def _measure(self, state: RobotState, now_ns: int, at_ns: int) -> tuple[np.ndarray, np.ndarray]:
+        """(d,) least and greatest position now [unit], which the tracker learns, too."""
+        low, high = self._workspace.positions(state, now_ns, at_ns)
+        self._tracker.set_measured(low[self._index].tolist(), high[self._index].tolist())
+        return low, high
+
+    def _keep_inside(self, values: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+        """(d,) with changes that do not lead out of the workspace."""
+        if self._workspace.is_unlimited:
+            return values
+        return self._workspace.clamp(values, low, high).astype(np.float32)
+
     def _permits(self, at_ns: int, state: RobotState) -> Callable[[Sequence[Path | None]], bool] | None:
-        guard = self.guard
+        guard = self._guard
         return None if guard is None else lambda paths: guard.permits(paths, at_ns, state)
 
     def _with_tracked(self, values: np.ndarray) -> np.ndarray:
-        assert self._tracker is not None
         merged = values.astype(np.float64)
         merged[self._index] = self._tracker.commands
         if self._has_orientation and not np.isnan(merged[COLUMNS]).any():
@@ -242,26 +253,18 @@ class CommandGenerator:
 
     def _note(self, values: np.ndarray, at_ns: int) -> None:
         if not self._workspace.is_unlimited:
-            before = np.zeros(len(values)) if self._last_values is None else self._last_values
+            before = np.zeros(len(values)) if self._last.values is None else self._last.values
             # What is a rate went on until now.
-            went_on = before * ((at_ns - self._at_ns) / self._robot.step_ns)
+            went_on = before * ((at_ns - self._last.at_ns) / self._robot.step_ns)
             moved = np.where(self._is_rate, went_on, values)
             self._workspace.note(np.where(self._is_delta, moved, 0.0), at_ns)
-        self._has_been_told |= self.has_begun
-        self._before = (self._last_values, self._at_ns)
-        self._last_values, self._at_ns = values, at_ns
-
-    def _set_measured(self, state: RobotState, now_ns: int, at_ns: int) -> tuple[np.ndarray, np.ndarray]:
-        """(d,) least and greatest position now."""
-        low, high = self._workspace.positions(state, now_ns, at_ns)
-        if self._tracker is not None:
-            self._tracker.set_measured(low[self._index].tolist(), high[self._index].tolist())
-        return low, high
+        self._start.note_told()
+        self._last.note(values, at_ns)
 
     def hold(self, now_ns: int, at_ns: int, state: RobotState, has_let_go: bool) -> np.ndarray | None:
         """The next command of a stop and of the hold after it.
 
-        Tracked dofs come to rest and stay there, or go to where the arm rests (``RestPose``).
+        Tracked dofs come to rest and stay there, or go to where the arm rests (``Stop``).
 
         Args:
             now_ns: [ns, node clock].
@@ -272,42 +275,21 @@ class CommandGenerator:
         Returns:
             (d,) NaN where a target is known neither by report nor by command; None while all are.
         """
-        values = self._untracked_hold(state)
-        if self._tracker is not None and self.has_begun:
-            self._has_commanded = True
-            self._set_measured(state, now_ns, at_ns)
-            self._is_emergency &= not self._tracker.at_rest
-            goals = None
-            if self._tracker.at_rest or self.rest_pose.is_chosen:
-                goals = self.rest_pose.goals(self._tracker.positions, state, now_ns, has_let_go)
-            if goals is None or self._is_emergency:
-                self._tracker.stop(at_ns, self._is_emergency, self._permits(at_ns, state))
+        values = self._last.standing(state)
+        if not self.has_begun:
+            values[self._index] = np.where(self._is_delta[self._index], 0.0, np.nan)
+        elif self.is_tracked:
+            self._start.note_command()
+            self._measure(state, now_ns, at_ns)
+            commanded, at_rest = self._tracker.positions, self._tracker.at_rest
+            goals = self.stop.goals(commanded, at_rest, state, now_ns, has_let_go)
+            permits = self._permits(at_ns, state)
+            if goals is None:
+                self._tracker.stop(at_ns, self.stop.is_emergency, permits)
             else:
-                states = [State(place, 0.0, 0.0) for place in goals]
-                self._tracker.follow(states, at_ns, self._permits(at_ns, state))
+                self._tracker.follow([State(place, 0.0, 0.0) for place in goals], at_ns, permits)
             values = self._with_tracked(values)
         if np.isnan(values).all():
             return None
         self._note(values, at_ns)
         return values
-
-    def _untracked_hold(self, state: RobotState) -> np.ndarray:
-        """(d,) float32 that stand still: no change; what was commanded last; else what is measured."""
-        values = np.zeros(len(self._robot.dofs), np.float32)
-        for index, dof in enumerate(self._robot.dofs):
-            if dof.is_delta:
-                continue
-            value = state.value(dof.name) if self._last_values is None else self._last_values[index]
-            if math.isnan(value):
-                value = state.value(dof.name)
-            values[index] = np.clip(value, dof.minimum, dof.maximum)
-        if self._tracker is not None and not self.has_begun:
-            values[self._index] = np.where(self._is_delta[self._index], 0.0, np.nan)
-        return values
-
-    @property
-    def positions(self) -> np.ndarray:
-        """(d,) where targets are commanded to be [unit]; NaN for changes, and before the first command."""
-        if self._last_values is None:
-            return np.full(len(self._robot.dofs), np.nan)
-        return np.where(self._is_delta, np.nan, self._last_values.astype(np.float64))

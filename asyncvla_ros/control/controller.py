@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
 
 from asyncvla_ros.control.action_schedule import ScheduledAction
+from asyncvla_ros.control.activation import Activation
 from asyncvla_ros.control.chunk import StampedChunk
-from asyncvla_ros.control.chunk_intake import ChunkIntake
 from asyncvla_ros.control.command_generator import CommandGenerator
-from asyncvla_ros.control.drive import EARLIEST
-from asyncvla_ros.control.robot_state import AGREEING, RobotState
+from asyncvla_ros.control.driver_watch import DriverWatch
+from asyncvla_ros.control.robot_state import AGREEING
 from asyncvla_ros.control.safety import Rejection
 from asyncvla_ros.control.supervisor import Supervisor
-from asyncvla_ros.control.types import Command, Mode, Reason, Status
+from asyncvla_ros.control.types import Command, Mode, Reason, Status, Verdict
 from asyncvla_ros.robot.contract import RobotContract
-from asyncvla_ros.types import ContractError
 
 # Without an action for so many periods, changes per step are held: a rate would go on for ever.
 SILENT_PERIODS = 1.5
-# A command comes so many periods after the one before, at least.
-EARLIEST_UPDATE = 0.25
-# Reasons that still hold while nothing is planned.
-WAITING = (Reason.NO_CHUNK, Reason.CLOCK_JUMP, Reason.CHUNK_REJECTED, Reason.TASK_ENDED)
+NOT_ACTIVE = Verdict(Mode.IDLE, Reason.INACTIVE, "not active")
 
 
 class Controller:
@@ -34,7 +32,7 @@ class Controller:
         any ──estop──> ESTOP, any ──error──> FAULT; both latched until ``reset``, then IDLE
 
     Two clocks: the node clock says which action is due; motion is a function of steady time. What is
-    commanded: ``CommandGenerator``. Whether the arm is ours: ``Supervisor``.
+    commanded: ``CommandGenerator``. Whether the arm is ours: ``Supervisor``. Not thread-safe.
 
     Args:
         robot: Dofs, limits and timeouts.
@@ -49,23 +47,29 @@ class Controller:
     def __init__(self, robot: RobotContract, lockstep: bool = False, execute_steps: int = 0, urdf: str = ""):
         self._robot = robot
         self._lockstep = lockstep
-        self._execute_steps = execute_steps
-        self._agreeing = 1 if lockstep else AGREEING
-        self.supervisor = Supervisor(robot, self._agreeing)
+        agreeing = 1 if lockstep else AGREEING
+        self.supervisor = Supervisor(robot, agreeing)
         self._generator = CommandGenerator(robot, urdf)
+        self._drivers = DriverWatch(self.supervisor, self._generator)
+        self._new_activation = partial(Activation, robot, execute_steps, agreeing)
+        self._activation = self._new_activation()
+        self._situation = NOT_ACTIVE
         self.is_active = False
-        self._enter(Mode.IDLE, Reason.INACTIVE, "not active")
-        self._clear()
 
-    def _clear(self) -> None:
-        self._chunks = ChunkIntake(self._robot, self._execute_steps)
-        self._state = RobotState(self._robot, self._agreeing)
-        self._action: ScheduledAction | None = None
-        self._last_ns: int | None = None
-        self._sent_ns: int | None = None
-        self._underruns = 0
-        self._is_starved = self._had_let_go = self._is_elsewhere = False
-        self._was_acknowledged = True
+    @property
+    def mode(self) -> Mode:
+        """What the controller does."""
+        return self._situation.mode
+
+    @property
+    def reason(self) -> Reason:
+        """Why it does so."""
+        return self._situation.reason
+
+    @property
+    def text(self) -> str:
+        """The same in words, with numbers."""
+        return self._situation.text
 
     def limit_tool_speed(self, speed: float | None) -> None:
         """From now on the tool is not faster than ``speed`` [m/s]; None: than the contract's guard says.
@@ -73,13 +77,7 @@ class Controller:
         Raises:
             ContractError: the contract has no guard, so nobody knows where the tool is.
         """
-        if self._generator.guard is not None:
-            self._generator.guard.limit_speed(speed)
-        elif speed is not None:
-            raise ContractError(
-                f"robot {self._robot.name}: a tool speed of {speed:g} m/s needs the contract's guard (tool, "
-                "tool_speed) and a robot description"
-            )
+        self._generator.limit_tool_speed(speed)
 
     def start(self, is_elsewhere: bool = False) -> None:
         """Activation: moves only after a chunk of now; what was latched stays so.
@@ -87,18 +85,19 @@ class Controller:
         Args:
             is_elsewhere: Whether a driver was restarted since the last command, so that it does not hold it.
         """
-        self._clear()
+        self._activation = self._new_activation()
+        self._drivers.restart()
         self.is_active = True
         self._generator.restart(is_elsewhere)
         self.supervisor.forget_motion()
-        self._enter(Mode.IDLE, Reason.NO_CHUNK, "no chunk received since activation")
-        self._enter_latched()
+        waiting = Verdict(Mode.IDLE, Reason.NO_CHUNK, "no chunk received since activation")
+        self._situation = self.supervisor.latch or waiting
 
     def stop(self, now_ns: int, at_ns: int) -> Command:
         """Deactivation: the first command of the stop; ``update`` gives the others until ``at_rest``."""
         self._brake(is_emergency=False)
         self.is_active = False
-        self._enter(Mode.IDLE, Reason.INACTIVE, "deactivated")
+        self._situation = Verdict(Mode.IDLE, Reason.INACTIVE, "deactivated")
         return self.update(now_ns, at_ns)
 
     @property
@@ -113,14 +112,14 @@ class Controller:
 
     def accept(self, chunk: StampedChunk, now_ns: int) -> Rejection | None:
         """Checks a chunk and adds it to the schedule; the rejection if it may not be executed."""
-        rejection = self._chunks.accept(chunk, now_ns)
+        rejection = self._activation.chunks.accept(chunk, now_ns)
         if rejection is None:
-            self._is_starved = False
+            self._activation.is_starved = False
         return rejection
 
     def observe(self, source: str, stamp_ns: int, values: Mapping[str, float]) -> None:
         """Notes a part of the robot's state: acquisition time [ns] for the watchdog, values for the hold."""
-        self._state.observe(source, stamp_ns, values, self._last_ns)
+        self._activation.state.observe(source, stamp_ns, values, self._activation.updated_ns)
 
     def update(self, now_ns: int, at_ns: int) -> Command:
         """Compute the command of this moment.
@@ -129,133 +128,98 @@ class Controller:
             now_ns: [ns, node clock].
             at_ns: [ns, steady].
         """
-        if self._last_ns is not None and now_ns < self._last_ns:
-            self.clock_jumped((now_ns - self._last_ns) / 1e9)
-        self._last_ns = now_ns
+        self._note_time(now_ns)
         if self.early_update_in_ns(at_ns):
             return Command(None, None, now_ns, at_ns)
-        if not self.is_active or self._is_forbidden(now_ns, at_ns):
+        if not self.is_active:
             return self._hold(now_ns, at_ns)
-        not_ready = self._not_ready(now_ns)
+        # What has changed, before anything is judged by it.
+        self._drivers.look(self._activation.state, self._lockstep)
+        self._seed_tracker(now_ns, at_ns)
+        # What forbids to move, then what is missing: questions that change nothing.
+        forbidden = self.supervisor.verdict(at_ns)
+        if forbidden is not None:
+            return self._stop_for(forbidden, now_ns, at_ns)
+        if self._drivers.is_elsewhere:
+            return self._hold(now_ns, at_ns)
+        not_ready = self._activation.not_ready(self._situation, self._generator.has_begun, now_ns)
         if not_ready is not None:
-            self._enter(*not_ready)
-            self._underruns += self.mode is Mode.HOLDING
-            return self._hold(now_ns, at_ns)
+            return self._wait_for(not_ready, now_ns, at_ns)
         if self._generator.is_stopping:
             return self._hold(now_ns, at_ns)
-        action = self._chunks.schedule.due(now_ns)
+        action = self._activation.chunks.schedule.due(now_ns)
         if action is not None:
             return self._track(action, now_ns, at_ns)
-        is_exhausted = self._chunks.schedule.is_dry(now_ns)
-        if self._lockstep or not is_exhausted:
-            # Either the action of this step was handed out already, or the next chunk has not begun.
-            return self._between(now_ns, at_ns, is_exhausted)
-        self._underruns += 1
-        self._enter(Mode.HOLDING, *self._chunks.exhausted(now_ns))
-        return self._hold(now_ns, at_ns)
+        return self._between(now_ns, at_ns)
+
+    def _note_time(self, now_ns: int) -> None:
+        before_ns = self._activation.updated_ns
+        if before_ns is not None and now_ns < before_ns:
+            self.clock_jumped((now_ns - before_ns) / 1e9)
+        self._activation.updated_ns = now_ns
+
+    def _seed_tracker(self, now_ns: int, at_ns: int) -> None:
+        """Begins where the arm rests, as long as nothing was commanded; a fault where that is impossible."""
+        if not self._generator.may_begin or self._activation.state.not_ready_reason(now_ns):
+            return
+        problem = self._generator.begin(self._activation.state, at_ns)
+        if problem:
+            text = f"{problem}; move the arm inside by other means, then reset: it will not be made to jump"
+            self.supervisor.fault(Reason.OUTSIDE_LIMITS, text)
 
     def take_back(self) -> None:
         """The command of the last update was not sent: it is too old. The next one may come at once."""
         self._generator.take_back()
-        self._sent_ns = None
-
-    def _is_forbidden(self, now_ns: int, at_ns: int) -> bool:
-        """Asks the supervisor; begins where the arm rests as long as nothing was commanded."""
-        if self.supervisor.is_driver_ready and not self._lockstep:
-            self.supervisor.check_following(self._state)
-        has_let_go = self.supervisor.has_let_go
-        if self._had_let_go and not has_let_go:
-            self._generator.restart_ramp()
-            self.supervisor.forget_motion()
-        self._had_let_go = has_let_go
-        self._note_acknowledged(self.supervisor.is_acknowledged)
-        self._begin(now_ns, at_ns)
-        verdict = self.supervisor.verdict(at_ns)
-        if verdict is None:
-            return self._is_elsewhere
-        if verdict.mode is Mode.FAULT and self.mode not in (Mode.FAULT, Mode.ESTOP):
-            self._generator.restart_stop(is_emergency=True)
-        is_idle = self.mode is Mode.IDLE and verdict.mode is Mode.HOLDING
-        self._enter(Mode.IDLE if is_idle else verdict.mode, verdict.reason, verdict.text)
-        return True
-
-    def _note_acknowledged(self, is_acknowledged: bool) -> None:
-        """Whoever comes to listen may be a driver that was restarted: motion begins anew for it."""
-        self._is_elsewhere |= self.supervisor.has_come or (self._was_acknowledged and not is_acknowledged)
-        self._was_acknowledged = is_acknowledged
-        if self._is_elsewhere and (self._generator.at_rest or self.supervisor.reaches_nobody):
-            self._generator.restart(is_elsewhere=True)
-            self._is_elsewhere = False
-        elif not (is_acknowledged or self._is_elsewhere):
-            self._generator.reconsider()
-        if not is_acknowledged:
-            self.supervisor.forget_motion()
-        self._generator.note_acknowledged(is_acknowledged)
-
-    def _begin(self, now_ns: int, at_ns: int) -> None:
-        """Takes the measured rest pose for the commanded one; a fault where that is impossible."""
-        if not self._generator.may_begin or self._state.not_ready_reason(now_ns):
-            return
-        problem = self._generator.begin(self._state, at_ns)
-        if problem:
-            text = f"{problem}; move the arm inside by other means, then reset: it will not be made to jump"
-            self.supervisor.fault(Reason.OUTSIDE_LIMITS, text)
+        self._activation.sent_ns = None
 
     def early_update_in_ns(self, at_ns: int) -> int:
         """How long after ``at_ns`` [ns, steady] the next command may come at the earliest [ns].
 
         Tracked commands are samples of one motion: two at once would be none. Stops do not wait.
         """
-        newest = self._chunks.schedule.newest
+        newest = self._activation.chunks.schedule.newest
         is_ended = newest is not None and newest.is_end and self.mode is Mode.TRACKING
-        if self._sent_ns is None or not self._generator.is_tracked or is_ended:
+        if self._activation.sent_ns is None or not self._generator.is_tracked or is_ended:
             return 0
-        since_ns = at_ns - self._sent_ns
-        share = EARLIEST_UPDATE if self.allows_early_update else EARLIEST
-        shortest_ns = round(share * self._robot.period_ns)
-        return max(0, shortest_ns - since_ns) if since_ns >= 0 else 0
+        since_ns = self._activation.since_sent_ns(at_ns)
+        return max(0, self._generator.shortest_ns - since_ns) if since_ns >= 0 else 0
 
     def _track(self, action: ScheduledAction, now_ns: int, at_ns: int) -> Command:
-        is_new = action is not self._action
-        values = self._generator.follow(action, is_new, now_ns, at_ns, self._state)
-        self._action = action
-        self._enter(Mode.TRACKING, Reason.NONE, "")
+        is_new = action is not self._activation.action
+        values = self._generator.follow(action, is_new, now_ns, at_ns, self._activation.state)
+        self._activation.action = action
+        self._situation = Verdict(Mode.TRACKING, Reason.NONE, "")
         stamp_ns = now_ns if self._generator.is_continuous else action.due_ns
         self._note_sent(at_ns)
         return Command(values, action, stamp_ns, at_ns, self._generator.paths)
 
-    def _between(self, now_ns: int, at_ns: int, is_exhausted: bool) -> Command:
+    def _between(self, now_ns: int, at_ns: int) -> Command:
+        """No action is due now: it was handed out already, the next chunk has not begun, or none is left."""
+        is_exhausted = self._activation.chunks.schedule.is_exhausted(now_ns)
+        if is_exhausted and not self._lockstep:
+            return self._wait_for(self._activation.exhausted(now_ns), now_ns, at_ns)
         if self.mode is not Mode.TRACKING:
             return self._hold(now_ns, at_ns)
-        if self._generator.is_continuous and self._action is not None and not is_exhausted:
-            return self._track(self._action, now_ns, at_ns)
-        silent_ns = 0 if self._sent_ns is None else at_ns - self._sent_ns
-        if not self._lockstep and silent_ns > SILENT_PERIODS * self._robot.period_ns:
+        if self._generator.is_continuous and self._activation.action is not None and not is_exhausted:
+            return self._track(self._activation.action, now_ns, at_ns)
+        is_silent = self._activation.since_sent_ns(at_ns) > SILENT_PERIODS * self._robot.period_ns
+        if is_silent and not self._lockstep:
             return self._hold(now_ns, at_ns)
         return Command(None, None, now_ns, at_ns)
 
-    def _not_ready(self, now_ns: int) -> tuple[Mode, Reason, str] | None:
-        """What is missing to execute anything now, whatever the schedule says."""
-        newest = self._chunks.schedule.newest
-        if newest is None:
-            if self._chunks.is_rejected:
-                return self.mode, *self._chunks.exhausted(now_ns)
-            if self.reason in WAITING:
-                return self.mode, self.reason, self.text
-            return self.mode, Reason.NO_CHUNK, "waiting for a chunk"
-        stale = self._state.not_ready_reason(now_ns)
-        if stale:
-            return Mode.HOLDING, Reason.OBSERVATION_STALE, stale
-        if not self._generator.has_begun:
-            text = "the arm moves, or was measured too seldom yet; waiting until it is seen at rest"
-            return Mode.IDLE, Reason.NO_CHUNK, text
-        if newest.is_end:
-            return Mode.HOLDING, Reason.TASK_ENDED, "the task is over; waiting for the next one"
-        if self._is_starved:
-            return Mode.HOLDING, Reason.UNDERRUN, self.text
-        if self._chunks.is_stale(now_ns):
-            return Mode.HOLDING, *self._chunks.exhausted(now_ns)
-        return None
+    def _stop_for(self, forbidden: Verdict, now_ns: int, at_ns: int) -> Command:
+        """The supervisor forbids to move: stop; what was idle stays so, unless it is latched."""
+        if forbidden.mode is Mode.FAULT and self.mode not in (Mode.FAULT, Mode.ESTOP):
+            self._generator.restart_stop(is_emergency=True)
+        is_idle = self.mode is Mode.IDLE and forbidden.mode is Mode.HOLDING
+        self._situation = replace(forbidden, mode=Mode.IDLE) if is_idle else forbidden
+        return self._hold(now_ns, at_ns)
+
+    def _wait_for(self, missing: Verdict, now_ns: int, at_ns: int) -> Command:
+        """Something is missing: hold; an underrun, if there was something to execute before."""
+        self._situation = missing
+        self._activation.underruns += missing.mode is Mode.HOLDING
+        return self._hold(now_ns, at_ns)
 
     def _hold(self, now_ns: int, at_ns: int) -> Command:
         if self._lockstep:
@@ -265,8 +229,8 @@ class Controller:
             self._generator.restart(is_elsewhere=True)
             self.supervisor.forget_motion()
             return Command(None, None, now_ns, at_ns)
-        values = self._generator.hold(now_ns, at_ns, self._state, self.supervisor.has_let_go)
-        if self.supervisor.is_returning and self._generator.rest_pose.is_settled:
+        values = self._generator.hold(now_ns, at_ns, self._activation.state, self.supervisor.has_let_go)
+        if self.supervisor.is_returning and self._generator.stop.is_settled:
             self.supervisor.note_returned()
         if values is None:
             return Command(None, None, now_ns, at_ns)
@@ -274,93 +238,61 @@ class Controller:
         return Command(values, None, now_ns, at_ns, self._generator.paths)
 
     def _note_sent(self, at_ns: int) -> None:
-        self._sent_ns = at_ns
+        self._activation.sent_ns = at_ns
         self.supervisor.note_command(self._generator.positions, at_ns)
 
     def _brake(self, is_emergency: bool) -> None:
         """The next command begins a stop, and comes at once where it may."""
         self._generator.restart_stop(is_emergency)
         if self._generator.is_immediate:
-            self._sent_ns = None
+            self._activation.sent_ns = None
 
-    def _enter(self, mode: Mode, reason: Reason, text: str) -> None:
-        self.mode, self.reason, self.text = mode, reason, text
-
-    def _enter_latched(self) -> None:
-        latch = self.supervisor.latch
-        if latch is not None:
-            self._enter(latch.mode, latch.reason, latch.text)
-
-    def starve(self, silence_s: float) -> None:
+    def on_policy_timeout(self, silence_s: float) -> None:
         """No chunk for ``silence_s`` of wall time while tracking: also stops a clock that stands still.
 
         In lockstep only where no action is left: a slow world may still be asking for those that are.
         """
         if self.mode is not Mode.TRACKING:
             return
-        is_exhausted = self._last_ns is not None and self._chunks.schedule.is_dry(self._last_ns)
-        if is_exhausted or not self._lockstep:
-            self._is_starved = True
+        if self._activation.was_exhausted or not self._lockstep:
+            self._activation.is_starved = True
             cause = "the world waits" if self._lockstep else "is the policy running?"
             text = f"no chunk for {silence_s:.1f} s of wall time; {cause}"
-            self._enter(Mode.HOLDING, Reason.UNDERRUN, text)
+            self._situation = Verdict(Mode.HOLDING, Reason.UNDERRUN, text)
 
     def clock_jumped(self, jump_s: float) -> None:
         """Time went back by ``-jump_s``: nothing planned or observed before holds any more."""
-        self._chunks.schedule.reset()
-        self._state.forget_times()
+        self._activation.forget_times()
         self._generator.forget_times()
-        self._last_ns = None
         if self.mode in (Mode.TRACKING, Mode.HOLDING):
             text = f"the clock jumped by {jump_s:.3f} s; waiting for a chunk"
-            self._enter(Mode.HOLDING, Reason.CLOCK_JUMP, text)
+            self._situation = Verdict(Mode.HOLDING, Reason.CLOCK_JUMP, text)
 
     def estop(self) -> None:
         """Stops as fast as the limits of an emergency stop permit; stays stopped until ``reset``."""
         self._brake(is_emergency=True)
-        self.supervisor.estop()
-        self._enter_latched()
+        self._situation = self.supervisor.estop()
 
     def fault(self, text: str) -> None:
         """Stops because something inside broke, until ``reset``."""
         self._generator.restart_stop(is_emergency=True)
-        self.supervisor.fault(Reason.INTERNAL_ERROR, text)
-        self._enter_latched()
+        self._situation = self.supervisor.fault(Reason.INTERNAL_ERROR, text)
 
     def reset(self) -> bool:
         """Releases a latched stop or fault; False if there was none. What was planned is forgotten."""
         if not self.supervisor.reset():
             return False
-        self._chunks.schedule.reset()
+        self._activation.chunks.schedule.reset()
         if self._lockstep or not self._generator.has_begun:
             self._generator.restart(is_elsewhere=False)
         if self.supervisor.is_returning:
-            self._generator.rest_pose.reconsider()
+            self._generator.stop.reconsider()
         self._generator.restart_ramp()
-        if self.is_active:
-            self._enter(Mode.IDLE, Reason.NO_CHUNK, "reset; waiting for a chunk")
-        else:
-            self._enter(Mode.IDLE, Reason.INACTIVE, "not active")
+        waiting = Verdict(Mode.IDLE, Reason.NO_CHUNK, "reset; waiting for a chunk")
+        self._situation = waiting if self.is_active else NOT_ACTIVE
         return True
 
     def status(self, now_ns: int) -> Status:
         """A picture of now for a person or a message."""
-        newest = self._chunks.schedule.newest
         is_looking = self.is_active and not self._lockstep
-        return Status(
-            mode=self.mode,
-            reason=self.reason,
-            text=self.text,
-            chunk_id=0 if newest is None else newest.chunk_id,
-            chunk_age_s=self._chunks.age_s(now_ns),
-            actions_left=self._chunks.schedule.remaining(now_ns),
-            accepted=self._chunks.accepted,
-            rejected=self._chunks.rejected,
-            expired=self._chunks.schedule.expired,
-            underruns=self._underruns,
-            last_rejection=self._chunks.last_rejection,
-            clamped=self._generator.clamped,
-            limit_stops=self._generator.limit_stops,
-            problem=self._state.not_ready_reason(now_ns) if is_looking else "",
-            silent=self._state.silent if is_looking else (),
-        )
+        return self._activation.status(self._situation, self._generator, is_looking, now_ns)

@@ -1,4 +1,4 @@
-"""Where tracked dofs are to be a few periods from now: along the chunk, by the authority of the policy."""
+"""Where tracked dofs are to be a few periods from now: along the chunk, as far as it is blended in."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import numpy as np
 
 from asyncvla_ros.control.action_schedule import ScheduledAction
 from asyncvla_ros.control.drive import Drive
+from asyncvla_ros.control.interpolation import hull, interpolate_chunk
 from asyncvla_ros.control.motion import State
 from asyncvla_ros.control.orientation import COLUMNS, goal_columns, has_orientation
 from asyncvla_ros.control.planner import Hull
-from asyncvla_ros.control.reference import hull, reference
 from asyncvla_ros.control.tracker import JerkLimitedTracker
 from asyncvla_ros.robot.contract import RobotContract
 
@@ -21,10 +21,10 @@ class Goals:
     """Makes the goals of a tracker from due actions.
 
     Args:
-        robot: Dofs, rates and the time in which the policy's authority ramps up.
+        robot: Dofs, rates and the time in which actions are blended in.
         index: (k,) int64, the tracked dofs.
         kinds: (d,) what the driver of each dof does between commands.
-        tracker: Follows the goals; None where no dof is tracked.
+        tracker: Of those; follows the goals.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class Goals:
         robot: RobotContract,
         index: np.ndarray,
         kinds: Sequence[Drive],
-        tracker: JerkLimitedTracker | None,
+        tracker: JerkLimitedTracker,
     ):
         self._robot, self._index, self._kinds, self._tracker = robot, index, kinds, tracker
         self._has_orientation = has_orientation(robot)
@@ -40,32 +40,30 @@ class Goals:
         self._ramp_start = np.zeros(len(robot.dofs))
 
     def restart_ramp(self) -> None:
-        """The policy's authority ramps up again, from the next action on."""
+        """Actions are blended in again, from the next one on."""
         self._ramp_begin_ns = None
 
-    def authority(self, now_ns: int) -> float:
+    def blend_factor(self, now_ns: int) -> float:
         """Share of the way from where the ramp began to what the policy wants at ``now_ns`` [ns]: 0 to 1."""
         if self._ramp_begin_ns is None:
             self._ramp_begin_ns = now_ns
-            if self._tracker is not None:
-                self._ramp_start[self._index] = self._tracker.positions
+            self._ramp_start[self._index] = self._tracker.positions
         if not self._robot.ramp_s:
             return 1.0
         return min(1.0, max(0, now_ns - self._ramp_begin_ns) / 1e9 / self._robot.ramp_s)
 
     def of(
-        self, action: ScheduledAction, values: np.ndarray, authority: float, now_ns: int, at_ns: int
+        self, action: ScheduledAction, values: np.ndarray, blend: float, now_ns: int, at_ns: int
     ) -> tuple[list[State], list[Hull | None]]:
         """(k,) where the tracked dofs are to be ``goal_ahead_ns`` from now, and what lies between.
 
         Args:
             action: The action that is due.
             values: (d,) what is made of it, of which only changes count.
-            authority: Of the policy now.
+            blend: The factor of now.
             now_ns: [ns, node clock].
             at_ns: [ns, steady].
         """
-        assert self._tracker is not None
         ahead: dict[Drive, list[list[float]]] = {}
         rates, starts = (values * (1e9 / self._robot.period_ns)).tolist(), self._ramp_start.tolist()
         goals: list[State] = []
@@ -78,19 +76,18 @@ class Goals:
             kind = self._kinds[index]
             if kind not in ahead:
                 due_ns = now_ns + self._tracker.goal_ahead_ns(kind, at_ns)
-                curves = (*reference(action.chunk, due_ns), *hull(action.chunk, now_ns, due_ns))
+                curves = (*interpolate_chunk(action.chunk, due_ns), *hull(action.chunk, now_ns, due_ns))
                 ahead[kind] = [curve.tolist() for curve in curves]
             place, slope, bend, low, high = (curve[index] for curve in ahead[kind])
             start = starts[index]
             if not math.isnan(start):
-                place, low, high = (start + authority * (to - start) for to in (place, low, high))
-            goals.append(State(place, authority * slope, authority * bend))
+                place, low, high = (start + blend * (to - start) for to in (place, low, high))
+            goals.append(State(place, blend * slope, blend * bend))
             hulls.append((low, high))
         return (self._turning(goals) if self._has_orientation else goals), hulls
 
     def _turning(self, goals: list[State]) -> list[State]:
         """Goals of a pose, with its orientation on the shortest way and not too far ahead."""
-        assert self._tracker is not None
         places = np.flatnonzero((self._index >= COLUMNS.start) & (self._index < COLUMNS.stop)).tolist()
         commanded = [self._tracker.positions[place] for place in places]
         aimed = goal_columns(commanded, [goals[place].position for place in places])

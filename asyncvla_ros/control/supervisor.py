@@ -5,26 +5,16 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from asyncvla_ros.control.robot_state import AGREEING, RobotState
-from asyncvla_ros.control.types import Mode, Reason
+from asyncvla_ros.control.types import Mode, Reason, Verdict
 from asyncvla_ros.robot.contract import Dof, RobotContract
 from asyncvla_ros.robot.motion_limits import following_limit
 
 # Faster than this multiple of its velocity limit no joint moves: what jumps farther is no measurement.
 IMPLAUSIBLE = 2.0
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """Why the arm must not be moved: the mode that follows, the reason, and words with numbers."""
-
-    mode: Mode
-    reason: Reason
-    text: str
 
 
 def nearest(dof: Dof, position: float, reference: float) -> float:
@@ -78,14 +68,15 @@ class Supervisor:
         self._checked: list[tuple[int, float] | None] = [None for _ in self._followed]
         self._implausible: set[int] = set()
 
-    def estop(self) -> None:
-        """Latches the emergency stop; it outranks a fault."""
+    def estop(self) -> Verdict:
+        """Latches the emergency stop, which outranks a fault."""
         self.latch = Verdict(Mode.ESTOP, Reason.ESTOP, "emergency stop; reset it to go on")
+        return self.latch
 
-    def fault(self, reason: Reason, text: str) -> None:
-        """Latches a fault, unless something is latched already."""
-        if self.latch is None:
-            self.latch = Verdict(Mode.FAULT, reason, text)
+    def fault(self, reason: Reason, text: str) -> Verdict:
+        """Latches a fault, unless something is latched already; what is latched then."""
+        self.latch = self.latch or Verdict(Mode.FAULT, reason, text)
+        return self.latch
 
     def reset(self) -> bool:
         """Releases what is latched; False if nothing was.

@@ -7,28 +7,17 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from asyncvla_ros.control.drive import GAP_PERIODS, Drive, quintic_s, stops_within
-from asyncvla_ros.control.motion import (
-    Bounds,
-    Path,
-    Phase,
-    State,
-    end_within,
-    stop_phases,
-)
-from asyncvla_ros.control.planner import Hull, Planner
+from asyncvla_ros.control.dof_motion import ARRIVAL_SHARE, DofMotion, Move, Step
+from asyncvla_ros.control.drive import Drive, quintic_s
+from asyncvla_ros.control.motion import Path, State
+from asyncvla_ros.control.planner import Hull
 from asyncvla_ros.robot.contract import Dof
-from asyncvla_ros.robot.motion_limits import MotionLimits, following_limit, motion_limits, stop_limits
+from asyncvla_ros.robot.motion_limits import following_limit
 
-Move = tuple[Path | None, State]
 # Asked for the whole motion of all dofs, with the stop at its end.
 Permits = Callable[[Sequence[Path | None]], bool]
-# How far ahead a goal is met [periods]: meeting it at once would take full jerk in every period.
-HORIZON = 4
 # Where a motion is not permitted, these shares of its speed are tried; later it grows again by this factor.
 SLOWER, FASTER, SLOWEST = (0.8, 0.4), 1.05, 0.01
-# A driver that follows trajectories gets so much more time than it needs to the first one's beginning.
-ARRIVAL_SHARE = 1.1
 
 
 class JerkLimitedTracker:
@@ -57,27 +46,17 @@ class JerkLimitedTracker:
     """
 
     def __init__(self, dofs: Sequence[Dof], kinds: Sequence[Drive], period_ns: int, lead_ns: int):
-        self._dofs = tuple(dofs)
-        self._kinds = tuple(kinds)
+        self._motions = [DofMotion(dof, kind, period_ns) for dof, kind in zip(dofs, kinds, strict=True)]
         self._period_ns = period_ns
         self._lead_ns = lead_ns
-        self._bounds = [_bounds(dof, motion_limits(dof, period_ns / 1e9)) for dof in dofs]
-        self._stop_bounds = [_bounds(dof, stop_limits(dof, period_ns / 1e9)) for dof in dofs]
-        self._margins = [(0.0, 0.0) for _ in dofs]
-        self._states = [State(0.0, 0.0, 0.0) for _ in dofs]
-        self.paths: list[Path | None] = [None for _ in dofs]
         self._at_ns = 0
         self._was_acknowledged = False
         self._before = self._motion
-        self._is_asked = self._has_begun = self._is_held = False
+        self._has_begun = self._is_held = False
         #: Whether commands reach a driver; the first one that does moves nothing.
         self.is_acknowledged = True
-        self.limit_stops = 0
+        self._forbidden = 0
         self._share = 1.0
-        ahead_s = HORIZON * period_ns / 1e9
-        self._plans = [
-            Planner(bounds, dof.is_delta, ahead_s) for dof, bounds in zip(dofs, self._bounds, strict=True)
-        ]
 
     def begin(
         self, positions: Sequence[float], at_ns: int, slowest_s: float = 0.0, ways: Sequence[float] = ()
@@ -90,29 +69,23 @@ class JerkLimitedTracker:
         the arm would have to jump, or to be commanded outside. Both are refused. A gripper, which holds its
         command, begins at the nearest position inside, or at its first goal where it is not measured (NaN).
         """
-        outside, states = [], []
-        for dof, bounds, position in zip(self._dofs, self._bounds, positions, strict=True):
-            if dof.is_delta or (dof.holds_command and math.isnan(position)):
-                states.append(State(position, 0.0, 0.0))
-                continue
-            inside = min(max(position, bounds.minimum), bounds.maximum)
-            step = bounds.jerk * (self._period_ns / 1e9) ** 3 / 6
-            if not (dof.holds_command or abs(position - inside) <= step):
-                limits = f"[{bounds.minimum:g}, {bounds.maximum:g}]"
-                outside.append(f"{dof.name} is measured at {position:.6g} {dof.unit}, outside {limits}")
-            states.append(State(inside, 0.0, 0.0))
-        if not outside:
-            arms = [index for index, dof in enumerate(self._dofs) if not dof.holds_command]
-            arm_ns = self._arrival_ns(arms, states, at_ns, slowest_s, ways)
-            self.paths = [
-                Path(self._arrival_ns([i], states, at_ns) if dof.holds_command else arm_ns, state, ())
-                if kind is Drive.TRAJECTORY and not math.isnan(state.position)
-                else None
-                for i, (dof, kind, state) in enumerate(zip(self._dofs, self._kinds, states, strict=True))
-            ]
-            self._states, self._at_ns, self._was_acknowledged = states, at_ns, False
-            self._has_begun = self._is_held = True
-        return "; ".join(outside)
+        pairs = list(zip(self._motions, positions, strict=True))
+        refusals = [refusal for motion, position in pairs if (refusal := motion.refusal(position))]
+        if refusals:
+            return "; ".join(refusals)
+        states = [motion.rest_at(position) for motion, position in pairs]
+        arms = [index for index, motion in enumerate(self._motions) if not motion.dof.holds_command]
+        arm_ns = self._arrival_ns(arms, states, at_ns, slowest_s, ways)
+        starts_ns = [
+            self._arrival_ns([index], states, at_ns) if motion.dof.holds_command else arm_ns
+            for index, motion in enumerate(self._motions)
+        ]
+        for motion, state, start_ns in zip(self._motions, states, starts_ns, strict=True):
+            is_sent = motion.kind is Drive.TRAJECTORY and not math.isnan(state.position)
+            motion.path, motion.state = Path(start_ns, state, ()) if is_sent else None, state
+        self._at_ns, self._was_acknowledged = at_ns, False
+        self._has_begun = self._is_held = True
+        return ""
 
     def _arrival_ns(
         self,
@@ -128,18 +101,21 @@ class JerkLimitedTracker:
         from there it is), and from either as far away as an arm may be from its command. Who begins where it
         was left is there, or on its way there.
         """
-        if self._is_held and all(self._states[i].position == states[i].position for i in indices):
-            paths = [path for path in (self.paths[i] for i in indices) if path is not None]
+        motions = [self._motions[index] for index in indices]
+        if self._is_held and all(
+            motion.state.position == states[index].position
+            for motion, index in zip(motions, indices, strict=True)
+        ):
+            paths = [motion.path for motion in motions if motion.path is not None]
             return max([at_ns, *(path.start_ns for path in paths)])
         times_s = [slowest_s]
-        for index in indices:
-            dof = self._dofs[index]
-            if dof.is_delta:
+        for index, motion in zip(indices, motions, strict=True):
+            if motion.dof.is_delta:
                 continue
-            told = abs(states[index].position - self._states[index].position) if self._has_begun else 0.0
+            told = abs(states[index].position - motion.state.position) if self._has_begun else 0.0
             seen = ways[index] if ways else 0.0
-            way = max(0.0 if math.isnan(told) else told, seen + following_limit(dof))
-            times_s.append(quintic_s(way, self._bounds[index]))
+            way = max(0.0 if math.isnan(told) else told, seen + following_limit(motion.dof))
+            times_s.append(quintic_s(way, motion.bounds))
         return at_ns + round(1e9 * ARRIVAL_SHARE * max(times_s))
 
     def leave(self) -> None:
@@ -148,14 +124,16 @@ class JerkLimitedTracker:
 
     def set_measured(self, low: Sequence[float], high: Sequence[float]) -> None:
         """Notes where changes have led to, at least and at most (k,): how far they may still go."""
-        self._margins = [
-            (0.0, most - least) if dof.is_delta else (0.0, 0.0)
-            for dof, least, most in zip(self._dofs, low, high, strict=True)
-        ]
-        self._states = [
-            state._replace(position=least) if dof.is_delta else state
-            for dof, state, least in zip(self._dofs, self._states, low, strict=True)
-        ]
+        for motion, least, most in zip(self._motions, low, high, strict=True):
+            motion.set_measured(least, most)
+
+    def goal_ahead_ns(self, kind: Drive, at_ns: int) -> int:
+        """How long after now the goals of dofs of this kind are to be met [ns]."""
+        return self._step(at_ns).goal_ahead_ns(kind)
+
+    def _step(self, at_ns: int) -> Step:
+        since_ns = at_ns - self._at_ns
+        return Step(at_ns, since_ns, self._was_acknowledged, self._period_ns, self._lead_ns)
 
     def follow(
         self,
@@ -173,26 +151,27 @@ class JerkLimitedTracker:
             permits: Asked for the whole motion with the stop at its end; None: everything is permitted.
             hulls: (k,) what the ways to the goals keep to, see ``Planner.phases``; empty: to nothing.
         """
-        hulls = hulls or [None] * len(goals)
-        self._is_asked = permits is not None
-        # Slower where it is not permitted otherwise, and faster again little by little.
-        shares = (
-            [1.0] if permits is None else [min(1.0, FASTER * self._share), *(self._share * s for s in SLOWER)]
-        )
-        for share in shares:
+        step, hulls = self._step(at_ns), hulls or [None] * len(goals)
+        for share in self._shares(permits is not None):
             moves = [
-                self._towards(index, goal, at_ns, share, hull)
-                for index, (goal, hull) in enumerate(zip(goals, hulls, strict=True))
+                motion.towards(goal, step, share, hull, permits is not None)
+                for motion, goal, hull in zip(self._motions, goals, hulls, strict=True)
             ]
             if permits is None or permits([path for path, _ in moves]):
                 self._share = share
                 break
         else:
-            self.limit_stops += 1
+            self._forbidden += 1
             self._share *= SLOWER[-1]
-            moves = self._stopping(at_ns, permits)
+            moves = self._stopping(step, permits)
         self._share = max(self._share, SLOWEST)
         self._take(moves, at_ns)
+
+    def _shares(self, is_asked: bool) -> list[float]:
+        """Shares of the speed: slower where it is not permitted otherwise, faster again little by little."""
+        if not is_asked:
+            return [1.0]
+        return [min(1.0, FASTER * self._share), *(self._share * share for share in SLOWER)]
 
     def stop(self, at_ns: int, emergency: bool = False, permits: Permits | None = None) -> None:
         """One command of the quickest stop; at rest it stays where it is.
@@ -202,168 +181,76 @@ class JerkLimitedTracker:
             emergency: Within the limits of an emergency stop; nothing else counts then.
             permits: As in ``follow``.
         """
-        moves = self._all_braking(at_ns, self._stop_bounds) if emergency else self._stopping(at_ns, permits)
-        self._take(moves, at_ns)
+        step = self._step(at_ns)
+        if emergency:
+            self._take([motion.braking(step, is_emergency=True) for motion in self._motions], at_ns)
+        else:
+            self._take(self._stopping(step, permits), at_ns)
 
-    def _stopping(self, at_ns: int, permits: Permits | None) -> list[Move]:
+    def _stopping(self, step: Step, permits: Permits | None) -> list[Move]:
         """The quickest stop; or the one that the motion has at its end, where only that is permitted.
 
         Dofs stop one after the other: what they make together may be faster meanwhile than it was.
         """
-        moves = self._all_braking(at_ns, self._bounds)
+        moves = [motion.braking(step) for motion in self._motions]
         if permits is None or permits([path for path, _ in moves]):
             return moves
-        going_on = [self._going_on(index, at_ns) for index in range(len(self._dofs))]
+        going_on = [motion.going_on(step.at_ns) for motion in self._motions]
         return going_on if permits([path for path, _ in going_on]) else moves
 
-    def _all_braking(self, at_ns: int, bounds: Sequence[Bounds]) -> list[Move]:
-        return [self._braking(index, at_ns, bounds[index]) for index in range(len(self._dofs))]
-
-    def _going_on(self, index: int, at_ns: int) -> Move:
-        """The motion as it was sent, with the stop at its end."""
-        path, state = self.paths[index], self._states[index]
-        if path is None or math.isnan(state.position):
-            return None, state
-        rest = Path(at_ns, path.at(at_ns), path.between(at_ns, path.end_ns))
-        return rest, rest.at(at_ns)
-
-    def goal_ahead_ns(self, kind: Drive, at_ns: int) -> int:
-        """How long after now the goals of dofs of this kind are to be met [ns]."""
-        begin_ns = at_ns + self._lead_ns if kind is Drive.TRAJECTORY else self._begin_ns(kind, at_ns)
-        return begin_ns + HORIZON * self._period_ns - at_ns
-
-    def _begin_ns(self, kind: Drive, at_ns: int) -> int:
-        """From when on the motion of a dof that is sampled can still be chosen [ns]."""
-        since_ns = at_ns - self._at_ns
-        if not self._was_acknowledged and kind is Drive.HELD:
-            # The first command that is heard is where the arm is.
-            return at_ns
-        if not self._was_acknowledged or not 0 <= since_ns <= GAP_PERIODS * self._period_ns:
-            return at_ns - self._period_ns
-        # A change per step is made in one step, however late it is.
-        return at_ns - (min(since_ns, self._period_ns) if kind is Drive.STEP else since_ns)
-
-    def _begin(self, index: int, at_ns: int) -> tuple[int, State]:
-        """Time [ns] and state from which the motion of a dof goes on."""
-        kind, path, state = self._kinds[index], self.paths[index], self._states[index]
-        if kind is Drive.TRAJECTORY:
-            branch_ns = at_ns + self._lead_ns
-            return branch_ns, state if path is None else path.at(branch_ns)
-        if not 0 <= at_ns - self._at_ns <= GAP_PERIODS * self._period_ns:
-            velocity = state.velocity if kind is Drive.RATE else 0.0
-            state = State(state.position, velocity, 0.0)
-        return self._begin_ns(kind, at_ns), state
-
-    def _towards(self, index: int, goal: State, at_ns: int, share: float, hull: Hull | None) -> Move:
-        begin_ns, state = self._begin(index, at_ns)
-        bounds, plan = self._bounds[index], self._plans[index]
-        if math.isnan(state.position):
-            return self._first_goal(index, goal, at_ns)
-        is_trajectory = self._kinds[index] is Drive.TRAJECTORY
-        duration_s = (GAP_PERIODS * self._period_ns if is_trajectory else at_ns - begin_ns) / 1e9
-        ways = plan.phases(state, plan.feasible(goal), duration_s, share, hull)
-        # A dof that is a change may have been displaced from outside: never farther out than it is.
-        low, high = self._margins[index]
-        low, high = bounds.minimum + low, bounds.maximum - high
-        bounds = bounds._replace(minimum=min(low, state.position), maximum=max(high, state.position))
-        after = end_within(state, ways, bounds) if ways else None
-        if after is None or not stops_within(self._kinds[index], state, after, bounds, self._period_ns):
-            self.limit_stops += 1
-            return self._braking(index, at_ns, self._bounds[index])
-        if not (is_trajectory or self._is_asked):
-            return None, after
-        ways += stop_phases(after.velocity, after.acceleration, bounds.acceleration, bounds.jerk)
-        return self._joined(index, begin_ns, state, ways, at_ns)
-
-    def _braking(self, index: int, at_ns: int, bounds: Bounds) -> Move:
-        begin_ns, state = self._begin(index, at_ns)
-        if math.isnan(state.position):
-            return None, state
-        ways = stop_phases(state.velocity, state.acceleration, bounds.acceleration, bounds.jerk)
-        return self._joined(index, begin_ns, state, ways, at_ns)
-
-    def _joined(
-        self, index: int, begin_ns: int, state: State, ways: list[Phase], at_ns: int
-    ) -> tuple[Path, State]:
-        """The new motion, after what a trajectory does until its branch; and the state now."""
-        path = self.paths[index]
-        if self._kinds[index] is not Drive.TRAJECTORY or path is None:
-            new = Path(begin_ns, state, ways)
-        elif path.start_ns > at_ns:
-            # Its driver is still on its way to where it begins.
-            new = path
-        else:
-            new = Path(at_ns, path.at(at_ns), [*path.between(at_ns, begin_ns), *ways])
-            if new.is_standing:
-                new = Path(at_ns, new.end, ())
-        return new, new.at(at_ns)
-
-    def _first_goal(self, index: int, goal: State, at_ns: int) -> Move:
-        """A gripper that nobody measures is led to its first goal by its driver, with time for the way."""
-        bounds = self._bounds[index]
-        state = State(min(max(goal.position, bounds.minimum), bounds.maximum), 0.0, 0.0)
-        if self._kinds[index] is not Drive.TRAJECTORY:
-            return None, state
-        # It may stand outside of its range, and at the other end.
-        way = bounds.maximum - bounds.minimum + following_limit(self._dofs[index])
-        return Path(at_ns + round(1e9 * ARRIVAL_SHARE * quintic_s(way, bounds)), state, ()), state
-
     @property
-    def _motion(self) -> tuple[list[Path | None], list[State], int, bool]:
-        return self.paths, self._states, self._at_ns, self._was_acknowledged
+    def _motion(self) -> tuple[list[Move], int, bool]:
+        moves = [(motion.path, motion.state) for motion in self._motions]
+        return moves, self._at_ns, self._was_acknowledged
 
     def take_back(self) -> None:
         """The last command was not sent: the driver goes on with the one before it."""
-        self.paths, self._states, self._at_ns, self._was_acknowledged = self._before
+        moves, self._at_ns, self._was_acknowledged = self._before
+        self._set(moves)
 
     def _take(self, moves: Sequence[Move], at_ns: int) -> None:
         self._before = self._motion
-        self._was_acknowledged = self.is_acknowledged
-        self.paths = [path for path, _ in moves]
-        self._states = [state for _, state in moves]
-        self._at_ns = at_ns
+        self._at_ns, self._was_acknowledged = at_ns, self.is_acknowledged
+        self._set(moves)
+
+    def _set(self, moves: Sequence[Move]) -> None:
+        for motion, (path, state) in zip(self._motions, moves, strict=True):
+            motion.path, motion.state = path, state
+
+    @property
+    def paths(self) -> list[Path | None]:
+        """(k,) motions as they were sent; None for those of which only samples are."""
+        return [motion.path for motion in self._motions]
 
     @property
     def commands(self) -> list[float]:
         """(k,) positions of targets [unit], changes per period of the others [unit]."""
-        period_s = self._period_ns / 1e9
-        return [
-            state.velocity * period_s if dof.is_delta else state.position
-            for dof, state in zip(self._dofs, self._states, strict=True)
-        ]
+        return [motion.command for motion in self._motions]
+
+    @property
+    def limit_stops(self) -> int:
+        """How often a dof had to brake, because its plan would have led to a limit, or was not permitted."""
+        return self._forbidden + sum(motion.limit_stops for motion in self._motions)
 
     @property
     def planner_errors(self) -> int:
         """How often ruckig raised an error, and a piece of the stop was taken instead."""
-        return sum(planner.errors for planner in self._plans)
+        return sum(motion.planner_errors for motion in self._motions)
 
     @property
     def positions(self) -> list[float]:
         """(k,) commanded positions [unit]."""
-        return [state.position for state in self._states]
+        return [motion.state.position for motion in self._motions]
 
     @property
     def velocities(self) -> list[float]:
         """(k,) commanded velocities [unit/s]."""
-        return [state.velocity for state in self._states]
+        return [motion.state.velocity for motion in self._motions]
 
     @property
     def at_rest(self) -> bool:
         """Whether nothing moves any more, the rest of a trajectory included."""
-        return all(
-            state.velocity == state.acceleration == 0 and (path is None or path.is_standing)
-            if kind is Drive.TRAJECTORY
-            else state.velocity == state.acceleration == 0
-            for kind, state, path in zip(self._kinds, self._states, self.paths, strict=True)
-        )
-
-
-def _bounds(dof: Dof, limits: MotionLimits) -> Bounds:
-    low, high = dof.minimum, dof.maximum
-    if dof.is_delta:
-        space = dof.workspace
-        low, high = (-math.inf, math.inf) if space is None else (space.minimum, space.maximum)
-    return Bounds(low, high, limits.min_velocity, limits.max_velocity, limits.acceleration, limits.jerk)
+        return all(motion.at_rest for motion in self._motions)
 
 
 def tracked(dofs: Sequence[Dof]) -> np.ndarray:

@@ -44,6 +44,15 @@ class Reason(enum.IntEnum):
 
 
 @dataclass(frozen=True)
+class Verdict:
+    """What the controller does or must do: the mode, the reason for it, and words with numbers."""
+
+    mode: Mode
+    reason: Reason
+    text: str
+
+
+@dataclass(frozen=True)
 class Command:
     """The outcome of one update.
 

@@ -209,7 +209,7 @@ class RobotContract:
         chunk_timeout_s: The controller holds when the newest chunk's observation is older [s].
         observation_timeout_s: The controller holds when the robot's state is older [s].
         command_hz: Rate at which tracked commands are sent [Hz], None: ``control_hz``.
-        ramp_s: Time in which the policy's authority grows from 0 to 1 after activation [s].
+        ramp_s: Time in which the blend factor of actions grows from 0 to 1 after activation [s].
         lag_s: How long after a command the arm may be where it was commanded [s].
         driver_states: What the driver says of itself; any that is not ready: the arm is not ours.
         enable: Switch that must be held, None: none.

@@ -24,9 +24,9 @@ def test_each_action_is_due_for_one_step():
     assert second is not None and (second.index, second.due_ns) == (1, STEP_NS)
     third = schedule.due(2 * STEP_NS)
     assert third is not None and third.index == 2
-    assert not schedule.is_dry(3 * STEP_NS - 1)
+    assert not schedule.is_exhausted(3 * STEP_NS - 1)
     assert schedule.due(3 * STEP_NS) is None
-    assert schedule.is_dry(3 * STEP_NS)
+    assert schedule.is_exhausted(3 * STEP_NS)
 
 
 def test_drawing_of_the_docstring():
@@ -56,7 +56,7 @@ def test_execute_steps_limits_each_chunk():
     schedule.merge(chunk(1, 0))
     assert schedule.remaining(0) == 4
     assert [schedule.due(n * STEP_NS) is not None for n in range(6)] == [True] * 4 + [False] * 2
-    assert schedule.is_dry(4 * STEP_NS)
+    assert schedule.is_exhausted(4 * STEP_NS)
     with pytest.raises(ValueError, match="execute_steps is -1"):
         ActionSchedule(-1)
 
@@ -127,4 +127,4 @@ def test_the_index_is_one_exact_computation(stamp, step, length, offset):
     action = schedule.due(stamp + offset)
     index = offset // step
     assert (action.index if action else None) == (index if 0 <= index < length else None)
-    assert schedule.is_dry(stamp + offset) == (index >= length)
+    assert schedule.is_exhausted(stamp + offset) == (index >= length)

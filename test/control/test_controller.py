@@ -156,7 +156,7 @@ def test_lockstep_waits_without_holds_until_the_policy_is_silent():
     assert controller.update(STEP_NS, STEP_NS).action is not None
     command = controller.update(2 * STEP_NS, 2 * STEP_NS)
     assert (command.values, controller.mode) == (None, Mode.TRACKING)
-    controller.starve(2.0)
+    controller.on_policy_timeout(2.0)
     assert (controller.mode, controller.reason) == (Mode.HOLDING, Reason.UNDERRUN)
     assert "no chunk for 2.0 s of wall time" in controller.text
     assert controller.status(2 * STEP_NS).underruns == 0
@@ -167,7 +167,7 @@ def test_lockstep_waits_without_holds_until_the_policy_is_silent():
 
 def test_lockstep_hands_out_the_actions_that_are_left_however_long_the_world_takes():
     controller = _tracking(lockstep=True, execute_steps=2)
-    controller.starve(2.0)
+    controller.on_policy_timeout(2.0)
     assert controller.mode is Mode.TRACKING, "the world waits for the second action, not the policy"
     assert controller.update(STEP_NS, STEP_NS).action is not None
 
@@ -193,7 +193,7 @@ def test_targets_hold_what_was_commanded_and_before_that_where_they_are_measured
 
 def test_a_starved_controller_goes_on_with_the_next_chunk_only():
     controller = _tracking()
-    controller.starve(2.0)
+    controller.on_policy_timeout(2.0)
     _see(controller, STEP_NS)
     for at_ns in (STEP_NS, 2 * STEP_NS):
         assert controller.update(at_ns, at_ns).action is None
@@ -274,5 +274,5 @@ def test_no_sequence_of_events_commands_outside_the_limits(events):
         elif event[0] == "fault":
             controller.fault("test")
         else:
-            controller.starve(2.0)
+            controller.on_policy_timeout(2.0)
         assert controller.status(now).actions_left >= 0

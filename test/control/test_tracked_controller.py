@@ -324,7 +324,7 @@ def test_nothing_is_sent_before_the_pose_is_known():
     rig.check(Mode.HOLDING, Reason.OBSERVATION_STALE)
 
 
-def test_authority_ramps_up_after_activation_and_reset():
+def test_the_blend_factor_ramps_up_after_activation_and_reset():
     def distance(robot) -> float:
         rig = Rig(robot)
         rig.run(3)
@@ -337,7 +337,7 @@ def test_authority_ramps_up_after_activation_and_reset():
     assert 0 < ramped < 0.5 * distance(ARM)
 
 
-def test_authority_scales_changes():
+def test_the_blend_factor_scales_changes():
     robot = replace(untracked_panda(), ramp_s=0.2)
     controller = Controller(robot)
     controller.start()

@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from asyncvla_ros.control.dof_motion import HORIZON
 from asyncvla_ros.control.drive import Drive
 from asyncvla_ros.control.motion import State
-from asyncvla_ros.control.tracker import HORIZON, JerkLimitedTracker
+from asyncvla_ros.control.tracker import JerkLimitedTracker
 from asyncvla_ros.robot.contract import Dof, WorkspaceLimit
 
 PERIOD = 0.01

@@ -5,36 +5,57 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from rclpy.publisher import Publisher
 from sensor_msgs.msg import JointState
 
-from asyncvla_ros.control.types import Command
+from asyncvla_ros.control.step_clock import StepClock
+from asyncvla_ros.control.types import Command, Verdict
 from asyncvla_ros.ros.bench.graph import LOG
 from asyncvla_ros.ros.bench.stepped_clock import SteppedClocks
 from asyncvla_ros.ros.controller.node import ControllerNode
+from asyncvla_ros.ros.controller.parameters import ControllerParameters
+from asyncvla_ros.ros.controller.session import ControllerSession
 from asyncvla_ros.ros.conversions import to_time
 from asyncvla_ros.ros.lifecycle import run_node
 from asyncvla_ros.ros.middleware import use_udp_alone
+from asyncvla_ros.ros.parameters import Parameters
 
 
-class SteppedControllerNode(SteppedClocks, ControllerNode):
-    """Its clock alone is another one; and it says when, in steady time, it sent which command.
+class LoggedSession(ControllerSession):
+    """Says when, in steady time, it sent which command.
 
     Stamps cannot tell that: between the readings of two clocks lies a time that is different each time.
     """
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._log = self.create_publisher(JointState, "~/sent", LOG)
+    #: Set by its node before anything is sent.
+    log: Publisher
 
-    def _command(self, decide: Callable[[int, int], Command]) -> Command:
-        command = super()._command(decide)
+    def send_command(self, decide: Callable[[int, int], Command]) -> Command:
+        """Sends a command of this moment, and logs it."""
+        command = super().send_command(decide)
         if command.values is not None and not np.isnan(command.values).any():
             # As the message carries them.
             values: np.ndarray = np.asarray(command.values, np.float32).astype(np.float64)
             entry = JointState(position=values.tolist())
             entry.header.stamp = to_time(command.at_ns)
-            self._log.publish(entry)
+            self.log.publish(entry)
         return command
+
+
+class SteppedControllerNode(SteppedClocks, ControllerNode):
+    """Its clock is another one, and its commands are logged; nothing else differs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._log = self.create_publisher(JointState, "~/sent", LOG)
+
+    def make_session(
+        self, params: Parameters[ControllerParameters], clock: StepClock, latch: Verdict | None
+    ) -> ControllerSession:
+        """One that logs."""
+        session = LoggedSession(self, params, clock, latch)
+        session.log = self._log
+        return session
 
 
 def main() -> None:

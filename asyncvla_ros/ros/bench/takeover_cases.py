@@ -15,7 +15,7 @@ from asyncvla_ros.ros.bench.fault_outcome import Outcome
 from asyncvla_ros.ros.bench.fault_problems import latch_problems
 from asyncvla_ros.ros.bench.fault_rig import HOLD_S, REST_S, Rig
 from asyncvla_ros.ros.bench.graph import CONTROLLER, START_S
-from asyncvla_ros.ros.controller.node import STATUS_PERIOD
+from asyncvla_ros.ros.controller.session import STATUS_PERIOD
 from asyncvla_ros.ros.exit_codes import REFUSED
 
 # For nodes of this machine to know a new publisher, and for the controller to look for one [s].

@@ -63,6 +63,7 @@ class Safeguards:
         self._kinds = [message_type(state) for state in robot.driver_states]
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._configured_s = time.monotonic()
+        #: The newest message of each topic, serialized; the executor's thread alone keeps and reads them.
         self._kept: dict[str, bytes] = {}
         for topic, kind in {
             s.topic: k for s, k in zip(robot.driver_states, self._kinds, strict=True)

@@ -22,6 +22,8 @@ KEPT = 5
 class RobotStates:
     """Keeps serialized messages, and reads them when a command is due: a driver may publish at 1 kHz.
 
+    Both in the thread of the executor, so nothing here is locked.
+
     Args:
         node: For its log.
         robot: Names the sources.

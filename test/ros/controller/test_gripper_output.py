@@ -12,7 +12,7 @@ import pytest
 
 from asyncvla_ros.control.action_schedule import ScheduledAction
 from asyncvla_ros.control.types import Command
-from asyncvla_ros.ros.controller import outputs
+from asyncvla_ros.ros.controller import gripper_output
 from support.contracts import MS, chunk, shipped_robot
 
 pytestmark = pytest.mark.ros
@@ -73,9 +73,9 @@ class Gripper:
         logger = SimpleNamespace(warning=lambda text, **_: self.warnings.append(text))
         node: Any = SimpleNamespace(resources=ExitStack(), get_logger=lambda: logger)
         action = SimpleNamespace(Goal=lambda: SimpleNamespace(command=SimpleNamespace()))
-        monkeypatch.setattr(outputs, "ActionClient", lambda *_: self.client)
-        monkeypatch.setattr(outputs, "gripper_action", lambda _: action)
-        self._output = outputs.GripperActionOutput(node, ROBOT, ROBOT.outputs[2])
+        monkeypatch.setattr(gripper_output, "ActionClient", lambda *_: self.client)
+        monkeypatch.setattr(gripper_output, "gripper_action", lambda _: action)
+        self._output = gripper_output.GripperActionOutput(node, ROBOT, ROBOT.outputs[2])
         self._now_ns = 0
         self.cancel = self._output.cancel
 

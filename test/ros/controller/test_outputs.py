@@ -15,7 +15,8 @@ from std_msgs.msg import Float64MultiArray
 from asyncvla_ros.control.types import Mode, Reason
 from asyncvla_ros.data.message_content import to_ns
 from asyncvla_ros.ros import qos
-from asyncvla_ros.ros.controller import outputs
+from asyncvla_ros.ros.controller import acknowledgement, outputs
+from asyncvla_ros.ros.controller.acknowledgement import Acknowledgement
 from support.arm_peer import HAND_TOPIC, JOINTS, write_hand_contract
 from support.controller_rig import ControllerRig
 
@@ -87,8 +88,8 @@ class Publisher:
 
     def __init__(self) -> None:
         self.count, self.takes, self.asked = 0, True, 0
-        self.hearing = outputs.Hearing()
-        self.hearing.watch(self)
+        self.acknowledgement = Acknowledgement()
+        self.acknowledgement.watch(self)
 
     def get_subscription_count(self) -> int:
         return self.count
@@ -100,16 +101,16 @@ class Publisher:
     def come(self) -> None:
         """The event of another listener, as the middleware tells it."""
         self.count += 1
-        self.hearing._note_matched(SimpleNamespace(total_count_change=1, current_count_change=1))
+        self.acknowledgement._note_matched(SimpleNamespace(total_count_change=1, current_count_change=1))
 
     def leave(self) -> None:
         self.count -= 1
-        self.hearing._note_matched(SimpleNamespace(total_count_change=0, current_count_change=-1))
+        self.acknowledgement._note_matched(SimpleNamespace(total_count_change=0, current_count_change=-1))
 
     def is_acknowledged(self) -> bool:
         """As the controller asks, once per command."""
-        heard = self.hearing.has_arrived()
-        self.hearing.sent += 1
+        heard = self.acknowledgement.is_acknowledged()
+        self.acknowledgement.sent += 1
         return heard
 
     def is_acknowledged_soon(self) -> bool:
@@ -120,7 +121,7 @@ class Publisher:
 def publisher(monkeypatch):
     one = Publisher()
     one.now_s = 100.0
-    monkeypatch.setattr(outputs.time, "monotonic", lambda: one.now_s)
+    monkeypatch.setattr(acknowledgement.time, "monotonic", lambda: one.now_s)
     return one
 
 
@@ -131,7 +132,7 @@ def test_a_listener_counts_once_a_command_has_reached_it(publisher):
     assert publisher.asked == 1, "what was not sent since it came cannot have arrived"
 
 
-@pytest.mark.parametrize(("takes", "after_s"), [(True, 0.0), (False, outputs.ACK_DEADLINE_S)])
+@pytest.mark.parametrize(("takes", "after_s"), [(True, 0.0), (False, acknowledgement.ACK_DEADLINE_S)])
 def test_a_listener_that_hangs_is_waited_for_but_not_for_ever(publisher, takes, after_s):
     publisher.takes = takes
     publisher.come()
@@ -142,12 +143,12 @@ def test_a_listener_that_hangs_is_waited_for_but_not_for_ever(publisher, takes, 
 
 def test_whoever_comes_or_goes_must_be_reached_anew(publisher):
     publisher.come()
-    assert publisher.is_acknowledged_soon() and not publisher.hearing.has_changed
+    assert publisher.is_acknowledged_soon() and not publisher.acknowledgement.has_changed
     publisher.come()
-    assert publisher.hearing.has_changed
+    assert publisher.acknowledgement.has_changed
     assert not publisher.is_acknowledged() and publisher.is_acknowledged_soon()
     publisher.leave()
-    assert publisher.hearing.has_changed
+    assert publisher.acknowledgement.has_changed
     assert not publisher.is_acknowledged() and publisher.is_acknowledged_soon()
     publisher.leave()
     assert not publisher.is_acknowledged_soon()
@@ -158,7 +159,7 @@ def test_a_driver_that_was_restarted_between_two_looks_is_another_one(publisher)
     assert publisher.is_acknowledged_soon()
     publisher.leave()
     publisher.come()
-    assert publisher.hearing.has_changed
+    assert publisher.acknowledgement.has_changed
     assert not publisher.is_acknowledged()
 
 
@@ -167,14 +168,14 @@ def test_after_an_activation_it_must_be_seen_again_that_commands_arrive(publishe
     assert publisher.is_acknowledged_soon()
     publisher.leave()
     publisher.come()
-    assert publisher.hearing.has_changed, "while inactive"
-    publisher.hearing.restart()
-    assert not publisher.hearing.has_changed, "that is known now"
+    assert publisher.acknowledgement.has_changed, "while inactive"
+    publisher.acknowledgement.restart()
+    assert not publisher.acknowledgement.has_changed, "that is known now"
     assert not publisher.is_acknowledged() and publisher.is_acknowledged_soon()
 
 
 def test_an_output_with_nothing_to_say_keeps_nobody_waiting_that_is_there(publisher):
-    publisher.hearing.is_silent = True
+    publisher.acknowledgement.is_silent = True
     assert not publisher.is_acknowledged_soon()
     publisher.come()
     assert publisher.is_acknowledged()
@@ -191,7 +192,7 @@ def test_what_carries_the_arm_must_be_heard(monkeypatch, kinds, unacknowledged):
     made = []
     for index, kind in enumerate(kinds):
         one = object.__new__(kind)
-        one.topic, one.hearing = str(index), Publisher().hearing
+        one.topic, one.acknowledgement = str(index), Publisher().acknowledgement
         made.append(one)
     monkeypatch.setattr(outputs, "_published", lambda *_: made.pop(0))
     adapters = [SimpleNamespace(adapter="any")] * len(kinds)

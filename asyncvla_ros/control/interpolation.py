@@ -7,8 +7,8 @@ import numpy as np
 from asyncvla_ros.control.chunk import StampedChunk
 
 
-def reference(chunk: StampedChunk, at_ns: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Position, velocity and acceleration on the cubic Hermite curve through the actions of a chunk.
+def interpolate_chunk(chunk: StampedChunk, at_ns: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Interpolate a chunk: the cubic Hermite curve through its actions, with velocity and acceleration.
 
     ::
 

@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 
-class Clocks:
+class ClockPair:
     """Reads both clocks, and keeps the difference between them for as long as the readings permit.
 
     ::

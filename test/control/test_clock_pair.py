@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from asyncvla_ros.ros.controller import clocks
+from asyncvla_ros.control import clock_pair
 
 US, MS = 1_000, 1_000_000
 AHEAD_NS = 1_800_000_000_000_000_000
@@ -16,8 +16,8 @@ class Machine:
     def __init__(self, monkeypatch):
         self.steady_ns, self.ahead_ns, self.ros_time_is_active = 3_456_789_012_345, AHEAD_NS, False
         self._interrupted_ns = (US, US)
-        monkeypatch.setattr(clocks.time, "monotonic_ns", lambda: self.steady_ns)
-        self._clocks = clocks.Clocks()
+        monkeypatch.setattr(clock_pair.time, "monotonic_ns", lambda: self.steady_ns)
+        self._clocks = clock_pair.ClockPair()
 
     def now(self) -> SimpleNamespace:
         before_ns, after_ns = self._interrupted_ns

@@ -1,0 +1,56 @@
+"""What has changed about the drivers since the last command."""
+
+from __future__ import annotations
+
+from asyncvla_ros.control.command_generator import CommandGenerator
+from asyncvla_ros.control.robot_state import RobotState
+from asyncvla_ros.control.supervisor import Supervisor
+
+
+class DriverWatch:
+    """Begins motion anew for a driver that has come, gone or taken hold of the arm again.
+
+    Args:
+        supervisor: Knows whom commands reach, and whether drivers have let go of the arm.
+        generator: Begins anew.
+    """
+
+    def __init__(self, supervisor: Supervisor, generator: CommandGenerator):
+        self._supervisor, self._generator = supervisor, generator
+        self.restart()
+
+    def restart(self) -> None:
+        """After an activation nothing has changed yet."""
+        self._had_let_go = False
+        self._was_acknowledged = True
+        #: Whether another driver has come while the arm moved: it stops first.
+        self.is_elsewhere = False
+
+    def look(self, state: RobotState, lockstep: bool) -> None:
+        """Looks at the arm and at who listens, once per command.
+
+        Args:
+            state: The measured state.
+            lockstep: The world waits for each command, so the arm cannot be behind.
+        """
+        if self._supervisor.is_driver_ready and not lockstep:
+            self._supervisor.check_following(state)
+        has_let_go = self._supervisor.has_let_go
+        if self._had_let_go and not has_let_go:
+            self._generator.restart_ramp()
+            self._supervisor.forget_motion()
+        self._had_let_go = has_let_go
+        self._note_acknowledged(self._supervisor.is_acknowledged)
+
+    def _note_acknowledged(self, is_acknowledged: bool) -> None:
+        """Whoever comes to listen may be a driver that was restarted: motion begins anew for it."""
+        self.is_elsewhere |= self._supervisor.has_come or (self._was_acknowledged and not is_acknowledged)
+        self._was_acknowledged = is_acknowledged
+        if self.is_elsewhere and (self._generator.at_rest or self._supervisor.reaches_nobody):
+            self._generator.restart(is_elsewhere=True)
+            self.is_elsewhere = False
+        elif not (is_acknowledged or self.is_elsewhere):
+            self._generator.reconsider()
+        if not is_acknowledged:
+            self._supervisor.forget_motion()
+        self._generator.note_acknowledged(is_acknowledged)
