@@ -41,7 +41,7 @@ fi
 collect corrections "$episodes" 6000 --learner "$out/learner"
 train policy_2 "$out/policy_1" "$((steps / 2))" 0.0007 0.5 views demonstrations corrections
 # Episodes that trained nothing: on others a policy looks better than it is.
-collect unseen "$((episodes / 3 + 2))" 8000
+collect unseen "$((episodes / 3 + 3))" 8000
 # shellcheck disable=SC2046
 asyncvla train-rater $(data unseen) --fresh --checkpoint "$out/policy_2" --label pairwise --reads mean \
   --steps "${RATER_STEPS:-600}" --out "$out/rated"

@@ -145,7 +145,7 @@ def collect(
     out: Annotated[Path, typer.Option(help="Folder of the datasets; a rerun continues.")],
     suite: SuiteOption = "libero_object",
     tasks: TasksOption = "all",
-    episodes_per_task: Annotated[int, typer.Option(help="Demonstrations to keep per task.")] = 40,
+    episodes_per_task: Annotated[int, typer.Option(help="Demonstrations, or views, to keep per task.")] = 40,
     seed: SeedOption = 0,
     workers: WorkersOption = CPUS,
     placements: Annotated[

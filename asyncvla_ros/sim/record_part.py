@@ -25,7 +25,7 @@ from asyncvla_ros.sim.expert.disturbance import Disturbance
 from asyncvla_ros.sim.libero.conventions import ACTION_NAMES, OWN, STATE_NAMES
 from asyncvla_ros.sim.libero.env import CONTROL_HZ, LiberoEnv
 from asyncvla_ros.sim.libero.tasks import max_steps
-from asyncvla_ros.sim.views import look_around
+from asyncvla_ros.sim.views import Instruction, instructions, look_around
 from asyncvla_ros.strategy import Strategy
 from asyncvla_ros.types import RunError
 
@@ -66,69 +66,83 @@ def _collect_part(config: CollectConfig, part: Part) -> PartReport:
         LiberoEnv(config.suite, part.task, config.rendering) as env,
         DatasetWriter(config.out / part.name, features, int(CONTROL_HZ), "libero_panda") as writer,
     ):
-        if config.views:
-            record_views(env, writer, config, part)
-            return PartReport(part, part.count, part.count, part.count, time.perf_counter() - start)
-        for episode in range(part.first, part.first + part.count):
+        choices = instructions(env) if config.views else ()
+        # The views of a scene are kept, or not, together.
+        size = config.views or 1
+        for first in range(part.first, part.first + part.count, size):
+            count = min(size, part.first + part.count - first)
             for attempt in range(_ATTEMPTS):
-                attempts += 1
-                steps = record_episode(
-                    env, writer, config, (config.seed, part.task, episode, attempt), learner
-                )
+                attempts += count
+                rng = np.random.default_rng((config.seed, part.task, first, attempt))
+                if not _reset(env, config, rng):
+                    continue
+                if config.views:
+                    steps = record_views(env, writer, choices, count, rng)
+                else:
+                    steps = record_episode(env, writer, config, rng, learner)
                 if steps:
                     frames += steps
                     break
             else:
-                raise RunError(
-                    f"the expert failed {_ATTEMPTS} times in a row on {config.suite} task {part.task}, "
-                    f"episode {episode} of seed {config.seed}; its dataset is missing, the others are there"
-                )
+                raise RunError(_failure(config, part, first))
     return PartReport(part, part.count, attempts, frames, time.perf_counter() - start)
 
 
-def record_views(env: LiberoEnv, writer: DatasetWriter, config: CollectConfig, part: Part) -> None:
-    """Record the views of a part.
+def _failure(config: CollectConfig, part: Part, first: int) -> str:
+    if config.views:
+        return f"no scene for view {first} of {config.suite} task {part.task}, seed {config.seed}"
+    return (
+        f"the expert failed {_ATTEMPTS} times in a row on {config.suite} task {part.task}, "
+        f"episode {first} of seed {config.seed}; its dataset is missing, the others are there"
+    )
 
-    Raises:
-        RunError: no scene can be made.
+
+def _reset(env: LiberoEnv, config: CollectConfig, rng: np.random.Generator) -> bool:
+    """Make a scene; False if there was no room for one."""
+    kinds, shares = zip(*config.placements, strict=True)
+    try:
+        env.reset(int(rng.integers(2**31)), kinds[rng.choice(len(kinds), p=shares)])
+    except RunError as error:
+        log.info("another scene is made: %s", error)
+        return False
+    return True
+
+
+def record_views(
+    env: LiberoEnv,
+    writer: DatasetWriter,
+    choices: tuple[Instruction, ...],
+    count: int,
+    rng: np.random.Generator,
+) -> int:
+    """Record views of the scene as it is.
+
+    Returns:
+        Views recorded; 0 if the arm reaches nothing there.
     """
-    for first in range(part.first, part.first + part.count, config.views):
-        count = min(config.views, part.first + part.count - first)
-        for attempt in range(_ATTEMPTS):
-            rng = np.random.default_rng((config.seed, part.task, first, attempt))
-            try:
-                _reset(env, config, rng)
-                views = list(look_around(env, count, rng))
-                break
-            except RunError as error:
-                log.info("another scene for view %d: %s", first, error)
-        else:
-            raise RunError(
-                f"no scene for view {first} of {config.suite} task {part.task}, seed {config.seed}"
-            )
-        for observation, action, privileged in views:
-            writer.add(observation, action, privileged, executed=action)
-            writer.save_episode()
+    try:
+        views = list(look_around(env, choices, count, rng))
+    except RunError as error:
+        log.info("another scene is made: %s", error)
+        return 0
+    for observation, action, privileged in views:
+        writer.add(observation, action, privileged, executed=action)
+        writer.save_episode()
+    return count
 
 
 def record_episode(
     env: LiberoEnv,
     writer: DatasetWriter,
     config: CollectConfig,
-    seed: tuple[int, ...],
+    rng: np.random.Generator,
     learner: Policy | None = None,
 ) -> int:
-    """Record one demonstration; keep it only if there is a scene for it and it succeeds.
+    """Record one demonstration in the scene as it is; keep it only if it succeeds.
 
     Returns:
         Control steps recorded; 0 if the demonstration failed.
     """
-    rng = np.random.default_rng(seed)
-    try:
-        _reset(env, config, rng)
-    except RunError as error:
-        log.info("no demonstration of %s: %s", seed, error)
-        return 0
     style = int(rng.integers(config.styles)) if config.styles > 1 else None
     expert = Expert(env.scene, None if style is None else (style, config.styles))
     disturbance = Disturbance(config.noise, rng)
@@ -152,8 +166,3 @@ def record_episode(
             return step + 1
     writer.discard_episode()
     return 0
-
-
-def _reset(env: LiberoEnv, config: CollectConfig, rng: np.random.Generator) -> None:
-    kinds, shares = zip(*config.placements, strict=True)
-    env.reset(int(rng.integers(2**31)), kinds[rng.choice(len(kinds), p=shares)])

@@ -38,10 +38,12 @@ _OPEN_SHARE, _OPEN_M = 0.5, 0.04
 _TRIES = 20
 
 Goals = tuple[tuple[str, ...], ...]
+#: What is asked for, and what must hold then.
+Instruction = tuple[str, Goals]
 
 
-def instructions(env: LiberoEnv) -> tuple[tuple[str, Goals], ...]:
-    """What can be asked for in a scene: instructions of its suite, and their goals; its own is the first.
+def instructions(env: LiberoEnv) -> tuple[Instruction, ...]:
+    """What can be asked for in the scenes of a task, its own instruction first.
 
     Another task's is one of them if all that it is about is there, and there is but one of its kind: which of
     two bowls is meant, a task says by where it stands.
@@ -59,12 +61,13 @@ def instructions(env: LiberoEnv) -> tuple[tuple[str, Goals], ...]:
 
 
 def look_around(
-    env: LiberoEnv, count: int, rng: np.random.Generator
+    env: LiberoEnv, choices: tuple[Instruction, ...], count: int, rng: np.random.Generator
 ) -> Iterator[tuple[Observation, np.ndarray, np.ndarray]]:
     """Views of the scene as it is now; the first with the arm where it is.
 
     Args:
         env: After a reset.
+        choices: What can be asked for there, see ``instructions``.
         count: How many.
         rng: Source of all that is random.
 
@@ -74,7 +77,7 @@ def look_around(
     Raises:
         RunError: The arm comes nowhere near them.
     """
-    scene, own, choices = env.scene, env.scene.goals, instructions(env)
+    scene, own = env.scene, env.scene.goals
     _, upright = scene.ee_pose()
     experts: dict[str, Expert] = {}
     try:

@@ -41,7 +41,7 @@ def test_which_of_two_bowls_is_meant_no_other_task_says() -> None:
 def test_a_view_tells_where_target_and_place_are_from_the_hand(env: LiberoEnv) -> None:
     env.reset(seed=2, placement="free")
     goals, own, seen, before = dict(instructions(env)), env.scene.goals, set(), None
-    for observation, action, privileged in look_around(env, 12, np.random.default_rng(0)):
+    for observation, action, privileged in look_around(env, instructions(env), 12, np.random.default_rng(0)):
         seen.add(observation.instruction)
         hand, _ = env.scene.ee_pose()
         goal = goals[observation.instruction][0]

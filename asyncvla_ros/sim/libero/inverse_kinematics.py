@@ -6,6 +6,7 @@ from typing import Any
 
 import mujoco
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 _ITERATIONS = 30
 #: How near the hand must come, and the damping of the steps towards it.
@@ -46,7 +47,5 @@ def put_hand(env: Any, position: np.ndarray, rotation: np.ndarray, opening: floa
 
 
 def _error(at: np.ndarray, turned: np.ndarray, position: np.ndarray, rotation: np.ndarray) -> np.ndarray:
-    """(6,) from one pose to another: translation [m], and the rotation vector of a small turn [rad]."""
-    difference = rotation @ turned.T
-    skew = (difference - difference.T) / 2
-    return np.concatenate([position - at, [skew[2, 1], skew[0, 2], skew[1, 0]]])
+    """(6,) from one pose to another: translation [m] and rotation vector [rad]."""
+    return np.concatenate([position - at, Rotation.from_matrix(rotation @ turned.T).as_rotvec()])
