@@ -20,9 +20,15 @@ collect() { # NAME EPISODES SEED OPTIONS...
 data() { # NAMES...
   for name in "$@"; do for suite in $suites; do printf -- '--data %s ' "$out/data/$name/$suite"; done; done
 }
-train() { # RUN INIT STEPS LEARNING_RATE SHARE_OF_EARLIER_PLANS NAMES...
-  # shellcheck disable=SC2046
-  asyncvla train $(data "${@:6}") --init "$2" --out "$out/$1" --steps "$3" --lr "$4" --p-earlier "$5" \
+mixture() { # NAME=WEIGHT... (how often a frame comes in an epoch)
+  echo "lerobot_datasets:"
+  for name in "$@"; do for part in "$out/data/${name%=*}"/*/*/; do
+    echo "  - {root: \"$part\", weight: ${name#*=}}"
+  done; done
+}
+train() { # RUN INIT STEPS LEARNING_RATE SHARE_OF_EARLIER_PLANS NAME=WEIGHT...
+  mixture "${@:6}" > "$out/$1.yaml"
+  asyncvla train --data "$out/$1.yaml" --init "$2" --out "$out/$1" --steps "$3" --lr "$4" --p-earlier "$5" \
     --draws 2 --aux-weight 1 --batch "$batch" --holdout 0
 }
 
@@ -33,13 +39,13 @@ if [ ! -d "$out/start" ]; then
   asyncvla init --size nano --random $(data demonstrations) --image-size 112 --action-chunk-size 16 \
     --execute-steps 4 --num-denoise-steps 1 --out "$out/start"
 fi
-# Its plans are no use yet.
-train policy_1 "$out/start" "$steps" 0.001 0 views demonstrations
+# Its plans are no use yet. Views count three times: half of what it sees are then scenes by the thousand.
+train policy_1 "$out/start" "$steps" 0.001 0 views=3 demonstrations=1
 if [ ! -d "$out/learner" ]; then
   asyncvla export --checkpoint "$out/policy_1" --mode sfm --out "$out/learner"
 fi
 collect corrections "$episodes" 6000 --learner "$out/learner"
-train policy_2 "$out/policy_1" "$((steps / 2))" 0.0007 0.5 views demonstrations corrections
+train policy_2 "$out/policy_1" "$((steps / 2))" 0.0007 0.5 views=3 demonstrations=1 corrections=1
 # Episodes that trained nothing: on others a policy looks better than it is.
 collect unseen "$((episodes / 3 + 3))" 8000
 # shellcheck disable=SC2046
