@@ -50,7 +50,8 @@ class Controller:
         agreeing = 1 if lockstep else AGREEING
         self.supervisor = Supervisor(robot, agreeing)
         self._generator = CommandGenerator(robot, urdf)
-        self._drivers = DriverWatch(self.supervisor, self._generator)
+        timeout_ns = round(robot.observation_timeout_s * 1e9)
+        self._drivers = DriverWatch(self.supervisor, self._generator, timeout_ns)
         self._new_activation = partial(Activation, robot, execute_steps, agreeing)
         self._activation = self._new_activation()
         self._situation = NOT_ACTIVE
@@ -134,7 +135,7 @@ class Controller:
         if not self.is_active:
             return self._hold(now_ns, at_ns)
         # What has changed, before anything is judged by it.
-        self._drivers.look(self._activation.state, self._lockstep)
+        self._drivers.look(self._activation.state, self._lockstep, now_ns, at_ns)
         self._seed_tracker(now_ns, at_ns)
         # What forbids to move, then what is missing: questions that change nothing.
         forbidden = self.supervisor.verdict(at_ns)
@@ -224,9 +225,8 @@ class Controller:
     def _hold(self, now_ns: int, at_ns: int) -> Command:
         if self._lockstep:
             return Command(None, None, now_ns, at_ns)
-        if self.supervisor.is_taken_over and self.at_rest:
-            # Two that hold one arm pull at it: the others have it, and it may be anywhere when they are gone.
-            self._generator.restart(is_elsewhere=True)
+        if self.at_rest and self._is_left_alone:
+            self._generator.restart(is_elsewhere=self.supervisor.is_taken_over)
             self.supervisor.forget_motion()
             return Command(None, None, now_ns, at_ns)
         values = self._generator.hold(now_ns, at_ns, self._activation.state, self.supervisor.has_let_go)
@@ -236,6 +236,15 @@ class Controller:
             return Command(None, None, now_ns, at_ns)
         self._note_sent(at_ns)
         return Command(values, None, now_ns, at_ns, self._generator.paths)
+
+    @property
+    def _is_left_alone(self) -> bool:
+        """Whether an arm at rest is told nothing, and its motion begins anew where it is seen at rest.
+
+        Two that hold one arm pull at it: others have it, and it may be anywhere when they are gone. And an
+        arm that nobody measures may have a new driver any moment, somewhere else.
+        """
+        return self.supervisor.is_taken_over or (self._generator.is_tracked and self._drivers.is_unseen)
 
     def _note_sent(self, at_ns: int) -> None:
         self._activation.sent_ns = at_ns

@@ -13,10 +13,11 @@ class DriverWatch:
     Args:
         supervisor: Knows whom commands reach, and whether drivers have let go of the arm.
         generator: Begins anew.
+        timeout_ns: How old a measured state may be [ns].
     """
 
-    def __init__(self, supervisor: Supervisor, generator: CommandGenerator):
-        self._supervisor, self._generator = supervisor, generator
+    def __init__(self, supervisor: Supervisor, generator: CommandGenerator, timeout_ns: int):
+        self._supervisor, self._generator, self._timeout_ns = supervisor, generator, timeout_ns
         self.restart()
 
     def restart(self) -> None:
@@ -25,14 +26,21 @@ class DriverWatch:
         self._was_acknowledged = True
         #: Whether another driver has come while the arm moved: it stops first.
         self.is_elsewhere = False
+        #: Whether the arm has not been measured for longer than a state may be old: its driver may be gone,
+        #: and whoever comes next must not be told where the arm was. An arm at rest stays there without it.
+        self.is_unseen = False
+        self._unseen_since_ns: int | None = None
 
-    def look(self, state: RobotState, lockstep: bool) -> None:
+    def look(self, state: RobotState, lockstep: bool, now_ns: int, at_ns: int) -> None:
         """Looks at the arm and at who listens, once per command.
 
         Args:
             state: The measured state.
             lockstep: The world waits for each command, so the arm cannot be behind.
+            now_ns: [ns, node clock].
+            at_ns: [ns, steady].
         """
+        self._note_unseen(bool(state.not_ready_reason(now_ns)), at_ns)
         if self._supervisor.is_driver_ready and not lockstep:
             self._supervisor.check_following(state)
         has_let_go = self._supervisor.has_let_go
@@ -41,6 +49,14 @@ class DriverWatch:
             self._supervisor.forget_motion()
         self._had_let_go = has_let_go
         self._note_acknowledged(self._supervisor.is_acknowledged)
+
+    def _note_unseen(self, is_unseen: bool, at_ns: int) -> None:
+        if not is_unseen:
+            self._unseen_since_ns = None
+        elif self._unseen_since_ns is None:
+            self._unseen_since_ns = at_ns
+        since_ns = self._unseen_since_ns
+        self.is_unseen = since_ns is not None and at_ns - since_ns > self._timeout_ns
 
     def _note_acknowledged(self, is_acknowledged: bool) -> None:
         """Whoever comes to listen may be a driver that was restarted: motion begins anew for it."""

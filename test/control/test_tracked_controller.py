@@ -157,8 +157,10 @@ def test_every_stop_is_smooth_and_ends_at_rest(name):
     disturb(rig)
     rig.run(periods)
     rig.check(mode, reason)
-    rig.run(100)
-    assert np.ptp([command.values for command in rig.sent[-20:]], axis=0).max() < 1e-9
+    rig.run(80)
+    rested = rig.position
+    rig.run(20)
+    assert rig.controller.at_rest and np.abs(rig.position - rested).max() < 1e-9
     rig.check(rig.controller.mode, rig.controller.reason)
 
 
