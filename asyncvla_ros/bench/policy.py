@@ -23,7 +23,7 @@ from asyncvla_ros.model.sizes import full_config, nano_config, tiny_config
 from asyncvla_ros.model.stage_clock import StageClock
 from asyncvla_ros.paths import shipped_checkpoint
 from asyncvla_ros.strategy import Strategy
-from asyncvla_ros.training.run import memory_gb
+from asyncvla_ros.training.memory import peak_memory_gb
 from asyncvla_ros.types import AsyncVLAError
 
 STAGES = ("prefix", "sfm", "rater", "afm", "total")
@@ -116,7 +116,7 @@ def bench_policy(settings: BenchSettings) -> dict[str, Any]:
         "engine": engine,
         "parameters": sum(p.numel() for p in stock.parameters()),
         "dtype": stock.config.dtype,
-        "memory_peak_gb": round(memory_gb(), 2),
+        "memory_peak_gb": round(peak_memory_gb(), 2),
         "per_step_ms": round(step_ms, 3),
         "roofline": _roofline(stock, step_ms),
         "cache_error": _cache_error(runner, stock, inputs) if settings.recompute else None,
