@@ -55,7 +55,7 @@ def test_same_seed_same_chunk(policy: Policy, observation: Observation):
     assert not np.array_equal(first.actions, policy.infer(observation, seed=4).actions)
 
 
-def test_refinement_regenerates_exactly_what_the_rater_doubts(policy: Policy, observation: Observation):
+def test_refinement_changes_exactly_what_the_rater_doubts(policy: Policy, observation: Observation):
     draft = policy.infer(observation, SFM, seed=0)
     assert draft.confidence is None and not draft.refined.any()
     assert policy.infer(observation, Strategy(threshold=1.0), seed=0).refined.all()

@@ -1,4 +1,4 @@
-"""Which actions of a draft are generated again."""
+"""Select the actions of a draft that are refined."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ class Caption:
         mode: Of the controller; None: unknown.
         reason: Why it is in this mode.
         confidence: (l,) of the actions of the chunk, NaN where unknown; empty without a chunk.
-        refined: (l,) bool, generated again.
+        refined: (l,) bool, true where an action was refined.
         executed: How many leading actions are over.
         latency_s: Of the inference [s].
     """
@@ -73,14 +73,14 @@ def _figures(caption: Caption) -> str:
     known = caption.confidence[np.isfinite(caption.confidence)]
     parts = [
         f"confidence {known.mean():.2f}" if known.size else "confidence -",
-        f"generated again {int(caption.refined.sum())} of {len(caption.confidence)}",
+        f"refined {int(caption.refined.sum())} of {len(caption.confidence)}",
         f"inference {1e3 * caption.latency_s:.0f} ms" if np.isfinite(caption.latency_s) else "inference -",
     ]
     return "   ".join(parts)
 
 
 def _draw_bar(panel: np.ndarray, caption: Caption) -> None:
-    """One cell per action: filled up to and coloured by its confidence, framed where generated again."""
+    """One cell per action: filled up to and coloured by its confidence, framed where refined."""
     top, bottom, width = 48, 72, panel.shape[1] - 2 * MARGIN
     cv2.rectangle(panel, (MARGIN, top), (MARGIN + width, bottom), _GROOVE, -1)
     edges = np.linspace(MARGIN, MARGIN + width, len(caption.confidence) + 1).round().astype(int)

@@ -11,7 +11,7 @@ from asyncvla_ros.view.colours import LOWEST, SCALE
 
 
 def write_picture(path: Path, view: ChunkView, title: str) -> None:
-    """Draws a path as rviz shows it: lines, balls, and cubes where it was generated again.
+    """Draws a path as rviz shows it: lines, balls, and cubes where it was refined.
 
     Args:
         path: The image to write; its suffix is the format.
@@ -31,7 +31,7 @@ def write_picture(path: Path, view: ChunkView, title: str) -> None:
     ends = view.points[1:]
     for marker, chosen, label in (
         ("o", ~view.refined, "action"),
-        ("s", view.refined, "generated again"),
+        ("s", view.refined, "refined"),
     ):
         x, y, z = ends[chosen].T
         axes.scatter(x, y, z, c=view.colours[chosen], marker=marker, s=60, label=label, depthshade=False)
