@@ -48,7 +48,7 @@ class ShardedTrainer(Trainer):
         return nullcontext()
 
     def weights(self) -> dict[str, Tensor]:
-        """Gathered on the main process, in the types of the checkpoint; empty on the others."""
+        """Gather them on the main process, in the types of the checkpoint; return none on the others."""
         own = None
         if self.average:
             own = {name: p.detach().clone() for name, p in self.average.parameters.items()}

@@ -21,7 +21,7 @@ from asyncvla_ros.training.state_files import read_tensors, write_tensors
 
 
 class Trainer:
-    """Gradients of whole batches, whatever the number of processes and pieces.
+    """Compute gradients of whole batches, whatever the number of processes and pieces, and step.
 
     Args:
         objective: On this process's device.
@@ -57,7 +57,7 @@ class Trainer:
         return trainable(self._objective)
 
     def gradient(self, batch: Batch) -> tuple[float, float]:
-        """Forward and backward over this process's part of a batch, piece by piece.
+        """Run forward and backward over this process's part of a batch, piece by piece.
 
         Returns:
             The loss of the whole batch over all processes, and the flow-matching part of it.
@@ -99,7 +99,7 @@ class Trainer:
             self.average.update()
 
     def weights(self) -> dict[str, Tensor]:
-        """Of the policy, averaged if there is an average, by the names that a checkpoint has."""
+        """Return the policy's weights by the names that a checkpoint has, averaged if there is an average."""
         model = self._objective.model
         if not self.average:
             return merged_weights(model)

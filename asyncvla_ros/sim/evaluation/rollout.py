@@ -81,7 +81,7 @@ def run_task(policy: Policy, config: EvalConfig, task: int, inits: tuple[int, ..
 
 
 def _work_units(config: EvalConfig, done: set[tuple[int, int]]) -> list[tuple[int, tuple[int, ...]]]:
-    """(task, initial states) still to run as one, at least one per worker where there are enough episodes."""
+    """List (task, initial states) to run as one, at least one per worker where there are enough episodes."""
     if not config.tasks or not config.inits:
         raise AsyncVLAError("expected at least one task and one initial state")
     require_world(config.world, tuple(get_task(config.suite, task) for task in config.tasks))
