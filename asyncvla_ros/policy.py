@@ -1,6 +1,6 @@
 """The policy as its users see it: an observation in, a chunk of actions out.
 
-observation -> prefix (once) -> draft -> rate -> refine what has low confidence -> chunk
+observation -> prefix (once) -> draft (SFM) -> confidence (rater) -> doubted actions again (AFM) -> chunk
 """
 
 from __future__ import annotations

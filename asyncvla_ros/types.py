@@ -51,15 +51,7 @@ STAGE_KEYS = {"prefix": "prefix", "sfm": "draft", "rater": "rate", "afm": "refin
 
 @dataclass(frozen=True)
 class StageTimes:
-    """Wall-clock duration of each inference stage [ms]; a stage that did not run took 0.
-
-    Attributes:
-        prefix: To encode the observation.
-        draft: To generate the synchronous draft, or several.
-        rate: To rate it.
-        refine: To generate low-confidence actions again.
-        total: All of it.
-    """
+    """Wall-clock duration of each inference stage [ms]; a stage that did not run took 0."""
 
     prefix: float
     draft: float

@@ -80,7 +80,7 @@ class Decider:
             prefix: The encoded observation.
             plan: What older chunks would do; None if they have ended.
             strategy: How; complete, see ``AsyncVLAConfig.resolve``.
-            lap: Called with ``draft``, ``rate`` or ``refine`` whenever a piece of that stage is done.
+            lap: Called with ``sfm``, ``rater`` or ``afm`` whenever a piece of that stage is done.
 
         Raises:
             ContractError: See ``check``.

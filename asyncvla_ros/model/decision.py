@@ -16,7 +16,7 @@ class Decision:
         confidence: (1, l) of the synchronous draft; None where nothing was rated.
         variance: (1, l) of the synchronous draft: of several, ``drafts.spread``; of one,
             ``flow.denoising_variance``, None where nobody asked.
-        refined: (1, l) bool, True where an action was refined.
+        refined: (1, l) bool, True where an action was generated again.
         kept: (1, l) bool, True where an action is one of the old plan.
         draft: (1, l, d), what was generated, where ``actions`` are an ensemble; else None.
     """

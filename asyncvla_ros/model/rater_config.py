@@ -25,7 +25,7 @@ class RaterConfig:
         error_scale: Mean squared error at which the label is 0.5 (normalised action units): one number for
             ``absolute`` and ``pairwise``, one for each place in the chunk for ``position``, unused by
             ``relative``.
-        threshold: Actions rated below it are refined.
+        threshold: Actions rated below it are generated again.
         reads: Which of ``SIGNALS`` it also reads of each action; the paper's reads none.
     """
 

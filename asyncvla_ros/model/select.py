@@ -1,4 +1,4 @@
-"""Select the actions of a draft that are refined."""
+"""Which actions of a draft are generated again."""
 
 from __future__ import annotations
 

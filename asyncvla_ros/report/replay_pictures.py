@@ -70,7 +70,7 @@ def draw_reliability(confidence: Mapping[str, Any]) -> str:
 
 
 def draw_confidence(record: ReplayRecord) -> str:
-    """Confidence of each action of each chunk over time; a dot where it was refined."""
+    """Confidence of each action of each chunk over time; a dot where it was generated again."""
     import matplotlib
 
     moments = [record.columns[key] for key in sorted(record.columns)]

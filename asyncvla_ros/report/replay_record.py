@@ -21,7 +21,7 @@ class Moment:
         predicted: (l, d) [units of the contract].
         done: (l, d), NaN where it is not known.
         confidence: (l,), NaN without a rater.
-        refined: (l,) bool, true where an action was refined.
+        refined: (l,) bool, generated again.
         error: Mean error in tolerances; NaN if nothing of it is known.
         instruction: What was to be done.
     """

@@ -117,7 +117,7 @@ def infer_request(message: Mapping[str, Any]) -> InferRequest:
 
 
 def chunk_reply(chunk: ActionChunk) -> dict[str, Any]:
-    """Answer ``infer`` with the chunk's fields, its times in milliseconds."""
+    """What answers ``infer``: the chunk's fields, its times in milliseconds."""
     signals = ("confidence", "variance", "surprise", "disagreement")
     names = ("actions", "refined", "committed", "kept", "draft", *signals)
     return {**{name: getattr(chunk, name) for name in names}, "times_ms": chunk.times.by_key()}

@@ -1,4 +1,4 @@
-"""A chunk as it is to be seen now: points, colours, what was refined, what is over."""
+"""A chunk as it is to be seen now: points, colours, what was generated again, what is over."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class ChunkView:
     Attributes:
         points: (l + 1, 3) positions in the base frame [m].
         colours: (l, 4) RGBA in [0, 1]: confidence, faded where the action is over.
-        refined: (l,) bool, true where an action was refined.
+        refined: (l,) bool, generated again.
         executed: How many leading actions are over.
     """
 
@@ -51,7 +51,7 @@ def chunk_view(chunk: StampedChunk, points: np.ndarray, now_ns: int) -> ChunkVie
 
 
 def ratings(chunk: StampedChunk) -> tuple[np.ndarray, np.ndarray]:
-    """Confidence (l,), NaN where there is none, and (l,) bool, where an action was refined."""
+    """Confidence (l,), NaN where there is none, and (l,) bool, where an action was generated again."""
     length = len(chunk.actions)
     confidence, refined = chunk.confidence, chunk.refined
     return (

@@ -11,7 +11,7 @@ from asyncvla_ros.view.chunk_view import ChunkView
 # Of visualization_msgs/Marker.
 LINE_LIST, CUBE_LIST, SPHERE_LIST = 5, 6, 7
 ADD, DELETE, DELETE_ALL = 0, 2, 3
-# Thickness of the path, of an action, of one that was refined [m].
+# Thickness of the path, of an action, of one that was generated again [m].
 LINE, BALL, CUBE = 0.004, 0.010, 0.014
 # Should who shows them die, they go away, too [s].
 LIFETIME = 2
@@ -42,7 +42,7 @@ class MarkerPart:
 
 
 def marker_parts(view: ChunkView) -> tuple[MarkerPart, ...]:
-    """The path as lines, actions as balls, and as cubes where they were refined."""
+    """The path as lines, actions as balls, and as cubes where they were generated again."""
     ends, again = view.points[1:], view.refined
     lines, pairs = view.segments.reshape(-1, 3), np.repeat(view.colours, 2, axis=0)
     return (

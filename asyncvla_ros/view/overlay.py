@@ -33,7 +33,7 @@ class Caption:
         mode: Of the controller; None: unknown.
         reason: Why it is in this mode.
         confidence: (l,) of the actions of the chunk, NaN where unknown; empty without a chunk.
-        refined: (l,) bool, true where an action was refined.
+        refined: (l,) bool, generated again.
         executed: How many leading actions are over.
         latency_s: Of the inference [s].
     """
@@ -80,7 +80,7 @@ def _figures(caption: Caption) -> str:
 
 
 def _draw_bar(panel: np.ndarray, caption: Caption) -> None:
-    """One cell per action: filled up to and coloured by its confidence, framed where refined."""
+    """One cell per action: filled up to and coloured by its confidence, framed where generated again."""
     top, bottom, width = 48, 72, panel.shape[1] - 2 * MARGIN
     cv2.rectangle(panel, (MARGIN, top), (MARGIN + width, bottom), _GROOVE, -1)
     edges = np.linspace(MARGIN, MARGIN + width, len(caption.confidence) + 1).round().astype(int)
