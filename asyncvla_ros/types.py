@@ -45,15 +45,28 @@ class Observation:
     stamp_ns: int = 0
 
 
+#: Keys of stages in files and messages, and their names here.
+STAGE_KEYS = {"prefix": "prefix", "sfm": "draft", "rater": "rate", "afm": "refine", "total": "total"}
+
+
 @dataclass(frozen=True)
 class StageTimes:
     """Wall-clock duration of each inference stage [ms]; a stage that did not run took 0."""
 
     prefix: float
-    sfm: float
-    rater: float
-    afm: float
+    draft: float
+    rate: float
+    refine: float
     total: float
+
+    def by_key(self) -> dict[str, float]:
+        """Return the times by the keys of files and messages, see ``STAGE_KEYS``."""
+        return {key: getattr(self, name) for key, name in STAGE_KEYS.items()}
+
+    @staticmethod
+    def of_keys(times: Mapping[str, float]) -> StageTimes:
+        """Read what ``by_key`` returned; a stage that is not there took 0."""
+        return StageTimes(**{name: times.get(key, 0.0) for key, name in STAGE_KEYS.items()})
 
 
 @dataclass(frozen=True)

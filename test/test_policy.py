@@ -55,7 +55,7 @@ def test_same_seed_same_chunk(policy: Policy, observation: Observation):
     assert not np.array_equal(first.actions, policy.infer(observation, seed=4).actions)
 
 
-def test_refinement_regenerates_exactly_what_the_rater_doubts(policy: Policy, observation: Observation):
+def test_refinement_changes_exactly_what_the_rater_doubts(policy: Policy, observation: Observation):
     draft = policy.infer(observation, SFM, seed=0)
     assert draft.confidence is None and not draft.refined.any()
     assert policy.infer(observation, Strategy(threshold=1.0), seed=0).refined.all()
@@ -86,7 +86,7 @@ def test_the_same_seed_pairs_all_strategies(policy: Policy, observation: Observa
     assert by_chance.refined.sum() == by_rater.refined.sum() == 4
     assert by_chance.refined.tolist() != by_rater.refined.tolist()
     np.testing.assert_array_equal(by_chance.confidence, by_rater.confidence)
-    assert by_variance.confidence is None and by_variance.times.rater == 0
+    assert by_variance.confidence is None and by_variance.times.rate == 0
     assert draft.variance is None
     np.testing.assert_array_equal(by_variance.variance > 0.5, by_variance.refined)
 
@@ -109,9 +109,9 @@ def test_more_steps_give_another_draft_and_stage_times_add_up(policy: Policy, ob
     draft = policy.infer(observation, SFM, seed=0)
     finer = policy.infer(observation, Strategy("sfm", denoise_steps=7), seed=0)
     assert not np.array_equal(finer.actions, draft.actions)
-    assert draft.times.rater == draft.times.afm == 0
+    assert draft.times.rate == draft.times.refine == 0
     times = policy.infer(observation, Strategy(threshold=1.0, rounds=3, best_of=2), seed=0).times
-    stages = (times.prefix, times.sfm, times.rater, times.afm)
+    stages = (times.prefix, times.draft, times.rate, times.refine)
     assert min(stages) > 0 and sum(stages) <= times.total
 
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import multiprocessing
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from asyncvla_ros.data.mixture import load_mixture
+from asyncvla_ros.data.mixture import Mixture, load_mixture
 from asyncvla_ros.model.config import AsyncVLAConfig
 from asyncvla_ros.model.sizes import nano_config
 from asyncvla_ros.model.text import build_tokenizer
-from asyncvla_ros.training.batches import Batches
+from asyncvla_ros.training.batches import Batch, Batches
 from asyncvla_ros.training.loader import Drawing, load_batches
 from asyncvla_ros.training.order import Order, Share
 from asyncvla_ros.training.settings import TrainSettings
@@ -71,6 +72,19 @@ def bench_data(settings: DataSettings) -> dict[str, Any]:
         settings.skip_broken,
         settings.decode,
     )
+    seconds, peaks = _time(_batches(mixture, settings), settings.batches)
+    return {
+        "samples_per_s": settings.batches * settings.batch / seconds,
+        "peak_rss_mb": sum(peaks),
+        "peak_rss_mb_by_process": peaks,
+        "workers": settings.workers,
+        "frames": len(mixture.episodes.episode),
+        "datasets": len(mixture.episodes.datasets),
+    }
+
+
+def _batches(mixture: Mixture, settings: DataSettings) -> Iterator[Batch]:
+    """The batches of a training with its defaults."""
     episodes = mixture.episodes
     tokenizer = build_tokenizer(episodes.instructions)
     contracts = [robot.features for robot in mixture.robots]
@@ -84,7 +98,7 @@ def bench_data(settings: DataSettings) -> dict[str, Any]:
         max_action_dim=max(len(one.action_names) for one in contracts),
     )
     frames, _ = episodes.split(0.0)
-    batches = load_batches(
+    return load_batches(
         Batches(mixture, config, tokenizer, TrainSettings.shift, TrainSettings.brightness),
         Drawing(settings.seed, TrainSettings.draws, TrainSettings.p_sync, TrainSettings.p_prefix),
         Order(frames, episodes.images.lengths, mixture.weights, settings.seed),
@@ -93,23 +107,19 @@ def bench_data(settings: DataSettings) -> dict[str, Any]:
         WARM_UP + settings.batches,
         settings.workers,
     )
+
+
+def _time(batches: Iterator[Batch], count: int) -> tuple[float, list[float]]:
+    """Seconds of ``count`` batches after the warm-up, and the peak memory of each process [MB]."""
     began = time.perf_counter()
     peaks: list[float] = []
     for done, _ in enumerate(batches, start=1):
         if done == WARM_UP:
             began = time.perf_counter()
-        if done == WARM_UP + settings.batches:
+        if done == WARM_UP + count:
             # Now, while the workers are still there.
             peaks = [peak_rss_mb(None), *(peak_rss_mb(c.pid) for c in multiprocessing.active_children())]
-    seconds = time.perf_counter() - began
-    return {
-        "samples_per_s": settings.batches * settings.batch / seconds,
-        "peak_rss_mb": sum(peaks),
-        "peak_rss_mb_by_process": peaks,
-        "workers": settings.workers,
-        "frames": len(episodes.episode),
-        "datasets": len(episodes.datasets),
-    }
+    return time.perf_counter() - began, peaks
 
 
 def peak_rss_mb(process: int | None) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,10 +23,10 @@ from asyncvla_ros.model.sizes import full_config, nano_config, tiny_config
 from asyncvla_ros.model.stage_clock import StageClock
 from asyncvla_ros.paths import shipped_checkpoint
 from asyncvla_ros.strategy import Strategy
-from asyncvla_ros.training.run import memory_gb
-from asyncvla_ros.types import AsyncVLAError
+from asyncvla_ros.training.memory import peak_memory_gb
+from asyncvla_ros.types import STAGE_KEYS, AsyncVLAError
 
-STAGES = ("prefix", "sfm", "rater", "afm", "total")
+STAGES = tuple(STAGE_KEYS)
 SIZES = ("nano", "tiny", "3b")
 # Before the clock starts.
 WARM_UP = 5
@@ -65,8 +65,8 @@ def bench_policy(settings: BenchSettings) -> dict[str, Any]:
 
     Cached is what a policy runs: one prefix pass, and whatever its engine does. Uncached are transformers'
     own layers, and every velocity evaluation encodes the observation again, as does the rater; so there is
-    no prefix stage of its own. AFM regenerates every other action. A decision is one in the checkpoint's
-    own way, without an old plan; its AFM regenerates what is doubted of the random observation.
+    no prefix stage of its own. Every other action is refined. A decision is one in the checkpoint's
+    own way, without an old plan; what is refined is the low-confidence part of a random observation's draft.
 
     Returns:
         ``cached_ms``, ``uncached_ms`` and ``decision_ms``: stage to {p50, p95}; ``decision_per_prefix``:
@@ -87,27 +87,15 @@ def bench_policy(settings: BenchSettings) -> dict[str, Any]:
     if not has_rater and strategy.select == "rater":
         strategy = replace(strategy, mode="sfm")
     inputs = random_inputs(stock, settings.device)
-    ways: dict[str, Callable[[], list[float]]] = {}
     runner = make_runner(stock, engine, folder)
-    ways["cached_ms"] = lambda: _cached(runner, inputs)
-    ways["decision_ms"] = lambda: _decision(runner, inputs, strategy)
-    if settings.recompute:
-        ways["uncached_ms"] = lambda: _uncached(stock, inputs)
-    times: dict[str, list[list[float]]] = {name: [] for name in ways}
-    warm_up = min(WARM_UP, settings.repetitions)
-    for repetition in track(range(settings.repetitions + warm_up), description="Timing", transient=True):
-        for name, decide in ways.items():
-            row = decide()
-            if repetition >= warm_up:
-                times[name].append([*row, sum(row)])
-    figures = {
-        name: {
-            stage: {f"p{q}": round(float(np.percentile(column, q)), 3) for q in (50, 95)}
-            for stage, column in zip(STAGES, np.array(rows).T, strict=True)
-        }
-        for name, rows in times.items()
+    ways = {
+        "cached_ms": lambda: _cached(runner, inputs),
+        "decision_ms": lambda: _decision(runner, inputs, strategy),
+        **({"uncached_ms": lambda: _uncached(stock, inputs)} if settings.recompute else {}),
     }
-    decided = np.array(times["decision_ms"])
+    times = _time_in_turns(ways, settings.repetitions)
+    figures = {name: _percentiles(rows) for name, rows in times.items()}
+    decided = times["decision_ms"]
     step_ms = figures["cached_ms"]["sfm"]["p50"] / stock.config.num_denoise_steps
     return {
         **figures,
@@ -116,10 +104,30 @@ def bench_policy(settings: BenchSettings) -> dict[str, Any]:
         "engine": engine,
         "parameters": sum(p.numel() for p in stock.parameters()),
         "dtype": stock.config.dtype,
-        "memory_peak_gb": round(memory_gb(), 2),
+        "memory_peak_gb": round(peak_memory_gb(), 2),
         "per_step_ms": round(step_ms, 3),
         "roofline": _roofline(stock, step_ms),
         "cache_error": _cache_error(runner, stock, inputs) if settings.recompute else None,
+    }
+
+
+def _time_in_turns(ways: Mapping[str, Callable[[], list[float]]], repetitions: int) -> dict[str, np.ndarray]:
+    """Milliseconds of each stage and in total, (repetitions, stages) of each way, after a warm-up."""
+    times: dict[str, list[list[float]]] = {name: [] for name in ways}
+    warm_up = min(WARM_UP, repetitions)
+    for repetition in track(range(repetitions + warm_up), description="Timing", transient=True):
+        for name, infer in ways.items():
+            row = infer()
+            if repetition >= warm_up:
+                times[name].append([*row, sum(row)])
+    return {name: np.array(rows) for name, rows in times.items()}
+
+
+def _percentiles(rows: np.ndarray) -> dict[str, dict[str, float]]:
+    """``p50`` and ``p95`` of each stage [ms], of (n, stages)."""
+    return {
+        stage: {f"p{q}": round(float(np.percentile(column, q)), 3) for q in (50, 95)}
+        for stage, column in zip(STAGES, rows.T, strict=True)
     }
 
 
@@ -184,7 +192,7 @@ def random_inputs(model: AsyncVLA, device: str) -> Inputs:
 
 
 def _cached(model: Runner, inputs: Inputs) -> list[float]:
-    """Milliseconds of prefix, SFM, rater and AFM."""
+    """Milliseconds of encoding, draft, rating and refinement."""
     noise, ones, half, dims = _noise_and_masks(model, inputs)
     steps, again = model.config.num_denoise_steps, model.config.num_refine_steps
     clock = _Clock(inputs.state.device)
@@ -205,7 +213,7 @@ def _decision(model: Runner, inputs: Inputs, strategy: Strategy) -> list[float]:
     clock.lap("prefix")
     decider.decide(prefix, None, strategy, clock.lap)
     times = clock.times()
-    return [times.prefix, times.sfm, times.rater, times.afm]
+    return [times.prefix, times.draft, times.rate, times.refine]
 
 
 def _uncached(model: AsyncVLA, inputs: Inputs) -> list[float]:

@@ -1,6 +1,6 @@
 """One decision in normalised actions: hand over, draft, rate, refine.
 
-    old plan -> context, noise -> drafts (SFM) -> one -> confidence -> select -> regenerate (AFM) ...
+    old plan -> context, noise -> drafts -> one -> confidence -> select -> refine ...
 
 Draft, rating and refinement are those of arXiv 2511.14148, section 3.3, with controls. Strategies with the
 same seed share their noise, so that they can be compared in pairs: whatever is kept or selected, draft and
@@ -104,7 +104,7 @@ class Decider:
             if turn and strategy.select != "variance" and judged.confidence is not None:
                 confidence = self._rate(prefix, judged.actions, judged.drafts, judged.denoised)
                 judged = replace(judged, confidence=confidence)
-                lap("rater")
+                lap("rate")
             # Drawn in every case, so that all ways to select start from the same noise.
             noise, order = self._noise(), self._order(self._generator)
             chosen = self._select(judged, context.mask, order, strategy)
@@ -114,7 +114,7 @@ class Decider:
             actions, denoised = self._sample(prefix, again, judged.denoised, noise, strategy.refine_steps)
             judged = replace(judged, actions=actions, denoised=denoised)
             refined |= chosen
-            lap("afm")
+            lap("refine")
         actions, made = judged.actions, None
         if strategy.handover == "ensemble" and plan is not None:
             actions, made = ensemble(plan, judged.actions, self._gripper), judged.actions
@@ -137,7 +137,7 @@ class Decider:
         confidence, order = None, None
         if strategy.handover in JUDGING:
             confidence = self._model.rate(prefix, plan.actions, None)
-            lap("rater")
+            lap("rate")
             # From numbers of its own, so that the noise of all handovers is the same.
             aside = torch.Generator()
             aside.set_state(self._generator.get_state())
@@ -160,18 +160,18 @@ class Decider:
         # Kept actions are beyond doubt.
         known = torch.zeros_like(context.mask) if watches(strategy, config) else None
         drafts, denoised = self._sample(prefix, context, known, noise, strategy.denoise_steps)
-        lap("sfm")
+        lap("draft")
         confidence = None
         if n > 1 and strategy.choose == "rater":
             of_all = self._rate(prefix.repeat(n), drafts, drafts, denoised)
-            lap("rater")
+            lap("rate")
             best = int((of_all * context.mask).sum(1).argmax())
             draft, confidence, denoised = drafts[best, None], of_all[best, None], _row(denoised, best)
         else:
             draft, denoised = self._choose(drafts, denoised, plan, context, strategy)
             if rates(strategy, config):
                 confidence = self._rate(prefix, draft, drafts, denoised)
-                lap("rater")
+                lap("rate")
         apart = spread(drafts, draft, self._dim_mask) if n > 1 else None
         return Judged(draft, confidence, denoised, apart, drafts)
 

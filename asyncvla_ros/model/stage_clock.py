@@ -18,7 +18,7 @@ class StageClock:
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
-        self._ms = {"prefix": 0.0, "sfm": 0.0, "rater": 0.0, "afm": 0.0}
+        self._ms = {"prefix": 0.0, "draft": 0.0, "rate": 0.0, "refine": 0.0}
         self._began = self._last = time.perf_counter()
 
     def lap(self, stage: str) -> None:

@@ -83,7 +83,7 @@ def _tiles(figures: Mapping[str, Any]) -> str:
         "decisions": f"{figures['decisions']}",
         "actions compared": f"{figures['compared_steps']}",
         "within tolerance": f"{np.mean(within):.0%}" if within else "-",
-        "generated again": f"{figures['refined_share']:.0%}",
+        "refined": f"{figures['refined_share']:.0%}",
         "mean confidence": f"{confidence['mean']:.2f}" if confidence else "-",
         "decision p50 / p95": f"{figures['decision_ms']['p50']:.0f} / {figures['decision_ms']['p95']:.0f} ms",
         "recorded": f"{figures['recorded_s']:.1f} s",

@@ -17,7 +17,7 @@ _PLAIN = ("sfm", "afm")
 _Outcomes = dict[tuple[int, int], bool]
 _SUCCESS_HEAD = (
     *("file", "suite", "policy", "strategy", "control", "solved", "success (95 %, Wilson)"),
-    *("decision p50/p95 [ms]", "of it judging [ms]", "refined", "jerk inside/seam [m/s³]"),
+    *("decision p50/p95 [ms]", "of it rate and refine [ms]", "refined", "jerk inside/seam [m/s³]"),
 )
 
 

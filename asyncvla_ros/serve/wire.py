@@ -120,7 +120,7 @@ def chunk_reply(chunk: ActionChunk) -> dict[str, Any]:
     """What answers ``infer``: the chunk's fields, its times in milliseconds."""
     signals = ("confidence", "variance", "surprise", "disagreement")
     names = ("actions", "refined", "committed", "kept", "draft", *signals)
-    return {**{name: getattr(chunk, name) for name in names}, "times_ms": asdict(chunk.times)}
+    return {**{name: getattr(chunk, name) for name in names}, "times_ms": chunk.times.by_key()}
 
 
 def features_reply(features: FeatureContract) -> dict[str, Any]:

@@ -1,23 +1,65 @@
-"""Figures of chunks that were decided against those that were demonstrated."""
+"""Derive figures from a policy's answers beside what was demonstrated."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
 
 from asyncvla_ros.common.bootstrap import ratio_ci95
+from asyncvla_ros.common.normalization import NormStats
 from asyncvla_ros.model.config import RaterConfig
 from asyncvla_ros.model.drafts import GRIPPER
+from asyncvla_ros.model.rater import token_errors
+from asyncvla_ros.training.demo_inference import DemoInference
 from asyncvla_ros.training.rated_drafts import RatedDrafts
 from asyncvla_ros.training.rater_figures import rater_figures
-from asyncvla_ros.types import ActionChunk
+
+
+def demo_figures(
+    inferences: Sequence[DemoInference],
+    names: tuple[str, ...],
+    gripper_middle: float | None,
+    stats: NormStats,
+    rater: RaterConfig | None,
+    seed: int,
+) -> dict[str, Any]:
+    """Derive all figures that need the policy's own answers.
+
+    Args:
+        inferences: At least one.
+        names: Of the d dofs.
+        gripper_middle: Between open and closed; None without a dof called ``gripper``.
+        stats: Of the actions.
+        rater: Whose label the confidence predicts.
+        seed: Of the bootstraps.
+
+    Returns:
+        ``action_accuracy`` by mode, ``refined`` (see ``refinement``; None for ``sfm``), ``calibration`` (None
+        where the strategy asks no rater).
+    """
+    demonstrated, actions = _demonstrated(inferences), {"sfm": _drafts(inferences)}
+    draft, truth = (torch.from_numpy(stats.normalize(x)) for x in (actions["sfm"], demonstrated))
+    error = token_errors(draft, truth, torch.ones(len(names))).numpy()
+    is_refining = any(one.answer is not one.draft for one in inferences)
+    if is_refining:
+        actions["afm"] = _answers(inferences)
+    return {
+        "action_accuracy": {
+            mode: action_accuracy(given, demonstrated, names, gripper_middle)
+            for mode, given in actions.items()
+        },
+        "refined": refinement(inferences, names) if is_refining else None,
+        "calibration": calibration(inferences, error, rater, seed),
+    }
 
 
 def action_accuracy(
     actions: np.ndarray, demonstrated: np.ndarray, names: tuple[str, ...], gripper_middle: float | None
 ) -> dict[str, Any]:
-    """Mean absolute errors in the units of the actions, and how often the gripper does the right thing.
+    """Compute errors in the units of the actions, and how often the gripper does the right thing.
 
     Args:
         actions: (n, l, d).
@@ -46,65 +88,73 @@ def action_accuracy(
     return figures
 
 
-def refinement(
-    actions: dict[str, np.ndarray],
-    demonstrated: np.ndarray,
-    answers: list[ActionChunk],
-    names: tuple[str, ...],
-    episode: np.ndarray,
-) -> dict[str, Any] | None:
-    """How the refined actions, and no others, got nearer to the demonstrated ones.
+def refinement(inferences: Sequence[DemoInference], names: tuple[str, ...]) -> dict[str, Any] | None:
+    """Compute how the refined actions, and no others, got nearer to the demonstrated ones.
 
     Args:
-        actions: (n, l, d) of ``sfm`` and of ``afm``, from the same noise.
-        demonstrated: (n, l, d).
-        answers: n decisions of ``afm``.
+        inferences: n of them.
         names: Of the d dofs; the gripper does not count.
-        episode: (n,) to which each observation belongs.
 
     Returns:
         ``share`` of the actions that were refined, their ``mae_before`` and ``mae_after``, and ``gain_ci95``
         of the difference (before minus after, percentile bootstrap over episodes; None with fewer than
         ``FEWEST_EPISODES``). None if none was refined.
     """
-    chosen = np.stack([answer.refined for answer in answers])
+    chosen = np.stack([one.answer.refined for one in inferences])
     if not chosen.any():
         return None
+    demonstrated = _demonstrated(inferences)
     before, after = (
-        np.where(chosen, np.abs(actions[mode] - demonstrated)[..., _moving(names)].mean(-1), 0).sum(1)
-        for mode in ("sfm", "afm")
+        np.where(chosen, np.abs(actions - demonstrated)[..., _moving(names)].mean(-1), 0).sum(1)
+        for actions in (_drafts(inferences), _answers(inferences))
     )
     count = chosen.sum(1)
     return {
         "share": float(chosen.mean()),
         "mae_before": float(before.sum() / count.sum()),
         "mae_after": float(after.sum() / count.sum()),
-        "gain_ci95": ratio_ci95(before - after, count, episode),
+        "gain_ci95": ratio_ci95(before - after, count, _episodes(inferences)),
     }
 
 
 def calibration(
-    answers: list[ActionChunk], error: np.ndarray, episode: np.ndarray, rater: RaterConfig | None, seed: int
+    inferences: Sequence[DemoInference], error: np.ndarray, rater: RaterConfig | None, seed: int
 ) -> dict[str, Any] | None:
-    """Ranking and calibration of the confidence in drafts; keys as in ``rater.json``.
+    """Compute ranking and calibration of the confidence in drafts; keys as in ``rater.json``.
 
     Args:
-        answers: n decisions.
+        inferences: n of them.
         error: (n, l) mean squared error of the draft, normalised units.
-        episode: (n,) to which each observation belongs.
         rater: Whose label the confidence predicts.
         seed: Of the bootstrap.
 
     Returns:
         None if the drafts were not rated.
     """
+    answers = [one.answer for one in inferences]
     rated = [answer.confidence for answer in answers if answer.confidence is not None]
     if rater is None or not rated:
         return None
     known = [answer.variance for answer in answers if answer.variance is not None]
     variance = np.stack(known) if len(known) == len(rated) else None
-    drafts = RatedDrafts(np.stack(rated), variance, error, episode)
+    drafts = RatedDrafts(np.stack(rated), variance, error, _episodes(inferences))
     return {"label": rater.label, **rater_figures(drafts, rater, seed)}
+
+
+def _drafts(inferences: Sequence[DemoInference]) -> np.ndarray:
+    return np.stack([one.draft.actions for one in inferences])
+
+
+def _answers(inferences: Sequence[DemoInference]) -> np.ndarray:
+    return np.stack([one.answer.actions for one in inferences])
+
+
+def _demonstrated(inferences: Sequence[DemoInference]) -> np.ndarray:
+    return np.stack([one.demonstrated for one in inferences])
+
+
+def _episodes(inferences: Sequence[DemoInference]) -> np.ndarray:
+    return np.array([one.episode for one in inferences])
 
 
 def _moving(names: tuple[str, ...]) -> list[int]:

@@ -65,7 +65,7 @@ class Drafts:
 
 
 class Drafter:
-    """The frozen policy.
+    """Makes drafts by a frozen policy.
 
     Args:
         base: The policy.
@@ -88,7 +88,7 @@ class Drafter:
 
     @torch.no_grad()
     def __call__(self, batch: Batch, generator: torch.Generator, drafts: int = 1) -> Drafts:
-        """Several drafts of each observation, from different noise on one prefix pass."""
+        """Make several drafts of each observation, from different noise on one prefix pass."""
         batch = batch.to(self._device).augmented()
         truth = batch.actions.repeat_interleave(drafts, dim=0)
         noise = torch.randn(truth.shape, generator=generator).to(self._device)
@@ -104,7 +104,7 @@ class Drafter:
     def some(
         self, batches: Batches, frames: np.ndarray, count: int, generator: torch.Generator, drafts: int = 1
     ) -> list[tuple[np.ndarray, Drafts]]:
-        """Drafts at ``count`` random frames, in pieces: (frames (b,), ``drafts`` of each)."""
+        """Make drafts at ``count`` random frames, in pieces: (frames (b,), ``drafts`` of each)."""
         chosen = frames[torch.randperm(len(frames), generator=generator)[:count].numpy()]
         parts = np.array_split(chosen, max(1, len(chosen) // _CHUNK))
         return [(part, self(batches.at(part, generator), generator, drafts)) for part in parts]

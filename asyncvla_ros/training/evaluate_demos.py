@@ -1,6 +1,6 @@
 """How close a policy is to the expert on demonstrations that it never saw, and whether its rater knows.
 
-The policy decides as it does on the robot, one observation at a time, and its chunk is compared with the
+The policy infers as it does on the robot, one observation at a time, and its chunk is compared with the
 actions that the expert took from there:
 
     error[i, l, d] = |chunk[i, l, d] - demonstrated[i, l, d]|    i: observation, l: step of the horizon
@@ -9,12 +9,11 @@ actions that the expert took from there:
 from __future__ import annotations
 
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from rich.progress import track
 
 from asyncvla_ros.common.data_record import DataRecord
@@ -25,17 +24,17 @@ from asyncvla_ros.data.mixture import Mixture, Robot
 from asyncvla_ros.data.rows import blocks
 from asyncvla_ros.model.checkpoint import Checkpoint, fingerprint, load_checkpoint, load_records, load_stats
 from asyncvla_ros.model.drafts import GRIPPER
-from asyncvla_ros.model.rater import token_errors
 from asyncvla_ros.policy import Policy
 from asyncvla_ros.strategy import Strategy
 from asyncvla_ros.training.batches import Batches
-from asyncvla_ros.training.demo_figures import action_accuracy, calibration, refinement
+from asyncvla_ros.training.demo_figures import demo_figures
+from asyncvla_ros.training.demo_inference import infer_demos
 from asyncvla_ros.training.drafts import Drafter
 from asyncvla_ros.training.loop_gain import loop_gain
 from asyncvla_ros.training.rated_drafts import rate_drafts
 from asyncvla_ros.training.rater_settings import COMPARED, RaterSettings
 from asyncvla_ros.training.within_observation import within_observation
-from asyncvla_ros.types import AsyncVLAError, Observation
+from asyncvla_ros.types import AsyncVLAError
 
 
 @dataclass(frozen=True)
@@ -73,49 +72,29 @@ def evaluate_demos(settings: DemoSettings) -> dict[str, Any]:
     """Compare a policy with demonstrations.
 
     Returns:
-        JSON-ready: ``action_accuracy`` by mode, ``refined`` (see ``refinement``; None for ``sfm``),
-        ``calibration`` (None where the strategy asks no rater), ``within_observation`` (of several drafts of
-        each observation, whatever the strategy), ``loop_gain`` (None unless asked for), ``frames``,
-        ``episodes``, ``action_space``, versions, settings, machine.
+        JSON-ready: ``action_accuracy``, ``refined`` and ``calibration``, see ``demo_figures``;
+        ``within_observation`` (of several drafts of each observation, whatever the strategy), ``loop_gain``
+        (None unless asked for), ``frames``, ``episodes``, ``action_space``, versions, settings, machine.
 
     Raises:
         AsyncVLAError: If data or checkpoint cannot be used, or do not belong together.
     """
     policy = Policy.from_checkpoint(settings.checkpoint, settings.device, settings.threads)
     require_contract(settings.data, policy.features)
-    episodes = load_episodes(
-        settings.data, policy.network.config.image_size, settings.cache, settings.skip_broken
-    )
+    config = policy.network.config
+    episodes = load_episodes(settings.data, config.image_size, settings.cache, settings.skip_broken)
     frames = unseen_frames(episodes, load_records(settings.checkpoint), settings, policy.chunk_size)
-    strategy = settings.strategy.complete(policy.network.config.strategy)
-    steps = strategy.denoise_steps or policy.network.config.num_denoise_steps
-    strategies = {"sfm": replace(strategy, mode="sfm"), str(strategy.mode): strategy}
-    chunks = {
-        mode: [
-            policy.infer(_observation(policy, episodes, frame), how, seed=_seed(settings.seed, frame))
-            for frame in track(frames, description=f"Deciding ({mode})", transient=True)
-        ]
-        for mode, how in strategies.items()
-    }
-    demonstrated = episodes.chunks(frames, policy.chunk_size)
+    strategy = settings.strategy.complete(config.strategy)
+    asked = infer_demos(policy, episodes, frames, strategy, settings.seed)
+    inferences = list(track(asked, description="Comparing", total=len(frames), transient=True))
     names = policy.features.action_names
-    actions = {mode: np.stack([chunk.actions for chunk in answers]) for mode, answers in chunks.items()}
-    answers = chunks[str(strategy.mode)]
     stats = load_stats(settings.checkpoint, policy.features)[1]
-    draft, truth = (torch.from_numpy(stats.normalize(x)) for x in (actions["sfm"], demonstrated))
-    draft_error = token_errors(draft, truth, torch.ones(len(names))).numpy()
-    # The network itself, whatever engine decides: it takes whole batches.
+    # The network itself, whatever engine the policy has: it takes whole batches.
     base = load_checkpoint(settings.checkpoint, settings.device)
+    steps = strategy.denoise_steps or config.num_denoise_steps
     return {
-        "action_accuracy": {
-            mode: action_accuracy(given, demonstrated, names, _gripper_middle(episodes, names))
-            for mode, given in actions.items()
-        },
-        "refined": refinement(actions, demonstrated, answers, names, episodes.episode[frames])
-        if "afm" in actions
-        else None,
-        "calibration": calibration(
-            answers, draft_error, episodes.episode[frames], policy.network.config.rater, settings.seed
+        **demo_figures(
+            inferences, names, _gripper_middle(episodes, names), stats, config.rater, settings.seed
         ),
         "within_observation": _within_observation(base, settings, episodes, frames),
         "loop_gain": loop_gain(base, episodes, frames, steps, settings.seed) if settings.loop_gain else None,
@@ -152,7 +131,7 @@ def unseen_frames(
     settings: DemoSettings,
     length: int,
 ) -> np.ndarray:
-    """Frames (n,) of episodes that trained neither policy nor rater, with a whole chunk to compare with.
+    """Choose frames (n,) of episodes that trained neither policy nor rater, with a whole chunk from there.
 
     Args:
         episodes: The data.
@@ -189,16 +168,3 @@ def _gripper_middle(episodes: Episodes, names: tuple[str, ...]) -> float | None:
     dim = names.index(GRIPPER)
     column = np.concatenate([block[:, dim] for _, block in blocks(episodes.actions)])
     return float(column.min() + column.max()) / 2
-
-
-def _observation(policy: Policy, episodes: Episodes, frame: int) -> Observation:
-    images = episodes.images.take(np.array([frame]))[0]
-    return Observation(
-        images={camera.key: image for camera, image in zip(policy.features.cameras, images, strict=True)},
-        state=episodes.state[frame],
-        instruction=episodes.instructions[episodes.instruction[frame]],
-    )
-
-
-def _seed(seed: int, frame: int) -> int:
-    return int(np.random.SeedSequence((seed, int(frame))).generate_state(1)[0])

@@ -25,7 +25,7 @@ def monitor_of(
     episode: Column,
     seed: int,
 ) -> tuple[ObservationMonitor, EpisodeLimits]:
-    """What is usual to a policy, and how surprising whole demonstrations are.
+    """Fit what is usual to a policy, and how surprising whole demonstrations are.
 
     Args:
         base: The policy.
@@ -39,7 +39,7 @@ def monitor_of(
         AsyncVLAError: If there are too few frames.
     """
     chosen = torch.randperm(len(seen), generator=step_generator(seed, 2**31 + 1))[:SEEN]
-    # Decisions as on the robot, of whole episodes.
+    # Inferences as on the robot, of whole episodes.
     decided = unseen[:: base.model.config.execute_steps][:UNSEEN]
     monitor = fit_monitor(*(_features(base, batches, frames) for frames in (seen[chosen.numpy()], decided)))
     surprise = monitor.surprise(_features(base, batches, decided)).tolist()

@@ -25,7 +25,7 @@ class PolicyLoss(nn.Module):
         self._aux_weight = aux_weight
 
     def forward(self, batch: Batch, counted: Tensor, share: float) -> tuple[Tensor, Tensor]:
-        """What a piece of a batch adds to the loss of the whole batch.
+        """Compute what a piece of a batch adds to the loss of the whole batch.
 
         Args:
             batch: The piece.
@@ -56,7 +56,7 @@ class PolicyLoss(nn.Module):
         return flow_loss + share * self._aux_weight * aux_loss, flow_loss.detach()
 
     def _context(self, batch: Batch) -> Tensor:
-        """What kept actions show, (b, k, l, max_action_dim).
+        """Return what kept actions show, (b, k, l, max_action_dim).
 
         As on the robot, leading ones, on their way when the policy is asked, show what was executed, later
         ones what the policy itself planned from an earlier observation; others what was demonstrated.
@@ -75,13 +75,13 @@ class PolicyLoss(nn.Module):
 
 
 def count_velocities(batch: Batch) -> Tensor:
-    """Velocities of a batch that are generated, known and not padding."""
+    """Count the velocities of a batch that are generated, known and not padding."""
     assert batch.draws is not None
     return (batch.draws.mask * batch.known[:, None]).sum((1, 2)) @ batch.dim_mask.sum(1)
 
 
 def pieces(batch: Batch, count: int) -> list[Batch]:
-    """A batch in so many pieces of one size, one after the other.
+    """Cut a batch into so many pieces of one size, one after the other.
 
     Raises:
         ValueError: If it cannot be cut so.
@@ -93,7 +93,7 @@ def pieces(batch: Batch, count: int) -> list[Batch]:
 
 
 def part_of(name: str) -> str:
-    """Which of ``settings.PARTS`` a parameter belongs to, by its name in the policy."""
+    """Name the one of ``settings.PARTS`` that a parameter belongs to, by its name in the policy."""
     if ".qwen.visual.merger." in name:
         return "merger"
     if ".qwen.visual." in name:
@@ -102,12 +102,12 @@ def part_of(name: str) -> str:
 
 
 def freeze(module: nn.Module, parts: tuple[str, ...]) -> None:
-    """Parameters of some parts get no gradient."""
+    """Give the parameters of some parts no gradient."""
     for name, parameter in module.named_parameters():
         if part_of(name) in parts:
             parameter.requires_grad_(False)
 
 
 def trainable(module: nn.Module) -> dict[str, torch.nn.Parameter]:
-    """The parameters that move, by name."""
+    """Return the parameters that move, by name."""
     return {name: p for name, p in module.named_parameters() if p.requires_grad}

@@ -13,7 +13,7 @@ from asyncvla_ros.types import AsyncVLAError
 
 
 def make_optimizer(objective: nn.Module, settings: TrainSettings) -> torch.optim.Optimizer:
-    """An optimizer whose groups know their share of the learning rate.
+    """Make an optimizer whose groups know their share of the learning rate.
 
     Raises:
         AsyncVLAError: If nothing is left to train, or torchao is missing for 8 bits.
@@ -63,6 +63,6 @@ class Average:
 
     @torch.no_grad()
     def update(self) -> None:
-        """After a step of the optimizer."""
+        """Take in the parameters after a step of the optimizer."""
         now = [p.detach() for p in self.parameters.values()]
         torch._foreach_lerp_(list(self.values.values()), now, 1 - self._decay)

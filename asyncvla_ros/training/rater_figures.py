@@ -18,7 +18,7 @@ _RESAMPLES = 500
 
 
 def rater_figures(rated: RatedDrafts, config: RaterConfig, seed: int) -> dict[str, Any]:
-    """Ranking and calibration, all on the same actions.
+    """Compute ranking and calibration, all on the same actions.
 
     Returns:
         ``auroc_worst_quarter*`` of "this error is among the worst quarter": of the rater, of the denoising
@@ -28,7 +28,7 @@ def rater_figures(rated: RatedDrafts, config: RaterConfig, seed: int) -> dict[st
         ``auroc_within_position*``: among actions of the same place, mean over places; place alone has 0.5.
         ``ece``, ``reliability`` (mean confidence, mean label and count of each bin) and ``correlation``: of
         confidence and label.
-        ``variance_threshold``: the variance that as many actions exceed as the rater doubts.
+        ``variance_threshold``: the variance that as many actions exceed as have low confidence.
         Nothing of the variance where it is not known.
 
     Raises:
@@ -58,7 +58,7 @@ def rater_figures(rated: RatedDrafts, config: RaterConfig, seed: int) -> dict[st
 
 
 def confidence_figures(confidence: np.ndarray, error: np.ndarray, config: RaterConfig) -> dict[str, Any]:
-    """Ranking and calibration of a confidence alone; keys as in ``rater_figures``.
+    """Compute ranking and calibration of a confidence alone; keys as in ``rater_figures``.
 
     Args:
         confidence: (n, l) of the rater.

@@ -29,7 +29,7 @@ class RaterLoss(nn.Module):
         self._executed = executed
 
     def forward(self, drafts: Drafts) -> Tensor:
-        """The loss of some drafts."""
+        """Compute the loss of some drafts."""
         signals = drafts.signals(self._config.reads)
         logits, errors = self.rater(drafts.prefix, drafts.actions, signals).float(), drafts.errors
         loss = (torch.sigmoid(logits) - confidence_label(errors, self._config)).square().mean()

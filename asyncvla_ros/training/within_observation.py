@@ -14,7 +14,7 @@ from asyncvla_ros.training.rated_drafts import RatedDrafts
 
 
 def within_observation(rated: RatedDrafts, executed: int) -> dict[str, Any] | None:
-    """Concordance of signals with errors, and errors after choosing by them.
+    """Compute concordance of signals with errors, and errors after choosing by them.
 
     A chunk's doubt is the mean over all of its actions, by which a policy chooses; its error is that of the
     actions that are executed. Intervals are percentile bootstraps over episodes, None with too few of them.

@@ -73,7 +73,7 @@ def _figures(caption: Caption) -> str:
     known = caption.confidence[np.isfinite(caption.confidence)]
     parts = [
         f"confidence {known.mean():.2f}" if known.size else "confidence -",
-        f"generated again {int(caption.refined.sum())} of {len(caption.confidence)}",
+        f"refined {int(caption.refined.sum())} of {len(caption.confidence)}",
         f"inference {1e3 * caption.latency_s:.0f} ms" if np.isfinite(caption.latency_s) else "inference -",
     ]
     return "   ".join(parts)

@@ -31,7 +31,7 @@ def write_picture(path: Path, view: ChunkView, title: str) -> None:
     ends = view.points[1:]
     for marker, chosen, label in (
         ("o", ~view.refined, "action"),
-        ("s", view.refined, "generated again"),
+        ("s", view.refined, "refined"),
     ):
         x, y, z = ends[chosen].T
         axes.scatter(x, y, z, c=view.colours[chosen], marker=marker, s=60, label=label, depthshade=False)

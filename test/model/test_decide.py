@@ -103,7 +103,7 @@ def test_the_most_confident_draft_counts_without_its_committed_actions():
     assert decision.confidence.flatten().tolist() == pytest.approx([0.1, 0.6, 0.6, 0.6])
 
 
-def test_variance_is_judged_again_only_where_it_was_regenerated():
+def test_variance_is_judged_again_only_where_it_was_refined():
     """Velocities v then -v: estimates v and 0 but for a constant, variance v^2 / 4: 0, 1, 4, 9; then 0.25."""
     draft = [[[0.0], [2.0], [4.0], [6.0]]]
     again = [[[1.0]] * 4]
@@ -117,7 +117,7 @@ def test_variance_is_judged_again_only_where_it_was_regenerated():
 
 
 def test_a_rater_that_reads_the_variance_is_told_it():
-    """Committed actions have none, kept ones that of their draft, regenerated ones their own."""
+    """Committed actions have none, kept ones that of their draft, refined ones their own."""
     signs = torch.tensor([1.0, -1.0])[:, None, None, None]
     velocities = [(signs * v * torch.ones(1, 4, 1)).tolist() for v in (2.0, 4.0)]
     ratings = [[[0.1, 0.9, 0.1, 0.9]], [[0.9, 0.9, 0.9, 0.9]]]
@@ -210,7 +210,7 @@ def test_what_needs_a_rater_says_so(model: AsyncVLA, inputs: Inputs, strategy: S
 def test_a_rater_that_compares_drafts_is_told_how_each_lies_among_them():
     """Drafts 0, 1 and 2 have the mean 1, and 3 / 2 of their squared distances are 1.5, 0 and 1.5.
 
-    Of what was generated again, 200, the distance is to the mean of the same drafts.
+    Of what was refined, 200, the distance is to the mean of the same drafts.
     """
     network = Scripted([[[0.1] * 4, [0.9, 0.9, 0.9, 0.2], [0.1] * 4], [[0.9] * 4]], reads=("mean",))
     decide(network, Strategy(best_of=3, rounds=2))

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from asyncvla_ros.training.run import RunState
+from asyncvla_ros.training.run_state import RunState
 from asyncvla_ros.training.settings import TrainSettings
 from asyncvla_ros.training.train import _train
 from asyncvla_ros.types import AsyncVLAError

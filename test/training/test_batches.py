@@ -17,7 +17,7 @@ from asyncvla_ros.model.checkpoint import Checkpoint
 from asyncvla_ros.model.sizes import nano_config
 from asyncvla_ros.model.text import build_tokenizer, encode_words
 from asyncvla_ros.training.batches import Augmentation, Batches, step_generator
-from asyncvla_ros.training.run import RunState
+from asyncvla_ros.training.run_state import RunState
 from asyncvla_ros.training.settings import TrainSettings
 from asyncvla_ros.training.state_files import read_tensors, write_tensors
 from asyncvla_ros.training.warm_start import require_same_holdout, warm_start

@@ -11,6 +11,7 @@ from asyncvla_ros.data.episodes import Episodes
 from asyncvla_ros.data.frames import Frames
 from asyncvla_ros.model.config import RaterConfig
 from asyncvla_ros.training.demo_figures import action_accuracy, calibration, refinement
+from asyncvla_ros.training.demo_inference import DemoInference
 from asyncvla_ros.training.evaluate_demos import DemoSettings, unseen_frames
 from asyncvla_ros.types import ActionChunk, AsyncVLAError, StageTimes
 
@@ -36,10 +37,27 @@ def _episodes(count: int, length: int, *digests: str) -> Episodes:
 
 
 def _answer(
-    confidence: np.ndarray | None, refined: list[bool], variance: np.ndarray | None = None
+    confidence: np.ndarray | None,
+    refined: list[bool],
+    variance: np.ndarray | None = None,
+    actions: np.ndarray | None = None,
 ) -> ActionChunk:
-    actions = np.zeros((len(refined), 3), np.float32)
+    actions = np.zeros((len(refined), 3), np.float32) if actions is None else actions
     return ActionChunk(actions, confidence, np.array(refined), 0, StageTimes(0, 0, 0, 0, 0), variance)
+
+
+def _inference(episode: int, answer: ActionChunk, draft: ActionChunk | None = None) -> DemoInference:
+    """Beside a demonstration of zeros."""
+    return DemoInference(episode, np.zeros((len(answer.refined), 3)), draft or answer, answer)
+
+
+def _refined(
+    sfm: np.ndarray, afm: np.ndarray, refined: list[bool], episodes: list[int]
+) -> list[DemoInference]:
+    return [
+        _inference(number, _answer(None, refined, actions=after), _answer(None, refined, actions=before))
+        for number, before, after in zip(episodes, sfm, afm, strict=True)
+    ]
 
 
 def test_errors_are_per_dof_and_per_step_and_the_gripper_counts_by_its_side() -> None:
@@ -56,37 +74,35 @@ def test_errors_are_per_dof_and_per_step_and_the_gripper_counts_by_its_side() ->
 
 
 def test_refinement_is_judged_on_the_refined_actions_only() -> None:
-    demonstrated = np.zeros((2, 2, 3))
     sfm = np.full((2, 2, 3), 0.5)
     afm = np.array([[[0.5, 0.5, 0.5], [0.1, 0.3, 9.0]], [[7.0, 7.0, 7.0], [0.3, 0.5, 9.0]]])
-    actions, episode = {"sfm": sfm, "afm": afm}, np.array([3, 8])
-    figures = refinement(actions, demonstrated, [_answer(None, [False, True])] * 2, NAMES, episode)
+    figures = refinement(_refined(sfm, afm, [False, True], [3, 8]), NAMES)
     assert figures is not None and figures["gain_ci95"] is None
     assert (figures["share"], figures["mae_before"], figures["mae_after"]) == pytest.approx((0.5, 0.5, 0.3))
-    many = {mode: np.tile(x, (3, 1, 1)) for mode, x in actions.items()}
-    answers = [_answer(None, [False, True])] * 6
-    of_many = refinement(many, np.zeros((6, 2, 3)), answers, NAMES, np.arange(6))
+    many = (np.tile(x, (3, 1, 1)) for x in (sfm, afm))
+    of_many = refinement(_refined(*many, [False, True], list(range(6))), NAMES)
     assert of_many is not None and of_many["mae_after"] == pytest.approx(0.3)
     # 0.5 becomes 0.2 in one half of the episodes and 0.4 in the other.
     low, high = of_many["gain_ci95"]
     assert 0.1 <= low < 0.2 < high <= 0.3
-    assert refinement(actions, demonstrated, [_answer(None, [False, False])] * 2, NAMES, episode) is None
+    assert refinement(_refined(sfm, afm, [False, False], [3, 8]), NAMES) is None
 
 
 def test_a_confidence_that_equals_the_label_is_calibrated() -> None:
     error = np.random.default_rng(0).exponential(size=(50, 8))
-    config, episode = RaterConfig(error_scale=1.0), np.arange(50) // 5
+    config, numbers = RaterConfig(error_scale=1.0), (np.arange(50) // 5).tolist()
     answers = [_answer(row, [False] * 8) for row in 1 / (1 + error)]
-    figures = calibration(answers, error, episode, config, seed=0)
+    figures = calibration(list(map(_inference, numbers, answers)), error, config, seed=0)
     assert figures is not None
     assert figures["auroc_worst_quarter"] == 1 and figures["n"] == 400
     assert figures["ece"] == pytest.approx(0, abs=1e-6)
     assert "auroc_worst_quarter_variance" not in figures
     answers = [replace(answer, variance=-row) for answer, row in zip(answers, error, strict=True)]
-    beside = calibration(answers, error, episode, config, seed=0)
+    beside = calibration(list(map(_inference, numbers, answers)), error, config, seed=0)
     assert beside is not None and beside == {**beside, **figures}
     assert beside["auroc_worst_quarter_variance"] == 0 and beside["auroc_gain_over_variance_ci95"] == [1, 1]
-    assert calibration([_answer(None, [False] * 8)], error[:1], episode[:1], config, seed=0) is None
+    unrated = _inference(0, _answer(None, [False] * 8))
+    assert calibration([unrated], error[:1], config, seed=0) is None
 
 
 def test_only_episodes_that_trained_nothing_and_whole_chunks_are_compared() -> None:

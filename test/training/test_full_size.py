@@ -22,8 +22,8 @@ from asyncvla_ros.strategy import Strategy
 from asyncvla_ros.training.initial import initial_checkpoint
 from asyncvla_ros.training.objective import PolicyLoss
 from asyncvla_ros.training.optimizer import make_optimizer
+from asyncvla_ros.training.processes import spawn_workers
 from asyncvla_ros.training.rater_settings import RaterSettings
-from asyncvla_ros.training.run import launch
 from asyncvla_ros.training.settings import TrainSettings
 from asyncvla_ros.training.train import train
 from asyncvla_ros.training.train_rater import train_rater
@@ -171,7 +171,7 @@ def test_a_run_goes_on_exactly_where_it_stopped(settings: TrainSettings, tmp_pat
 def stop_after(settings: TrainSettings, step: int) -> None:
     """Train, with an end by force after the state of a step is written."""
     with pytest.raises(ProcessRaisedException, match="killed"):
-        launch(train_until, settings.processes, settings, step)
+        spawn_workers(train_until, settings.processes, settings, step)
 
 
 def test_lora_moves_language_and_heads_and_is_merged_into_a_plain_checkpoint(

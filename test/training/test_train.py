@@ -17,7 +17,7 @@ from asyncvla_ros.data.frames import Frames
 from asyncvla_ros.data.mixture import Mixture, Robot
 from asyncvla_ros.model.checkpoint import load_checkpoint
 from asyncvla_ros.training.objective import PolicyLoss
-from asyncvla_ros.training.run import Log
+from asyncvla_ros.training.progress import Log
 from asyncvla_ros.training.settings import TrainSettings
 from asyncvla_ros.training.train import train
 from asyncvla_ros.types import AsyncVLAError

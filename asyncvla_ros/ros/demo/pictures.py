@@ -41,7 +41,7 @@ def annotate(decision: Decision, instruction: str, title: str) -> np.ndarray:
             cv2.rectangle(foot, (left - 2, 12), (left + 24, 76), _REFINED, 1)
     column = 24 + 30 * max(len(confidence), 1)
     if len(confidence):
-        _text(foot, "confidence of each action of the chunk (framed: generated again)", (12, 90), _DIM, 0.38)
+        _text(foot, "confidence of each action of the chunk (framed: refined)", (12, 90), _DIM, 0.38)
         _text(foot, f"mean {confidence.mean():.2f}", (column, 34), _INK, 0.45)
         _text(foot, f"refined {int(refined.sum())} of {len(refined)}", (column, 54), _REFINED, 0.45)
     _text(foot, f"inference {decision.inference_ms:.0f} ms", (column, 74), _INK, 0.45)
@@ -104,7 +104,7 @@ def write_timeline(path: Path, decisions: Sequence[Decision], names: Sequence[st
         again = np.array([d.refined for d in decisions]).T
         row, column = np.nonzero(again)
         centre = (edges[:-1] + edges[1:]) / 2
-        axes[2].plot(centre[column], row + 0.5, "k.", markersize=3, label="generated again")
+        axes[2].plot(centre[column], row + 0.5, "k.", markersize=3, label="refined")
         axes[2].legend(loc="upper right", fontsize=8)
         figure.colorbar(mesh, ax=axes, label="confidence", fraction=0.03, pad=0.02)
     axes[2].set_ylabel("action of the chunk")

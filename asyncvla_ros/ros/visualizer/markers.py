@@ -12,7 +12,7 @@ from asyncvla_ros.view.markers import LIFETIME, MarkerPart, marker_parts
 
 
 def chunk_markers(view: ChunkView, frame_id: str) -> MarkerArray:
-    """The path as lines, actions as balls, and as cubes where they were generated again.
+    """The path as lines, actions as balls, and as cubes where they were refined.
 
     Args:
         view: What to show.

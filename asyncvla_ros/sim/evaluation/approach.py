@@ -27,7 +27,7 @@ class FirstApproach:
         self.note()
 
     def note(self) -> None:
-        """Notes where the hand is now."""
+        """Note where the hand is now."""
         if self._places is not None:
             self._path.append(self._scene.ee_pose()[0])
 
@@ -50,7 +50,7 @@ def _target_places(scene: Scene) -> tuple[np.ndarray, np.ndarray | None] | None:
 
 
 def classify_first_approach(path: np.ndarray, target: np.ndarray, usual: np.ndarray | None) -> str | None:
-    """The first place to which the hand went down.
+    """Find the first place to which the hand went down.
 
     That is of its first stretch low enough: where that comes near one of the places, or else neither. For a
     target that stands high the hand may begin low; then it is the first stretch after that.

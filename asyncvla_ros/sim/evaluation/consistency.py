@@ -10,7 +10,7 @@ import numpy as np
 def commanded_jerk(
     actions: np.ndarray, chunk: Sequence[int], position_unit_m: float, hz: float
 ) -> tuple[float | None, float | None]:
-    """Root mean square jerk of the commanded path of the end effector.
+    """Compute the root mean square jerk of the commanded path of the end effector.
 
     The path is the sum of the translations; its jerk at three consecutive actions a, b, c is
     ``(c - 2 b + a) * hz³``, since each is a first difference already.

@@ -1,7 +1,7 @@
 """One episode of a policy in LIBERO, in lockstep or with answers that come late, in a world that may move.
 
-At every decision instant the world is rendered, with the official meshes unless told otherwise, and the
-policy answers a chunk; when the answer is there, see ``timing``, its actions are executed until the next is.
+At every inference the world is rendered, with the official meshes unless told otherwise, and the policy
+answers a chunk; when the answer is there, see ``timing``, its actions are executed until the next is.
 """
 
 from __future__ import annotations
@@ -13,15 +13,14 @@ import numpy as np
 
 from asyncvla_ros.control.action_schedule import ScheduledAction
 from asyncvla_ros.sim.evaluation.approach import FirstApproach
-from asyncvla_ros.sim.evaluation.consistency import commanded_jerk
-from asyncvla_ros.sim.evaluation.results import Episode, EvalConfig, Inference, mean_of, series
+from asyncvla_ros.sim.evaluation.inference import Inference, noise_seed
+from asyncvla_ros.sim.evaluation.results import Episode, EvalConfig, Executed
 from asyncvla_ros.sim.evaluation.timing import TimedPlan, Timing
 from asyncvla_ros.sim.evaluation.video import side_by_side, write_video
 from asyncvla_ros.sim.evaluation.worlds import make_world
-from asyncvla_ros.sim.expert.motion import POSITION_UNIT_M
 from asyncvla_ros.sim.libero.env import CONTROL_HZ, IDLE_ACTION, LiberoEnv
 from asyncvla_ros.sim.libero.tasks import list_tasks, max_steps
-from asyncvla_ros.types import ActionChunk, Observation
+from asyncvla_ros.types import Observation, Previous
 
 if TYPE_CHECKING:
     from asyncvla_ros.policy import Policy
@@ -42,8 +41,9 @@ def run_episode(policy: Policy, env: LiberoEnv, config: EvalConfig, init: int) -
     while step < limit and not success:
         world.advance(step)
         if plan.is_observed(step):
-            chunk = eyes.decide(policy, plan, step, len(record.inferences))
-            record.inferences.append(Inference.of(chunk))
+            inference = eyes.ask(policy, plan.previous(step), step, len(record.inferences))
+            record.inferences.append(inference)
+            chunk = inference.chunk
             # One control step each, whatever rate the data say: those of 10 Hz hold frames of 20 Hz.
             plan.answer(step, chunk, config.conventions.env_actions(chunk.actions))
         env.step(world.obey(record.action(plan.due(step))))
@@ -51,57 +51,26 @@ def run_episode(policy: Policy, env: LiberoEnv, config: EvalConfig, init: int) -
         step, success = step + 1, env.success
     eyes.write_video(success, timing)
     return replace(
-        record.episode(env.task.index, init, success, step),
+        Episode.of(env.task.index, init, success, step, record.inferences, record.executed),
         moved_step=world.moved_step,
         approached=approach.place,
     )
 
 
 class _Record:
-    """What was decided and executed in an episode."""
+    """The inferences of an episode, and the actions that were executed."""
 
     def __init__(self) -> None:
         self.inferences: list[Inference] = []
-        self._executed: list[np.ndarray] = []
-        self._origin: list[int] = []
+        self.executed: list[Executed] = []
 
     def action(self, due: ScheduledAction | None) -> np.ndarray:
-        """Notes the action of a step; without one the arm holds still, and the gripper what it was told."""
+        """Note the action of a step; without one the arm holds still, and the gripper what it was told."""
         if due is None:
-            gripper = self._executed[-1][-1] if self._executed else IDLE_ACTION[-1]
+            gripper = self.executed[-1].values[-1] if self.executed else IDLE_ACTION[-1]
             return np.array([*IDLE_ACTION[:-1], gripper])
-        self._executed.append(np.clip(due.values, -1, 1))
-        self._origin.append(due.chunk.chunk_id)
+        self.executed.append(Executed(np.clip(due.values, -1, 1), due.chunk.chunk_id))
         return due.values
-
-    def episode(self, task: int, init: int, success: bool, steps: int) -> Episode:
-        """What it shows."""
-        decided = self.inferences
-        executed = np.array(self._executed)
-        inside, seam = commanded_jerk(executed, self._origin, POSITION_UNIT_M, CONTROL_HZ)
-        return Episode(
-            task=task,
-            init=init,
-            success=success,
-            steps=steps,
-            tick_ms=tuple(inference.tick_ms for inference in decided),
-            refined=mean_of(decided, "refined") or 0.0,
-            confidence=mean_of(decided, "confidence"),
-            jerk_inside=inside,
-            jerk_seam=seam,
-            judging_ms=mean_of(decided, "judging_ms"),
-            kept=mean_of(decided, "kept") or 0.0,
-            dry_steps=steps - len(executed),
-            confidences=series(decided, "confidence"),
-            variances=series(decided, "variance"),
-            surprises=series(decided, "surprise"),
-            disagreements=series(decided, "disagreement"),
-        )
-
-
-def decision_seed(seed: int, task: int, init: int, decision: int) -> int:
-    """Noise seed of one decision, independent of which process or order it runs in."""
-    return int(np.random.SeedSequence((seed, task, init, decision)).generate_state(1)[0])
 
 
 class _Eyes:
@@ -116,20 +85,21 @@ class _Eyes:
             self._instruction = tasks[(self._task + 1) % len(tasks)].instruction
         self._frames: list[np.ndarray] = []
 
-    def decide(self, policy: Policy, plan: TimedPlan, step: int, decision: int) -> ActionChunk:
-        """The policy's answer to what it sees at a step."""
+    def ask(self, policy: Policy, previous: Previous | None, step: int, number: int) -> Inference:
+        """Ask the policy what to do about what it sees at a step."""
         config = self._config
         seen = self._env.observe(conventions=config.conventions)
         self._keep_frame()
         images = seen.images
         if config.blank_images:
             images = {key: np.zeros_like(image) for key, image in images.items()}
-        seed = decision_seed(config.seed, self._task, self._init, decision)
+        seed = noise_seed(config.seed, self._task, self._init, number)
         observation = Observation(images, seen.state, self._instruction, seen.stamp_ns)
-        return policy.infer(observation, config.strategy, plan.previous(step), seed=seed)
+        chunk = policy.infer(observation, config.strategy, previous, seed=seed)
+        return Inference(step, seed, self._instruction, chunk)
 
     def write_video(self, success: bool, timing: Timing) -> None:
-        """Writes what was seen at each decision, if it was asked for."""
+        """Write what was seen at each inference, if it was asked for."""
         config = self._config
         if config.video_dir is None or not self._frames:
             return

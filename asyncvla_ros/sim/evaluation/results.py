@@ -11,11 +11,14 @@ import numpy as np
 
 from asyncvla_ros.common.provenance import provenance
 from asyncvla_ros.common.shard import SHARD_EPISODES, WHOLE, Shard
+from asyncvla_ros.sim.evaluation.consistency import commanded_jerk
+from asyncvla_ros.sim.evaluation.inference import Inference, mean_of, series
 from asyncvla_ros.sim.evaluation.stats import percentiles, wilson_interval
+from asyncvla_ros.sim.expert.motion import POSITION_UNIT_M
 from asyncvla_ros.sim.libero.conventions import OWN, LiberoConventions
+from asyncvla_ros.sim.libero.env import CONTROL_HZ
 from asyncvla_ros.sim.libero.tasks import max_steps
 from asyncvla_ros.strategy import Strategy
-from asyncvla_ros.types import ActionChunk
 
 
 @dataclass(frozen=True)
@@ -80,43 +83,11 @@ class EvalConfig:
 
 
 @dataclass(frozen=True)
-class Inference:
-    """One decision of an episode.
+class Executed:
+    """One action that was executed: its values (d,), and the number of the inference it came from."""
 
-    Attributes:
-        tick_ms: what it took [ms].
-        judging_ms: what rater and refinement took of it [ms].
-        refined: share of its actions that were generated again.
-        kept: share of its actions that are of the plan before.
-        confidence: mean over its actions; None without a rater.
-        variance: mean over its actions, see ``flow.denoising_variance``; None if nothing reads it.
-        surprise: see ``ActionChunk``; None without a monitor.
-        disagreement: see ``ActionChunk``; None without a plan before.
-    """
-
-    tick_ms: float
-    judging_ms: float
-    refined: float
-    kept: float
-    confidence: float | None
-    variance: float | None
-    surprise: float | None
-    disagreement: float | None
-
-    @staticmethod
-    def of(chunk: ActionChunk) -> Inference:
-        """What an answer says of itself."""
-        kept = chunk.committed / len(chunk.actions) if chunk.kept is None else float(np.mean(chunk.kept))
-        return Inference(
-            chunk.times.total,
-            chunk.times.rater + chunk.times.afm,
-            float(np.mean(chunk.refined)),
-            kept,
-            None if chunk.confidence is None else float(np.mean(chunk.confidence)),
-            None if chunk.variance is None else float(np.mean(chunk.variance)),
-            chunk.surprise,
-            chunk.disagreement,
-        )
+    values: np.ndarray
+    inference: int
 
 
 @dataclass(frozen=True)
@@ -128,19 +99,19 @@ class Episode:
         init: its initial state.
         success: whether it was solved.
         steps: control steps.
-        tick_ms: of each decision [ms].
-        refined: mean over all decisions, see ``Inference``.
+        tick_ms: of each inference [ms].
+        refined: mean over all inferences, see ``Inference``.
         confidence: likewise.
         jerk_inside: see ``commanded_jerk`` [m/s³].
         jerk_seam: likewise.
-        judging_ms: mean over all decisions, see ``Inference``.
+        judging_ms: mean of ``Inference.refine_ms``.
         kept: likewise.
         dry_steps: control steps without an action that was due; with a delay, those before the first answer.
         moved_step: control step at which the target began to move by itself; None: it did not.
-        confidences: of each decision; empty without a rater.
-        variances: of each decision; empty if nothing reads them.
-        surprises: of each decision; empty without a monitor.
-        disagreements: of each decision, None without a plan before; empty if that is so of all.
+        confidences: of each inference; empty without a rater.
+        variances: of each inference; empty if nothing reads them.
+        surprises: of each inference; empty without a monitor.
+        disagreements: of each inference, None without a plan before; empty if that is so of all.
         approached: see ``classify_first_approach``, of the first thing to be moved; None as well where that
             is not one that stands on the table.
     """
@@ -164,23 +135,53 @@ class Episode:
     disagreements: tuple[float | None, ...] = ()
     approached: str | None = None
 
+    @staticmethod
+    def of(
+        task: int,
+        init: int,
+        success: bool,
+        steps: int,
+        inferences: Sequence[Inference],
+        executed: Sequence[Executed],
+    ) -> Episode:
+        """Derive what is kept of an episode.
 
-def series(inferences: Sequence[Inference], field: str) -> tuple[float | None, ...]:
-    """One number per decision, short enough to be kept; empty where none is known."""
-    values = [getattr(inference, field) for inference in inferences]
-    if all(value is None for value in values):
-        return ()
-    return tuple(None if value is None else float(f"{value:.4g}") for value in values)
-
-
-def mean_of(inferences: Sequence[Inference], field: str) -> float | None:
-    """Mean over decisions; None where it is not known."""
-    values = [getattr(inference, field) for inference in inferences]
-    return float(np.mean(values)) if values and None not in values else None
+        Args:
+            task: Its index.
+            init: Its initial state.
+            success: Whether it was solved.
+            steps: Control steps.
+            inferences: All of them, in order.
+            executed: The action of each control step that had one, in order.
+        """
+        inside, seam = commanded_jerk(
+            np.array([one.values for one in executed]),
+            [one.inference for one in executed],
+            POSITION_UNIT_M,
+            CONTROL_HZ,
+        )
+        return Episode(
+            task,
+            init,
+            success,
+            steps,
+            tick_ms=tuple(one.inference_ms for one in inferences),
+            refined=mean_of(inferences, "refined") or 0.0,
+            confidence=mean_of(inferences, "confidence"),
+            jerk_inside=inside,
+            jerk_seam=seam,
+            judging_ms=mean_of(inferences, "refine_ms"),
+            kept=mean_of(inferences, "kept") or 0.0,
+            dry_steps=steps - len(executed),
+            confidences=series(inferences, "confidence"),
+            variances=series(inferences, "variance"),
+            surprises=series(inferences, "surprise"),
+            disagreements=series(inferences, "disagreement"),
+        )
 
 
 def summarise(episodes: list[Episode], config: EvalConfig) -> dict[str, Any]:
-    """The JSON-ready result of some episodes; a shard's also has all that its figures are made of."""
+    """Make the JSON-ready result of some episodes; a shard's also has all that its figures are made of."""
     return {
         "suite": config.suite,
         "mode": config.strategy.mode,
@@ -195,7 +196,7 @@ def summarise(episodes: list[Episode], config: EvalConfig) -> dict[str, Any]:
 
 
 def figures_of(episodes: Sequence[Episode]) -> dict[str, Any]:
-    """What episodes say about a policy, whatever simulator they are of."""
+    """Derive what LIBERO episodes, at least one, say about a policy."""
     successes = sum(episode.success for episode in episodes)
     ticks = [tick for episode in episodes for tick in episode.tick_ms]
     return {
@@ -222,8 +223,8 @@ def figures_of(episodes: Sequence[Episode]) -> dict[str, Any]:
             for task, won in _by_task(episodes).items()
         },
         "tick_ms": percentiles(ticks),
-        "judging_ms": _by_decision(episodes, "judging_ms"),
-        "refined_fraction": _by_decision(episodes, "refined") or 0.0,
+        "judging_ms": _by_inference(episodes, "judging_ms"),
+        "refined_fraction": _by_inference(episodes, "refined") or 0.0,
         "temporal_consistency": {
             "jerk_inside_m_s3": _median(episodes, "jerk_inside"),
             "jerk_seam_m_s3": _median(episodes, "jerk_seam"),
@@ -236,8 +237,8 @@ def _by_task(episodes: Sequence[Episode]) -> dict[int, list[bool]]:
     return {task: [e.success for e in episodes if e.task == task] for task in tasks}
 
 
-def _by_decision(episodes: Sequence[Episode], field: str) -> float | None:
-    """Mean over all decisions of what episodes hold as a mean over theirs."""
+def _by_inference(episodes: Sequence[Episode], field: str) -> float | None:
+    """Mean over all inferences of what episodes hold as a mean over theirs."""
     known = [(getattr(e, field), len(e.tick_ms)) for e in episodes if e.tick_ms]
     if not known or any(value is None for value, _ in known):
         return None

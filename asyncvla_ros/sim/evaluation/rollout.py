@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from asyncvla_ros.common.worker_pool import worker_pool
-from asyncvla_ros.sim.evaluation.episode import decision_seed, run_episode
+from asyncvla_ros.sim.evaluation.episode import run_episode
+from asyncvla_ros.sim.evaluation.inference import noise_seed
 from asyncvla_ros.sim.evaluation.results import Episode, EvalConfig, summarise
 from asyncvla_ros.sim.evaluation.worlds import require_world
 from asyncvla_ros.sim.libero.env import LiberoEnv
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from asyncvla_ros.policy import Policy
 
 _POLL_S = 0.5
-#: Beyond any decision's number: random placements have random numbers of their own.
+#: Beyond any inference's number: random placements have random numbers of their own.
 _PLACEMENT = 2**31
 
 
@@ -73,14 +74,14 @@ def run_task(policy: Policy, config: EvalConfig, task: int, inits: tuple[int, ..
             if config.random_placements:
                 widened = config.placement == "official" and config.displace_m > 0
                 kind = "widened" if widened else config.placement
-                env.reset(decision_seed(config.seed, task, init, _PLACEMENT), kind, config.displace_m)
+                env.reset(noise_seed(config.seed, task, init, _PLACEMENT), kind, config.displace_m)
             else:
                 env.reset_to_init(init, displace_m=config.displace_m, seed=config.seed)
             yield run_episode(policy, env, config, init)
 
 
 def _work_units(config: EvalConfig, done: set[tuple[int, int]]) -> list[tuple[int, tuple[int, ...]]]:
-    """(task, initial states) still to run as one, at least one per worker where there are enough episodes."""
+    """List (task, initial states) to run as one, at least one per worker where there are enough episodes."""
     if not config.tasks or not config.inits:
         raise AsyncVLAError("expected at least one task and one initial state")
     require_world(config.world, tuple(get_task(config.suite, task) for task in config.tasks))

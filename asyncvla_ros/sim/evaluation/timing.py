@@ -37,7 +37,7 @@ class Timing:
 
     @staticmethod
     def of(delay: int, replan: int | None, execute_steps: int, chunk_size: int) -> Timing:
-        """The timing that was asked for.
+        """Check the timing that was asked for.
 
         Args:
             delay: [control steps]

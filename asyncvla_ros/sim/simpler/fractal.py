@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import numpy as np
 from websockets.exceptions import WebSocketException
 
 from asyncvla_ros.serve.client import PolicyClient, RequestError
+from asyncvla_ros.sim.evaluation.inference import Inference, noise_seed
 from asyncvla_ros.sim.simpler.fractal_results import Episode, FractalConfig, summarise
 from asyncvla_ros.sim.simpler.google_robot import (
     ACTION_DIM,
@@ -29,7 +30,7 @@ from asyncvla_ros.sim.simpler.google_robot import (
     robot_state,
 )
 from asyncvla_ros.strategy import MODES, Strategy
-from asyncvla_ros.types import AsyncVLAError, ContractError
+from asyncvla_ros.types import ActionChunk, AsyncVLAError, ContractError, StageTimes
 
 
 def check_policy(features: dict[str, Any], execute_steps: int | None) -> None:
@@ -61,12 +62,11 @@ def run_episode(
     world, camera = env.unwrapped, features["cameras"][0]["key"]
     execute = config.execute_steps or features["execute_steps"]
     options = {"obj_init_options": {"episode_id": number}}
-    obs, _ = env.reset(seed=_number(config.seed, number), options=options)
+    obs, _ = env.reset(seed=noise_seed(config.seed, number), options=options)
     first = instruction = world.get_language_instruction()
     gripper = StickyGripper()
     pending: list[np.ndarray] = []
-    ticks: list[float] = []
-    refined: list[float] = []
+    inferences: list[Inference] = []
     success = ever = ended = False
     steps = 0
     while steps < max_steps(config.task) and not ended:
@@ -74,20 +74,32 @@ def run_episode(
             # The next part of a long task: what was planned for the last one is void.
             instruction, gripper, pending = now, StickyGripper(), []
         if not pending:
+            seed = noise_seed(config.seed, number, len(inferences))
             reply = client.infer(
                 {camera: obs["image"][CAMERA]["rgb"]},
                 robot_state(world, obs),
                 instruction,
-                seed=_number(config.seed, number, len(ticks)),
+                seed=seed,
                 strategy=asdict(config.strategy),
             )
+            inferences.append(Inference(steps, seed, instruction, chunk_of_reply(reply)))
             pending = list(reply["actions"][:execute])
-            ticks.append(reply["times_ms"]["total"])
-            refined.append(float(np.mean(reply["refined"])))
         obs, _, done, ended, _ = env.step(env_action(pending.pop(0), gripper))
         success, steps = bool(done), steps + 1
         ever = ever or success
-    return Episode(number, first, success, ever, steps, tuple(ticks), float(np.mean(refined)))
+    return Episode(number, first, success, ever, steps, tuple(inferences))
+
+
+def chunk_of_reply(reply: Mapping[str, Any]) -> ActionChunk:
+    """Read what a server answered; see docs/serve.md."""
+    told = ("confidence", "variance", "kept", "draft", "surprise", "disagreement")
+    return ActionChunk(
+        actions=reply["actions"],
+        refined=reply["refined"],
+        committed=reply.get("committed", 0),
+        times=StageTimes.of_keys(reply["times_ms"]),
+        **{"confidence": None, **{name: reply[name] for name in told if name in reply}},
+    )
 
 
 def evaluate(
@@ -116,11 +128,6 @@ def evaluate(
         figures = summarise(episodes, config, features, env.unwrapped.sim_freq)
         on_episode(figures)
     return figures
-
-
-def _number(*parts: int) -> int:
-    """A seed of 32 bits for something that ``parts`` number."""
-    return int(np.random.SeedSequence(parts).generate_state(1)[0])
 
 
 def _make(task: str) -> Any:

@@ -6,9 +6,8 @@ import importlib.metadata
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
-
 from asyncvla_ros.common.provenance import provenance
+from asyncvla_ros.sim.evaluation.inference import Inference, mean_of
 from asyncvla_ros.sim.evaluation.stats import percentiles, wilson_interval
 from asyncvla_ros.sim.simpler.google_robot import CONTROL_HZ, STICKY_STEPS, max_steps
 from asyncvla_ros.strategy import Strategy
@@ -37,15 +36,14 @@ class FractalConfig:
 
 @dataclass(frozen=True)
 class Episode:
-    """One episode: success at its last control step, and at any; milliseconds of each decision."""
+    """One episode: success at its last control step, and at any; its inferences, at least one."""
 
     init: int
     instruction: str
     success: bool
     success_ever: bool
     steps: int
-    tick_ms: tuple[float, ...]
-    refined: float
+    inferences: tuple[Inference, ...]
 
 
 def summarise(
@@ -55,6 +53,7 @@ def summarise(
     n, won = len(episodes), sum(e.success for e in episodes)
     ever = sum(e.success_ever for e in episodes)
     kept = ("init", "instruction", "success", "success_ever", "steps")
+    inferences = [inference for e in episodes for inference in e.inferences]
     made = provenance()
     return {
         "suite": config.task,
@@ -65,10 +64,8 @@ def summarise(
         "ci95": list(wilson_interval(won, n)),
         "success_ever_rate": ever / n,
         "success_ever_ci95": list(wilson_interval(ever, n)),
-        "tick_ms": percentiles([tick for e in episodes for tick in e.tick_ms]),
-        "refined_fraction": float(
-            np.average([e.refined for e in episodes], weights=[len(e.tick_ms) for e in episodes])
-        ),
+        "tick_ms": percentiles([inference.inference_ms for inference in inferences]),
+        "refined_fraction": mean_of(inferences, "refined"),
         "versions": {**made["versions"], **_versions()},
         "machine": made["machine"],
         "policy": {name: features.get(name) for name in ("checkpoint", "device", "versions", "machine")},

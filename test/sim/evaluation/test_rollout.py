@@ -14,7 +14,8 @@ import pytest
 
 from asyncvla_ros.common.shard import Shard
 from asyncvla_ros.policy import Policy
-from asyncvla_ros.sim.evaluation.episode import decision_seed, run_episode
+from asyncvla_ros.sim.evaluation.episode import run_episode
+from asyncvla_ros.sim.evaluation.inference import noise_seed
 from asyncvla_ros.sim.evaluation.results import Episode, EvalConfig, summarise
 from asyncvla_ros.sim.evaluation.rollout import _work_units, evaluate
 from asyncvla_ros.sim.libero.conventions import OWN, LiberoConventions
@@ -286,16 +287,16 @@ def test_summary_has_the_agreed_form() -> None:
     json.dumps(result)
 
 
-def test_decision_seeds_differ_and_repeat() -> None:
+def test_noise_seeds_differ_and_repeat() -> None:
     seeds = {
-        decision_seed(seed, task, init, decision)
+        noise_seed(seed, task, init, decision)
         for seed in range(2)
         for task in range(3)
         for init in range(3)
         for decision in range(10)
     }
     assert len(seeds) == 180
-    assert decision_seed(1, 2, 3, 4) == decision_seed(1, 2, 3, 4)
+    assert noise_seed(1, 2, 3, 4) == noise_seed(1, 2, 3, 4)
 
 
 def test_a_policy_of_the_full_sizes_shape_acts(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from asyncvla_ros.common.provenance import provenance
 from asyncvla_ros.common.shard import SHARD_EPISODES, WHOLE, Shard
+from asyncvla_ros.sim.evaluation.inference import Inference
 from asyncvla_ros.sim.evaluation.stats import percentiles, wilson_interval
 from asyncvla_ros.sim.simpler.bridge.tasks import TASKS
 from asyncvla_ros.strategy import Strategy
@@ -60,7 +61,7 @@ class BridgeEpisode:
         steps: Control steps.
         success_last: Solved after the last step: SIMPLER's definition.
         success_ever: Solved after any step.
-        tick_ms: Duration of each decision [ms].
+        tick_ms: Duration of each inference [ms].
     """
 
     task: str
@@ -70,6 +71,22 @@ class BridgeEpisode:
     success_last: bool
     success_ever: bool
     tick_ms: tuple[float, ...]
+
+    @staticmethod
+    def of(
+        task: str, init: int, seed: int, solved: Sequence[bool], inferences: Sequence[Inference]
+    ) -> BridgeEpisode:
+        """Derive what is kept of an episode.
+
+        Args:
+            task: Name of the task.
+            init: Placement.
+            seed: Of the simulator.
+            solved: After each control step, at least one.
+            inferences: All of them, in order; none of the scripted motion.
+        """
+        times = tuple(inference.inference_ms for inference in inferences)
+        return BridgeEpisode(task, init, seed, len(solved), solved[-1], any(solved), times)
 
 
 def summarise(episodes: Sequence[BridgeEpisode], config: BridgeConfig) -> dict[str, Any]:
@@ -87,7 +104,7 @@ def summarise(episodes: Sequence[BridgeEpisode], config: BridgeConfig) -> dict[s
 
 
 def figures_of(episodes: Sequence[BridgeEpisode]) -> dict[str, Any]:
-    """What some episodes, at least one, say about a policy; tasks and episodes in their order."""
+    """Derive what some episodes, at least one, say about a policy; tasks and episodes in their order."""
     names = dict.fromkeys(episode.task for episode in episodes)
     return {
         **_success(episodes),

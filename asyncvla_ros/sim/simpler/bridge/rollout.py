@@ -1,4 +1,4 @@
-"""Measure a policy, or the scripted motion, on Bridge tasks; the world waits for each decision."""
+"""Measure a policy, or the scripted motion, on Bridge tasks; the world waits for each inference."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from asyncvla_ros.sim.evaluation.inference import Inference
 from asyncvla_ros.sim.evaluation.video import write_video
 from asyncvla_ros.sim.simpler.bridge.conventions import (
     CONTROL_HZ,
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
     from asyncvla_ros.sim.simpler.bridge.world import Frame
 
 
-#: Answers a frame with the actions (k, 7) to execute next, and the duration of the decision [ms].
-Act = Callable[["Frame"], tuple[np.ndarray, float | None]]
+#: Answers the frame of a control step with the actions (k, 7) to execute next, and how they were inferred.
+Act = Callable[["Frame", int], tuple[np.ndarray, Inference | None]]
 #: Begins an episode: the task, its placement, the first frame.
 Actor = Callable[[BridgeTask, int, "Frame"], Act]
 
@@ -42,7 +43,7 @@ def expert_actor(config: BridgeConfig) -> Actor:
 
     def begin(task: BridgeTask, init: int, first: Frame) -> Act:
         expert = BridgeExpert(task, first)
-        return lambda frame: (expert.act(frame)[None], None)
+        return lambda frame, step: (expert.act(frame)[None], None)
 
     return begin
 
@@ -74,12 +75,12 @@ class PolicyActor:
         """Begin an episode; its noise does not depend on which others run."""
         seeds = np.random.SeedSequence((self._config.seed, *task.name.encode(), init))
 
-        def act(frame: Frame) -> tuple[np.ndarray, float | None]:
+        def act(frame: Frame, step: int) -> tuple[np.ndarray, Inference]:
             state = bridge_state(frame.pose_ee_in_base, frame.fingers_m)
             observation = Observation({self._camera: frame.image}, state, task.instruction)
             seed = int(seeds.spawn(1)[0].generate_state(1)[0])
             chunk = self._policy.infer(observation, self._config.strategy, seed=seed)
-            return chunk.actions[: self._execute], chunk.times.total
+            return chunk.actions[: self._execute], Inference(step, seed, task.instruction, chunk)
 
         return act
 
@@ -143,11 +144,11 @@ def run_episode(sim: BridgeSim, actor: Actor, config: BridgeConfig, init: int) -
     task = sim.task
     frame = sim.reset(init, config.seed)
     act = actor(task, init, frame)
-    images, solved, ticks = [frame.image], list[bool](), list[float]()
+    images, solved, inferences = [frame.image], list[bool](), list[Inference]()
     while len(solved) < task.max_steps:
-        actions, tick_ms = act(frame)
-        if tick_ms is not None:
-            ticks.append(tick_ms)
+        actions, inference = act(frame, len(solved))
+        if inference is not None:
+            inferences.append(inference)
         for action in actions[: task.max_steps - len(solved)]:
             frame = sim.step(simulator_command(action))
             solved.append(frame.success)
@@ -156,4 +157,4 @@ def run_episode(sim: BridgeSim, actor: Actor, config: BridgeConfig, init: int) -
     if config.video_dir is not None:
         name = f"bridge_{task.name}_{init:02d}_{'success' if solved[-1] else 'failure'}.mp4"
         write_video(config.video_dir / name, images, fps=CONTROL_HZ)
-    return BridgeEpisode(task.name, init, config.seed, len(solved), solved[-1], any(solved), tuple(ticks))
+    return BridgeEpisode.of(task.name, init, config.seed, solved, inferences)

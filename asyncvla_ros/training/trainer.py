@@ -1,8 +1,4 @@
-"""One objective on one or many processes: replicated (DDP), or its weights sharded over them (FSDP2).
-
-Both give the same verbs to the loop: forward and backward of a piece of the batch, a step, the weights of
-the policy, and a state to resume from.
-"""
+"""One objective on one or many processes: gradients, steps, weights, and a state to resume from."""
 
 from __future__ import annotations
 
@@ -13,18 +9,9 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-import torch.distributed.checkpoint as dcp
 from accelerate import Accelerator
 from torch import Tensor, nn
-from torch.distributed.checkpoint.state_dict import (
-    StateDictOptions,
-    get_model_state_dict,
-    get_optimizer_state_dict,
-    set_optimizer_state_dict,
-)
-from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 
-from asyncvla_ros.model.asyncvla import AsyncVLA
 from asyncvla_ros.training.batches import Batch
 from asyncvla_ros.training.lora import merged_weights
 from asyncvla_ros.training.objective import PolicyLoss, count_velocities, pieces, trainable
@@ -34,7 +21,7 @@ from asyncvla_ros.training.state_files import read_tensors, write_tensors
 
 
 class Trainer:
-    """Gradients of whole batches, whatever the number of processes and pieces.
+    """Compute gradients of whole batches, whatever the number of processes and pieces, and step.
 
     Args:
         objective: On this process's device.
@@ -70,7 +57,7 @@ class Trainer:
         return trainable(self._objective)
 
     def gradient(self, batch: Batch) -> tuple[float, float]:
-        """Forward and backward over this process's part of a batch, piece by piece.
+        """Run forward and backward over this process's part of a batch, piece by piece.
 
         Returns:
             The loss of the whole batch over all processes, and the flow-matching part of it.
@@ -112,7 +99,7 @@ class Trainer:
             self.average.update()
 
     def weights(self) -> dict[str, Tensor]:
-        """Of the policy, averaged if there is an average, by the names that a checkpoint has."""
+        """Return the policy's weights by the names that a checkpoint has, averaged if there is an average."""
         model = self._objective.model
         if not self.average:
             return merged_weights(model)
@@ -139,69 +126,3 @@ class Trainer:
         """Continue from what ``save`` wrote."""
         average = self.average.values if self.average else {}
         read_tensors(folder, self._parameters, average, self.optimizer)
-
-
-class ShardedTrainer(Trainer):
-    """Each process keeps a part of every weight, in float32, and gathers a layer when it is its turn.
-
-    Layers compute in bfloat16. States are distributed checkpoints, which every process writes a part of.
-    """
-
-    def _prepare(self) -> torch.optim.Optimizer:
-        model = self._objective.model
-        self._types = {name: p.dtype for name, p in model.named_parameters()}
-        self._objective.float()
-        kind = torch.bfloat16 if self._settings.bf16 else None
-        policy = MixedPrecisionPolicy(param_dtype=kind, reduce_dtype=torch.float32)
-        qwen = model.backbone.qwen
-        for layer in (*qwen.visual.blocks, *qwen.language_model.layers):
-            fully_shard(layer, mp_policy=policy)
-        fully_shard(self._objective)
-        return make_optimizer(self._objective, self._settings)
-
-    def _precision(self) -> Any:
-        return nullcontext()
-
-    def _exchange(self, is_last: bool) -> Any:
-        assert isinstance(self._objective, FSDPModule)
-        self._objective.set_requires_gradient_sync(is_last)
-        return nullcontext()
-
-    def weights(self) -> dict[str, Tensor]:
-        """Gathered on the main process, in the types of the checkpoint; empty on the others."""
-        own = None
-        if self.average:
-            own = {name: p.detach().clone() for name, p in self.average.parameters.items()}
-            self._swap_in(self.average.values)
-        options = StateDictOptions(full_state_dict=True, cpu_offload=True)
-        gathered: dict[str, Any] = get_model_state_dict(self._objective, options=options)
-        if own is not None:
-            self._swap_in(own)
-        return {
-            name.removeprefix("model."): value.to(self._types[name.removeprefix("model.")])
-            for name, value in gathered.items()
-            if name.startswith("model.")
-        }
-
-    def save(self, folder: Path) -> None:
-        dcp.save(self._state(), checkpoint_id=folder)
-
-    def load(self, folder: Path) -> None:
-        state = self._state()
-        dcp.load(state, checkpoint_id=folder)
-        set_optimizer_state_dict(self._objective, self.optimizer, state["optimizer"])
-
-    def _state(self) -> dict[str, Any]:
-        """Parameters and average themselves, which loading fills, and the optimizer's state."""
-        return {
-            "parameters": {name: p.data for name, p in self._parameters.items()},
-            "average": self.average.values if self.average else {},
-            "optimizer": get_optimizer_state_dict(self._objective, self.optimizer),
-        }
-
-
-def make_trainer(objective: PolicyLoss, settings: TrainSettings, accelerator: Accelerator) -> Trainer:
-    """The trainer that ``settings.parallel`` asks for."""
-    assert isinstance(objective.model, AsyncVLA)
-    kind = ShardedTrainer if settings.parallel == "fsdp" else Trainer
-    return kind(objective, settings, accelerator)

@@ -4,19 +4,20 @@ from pathlib import Path
 
 import pytest
 
-from asyncvla_ros.training.run import default_processes, launch, share, sole_run
+from asyncvla_ros.training.processes import default_processes, per_process_batch, spawn_workers
+from asyncvla_ros.training.run_state import sole_run
 from asyncvla_ros.types import AsyncVLAError
 from support.ranks import fail, refuse
 
 
 def test_what_a_process_refuses_is_told_to_the_user() -> None:
     with pytest.raises(AsyncVLAError, match=r"^another run in process 1 of 2$"):
-        launch(refuse, 2, "another run")
+        spawn_workers(refuse, 2, "another run")
 
 
 def test_a_bug_in_a_process_is_not_taken_for_a_refusal() -> None:
     with pytest.raises(Exception, match="a bug") as caught:
-        launch(fail, 2)
+        spawn_workers(fail, 2)
     assert not isinstance(caught.value, AsyncVLAError)
 
 
@@ -37,9 +38,9 @@ def test_two_runs_in_one_folder_are_refused(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_a_batch_is_shared_equally() -> None:
-    assert share(64, 2) == 32
+    assert per_process_batch(64, 2) == 32
     with pytest.raises(AsyncVLAError, match="--batch is 1, expected a multiple of the 2 processes"):
-        share(1, 2)
+        per_process_batch(1, 2)
 
 
 def test_no_more_processes_than_share_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
