@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import multiprocessing
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from asyncvla_ros.bench.settings import DataSettings
 from asyncvla_ros.data.mixture import load_mixture
-from asyncvla_ros.model.config import AsyncVLAConfig
 from asyncvla_ros.model.sizes import nano_config
 from asyncvla_ros.model.text import build_tokenizer
 from asyncvla_ros.training.batches import Batches
@@ -20,33 +19,6 @@ from asyncvla_ros.types import RunError
 
 # Batches before the clock starts: workers begin, and each opens its first videos.
 WARM_UP = 2
-
-
-@dataclass(frozen=True)
-class DataSettings:
-    """What to read.
-
-    Attributes:
-        data: As in ``TrainSettings``, as are ``action_space``, ``cache``, ``skip_broken`` and ``decode``.
-        workers: Processes that make batches; 0: this one.
-        batches: To be timed.
-        batch: Observations of each.
-        image_size: Side to which images are resized [px].
-        chunk_size: Actions of a chunk.
-        seed: Of the order.
-    """
-
-    data: tuple[Path, ...]
-    workers: int
-    batches: int = 50
-    batch: int = TrainSettings.batch
-    image_size: int = nano_config(1).image_size
-    chunk_size: int = AsyncVLAConfig.action_chunk_size
-    action_space: str = TrainSettings.action_space
-    cache: Path = TrainSettings.cache
-    skip_broken: bool = False
-    decode: str = "stream"
-    seed: int = 0
 
 
 def bench_data(settings: DataSettings) -> dict[str, Any]:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ import torch
 from rich.progress import track
 from torch import Tensor
 
+from asyncvla_ros.bench.settings import SIZES, BenchSettings
 from asyncvla_ros.model import flow
 from asyncvla_ros.model.asyncvla import AsyncVLA, Inputs
 from asyncvla_ros.model.checkpoint import load_checkpoint
@@ -27,36 +27,12 @@ from asyncvla_ros.training.run import memory_gb
 from asyncvla_ros.types import AsyncVLAError
 
 STAGES = ("prefix", "sfm", "rater", "afm", "total")
-SIZES = ("nano", "tiny", "3b")
 # Before the clock starts.
 WARM_UP = 5
 # Tokens of an instruction, with its prompt.
 WORDS = 12
 # Copied to find out how fast memory is.
 COPIED_BYTES = 2**28
-
-
-@dataclass(frozen=True)
-class BenchSettings:
-    """What to time.
-
-    Attributes:
-        checkpoint: None for the shipped one, or for a random network.
-        size: Of a random network; None: that of the checkpoint.
-        device: torch device.
-        engine: See ``Policy.from_checkpoint``.
-        threads: torch threads.
-        repetitions: Measured decisions.
-        recompute: Whether decisions without a cache are timed as well.
-    """
-
-    checkpoint: Path | None = None
-    size: str | None = None
-    device: str = "cpu"
-    engine: str = "auto"
-    threads: int = 1
-    repetitions: int = 100
-    recompute: bool = True
 
 
 @torch.inference_mode()

@@ -12,15 +12,16 @@ from typing import Annotated
 import typer
 
 from asyncvla_ros.cli.options import (
-    CPUS,
     THREADS,
     CheckpointOption,
     DeviceOption,
     JsonOption,
+    StrategyOptions,
     write_json,
 )
-from asyncvla_ros.cli.strategy_options import with_strategy
-from asyncvla_ros.strategy import Strategy, strategy_of_parameters
+from asyncvla_ros.cli.settings_command import with_settings
+from asyncvla_ros.common.worker_pool import CPUS
+from asyncvla_ros.strategy import strategy_of_parameters
 from asyncvla_ros.types import AsyncVLAError
 
 BagArgument = Annotated[Path, typer.Argument(help="Folder of rosbag2, or a single .mcap or .db3.")]
@@ -35,7 +36,7 @@ NamespaceOption = Annotated[
 JSON_KEYS = ("decisions", "compared_steps", "mae", "realtime_factor", "streams", "peak_rss_mb")
 
 
-@with_strategy
+@with_settings
 def replay(
     bag: BagArgument,
     out: Annotated[Path, typer.Option(help="Folder for metrics.json, report.html and predictions.")],
@@ -74,7 +75,7 @@ def replay(
     ] = None,
     json_out: JsonOption = None,
     *,
-    strategy: Strategy,
+    strategy: StrategyOptions,
 ) -> None:
     """Have a policy decide on a recording, and compare with what was done; no ROS is needed."""
     from asyncvla_ros.bags.replay_files import REPORT, recorded_deciding, run_replay

@@ -9,8 +9,7 @@ actions that the expert took from there:
 from __future__ import annotations
 
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -27,46 +26,15 @@ from asyncvla_ros.model.checkpoint import Checkpoint, fingerprint, load_checkpoi
 from asyncvla_ros.model.drafts import GRIPPER
 from asyncvla_ros.model.rater import token_errors
 from asyncvla_ros.policy import Policy
-from asyncvla_ros.strategy import Strategy
 from asyncvla_ros.training.batches import Batches
 from asyncvla_ros.training.demo_figures import action_accuracy, calibration, refinement
+from asyncvla_ros.training.demo_settings import DemoSettings
 from asyncvla_ros.training.drafts import Drafter
 from asyncvla_ros.training.loop_gain import loop_gain
 from asyncvla_ros.training.rated_drafts import rate_drafts
 from asyncvla_ros.training.rater_settings import COMPARED, RaterSettings
 from asyncvla_ros.training.within_observation import within_observation
 from asyncvla_ros.types import AsyncVLAError, Observation
-
-
-@dataclass(frozen=True)
-class DemoSettings:
-    """What to compare.
-
-    Attributes:
-        data: What the policy was trained on: its held-out episodes count.
-        checkpoint: Folder of the policy.
-        strategy: Compared with the synchronous draft that it starts from.
-        fresh: The data trained nothing: all of its episodes count.
-        frames: Observations at most, drawn at random.
-        seed: Determines observations and noise.
-        device: torch device.
-        threads: Of torch.
-        cache: Folder of decoded images.
-        skip_broken: Leave out episodes with states or actions that are no numbers.
-        loop_gain: Also measure how an action answers those kept before it, see ``training.loop_gain``.
-    """
-
-    data: tuple[Path, ...]
-    checkpoint: Path
-    strategy: Strategy = Strategy()
-    fresh: bool = False
-    frames: int = 500
-    seed: int = 0
-    device: str = "cpu"
-    threads: int = 1
-    cache: Path = Path(".cache/frames")
-    skip_broken: bool = False
-    loop_gain: bool = False
 
 
 def evaluate_demos(settings: DemoSettings) -> dict[str, Any]:
@@ -81,12 +49,12 @@ def evaluate_demos(settings: DemoSettings) -> dict[str, Any]:
     Raises:
         AsyncVLAError: If data or checkpoint cannot be used, or do not belong together.
     """
-    policy = Policy.from_checkpoint(settings.checkpoint, settings.device, settings.threads)
+    policy = Policy.from_checkpoint(settings.policy, settings.device, settings.threads)
     require_contract(settings.data, policy.features)
     episodes = load_episodes(
         settings.data, policy.network.config.image_size, settings.cache, settings.skip_broken
     )
-    frames = unseen_frames(episodes, load_records(settings.checkpoint), settings, policy.chunk_size)
+    frames = unseen_frames(episodes, load_records(settings.policy), settings, policy.chunk_size)
     strategy = settings.strategy.complete(policy.network.config.strategy)
     steps = strategy.denoise_steps or policy.network.config.num_denoise_steps
     strategies = {"sfm": replace(strategy, mode="sfm"), str(strategy.mode): strategy}
@@ -101,11 +69,11 @@ def evaluate_demos(settings: DemoSettings) -> dict[str, Any]:
     names = policy.features.action_names
     actions = {mode: np.stack([chunk.actions for chunk in answers]) for mode, answers in chunks.items()}
     answers = chunks[str(strategy.mode)]
-    stats = load_stats(settings.checkpoint, policy.features)[1]
+    stats = load_stats(settings.policy, policy.features)[1]
     draft, truth = (torch.from_numpy(stats.normalize(x)) for x in (actions["sfm"], demonstrated))
     draft_error = token_errors(draft, truth, torch.ones(len(names))).numpy()
     # The network itself, whatever engine decides: it takes whole batches.
-    base = load_checkpoint(settings.checkpoint, settings.device)
+    base = load_checkpoint(settings.policy, settings.device)
     return {
         "action_accuracy": {
             mode: action_accuracy(given, demonstrated, names, _gripper_middle(episodes, names))
@@ -127,7 +95,7 @@ def evaluate_demos(settings: DemoSettings) -> dict[str, Any]:
             **{k: v for k, v in asdict(settings).items() if k not in ("data", "cache", "checkpoint")},
             "strategy": asdict(strategy),
             "data": [folder.name for folder in settings.data],
-            "checkpoint": fingerprint(settings.checkpoint),
+            "checkpoint": fingerprint(settings.policy),
         },
     }
 
