@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 from typing import Any, get_args, get_type_hints
 
 from asyncvla_ros.common.options import CHOICES, HELP
+from asyncvla_ros.observe.stream_sync import MAX_AGE_S, MAX_SKEW_S
 from asyncvla_ros.ros import qos
 from asyncvla_ros.ros.parameters import parameter
 from asyncvla_ros.strategy import ENGINES, WEIGHTS, Strategy, strategy_of_parameters
@@ -89,10 +90,10 @@ class PolicyParameters:
         maximum=2**31,
     )
     max_observation_age_s: float = parameter(
-        0.5, "No inference on an observation older than this [s]", minimum=0.001, maximum=60.0
+        MAX_AGE_S, "No inference on an observation older than this [s]", minimum=0.001, maximum=60.0
     )
     max_skew_s: float = parameter(
-        0.1, "No inference on streams further apart than this [s]", minimum=0.0, maximum=60.0
+        MAX_SKEW_S, "No inference on streams further apart than this [s]", minimum=0.0, maximum=60.0
     )
     sensor_reliability: str = parameter(
         "best_effort", "QoS of cameras and robot state", choices=tuple(qos.RELIABILITIES), read_only=True
