@@ -38,7 +38,7 @@ def _defined(tree: ast.Module) -> Iterator[str]:
 
 
 def _name(function: ast.expr) -> str:
-    return getattr(function, "attr", None) or getattr(function, "id", "")
+    return str(getattr(function, "attr", None) or getattr(function, "id", ""))
 
 
 def main() -> int:

@@ -15,7 +15,7 @@ def init(settings: InitSettings) -> None:
     from asyncvla_ros.training.initial import initial_checkpoint
 
     torch.manual_seed(settings.seed)
-    checkpoint = initial_checkpoint(settings)
+    checkpoint = initial_checkpoint(settings, settings.overrides)
     out = settings.out
     save_checkpoint(out, checkpoint)
     count = sum(parameter.numel() for parameter in checkpoint.model.parameters())

@@ -21,17 +21,18 @@ from asyncvla_ros.types import AsyncVLAError
 _ANY_SIZE = 28
 
 
-def initial_checkpoint(settings: InitSettings) -> Checkpoint:
+def initial_checkpoint(settings: InitSettings, overrides: Mapping[str, Any]) -> Checkpoint:
     """A network with room for the robots of some data, and their statistics.
 
     Args:
         settings: Data and network. Where there is a source (folder or hub id of Qwen2.5-VL), the size must
             agree with it, and ``random`` leaves its weights out; without one, words are those of the data.
+        overrides: Fields of ``AsyncVLAConfig``, such as ``settings.overrides``.
 
     Raises:
         AsyncVLAError: If data or source cannot be used.
     """
-    size, source, overrides = settings.size, settings.source, settings.overrides
+    size, source = settings.size, settings.source
     mixture = load_mixture(
         settings.data,
         _ANY_SIZE,

@@ -14,7 +14,7 @@ from asyncvla_ros.strategy import ENGINES, WEIGHTS, Strategy, strategy_of_parame
 # What is done about a doubtful episode.
 HOLD = "hold"
 # A parameter cannot be None: what stands for it, see ``strategy_of_parameters``.
-_NOTHING = {str: "", int: 0, float: -1.0}
+_NOTHING: dict[type, Any] = {str: "", int: 0, float: -1.0}
 
 
 def strategy_parameter(name: str, maximum: float | None = None) -> Any:
