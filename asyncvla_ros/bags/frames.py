@@ -155,7 +155,15 @@ class Frames:
         """A chunk of one action, which is due at ``stamp_ns`` [ns]."""
         robot = self._robot
         nothing = np.zeros((1, len(robot.dofs)), np.float32)
-        return StampedChunk(0, 0, stamp_ns, robot.step_ns, robot.action_space, robot.dof_names, nothing)
+        return StampedChunk(
+            0,
+            0,
+            stamp_ns,
+            robot.step_ns,
+            action_space=robot.action_space,
+            dof_names=robot.dof_names,
+            actions=nothing,
+        )
 
     def _observation(self, snapshot: Snapshot[Any], instruction: str) -> Observation:
         images = {

@@ -40,8 +40,8 @@ def bench_data(settings: DataSettings) -> dict[str, Any]:
         settings.image_size,
         settings.cache,
         settings.action_space,
-        settings.skip_broken,
-        settings.decode,
+        skip_broken=settings.skip_broken,
+        decode=settings.decode,
     )
     episodes = mixture.episodes
     tokenizer = build_tokenizer(episodes.instructions)
@@ -57,13 +57,13 @@ def bench_data(settings: DataSettings) -> dict[str, Any]:
     )
     frames, _ = episodes.split(0.0)
     batches = load_batches(
-        Batches(mixture, config, tokenizer, TrainSettings.shift, TrainSettings.brightness),
+        Batches(mixture, config, tokenizer, TrainSettings.shift, brightness=TrainSettings.brightness),
         Drawing(settings.seed, TrainSettings.draws, TrainSettings.p_sync, TrainSettings.p_prefix),
         Order(frames, episodes.images.lengths, mixture.weights, settings.seed),
         Share(settings.batch),
-        0,
-        WARM_UP + settings.batches,
-        settings.workers,
+        start=0,
+        stop=WARM_UP + settings.batches,
+        workers=settings.workers,
     )
     began = time.perf_counter()
     peaks: list[float] = []

@@ -166,9 +166,11 @@ def _cached(model: Runner, inputs: Inputs) -> list[float]:
     clock = _Clock(inputs.state.device)
     prefix = clock.time(lambda: model.encode(inputs))
     seen: list[Tensor] = []
-    draft = clock.time(lambda: model.sample(prefix, noise, ones, noise, dims, steps, seen))
+    draft = clock.time(
+        lambda: model.sample(prefix, noise, ones, noise, dim_mask=dims, steps=steps, velocities=seen)
+    )
     clock.time(lambda: model.rate(prefix, draft, _signals(model, seen, dims)))
-    clock.time(lambda: model.sample(prefix, draft, half, noise, dims, again))
+    clock.time(lambda: model.sample(prefix, draft, half, noise, dim_mask=dims, steps=again))
     return clock.stages
 
 
@@ -197,9 +199,9 @@ def _uncached(model: AsyncVLA, inputs: Inputs) -> list[float]:
 
     steps, again = model.config.num_denoise_steps, model.config.num_refine_steps
     seen: list[Tensor] = []
-    draft = clock.time(lambda: flow.euler_sample(velocity, noise, noise, ones, steps, seen))
+    draft = clock.time(lambda: flow.euler_sample(velocity, noise, noise, ones, steps=steps, velocities=seen))
     clock.time(lambda: model.rate(model.encode(inputs), draft, _signals(model, seen, dims)))
-    clock.time(lambda: flow.euler_sample(velocity, draft, noise, half, again))
+    clock.time(lambda: flow.euler_sample(velocity, draft, noise, half, steps=again))
     return clock.stages
 
 
@@ -215,7 +217,7 @@ def _cache_error(runner: Runner, stock: AsyncVLA, inputs: Inputs) -> float:
     """How far the first velocity with a cache is from that without: root mean squares, as a share."""
     noise, ones, _, dims = _noise_and_masks(stock, inputs)
     seen: list[Tensor] = []
-    runner.sample(runner.encode(inputs), noise, ones, noise, dims, 1, seen)
+    runner.sample(runner.encode(inputs), noise, ones, noise, dim_mask=dims, steps=1, velocities=seen)
     embedded = stock.backbone.embed_prefix(inputs.images, inputs.words, inputs.word_valid, inputs.state)
     hidden = stock.backbone.one_pass(embedded, stock.embed_actions(noise, ones))[1]
     expected = stock.read_actions(hidden)

@@ -117,7 +117,7 @@ def play(bag: Path, robot: str | None, settings: PlaySettings) -> None:
             stack.enter_context(Keyboard(lambda key: _on_key(key, pace)))
         _wait_for_listeners([one for one in publishers.values() if one is not None])
         while True:
-            for one in _paced(reader, topics, settings, pace, clock):
+            for one in _paced(reader, topics, settings, pace, clock=clock):
                 publisher = publishers[one.topic]
                 if publisher is not None:
                     publisher.publish(one.message)

@@ -79,14 +79,16 @@ def evaluate_demos(settings: DemoSettings) -> dict[str, Any]:
             mode: action_accuracy(given, demonstrated, names, _gripper_middle(episodes, names))
             for mode, given in actions.items()
         },
-        "refined": refinement(actions, demonstrated, answers, names, episodes.episode[frames])
+        "refined": refinement(actions, demonstrated, answers, names, episode=episodes.episode[frames])
         if "afm" in actions
         else None,
         "calibration": calibration(
-            answers, draft_error, episodes.episode[frames], policy.network.config.rater, settings.seed
+            answers, draft_error, episodes.episode[frames], policy.network.config.rater, seed=settings.seed
         ),
         "within_observation": _within_observation(base, settings, episodes, frames),
-        "loop_gain": loop_gain(base, episodes, frames, steps, settings.seed) if settings.loop_gain else None,
+        "loop_gain": loop_gain(base, episodes, frames, steps, seed=settings.seed)
+        if settings.loop_gain
+        else None,
         "frames": len(frames),
         "episodes": len(np.unique(episodes.episode[frames])),
         "action_space": policy.features.action_space,
@@ -110,7 +112,9 @@ def _within_observation(
     robot = Robot("policy", base.features, base.state_stats, base.action_stats)
     batches = Batches(Mixture.of_one_robot(episodes, robot), base.model.config, base.tokenizer)
     drafter = Drafter(base, nullcontext, settings.strategy.denoise_steps)
-    rated = rate_drafts(drafter, base.model, batches, frames, episodes.episode, settings.seed, COMPARED)
+    rated = rate_drafts(
+        drafter, base.model, batches, frames, episode=episodes.episode, seed=settings.seed, count=COMPARED
+    )
     return within_observation(rated, base.model.config.execute_steps)
 
 

@@ -81,12 +81,12 @@ def _train(settings: TrainSettings) -> None:
     steps = math.ceil(settings.epochs * order.epoch_size / settings.batch) or settings.steps
     state = RunState(settings.out, _identity(checkpoint, settings), FREE)
     start = state.resume(trainer.load)
-    batches = _batches(mixture, checkpoint, settings, order, (start, steps), accelerator)
+    batches = _batches(mixture, checkpoint, settings, order, steps=(start, steps), accelerator=accelerator)
     settings.out.mkdir(parents=True, exist_ok=True)
     if accelerator.is_main_process:
         write_statistics(mixture, settings.out)
     accelerator.init_trackers("asyncvla", {k: str(v) for k, v in asdict(settings).items()})
-    log = Log(settings.out, "train", start, steps, accelerator.is_main_process, accelerator.log)
+    log = Log(settings.out, "train", start, steps, visible=accelerator.is_main_process, track=accelerator.log)
 
     def save(done: int) -> None:
         # State first: a checkpoint without it could not be continued.
@@ -95,7 +95,7 @@ def _train(settings: TrainSettings) -> None:
         if trainer.is_main:
             save_checkpoint(settings.out, checkpoint, weights=weights)
 
-    _loop(trainer, batches, log, settings, steps, save)
+    _loop(trainer, batches, log, settings, steps=steps, save=save)
     accelerator.end_training()
 
 
@@ -214,8 +214,8 @@ def _load_data(settings: TrainSettings) -> Mixture:
         _image_size(settings.init),
         settings.cache,
         settings.action_space,
-        settings.skip_broken,
-        settings.decode,
+        skip_broken=settings.skip_broken,
+        decode=settings.decode,
     )
 
 
@@ -230,17 +230,23 @@ def _batches(
     """This process's share of every step from the first to the last."""
     share(settings.batch, accelerator.num_processes * settings.accumulate)
     return load_batches(
-        Batches(mixture, checkpoint.model.config, checkpoint.tokenizer, settings.shift, settings.brightness),
+        Batches(
+            mixture,
+            checkpoint.model.config,
+            checkpoint.tokenizer,
+            settings.shift,
+            brightness=settings.brightness,
+        ),
         Drawing(
             settings.seed,
             settings.draws,
             settings.p_sync,
             settings.p_prefix,
-            settings.p_earlier,
-            min(settings.max_age, checkpoint.model.config.action_chunk_size // 2),
+            p_earlier=settings.p_earlier,
+            max_age=min(settings.max_age, checkpoint.model.config.action_chunk_size // 2),
         ),
         order,
         Share(settings.batch, accelerator.process_index, accelerator.num_processes),
         *steps,
-        settings.workers,
+        workers=settings.workers,
     )

@@ -80,10 +80,14 @@ def _train_rater(settings: RaterSettings) -> None:
     robot = Robot("policy", base.features, base.state_stats, base.action_stats)
     mixture = Mixture.of_one_robot(episodes, robot)
     plain = Batches(mixture, base.model.config, base.tokenizer)
-    augmented = Batches(mixture, base.model.config, base.tokenizer, settings.shift, settings.brightness)
+    augmented = Batches(
+        mixture, base.model.config, base.tokenizer, settings.shift, brightness=settings.brightness
+    )
     drafter = Drafter(base, accelerator.autocast)
     scale = _error_scale(drafter, plain, train_frames, settings)
-    rater_config = RaterConfig(settings.num_layers, settings.label, scale, settings.threshold, settings.reads)
+    rater_config = RaterConfig(
+        settings.num_layers, settings.label, scale, settings.threshold, reads=settings.reads
+    )
     base.model.attach_rater(rater_config)
     assert base.model.rater is not None
     objective = RaterLoss(base.model.rater, rater_config, base.model.config.execute_steps)
@@ -98,7 +102,7 @@ def _train_rater(settings: RaterSettings) -> None:
     start = state.resume(lambda folder: read_tensors(folder, parameters, {}, optimizer))
     parallel = accelerator.prepare(objective)
     settings.out.mkdir(parents=True, exist_ok=True)
-    log = Log(settings.out, "train-rater", start, settings.steps, accelerator.is_main_process)
+    log = Log(settings.out, "train-rater", start, settings.steps, visible=accelerator.is_main_process)
     total, done = 0.0, start
     for step in log.steps():
         generator = step_generator(settings.seed, step, accelerator.process_index)
@@ -127,11 +131,11 @@ def _train_rater(settings: RaterSettings) -> None:
     if accelerator.is_main_process:
         state.save(settings.steps, save)
         monitor, limits = monitor_of(
-            base, plain, train_frames, validation_frames, episodes.episode, settings.seed
+            base, plain, train_frames, validation_frames, episode=episodes.episode, seed=settings.seed
         )
         base = replace(base, monitor=monitor, limits=limits)
         save_checkpoint(settings.out, base)
-        figures = _figures(base, plain, validation_frames, episodes, settings.seed)
+        figures = _figures(base, plain, validation_frames, episodes, seed=settings.seed)
         given = fixed_settings(asdict(settings) | inputs, (*FREE, "data", "checkpoint"))
         given |= {"data": [folder.name for folder in settings.data], "checkpoint": inputs["checkpoint"]}
         card = {"label": settings.label, "error_scale": scale, **figures, **provenance(), "settings": given}
@@ -155,7 +159,13 @@ def _figures(
     assert config.rater is not None
     # In the precision in which it will run: rounding must not pass for the policy's own hesitation.
     rated = rate_drafts(
-        Drafter(base, nullcontext), base.model, batches, frames, episodes.episode, seed, COMPARED
+        Drafter(base, nullcontext),
+        base.model,
+        batches,
+        frames,
+        episode=episodes.episode,
+        seed=seed,
+        count=COMPARED,
     )
     within = within_observation(rated, config.execute_steps)
     return {**rater_figures(rated, config.rater, seed), "within_observation": within}
@@ -163,7 +173,7 @@ def _figures(
 
 def _load(settings: RaterSettings, base: Checkpoint) -> Episodes:
     size = base.model.config.image_size
-    return load_episodes(settings.data, size, settings.cache, settings.skip_broken, settings.decode)
+    return load_episodes(settings.data, size, settings.cache, settings.skip_broken, decode=settings.decode)
 
 
 def _error_scale(

@@ -62,7 +62,7 @@ def bench_faults(settings: FaultSettings, say: Say = lambda line: None) -> dict[
                     is_alive = True
                     while left and is_alive:
                         name = left.pop(0)
-                        repeats = Repeats(name, CASES[name], settings, watcher, say)
+                        repeats = Repeats(name, CASES[name], settings, watcher, say=say)
                         figures[name], is_alive = repeats.make(rig)
                     driver = merged(driver, rig.figures())
     return {**figures, "driver": driver, "settings": asdict(settings), "arm": ARM}

@@ -138,10 +138,10 @@ class Inference:
             chunk.times.rater + chunk.times.afm,
             float(np.mean(chunk.refined)),
             kept,
-            None if chunk.confidence is None else float(np.mean(chunk.confidence)),
-            None if chunk.variance is None else float(np.mean(chunk.variance)),
-            chunk.surprise,
-            chunk.disagreement,
+            confidence=None if chunk.confidence is None else float(np.mean(chunk.confidence)),
+            variance=None if chunk.variance is None else float(np.mean(chunk.variance)),
+            surprise=chunk.surprise,
+            disagreement=chunk.disagreement,
         )
 
 

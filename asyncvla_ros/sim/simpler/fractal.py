@@ -87,7 +87,9 @@ def run_episode(
         obs, _, done, ended, _ = env.step(env_action(pending.pop(0), gripper))
         success, steps = bool(done), steps + 1
         ever = ever or success
-    return Episode(number, first, success, ever, steps, tuple(ticks), float(np.mean(refined)))
+    return Episode(
+        number, first, success, ever, steps=steps, tick_ms=tuple(ticks), refined=float(np.mean(refined))
+    )
 
 
 def evaluate(
@@ -112,7 +114,7 @@ def evaluate(
     episodes: list[Episode] = []
     figures: dict[str, Any] = {}
     for number in range(config.episodes):
-        episodes.append(run_episode(env, client, features, config, number))
+        episodes.append(run_episode(env, client, features, config, number=number))
         figures = summarise(episodes, config, features, env.unwrapped.sim_freq)
         on_episode(figures)
     return figures
@@ -174,7 +176,7 @@ def main() -> None:
             )
         asked.json.parent.mkdir(parents=True, exist_ok=True)
         config = FractalConfig(
-            asked.task, asked.episodes, Strategy(asked.mode), asked.seed, asked.execute_steps
+            asked.task, asked.episodes, Strategy(asked.mode), asked.seed, execute_steps=asked.execute_steps
         )
         with PolicyClient(asked.url) as client:
             evaluate(_make(asked.task), client, config, report)

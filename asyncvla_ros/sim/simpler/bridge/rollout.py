@@ -156,4 +156,12 @@ def run_episode(sim: BridgeSim, actor: Actor, config: BridgeConfig, init: int) -
     if config.video_dir is not None:
         name = f"bridge_{task.name}_{init:02d}_{'success' if solved[-1] else 'failure'}.mp4"
         write_video(config.video_dir / name, images, fps=CONTROL_HZ)
-    return BridgeEpisode(task.name, init, config.seed, len(solved), solved[-1], any(solved), tuple(ticks))
+    return BridgeEpisode(
+        task.name,
+        init,
+        config.seed,
+        len(solved),
+        success_last=solved[-1],
+        success_ever=any(solved),
+        tick_ms=tuple(ticks),
+    )
