@@ -111,7 +111,7 @@ class Policy:
         require_device(device)
         folder = path or shipped_checkpoint()
         resolve_engine(engine, torch.device(device), weights, folder)
-        return Policy(load_checkpoint(folder, device), device, engine, weights, folder)
+        return Policy(load_checkpoint(folder, device), device, engine, weights, folder=folder)
 
     @property
     def network(self) -> AsyncVLA:
@@ -173,7 +173,7 @@ class Policy:
             mask = torch.ones(1, self.chunk_size, device=self._device)
             steps = self._config.num_denoise_steps
             prefix = self._network.encode(seen)
-            drafts.append(self._network.sample(prefix, noise, mask, noise, self._dims, steps))
+            drafts.append(self._network.sample(prefix, noise, mask, noise, dim_mask=self._dims, steps=steps))
         return torch.cat(drafts)[..., : self._action_dim]
 
     def check(self, strategy: Strategy) -> None:

@@ -19,6 +19,7 @@ LINTERS = (
     ("ruff check", [str(BIN / "ruff"), "check"]),
     ("ruff format", [str(BIN / "ruff"), "format", "--check"]),
     ("mypy", [str(BIN / "mypy")]),
+    ("positional arguments", [sys.executable, str(ROOT / "tools" / "positional.py")]),
     ("import-linter", [str(BIN / "lint-imports")]),
 )
 PYTEST = [sys.executable, "-m", "pytest", "--durations=15"]

@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from asyncvla_ros.bags.episode import DISCARDED, FAILURE, RECORDING, read_note
-from asyncvla_ros.bags.frames import Frame, Frames, FrameSettings
+from asyncvla_ros.bags.frame_settings import ConvertSettings
+from asyncvla_ros.bags.frames import Frame, Frames
 from asyncvla_ros.bags.reader import BagReader
 from asyncvla_ros.data.lerobot_writer import DatasetWriter, dataset_features
 from asyncvla_ros.robot.contract import RobotContract
@@ -28,19 +29,6 @@ from asyncvla_ros.types import AsyncVLAError
 # A shorter piece between two gaps is no episode.
 FEWEST_FRAMES = 2
 SUMMARY = "converted.json"
-
-
-@dataclass(frozen=True)
-class ConvertSettings:
-    """What to convert.
-
-    Attributes:
-        frames: Which frames of a recording.
-        discarded: Also those that were discarded when they were recorded.
-    """
-
-    frames: FrameSettings
-    discarded: bool = False
 
 
 @dataclass

@@ -89,10 +89,12 @@ def find_done(
     if target not in CHOICES[:-1]:
         raise AsyncVLAError(f"--target is {target!r}, expected one of {', '.join(CHOICES)}")
     offers: dict[str, Callable[[], Done | None]] = {
-        "command": lambda: _found(DoneCommands, recorded, robot, _command_topics(robot, namespace), COMMAND),
+        "command": lambda: _found(
+            DoneCommands, recorded, robot, _command_topics(robot, namespace), message=COMMAND
+        ),
         "outputs": lambda: _outputs(recorded, robot, namespace),
         "chunk": lambda: _found(
-            DoneChunks, recorded, robot, [resolve("~/action_chunk", namespace, "policy")], CHUNK
+            DoneChunks, recorded, robot, [resolve("~/action_chunk", namespace, "policy")], message=CHUNK
         ),
     }
     for name in offers if target == "auto" else [target]:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from asyncvla_ros.bags.done import find_done
+from asyncvla_ros.bags.frame_settings import FrameSettings
 from asyncvla_ros.bags.instructions import Instructions
 from asyncvla_ros.bags.observations import JUMP_NS, Observations, by_stamp
 from asyncvla_ros.bags.reader import BagReader
@@ -30,27 +31,6 @@ from asyncvla_ros.types import AsyncVLAError, ContractError, Observation
 # So much later than others of its stamp a message may come [ns].
 LATEST_NS = 2 * 10**9
 NO_ACTION = "nothing was done"
-
-
-@dataclass(frozen=True)
-class FrameSettings:
-    """Which frames.
-
-    Attributes:
-        instruction: None: as recorded.
-        namespace: Of the robot; None: found.
-        target: What counts as action, see ``done.CHOICES``.
-        max_age_s: Of an observation [s].
-        max_skew_s: Between its streams [s].
-        failures: Also of episodes that a simulator says were not solved.
-    """
-
-    instruction: str | None = None
-    namespace: str | None = None
-    target: str = "auto"
-    max_age_s: float = 0.5
-    max_skew_s: float = 0.1
-    failures: bool = False
 
 
 @dataclass(frozen=True)
@@ -175,7 +155,15 @@ class Frames:
         """A chunk of one action, which is due at ``stamp_ns`` [ns]."""
         robot = self._robot
         nothing = np.zeros((1, len(robot.dofs)), np.float32)
-        return StampedChunk(0, 0, stamp_ns, robot.step_ns, robot.action_space, robot.dof_names, nothing)
+        return StampedChunk(
+            0,
+            0,
+            stamp_ns,
+            robot.step_ns,
+            action_space=robot.action_space,
+            dof_names=robot.dof_names,
+            actions=nothing,
+        )
 
     def _observation(self, snapshot: Snapshot[Any], instruction: str) -> Observation:
         images = {

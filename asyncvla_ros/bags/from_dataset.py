@@ -78,7 +78,7 @@ def read_episode(root: Path, number: int) -> DatasetEpisode:
     rows = range(episode.first, episode.first + len(episode))
     images = {key.removeprefix(IMAGE_PREFIX): pictures(info, key, rows) for key in info.cameras}
     instruction = read_tasks(root)[int(episode.task[0])]
-    return DatasetEpisode(info, episode.state, episode.action, instruction, images)
+    return DatasetEpisode(info, episode.state, episode.action, instruction, images=images)
 
 
 def _episode_v21(root: Path, number: int) -> DatasetEpisode:
@@ -101,7 +101,9 @@ def _episode_v21(root: Path, number: int) -> DatasetEpisode:
     }
     task = table["task_index"][0].as_py()
     images = {key.removeprefix(IMAGE_PREFIX): video_pictures(videos[key]) for key in info.cameras}
-    return DatasetEpisode(info, vectors[STATE_KEY], vectors[ACTION_KEY], str(names.get(task, "")), images)
+    return DatasetEpisode(
+        info, vectors[STATE_KEY], vectors[ACTION_KEY], str(names.get(task, "")), images=images
+    )
 
 
 def write_bag(episode: DatasetEpisode, out: Path, robot: RobotContract, contract: str, images: str) -> int:

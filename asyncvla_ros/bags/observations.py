@@ -168,7 +168,7 @@ class Observations:
         self.now_ns = now_ns
         stream = self._topics.get(one.topic)
         if stream is not None:
-            store(one.message, stream, self._sources[stream], self._base_frame, self)
+            store(one.message, stream, self._sources[stream], self._base_frame, slots=self)
 
     def take(self, again: bool = False) -> Snapshot[Any] | None:
         """The newest observation; None while there is none, see ``StreamSync.take``.

@@ -193,7 +193,9 @@ class Replay:
             return
         decoding_s = time.perf_counter() - begun
         answer = self._inference.ask(question)
-        self._asked.append(_Asked(answer, snapshot, instruction, now_ns, log_ns, decoding_s))
+        self._asked.append(
+            _Asked(answer, snapshot, instruction, now_ns, log_ns=log_ns, decoding_s=decoding_s)
+        )
         # Those that are to come need what is under way.
         most = 0 if self._reads_previous else 2 * self._inference.workers - 1
         while len(self._asked) > most:

@@ -63,7 +63,7 @@ def run_replay(
     if (out / PREDICTIONS).exists():
         raise AsyncVLAError(f"{out / PREDICTIONS} exists already, expected an --out without it")
     with BagReader(bag) as reader, Inference(checkpoint, device, threads, workers) as inference:
-        replay = Replay(reader, inference, contract, settings, out)
+        replay = Replay(reader, inference, contract, settings, out=out)
         figures = replay.run(advance)
         known = {"folder": inference.name, "fingerprint": fingerprint(checkpoint or shipped_checkpoint())}
     figures["checkpoint"] = known

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from asyncvla_ros.data.robot_policy import Deciding
+from asyncvla_ros.bags.frame_settings import namespace_option
+from asyncvla_ros.common.options import option
+from asyncvla_ros.data.deciding import Deciding
+from asyncvla_ros.observe.stream_sync import MAX_AGE_S, MAX_SKEW_S
 from asyncvla_ros.types import AsyncVLAError
 
 INSTANTS = ("observations", "chunks")
@@ -26,15 +29,19 @@ class ReplaySettings:
         tip_link: Whose path is drawn, for joint actions.
     """
 
-    deciding: Deciding
-    instruction: str | None = None
-    namespace: str | None = None
-    every_s: float = 0.0
-    at: str = "observations"
-    target: str = "auto"
-    max_age_s: float = 0.5
-    max_skew_s: float = 0.1
-    tip_link: str = "tool0"
+    deciding: Deciding = field(default_factory=Deciding)
+    instruction: str | None = option(None, "What to do; default: as recorded.")
+    namespace: str | None = namespace_option()
+    every_s: float = option(0.0, "Decide every so often (s); 0: on each observation.", 0, flag="--every")
+    at: str = option("observations", "Decide on observations, or on those of the recorded chunks.")
+    target: str = option(
+        "auto",
+        "Compare with command, outputs, chunk, or state:K, the state K steps later; auto: the first of "
+        "these that is recorded.",
+    )
+    max_age_s: float = MAX_AGE_S
+    max_skew_s: float = MAX_SKEW_S
+    tip_link: str = option("tool0", "Link whose path is drawn, for joint actions.")
 
     def __post_init__(self) -> None:
         if self.at not in INSTANTS:

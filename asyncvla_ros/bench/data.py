@@ -5,12 +5,11 @@ from __future__ import annotations
 import multiprocessing
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from asyncvla_ros.bench.settings import DataSettings
 from asyncvla_ros.data.mixture import Mixture, load_mixture
-from asyncvla_ros.model.config import AsyncVLAConfig
 from asyncvla_ros.model.sizes import nano_config
 from asyncvla_ros.model.text import build_tokenizer
 from asyncvla_ros.training.batches import Batch, Batches
@@ -21,33 +20,6 @@ from asyncvla_ros.types import RunError
 
 # Batches before the clock starts: workers begin, and each opens its first videos.
 WARM_UP = 2
-
-
-@dataclass(frozen=True)
-class DataSettings:
-    """What to read.
-
-    Attributes:
-        data: As in ``TrainSettings``, as are ``action_space``, ``cache``, ``skip_broken`` and ``decode``.
-        workers: Processes that make batches; 0: this one.
-        batches: To be timed.
-        batch: Observations of each.
-        image_size: Side to which images are resized [px].
-        chunk_size: Actions of a chunk.
-        seed: Of the order.
-    """
-
-    data: tuple[Path, ...]
-    workers: int
-    batches: int = 50
-    batch: int = TrainSettings.batch
-    image_size: int = nano_config(1).image_size
-    chunk_size: int = AsyncVLAConfig.action_chunk_size
-    action_space: str = TrainSettings.action_space
-    cache: Path = TrainSettings.cache
-    skip_broken: bool = False
-    decode: str = "stream"
-    seed: int = 0
 
 
 def bench_data(settings: DataSettings) -> dict[str, Any]:
@@ -69,8 +41,8 @@ def bench_data(settings: DataSettings) -> dict[str, Any]:
         settings.image_size,
         settings.cache,
         settings.action_space,
-        settings.skip_broken,
-        settings.decode,
+        skip_broken=settings.skip_broken,
+        decode=settings.decode,
     )
     seconds, peaks = _time(_batches(mixture, settings), settings.batches)
     return {
@@ -99,13 +71,13 @@ def _batches(mixture: Mixture, settings: DataSettings) -> Iterator[Batch]:
     )
     frames, _ = episodes.split(0.0)
     return load_batches(
-        Batches(mixture, config, tokenizer, TrainSettings.shift, TrainSettings.brightness),
+        Batches(mixture, config, tokenizer, TrainSettings.shift, brightness=TrainSettings.brightness),
         Drawing(settings.seed, TrainSettings.draws, TrainSettings.p_sync, TrainSettings.p_prefix),
         Order(frames, episodes.images.lengths, mixture.weights, settings.seed),
         Share(settings.batch),
-        0,
-        WARM_UP + settings.batches,
-        settings.workers,
+        start=0,
+        stop=WARM_UP + settings.batches,
+        workers=settings.workers,
     )
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ import torch
 from rich.progress import track
 from torch import Tensor
 
+from asyncvla_ros.bench.settings import SIZES, BenchSettings
 from asyncvla_ros.model import flow
 from asyncvla_ros.model.asyncvla import AsyncVLA, Inputs
 from asyncvla_ros.model.checkpoint import load_checkpoint
@@ -27,36 +27,12 @@ from asyncvla_ros.training.memory import peak_memory_gb
 from asyncvla_ros.types import STAGE_KEYS, AsyncVLAError
 
 STAGES = tuple(STAGE_KEYS)
-SIZES = ("nano", "tiny", "3b")
 # Before the clock starts.
 WARM_UP = 5
 # Tokens of an instruction, with its prompt.
 WORDS = 12
 # Copied to find out how fast memory is.
 COPIED_BYTES = 2**28
-
-
-@dataclass(frozen=True)
-class BenchSettings:
-    """What to time.
-
-    Attributes:
-        checkpoint: None for the shipped one, or for a random network.
-        size: Of a random network; None: that of the checkpoint.
-        device: torch device.
-        engine: See ``Policy.from_checkpoint``.
-        threads: torch threads.
-        repetitions: Measured decisions.
-        recompute: Whether decisions without a cache are timed as well.
-    """
-
-    checkpoint: Path | None = None
-    size: str | None = None
-    device: str = "cpu"
-    engine: str = "auto"
-    threads: int = 1
-    repetitions: int = 100
-    recompute: bool = True
 
 
 @torch.inference_mode()
@@ -198,9 +174,11 @@ def _cached(model: Runner, inputs: Inputs) -> list[float]:
     clock = _Clock(inputs.state.device)
     prefix = clock.time(lambda: model.encode(inputs))
     seen: list[Tensor] = []
-    draft = clock.time(lambda: model.sample(prefix, noise, ones, noise, dims, steps, seen))
+    draft = clock.time(
+        lambda: model.sample(prefix, noise, ones, noise, dim_mask=dims, steps=steps, velocities=seen)
+    )
     clock.time(lambda: model.rate(prefix, draft, _signals(model, seen, dims)))
-    clock.time(lambda: model.sample(prefix, draft, half, noise, dims, again))
+    clock.time(lambda: model.sample(prefix, draft, half, noise, dim_mask=dims, steps=again))
     return clock.stages
 
 
@@ -229,9 +207,9 @@ def _uncached(model: AsyncVLA, inputs: Inputs) -> list[float]:
 
     steps, again = model.config.num_denoise_steps, model.config.num_refine_steps
     seen: list[Tensor] = []
-    draft = clock.time(lambda: flow.euler_sample(velocity, noise, noise, ones, steps, seen))
+    draft = clock.time(lambda: flow.euler_sample(velocity, noise, noise, ones, steps=steps, velocities=seen))
     clock.time(lambda: model.rate(model.encode(inputs), draft, _signals(model, seen, dims)))
-    clock.time(lambda: flow.euler_sample(velocity, draft, noise, half, again))
+    clock.time(lambda: flow.euler_sample(velocity, draft, noise, half, steps=again))
     return clock.stages
 
 
@@ -247,7 +225,7 @@ def _cache_error(runner: Runner, stock: AsyncVLA, inputs: Inputs) -> float:
     """How far the first velocity with a cache is from that without: root mean squares, as a share."""
     noise, ones, _, dims = _noise_and_masks(stock, inputs)
     seen: list[Tensor] = []
-    runner.sample(runner.encode(inputs), noise, ones, noise, dims, 1, seen)
+    runner.sample(runner.encode(inputs), noise, ones, noise, dim_mask=dims, steps=1, velocities=seen)
     embedded = stock.backbone.embed_prefix(inputs.images, inputs.words, inputs.word_valid, inputs.state)
     hidden = stock.backbone.one_pass(embedded, stock.embed_actions(noise, ones))[1]
     expected = stock.read_actions(hidden)

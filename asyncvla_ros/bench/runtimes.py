@@ -93,7 +93,7 @@ def _network(model: Runner) -> tuple[Pass, Draft]:
 
     def draft(prefix: list[Any], noise: Tensor) -> Tensor:
         seen = Prefix.of_tensors(prefix)
-        return model.sample(seen, noise, ones, noise, dims, config.num_denoise_steps)
+        return model.sample(seen, noise, ones, noise, dim_mask=dims, steps=config.num_denoise_steps)
 
     return (lambda x: model.encode(Inputs(*x)).tensors()), draft
 

@@ -131,7 +131,7 @@ def run_case(case: Case, make_controller: MakeController = Controller) -> dict[s
     began, began_cpu = time.perf_counter(), time.process_time()
     is_guarded = case.robot.name == "guarded_arm"
     urdf, links = (GUARDED_URDF, guarded_links) if is_guarded else ("", None)
-    world = AdversarialWorld(case.robot, case.seed, case.arm, make_controller, urdf, links)
+    world = AdversarialWorld(case.robot, case.seed, case.arm, make_controller, urdf=urdf, links=links)
     world.run(case.chunks, lambda done: None)
     driver = world.under_test.figures()
     violations: Counter[str] = sum((Counter(one["violations"]) for one in driver.values()), Counter())

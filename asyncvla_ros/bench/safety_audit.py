@@ -91,7 +91,9 @@ class DriverAudit:
         self._is_step = limits.is_rate & (output.adapter == "action_command")
         self._judge = LimitJudge(limits, is_float32, self._is_trajectory, self.violations)
         links = None if limits.is_rate.any() else links
-        self._space = SpaceAudit(robot, limits.uncertainty(is_float32)[1], links, self.violations, is_float32)
+        self._space = SpaceAudit(
+            robot, limits.uncertainty(is_float32)[1], links, self.violations, is_float32=is_float32
+        )
         self._period_ns = robot.period_ns
         self._grid_ns = grid_ns or round(GRID * robot.period_ns)
         self._begins: list[_Begin] = []
@@ -213,7 +215,7 @@ class DriverAudit:
             begins |= gaps
         step_ns = self._grid_ns if self._is_trajectory else self._period_ns
         stretch = int(last.stretch[-1]) if len(last.stretch) else 0
-        return with_standing(times_ns, values, begins, standing, step_ns, stretch)
+        return with_standing(times_ns, values, begins, standing, step_ns=step_ns, stretch=stretch)
 
     def _begun(self, times_ns: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """(m,) which samples begin after a ``begin``, (m, n) where it stood, (m,) which are judged."""

@@ -172,7 +172,7 @@ def pose_arm() -> RobotContract:
     ]
     state = [{"type": "PoseStamped", "topic": "ee_pose", "names": list(POSE)}]
     output = {"adapter": "pose", "topic": "target_pose"}
-    return _contract("pose_arm", "ee_pose", dofs, [output], state, command_hz=100.0)
+    return _contract("pose_arm", "ee_pose", dofs, [output], state=state, command_hz=100.0)
 
 
 # Those that are made here, not shipped.

@@ -113,9 +113,9 @@ class TrajectoryDriver:
             since_ns = max(begin_ns, begin_time)
             if index + 1 < len(self._times):
                 end_time, end = self._times[index + 1], self._states[index + 1]
-                pieces.append(Piece(since_ns, begin_time, end_time, self._degree, state, end))
+                pieces.append(Piece(since_ns, begin_time, end_time, self._degree, begin=state, end=end))
             else:
-                pieces.append(Piece(since_ns, begin_time, begin_time + 1, 1, state, state))
+                pieces.append(Piece(since_ns, begin_time, begin_time + 1, 1, begin=state, end=state))
         return pieces
 
     def _state(self, at_ns: int) -> np.ndarray:

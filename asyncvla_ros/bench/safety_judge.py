@@ -46,7 +46,7 @@ class LimitJudge:
             for columns, kind in ((~self._limits.is_rate, order - 1), (self._limits.is_rate, order)):
                 if 0 <= kind < len(DERIVATIVES):
                     used = columns & np.isfinite(self._limits.derivatives[kind])
-                    self._judge_derivative(kind, used, value[chosen], off[chosen], stopping)
+                    self._judge_derivative(kind, used, value[chosen], off[chosen], stopping=stopping)
         if len(self._limits.columns):
             self._judge_rotations(samples)
 

@@ -84,7 +84,7 @@ def limits_of(robot: RobotContract, output: Output) -> Limits:
     derivatives[:, columns] = stops[:, columns] = np.inf
     says_changes = output.adapter == "action_command"
     scale = np.where(is_rate & says_changes, 1 / step_s, 1.0)
-    return Limits(scale, is_rate, low, high, derivatives, stops, turn, columns)
+    return Limits(scale, is_rate, low, high, derivatives=derivatives, stops=stops, turn=turn, columns=columns)
 
 
 def _limits(dofs: Sequence[Dof], names: Sequence[str]) -> np.ndarray:

@@ -97,7 +97,7 @@ class Line:
         if self.is_trajectory:
             way = self._values.waypoints(command)
             message: Any = Trajectory(
-                command.at_ns, way.times_ns, way.positions, way.velocities, way.accelerations
+                command.at_ns, way.times_ns, way.positions, way.velocities, accelerations=way.accelerations
             )
         else:
             to_message = self._values.rate if self.is_rate else self._values.position

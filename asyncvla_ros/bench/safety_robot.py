@@ -85,7 +85,7 @@ class RobotUnderTest:
         values: np.ndarray = np.asarray(command.values, np.float32).astype(np.float64)
         known = ~np.isnan(values)
         if self._commands is not None and known.all():
-            self._judge_first(self._commands, command.at_ns, values, standing, within)
+            self._judge_first(self._commands, command.at_ns, values, standing, within=within)
             self._commands.add(command.at_ns, values)
             self._told = values
         if not self.lines and known.all():

@@ -11,16 +11,22 @@ from typing import Annotated
 
 import typer
 
+from asyncvla_ros.bags.frame_settings import ConvertSettings, FrameSettings
+from asyncvla_ros.bags.replay_settings import ReplaySettings
 from asyncvla_ros.cli.options import (
-    CPUS,
     THREADS,
     CheckpointOption,
     DeviceOption,
     JsonOption,
+    StrategyOptions,
     write_json,
 )
-from asyncvla_ros.cli.strategy_options import with_strategy
-from asyncvla_ros.strategy import Strategy, strategy_of_parameters
+from asyncvla_ros.cli.settings_command import with_settings
+from asyncvla_ros.common.worker_pool import CPUS
+from asyncvla_ros.data.deciding import Deciding
+from asyncvla_ros.observe.stream_sync import MAX_AGE_S, MAX_SKEW_S
+from asyncvla_ros.ros.play_settings import PlaySettings
+from asyncvla_ros.strategy import strategy_of_parameters
 from asyncvla_ros.types import AsyncVLAError
 
 BagArgument = Annotated[Path, typer.Argument(help="Folder of rosbag2, or a single .mcap or .db3.")]
@@ -28,58 +34,39 @@ RobotOption = Annotated[str, typer.Option(help="Robot contract: a name in config
 RecordedRobotOption = Annotated[
     str | None, typer.Option(help="Robot contract, as elsewhere; default: the one that was recorded.")
 ]
-NamespaceOption = Annotated[
-    str | None, typer.Option(help="Namespace of the robot in the recording; default: found.")
-]
 # What metrics.json and --json have in common.
 JSON_KEYS = ("decisions", "compared_steps", "mae", "realtime_factor", "streams", "peak_rss_mb")
 
 
-@with_strategy
+@with_settings
 def replay(
     bag: BagArgument,
+    settings: ReplaySettings,
+    strategy: StrategyOptions,
     out: Annotated[Path, typer.Option(help="Folder for metrics.json, report.html and predictions.")],
     robot: RecordedRobotOption = None,
     checkpoint: CheckpointOption = None,
-    instruction: Annotated[str | None, typer.Option(help="What to do; default: as recorded.")] = None,
-    every: Annotated[
-        float, typer.Option(min=0, help="Decide every so often (s); 0: on each observation.")
-    ] = 0.0,
-    at: Annotated[
-        str, typer.Option(help="Decide on observations, or on those of the recorded chunks.")
-    ] = "observations",
-    target: Annotated[
-        str,
-        typer.Option(
-            help="Compare with command, outputs, chunk, or state:K, the state K steps later; auto: the "
-            "first of these that is recorded."
-        ),
-    ] = "auto",
     commit: Annotated[
         bool | None, typer.Option(help="Deprecated: --handover commit, or switch.", hidden=True)
     ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Of the noise; default: as recorded, or 0.")] = None,
-    namespace: NamespaceOption = None,
     max_age: Annotated[
-        float | None, typer.Option(min=0.001, help="Of an observation (s); default: as recorded, or 0.5.")
+        float | None,
+        typer.Option(min=0.001, help=f"Of an observation (s); default: as recorded, or {MAX_AGE_S}."),
     ] = None,
     max_skew: Annotated[
-        float | None, typer.Option(min=0, help="Between its streams (s); default: as recorded, or 0.1.")
+        float | None,
+        typer.Option(min=0, help=f"Between its streams (s); default: as recorded, or {MAX_SKEW_S}."),
     ] = None,
-    tip_link: Annotated[str, typer.Option(help="Link whose path is drawn, for joint actions.")] = "tool0",
     device: DeviceOption = "cpu",
     threads: Annotated[int, typer.Option(min=1, help="CPU threads of an inference.")] = THREADS,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes that decide; default: one per CPU, one for a GPU.")
     ] = None,
     json_out: JsonOption = None,
-    *,
-    strategy: Strategy,
 ) -> None:
     """Have a policy decide on a recording, and compare with what was done; no ROS is needed."""
     from asyncvla_ros.bags.replay_files import REPORT, recorded_deciding, run_replay
-    from asyncvla_ros.bags.replay_settings import ReplaySettings
-    from asyncvla_ros.data.robot_policy import Deciding
     from asyncvla_ros.model.config import load_config
     from asyncvla_ros.paths import shipped_checkpoint
 
@@ -88,16 +75,11 @@ def replay(
         strategy = replace(strategy, handover="commit" if commit else "switch")
     strategy = strategy.over(asdict(strategy_of_parameters(recorded)))
     seed = seed if seed is not None else max(0, int(recorded.get("seed", 0)))
-    settings = ReplaySettings(
+    settings = replace(
+        settings,
         deciding=Deciding(strategy, seed),
-        instruction=instruction,
-        namespace=namespace,
-        every_s=every,
-        at=at,
-        target=target,
-        max_age_s=recorded.get("max_observation_age_s", 0.5) if max_age is None else max_age,
-        max_skew_s=recorded.get("max_skew_s", 0.1) if max_skew is None else max_skew,
-        tip_link=tip_link,
+        max_age_s=recorded.get("max_observation_age_s", MAX_AGE_S) if max_age is None else max_age,
+        max_skew_s=recorded.get("max_skew_s", MAX_SKEW_S) if max_skew is None else max_skew,
     )
     out.mkdir(parents=True, exist_ok=True)
     # Where the plan in execution makes a difference, decisions are made one after the other.
@@ -105,7 +87,15 @@ def replay(
     processes = 1 if reads_previous else workers or (CPUS if device == "cpu" else 1)
     with _progress("Replaying") as advance:
         figures = run_replay(
-            bag, robot_of(bag, robot), out, settings, checkpoint, device, threads, processes, advance
+            bag,
+            robot_of(bag, robot),
+            out,
+            settings,
+            checkpoint=checkpoint,
+            device=device,
+            threads=threads,
+            workers=processes,
+            advance=advance,
         )
     for problem in figures["problems"]:
         print(f"note: {problem}", file=sys.stderr)
@@ -155,56 +145,42 @@ def record(
     main(values, namespace)
 
 
+@with_settings
 def play(
     bag: BagArgument,
+    settings: PlaySettings,
     robot: RecordedRobotOption = None,
-    rate: Annotated[float, typer.Option(min=0.01, help="Times real time.")] = 1.0,
-    start: Annotated[float, typer.Option(min=0, help="Leave out so much of the begin (s).")] = 0.0,
-    loop: Annotated[bool, typer.Option("--loop", help="Begin anew at the end.")] = False,
     all_topics: Annotated[
         bool, typer.Option("--all", help="Also what nodes of this package publish: chunks, commands.")
     ] = False,
-    namespace: NamespaceOption = None,
 ) -> None:
     """Play a recording to running nodes, with /clock; the space bar holds it, q ends it."""
-    from asyncvla_ros.ros.player import PlaySettings
     from asyncvla_ros.ros.player import play as run
 
-    run(bag, None if all_topics else robot_of(bag, robot), PlaySettings(rate, start, loop, namespace))
+    run(bag, None if all_topics else robot_of(bag, robot), settings)
 
 
+@with_settings
 def convert(
     bags: Annotated[list[Path], typer.Argument(help="Recordings, or folders of them.")],
     out: Annotated[Path, typer.Option(help="LeRobot v3 dataset to write; a rerun continues.")],
+    frames: FrameSettings,
+    settings: ConvertSettings,
     robot: RecordedRobotOption = None,
-    instruction: Annotated[str | None, typer.Option(help="The task; default: as recorded.")] = None,
-    target: Annotated[
-        str, typer.Option(help="What the action is: command, outputs, or state:K, the state K steps later.")
-    ] = "auto",
-    failures: Annotated[
-        bool, typer.Option("--failures", help="Also what was not solved, or cut short.")
-    ] = False,
-    discarded: Annotated[bool, typer.Option("--discarded", help="Also what was discarded.")] = False,
-    namespace: NamespaceOption = None,
-    max_age: Annotated[float, typer.Option(min=0.001, help="Of an observation (s).")] = 0.5,
-    max_skew: Annotated[float, typer.Option(min=0, help="Between its streams (s).")] = 0.1,
     json_out: JsonOption = None,
 ) -> None:
     """Make a LeRobot dataset of recordings: what trains a policy is what a policy would have seen."""
-    from asyncvla_ros.bags.convert import ConvertSettings
     from asyncvla_ros.bags.convert import convert as run
-    from asyncvla_ros.bags.frames import FrameSettings
     from asyncvla_ros.bags.reader import recordings
     from asyncvla_ros.paths import robot_file
     from asyncvla_ros.robot.contract_file import load_robot
 
-    frames = FrameSettings(instruction, namespace, target, max_age, max_skew, failures)
     done = run(
         [found for bag in bags for found in recordings(bag)],
         lambda bag: load_robot(robot_file(robot_of(bag, robot))),
         out,
-        ConvertSettings(frames, discarded),
-        print,
+        replace(settings, frames=frames),
+        say=print,
     )
     for problem in done.problems:
         print(f"note: {problem}", file=sys.stderr)
@@ -242,7 +218,7 @@ def to_bag(
     else:
         file = robot_file(robot)
         contract, text = load_robot(file), file.read_text(encoding="utf-8")
-    count = write_bag(found, out, contract, text, images)
+    count = write_bag(found, out, contract, text, images=images)
     print(f"{count} frames of {found.instruction!r}: {out}")
 
 

@@ -2,62 +2,44 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 import typer
 
-from asyncvla_ros.cli.options import (
-    CACHE,
-    CPUS,
-    THREADS,
-    CacheOption,
-    CheckpointOption,
-    DataOption,
-    DecodeOption,
-    DeviceOption,
-    EngineOption,
-    JsonOption,
-    SeedOption,
-    SkipBrokenOption,
-    write_json,
-)
+from asyncvla_ros.bench.settings import BenchSettings, DataSettings
+from asyncvla_ros.cli.options import THREADS, JsonOption, SeedOption, write_json
+from asyncvla_ros.cli.settings_command import with_settings
+from asyncvla_ros.common.worker_pool import CPUS
+from asyncvla_ros.ros.bench.settings import FaultSettings, StackSettings, TransportSettings
 from asyncvla_ros.types import AsyncVLAError, RunError
-
-TransportOption = Annotated[str, typer.Option(help="Kind of images: raw or compressed.")]
 
 bench_app = typer.Typer(no_args_is_help=True, help="Measure speed, and whether limits are kept.")
 
 
 @bench_app.command("policy")
+@with_settings
 def bench_policy_command(
-    checkpoint: CheckpointOption = None,
-    size: Annotated[
-        str | None, typer.Option(help="A random network of this size instead: nano, tiny or 3b.")
-    ] = None,
+    settings: BenchSettings,
     random: Annotated[bool, typer.Option("--random", help="Goes with --size: no weights are read.")] = False,
-    device: DeviceOption = "cpu",
-    engine: EngineOption = "auto",
-    threads: Annotated[int, typer.Option(min=1, help="torch threads; nano is fastest with 1.")] = THREADS,
-    repetitions: Annotated[int, typer.Option(min=1, help="Measured decisions.")] = 100,
-    recompute: Annotated[bool, typer.Option(help="Time decisions without a cache as well.")] = True,
     json_out: JsonOption = None,
 ) -> None:
     """Time one decision: prefix, SFM, rater, AFM; with the prefix cache and without."""
     from rich.console import Console
     from rich.table import Table
 
-    from asyncvla_ros.bench.policy import STAGES, BenchSettings, bench_policy
+    from asyncvla_ros.bench.policy import STAGES, bench_policy
     from asyncvla_ros.common.provenance import provenance
 
-    if size is not None and not random and size != "nano":
-        raise AsyncVLAError(
-            f"--size {size} has no weights that ship here; add --random, or give --checkpoint"
-        )
-    settings = BenchSettings(
-        checkpoint, size if random else None, device, engine, threads, repetitions, recompute
-    )
+    if settings.size is not None and not random:
+        if settings.size != "nano":
+            raise AsyncVLAError(
+                f"--size {settings.size} has no weights that ship here; add --random, or give --checkpoint"
+            )
+        settings = replace(settings, size=None)
     figures = bench_policy(settings)
-    figures |= {"threads": threads, "device": device, "repetitions": repetitions, **provenance()}
+    figures |= {name: getattr(settings, name) for name in ("threads", "device", "repetitions")}
+    figures |= provenance()
     table = Table("stage", "cached p50 (ms)", "p95", "uncached p50 (ms)", "p95", "ratio of p50")
     for stage in STAGES:
         cached, uncached = figures["cached_ms"][stage], figures.get("uncached_ms", {}).get(stage)
@@ -83,47 +65,24 @@ def bench_policy_command(
 
 
 @bench_app.command("data")
-def bench_data_command(
-    data: DataOption,
-    workers: Annotated[int, typer.Option(min=0, help="Processes that make batches; 0: this one.")] = CPUS,
-    batches: Annotated[int, typer.Option(min=1, help="Batches that are timed.")] = 50,
-    batch: Annotated[int, typer.Option(min=1, help="Observations of each.")] = 64,
-    image_size: Annotated[int, typer.Option(min=1, help="Side to which images are resized (px).")] = 112,
-    action_space: Annotated[str, typer.Option(help="Of datasets that do not name theirs.")] = "delta_ee_pose",
-    cache: CacheOption = CACHE,
-    skip_broken: SkipBrokenOption = False,
-    decode: DecodeOption = "stream",
-    seed: SeedOption = 0,
-    json_out: JsonOption = None,
-) -> None:
+@with_settings
+def bench_data_command(settings: DataSettings, json_out: JsonOption = None) -> None:
     """Time the loader of training alone, and the memory that it takes."""
     import torch
     from rich.console import Console
 
-    from asyncvla_ros.bench.data import DataSettings, bench_data
+    from asyncvla_ros.bench.data import bench_data
     from asyncvla_ros.common.provenance import provenance
 
     # As a worker has, and each process of a training on a CPU.
     torch.set_num_threads(1)
-    settings = DataSettings(
-        data=tuple(data),
-        workers=workers,
-        batches=batches,
-        batch=batch,
-        image_size=image_size,
-        action_space=action_space,
-        cache=cache,
-        skip_broken=skip_broken,
-        decode=decode,
-        seed=seed,
-    )
     figures = bench_data(settings)
     Console(stderr=True).print(
-        f"{figures['samples_per_s']:.0f} samples/s, {figures['peak_rss_mb']:.0f} MB, {workers} workers"
+        f"{figures['samples_per_s']:.0f} samples/s, {figures['peak_rss_mb']:.0f} MB, "
+        f"{settings.workers} workers"
     )
-    write_json(
-        figures | {"batch": batch, "image_size": image_size, "decode": decode, **provenance()}, json_out
-    )
+    asked = {name: getattr(settings, name) for name in ("batch", "image_size", "decode")}
+    write_json(figures | asked | provenance(), json_out)
 
 
 @bench_app.command("runtimes")
@@ -152,23 +111,16 @@ def bench_runtimes_command(
 
 
 @bench_app.command("transport")
-def bench_transport_command(
-    width: Annotated[int, typer.Option(help="Of the images (px).")] = 640,
-    height: Annotated[int, typer.Option(help="Of the images (px).")] = 480,
-    cameras: Annotated[int, typer.Option(help="1 or 2.", min=1, max=2)] = 2,
-    hz: Annotated[float, typer.Option(help="Images of each camera (Hz).")] = 30.0,
-    seconds: Annotated[float, typer.Option(help="How long, each time (s).")] = 60.0,
-    transport: TransportOption = "raw",
-    json_out: JsonOption = None,
-) -> None:
+@with_settings
+def bench_transport_command(settings: TransportSettings, json_out: JsonOption = None) -> None:
     """Send camera images from process to process, with Fast DDS as it comes and with the shipped profile."""
     from rich.console import Console
     from rich.table import Table
 
     from asyncvla_ros.common.provenance import provenance
-    from asyncvla_ros.ros.bench.transport import TransportSettings, bench_transport
+    from asyncvla_ros.ros.bench.transport import bench_transport
 
-    figures = bench_transport(TransportSettings(width, height, cameras, hz, seconds, transport))
+    figures = bench_transport(settings)
     table = Table("Fast DDS", "sent", "received", "p50 (ms)", "p95 (ms)", "p99 (ms)")
     for name in ("default", "profile"):
         run = figures[name]
@@ -179,22 +131,16 @@ def bench_transport_command(
 
 
 @bench_app.command("stack")
-def bench_stack_command(
-    width: Annotated[int, typer.Option(help="Of the images (px).")] = 640,
-    height: Annotated[int, typer.Option(help="Of the images (px).")] = 480,
-    hz: Annotated[float, typer.Option(help="Images of each of the two cameras (Hz).")] = 30.0,
-    seconds: Annotated[float, typer.Option(help="How long (s).")] = 30.0,
-    transport: TransportOption = "raw",
-    json_out: JsonOption = None,
-) -> None:
+@with_settings
+def bench_stack_command(settings: StackSettings, json_out: JsonOption = None) -> None:
     """Time the ROS graph from camera stamp to command, with a policy that costs nothing."""
     from rich.console import Console
     from rich.table import Table
 
     from asyncvla_ros.common.provenance import provenance
-    from asyncvla_ros.ros.bench.stack import StackSettings, bench_stack
+    from asyncvla_ros.ros.bench.stack import bench_stack
 
-    figures = bench_stack(StackSettings(width, height, hz, seconds, transport))
+    figures = bench_stack(settings)
     table = Table("stage", "p50 (ms)", "p95 (ms)", "p99 (ms)")
     for name, times in figures.items():
         if name.endswith("_ms"):
@@ -205,28 +151,16 @@ def bench_stack_command(
 
 
 @bench_app.command("faults")
-def bench_faults_command(
-    kills: Annotated[int, typer.Option(help="Times that the policy is killed.", min=1)] = 50,
-    repeats: Annotated[int, typer.Option(help="Times of each other fault.", min=1)] = 5,
-    estops: Annotated[int, typer.Option(help="Emergency stops.", min=1)] = 100,
-    only: Annotated[
-        list[str] | None, typer.Option(help="A case, or what its name begins with; again for more.")
-    ] = None,
-    seed: SeedOption = 0,
-    grace_ms: Annotated[
-        float, typer.Option(help="Added to each limit, on a machine that is busy with something else (ms).")
-    ] = 0.0,
-    json_out: JsonOption = None,
-) -> None:
+@with_settings
+def bench_faults_command(settings: FaultSettings, json_out: JsonOption = None) -> None:
     """Kill, freeze and restart what moves an arm; 1 unless it is held in time, and moves again."""
     from rich.console import Console
     from rich.table import Column, Table
 
     from asyncvla_ros.common.provenance import provenance
-    from asyncvla_ros.ros.bench.faults import FaultSettings, bench_faults
+    from asyncvla_ros.ros.bench.faults import bench_faults
 
     console = Console(stderr=True)
-    settings = FaultSettings(kills, repeats, seed, grace_ms / 1e3, estops, tuple(only or ()))
     figures = bench_faults(settings, lambda line: console.print(line, highlight=False, soft_wrap=True))
     cases = {name: figures[name] for name in settings.cases}
     # As wide as 80 columns, whole names included.

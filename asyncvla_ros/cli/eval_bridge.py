@@ -8,73 +8,40 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from asyncvla_ros.cli.options import (
-    THREADS,
-    CheckpointOption,
-    DeviceOption,
-    ExecuteStepsOption,
-    JsonOption,
-    SeedOption,
-    ShardOption,
-    indices,
-    write_json,
-)
-from asyncvla_ros.cli.strategy_options import with_strategy
-from asyncvla_ros.strategy import Strategy
+from asyncvla_ros.cli.options import THREADS, CheckpointOption, JsonOption, StrategyOptions, write_json
+from asyncvla_ros.cli.settings_command import with_settings
+from asyncvla_ros.sim.simpler.bridge.results import EXPERT, BridgeConfig, BridgeEpisode
 
 if TYPE_CHECKING:
     from asyncvla_ros.sim.evaluation.episode_log import EpisodeLog
-    from asyncvla_ros.sim.simpler.bridge.results import BridgeConfig, BridgeEpisode
     from asyncvla_ros.sim.simpler.bridge.rollout import Actor
 
 
-@with_strategy
+@with_settings
 def eval_bridge(
-    task: Annotated[list[str], typer.Option(help="carrot, spoon, stack or eggplant; repeatable. Or all.")],
+    config: BridgeConfig,
+    strategy: StrategyOptions,
     checkpoint: CheckpointOption = None,
-    episodes: Annotated[
-        str, typer.Option(help="Placements such as 0-23, of which SimplerEnv runs all 24.")
-    ] = "0-23",
-    seed: SeedOption = 0,
-    json_out: JsonOption = None,
-    video: Annotated[Path | None, typer.Option(help="Folder for one MP4 per episode.")] = None,
-    device: DeviceOption = "cpu",
     expert: Annotated[
         bool, typer.Option("--expert", help="A scripted motion acts, which knows all poses.")
     ] = False,
-    shard: ShardOption = "1/1",
-    execute_steps: ExecuteStepsOption = None,
-    *,
-    strategy: Strategy,
+    json_out: JsonOption = None,
 ) -> None:
     """Run a policy on SimplerEnv's Bridge tasks (WidowX, mani-skill); with --json a rerun continues."""
-    from asyncvla_ros.common.shard import Shard
     from asyncvla_ros.common.sole_writer import sole_writer
     from asyncvla_ros.model.checkpoint import fingerprint
     from asyncvla_ros.model.config import load_config
     from asyncvla_ros.paths import shipped_checkpoint
     from asyncvla_ros.sim.evaluation.episode_log import EpisodeLog
-    from asyncvla_ros.sim.simpler.bridge.results import EXPERT, BridgeConfig, BridgeEpisode
     from asyncvla_ros.sim.simpler.bridge.rollout import require_placements
-    from asyncvla_ros.sim.simpler.bridge.tasks import TASKS, get_task, require_assets
+    from asyncvla_ros.sim.simpler.bridge.tasks import get_task, require_assets
 
-    names = tuple(TASKS) if task == ["all"] else tuple(dict.fromkeys(task))
-    config = BridgeConfig(
-        names,
-        indices(episodes, "episodes"),
-        strategy,
-        seed,
-        execute_steps,
-        device=device,
-        video_dir=video,
-        shard=Shard.parse(shard),
-    )
     require_placements(config)
-    for name in names:
+    for name in config.tasks:
         require_assets(get_task(name))
     policy = checkpoint or shipped_checkpoint()
     if expert:
-        config = replace(config, checkpoint=EXPERT)
+        config = replace(config, checkpoint=EXPERT, strategy=strategy)
     else:
         strategy = strategy.complete(load_config(policy).strategy)
         config = replace(config, checkpoint=fingerprint(policy), strategy=strategy)
@@ -116,7 +83,6 @@ def _evaluate(
 
 def _actor(config: BridgeConfig, checkpoint: Path) -> Actor:
     from asyncvla_ros.policy import Policy
-    from asyncvla_ros.sim.simpler.bridge.results import EXPERT
     from asyncvla_ros.sim.simpler.bridge.rollout import PolicyActor, expert_actor
 
     if config.checkpoint == EXPERT:

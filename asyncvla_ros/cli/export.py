@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from asyncvla_ros.cli.options import ConventionOption, ExecuteStepsOption, key_values
-from asyncvla_ros.cli.strategy_options import with_strategy
+from asyncvla_ros.cli.options import ConventionOption, ExecuteStepsOption, StrategyOptions
+from asyncvla_ros.cli.settings_command import with_settings
+from asyncvla_ros.common.written import key_values
 from asyncvla_ros.strategy import Strategy
 from asyncvla_ros.types import AsyncVLAError
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from asyncvla_ros.model.config import AsyncVLAConfig
 
 
-@with_strategy
+@with_settings
 def export(
     checkpoint: Annotated[Path, typer.Option(help="Checkpoint folder to read.")],
     out: Annotated[Path, typer.Option(help="Checkpoint folder to write.")],
@@ -30,7 +31,7 @@ def export(
         bool, typer.Option(help="Write graphs for ONNX Runtime beside the weights of a small network.")
     ] = True,
     *,
-    strategy: Strategy,
+    strategy: StrategyOptions,
 ) -> None:
     """Copy a checkpoint with its weights in half precision, to ship it; it computes as before.
 

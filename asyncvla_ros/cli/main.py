@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,28 +17,14 @@ from asyncvla_ros.cli.doctor import doctor
 from asyncvla_ros.cli.eval import eval_app
 from asyncvla_ros.cli.export import export
 from asyncvla_ros.cli.init import init
-from asyncvla_ros.cli.options import (
-    CPUS,
-    CheckpointOption,
-    InitsOption,
-    JsonOption,
-    ModeOption,
-    SeedOption,
-    ShardOption,
-    SuiteOption,
-    TasksOption,
-    WorkersOption,
-    indices,
-    shares,
-    task_indices,
-    writable,
-    write_json,
-)
+from asyncvla_ros.cli.options import JsonOption, writable, write_json
 from asyncvla_ros.cli.robot import check, new_robot
 from asyncvla_ros.cli.serve import serve
-from asyncvla_ros.cli.settings_command import settings_command
+from asyncvla_ros.cli.settings_command import settings_command, with_settings
 from asyncvla_ros.model.config import AsyncVLAConfig, load_config
 from asyncvla_ros.paths import shipped_checkpoint
+from asyncvla_ros.ros.demo.settings import DemoSettings
+from asyncvla_ros.sim.collection import CollectConfig, PartReport
 from asyncvla_ros.strategy import Strategy
 from asyncvla_ros.training.rater_settings import RaterSettings
 from asyncvla_ros.training.settings import TrainSettings
@@ -61,45 +48,26 @@ app.command("to-bag")(bags.to_bag)
 
 
 @app.command()
+@with_settings
 def demo(
-    suite: SuiteOption = "libero_object",
-    task: Annotated[int, typer.Option(help="Task index.")] = 0,
-    inits: InitsOption = "0-2",
-    mode: ModeOption = None,
-    checkpoint: CheckpointOption = None,
-    seed: SeedOption = 0,
-    out: Annotated[Path, typer.Option(help="Folder for video, timelines and logs.")] = Path("out/demo"),
+    settings: DemoSettings,
     headless: Annotated[bool, typer.Option(help="Plain lines instead of a live display.")] = False,
-    rendering: Annotated[str, typer.Option(help="full (official) or decimated meshes.")] = "full",
-    gif: Annotated[Path | None, typer.Option(help="Also write the first episode as a GIF there.")] = None,
-    real_time_factor: Annotated[
-        float, typer.Option(help="Above 0 the world moves on at this rate; 0: it waits for each command.")
-    ] = 0.0,
-    record: Annotated[
-        Path | None, typer.Option(help="Folder that receives a recording of each episode.")
-    ] = None,
     json_out: JsonOption = None,
 ) -> None:
     """Move the LIBERO arm over ROS 2: simulator, policy and controller, each a node of its own."""
     from rich.console import Console
     from rich.status import Status
 
-    from asyncvla_ros.ros.demo.session import DemoSettings, Progress, run_demo
+    from asyncvla_ros.ros.demo.session import Progress, run_demo
 
     console = Console(stderr=True)
-    own = Strategy().complete(load_config(checkpoint or shipped_checkpoint()).strategy)
-    settings = DemoSettings(
-        suite,
-        task,
-        indices(inits, "inits"),
-        mode or str(own.mode),
-        checkpoint,
-        out.resolve(),
-        seed,
-        rendering,
-        gif,
-        real_time_factor,
-        None if record is None else record.resolve(),
+    own = Strategy().complete(load_config(settings.checkpoint or shipped_checkpoint()).strategy)
+    out, record = settings.out, settings.record
+    settings = replace(
+        settings,
+        mode=settings.mode or own.mode,
+        out=out.resolve(),
+        record=None if record is None else record.resolve(),
     )
     status = Status("", console=console)
 
@@ -141,44 +109,12 @@ def demo_table(figures: dict[str, Any]) -> Any:
 
 
 @app.command()
-def collect(
-    out: Annotated[Path, typer.Option(help="Folder of the datasets; a rerun continues.")],
-    suite: SuiteOption = "libero_object",
-    tasks: TasksOption = "all",
-    episodes_per_task: Annotated[int, typer.Option(help="Demonstrations, or views, to keep per task.")] = 40,
-    seed: SeedOption = 0,
-    workers: WorkersOption = CPUS,
-    placements: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="KIND=SHARE of official, widened, exchanged, free; repeatable. [0.2, 0.2, 0.2, 0.4]"
-        ),
-    ] = None,
-    views: Annotated[
-        int,
-        typer.Option(
-            help="Not demonstrations: so many single views of each scene, each an episode; to learn to see."
-        ),
-    ] = 0,
-    styles: Annotated[int, typer.Option(help="Ways to hold a bowl; each episode shows one.")] = 1,
-    rendering: Annotated[str, typer.Option(help="full or decimated meshes.")] = "decimated",
-    learner: Annotated[
-        Path | None, typer.Option(help="DAgger: this policy drives first, the expert says what was right.")
-    ] = None,
-    shard: ShardOption = "1/1",
-) -> None:
+@with_settings
+def collect(config: CollectConfig) -> None:
     """Record demonstrations of the scripted expert as LeRobot v3 datasets (random placements only)."""
     from rich.console import Console
 
-    from asyncvla_ros.common.shard import Shard
     from asyncvla_ros.sim.collect import collect as run
-    from asyncvla_ros.sim.collection import (
-        DEFAULT_PLACEMENTS,
-        EPISODES_PER_PART,
-        VIEWS_PER_PART,
-        CollectConfig,
-        PartReport,
-    )
 
     console = Console(stderr=True)
 
@@ -188,24 +124,7 @@ def collect(
             f"{collected.frames} frames, {collected.wall_s:.0f} s"
         )
 
-    run(
-        CollectConfig(
-            suite,
-            task_indices(tasks, suite),
-            episodes_per_task,
-            out,
-            seed,
-            placements=shares(placements, "--placements") if placements else DEFAULT_PLACEMENTS,
-            views=views,
-            episodes_per_part=VIEWS_PER_PART if views else EPISODES_PER_PART,
-            styles=styles,
-            rendering=rendering,
-            workers=workers,
-            learner=learner,
-            shard=Shard.parse(shard),
-        ),
-        report,
-    )
+    run(config, report)
 
 
 def _train(settings: TrainSettings) -> None:

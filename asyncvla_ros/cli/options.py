@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from asyncvla_ros.strategy import Strategy
 from asyncvla_ros.types import AsyncVLAError, RunError
 
-CPUS = os.cpu_count() or 1
 # Of torch, in each process: a network this small gains nothing from more, and loses much on a busy machine.
 THREADS = 1
 CACHE = Path(".cache/frames")
@@ -87,61 +86,8 @@ ConventionOption = Annotated[
         "gripper=open_is_one; also state=, images= and camera.KEY=; repeatable."
     ),
 ]
-ShardOption = Annotated[
-    str, typer.Option(help="Share I/N of the work, such as 2/8; the others run elsewhere.")
-]
-
-
-def indices(text: str, what: str) -> tuple[int, ...]:
-    """``0,2,5-7`` -> (0, 2, 5, 6, 7).
-
-    Raises:
-        AsyncVLAError: If the text is of another form.
-    """
-    if not re.fullmatch(r"\d+(-\d+)?(,\d+(-\d+)?)*", text):
-        raise AsyncVLAError(f"--{what} is {text!r}, expected indices such as 0,2 or 0-9")
-    chosen: list[int] = []
-    for part in text.split(","):
-        first, _, last = part.partition("-")
-        if last and int(last) < int(first):
-            raise AsyncVLAError(f"--{what} is {text!r}, but {part} runs backwards; expected such as 0-9")
-        chosen += range(int(first), int(last or first) + 1)
-    return tuple(dict.fromkeys(chosen))
-
-
-def key_values(texts: list[str], option: str) -> dict[str, str]:
-    """``["a=b", "c=d"]`` -> {"a": "b", "c": "d"}.
-
-    Raises:
-        AsyncVLAError: If a text is of another form.
-    """
-    found: dict[str, str] = {}
-    for text in texts:
-        key, _, value = text.partition("=")
-        if not key or not value:
-            raise AsyncVLAError(f"{option} is {text!r}, expected KEY=VALUE")
-        if found.setdefault(key, value) != value:
-            raise AsyncVLAError(f"{option} {key} is said twice, {found[key]!r} and {value!r}; keep one")
-    return found
-
-
-def shares(texts: list[str], option: str) -> tuple[tuple[str, float], ...]:
-    """``["a=0.4", "b=0.6"]`` -> (("a", 0.4), ("b", 0.6)).
-
-    Raises:
-        AsyncVLAError: If a text is of another form.
-    """
-    try:
-        return tuple((key, float(value)) for key, value in key_values(texts, option).items())
-    except ValueError as error:
-        raise AsyncVLAError(f"{option} is {texts}, expected KIND=SHARE with a number") from error
-
-
-def task_indices(text: str, suite: str) -> tuple[int, ...]:
-    """Like ``indices``, with ``all`` for every task of the suite."""
-    from asyncvla_ros.sim.libero.tasks import list_tasks
-
-    return tuple(range(len(list_tasks(suite)))) if text == "all" else indices(text, "tasks")
+#: For a parameter of a command that is made with ``settings_command.with_settings``.
+StrategyOptions = Annotated[Strategy, "How a decision is made; default: as the checkpoint says"]
 
 
 def write_json(figures: dict[str, Any], out: Path | None) -> None:

@@ -41,7 +41,7 @@ def serve(
         name = f"[{host}]" if ":" in host else host
         print(f"serving {about['checkpoint']} at ws://{name}:{bound}", flush=True)
 
-    asyncio.run(run_server(policy, host, port, about, ready))
+    asyncio.run(run_server(policy, host, port, about=about, on_ready=ready))
 
 
 def _is_loopback(host: str) -> bool:

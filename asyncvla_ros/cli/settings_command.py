@@ -1,22 +1,51 @@
-"""Commands made from a settings class: an option for each field, and ``--config FILE`` for all."""
+"""Commands made from settings classes: an option for each field, and ``--config FILE`` for all."""
 
 from __future__ import annotations
 
+import functools
 import inspect
-from collections.abc import Callable
-from dataclasses import MISSING, Field, fields
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, Field, fields, is_dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_type_hints
+from typing import Annotated, Any, Literal, get_origin, get_type_hints
 
 import typer
 
-from asyncvla_ros.common.options import CHOICES, FLAG, HELP, MINIMUM
+from asyncvla_ros.common.options import CHOICES, FLAG, HELP, MAXIMUM, MINIMUM, READ, WRITTEN
 from asyncvla_ros.common.yaml_file import read_yaml
 from asyncvla_ros.types import ContractError
 
 
+def with_settings(command: Callable[..., None]) -> Callable[..., None]:
+    """Make each parameter of a typer command that is a settings class out of an option for each field.
+
+    Args:
+        command: Takes settings by name; ``Annotated`` with a text they have a heading of their own in the
+            help. Fields that are no options have their defaults.
+    """
+    kinds: dict[str, type] = {}
+    parameters: list[inspect.Parameter] = []
+    for own in inspect.signature(command, eval_str=True).parameters.values():
+        is_annotated = get_origin(own.annotation) is Annotated
+        kind = own.annotation.__origin__ if is_annotated else own.annotation
+        if is_dataclass(kind) and isinstance(kind, type):
+            kinds[own.name] = kind
+            parameters += option_parameters(kind, own.annotation.__metadata__[0] if is_annotated else None)
+        else:
+            parameters.append(own.replace(kind=inspect.Parameter.KEYWORD_ONLY))
+
+    @functools.wraps(command)
+    def run(**given: Any) -> None:
+        made = {name: _filled(kind, given) for name, kind in kinds.items()}
+        others = {one.name for kind in kinds.values() for one in _options(kind)}
+        command(**{name: value for name, value in given.items() if name not in others}, **made)
+
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    return run
+
+
 def settings_command(kind: type, run: Callable[[Any], None], text: str) -> Callable[..., None]:
-    """A typer command that fills a settings class and runs it.
+    """A typer command that fills a settings class, also from a file, and runs it.
 
     Args:
         kind: A dataclass whose fields are made by ``common.options.option``.
@@ -25,10 +54,9 @@ def settings_command(kind: type, run: Callable[[Any], None], text: str) -> Calla
     """
 
     def command(**given: Any) -> None:
-        given.pop("config")
-        run(kind(**{name: tuple(v) if isinstance(v, list) else v for name, v in given.items()}))
+        run(_filled(kind, given))
 
-    names = [field.name for field in fields(kind)]
+    names = [field.name for field in _options(kind)]
 
     def read(context: typer.Context, file: Path | None) -> Path | None:
         context.default_map = {**(context.default_map or {}), **_from_file(file, names)}
@@ -55,22 +83,39 @@ def option_parameters(kind: type, panel: str | None = None) -> list[inspect.Para
         panel: Heading of these options in the help.
     """
     hints = get_type_hints(kind)
-    return [_parameter(field, hints[field.name], panel) for field in fields(kind)]
+    return [_parameter(field, hints[field.name], panel) for field in _options(kind)]
+
+
+def _options(kind: type) -> list[Field[Any]]:
+    return [field for field in fields(kind) if HELP in field.metadata]
+
+
+def _filled(kind: type, given: Mapping[str, Any]) -> Any:
+    """Settings of what typer has read, by the names of their fields."""
+    values = {}
+    for field in _options(kind):
+        value, read = given[field.name], field.metadata[READ]
+        value = tuple(value) if isinstance(value, list) else value
+        values[field.name] = value if read is None else read(value)
+    return kind(**values)
 
 
 def _parameter(field: Field[Any], hint: Any, panel: str | None) -> inspect.Parameter:
-    metadata, kind = field.metadata, hint
-    if getattr(hint, "__origin__", None) is tuple:
+    metadata, kind, default = field.metadata, hint, field.metadata[WRITTEN]
+    if metadata[READ] and default is not MISSING:
+        kind = list[str] if isinstance(default, tuple) else type(default)
+    elif getattr(hint, "__origin__", None) is tuple:
         kind = list[hint.__args__[0]]
     options: dict[str, Any] = {"help": metadata[HELP], "rich_help_panel": panel}
-    if metadata[MINIMUM] is not None:
-        options["min"] = metadata[MINIMUM]
+    bounds = {"min": metadata[MINIMUM], "max": metadata[MAXIMUM]}
+    options |= {name: bound for name, bound in bounds.items() if bound is not None}
     if metadata[CHOICES]:
         chosen: Any = Literal[metadata[CHOICES]]
-        kind = chosen if field.default is not None else chosen | None
+        kind = chosen if default is not None else chosen | None
     given = (metadata[FLAG],) if metadata[FLAG] else ()
-    default = inspect.Parameter.empty if field.default is MISSING else field.default
-    if isinstance(default, tuple):
+    if default is MISSING:
+        default = inspect.Parameter.empty
+    elif isinstance(default, tuple):
         default = list(default)
     annotation = Annotated[kind, typer.Option(*given, **options)]  # type: ignore[valid-type]
     return inspect.Parameter(

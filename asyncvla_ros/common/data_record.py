@@ -51,8 +51,10 @@ class DataRecord:
                 int(values["episodes"]),
                 tuple(map(int, values["frames"])),
                 float(values["holdout"]),
-                tuple((str(digest), int(episodes)) for digest, episodes in values.get("datasets", ())),
-                DataRecord.from_dict(before, source) if (before := values.get("before")) else None,
+                datasets=tuple(
+                    (str(digest), int(episodes)) for digest, episodes in values.get("datasets", ())
+                ),
+                before=DataRecord.from_dict(before, source) if (before := values.get("before")) else None,
             )
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise CheckpointError(f"{source} does not say what data was used: {error!r}") from error

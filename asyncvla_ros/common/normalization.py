@@ -39,8 +39,8 @@ class NormStats:
             values.mean(0).astype(np.float32),
             values.std(0).astype(np.float32),
             quantiles[0],
-            quantiles[1],
-            floor,
+            q99=quantiles[1],
+            floor=floor,
         )
 
     def _centre_and_scale(self) -> tuple[np.ndarray, np.ndarray]:

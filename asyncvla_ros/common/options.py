@@ -7,19 +7,27 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import MISSING, field
+from pathlib import Path
 from typing import Any
 
+from asyncvla_ros.common.shard import Shard
+from asyncvla_ros.common.worker_pool import CPUS
+
 #: Keys in the metadata of a field.
-HELP, MINIMUM, CHOICES, FLAG = "help", "minimum", "choices", "flag"
+HELP, MINIMUM, MAXIMUM, CHOICES, FLAG = "help", "minimum", "maximum", "choices", "flag"
+READ, WRITTEN = "read", "written"
 
 
 def option(
     default: Any = MISSING,
     help: str = "",
     minimum: float | None = None,
+    *,
+    maximum: float | None = None,
     choices: tuple[str, ...] = (),
     flag: str | None = None,
-    default_factory: Callable[[], Any] | None = None,
+    read: Callable[[Any], Any] | None = None,
+    kw_only: bool = False,
 ) -> Any:
     """A field of a settings class.
 
@@ -27,11 +35,80 @@ def option(
         default: Left out: it must be given.
         help: One sentence for the command line.
         minimum: The least that a number may be.
+        maximum: The most that a number may be.
         choices: What a text may be.
-        flag: Names on the command line, if not made from the field's.
-        default_factory: Makes a default that is no constant.
+        flag: Name on the command line, if not made from the field's.
+        read: Makes the value of what is written on the command line, such as ``0-9``; the default is written
+            in the same way, and a tuple of texts is an option that may be repeated.
+        kw_only: Given by name, so that it may be required after fields that are not.
     """
-    metadata = {HELP: help, MINIMUM: minimum, CHOICES: choices, FLAG: flag}
-    if default_factory is not None:
-        return field(default_factory=default_factory, metadata=metadata)
-    return field(default=default, metadata=metadata)
+    metadata = {
+        HELP: help,
+        MINIMUM: minimum,
+        MAXIMUM: maximum,
+        CHOICES: choices,
+        FLAG: flag,
+        READ: read,
+        WRITTEN: default,
+    }
+    value = default if read is None or default is MISSING else read(default)
+    return field(default=value, metadata=metadata, kw_only=kw_only)
+
+
+def seed_option() -> Any:
+    """What everything random is made from."""
+    return option(0, "Seed of everything random.", 0)
+
+
+def checkpoint_option() -> Any:
+    """The policy; None for the one that ships."""
+    return option(None, "Checkpoint folder; default: the shipped one.")
+
+
+def device_option() -> Any:
+    """Where a network runs."""
+    return option("cpu", "torch device, such as cpu or cuda.")
+
+
+def processes_option() -> Any:
+    """How many processes train."""
+    return option(0, "Data-parallel processes here; 0: one per GPU, or per CPU.", 0)
+
+
+def simulators_option() -> Any:
+    """How many processes simulate."""
+    return option(CPUS, "Processes, each with a simulator.", 1)
+
+
+def shard_option() -> Any:
+    """Which share of the work is done here."""
+    return option("1/1", "Share I/N of the work, such as 2/8; the others run elsewhere.", read=Shard.parse)
+
+
+def cache_option() -> Any:
+    """Where what is derived from datasets is kept."""
+    return option(Path(".cache/frames"), "Folder of what is derived from datasets, such as decoded images.")
+
+
+def decode_option(default: str) -> Any:
+    """When the images of a dataset are decoded."""
+    return option(
+        default,
+        "Images: ahead (all once, into the cache) or stream (when needed).",
+        choices=("ahead", "stream"),
+    )
+
+
+def skip_broken_option() -> Any:
+    """Whether episodes with states or actions that are no numbers are left out."""
+    return option(False, "Leave out episodes whose states or actions are no numbers.")
+
+
+def fresh_option() -> Any:
+    """Whether the data is such that the policy has never seen."""
+    return option(False, "The data did not train the policy: use all of it.")
+
+
+def execute_steps_option() -> Any:
+    """How much of a chunk is executed."""
+    return option(None, "Actions executed of each chunk.")

@@ -11,6 +11,9 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing.connection import wait
 from typing import Any
 
+#: Of this machine.
+CPUS = os.cpu_count() or 1
+
 
 @contextlib.contextmanager
 def worker_pool(

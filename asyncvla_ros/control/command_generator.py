@@ -212,7 +212,7 @@ class CommandGenerator:
         low, high = self._measure(state, now_ns, at_ns)
         values = self._keep_inside(values, low, high)
         if self.is_tracked:
-            goals, hulls = self._goals.of(action, values, blend, now_ns, at_ns)
+            goals, hulls = self._goals.of(action, values, blend, now_ns, at_ns=at_ns)
             self._tracker.follow(goals, at_ns, self._permits(at_ns, state), hulls)
             values = self._with_tracked(values)
         self._note(values, at_ns)
@@ -282,7 +282,7 @@ class CommandGenerator:
             self._start.note_command()
             self._measure(state, now_ns, at_ns)
             commanded, at_rest = self._tracker.positions, self._tracker.at_rest
-            goals = self.stop.goals(commanded, at_rest, state, now_ns, has_let_go)
+            goals = self.stop.goals(commanded, at_rest, state, now_ns, has_let_go=has_let_go)
             permits = self._permits(at_ns, state)
             if goals is None:
                 self._tracker.stop(at_ns, self.stop.is_emergency, permits)

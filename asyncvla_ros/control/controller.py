@@ -187,12 +187,12 @@ class Controller:
 
     def _track(self, action: ScheduledAction, now_ns: int, at_ns: int) -> Command:
         is_new = action is not self._activation.action
-        values = self._generator.follow(action, is_new, now_ns, at_ns, self._activation.state)
+        values = self._generator.follow(action, is_new, now_ns, at_ns, state=self._activation.state)
         self._activation.action = action
         self._situation = Verdict(Mode.TRACKING, Reason.NONE, "")
         stamp_ns = now_ns if self._generator.is_continuous else action.due_ns
         self._note_sent(at_ns)
-        return Command(values, action, stamp_ns, at_ns, self._generator.paths)
+        return Command(values, action, stamp_ns, at_ns, paths=self._generator.paths)
 
     def _between(self, now_ns: int, at_ns: int) -> Command:
         """No action is due now: it was handed out already, the next chunk has not begun, or none is left."""
@@ -235,7 +235,7 @@ class Controller:
         if values is None:
             return Command(None, None, now_ns, at_ns)
         self._note_sent(at_ns)
-        return Command(values, None, now_ns, at_ns, self._generator.paths)
+        return Command(values, None, now_ns, at_ns, paths=self._generator.paths)
 
     @property
     def _is_left_alone(self) -> bool:

@@ -132,10 +132,10 @@ class DofMotion:
             return self._first_goal(goal, step.at_ns)
         is_trajectory = self.kind is Drive.TRAJECTORY
         duration_s = (GAP_PERIODS * self._period_ns if is_trajectory else step.at_ns - begin_ns) / 1e9
-        ways = self._planner.phases(state, self._planner.feasible(goal), duration_s, share, hull)
+        ways = self._planner.phases(state, self._planner.feasible(goal), duration_s, share, hull=hull)
         bounds = self._bounds_from(state)
         after = end_within(state, ways, bounds) if ways else None
-        if after is None or not stops_within(self.kind, state, after, bounds, self._period_ns):
+        if after is None or not stops_within(self.kind, state, after, bounds, period_ns=self._period_ns):
             self.limit_stops += 1
             return self.braking(step)
         if not (is_trajectory or is_asked):
@@ -220,4 +220,11 @@ def _bounds(dof: Dof, limits: MotionLimits) -> Bounds:
     if dof.is_delta:
         space = dof.workspace
         low, high = (-math.inf, math.inf) if space is None else (space.minimum, space.maximum)
-    return Bounds(low, high, limits.min_velocity, limits.max_velocity, limits.acceleration, limits.jerk)
+    return Bounds(
+        low,
+        high,
+        limits.min_velocity,
+        limits.max_velocity,
+        acceleration=limits.acceleration,
+        jerk=limits.jerk,
+    )

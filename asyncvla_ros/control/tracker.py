@@ -75,7 +75,7 @@ class JerkLimitedTracker:
             return "; ".join(refusals)
         states = [motion.rest_at(position) for motion, position in pairs]
         arms = [index for index, motion in enumerate(self._motions) if not motion.dof.holds_command]
-        arm_ns = self._arrival_ns(arms, states, at_ns, slowest_s, ways)
+        arm_ns = self._arrival_ns(arms, states, at_ns, slowest_s, ways=ways)
         starts_ns = [
             self._arrival_ns([index], states, at_ns) if motion.dof.holds_command else arm_ns
             for index, motion in enumerate(self._motions)
@@ -133,7 +133,7 @@ class JerkLimitedTracker:
 
     def _step(self, at_ns: int) -> Step:
         since_ns = at_ns - self._at_ns
-        return Step(at_ns, since_ns, self._was_acknowledged, self._period_ns, self._lead_ns)
+        return Step(at_ns, since_ns, self._was_acknowledged, self._period_ns, lead_ns=self._lead_ns)
 
     def follow(
         self,
@@ -154,7 +154,7 @@ class JerkLimitedTracker:
         step, hulls = self._step(at_ns), hulls or [None] * len(goals)
         for share in self._shares(permits is not None):
             moves = [
-                motion.towards(goal, step, share, hull, permits is not None)
+                motion.towards(goal, step, share, hull, is_asked=permits is not None)
                 for motion, goal, hull in zip(self._motions, goals, hulls, strict=True)
             ]
             if permits is None or permits([path for path, _ in moves]):

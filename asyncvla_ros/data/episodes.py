@@ -59,7 +59,7 @@ class Episodes:
     def record(self, folders: Sequence[Path], holdout: float) -> DataRecord:
         """What these episodes, read from ``folders``, are for later steps."""
         names = tuple(folder.resolve().name for folder in folders)
-        return DataRecord(names, self.count, self.images.lengths, holdout, self.datasets)
+        return DataRecord(names, self.count, self.images.lengths, holdout, datasets=self.datasets)
 
     def split(self, holdout: float) -> tuple[np.ndarray, np.ndarray]:
         """Frame indices of training and of held-out episodes; every k-th episode is held out.
@@ -165,7 +165,7 @@ def load_episodes(
         AsyncVLAError: If a dataset is missing, its files cannot be read or disagree, or it has such episodes.
     """
     specs = dataset_specs(paths)
-    return joined_episodes(*read_datasets(specs, image_size, cache, skip_broken, decode))
+    return joined_episodes(*read_datasets(specs, image_size, cache, skip_broken, decode=decode))
 
 
 def read_datasets(

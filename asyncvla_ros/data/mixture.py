@@ -103,7 +103,7 @@ def load_mixture(
     """
     contracts = robot_contracts(paths, action_space)
     specs = dataset_specs(paths)
-    columns, images = read_datasets(specs, image_size, cache, skip_broken, decode)
+    columns, images = read_datasets(specs, image_size, cache, skip_broken, decode=decode)
     robots: list[Robot] = []
     robot_of = [0] * len(specs)
     for features, own in contracts.items():
@@ -122,8 +122,8 @@ def load_mixture(
         tuple(robots),
         tuple(robot_of),
         tuple(spec.weight for spec in specs),
-        privileged,
-        tuple((spec.name, one.summaries) for spec, one in zip(specs, columns, strict=True)),
+        privileged=privileged,
+        summaries=tuple((spec.name, one.summaries) for spec, one in zip(specs, columns, strict=True)),
     )
 
 

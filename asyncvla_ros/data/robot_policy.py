@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from asyncvla_ros.control.chunk_session import ChunkSession
+from asyncvla_ros.data.deciding import Deciding
 from asyncvla_ros.data.message_content import finite_state, to_ns, to_observation
 from asyncvla_ros.observe.stream_sync import Snapshot
 from asyncvla_ros.robot.contract import (
@@ -60,19 +61,6 @@ def store(message: Any, stream: str, source: Source, base_frame: str, slots: Slo
             slots.reject(stream, str(error).removeprefix(f"{source.topic}: "))
             return
     slots.put(stream, to_ns(message.header.stamp), message)
-
-
-@dataclass(frozen=True)
-class Deciding:
-    """How decisions are made.
-
-    Attributes:
-        strategy: Of the policy.
-        seed: Noise is drawn from this and the observation's stamp; None: different each time.
-    """
-
-    strategy: Strategy
-    seed: int | None = None
 
 
 @dataclass(frozen=True)

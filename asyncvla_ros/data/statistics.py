@@ -53,7 +53,7 @@ class Summary:
         mean, std, q01, q99 = (
             array.astype(np.float32) for array in (self.moments.mean, std, self.q01, self.q99)
         )
-        return NormStats("mean_std", mean, std, q01, q99, floor)
+        return NormStats("mean_std", mean, std, q01, q99=q99, floor=floor)
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON-ready values."""

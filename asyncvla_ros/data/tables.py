@@ -94,9 +94,9 @@ def _joined(parts: Sequence[EpisodeTable]) -> EpisodeTable:
         parts[0].first,
         np.concatenate([part.state for part in parts]),
         np.concatenate([part.action for part in parts]),
-        np.concatenate(privileged) if privileged else None,
-        np.concatenate(executed) if executed else None,
-        np.concatenate([part.task for part in parts]),
+        privileged=np.concatenate(privileged) if privileged else None,
+        executed=np.concatenate(executed) if executed else None,
+        task=np.concatenate([part.task for part in parts]),
     )
 
 
@@ -124,7 +124,7 @@ def _batches(
         missing = [key for key in (*vectors, EPISODE_KEY, TASK_KEY) if key not in table.schema.names]
         if missing:
             raise AsyncVLAError(f"{file} has no column {', '.join(missing)}, expected it in every file")
-        values = {key: _vectors(table, key, file, info.size(key), row) for key in vectors}
+        values = {key: _vectors(table, key, file, info.size(key), row=row) for key in vectors}
         action = np.concatenate([values[key] for key in spec.select_action_keys], axis=1)
         executed = values.get(EXECUTED_KEY)
         if executed is not None and spec.invert_gripper:

@@ -104,7 +104,7 @@ def _by_episode(info: DatasetInfo, key: str, places: pa.Table, rows: int) -> Vid
         first.astype(np.int64),
         file,
         column["from_timestamp"].astype(np.float64),
-        np.full(len(first), period_s),
+        period_s=np.full(len(first), period_s),
     )
 
 
@@ -117,7 +117,7 @@ def _in_order(info: DatasetInfo, key: str, rows: int) -> Videos:
     if counts.sum() != rows:
         raise AsyncVLAError(f"{info.root}: {key} has {counts.sum()} images, the tables have {rows} frames")
     first = np.cumsum([0, *counts[:-1]])
-    return Videos(tuple(files), first, np.arange(len(files)), starts, lengths / counts)
+    return Videos(tuple(files), first, np.arange(len(files)), starts, period_s=lengths / counts)
 
 
 def _measure(file: Path) -> tuple[int, float, float]:

@@ -148,7 +148,7 @@ class AsyncVLA(nn.Module):
         predicted = self.read_actions(hidden).view(b, k, length, d).float()
         target = flow.velocity_target(actions[:, None].expand_as(noise), noise)
         counts = mask if known is None else mask * known[:, None]
-        loss = flow.masked_velocity_loss(predicted, target, counts, dim_mask, counted)
+        loss = flow.masked_velocity_loss(predicted, target, counts, dim_mask, counted=counted)
         return loss, prefix[:, -1]
 
     @torch.no_grad()
@@ -198,7 +198,9 @@ class AsyncVLA(nn.Module):
             tokens = self.join(x, torch.where(generated, times[step], times[-1]))
             return self.read_actions(suffix(tokens.view(b, -1, tokens.shape[-1]))).view_as(x) * dim_mask
 
-        return flow.euler_sample(velocity, actions, noise * dim_mask, mask, steps, velocities, guidance)
+        return flow.euler_sample(
+            velocity, actions, noise * dim_mask, mask, steps=steps, velocities=velocities, guidance=guidance
+        )
 
     @torch.no_grad()
     def rate(self, prefix: Prefix, draft: Tensor, signals: Tensor | None = None) -> Tensor:

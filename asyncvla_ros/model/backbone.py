@@ -110,8 +110,15 @@ class Backbone(nn.Module):
         embedded, positions, valid, next_position = self.embed_prefix(images, words, word_valid, state)
         frame = self._frame(positions, attention.prefix_mask(valid), embedded.dtype)
         language, cache = self.qwen.language_model, _Recorder()
-        hidden = run_layers(language.layers, language.norm, embedded, frame, cache)
-        return Prefix(tuple(cache.keys), tuple(cache.values), hidden, positions, valid, next_position)
+        hidden = run_layers(language.layers, language.norm, embedded, frame, cache=cache)
+        return Prefix(
+            tuple(cache.keys),
+            tuple(cache.values),
+            hidden,
+            positions,
+            valid=valid,
+            next_position=next_position,
+        )
 
     def behind(self, prefix: Prefix, length: int, draws: int = 1) -> Callable[[Tensor], Tensor]:
         """Suffix passes behind a cached prefix; what all of them share is computed here, once.
@@ -136,7 +143,7 @@ class Backbone(nn.Module):
     def suffix_pass(self, prefix: Prefix, frame: Frame, embedded: Tensor) -> Tensor:
         """One pass of ``behind``, by transformers' own layers."""
         language, x = self.qwen.language_model, embedded.to(prefix.hidden.dtype)
-        return run_layers(language.layers, language.norm, x, frame, _PrefixInFront(prefix))
+        return run_layers(language.layers, language.norm, x, frame, cache=_PrefixInFront(prefix))
 
     def one_pass(
         self, embedded_prefix: tuple[Tensor, Tensor, Tensor, Tensor], embedded: Tensor, draws: int = 1
@@ -166,7 +173,7 @@ class Backbone(nn.Module):
 
     def _frame(self, positions: Tensor, mask: Tensor, dtype: torch.dtype) -> Frame:
         rotary = self.qwen.language_model.rotary_emb
-        return frame_tokens(rotary, positions, mask, self.config.attention, dtype)
+        return frame_tokens(rotary, positions, mask, self.config.attention, dtype=dtype)
 
 
 def frame_tokens(

@@ -98,7 +98,7 @@ class Decider:
         # One draw each: the first draft is the same however many there are.
         noise = torch.cat([self._noise() for _ in range(strategy.best_of)])
         context = self._context(prefix, plan, strategy, lap)
-        draft = judged = self._draft(prefix, plan, context, noise, strategy, lap)
+        draft = judged = self._draft(prefix, plan, context, noise, strategy=strategy, lap=lap)
         refined = torch.zeros_like(context.mask, dtype=torch.bool)
         for turn in range(strategy.rounds if strategy.mode == "afm" else 0):
             if turn and strategy.select != "variance" and judged.confidence is not None:
@@ -111,14 +111,18 @@ class Decider:
             if not chosen.any():
                 break
             again = replace(context, kept=judged.actions, mask=chosen.float())
-            actions, denoised = self._sample(prefix, again, judged.denoised, noise, strategy.refine_steps)
+            actions, denoised = self._sample(
+                prefix, again, judged.denoised, noise, steps=strategy.refine_steps
+            )
             judged = replace(judged, actions=actions, denoised=denoised)
             refined |= chosen
             lap("refine")
         actions, made = judged.actions, None
         if strategy.handover == "ensemble" and plan is not None:
             actions, made = ensemble(plan, judged.actions, self._gripper), judged.actions
-        return Decision(actions, draft.confidence, draft.variance, refined, context.mask == 0, made)
+        return Decision(
+            actions, draft.confidence, draft.variance, refined, kept=context.mask == 0, draft=made
+        )
 
     def _context(self, prefix: Prefix, plan: Plan | None, strategy: Strategy, lap: Lap) -> _Context:
         """What the old plan leaves to be generated, and where it pulls."""
@@ -130,7 +134,7 @@ class Decider:
         if strategy.handover == "guided":
             assert strategy.guidance is not None
             weights, is_full = plan.weights()[None], strategy.jacobian == "full"
-            pull = flow.Guidance(plan.actions, weights, self._dim_mask, strategy.guidance, is_full)
+            pull = flow.Guidance(plan.actions, weights, self._dim_mask, strategy.guidance, is_full=is_full)
             return _Context(kept, mask, pull)
         if strategy.handover not in KEEPING:
             return _Context(kept, mask, None)
@@ -143,7 +147,7 @@ class Decider:
             aside.set_state(self._generator.get_state())
             order = self._order(aside) if strategy.handover == "keep_random" else None
         threshold = confidence_threshold(strategy, self._model.config)
-        places = kept_places(plan, strategy.handover == "keep_all", confidence, threshold, order)
+        places = kept_places(plan, strategy.handover == "keep_all", confidence, threshold, order=order)
         return _Context(plan.actions, mask.masked_fill(places, 0), None)
 
     def _draft(
@@ -159,7 +163,7 @@ class Decider:
         config, n = self._model.config, len(noise)
         # Kept actions are beyond doubt.
         known = torch.zeros_like(context.mask) if watches(strategy, config) else None
-        drafts, denoised = self._sample(prefix, context, known, noise, strategy.denoise_steps)
+        drafts, denoised = self._sample(prefix, context, known, noise, steps=strategy.denoise_steps)
         lap("draft")
         confidence = None
         if n > 1 and strategy.choose == "rater":
@@ -168,19 +172,19 @@ class Decider:
             best = int((of_all * context.mask).sum(1).argmax())
             draft, confidence, denoised = drafts[best, None], of_all[best, None], _row(denoised, best)
         else:
-            draft, denoised = self._choose(drafts, denoised, plan, context, strategy)
+            draft, denoised = self._choose(drafts, denoised, plan, context, strategy=strategy)
             if rates(strategy, config):
                 confidence = self._rate(prefix, draft, drafts, denoised)
                 lap("rate")
         apart = spread(drafts, draft, self._dim_mask) if n > 1 else None
-        return Judged(draft, confidence, denoised, apart, drafts)
+        return Judged(draft, confidence, denoised, apart, drafts=drafts)
 
     def _rate(self, prefix: Prefix, actions: Tensor, drafts: Tensor, denoised: Tensor | None) -> Tensor:
         """Confidence (m, l) of actions (m, l, d), with what the rater reads of them; see ``Judged``."""
         rater = self._model.config.rater
         reads = () if rater is None else rater.reads
         known = None if denoised is None else denoised[None]
-        signals = action_signals(reads, actions[None], drafts[None], known, self._dim_mask)
+        signals = action_signals(reads, actions[None], drafts[None], known, dim_mask=self._dim_mask)
         return self._model.rate(prefix, actions, None if signals is None else signals[0])
 
     def _choose(
@@ -227,7 +231,9 @@ class Decider:
         if strategy.select == "variance":
             assert strategy.threshold is not None
             threshold = strategy.threshold
-        return select(str(strategy.select), threshold, mask, judged.confidence, judged.variance, order)
+        return select(
+            str(strategy.select), threshold, mask, judged.confidence, variance=judged.variance, order=order
+        )
 
     def _noise(self) -> Tensor:
         shape = (1, self._model.config.action_chunk_size, len(self._dim_mask))

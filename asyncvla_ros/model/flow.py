@@ -175,7 +175,7 @@ def euler_sample(
     for step in range(steps):
         tau = 1 - step / steps
         times = mask * tau
-        v = guidance.steer(velocity, x, times, step, steps) if guidance else velocity(x, times, step)
+        v = guidance.steer(velocity, x, times, step, steps=steps) if guidance else velocity(x, times, step)
         if velocities is not None:
             velocities.append(v)
         # `where` rather than a product: a kept token stays the same bits, even beside a non-finite velocity.

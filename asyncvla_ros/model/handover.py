@@ -83,17 +83,17 @@ def normalized_plan(previous: Previous, stats: NormStats, length: int, dim_mask:
     delay = previous.delay
     if isinstance(delay, bool) or not isinstance(delay, int | np.integer) or delay < 0:
         raise ContractError(f"the delay of the old plan is {delay!r}, expected a whole number of at least 0")
-    plan, count = _padded(previous.actions, "actions of the old plan", stats, length, dim_mask)
+    plan, count = _padded(previous.actions, "actions of the old plan", stats, length, dim_mask=dim_mask)
     if not count:
         return None
-    drafts = [_padded(draft, "an older draft", stats, length, dim_mask) for draft in previous.drafts]
+    drafts = [_padded(draft, "an older draft", stats, length, dim_mask=dim_mask) for draft in previous.drafts]
     place = torch.arange(length, device=dim_mask.device)
     return Plan(
         plan[None],
         count,
         int(delay),
         torch.stack([draft for draft, _ in drafts]) if drafts else plan.new_zeros(0, *plan.shape),
-        torch.stack([place < known for _, known in drafts]) if drafts else (place < 0)[None][:0],
+        known=torch.stack([place < known for _, known in drafts]) if drafts else (place < 0)[None][:0],
     )
 
 

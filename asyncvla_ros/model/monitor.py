@@ -102,10 +102,10 @@ def fit_monitor(seen: Tensor, unseen: Tensor) -> ObservationMonitor:
         directions[:kept].T.float().contiguous(),
         variances[:kept].clamp(min=float(rest)).float(),
         rest.float(),
-        torch.tensor(1.0),
+        scale=torch.tensor(1.0),
     )
     scale = usual.surprise(unseen.cpu()).quantile(QUANTILE).clamp(min=1e-6)
-    return ObservationMonitor(usual.mean, usual.directions, usual.variances, usual.rest, scale)
+    return ObservationMonitor(usual.mean, usual.directions, usual.variances, usual.rest, scale=scale)
 
 
 def save_monitor(folder: Path, monitor: ObservationMonitor) -> None:

@@ -70,7 +70,9 @@ class OnnxEngine:
         def velocity(x: Tensor, token_times: Tensor, step: int) -> Tensor:
             return self._step([x, token_times, *seen])[0] * dim_mask
 
-        return flow.euler_sample(velocity, actions, noise * dim_mask, mask, steps, velocities, guidance)
+        return flow.euler_sample(
+            velocity, actions, noise * dim_mask, mask, steps=steps, velocities=velocities, guidance=guidance
+        )
 
     def rate(self, prefix: Prefix, draft: Tensor, signals: Tensor | None = None) -> Tensor:
         """See ``AsyncVLA.rate``.

@@ -74,15 +74,15 @@ def export_onnx(model: AsyncVLA, folder: Path) -> None:
     per_action = torch.full(draft.shape[:2], 0.5)
     count = Dim("words", min=1, max=TOKENS)
     seen = [inputs.images, words, inputs.word_valid, inputs.state]
-    _write(_Encode(model), seen, ({}, {1: count}, {1: count}, {}), folder / ENCODE, model)
+    _write(_Encode(model), seen, ({}, {1: count}, {1: count}, {}), folder / ENCODE, model=model)
     b, p = Dim("drafts", min=1, max=DRAFTS), Dim("tokens", min=2, max=TOKENS)
     layers = (len(prefix) - 4) // 2
     cache = ({0: b, 1: p}, {1: b, 2: p}, {0: b, 1: p}, {0: b}, *[{0: b, 2: p}] * (2 * layers))
     shapes = ({0: b}, {0: b}, cache)
-    _write(_Step(model), [draft, per_action, *prefix], shapes, folder / STEP, model)
+    _write(_Step(model), [draft, per_action, *prefix], shapes, folder / STEP, model=model)
     if config.rater is not None:
         signals = per_action[..., None].repeat(1, 1, max(1, len(config.rater.reads)))
-        _write(_Rate(model), [draft, signals, *prefix], shapes, folder / RATE, model)
+        _write(_Rate(model), [draft, signals, *prefix], shapes, folder / RATE, model=model)
 
 
 def _write(module: nn.Module, given: list[Tensor], shapes: Any, file: Path, model: AsyncVLA) -> None:

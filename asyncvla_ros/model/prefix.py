@@ -37,7 +37,14 @@ class Prefix:
         """The inverse of ``tensors``."""
         hidden, positions, valid, next_position, *cache = tensors
         layers = len(cache) // 2
-        return Prefix(tuple(cache[:layers]), tuple(cache[layers:]), hidden, positions, valid, next_position)
+        return Prefix(
+            tuple(cache[:layers]),
+            tuple(cache[layers:]),
+            hidden,
+            positions,
+            valid=valid,
+            next_position=next_position,
+        )
 
     def repeat(self, times: int) -> Prefix:
         """Each observation ``times`` times in a row, for several drafts of each on one prefix pass."""
@@ -52,8 +59,8 @@ class Prefix:
             tuple(rows(values) for values in self.values),
             rows(self.hidden),
             self.positions.repeat_interleave(times, dim=1),
-            rows(self.valid),
-            rows(self.next_position),
+            valid=rows(self.valid),
+            next_position=rows(self.next_position),
         )
 
 

@@ -129,6 +129,6 @@ class Rater(nn.Module):
         positions = torch.cat([prefix.positions, positions], dim=2)
         keys = torch.cat([prefix.valid, torch.ones_like(draft[..., 0], dtype=torch.bool)], dim=1)
         mask = keys[:, None, None, :].expand(-1, 1, x.shape[1], -1)
-        frame = frame_tokens(self.rotary, positions, mask, self._attention, dtype)
+        frame = frame_tokens(self.rotary, positions, mask, self._attention, dtype=dtype)
         x = run_layers(self.layers, self.norm, x, frame)
         return self.out(x[:, -length:])[..., 0]

@@ -37,7 +37,9 @@ def action_signals(
     """
     if not reads:
         return None
-    return torch.stack([_signal(name, actions, drafts, variance, dim_mask) for name in reads], dim=-1)
+    return torch.stack(
+        [_signal(name, actions, drafts, variance, dim_mask=dim_mask) for name in reads], dim=-1
+    )
 
 
 def _signal(name: str, actions: Tensor, drafts: Tensor, variance: Tensor | None, dim_mask: Tensor) -> Tensor:

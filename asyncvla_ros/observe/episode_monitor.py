@@ -208,10 +208,12 @@ def fit_limits(
         known = [v for episode in episodes for signals in episode if (v := signals.get(name)) is not None]
         if known:
             moments[name] = (float(np.mean(known)), max(float(np.std(known)), 1e-9))
-    draft = EpisodeLimits(moments, 0.0, window, alpha, len(episodes), source)
+    draft = EpisodeLimits(moments, 0.0, window, alpha, episodes=len(episodes), source=source)
     largest = np.sort([scores(draft, episode).max() for episode in episodes if len(episode)])
     rank = min(len(largest), math.ceil((len(largest) + 1) * (1 - alpha)))
-    return EpisodeLimits(moments, float(largest[rank - 1]), window, alpha, len(episodes), source)
+    return EpisodeLimits(
+        moments, float(largest[rank - 1]), window, alpha, episodes=len(episodes), source=source
+    )
 
 
 def save_limits(folder: Path, limits: EpisodeLimits) -> None:

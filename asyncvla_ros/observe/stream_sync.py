@@ -6,6 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+#: Unless said otherwise: oldest observation that is decided on, and most between its streams [s].
+MAX_AGE_S, MAX_SKEW_S = 0.5, 0.1
+
 T = TypeVar("T")
 
 

@@ -37,8 +37,8 @@ def draw_delays(runs: Sequence[Run], out: Path) -> None:
             place = names.index(name)
             # Intervals of several curves at one delay stand beside each other.
             shift, style = _SHIFT * (place - (len(names) - 1) / 2), _style(place)
-            _draw(success, [_success(run) for run in curve], name, shift, style)
-            _draw(jerk, [p for run in curve if (p := _jerk(run, inside))], name, shift, style)
+            _draw(success, [_success(run) for run in curve], name, shift, style=style)
+            _draw(jerk, [p for run in curve if (p := _jerk(run, inside))], name, shift, style=style)
         success.set(title=f"world {world}", ylim=(0, 1.02))
         jerk.axhline(1.0, color="grey", linewidth=1)
         jerk.set(xlabel="delay [control steps]", ylim=(0, None))

@@ -129,7 +129,7 @@ def _setting(source: Source) -> Setting:
     control = ", ".join(filter(None, (placed(source.values), seed)))
     replan = settings.get("replan") if delay else settings.get("execute_steps")
     policy = short(settings.get("checkpoint"))
-    return Setting(policy, control, settings.get("world", "still"), delay, replan)
+    return Setting(policy, control, settings.get("world", "still"), delay, replan=replan)
 
 
 def _is_unusual(setting: Setting) -> bool:

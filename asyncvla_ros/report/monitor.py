@@ -97,7 +97,12 @@ def _watched(row: Mapping[str, Any], suite: str, replan: int) -> WatchedEpisode:
     columns["doubt"] = [None if value is None else 1 - value for value in columns["doubt"]]
     signals = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
     return WatchedEpisode(
-        f"{suite} {row['task']}", row["init"], row["success"], row["steps"], replan, tuple(signals)
+        f"{suite} {row['task']}",
+        row["init"],
+        row["success"],
+        row["steps"],
+        replan=replan,
+        signals=tuple(signals),
     )
 
 

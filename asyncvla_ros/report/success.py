@@ -138,7 +138,7 @@ def _compared(
         after += [other[k] for k in shared]
     gain, interval = paired_difference(before, after)
     solved, p = (sum(after), sum(before)), mcnemar(before, after)
-    return Comparison(*names, suites, solved, len(before), gain, interval, p)
+    return Comparison(*names, suites, solved, len(before), gain=gain, ci95=interval, p=p)
 
 
 def comparison_table(comparisons: Iterable[Comparison]) -> str:

@@ -48,7 +48,7 @@ def parse_dof(data: Any, where: str, space: str, states: Sequence[str]) -> Dof:
         holds_command=holds_command,
         stop_acceleration=stop_acceleration,
         stop_jerk=stop_jerk,
-        following_error=_following_error(limits, is_delta, holds_command, name, states),
+        following_error=_following_error(limits, is_delta, holds_command, name, states=states),
     )
     for key, needed in NEEDS:
         if limits.has(key) and not limits.has(needed):

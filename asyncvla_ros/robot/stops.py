@@ -93,5 +93,5 @@ def stops(robot: RobotContract) -> tuple[DofStops, ...]:
             continue
         motion = motion_limits(dof, period_s)
         hold, emergency = worst_stop(motion, motion), worst_stop(motion, stop_limits(dof, period_s))
-        found.append(DofStops(dof.name, dof.unit, motion.speed, hold, emergency))
+        found.append(DofStops(dof.name, dof.unit, motion.speed, hold, emergency=emergency))
     return tuple(found)

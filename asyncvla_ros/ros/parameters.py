@@ -50,7 +50,9 @@ def parameter(
         read_only: Fixed when the node starts.
         is_topic: The name of a topic; empty only if the default is.
     """
-    declaration = Declaration(default, description, minimum, maximum, tuple(choices), read_only, is_topic)
+    declaration = Declaration(
+        default, description, minimum, maximum, choices=tuple(choices), read_only=read_only, is_topic=is_topic
+    )
     return dataclasses.field(default=default, metadata={"declaration": declaration})
 
 

@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from asyncvla_ros.paths import robot_file
 from asyncvla_ros.robot.contract_file import load_robot
 from asyncvla_ros.ros import qos
 from asyncvla_ros.ros.conversions import to_time
+from asyncvla_ros.ros.play_settings import PlaySettings
 from asyncvla_ros.ros.recorder.channels import message_class
 from asyncvla_ros.ros.recorder.keyboard import Keyboard
 from asyncvla_ros.ros.side_node import side_node
@@ -31,23 +31,6 @@ SCENERY = ("/tf", "/tf_static", "robot_description")
 # Waits so long at most for those who listen; and /clock goes on so often while nothing is published [s].
 DISCOVERY_S, CLOCK_S = 5.0, 0.01
 DEPTH = 50
-
-
-@dataclass(frozen=True)
-class PlaySettings:
-    """How to play.
-
-    Attributes:
-        rate: Times real time.
-        start_s: So much of the begin is left out [s].
-        loop: Begins anew at the end.
-        namespace: Of the robot in the recording; None: found.
-    """
-
-    rate: float = 1.0
-    start_s: float = 0.0
-    loop: bool = False
-    namespace: str | None = None
 
 
 class Pace:
@@ -134,7 +117,7 @@ def play(bag: Path, robot: str | None, settings: PlaySettings) -> None:
             stack.enter_context(Keyboard(lambda key: _on_key(key, pace)))
         _wait_for_listeners([one for one in publishers.values() if one is not None])
         while True:
-            for one in _paced(reader, topics, settings, pace, clock):
+            for one in _paced(reader, topics, settings, pace, clock=clock):
                 publisher = publishers[one.topic]
                 if publisher is not None:
                     publisher.publish(one.message)

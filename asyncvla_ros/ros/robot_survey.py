@@ -68,7 +68,7 @@ def survey_robot(robot: RobotContract, reliability: str, seconds: float) -> Iter
         while (left_s := began_s + seconds - time.monotonic()) > 0:
             executor.spin_once(timeout_sec=left_s)
         for name, tally in tallies.items():
-            yield _look(node, robot, name, tally, seconds)
+            yield _look(node, robot, name, tally, seconds=seconds)
         for output in robot.outputs:
             if output.adapter in TOPIC_ADAPTERS:
                 yield _look_at_output(node, output.topic)

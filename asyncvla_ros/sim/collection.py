@@ -9,18 +9,23 @@ collect into one folder, each its shard of the parts.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from asyncvla_ros.common.shard import WHOLE, Shard
+from asyncvla_ros.common.options import option, seed_option, shard_option, simulators_option
+from asyncvla_ros.common.shard import Shard
+from asyncvla_ros.common.written import shares
 from asyncvla_ros.sim.expert.disturbance import DEFAULT_NOISE, NoiseConfig
 from asyncvla_ros.sim.expert.grip import MOST_STYLES
+from asyncvla_ros.sim.libero.options import rendering_option, suite_option, tasks_option
 from asyncvla_ros.sim.libero.placement import PLACEMENTS
+from asyncvla_ros.sim.libero.tasks import task_indices
 from asyncvla_ros.types import AsyncVLAError
 
 #: Episodes of one dataset: views take a hundredth of the time of demonstrations.
 EPISODES_PER_PART, VIEWS_PER_PART = 10, 200
 #: A policy that has seen things in their usual places alone looks for them there and nowhere else.
-DEFAULT_PLACEMENTS = (("official", 0.2), ("widened", 0.2), ("exchanged", 0.2), ("free", 0.4))
+DEFAULT_PLACEMENTS = ("official=0.2", "widened=0.2", "exchanged=0.2", "free=0.4")
 
 
 @dataclass(frozen=True)
@@ -29,36 +34,45 @@ class CollectConfig:
 
     Attributes:
         suite: LIBERO suite.
-        tasks: task indices.
+        tasks: task indices; empty: all of the suite.
         episodes_per_task: demonstrations to keep per task.
         out: folder in which each part becomes a dataset.
         seed: determines every placement and disturbance.
         placements: kinds of placement (see ``libero.placement``), each with its share of the episodes.
         views: 0: demonstrations; else so many single views of each scene, see ``sim.views``, each an episode.
         styles: ways to hold a bowl, of which each episode shows one, drawn at random and stored; 1: the best.
-        episodes_per_part: episodes of one dataset.
+        episodes_per_part: episodes of one dataset; 0: as many as is usual.
         workers: processes.
         rendering: of meshes, ``decimated`` or ``full``, which on a CPU takes four times as long.
         learner: checkpoint of the policy that drives first; None: the expert alone.
         shard: which of the parts; the others are collected elsewhere.
     """
 
-    suite: str
-    tasks: tuple[int, ...]
-    episodes_per_task: int
-    out: Path
-    seed: int = 0
-    placements: tuple[tuple[str, float], ...] = DEFAULT_PLACEMENTS
-    views: int = 0
-    styles: int = 1
-    episodes_per_part: int = EPISODES_PER_PART
-    workers: int = 2
-    rendering: str = "decimated"
-    learner: Path | None = None
+    suite: str = suite_option()
+    tasks: tuple[int, ...] = tasks_option()
+    episodes_per_task: int = option(40, "Demonstrations, or views, to keep per task.")
+    out: Path = option(help="Folder of the datasets; a rerun continues.", kw_only=True)
+    seed: int = seed_option()
+    placements: tuple[tuple[str, float], ...] = option(
+        DEFAULT_PLACEMENTS,
+        "KIND=SHARE of official, widened, exchanged, free; repeatable.",
+        read=partial(shares, option="--placements"),
+    )
+    views: int = option(
+        0, "Not demonstrations: so many single views of each scene, each an episode; to learn to see."
+    )
+    styles: int = option(1, "Ways to hold a bowl; each episode shows one.")
+    episodes_per_part: int = 0
+    workers: int = simulators_option()
+    rendering: str = rendering_option("decimated")
+    learner: Path | None = option(None, "DAgger: this policy drives first, the expert says what was right.")
     noise: NoiseConfig = DEFAULT_NOISE
-    shard: Shard = WHOLE
+    shard: Shard = shard_option()
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "tasks", task_indices(self.suite, self.tasks))
+        if not self.episodes_per_part:
+            object.__setattr__(self, "episodes_per_part", VIEWS_PER_PART if self.views else EPISODES_PER_PART)
         if unknown := [kind for kind, _ in self.placements if kind not in PLACEMENTS]:
             raise AsyncVLAError(f"placement is {unknown[0]!r}, choose of {PLACEMENTS}")
         shares = [share for _, share in self.placements]

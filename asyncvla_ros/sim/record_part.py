@@ -77,15 +77,15 @@ def _collect_part(config: CollectConfig, part: Part) -> PartReport:
                 if not _reset(env, config, rng):
                     continue
                 if config.views:
-                    steps = record_views(env, writer, choices, count, rng)
+                    steps = record_views(env, writer, choices, count, rng=rng)
                 else:
-                    steps = record_episode(env, writer, config, rng, learner)
+                    steps = record_episode(env, writer, config, rng, learner=learner)
                 if steps:
                     frames += steps
                     break
             else:
                 raise RunError(_failure(config, part, first))
-    return PartReport(part, part.count, attempts, frames, time.perf_counter() - start)
+    return PartReport(part, part.count, attempts, frames, wall_s=time.perf_counter() - start)
 
 
 def _failure(config: CollectConfig, part: Part, first: int) -> str:
@@ -159,7 +159,7 @@ def record_episode(
             executed = np.clip(planned.pop(0), -1, 1)
         else:
             executed = disturbance.apply(action, expert.phase)
-        writer.add(observation, action, env.scene.privileged(), executed, style)
+        writer.add(observation, action, env.scene.privileged(), executed, style=style)
         env.step(executed)
         if env.success:
             writer.save_episode()

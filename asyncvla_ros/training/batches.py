@@ -213,10 +213,10 @@ class Batches:
             actions,
             self._dim_masks[torch.from_numpy(robot)],
             targets,
-            torch.from_numpy(episodes.episode[frames]),
-            executed,
-            self._known(frames, length),
-            self._augmentation(len(frames), generator),
+            episodes=torch.from_numpy(episodes.episode[frames]),
+            executed=executed,
+            known=self._known(frames, length),
+            augmentation=self._augmentation(len(frames), generator),
         )
 
     def earlier(
@@ -239,7 +239,7 @@ class Batches:
             torch.from_numpy(rows),
             torch.from_numpy(frames[rows] - before),
             torch.stack([torch.randn(shape, generator=own) for own in chosen]),
-            self._augmentation(len(rows), chosen),
+            augmentation=self._augmentation(len(rows), chosen),
         )
 
     def _known(self, frames: np.ndarray, length: int) -> Tensor:
@@ -269,8 +269,10 @@ class Batches:
             return None
         cameras = self._config.num_cameras
         if isinstance(generator, torch.Generator):
-            return Augmentation.draw(count, cameras, self._shift, self._brightness, generator)
-        drawn = [Augmentation.draw(1, cameras, self._shift, self._brightness, own) for own in generator]
+            return Augmentation.draw(count, cameras, self._shift, self._brightness, generator=generator)
+        drawn = [
+            Augmentation.draw(1, cameras, self._shift, self._brightness, generator=own) for own in generator
+        ]
         return Augmentation(torch.cat([one.moves for one in drawn]), torch.cat([one.gain for one in drawn]))
 
 

@@ -60,7 +60,7 @@ class Drafts:
         """What a rater reads of each action, (n, l, len(reads)); None if it reads nothing."""
         actions = self.grouped(self.actions)
         variance = None if self.variance is None else self.grouped(self.variance)
-        signals = action_signals(reads, actions, actions, variance, self.dim_mask)
+        signals = action_signals(reads, actions, actions, variance, dim_mask=self.dim_mask)
         return None if signals is None else signals.flatten(0, 1)
 
 
@@ -96,10 +96,12 @@ class Drafter:
         with self._precision():
             prefix = self._model.encode(batch.inputs)
             mask = torch.ones(truth.shape[:2], device=self._device)
-            actions = self._model.sample(prefix, truth, mask, noise, self._dim_mask, self._steps, velocities)
+            actions = self._model.sample(
+                prefix, truth, mask, noise, dim_mask=self._dim_mask, steps=self._steps, velocities=velocities
+            )
         variance = flow.denoising_variance(velocities, self._dim_mask) if self._steps > 1 else None
         seen = replace(prefix, keys=(), values=()).repeat(drafts)
-        return Drafts(seen, actions, truth, variance, drafts, self._dim_mask)
+        return Drafts(seen, actions, truth, variance, count=drafts, dim_mask=self._dim_mask)
 
     def some(
         self, batches: Batches, frames: np.ndarray, count: int, generator: torch.Generator, drafts: int = 1

@@ -9,8 +9,7 @@ actions that the expert took from there:
 from __future__ import annotations
 
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -25,47 +24,16 @@ from asyncvla_ros.data.rows import blocks
 from asyncvla_ros.model.checkpoint import Checkpoint, fingerprint, load_checkpoint, load_records, load_stats
 from asyncvla_ros.model.drafts import GRIPPER
 from asyncvla_ros.policy import Policy
-from asyncvla_ros.strategy import Strategy
 from asyncvla_ros.training.batches import Batches
 from asyncvla_ros.training.demo_figures import demo_figures
 from asyncvla_ros.training.demo_inference import infer_demos
+from asyncvla_ros.training.demo_settings import DemoSettings
 from asyncvla_ros.training.drafts import Drafter
 from asyncvla_ros.training.loop_gain import loop_gain
 from asyncvla_ros.training.rated_drafts import rate_drafts
 from asyncvla_ros.training.rater_settings import COMPARED, RaterSettings
 from asyncvla_ros.training.within_observation import within_observation
 from asyncvla_ros.types import AsyncVLAError
-
-
-@dataclass(frozen=True)
-class DemoSettings:
-    """What to compare.
-
-    Attributes:
-        data: What the policy was trained on: its held-out episodes count.
-        checkpoint: Folder of the policy.
-        strategy: Compared with the synchronous draft that it starts from.
-        fresh: The data trained nothing: all of its episodes count.
-        frames: Observations at most, drawn at random.
-        seed: Determines observations and noise.
-        device: torch device.
-        threads: Of torch.
-        cache: Folder of decoded images.
-        skip_broken: Leave out episodes with states or actions that are no numbers.
-        loop_gain: Also measure how an action answers those kept before it, see ``training.loop_gain``.
-    """
-
-    data: tuple[Path, ...]
-    checkpoint: Path
-    strategy: Strategy = Strategy()
-    fresh: bool = False
-    frames: int = 500
-    seed: int = 0
-    device: str = "cpu"
-    threads: int = 1
-    cache: Path = Path(".cache/frames")
-    skip_broken: bool = False
-    loop_gain: bool = False
 
 
 def evaluate_demos(settings: DemoSettings) -> dict[str, Any]:
@@ -79,25 +47,27 @@ def evaluate_demos(settings: DemoSettings) -> dict[str, Any]:
     Raises:
         AsyncVLAError: If data or checkpoint cannot be used, or do not belong together.
     """
-    policy = Policy.from_checkpoint(settings.checkpoint, settings.device, settings.threads)
+    policy = Policy.from_checkpoint(settings.policy, settings.device, settings.threads)
     require_contract(settings.data, policy.features)
     config = policy.network.config
     episodes = load_episodes(settings.data, config.image_size, settings.cache, settings.skip_broken)
-    frames = unseen_frames(episodes, load_records(settings.checkpoint), settings, policy.chunk_size)
+    frames = unseen_frames(episodes, load_records(settings.policy), settings, policy.chunk_size)
     strategy = settings.strategy.complete(config.strategy)
     asked = infer_demos(policy, episodes, frames, strategy, settings.seed)
     inferences = list(track(asked, description="Comparing", total=len(frames), transient=True))
     names = policy.features.action_names
-    stats = load_stats(settings.checkpoint, policy.features)[1]
+    stats = load_stats(settings.policy, policy.features)[1]
     # The network itself, whatever engine the policy has: it takes whole batches.
-    base = load_checkpoint(settings.checkpoint, settings.device)
+    base = load_checkpoint(settings.policy, settings.device)
     steps = strategy.denoise_steps or config.num_denoise_steps
     return {
         **demo_figures(
             inferences, names, _gripper_middle(episodes, names), stats, config.rater, settings.seed
         ),
         "within_observation": _within_observation(base, settings, episodes, frames),
-        "loop_gain": loop_gain(base, episodes, frames, steps, settings.seed) if settings.loop_gain else None,
+        "loop_gain": loop_gain(base, episodes, frames, steps, seed=settings.seed)
+        if settings.loop_gain
+        else None,
         "frames": len(frames),
         "episodes": len(np.unique(episodes.episode[frames])),
         "action_space": policy.features.action_space,
@@ -106,7 +76,7 @@ def evaluate_demos(settings: DemoSettings) -> dict[str, Any]:
             **{k: v for k, v in asdict(settings).items() if k not in ("data", "cache", "checkpoint")},
             "strategy": asdict(strategy),
             "data": [folder.name for folder in settings.data],
-            "checkpoint": fingerprint(settings.checkpoint),
+            "checkpoint": fingerprint(settings.policy),
         },
     }
 
@@ -121,7 +91,9 @@ def _within_observation(
     robot = Robot("policy", base.features, base.state_stats, base.action_stats)
     batches = Batches(Mixture.of_one_robot(episodes, robot), base.model.config, base.tokenizer)
     drafter = Drafter(base, nullcontext, settings.strategy.denoise_steps)
-    rated = rate_drafts(drafter, base.model, batches, frames, episodes.episode, settings.seed, COMPARED)
+    rated = rate_drafts(
+        drafter, base.model, batches, frames, episode=episodes.episode, seed=settings.seed, count=COMPARED
+    )
     return within_observation(rated, base.model.config.execute_steps)
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from asyncvla_ros.common.data_record import DataRecord
@@ -15,38 +14,33 @@ from asyncvla_ros.model.config import AsyncVLAConfig
 from asyncvla_ros.model.pretrained import find_pretrained, pretrained_network_config, pretrained_policy
 from asyncvla_ros.model.sizes import full_config, nano_config, tiny_config
 from asyncvla_ros.model.text import build_tokenizer, load_tokenizer
+from asyncvla_ros.training.init_settings import InitSettings
 from asyncvla_ros.types import AsyncVLAError
 
 # Of images that are not looked at.
 _ANY_SIZE = 28
 
 
-def initial_checkpoint(
-    data: Sequence[Path],
-    size: str,
-    source: str | None,
-    random: bool,
-    overrides: Mapping[str, Any],
-    action_space: str,
-    cache: Path,
-    skip_broken: bool = False,
-) -> Checkpoint:
+def initial_checkpoint(settings: InitSettings, overrides: Mapping[str, Any]) -> Checkpoint:
     """A network with room for the robots of some data, and their statistics.
 
     Args:
-        data: As for training.
-        size: ``tiny``, ``nano`` or ``3b``; where there is a source, it must agree with that.
-        source: Folder or hub id of Qwen2.5-VL; None with ``random``: words of the data, no weights.
-        random: Leave the weights of the source out.
-        overrides: Fields of ``AsyncVLAConfig``.
-        action_space: Of datasets that do not name theirs.
-        cache: See ``load_mixture``.
-        skip_broken: See ``load_mixture``.
+        settings: Data and network. Where there is a source (folder or hub id of Qwen2.5-VL), the size must
+            agree with it, and ``random`` leaves its weights out; without one, words are those of the data.
+        overrides: Fields of ``AsyncVLAConfig``, such as ``settings.overrides``.
 
     Raises:
         AsyncVLAError: If data or source cannot be used.
     """
-    mixture = load_mixture(data, _ANY_SIZE, cache, action_space, skip_broken, "stream")
+    size, source = settings.size, settings.source
+    mixture = load_mixture(
+        settings.data,
+        _ANY_SIZE,
+        settings.cache,
+        settings.action_space,
+        skip_broken=settings.skip_broken,
+        decode="stream",
+    )
     robot, shape = mixture.robots[0], {**_room(mixture, size, overrides), **overrides}
     if source is None:
         tokenizer = build_tokenizer(mixture.episodes.instructions)
@@ -61,7 +55,7 @@ def initial_checkpoint(
                 f"--size is '3b', but {source} has tokens of width {config.hidden_size}, expected "
                 f"{full_config().hidden_size}; give --size tiny for other sizes"
             )
-        model = pretrained_policy(folder, config, random)
+        model = pretrained_policy(folder, config, settings.random)
     robots = tuple((one.name, one.features, one.state_stats, one.action_stats) for one in mixture.robots)
     stats = robot.state_stats, robot.action_stats
     nothing = DataRecord.of_nothing()

@@ -69,7 +69,7 @@ class Drawing:
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         noise = torch.randn(self.draws, length, dims, generator=own)
         tau = flow.sample_times((self.draws,), own)
-        mask, executed = flow.sample_masks(self.draws, length, self.p_sync, self.p_prefix, own)
+        mask, executed = flow.sample_masks(self.draws, length, self.p_sync, self.p_prefix, generator=own)
         if age >= 0:
             mask, executed = flow.keep_of_plan(mask, executed, age, own)
         return noise, tau, mask, executed

@@ -57,7 +57,9 @@ def loop_gain(
         prefix = checkpoint.model.encode(batch.inputs)
         noise = torch.randn(batch.executed.shape, generator=generator).to(batch.executed.device)
         for kept, gains in sums.items():
-            gains += _answers(checkpoint, prefix, batch.executed, noise, kept, steps, moving).sum(0)
+            gains += _answers(
+                checkpoint, prefix, batch.executed, noise, kept=kept, steps=steps, moving=moving
+            ).sum(0)
     by_kept = {
         str(kept): {
             "same": float(np.diag(gains / len(frames)).mean()),
@@ -85,7 +87,7 @@ def _answers(
     dims[: len(checkpoint.features.action_names)] = 1
 
     def next_action(context: Tensor) -> Tensor:
-        return model.sample(prefix, context, mask, noise, dims, steps)[:, kept, moving]
+        return model.sample(prefix, context, mask, noise, dim_mask=dims, steps=steps)[:, kept, moving]
 
     rows = []
     for dim in moving:

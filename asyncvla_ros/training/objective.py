@@ -44,11 +44,11 @@ class PolicyLoss(nn.Module):
             batch.actions,
             draws.noise,
             draws.tau,
-            draws.mask,
-            dim_mask,
-            counted,
-            context,
-            batch.known,
+            mask=draws.mask,
+            dim_mask=dim_mask,
+            counted=counted,
+            context=context,
+            known=batch.known,
         )
         if self.aux is None or batch.privileged is None:
             return flow_loss, flow_loss.detach()

@@ -75,7 +75,7 @@ def rate_drafts(
     """
     generator = step_generator(seed, 2**31)
     pieces: list[dict[str, np.ndarray]] = []
-    for part, drafts in drafter.some(batches, frames, OBSERVATIONS, generator, count):
+    for part, drafts in drafter.some(batches, frames, OBSERVATIONS, generator, drafts=count):
         known = _known(model, drafts)
         known["episode"] = np.repeat(episode[part], count)
         pieces.append(known)

@@ -50,7 +50,7 @@ def rater_figures(rated: RatedDrafts, config: RaterConfig, seed: int) -> dict[st
     return figures | {
         "auroc_worst_quarter_variance": auroc(rated.variance, worst),
         "auroc_gain_over_variance_ci95": _gain_interval(
-            rated.confidence, rated.variance, worst, rated.episode, seed
+            rated.confidence, rated.variance, worst, rated.episode, seed=seed
         ),
         "auroc_within_position_variance": _within_position(rated.variance, rated.error),
         "variance_threshold": float(np.quantile(rated.variance, 1 - figures["doubtful_share"])),

@@ -5,7 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from asyncvla_ros.common.options import option
+from asyncvla_ros.common.options import (
+    cache_option,
+    decode_option,
+    fresh_option,
+    option,
+    processes_option,
+    seed_option,
+    skip_broken_option,
+)
 from asyncvla_ros.model.rater_config import RATER_LABELS, SIGNALS
 from asyncvla_ros.types import AsyncVLAError
 
@@ -42,22 +50,18 @@ class RaterSettings:
     batch: int = option(64, "Observations per step, over all processes.", 1)
     lr: float = option(5e-4, "Peak learning rate.", 0)
     weight_decay: float = option(1e-2, "Of AdamW.", 0)
-    fresh: bool = option(False, "The data did not train the policy: use all of it.")
+    fresh: bool = fresh_option()
     validation: float = option(1 / 3, "Share of those episodes that only measures.", 0)
     shift: int = option(4, "Images move by up to this many pixels each way.", 0)
     brightness: float = option(0.1, "Images are scaled by 1 +- this.", 0)
-    seed: int = option(0, "Of everything random.", 0)
+    seed: int = seed_option()
     save_every: int = option(100, "Steps between saved states.", 1)
     log_every: int = option(20, "Steps between reports.", 1)
     bf16: bool = option(True, "Compute in bfloat16.")
-    processes: int = option(0, "Data-parallel processes here; 0: one per GPU, or per CPU.", 0)
-    cache: Path = option(Path(".cache/frames"), "Folder of what is derived from datasets.")
-    decode: str = option(
-        "ahead",
-        "ahead (all images once, into the cache) or stream (when needed).",
-        choices=("ahead", "stream"),
-    )
-    skip_broken: bool = option(False, "Leave out episodes whose states or actions are no numbers.")
+    processes: int = processes_option()
+    cache: Path = cache_option()
+    decode: str = decode_option("ahead")
+    skip_broken: bool = skip_broken_option()
 
     def __post_init__(self) -> None:
         if not set(self.reads) <= set(SIGNALS) or len(set(self.reads)) < len(self.reads):

@@ -7,7 +7,14 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from asyncvla_ros.common.options import option
+from asyncvla_ros.common.options import (
+    cache_option,
+    decode_option,
+    option,
+    processes_option,
+    seed_option,
+    skip_broken_option,
+)
 from asyncvla_ros.types import AsyncVLAError
 
 OPTIMIZERS = ("adamw", "adamw8bit")
@@ -64,18 +71,14 @@ class TrainSettings:
     )
     parallel: str = option("ddp", "ddp, or fsdp: weights sharded over the processes.", choices=STRATEGIES)
     holdout: float = option(0.1, "Share of episodes kept for the rater.", 0)
-    seed: int = option(0, "Of everything random.", 0)
+    seed: int = seed_option()
     save_every: int = option(250, "Steps between saved states.", 1)
     log_every: int = option(25, "Steps between reports.", 1)
     track: tuple[str, ...] = option((), f"Also report to {', '.join(TRACKERS)}; repeatable.")
-    processes: int = option(0, "Data-parallel processes here; 0: one per GPU, or per CPU.", 0)
-    cache: Path = option(Path(".cache/frames"), "Folder of what is derived from datasets.")
-    skip_broken: bool = option(False, "Leave out episodes whose states or actions are no numbers.")
-    decode: str = option(
-        "ahead",
-        "ahead (all images once, into the cache) or stream (when needed).",
-        choices=("ahead", "stream"),
-    )
+    processes: int = processes_option()
+    cache: Path = cache_option()
+    skip_broken: bool = skip_broken_option()
+    decode: str = decode_option("ahead")
     workers: int = option(0, "Processes that make batches, for each that trains.", 0)
 
     def __post_init__(self) -> None:

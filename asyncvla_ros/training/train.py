@@ -150,8 +150,8 @@ def _load_data(settings: TrainSettings) -> Mixture:
         image_size(settings.init),
         settings.cache,
         settings.action_space,
-        settings.skip_broken,
-        settings.decode,
+        skip_broken=settings.skip_broken,
+        decode=settings.decode,
     )
 
 
@@ -179,5 +179,5 @@ def _batches(
         order,
         Share(settings.batch, accelerator.process_index, accelerator.num_processes),
         *steps,
-        settings.workers,
+        workers=settings.workers,
     )

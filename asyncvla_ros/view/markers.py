@@ -46,7 +46,7 @@ def marker_parts(view: ChunkView) -> tuple[MarkerPart, ...]:
     ends, again = view.points[1:], view.refined
     lines, pairs = view.segments.reshape(-1, 3), np.repeat(view.colours, 2, axis=0)
     return (
-        MarkerPart("path", LINE_LIST, LINE, lines, pairs),
-        MarkerPart("actions", SPHERE_LIST, BALL, ends[~again], view.colours[~again]),
-        MarkerPart("refined", CUBE_LIST, CUBE, ends[again], view.colours[again]),
+        MarkerPart("path", LINE_LIST, LINE, lines, colours=pairs),
+        MarkerPart("actions", SPHERE_LIST, BALL, ends[~again], colours=view.colours[~again]),
+        MarkerPart("refined", CUBE_LIST, CUBE, ends[again], colours=view.colours[again]),
     )

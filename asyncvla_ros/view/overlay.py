@@ -61,11 +61,17 @@ def draw_overlay(image: np.ndarray, caption: Caption) -> np.ndarray:
     size = round(image.shape[1] * scale), round(image.shape[0] * scale)
     picture = cv2.resize(image, size, interpolation=cv2.INTER_LINEAR) if scale > 1.0 else image
     panel = np.full((PANEL, picture.shape[1], 3), _PAPER, np.uint8)
-    _write(panel, caption.instruction or "no instruction", MARGIN, 20, _INK if caption.instruction else _DIM)
+    _write(
+        panel,
+        caption.instruction or "no instruction",
+        MARGIN,
+        20,
+        colour=_INK if caption.instruction else _DIM,
+    )
     mode = "controller unknown" if caption.mode is None else f"{caption.mode.name} {caption.reason}"
-    _write(panel, mode, MARGIN, 40, _DIM if caption.mode is None else _MODES[caption.mode])
+    _write(panel, mode, MARGIN, 40, colour=_DIM if caption.mode is None else _MODES[caption.mode])
     _draw_bar(panel, caption)
-    _write(panel, _figures(caption), MARGIN, 88, _DIM)
+    _write(panel, _figures(caption), MARGIN, 88, colour=_DIM)
     return np.vstack([picture, panel])
 
 

@@ -11,27 +11,18 @@ from pathlib import Path
 import pytest
 
 import asyncvla_ros.cli.main
-from asyncvla_ros.cli.options import indices, write_json
+from asyncvla_ros.cli.options import write_json
 from asyncvla_ros.model.asyncvla import AsyncVLA
 from asyncvla_ros.model.checkpoint import load_checkpoint, save_checkpoint
 from asyncvla_ros.model.config import RaterConfig
 from asyncvla_ros.strategy import Strategy
-from asyncvla_ros.types import AsyncVLAError, RunError
+from asyncvla_ros.types import RunError
 from support.checkpoints import tiny_checkpoint
 
 
 def run(*args: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "asyncvla_ros.cli", *args]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-
-
-def test_indices_take_lists_and_ranges():
-    assert indices("0,2,5-7,2", "inits") == (0, 2, 5, 6, 7)
-    for text in ("", "a", "1-"):
-        with pytest.raises(AsyncVLAError, match="indices such as"):
-            indices(text, "inits")
-    with pytest.raises(AsyncVLAError, match="--inits is '0,9-5', but 9-5 runs backwards"):
-        indices("0,9-5", "inits")
 
 
 def test_a_place_that_cannot_be_written_is_found_before_the_work(tmp_path):

@@ -1,16 +1,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 import typer
 from typer.testing import CliRunner
 
-from asyncvla_ros.cli.settings_command import settings_command
+from asyncvla_ros.cli.settings_command import settings_command, with_settings
+from asyncvla_ros.common.options import option
+from asyncvla_ros.common.written import indices, shares
 from asyncvla_ros.data.spec import dataset_specs
 from asyncvla_ros.paths import share_dir
+from asyncvla_ros.strategy import Strategy
 from asyncvla_ros.training.rater_settings import RaterSettings
 from asyncvla_ros.training.settings import TrainSettings
 from asyncvla_ros.types import AsyncVLAError
@@ -84,3 +88,62 @@ def test_every_shipped_file_fills_settings(file: Path, monkeypatch: pytest.Monke
         # The datasets are not here: the file itself is read, and it says how to get the first of them.
         with pytest.raises(AsyncVLAError, match="download"):
             dataset_specs([data])
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Settings with an option of each kind, and a field that is none."""
+
+    names: tuple[str, ...] = option(help="Of things.", flag="--name", read=lambda names: names[::-1])
+    numbers: tuple[int, ...] = option("0-2", "Of views.", read=lambda text: indices(text, "numbers"))
+    parts: tuple[tuple[str, float], ...] = option(
+        ("a=0.5", "b=0.5"), "Of a whole.", read=lambda texts: shares(texts, "--parts")
+    )
+    pause_s: float = option(0.0, "How long (ms).", flag="--pause-ms", read=lambda ms: ms / 1e3)
+    count: int = option(3, "Of all.", 1, maximum=4)
+    seen: str = ""
+
+
+def scene_of(*words: str) -> tuple[Scene, bool, Strategy]:
+    """What a command gets that takes these settings, some of its own, and others."""
+    seen: list[Any] = []
+
+    def command(
+        scene: Scene,
+        live: Annotated[bool, typer.Option("--live")] = False,
+        *,
+        strategy: Annotated[Strategy, "How it decides"],
+    ) -> None:
+        seen.append((scene, live, strategy))
+
+    app = typer.Typer(pretty_exceptions_enable=False)
+    app.command()(with_settings(command))
+    result = CliRunner().invoke(app, list(words))
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert result.exit_code == 0, result.output
+    return seen[0]
+
+
+def test_a_default_is_written_as_it_would_be_on_the_command_line():
+    scene, live, strategy = scene_of("--name", "cup")
+    assert (scene, live, strategy) == (Scene(("cup",)), False, Strategy())
+    assert scene.numbers == (0, 1, 2) and scene.parts == (("a", 0.5), ("b", 0.5))
+
+
+def test_what_is_written_becomes_what_it_means():
+    words = "--name cup --name bowl --numbers 4,7-8 --parts c=1 --pause-ms 20 --count 4 --live --rounds 2"
+    scene, live, strategy = scene_of(*words.split())
+    assert scene == Scene(("bowl", "cup"), (4, 7, 8), (("c", 1.0),), 0.02, 4) and live
+    assert strategy == Strategy(rounds=2)
+
+
+@pytest.mark.parametrize("words", [["--count", "5"], ["--count", "0"], ["--seen", "all"], []])
+def test_what_is_out_of_bounds_or_no_option_or_missing_is_refused(words: list[str]):
+    with pytest.raises(AssertionError, match=words[0] if words else "--name"):
+        scene_of(*words, *(["--name", "cup"] if words else []))
+
+
+def test_a_mistake_in_what_is_written_is_named():
+    with pytest.raises(AsyncVLAError, match="--numbers is 'x', expected indices"):
+        scene_of("--name", "cup", "--numbers", "x")

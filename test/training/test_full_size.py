@@ -19,6 +19,7 @@ from asyncvla_ros.model.checkpoint import Checkpoint, load_checkpoint, save_chec
 from asyncvla_ros.model.weights import INDEX
 from asyncvla_ros.policy import Policy
 from asyncvla_ros.strategy import Strategy
+from asyncvla_ros.training.init_settings import InitSettings
 from asyncvla_ros.training.initial import initial_checkpoint
 from asyncvla_ros.training.objective import PolicyLoss
 from asyncvla_ros.training.optimizer import make_optimizer
@@ -51,9 +52,15 @@ def start(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Path:
 
 
 def begin(out: Path, qwen: Path, data: Path, overrides: dict[str, Any]) -> Path:
-    cache = out.parent / "cache"
-    first = initial_checkpoint([data], "tiny", str(qwen), False, overrides, "joint_position", cache)
-    save_checkpoint(out, first)
+    settings = InitSettings(
+        data=(data,),
+        out=out,
+        size="tiny",
+        source=str(qwen),
+        action_space="joint_position",
+        cache=out.parent / "cache",
+    )
+    save_checkpoint(out, initial_checkpoint(settings, overrides))
     return out
 
 

@@ -27,7 +27,7 @@ def trajectory(message: JointTrajectory, offset_ns: int = 0) -> Trajectory:
         np.array([to_ns(point.time_from_start) for point in points], np.int64),
         np.array([point.positions for point in points]),
         _given([point.velocities for point in points]),
-        _given([point.accelerations for point in points]),
+        accelerations=_given([point.accelerations for point in points]),
     )
 
 

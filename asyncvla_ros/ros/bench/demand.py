@@ -62,7 +62,9 @@ def state_at(way: Trajectory, at_ns: int) -> np.ndarray:
     if index < 0 or index + 1 == len(times):
         return states[max(index, 0)]
     begin_ns, end_ns = int(times[index]), int(times[index + 1])
-    rows = coefficients([Piece(at_ns, begin_ns, end_ns, way.degree, states[index], states[index + 1])])[0]
+    rows = coefficients(
+        [Piece(at_ns, begin_ns, end_ns, way.degree, begin=states[index], end=states[index + 1])]
+    )[0]
     span_s, share = (end_ns - begin_ns) / 1e9, (at_ns - begin_ns) / (end_ns - begin_ns)
     state = np.empty((3, rows.shape[1]))
     for order in range(3):

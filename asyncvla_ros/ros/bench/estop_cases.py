@@ -33,7 +33,7 @@ def stop_in_motion(rig: Rig, number: int, slack_s: float) -> Outcome:
     if first is None:
         raise RunError(f"no braking command within {REST_S:g} s")
     asked_ns, limit_ms = answer.asked_ns - demand.offset_ns, 1e3 * slack_s
-    problems = latch_problems(record, answer.asked_ns, limit_ms, Mode.ESTOP, Reason.ESTOP)
+    problems = latch_problems(record, answer.asked_ns, limit_ms, Mode.ESTOP, reason=Reason.ESTOP)
     times_ms = {
         "answer": (answer.came_ns - answer.asked_ns) / 1e6,
         "braking": (demand.entries[first].arrived_ns - asked_ns) / 1e6,

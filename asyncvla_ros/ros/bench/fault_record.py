@@ -67,7 +67,7 @@ class Record:
         """Keeps a command that reached the arm."""
         targets, observed_ns = np.asarray(message.action, float), to_ns(message.observation_stamp)
         sent_ns = to_ns(message.header.stamp)
-        self.commands.append(Told(now_ns, message.source, targets, observed_ns, sent_ns))
+        self.commands.append(Told(now_ns, message.source, targets, observed_ns, sent_ns=sent_ns))
 
     def note_body(self, message: JointState, now_ns: int) -> None:
         """Keeps where the joints are."""

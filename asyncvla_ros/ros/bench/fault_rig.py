@@ -201,14 +201,22 @@ def running_rig(
     with tempfile.TemporaryDirectory() as folder:
         contract = (write_driven_contract if kind.is_driven else write_contract)(Path(folder))
         with NodeProcesses(Path(folder) / "logs", {}) as nodes, Observer(nodes) as observer:
-            rig = Rig(nodes, observer, contract, load_robot(contract), Record(), rng, kind)
+            rig = Rig(nodes, observer, contract, load_robot(contract), record=Record(), rng=rng, kind=kind)
             _equip(rig)
             # Cameras have a driver of their own: the arm's must not stand still.
             timed = {"autostart": True, "use_sim_time": kind.use_sim_time, "joint_hz": 0.0}
-            nodes.start("cameras", ARM_NODE, [], {**ARM, **timed}, images)
+            nodes.start("cameras", ARM_NODE, [], {**ARM, **timed}, environment=images)
             arm = {**ARM, "cameras": 0, "follows_trajectories": kind.is_driven}
             controller = STEPPED_CONTROLLER if kind.is_stepped else CONTROLLER
-            start_graph(nodes, contract, arm, kind.use_sim_time, images, controller, is_realtime=True)
+            start_graph(
+                nodes,
+                contract,
+                arm,
+                kind.use_sim_time,
+                images=images,
+                controller=controller,
+                is_realtime=True,
+            )
             yield rig
 
 

@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from itertools import groupby
 from typing import Any
 
@@ -17,9 +17,10 @@ from asyncvla_ros.ros.bench.demand_judge import merged
 from asyncvla_ros.ros.bench.fault_cases import CASES, Case
 from asyncvla_ros.ros.bench.fault_outcome import Outcome, summary
 from asyncvla_ros.ros.bench.fault_rig import ARM, Rig, running_rig
+from asyncvla_ros.ros.bench.settings import FaultSettings
 from asyncvla_ros.ros.domain import isolated_domain
 from asyncvla_ros.ros.middleware import fastdds_environment, udp_environment
-from asyncvla_ros.types import AsyncVLAError, RunError
+from asyncvla_ros.types import RunError
 
 # Beside each timeout a command may be one period late, and as long on its way.
 SLACK_PERIODS = 2
@@ -29,43 +30,6 @@ STALL_S = 0.005
 MADE_AGAIN = 3
 
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class FaultSettings:
-    """How often each fault is made.
-
-    Attributes:
-        kills: Times that the policy is killed.
-        repeats: Times of each other fault.
-        seed: Of the moments.
-        grace_s: Added to each limit [s], on a machine that is busy with something else.
-        estops: Emergency stops.
-        only: What the names of the cases begin with; empty: all cases.
-    """
-
-    kills: int = 50
-    repeats: int = 5
-    seed: int = 0
-    grace_s: float = 0.0
-    estops: int = 100
-    only: tuple[str, ...] = ()
-
-    def times(self, name: str) -> int:
-        """How often the fault of a case is made."""
-        return {"policy_killed": self.kills, "estop": self.estops}.get(name, self.repeats)
-
-    @property
-    def cases(self) -> list[str]:
-        """Names of the cases, in order.
-
-        Raises:
-            AsyncVLAError: an entry of ``only`` is the beginning of none.
-        """
-        unknown = [begin for begin in self.only if not any(name.startswith(begin) for name in CASES)]
-        if unknown:
-            raise AsyncVLAError(f"unknown case {', '.join(unknown)}; the cases are {', '.join(CASES)}")
-        return [name for name in CASES if not self.only or name.startswith(self.only)]
 
 
 def bench_faults(settings: FaultSettings, say: Say = lambda line: None) -> dict[str, Any]:
@@ -98,7 +62,7 @@ def bench_faults(settings: FaultSettings, say: Say = lambda line: None) -> dict[
                     is_alive = True
                     while left and is_alive:
                         name = left.pop(0)
-                        repeats = Repeats(name, CASES[name], settings, watcher, say)
+                        repeats = Repeats(name, CASES[name], settings, watcher, say=say)
                         figures[name], is_alive = repeats.make(rig)
                     driver = merged(driver, rig.figures())
     return {**figures, "driver": driver, "settings": asdict(settings), "arm": ARM}

@@ -51,4 +51,4 @@ def start_graph(
     nodes.start("arm", DRIVER_NODE if is_realtime else ARM_NODE, [], {**arm, **every})
     nodes.start("controller", controller, [], {**robot, **(REALTIME if is_realtime else {})})
     policy = {**robot, "instruction": "sweep"}
-    nodes.start("policy", "asyncvla_ros.ros.bench.sweep_policy_node", [], policy, images)
+    nodes.start("policy", "asyncvla_ros.ros.bench.sweep_policy_node", [], policy, environment=images)

@@ -93,7 +93,7 @@ FAULTS = {
         since_ns=_chunk_ns,
         reasons=DRY,
     ),
-    "cameras_frozen": Fault(_freeze_cameras, _thaw, _chunk_ends_s, _chunk_ns, DRY),
+    "cameras_frozen": Fault(_freeze_cameras, _thaw, _chunk_ends_s, _chunk_ns, reasons=DRY),
     "joint_states_frozen": Fault(
         make=lambda rig: rig.freeze(cameras=False, joints=True),
         mend=_thaw,

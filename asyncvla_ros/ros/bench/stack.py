@@ -18,31 +18,13 @@ from asyncvla_ros.ros import qos
 from asyncvla_ros.ros.bench.arm import COMMAND_HZ, write_contract
 from asyncvla_ros.ros.bench.graph import START_S, start_graph
 from asyncvla_ros.ros.bench.observer import Observer, tails
+from asyncvla_ros.ros.bench.settings import StackSettings
 from asyncvla_ros.ros.domain import isolated_domain
 from asyncvla_ros.ros.middleware import fastdds_environment
 from asyncvla_ros.ros.processes import NodeProcesses
 
 # Chunks that a command answered before the measurement: caches fill, discovery ends.
 WARM_UP = 60
-
-
-@dataclass(frozen=True)
-class StackSettings:
-    """Two cameras, six joints at 100 Hz, commands at 100 Hz; every node in a process of its own.
-
-    Attributes:
-        width: [px].
-        height: [px].
-        hz: Images of each camera [Hz].
-        seconds: How long [s].
-        transport: ``raw`` or ``compressed``.
-    """
-
-    width: int = 640
-    height: int = 480
-    hz: float = 30.0
-    seconds: float = 30.0
-    transport: str = "raw"
 
 
 @dataclass

@@ -65,7 +65,9 @@ class SweepPolicy:
         way = self._direction * SPEED / self.features.control_hz * np.arange(self.chunk_size)
         actions = (observation.state + way[:, None]).astype(np.float32)
         rest = np.zeros(self.chunk_size, bool)
-        return ActionChunk(actions, 1 - rest.astype(np.float32), rest, 0, StageTimes(0, 0, 0, 0, 0))
+        return ActionChunk(
+            actions, 1 - rest.astype(np.float32), rest, 0, times=StageTimes(0, 0, 0, 0, total=0)
+        )
 
 
 class SweepPolicyNode(SteppedClocks, PolicyNode):

@@ -56,7 +56,7 @@ def _judge_takeover(rig: Rig, fault_ns: int, limit_ms: float) -> list[str]:
     rig.observer.settle(lambda: record.entered_ns(Mode.FAULT, fault_ns) is not None, HOLD_S)
     rig.observer.settle(record.is_still, REST_S)
     _note_stop(rig, fault_ns)
-    problems = latch_problems(record, fault_ns, limit_ms, Mode.FAULT, Reason.TAKEOVER)
+    problems = latch_problems(record, fault_ns, limit_ms, Mode.FAULT, reason=Reason.TAKEOVER)
     since_ns = time.time_ns()
     time.sleep(SILENT_S)
     if any(told.arrived_ns >= since_ns for told in record.commands):

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from asyncvla_ros.data.message_content import to_ns
 from asyncvla_ros.ros import qos
 from asyncvla_ros.ros.bench.arm import CAMERAS, camera_topic
 from asyncvla_ros.ros.bench.observer import Observer, tails
+from asyncvla_ros.ros.bench.settings import TransportSettings
 from asyncvla_ros.ros.domain import isolated_domain
 from asyncvla_ros.ros.middleware import fastdds_environment, fastdds_profile
 from asyncvla_ros.ros.processes import NodeProcesses
@@ -26,27 +27,6 @@ from asyncvla_ros.types import AsyncVLAError, RunError
 PROCESSES = 2
 # For the last images to arrive, and for two processes to start [s].
 GRACE_S, START_S = 1.0, 30.0
-
-
-@dataclass(frozen=True)
-class TransportSettings:
-    """Images of so many cameras, sent at a rate for some time by one process, received by another.
-
-    Attributes:
-        width: [px].
-        height: [px].
-        cameras: 1 or 2.
-        hz: Images of each camera [Hz].
-        seconds: How long [s].
-        transport: ``raw`` or ``compressed``.
-    """
-
-    width: int = 640
-    height: int = 480
-    cameras: int = 2
-    hz: float = 30.0
-    seconds: float = 60.0
-    transport: str = "raw"
 
 
 def bench_transport(settings: TransportSettings) -> dict[str, Any]:

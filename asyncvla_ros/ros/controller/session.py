@@ -86,7 +86,9 @@ class ControllerSession:
         self._heard_s = time.monotonic()
         self._is_closed = False
         self._outputs = Outputs(node, self._robot)
-        self._reporter = StatusReporter(node, self._robot, values.chunk_topic, self._lockstep, self._silence)
+        self._reporter = StatusReporter(
+            node, self._robot, values.chunk_topic, self._lockstep, silence=self._silence
+        )
         node.subscribe(ActionChunk, values.chunk_topic, self._on_chunk, qos.CHUNK)
         self._states = RobotStates(node, self._robot, self.controller.observe)
         self._stream_watch = StreamWatch(node, self._subscribe_states(values.sensor_reliability))

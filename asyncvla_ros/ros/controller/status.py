@@ -138,7 +138,9 @@ class StatusReporter:
         rates = self._rates.update(time.monotonic(), {"commands": self._commands, "chunks": status.accepted})
         publishers = self._node.count_publishers(self._chunk_topic)
         level = DiagnosticStatus.WARN if status.problem else self._level(status.mode, status.reason)
-        return diagnostics_report(level, status, self._robot, rates, self._lateness, publishers)
+        return diagnostics_report(
+            level, status, self._robot, rates, lateness=self._lateness, chunk_publishers=publishers
+        )
 
 
 def status_message(status: Status, robot: RobotContract, lateness: Lateness, now_ns: int) -> ControllerStatus:

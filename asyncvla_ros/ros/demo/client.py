@@ -149,7 +149,7 @@ class DemoClient:
         if newest is not None and newest.refined is not None and newest.confidence is not None:
             confidence = float(newest.confidence.mean()) if len(newest.confidence) else None
             refined = float(newest.refined.mean())
-        return Progress(init, int(status.step), int(status.max_steps), confidence, refined)
+        return Progress(init, int(status.step), int(status.max_steps), confidence, refined=refined)
 
     def _ask(self, kind: type, service: str, request: Any) -> Callable[[], Any]:
         """Send a request; the returned function waits for the answer while it watches the nodes."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,41 +12,11 @@ from asyncvla_ros.common.provenance import provenance
 from asyncvla_ros.robot.contract import RobotContract
 from asyncvla_ros.ros.demo.pictures import annotate, write_gif, write_timeline
 from asyncvla_ros.ros.demo.recorder import Decision
+from asyncvla_ros.ros.demo.settings import DemoSettings
 from asyncvla_ros.sim.evaluation.stats import percentiles, wilson_interval
 from asyncvla_ros.sim.evaluation.video import write_video
 
 ROBOT = "libero_panda"
-
-
-@dataclass(frozen=True)
-class DemoSettings:
-    """What to show.
-
-    Attributes:
-        suite: LIBERO suite.
-        task: Task index.
-        inits: Official initial states, one episode each.
-        mode: ``afm`` or ``sfm``.
-        checkpoint: None for the shipped one.
-        out: Folder for video, timelines and logs.
-        seed: Of the noise the policy draws.
-        rendering: ``full`` (official) or ``decimated`` meshes.
-        gif: Also write the first episode as an animation there.
-        real_time_factor: Above 0 the world moves on while the policy thinks, at this rate; 0: it waits.
-        record: Folder that receives a recording of each episode; None: nothing is recorded.
-    """
-
-    suite: str = "libero_object"
-    task: int = 0
-    inits: tuple[int, ...] = (0, 1, 2)
-    mode: str = "afm"
-    checkpoint: Path | None = None
-    out: Path = Path("out/demo")
-    seed: int = 0
-    rendering: str = "full"
-    gif: Path | None = None
-    real_time_factor: float = 0.0
-    record: Path | None = None
 
 
 @dataclass(frozen=True)

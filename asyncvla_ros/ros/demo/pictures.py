@@ -29,8 +29,8 @@ def annotate(decision: Decision, instruction: str, title: str) -> np.ndarray:
     width = middle.shape[1]
     head = np.full((_HEAD, width, 3), _PAPER, np.uint8)
     foot = np.full((_FOOT, width, 3), _PAPER, np.uint8)
-    _text(head, instruction, (12, 20), _INK, 0.5)
-    _text(head, title, (12, 37), _DIM, 0.42)
+    _text(head, instruction, (12, 20), _INK, size=0.5)
+    _text(head, title, (12, 37), _DIM, size=0.42)
     confidence = decision.confidence if decision.confidence is not None else np.zeros(0)
     refined = decision.refined if decision.refined is not None else np.zeros(0, bool)
     for i, value in enumerate(confidence):
@@ -41,10 +41,16 @@ def annotate(decision: Decision, instruction: str, title: str) -> np.ndarray:
             cv2.rectangle(foot, (left - 2, 12), (left + 24, 76), _REFINED, 1)
     column = 24 + 30 * max(len(confidence), 1)
     if len(confidence):
-        _text(foot, "confidence of each action of the chunk (framed: refined)", (12, 90), _DIM, 0.38)
-        _text(foot, f"mean {confidence.mean():.2f}", (column, 34), _INK, 0.45)
-        _text(foot, f"refined {int(refined.sum())} of {len(refined)}", (column, 54), _REFINED, 0.45)
-    _text(foot, f"inference {decision.inference_ms:.0f} ms", (column, 74), _INK, 0.45)
+        _text(
+            foot,
+            "confidence of each action of the chunk (framed: refined)",
+            (12, 90),
+            _DIM,
+            size=0.38,
+        )
+        _text(foot, f"mean {confidence.mean():.2f}", (column, 34), _INK, size=0.45)
+        _text(foot, f"refined {int(refined.sum())} of {len(refined)}", (column, 54), _REFINED, size=0.45)
+    _text(foot, f"inference {decision.inference_ms:.0f} ms", (column, 74), _INK, size=0.45)
     return np.vstack([head, middle, foot])
 
 

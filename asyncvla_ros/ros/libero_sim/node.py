@@ -106,7 +106,9 @@ class LiberoSimNode(ManagedNode):
         """Starts the simulation thread, and the first episode unless a client is to begin it."""
         values = self._params.values
         self._events = queue.SimpleQueue()
-        self._world = World(self._make_env, max_steps, self._step_ns, values.execute_steps, IDLE_ACTION)
+        self._world = World(
+            self._make_env, max_steps, self._step_ns, values.execute_steps, hold_action=IDLE_ACTION
+        )
         self._thread = threading.Thread(
             target=self._simulate, args=(self._world,), name="simulation", daemon=True
         )

@@ -65,7 +65,7 @@ class PolicyNode(ManagedNode):
         values = self._params.values
         checkpoint = Path(values.checkpoint).expanduser() if values.checkpoint else None
         return Policy.from_checkpoint(
-            checkpoint, values.device, values.threads or None, values.engine, values.weights
+            checkpoint, values.device, values.threads or None, values.engine, weights=values.weights
         )
 
     def configure(self) -> None:
@@ -90,7 +90,7 @@ class PolicyNode(ManagedNode):
             list(sources), values.max_age_ns, values.max_skew_ns, permits_ahead=clock.ros_time_is_active
         )
         self._loop = InferenceLoop(
-            sync, self._now_ns, lambda: self._tasks.followed is not None, self._infer, self._crashed
+            sync, self._now_ns, lambda: self._tasks.followed is not None, self._infer, crashed=self._crashed
         )
         self.resources.callback(self._forget_loop)
         self._session = ChunkSession(self._robot)
@@ -142,7 +142,7 @@ class PolicyNode(ManagedNode):
 
     def _store(self, stream: str, source: Source, message: Any) -> None:
         if self._loop is not None:
-            store(message, stream, source, self._robot.base_frame, self._loop)
+            store(message, stream, source, self._robot.base_frame, slots=self._loop)
 
     def _infer(self, snapshot: Snapshot[Any]) -> None:
         """One inference, in its thread."""
@@ -258,7 +258,13 @@ class PolicyNode(ManagedNode):
             problems = [clock] if clock else sync.problems(now_ns, self._watch.silence)
             strategy = self._policy.resolve(values.strategy)
             report = self._figures.report(
-                sync, problems, now_ns, self._tasks.instruction, strategy, self.is_active, self._doubtful()
+                sync,
+                problems,
+                now_ns,
+                self._tasks.instruction,
+                strategy=strategy,
+                is_active=self.is_active,
+                doubt=self._doubtful(),
             )
         return replace(report, values={**report.values, "unknown words": ", ".join(self._unknown_words())})
 

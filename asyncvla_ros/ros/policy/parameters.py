@@ -2,25 +2,39 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any, get_args, get_type_hints
 
+from asyncvla_ros.common.options import CHOICES, HELP
+from asyncvla_ros.observe.stream_sync import MAX_AGE_S, MAX_SKEW_S
 from asyncvla_ros.ros import qos
 from asyncvla_ros.ros.parameters import parameter
-from asyncvla_ros.strategy import (
-    CHOICES,
-    ENGINES,
-    HANDOVERS,
-    JACOBIANS,
-    MODES,
-    SELECTIONS,
-    WEIGHTS,
-    Strategy,
-    strategy_of_parameters,
-)
+from asyncvla_ros.strategy import ENGINES, WEIGHTS, Strategy, strategy_of_parameters
 
 # What is done about a doubtful episode.
 HOLD = "hold"
-_OWN = "empty: as the checkpoint says"
+# A parameter cannot be None: what stands for it, see ``strategy_of_parameters``.
+_NOTHING: dict[type, Any] = {str: "", int: 0, float: -1.0}
+
+
+def strategy_parameter(name: str, maximum: float | None = None) -> Any:
+    """The parameter that sets a field of ``Strategy``: its help and its choices are those of the field.
+
+    Args:
+        name: Of the field.
+        maximum: Of a number; ROS knows no range without an upper end.
+    """
+    (metadata,) = (field.metadata for field in fields(Strategy) if field.name == name)
+    nothing = _NOTHING[get_args(get_type_hints(Strategy)[name])[0]]
+    is_text = isinstance(nothing, str)
+    unsaid = "empty" if is_text else f"{nothing:g}"
+    return parameter(
+        nothing,
+        f"{metadata[HELP].rstrip('.')}; {unsaid}: as the checkpoint says",
+        minimum=None if is_text else nothing,
+        maximum=maximum,
+        choices=("", *metadata[CHOICES]) if is_text else (),
+    )
 
 
 @dataclass(frozen=True)
@@ -48,43 +62,17 @@ class PolicyParameters:
         choices=WEIGHTS,
         read_only=True,
     )
-    mode: str = parameter(
-        "", f"afm: the rater's doubts are generated again; sfm: one pass; {_OWN}", choices=("", *MODES)
-    )
-    select: str = parameter(
-        "",
-        "What afm generates again: what the rater doubts, as many at random, or what varied while denoised; "
-        + _OWN,
-        choices=("", *SELECTIONS),
-    )
-    threshold: float = parameter(
-        -1.0,
-        "Generate again below this confidence or, with select variance, above this variance; -1: the "
-        "checkpoint's confidence",
-        minimum=-1.0,
-        maximum=100.0,
-    )
-    rounds: int = parameter(0, "Generate again at most so often; 0: the checkpoint's", minimum=0, maximum=100)
-    denoise_steps: int = parameter(0, "Euler steps of a draft; 0: the checkpoint's", minimum=0, maximum=1000)
-    refine_steps: int = parameter(
-        0, "Euler steps of generating again; 0: the checkpoint's", minimum=0, maximum=1000
-    )
-    best_of: int = parameter(0, "Drafts, of which one is made; 0: the checkpoint's", minimum=0, maximum=100)
-    choose: str = parameter(
-        "",
-        "What is made of several drafts: the rater's favorite, their mean, the most central, or the one that "
-        f"is nearest to the old plan; {_OWN}",
-        choices=("", *CHOICES),
-    )
-    handover: str = parameter(
-        "", f"How a chunk follows the plan in execution; {_OWN}", choices=("", *HANDOVERS)
-    )
-    jacobian: str = parameter(
-        "", f"Of handover guided: without a backward pass, or with; {_OWN}", choices=("", *JACOBIANS)
-    )
-    guidance: float = parameter(
-        -1.0, "Of handover guided: its largest weight; -1: the checkpoint's", minimum=-1.0, maximum=1000.0
-    )
+    mode: str = strategy_parameter("mode")
+    select: str = strategy_parameter("select")
+    threshold: float = strategy_parameter("threshold", maximum=100.0)
+    rounds: int = strategy_parameter("rounds", maximum=100)
+    denoise_steps: int = strategy_parameter("denoise_steps", maximum=1000)
+    refine_steps: int = strategy_parameter("refine_steps", maximum=1000)
+    best_of: int = strategy_parameter("best_of", maximum=100)
+    choose: str = strategy_parameter("choose")
+    handover: str = strategy_parameter("handover")
+    jacobian: str = strategy_parameter("jacobian")
+    guidance: float = strategy_parameter("guidance", maximum=1000.0)
     instruction: str = parameter(
         "", "What to do outside of tasks; empty: no inference. Setting it ends a running task"
     )
@@ -102,10 +90,10 @@ class PolicyParameters:
         maximum=2**31,
     )
     max_observation_age_s: float = parameter(
-        0.5, "No inference on an observation older than this [s]", minimum=0.001, maximum=60.0
+        MAX_AGE_S, "No inference on an observation older than this [s]", minimum=0.001, maximum=60.0
     )
     max_skew_s: float = parameter(
-        0.1, "No inference on streams further apart than this [s]", minimum=0.0, maximum=60.0
+        MAX_SKEW_S, "No inference on streams further apart than this [s]", minimum=0.0, maximum=60.0
     )
     sensor_reliability: str = parameter(
         "best_effort", "QoS of cameras and robot state", choices=tuple(qos.RELIABILITIES), read_only=True

@@ -150,7 +150,9 @@ class RecorderNode(ManagedNode):
             self._episode.put(found, now_ns, content)
             self._episode.note_lost(found.topic, lost)
         if self._episode is None or self._ends_at_s is not None or one.is_latched:
-            self._pre_roll.add(Received(found, now_ns, stamp_ns, content, time.monotonic()), one.is_latched)
+            self._pre_roll.add(
+                Received(found, now_ns, stamp_ns, content, at_s=time.monotonic()), one.is_latched
+            )
         if status is not None:
             self._occasions.note_after(status)
         elif one.topic == values.chunk_topic and self._episode and not self._episode.note.instruction:

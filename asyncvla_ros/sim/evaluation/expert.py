@@ -4,41 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import as_completed
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
 from asyncvla_ros.common.provenance import provenance
 from asyncvla_ros.common.worker_pool import worker_pool
+from asyncvla_ros.sim.evaluation.expert_config import ExpertConfig
 from asyncvla_ros.sim.evaluation.stats import wilson_interval
 from asyncvla_ros.sim.expert.demonstrator import Expert
 from asyncvla_ros.sim.expert.disturbance import DEFAULT_NOISE, Disturbance
 from asyncvla_ros.sim.libero.env import LiberoEnv
 from asyncvla_ros.sim.libero.tasks import max_steps
-
-
-@dataclass(frozen=True)
-class ExpertConfig:
-    """What to measure.
-
-    Attributes:
-        suite: LIBERO suite.
-        tasks: task indices.
-        episodes: random placements per task.
-        seed: determines placements and disturbances.
-        placement: of the objects, see ``libero.placement``.
-        disturbed: execute noise, kicks and slips as in a collection.
-        workers: processes.
-    """
-
-    suite: str
-    tasks: tuple[int, ...]
-    episodes: int = 20
-    seed: int = 0
-    placement: str = "widened"
-    disturbed: bool = False
-    workers: int = 2
 
 
 def evaluate_expert(config: ExpertConfig, on_task: Callable[[int, dict[str, Any]], None]) -> dict[str, Any]:

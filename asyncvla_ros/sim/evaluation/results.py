@@ -9,15 +9,30 @@ from typing import Any
 
 import numpy as np
 
+from asyncvla_ros.common.options import (
+    device_option,
+    execute_steps_option,
+    option,
+    seed_option,
+    shard_option,
+    simulators_option,
+)
 from asyncvla_ros.common.provenance import provenance
-from asyncvla_ros.common.shard import SHARD_EPISODES, WHOLE, Shard
+from asyncvla_ros.common.shard import SHARD_EPISODES, Shard
 from asyncvla_ros.sim.evaluation.consistency import commanded_jerk
 from asyncvla_ros.sim.evaluation.inference import Inference, mean_of, series
 from asyncvla_ros.sim.evaluation.stats import percentiles, wilson_interval
 from asyncvla_ros.sim.expert.motion import POSITION_UNIT_M
 from asyncvla_ros.sim.libero.conventions import OWN, LiberoConventions
 from asyncvla_ros.sim.libero.env import CONTROL_HZ
-from asyncvla_ros.sim.libero.tasks import max_steps
+from asyncvla_ros.sim.libero.options import (
+    inits_option,
+    placement_option,
+    rendering_option,
+    suite_option,
+    tasks_option,
+)
+from asyncvla_ros.sim.libero.tasks import max_steps, task_indices
 from asyncvla_ros.strategy import Strategy
 
 
@@ -27,7 +42,7 @@ class EvalConfig:
 
     Attributes:
         suite: LIBERO suite.
-        tasks: task indices.
+        tasks: task indices; empty: all of the suite.
         inits: indices of official initial states; of random placements, if those are asked for.
         strategy: how the policy decides, complete: what it leaves open is as in the paper. Complete it with
             what the checkpoint says first.
@@ -38,7 +53,8 @@ class EvalConfig:
         blank_images: control experiment: the policy sees black images.
         displace_m: control experiment: objects displaced by up to this much [m].
         wrong_instruction: control experiment: the instruction is that of the next task of the suite.
-        random_placements: for choices, such as thresholds: anything but the official initial states.
+        random_placements: for choices, such as thresholds: anything but the official initial states; so is
+            any ``placement`` that is not official.
         placement: of those, see ``libero.placement``.
         execute_steps: actions executed of each chunk; None: as the checkpoint says.
         checkpoint: ``fingerprint`` of the policy's checkpoint; tells results of different policies apart.
@@ -50,31 +66,41 @@ class EvalConfig:
         world: one of ``worlds.WORLDS``.
     """
 
-    suite: str
-    tasks: tuple[int, ...]
-    inits: tuple[int, ...]
+    suite: str = suite_option()
+    tasks: tuple[int, ...] = tasks_option()
+    inits: tuple[int, ...] = inits_option("0-9")
     strategy: Strategy = Strategy()
-    seed: int = 0
-    video_dir: Path | None = None
-    workers: int = 1
-    render: str = "full"
-    blank_images: bool = False
-    displace_m: float = 0.0
-    wrong_instruction: bool = False
-    random_placements: bool = False
-    placement: str = "official"
-    execute_steps: int | None = None
+    seed: int = seed_option()
+    video_dir: Path | None = option(None, "Folder for one MP4 per episode.", flag="--video")
+    workers: int = simulators_option()
+    render: str = rendering_option("full")
+    blank_images: bool = option(False, "Control: the policy sees black images.")
+    displace_m: float = option(0.0, "Control: objects move by up to this much (m).", 0, flag="--displace")
+    wrong_instruction: bool = option(False, "Control: the policy is told the next task of the suite.")
+    random_placements: bool = option(
+        False, "Random placements instead of official states, for choices to be tested."
+    )
+    placement: str = placement_option("official")
+    execute_steps: int | None = execute_steps_option()
     checkpoint: str = ""
-    device: str = "cpu"
+    device: str = device_option()
     conventions: LiberoConventions = OWN
-    shard: Shard = WHOLE
-    delay: int = 0
-    replan: int | None = None
-    world: str = "still"
+    shard: Shard = shard_option()
+    delay: int = option(0, "Control steps until an answer is there; 0: the world waits.", 0)
+    replan: int | None = option(
+        None, "Control steps from one observation to the next; default: the delay.", 1
+    )
+    world: str = option("still", "still, or what happens in it: jump, drift (of the target), kicks.")
 
     def __post_init__(self) -> None:
         # Results are compared by what was done, whoever chose it.
-        object.__setattr__(self, "strategy", self.strategy.complete({}))
+        changes = {
+            "tasks": task_indices(self.suite, self.tasks),
+            "strategy": self.strategy.complete({}),
+            "random_placements": self.random_placements or self.placement != "official",
+        }
+        for name, value in changes.items():
+            object.__setattr__(self, name, value)
 
     @property
     def episodes(self) -> tuple[tuple[int, int], ...]:

@@ -61,7 +61,7 @@ def evaluate(
                 report(episode)
                 episodes.append(episode)
     else:
-        episodes = _run_parallel(load_policy, config, units, workers, report)
+        episodes = _run_parallel(load_policy, config, units, workers, report=report)
     episodes += done
     episodes.sort(key=lambda episode: (episode.task, episode.init))
     return summarise(episodes, config)

@@ -96,7 +96,9 @@ class TimedPlan:
         """
         self._memory.note(step, step + self._timing.delay, chunk.actions, chunk.draft)
         self._answers += 1
-        self._coming.append(StampedChunk(0, self._answers, step, 1, "", (), actions))
+        self._coming.append(
+            StampedChunk(0, self._answers, step, 1, action_space="", dof_names=(), actions=actions)
+        )
 
     def due(self, step: int) -> ScheduledAction | None:
         """What is executed at a step, with the number of its answer, from 1; None: nothing is left."""

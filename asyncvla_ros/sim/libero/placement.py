@@ -97,7 +97,7 @@ def arrange(scene: Scene, kind: str, rng: np.random.Generator, widen_m: float = 
         groups = _groups(scene)
         for restart in range(_RESTARTS):
             # Where things are too large to change places exactly, they may miss them by more and more.
-            if _place_groups(scene, groups, kind, rng, _JITTER_M * (1 + restart / 4)):
+            if _place_groups(scene, groups, kind, rng, jitter_m=_JITTER_M * (1 + restart / 4)):
                 return
         raise RunError(f"no room for a placement of kind {kind!r} was found in {_RESTARTS} tries")
 
@@ -152,7 +152,7 @@ def _place_groups(
     swapped = _exchange(free, scene, rng) if kind == "exchanged" else {}
     placed: list[_Group] = []
     for group in order:
-        for place, turn in _proposals(group, swapped.get(group.members), area, rng, jitter_m):
+        for place, turn in _proposals(group, swapped.get(group.members), area, rng, jitter_m=jitter_m):
             candidate = group.moved(place, turn)
             if _is_within(candidate, area) and _fits(candidate, scene, boxes, placed):
                 break
@@ -252,10 +252,10 @@ def _groups(scene: Scene) -> list[_Group]:
                 at[0],
                 np.array([box.low[:2] for box in boxes]),
                 np.array([box.high[:2] for box in boxes]),
-                at,
-                any(scene.is_placed_by_table(name) for name in members),
-                any(name in wanted or name in places for name in members),
-                any(name in containers for name in members),
+                at=at,
+                is_placed_by_table=any(scene.is_placed_by_table(name) for name in members),
+                must_reach=any(name in wanted or name in places for name in members),
+                is_container=any(name in containers for name in members),
             )
         )
     return groups

@@ -91,6 +91,11 @@ def get_task(suite: str, index: int) -> Task:
     return tasks[index]
 
 
+def task_indices(suite: str, tasks: tuple[int, ...]) -> tuple[int, ...]:
+    """The tasks that were asked for; all of the suite if none were."""
+    return tasks or tuple(task.index for task in list_tasks(suite))
+
+
 @functools.cache
 def scene_problem(task: Task) -> dict[str, Any]:
     """What a task's scene description says: objects, regions, initial state, goals."""

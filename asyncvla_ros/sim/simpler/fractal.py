@@ -124,7 +124,7 @@ def evaluate(
     episodes: list[Episode] = []
     figures: dict[str, Any] = {}
     for number in range(config.episodes):
-        episodes.append(run_episode(env, client, features, config, number))
+        episodes.append(run_episode(env, client, features, config, number=number))
         figures = summarise(episodes, config, features, env.unwrapped.sim_freq)
         on_episode(figures)
     return figures
@@ -181,7 +181,7 @@ def main() -> None:
             )
         asked.json.parent.mkdir(parents=True, exist_ok=True)
         config = FractalConfig(
-            asked.task, asked.episodes, Strategy(asked.mode), asked.seed, asked.execute_steps
+            asked.task, asked.episodes, Strategy(asked.mode), asked.seed, execute_steps=asked.execute_steps
         )
         with PolicyClient(asked.url) as client:
             evaluate(_make(asked.task), client, config, report)

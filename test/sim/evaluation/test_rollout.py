@@ -124,7 +124,13 @@ def test_choices_are_made_on_random_placements_that_repeat(
 
     monkeypatch.setattr(LIBERO_ENV, lambda suite, task, _: Placed(list_tasks(suite)[task], 4))
     config = EvalConfig(
-        "libero_goal", (0,), (0, 99), random_placements=True, placement=placement, displace_m=displace_m
+        "libero_goal",
+        (0,),
+        (0, 99),
+        workers=1,
+        random_placements=True,
+        placement=placement,
+        displace_m=displace_m,
     )
     for _ in range(2):
         result = evaluate(lambda: StillPolicy(), config)  # type: ignore[arg-type,return-value]
@@ -207,7 +213,7 @@ def _plain_world(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_finished_episodes_are_not_run_again(monkeypatch: pytest.MonkeyPatch) -> None:
     _plain_world(monkeypatch)
-    config, run = EvalConfig("libero_goal", (0, 1), (0, 1)), list[Episode]()
+    config, run = EvalConfig("libero_goal", (0, 1), (0, 1), workers=1), list[Episode]()
     done = (_episode(0, 1, success=False), _episode(1, 0, success=True))
     result = evaluate(StillPolicy, config, run.append, done)  # type: ignore[arg-type]
     assert [(e.task, e.init) for e in run] == [(0, 0), (1, 1)]
@@ -226,7 +232,7 @@ def test_shards_run_the_episodes_of_the_whole_with_the_same_seeds(monkeypatch: p
         policy = StillPolicy()
         return evaluate(lambda: policy, config)["episodes"], policy.seeds  # type: ignore[arg-type,return-value]
 
-    config = EvalConfig("libero_goal", (0, 1, 2), (0, 1, 4))
+    config = EvalConfig("libero_goal", (0, 1, 2), (0, 1, 4), workers=1)
     whole = run(config)
     shards = [run(replace(config, shard=Shard(index, 2))) for index in (1, 2)]
     assert [len(episodes) for episodes, _ in shards] == [4, 5]

@@ -146,7 +146,7 @@ def test_the_expert_opens_pushes_and_turns(suite: str, task: int) -> None:
 def test_collected_demonstrations_load_back_and_a_rerun_continues(tmp_path: Path) -> None:
     from lerobot.datasets.lerobot_dataset import LeRobotDataset
 
-    config = CollectConfig("libero_object", (9,), 1, tmp_path / "data", episodes_per_part=1, workers=1)
+    config = CollectConfig("libero_object", (9,), 1, out=tmp_path / "data", episodes_per_part=1, workers=1)
     collect(config)
     (root,) = dataset_roots(config.out)
     written = root.stat().st_mtime_ns
@@ -190,6 +190,6 @@ def test_evaluation_of_a_policy_that_does_nothing(tmp_path: Path) -> None:
 
 
 def test_evaluation_rejects_unknown_initial_states() -> None:
-    config = EvalConfig("libero_object", (0,), (0, 50))
+    config = EvalConfig("libero_object", (0,), (0, 50), workers=1)
     with pytest.raises(AsyncVLAError, match="0 to 49"):
         evaluate(StillPolicy, config)  # type: ignore[arg-type]

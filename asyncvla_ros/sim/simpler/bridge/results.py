@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from asyncvla_ros.common.options import (
+    device_option,
+    execute_steps_option,
+    option,
+    seed_option,
+    shard_option,
+)
 from asyncvla_ros.common.provenance import provenance
-from asyncvla_ros.common.shard import SHARD_EPISODES, WHOLE, Shard
+from asyncvla_ros.common.shard import SHARD_EPISODES, Shard
+from asyncvla_ros.common.written import indices
 from asyncvla_ros.sim.evaluation.inference import Inference
 from asyncvla_ros.sim.evaluation.stats import percentiles, wilson_interval
 from asyncvla_ros.sim.simpler.bridge.tasks import TASKS
@@ -16,6 +25,11 @@ from asyncvla_ros.strategy import Strategy
 
 #: Stands for the checkpoint where no policy acts.
 EXPERT = "expert"
+
+
+def _task_names(written: tuple[str, ...]) -> tuple[str, ...]:
+    """Each once, and ``all``."""
+    return tuple(TASKS) if written == ("all",) else tuple(dict.fromkeys(written))
 
 
 @dataclass(frozen=True)
@@ -34,15 +48,22 @@ class BridgeConfig:
         shard: Which of the episodes; the others are run elsewhere.
     """
 
-    tasks: tuple[str, ...]
-    inits: tuple[int, ...]
+    tasks: tuple[str, ...] = option(
+        help="carrot, spoon, stack or eggplant; repeatable. Or all.", flag="--task", read=_task_names
+    )
+    inits: tuple[int, ...] = option(
+        "0-23",
+        "Placements such as 0-23, of which SimplerEnv runs all 24.",
+        flag="--episodes",
+        read=partial(indices, what="episodes"),
+    )
     strategy: Strategy = Strategy()
-    seed: int = 0
-    execute_steps: int | None = None
+    seed: int = seed_option()
+    execute_steps: int | None = execute_steps_option()
     checkpoint: str = ""
-    device: str = "cpu"
-    video_dir: Path | None = None
-    shard: Shard = WHOLE
+    device: str = device_option()
+    video_dir: Path | None = option(None, "Folder for one MP4 per episode.", flag="--video")
+    shard: Shard = shard_option()
 
     @property
     def episodes(self) -> tuple[tuple[str, int], ...]:

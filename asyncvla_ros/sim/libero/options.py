@@ -1,0 +1,38 @@
+"""Options that commands about LIBERO share, as fields of their settings."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from asyncvla_ros.common.options import option
+from asyncvla_ros.common.written import indices, indices_or_all
+
+
+def suite_option() -> Any:
+    """The suite, which has the tasks."""
+    return option("libero_object", "LIBERO suite.")
+
+
+def tasks_option() -> Any:
+    """Indices of tasks; empty: all, see ``tasks.task_indices``."""
+    return option(
+        "all", "Task indices such as 0,1 or 0-4, or all.", read=partial(indices_or_all, what="tasks")
+    )
+
+
+def inits_option(default: str) -> Any:
+    """Initial states of a task, as they are written."""
+    return option(default, "Official initial states such as 0-9.", read=partial(indices, what="inits"))
+
+
+def placement_option(default: str) -> Any:
+    """Where objects stand, see ``placement``."""
+    return option(
+        default, "Of the objects: official, widened, exchanged (places swapped) or free (anywhere)."
+    )
+
+
+def rendering_option(default: str) -> Any:
+    """Meshes that are rendered."""
+    return option(default, "full (official) or decimated meshes.", flag="--rendering")
