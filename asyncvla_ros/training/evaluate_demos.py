@@ -53,7 +53,7 @@ def evaluate_demos(settings: DemoSettings) -> dict[str, Any]:
     episodes = load_episodes(settings.data, config.image_size, settings.cache, settings.skip_broken)
     frames = unseen_frames(episodes, load_records(settings.policy), settings, policy.chunk_size)
     strategy = settings.strategy.complete(config.strategy)
-    asked = infer_demos(policy, episodes, frames, strategy, settings.seed)
+    asked = infer_demos(policy, episodes, frames, strategy, seed=settings.seed)
     inferences = list(track(asked, description="Comparing", total=len(frames), transient=True))
     names = policy.features.action_names
     stats = load_stats(settings.policy, policy.features)[1]
@@ -62,7 +62,7 @@ def evaluate_demos(settings: DemoSettings) -> dict[str, Any]:
     steps = strategy.denoise_steps or config.num_denoise_steps
     return {
         **demo_figures(
-            inferences, names, _gripper_middle(episodes, names), stats, config.rater, settings.seed
+            inferences, names, _gripper_middle(episodes, names), stats, rater=config.rater, seed=settings.seed
         ),
         "within_observation": _within_observation(base, settings, episodes, frames),
         "loop_gain": loop_gain(base, episodes, frames, steps, seed=settings.seed)

@@ -52,8 +52,10 @@ class RaterData:
         robot = Robot("policy", base.features, base.state_stats, base.action_stats)
         mixture = Mixture.of_one_robot(episodes, robot)
         plain = Batches(mixture, base.model.config, base.tokenizer)
-        augmented = Batches(mixture, base.model.config, base.tokenizer, settings.shift, settings.brightness)
-        return RaterData(episodes, record, training, validation, plain, augmented)
+        augmented = Batches(
+            mixture, base.model.config, base.tokenizer, settings.shift, brightness=settings.brightness
+        )
+        return RaterData(episodes, record, training, validation, plain=plain, augmented=augmented)
 
 
 def load_rater_episodes(settings: RaterSettings, base: Checkpoint) -> Episodes:
@@ -63,7 +65,7 @@ def load_rater_episodes(settings: RaterSettings, base: Checkpoint) -> Episodes:
         AsyncVLAError: If they cannot be read.
     """
     size = base.model.config.image_size
-    return load_episodes(settings.data, size, settings.cache, settings.skip_broken, settings.decode)
+    return load_episodes(settings.data, size, settings.cache, settings.skip_broken, decode=settings.decode)
 
 
 def error_scale(drafter: Drafter, data: RaterData, settings: RaterSettings) -> float | tuple[float, ...]:

@@ -91,13 +91,13 @@ def _build(settings: TrainSettings, accelerator: Accelerator) -> _Run:
     steps = math.ceil(settings.epochs * order.epoch_size / settings.batch) or settings.steps
     state = RunState(settings.out, _identity(policy, settings), FREE)
     start = state.resume(trainer.load)
-    batches = _batches(mixture, policy, settings, order, (start, steps), accelerator)
+    batches = _batches(mixture, policy, settings, order, steps=(start, steps), accelerator=accelerator)
     settings.out.mkdir(parents=True, exist_ok=True)
     if accelerator.is_main_process:
         write_statistics(mixture, settings.out)
     accelerator.init_trackers("asyncvla", {k: str(v) for k, v in asdict(settings).items()})
-    log = Log(settings.out, "train", start, steps, accelerator.is_main_process, accelerator.log)
-    return _Run(settings, policy, trainer, batches, state, log, steps)
+    log = Log(settings.out, "train", start, steps, visible=accelerator.is_main_process, track=accelerator.log)
+    return _Run(settings, policy, trainer, batches, state=state, log=log, steps=steps)
 
 
 def _loop(run: _Run) -> None:
@@ -167,14 +167,14 @@ def _batches(
     per_process_batch(settings.batch, accelerator.num_processes * settings.accumulate)
     config = policy.model.config
     return load_batches(
-        Batches(mixture, config, policy.tokenizer, settings.shift, settings.brightness),
+        Batches(mixture, config, policy.tokenizer, settings.shift, brightness=settings.brightness),
         Drawing(
             settings.seed,
             settings.draws,
             settings.p_sync,
             settings.p_prefix,
-            settings.p_earlier,
-            min(settings.max_age, config.action_chunk_size // 2),
+            p_earlier=settings.p_earlier,
+            max_age=min(settings.max_age, config.action_chunk_size // 2),
         ),
         order,
         Share(settings.batch, accelerator.process_index, accelerator.num_processes),

@@ -100,7 +100,7 @@ def _build(settings: RaterSettings, accelerator: Accelerator) -> _Run:
     policy = replace(policy, rated_on=data.record)
     drafter = Drafter(policy, accelerator.autocast)
     scale = error_scale(drafter, data, settings)
-    config = RaterConfig(settings.num_layers, settings.label, scale, settings.threshold, settings.reads)
+    config = RaterConfig(settings.num_layers, settings.label, scale, settings.threshold, reads=settings.reads)
     policy.model.attach_rater(config)
     assert policy.model.rater is not None
     objective = RaterLoss(policy.model.rater, config, policy.model.config.execute_steps)
@@ -110,8 +110,19 @@ def _build(settings: RaterSettings, accelerator: Accelerator) -> _Run:
     parameters = dict(objective.named_parameters())
     start = state.resume(lambda folder: read_tensors(folder, parameters, {}, optimizer))
     settings.out.mkdir(parents=True, exist_ok=True)
-    log = Log(settings.out, "train-rater", start, settings.steps, accelerator.is_main_process)
-    return _Run(settings, accelerator, policy, drafter, data, objective, optimizer, state, log, inputs)
+    log = Log(settings.out, "train-rater", start, settings.steps, visible=accelerator.is_main_process)
+    return _Run(
+        settings,
+        accelerator,
+        policy,
+        drafter,
+        data=data,
+        objective=objective,
+        optimizer=optimizer,
+        state=state,
+        log=log,
+        inputs=inputs,
+    )
 
 
 def _loop(run: _Run) -> None:
@@ -155,7 +166,12 @@ def _finish(run: _Run) -> None:
     settings, data = run.settings, run.data
     _save_state(run, settings.steps)
     monitor, limits = monitor_of(
-        run.policy, data.plain, data.training, data.validation, data.episodes.episode, settings.seed
+        run.policy,
+        data.plain,
+        data.training,
+        data.validation,
+        episode=data.episodes.episode,
+        seed=settings.seed,
     )
     policy = replace(run.policy, monitor=monitor, limits=limits)
     save_checkpoint(settings.out, policy)
@@ -187,7 +203,13 @@ def _figures(policy: Checkpoint, data: RaterData, seed: int) -> dict[str, Any]:
     # In the precision in which it will run: rounding must not pass for the policy's own hesitation.
     drafter = Drafter(policy, nullcontext)
     rated = rate_drafts(
-        drafter, policy.model, data.plain, data.validation, data.episodes.episode, seed, COMPARED
+        drafter,
+        policy.model,
+        data.plain,
+        data.validation,
+        episode=data.episodes.episode,
+        seed=seed,
+        count=COMPARED,
     )
     return {
         "label": config.rater.label,

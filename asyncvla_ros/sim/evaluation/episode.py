@@ -51,7 +51,9 @@ def run_episode(policy: Policy, env: LiberoEnv, config: EvalConfig, init: int) -
         step, success = step + 1, env.success
     eyes.write_video(success, timing)
     return replace(
-        Episode.of(env.task.index, init, success, step, record.inferences, record.executed),
+        Episode.of(
+            env.task.index, init, success, step, inferences=record.inferences, executed=record.executed
+        ),
         moved_step=world.moved_step,
         approached=approach.place,
     )

@@ -87,7 +87,7 @@ def run_episode(
         obs, _, done, ended, _ = env.step(env_action(pending.pop(0), gripper))
         success, steps = bool(done), steps + 1
         ever = ever or success
-    return Episode(number, first, success, ever, steps, tuple(inferences))
+    return Episode(number, first, success, ever, steps=steps, inferences=tuple(inferences))
 
 
 def chunk_of_reply(reply: Mapping[str, Any]) -> ActionChunk:

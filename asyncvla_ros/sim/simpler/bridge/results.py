@@ -107,7 +107,9 @@ class BridgeEpisode:
             inferences: All of them, in order; none of the scripted motion.
         """
         times = tuple(inference.inference_ms for inference in inferences)
-        return BridgeEpisode(task, init, seed, len(solved), solved[-1], any(solved), times)
+        return BridgeEpisode(
+            task, init, seed, len(solved), success_last=solved[-1], success_ever=any(solved), tick_ms=times
+        )
 
 
 def summarise(episodes: Sequence[BridgeEpisode], config: BridgeConfig) -> dict[str, Any]:

@@ -157,4 +157,4 @@ def run_episode(sim: BridgeSim, actor: Actor, config: BridgeConfig, init: int) -
     if config.video_dir is not None:
         name = f"bridge_{task.name}_{init:02d}_{'success' if solved[-1] else 'failure'}.mp4"
         write_video(config.video_dir / name, images, fps=CONTROL_HZ)
-    return BridgeEpisode.of(task.name, init, config.seed, solved, inferences)
+    return BridgeEpisode.of(task.name, init, config.seed, solved, inferences=inferences)
