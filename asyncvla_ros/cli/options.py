@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import Field
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from asyncvla_ros.common.options import (
+    HELP,
+    MINIMUM,
+    checkpoint_option,
+    device_option,
+    execute_steps_option,
+    seed_option,
+)
 from asyncvla_ros.strategy import Strategy
 from asyncvla_ros.types import AsyncVLAError, RunError
 
 # Of torch, in each process: a network this small gains nothing from more, and loses much on a busy machine.
 THREADS = 1
-CACHE = Path(".cache/frames")
 
 
 def writable(option: typer.CallbackParam, out: Path | None) -> Path | None:
@@ -36,49 +44,17 @@ def writable(option: typer.CallbackParam, out: Path | None) -> Path | None:
     return out
 
 
-CheckpointOption = Annotated[Path | None, typer.Option(help="Checkpoint folder; default: the shipped one.")]
-SuiteOption = Annotated[str, typer.Option(help="LIBERO suite.")]
-TasksOption = Annotated[str, typer.Option(help="Task indices such as 0,1 or 0-4, or all.")]
-PlacementOption = Annotated[
-    str,
-    typer.Option(help="Of the objects: official, widened, exchanged (places swapped) or free (anywhere)."),
-]
-InitsOption = Annotated[str, typer.Option(help="Official initial states such as 0-9.")]
-ModeOption = Annotated[str | None, typer.Option(help="afm or sfm; default: as the checkpoint says.")]
-SeedOption = Annotated[int, typer.Option(min=0, help="Seed of everything random.")]
+def _option(field: Field[Any]) -> Any:
+    return typer.Option(help=field.metadata[HELP], min=field.metadata[MINIMUM])
+
+
+CheckpointOption = Annotated[Path | None, _option(checkpoint_option())]
+SeedOption = Annotated[int, _option(seed_option())]
 JsonOption = Annotated[
     Path | None, typer.Option("--json", callback=writable, help="Write figures there; - prints them.")
 ]
-EngineOption = Annotated[
-    str, typer.Option(help="plain, onnx, compiled, graph, or auto: graph on CUDA, else onnx or plain.")
-]
-DeviceOption = Annotated[str, typer.Option(help="torch device, such as cpu or cuda.")]
-FreshOption = Annotated[bool, typer.Option(help="The data did not train the policy: use all of it.")]
-WorkersOption = Annotated[int, typer.Option(min=1, help="Processes, each with a simulator.")]
-ProcessesOption = Annotated[
-    int | None, typer.Option(min=1, help="Data-parallel processes; default: one per GPU, or per CPU.")
-]
-SkipBrokenOption = Annotated[
-    bool, typer.Option("--skip-broken", help="Leave out episodes whose states or actions are no numbers.")
-]
-CacheOption = Annotated[
-    Path, typer.Option(help="Folder of what is derived from datasets, such as decoded images.")
-]
-DataOption = Annotated[
-    list[Path], typer.Option(help="LeRobot v3 dataset, folder of them, or data.yaml; repeatable.")
-]
-DecodeOption = Annotated[
-    str, typer.Option(help="Images: ahead (all once, into the cache) or stream (when they are needed).")
-]
-LoaderWorkersOption = Annotated[
-    int | None,
-    typer.Option(
-        min=0, help="Processes that make batches, per training process; default: 0 ahead, 2 when streaming."
-    ),
-]
-
-DenoiseStepsOption = Annotated[int | None, typer.Option(help="Euler steps of a draft.")]
-ExecuteStepsOption = Annotated[int | None, typer.Option(help="Actions executed of each chunk.")]
+DeviceOption = Annotated[str, _option(device_option())]
+ExecuteStepsOption = Annotated[int | None, _option(execute_steps_option())]
 ConventionOption = Annotated[
     list[str] | None,
     typer.Option(

@@ -153,7 +153,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--episodes", type=int, default=25, help="how many (25)")
     parser.add_argument("--url", default="ws://127.0.0.1:8765", help="address that asyncvla serve printed")
     parser.add_argument("--mode", choices=MODES, help="default: as the checkpoint says")
-    parser.add_argument("--seed", type=int, default=0, help="of scenes and noise (0)")
+    parser.add_argument("--seed", type=int, default=FractalConfig.seed, help="of scenes and noise (0)")
     parser.add_argument("--execute-steps", type=int, help="actions executed of each chunk")
     parser.add_argument("--json", type=Path, required=True, help="receives the figures after each episode")
     return parser.parse_args()
