@@ -25,7 +25,7 @@ TAIL_S = 0.5
 
 
 @dataclass
-class _Recording:
+class _OpenEpisode:
     """An episode in progress.
 
     Attributes:
@@ -64,7 +64,7 @@ class EpisodeRecorder:
         self._versions = provenance()["versions"]
         self._pre_roll = PreRoll()
         #: From ``begin`` to ``finish``.
-        self._recording: _Recording | None = None
+        self._recording: _OpenEpisode | None = None
         self.summary = summary
 
     @property
@@ -100,7 +100,7 @@ class EpisodeRecorder:
             versions=self._versions,
         )
         writer = EpisodeWriter(folder, channels, note, self._contract)
-        self._recording = _Recording(writer)
+        self._recording = _OpenEpisode(writer)
         now_ns = now_ns or self._node.get_clock().now().nanoseconds
         for channel, log_ns, content in self._pre_roll.take(now_ns, since_ns):
             writer.put(channel, log_ns, content)
