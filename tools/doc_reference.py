@@ -11,11 +11,11 @@ import typer
 from asyncvla_ros.cli.main import app
 from asyncvla_ros.model import checkpoint
 from asyncvla_ros.ros.controller.parameters import ControllerParameters
-from asyncvla_ros.ros.libero_sim.node import SimParameters
+from asyncvla_ros.ros.libero_sim.parameters import SimParameters
 from asyncvla_ros.ros.parameters import Declaration, declarations
 from asyncvla_ros.ros.policy.parameters import PolicyParameters
 from asyncvla_ros.ros.recorder.parameters import RecorderParameters
-from asyncvla_ros.ros.visualizer.node import VisualizerParameters
+from asyncvla_ros.ros.visualizer.parameters import VisualizerParameters
 
 #: The parameters of each executable that is a node.
 NODES: dict[str, type] = {

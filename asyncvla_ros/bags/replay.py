@@ -185,9 +185,8 @@ class Replay:
         instruction = self._instructions.at(snapshot.stamp_ns)
         begun = time.perf_counter()
         try:
-            question = self._robot_policy.question(
-                snapshot, instruction, self._session, self._settings.deciding
-            )
+            previous = self._session.previous(snapshot.stamp_ns)
+            question = self._robot_policy.question(snapshot, instruction, previous, self._settings.deciding)
         except ContractError as error:
             self._failures[str(error)] += 1
             return

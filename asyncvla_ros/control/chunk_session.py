@@ -16,7 +16,7 @@ from asyncvla_ros.types import ActionChunk, Previous
 class ChunkSession:
     """Makes chunks in the units of the robot out of answers in the units of the checkpoint.
 
-    Not thread-safe: ``chunk`` and ``end`` are called under the lock of ``TaskSlot``.
+    Not thread-safe.
 
     Args:
         robot: Names, units and step of the actions.

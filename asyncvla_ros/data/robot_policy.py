@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from asyncvla_ros.control.chunk_session import ChunkSession
 from asyncvla_ros.data.deciding import Deciding
 from asyncvla_ros.data.message_content import finite_state, to_ns, to_observation
 from asyncvla_ros.observe.stream_sync import Snapshot
@@ -108,14 +107,14 @@ class RobotPolicy:
         return [camera.key for camera in self.policy.features.cameras]
 
     def question(
-        self, snapshot: Snapshot[Any], instruction: str, session: ChunkSession, deciding: Deciding
+        self, snapshot: Snapshot[Any], instruction: str, previous: Previous | None, deciding: Deciding
     ) -> Question:
         """What the policy is asked about one message per stream, see ``observed``.
 
         Args:
             snapshot: What was received.
             instruction: What to do.
-            session: Knows what is being executed meanwhile.
+            previous: What is being executed meanwhile; None: nothing, or it is not known.
             deciding: How.
 
         Raises:
@@ -123,7 +122,7 @@ class RobotPolicy:
         """
         seed = None if deciding.seed is None else noise_seed(deciding.seed, snapshot.stamp_ns)
         observation = to_observation(snapshot, self._robot, self.policy.features, instruction)
-        return Question(observation, deciding.strategy, session.previous(snapshot.stamp_ns), seed)
+        return Question(observation, deciding.strategy, previous, seed)
 
 
 def noise_seed(seed: int, stamp_ns: int) -> int:

@@ -15,10 +15,12 @@ from rclpy.parameter import Parameter
 
 from asyncvla_ros.ros.controller.node import ControllerNode
 from asyncvla_ros.ros.controller.parameters import ControllerParameters
-from asyncvla_ros.ros.libero_sim.node import LiberoSimNode, SimParameters
+from asyncvla_ros.ros.libero_sim.node import LiberoSimNode
+from asyncvla_ros.ros.libero_sim.parameters import SimParameters
 from asyncvla_ros.ros.policy.node import PolicyNode
 from asyncvla_ros.ros.policy.parameters import PolicyParameters
-from asyncvla_ros.ros.visualizer.node import VisualizerNode, VisualizerParameters
+from asyncvla_ros.ros.visualizer.node import VisualizerNode
+from asyncvla_ros.ros.visualizer.parameters import VisualizerParameters
 from asyncvla_ros.types import AsyncVLAError
 from support.policies import StillPolicy
 

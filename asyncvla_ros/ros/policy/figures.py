@@ -22,7 +22,11 @@ def mean_confidence(chunk: ActionChunk) -> float:
 
 
 class PolicyFigures:
-    """Figures since the node was started; warm-up is never among them."""
+    """Figures since the node was started; warm-up is never among them.
+
+    Threads: that of the inference notes, that of the executor reports and clears ``error``. They share single
+    values, each exchanged as a whole; the rates are the executor's alone.
+    """
 
     def __init__(self) -> None:
         self._latency_ms = Percentiles()

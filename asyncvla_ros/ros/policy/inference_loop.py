@@ -40,13 +40,13 @@ class InferenceLoop:
         infer: Callable[[Snapshot[Any]], None],
         crashed: Callable[[str], None],
     ):
-        self._sync = sync
-        self._now_ns = now_ns
-        self._is_wanted = is_wanted
-        self._infer = infer
-        self._crashed = crashed
+        self._now_ns, self._is_wanted = now_ns, is_wanted
+        self._infer, self._crashed = infer, crashed
+        #: Guards the slots and whether to stop.
         self._changed = threading.Condition()
+        self._sync = sync
         self._stopping = False
+        #: Between ``start`` and ``stop``, which one thread calls: that of the executor.
         self._thread: threading.Thread | None = None
 
     def put(self, stream: str, stamp_ns: int, sample: Any) -> None:

@@ -46,6 +46,8 @@ class RunTaskServer:
     A task begins where it is accepted, in the order of the requests: the threads that wait for its end begin
     in any order, and of two goals in quick succession the older would replace the newer.
 
+    Threads: all but ``__init__`` and ``note_episode`` runs in those of this server.
+
     Args:
         node: Owner.
         tasks: Where tasks begin and end.
@@ -54,6 +56,8 @@ class RunTaskServer:
     def __init__(self, node: ManagedNode, tasks: TaskSlot):
         self._node = node
         self._tasks = tasks
+        #: Goals that have not ended, and those of them that a client canceled. The threads of this server
+        #: share them without a lock: each touch is one operation, which Python makes whole.
         self._by_goal: dict[bytes, Task] = {}
         self._canceled: set[bytes] = set()
         self._order = OrderedGroup()

@@ -15,7 +15,7 @@ NOT_ACTIVE = "the node is not active; activate it first"
 
 @dataclass
 class Task:
-    """One run of an instruction.
+    """One run of an instruction. Written under the lock of its ``TaskSlot``; any thread may read it.
 
     Attributes:
         instruction: What is to be done.
@@ -47,6 +47,8 @@ class Task:
 class Followed:
     """An instruction from when it is followed until it is not; the same one later is another ``Followed``.
 
+    Written under the lock of its ``TaskSlot``; any thread may read it.
+
     Attributes:
         instruction: What is to be done, not blank.
         task: The task it belongs to; None: the standing instruction.
@@ -76,19 +78,27 @@ class TaskSlot:
         stop: Publishes that the motion ends. Called when something ends for which a chunk was published,
             before anything else is followed; and once when it is held.
         look: Called when something new is followed.
+        judge: Raises AsyncVLAError for an instruction that the policy cannot follow.
+        standing: The standing instruction at first.
     """
 
-    def __init__(self, stop: Callable[[], None], look: Callable[[], None]):
-        self._stop = stop
-        self._look = look
-        #: Words that the policy never saw; raises AsyncVLAError for an instruction that it cannot follow.
-        self.judge: Callable[[str], tuple[str, ...]] = lambda instruction: ()
-        self._standing = ""
+    def __init__(
+        self,
+        stop: Callable[[], None],
+        look: Callable[[], None],
+        judge: Callable[[str], object] = lambda instruction: None,
+        standing: str = "",
+    ):
+        self._stop, self._look, self._judge = stop, look, judge
+        #: Guards what is below, and the task that runs.
+        self._changed = threading.Condition()
+        #: Exchanged under the lock, read without: what was followed stays what it was.
+        self._standing = standing
         self._followed: Followed | None = None
+        #: Touched under the lock alone.
         self._is_open = self._is_moving = False
         self._refusal = NOT_ACTIVE
         self._running_episode: int | None = None
-        self._changed = threading.Condition()
 
     @property
     def followed(self) -> Followed | None:
@@ -142,7 +152,7 @@ class TaskSlot:
                 raise AsyncVLAError(self._refusal)
         if not instruction.strip():
             raise AsyncVLAError("the instruction is empty; say what the robot shall do")
-        self.judge(instruction)
+        self._judge(instruction)
 
     def begin(self, instruction: str, now_ns: int, limit_ns: int) -> Task:
         """Starts a task in place of a running one.

@@ -28,6 +28,8 @@ NAMES = (
 class AskedPolicy:
     """A policy's node, which is asked for its parameters.
 
+    Threads: that of the executor, but ``_identify``, which hands over to it what it finds.
+
     Args:
         node: Asks.
         policy: Name of the policy's node.

@@ -43,6 +43,8 @@ class Channel:
 class EpisodeWriter:
     """An episode on its way to the disk.
 
+    Threads: one that calls, and one that writes.
+
     Args:
         folder: Is made; must not exist.
         channels: What may come.
@@ -59,13 +61,18 @@ class EpisodeWriter:
     """
 
     def __init__(self, folder: Path, channels: Sequence[Channel], note: EpisodeNote, contract: str):
-        self.folder, self.note, self.problem = folder, note, ""
+        #: The caller's.
+        self.folder, self.note = folder, note
         self._received: Counter[str] = Counter()
-        self._lost: Counter[str] = Counter()
+        #: Of either; the first one stays.
+        self.problem = ""
         self._queue: queue.SimpleQueue[tuple[Channel, int, bytes] | None] = queue.SimpleQueue()
-        self._waiting = 0
+        #: Guards what both count: messages that are lost, and bytes that wait.
         self._lock = threading.Lock()
+        self._lost: Counter[str] = Counter()
+        self._waiting = 0
         store = typestore_with({channel.kind for channel in channels})
+        #: Of the thread that writes, until that has ended; its counts are read by the caller.
         self._writer = BagWriter(folder)
         self._writer.__enter__()
         for channel in channels:
@@ -80,15 +87,17 @@ class EpisodeWriter:
         self._received[channel.topic] += 1
         with self._lock:
             is_full = self._waiting + len(content) > WAITING_BYTES
-            self._waiting += 0 if is_full else len(content)
-        if is_full:
-            self._lost[channel.topic] += 1
-        else:
+            if is_full:
+                self._lost[channel.topic] += 1
+            else:
+                self._waiting += len(content)
+        if not is_full:
             self._queue.put((channel, log_ns, content))
 
     def note_lost(self, topic: str, count: int) -> None:
         """So many messages of a topic did not arrive."""
-        self._lost[topic] += count
+        with self._lock:
+            self._lost[topic] += count
 
     def describe(self, **changes: object) -> None:
         """Changes the note."""
@@ -115,14 +124,15 @@ class EpisodeWriter:
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Topic to messages that were received, written and lost."""
-        topics = sorted({*self._received, *self._lost})
+        with self._lock:
+            lost = self._lost.copy()
         return {
             topic: {
                 "received": self._received[topic],
                 "written": self._writer.counts[topic],
-                "lost": self._lost[topic],
+                "lost": lost[topic],
             }
-            for topic in topics
+            for topic in sorted({*self._received, *lost})
         }
 
     def _run(self) -> None:
@@ -146,11 +156,11 @@ class EpisodeWriter:
             if entry is None:
                 return True
             channel, log_ns, content = entry
+            is_lost = bool(self.problem)
             with self._lock:
                 self._waiting -= len(content)
-            if self.problem:
-                self._lost[channel.topic] += 1
-            else:
+                self._lost[channel.topic] += is_lost
+            if not is_lost:
                 self._writer.write_raw(channel.topic, channel.kind, log_ns, content)
         return False
 

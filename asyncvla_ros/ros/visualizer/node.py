@@ -1,221 +1,51 @@
-"""Lifecycle node that shows what the policy intends: the chunk as markers, a camera with a caption.
-
-chunk, robot state, status, camera ──> ~/markers, ~/overlay
-"""
+"""Lifecycle node that shows what the policy intends: the chunk as markers, a camera with a caption."""
 
 from __future__ import annotations
 
-import time
-from dataclasses import dataclass
-from functools import partial
-from typing import Any
-
 from diagnostic_msgs.msg import DiagnosticStatus
-from geometry_msgs.msg import PoseStamped
-from rclpy.clock import Clock
-from rclpy.clock_type import ClockType
-from sensor_msgs.msg import CompressedImage, Image, JointState
-from std_msgs.msg import String
-from visualization_msgs.msg import MarkerArray
 
-from asyncvla_msgs.msg import ActionChunk, ControllerStatus
-from asyncvla_ros.common.statistics import Rates
-from asyncvla_ros.control.chunk import StampedChunk
-from asyncvla_ros.control.types import Mode
-from asyncvla_ros.data.camera_message import decode_image
-from asyncvla_ros.data.message_content import named_state, to_ns
-from asyncvla_ros.paths import robot_file
-from asyncvla_ros.robot.contract import CameraSource, JointStateSource, PoseSource
-from asyncvla_ros.robot.contract_file import load_robot
-from asyncvla_ros.ros import qos
-from asyncvla_ros.ros.conversions import chunk_from_message
 from asyncvla_ros.ros.diagnostics import Diagnostics, Report
-from asyncvla_ros.ros.images import rgb_message
 from asyncvla_ros.ros.lifecycle import ManagedNode, run_node
-from asyncvla_ros.ros.parameters import Parameters, parameter
-from asyncvla_ros.ros.repeated_warning import RepeatedWarning
-from asyncvla_ros.ros.visualizer.markers import chunk_markers, no_markers
-from asyncvla_ros.types import ContractError
-from asyncvla_ros.view.chunk_display import ChunkDisplay
-from asyncvla_ros.view.chunk_view import ratings
-from asyncvla_ros.view.overlay import Caption, draw_overlay
-
-
-@dataclass(frozen=True)
-class VisualizerParameters:
-    """Parameters of visualizer_node."""
-
-    robot: str = parameter(
-        "libero_panda", "Robot contract: a name in config/robots or a .yaml", read_only=True
-    )
-    chunk_topic: str = parameter(
-        "policy/action_chunk", "Topic of the action chunks", read_only=True, is_topic=True
-    )
-    status_topic: str = parameter(
-        "controller/status", "Topic of the controller's status", read_only=True, is_topic=True
-    )
-    description_topic: str = parameter(
-        "robot_description", "Topic of the URDF, for joint actions", read_only=True, is_topic=True
-    )
-    tip_link: str = parameter("tool0", "Link of the URDF whose path is drawn, for joint actions")
-    camera: str = parameter(
-        "", "Camera of the overlay, a key of the contract; empty: its first", read_only=True
-    )
-    publish_hz: float = parameter(
-        10.0, "How often markers and overlay are renewed [Hz]", minimum=0.1, maximum=100.0, read_only=True
-    )
-    sensor_reliability: str = parameter(
-        "best_effort", "QoS of camera and robot state", choices=tuple(qos.RELIABILITIES), read_only=True
-    )
-    autostart: bool = parameter(False, "Configure and activate at the start", read_only=True)
+from asyncvla_ros.ros.parameters import Parameters
+from asyncvla_ros.ros.visualizer.parameters import VisualizerParameters
+from asyncvla_ros.ros.visualizer.session import VisualizerSession
 
 
 class VisualizerNode(ManagedNode):
-    """Topics and parameters of the visualizer; what it draws: ``asyncvla_ros.view``."""
+    """Parameters, lifecycle and diagnostics of the visualizer.
+
+    What happens while it is configured: ``VisualizerSession``. Threads: as of the session.
+    """
 
     def __init__(self) -> None:
         super().__init__("visualizer")
         self._params = Parameters(self, VisualizerParameters)
-        self._display: ChunkDisplay | None = None
-        self._rates = Rates()
-        self._chunks = 0
-        self._state_warning, self._path_warning, self._overlay_warning = (
-            RepeatedWarning(self) for _ in range(3)
-        )
+        #: From configure to cleanup.
+        self._session: VisualizerSession | None = None
         self._diagnostics = Diagnostics(self, self._report)
 
     def configure(self) -> None:
         """Reads the contract; subscribes to chunks, robot state, status and one camera."""
-        values = self._params.values
-        self._robot = load_robot(robot_file(values.robot))
-        self._camera = self._camera_source()
-        self._display = ChunkDisplay(self._robot)
-        self.resources.callback(self._forget)
-        self._latency_s = float("nan")
-        self._status: ControllerStatus | None = None
-        self._image: Image | CompressedImage | None = None
-        self._is_shown = False
-        self._markers = self.advertise(MarkerArray, "~/markers", qos.COMMAND)
-        self._overlay = self.advertise(Image, "~/overlay", qos.COMMAND)
-        self._subscribe_all(self._display)
-        # Goes on while a simulated clock stands still.
-        steady = Clock(clock_type=ClockType.STEADY_TIME)
-        timer = self.create_timer(1.0 / values.publish_hz, self._publish, clock=steady)
-        self.resources.callback(self.destroy_timer, timer)
+        self.resources.callback(self._forget_session)
+        self._session = VisualizerSession(self, self._params)
 
     def activate(self) -> None:
         """Begins without a path, whatever was shown before."""
-        self._is_shown = False
-        self._markers.publish(no_markers())
+        assert self._session is not None
+        self._session.start()
 
     def deactivate(self) -> None:
         """Takes the path away."""
-        if self._display is not None:
-            self._markers.publish(no_markers())
+        if self._session is not None:
+            self._session.stop()
 
-    def _camera_source(self) -> CameraSource:
-        key = self._params.values.camera
-        cameras = {camera.key: camera for camera in self._robot.cameras}
-        if key and key not in cameras:
-            raise ContractError(f"parameter camera is {key!r}, expected one of {', '.join(cameras)}, or none")
-        return cameras[key] if key else self._robot.cameras[0]
-
-    def _subscribe_all(self, display: ChunkDisplay) -> None:
-        values = self._params.values
-        sensor = qos.sensor(values.sensor_reliability)
-        self.subscribe(ActionChunk, values.chunk_topic, self._on_chunk, qos.CHUNK)
-        self.subscribe(ControllerStatus, values.status_topic, self._on_status, qos.STATUS)
-        for source in self._robot.state:
-            kind: type = JointState if isinstance(source, JointStateSource) else PoseStamped
-            self.subscribe(kind, source.topic, partial(self._on_state, source), sensor)
-        kind = Image if self._camera.transport == "raw" else CompressedImage
-        self.subscribe(kind, self._camera.topic, self._on_image, sensor)
-        if display.needs_description:
-            self.subscribe(String, values.description_topic, self._on_description, qos.STATUS)
-
-    def _forget(self) -> None:
-        self._display = None
-
-    def _on_chunk(self, message: ActionChunk) -> None:
-        if self._display is None:
-            return
-        chunk = chunk_from_message(message)
-        self._display.show(chunk)
-        if not chunk.is_end:
-            self._chunks += 1
-            self._latency_s = 1e-9 * to_ns(message.inference_latency)
-
-    def _on_status(self, message: ControllerStatus) -> None:
-        self._status = message
-
-    def _on_image(self, message: Image | CompressedImage) -> None:
-        self._image = message
-
-    def _on_state(self, source: JointStateSource | PoseSource, message: Any) -> None:
-        if self._display is None:
-            return
-        try:
-            values = named_state(message, source, self._robot.base_frame)
-        except ContractError as error:
-            self._state_warning.say(f"robot state ignored: {error}")
-            return
-        self._display.observe(source.topic, to_ns(message.header.stamp), values)
-
-    def _on_description(self, message: String) -> None:
-        if self._display is None:
-            return
-        try:
-            self._display.describe(message.data, self._params.values.tip_link)
-        except ContractError as error:
-            self.get_logger().error(f"no path of joint actions: {error}")
-
-    def _publish(self) -> None:
-        if self._display is None or not self.is_active:
-            return
-        now_ns = self.get_clock().now().nanoseconds
-        view = self._display.view(now_ns)
-        if view is not None:
-            self._markers.publish(chunk_markers(view, self._robot.base_frame))
-        elif self._is_shown:
-            self._markers.publish(no_markers())
-        self._is_shown = view is not None
-        if self._display.problem:
-            self._path_warning.say(f"no path: {self._display.problem}")
-        if self._image is not None and self._overlay.get_subscription_count():
-            self._publish_overlay(self._image, self._caption(self._display.chunk(now_ns), now_ns))
-
-    def _publish_overlay(self, message: Image | CompressedImage, caption: Caption) -> None:
-        try:
-            image = decode_image(message, self._camera.key)
-        except ContractError as error:
-            self._overlay_warning.say(f"no overlay: {error}")
-            return
-        self._overlay.publish(rgb_message(draw_overlay(image, caption), message.header))
-
-    def _caption(self, chunk: StampedChunk | None, now_ns: int) -> Caption:
-        status = self._status
-        mode = None if status is None else Mode(status.mode)
-        reason = "" if status is None else status.reason
-        if chunk is None:
-            return Caption(mode=mode, reason=reason)
-        confidence, refined = ratings(chunk)
-        return Caption(
-            instruction=chunk.instruction,
-            mode=mode,
-            reason=reason,
-            confidence=confidence,
-            refined=refined,
-            executed=chunk.executed_at(now_ns),
-            latency_s=self._latency_s,
-        )
+    def _forget_session(self) -> None:
+        self._session = None
 
     def _report(self) -> Report:
-        if self._display is None:
+        if self._session is None:
             return Report(DiagnosticStatus.OK, "unconfigured", {})
-        problem = self._display.problem
-        level = DiagnosticStatus.WARN if problem else DiagnosticStatus.OK
-        rates = self._rates.update(time.monotonic(), {"chunks": self._chunks})
-        return Report(level, problem or "ok", {"path shown": self._is_shown, "chunks [Hz]": rates["chunks"]})
+        return self._session.report()
 
 
 def main() -> None:

@@ -173,6 +173,15 @@ def test_words_that_the_policy_never_saw_are_named_where_an_instruction_is_set(s
     assert not result_of(tasks.send_goal_async(RunTask.Goal(instruction="dance"))).accepted
 
 
+def test_a_refused_instruction_is_forgotten(start, ros_client):
+    start(node=FewWordsNode, instruction="lift")
+    ask = partial(ros_client.call, SetInstruction, "/policy/set_instruction")
+    assert not ask(SetInstruction.Request(instruction="dance")).accepted
+    for name in ("deactivate", "cleanup", "configure"):
+        assert ros_client.transition("policy", name)
+    assert ask(SetInstruction.Request(instruction="cup")).message == "lift", "the one before stands"
+
+
 def test_a_standing_instruction_without_a_known_word_fails_configure(ros_client, ros_domain):
     node = NodeThread(FewWordsNode, {"instruction": "dance"})
     try:

@@ -1,0 +1,264 @@
+"""The policy from configure to cleanup: its methods are the callbacks of the node.
+
+cameras, robot state ──> newest consistent snapshot ──> Policy.infer ──> ~/action_chunk
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from geometry_msgs.msg import PoseStamped
+from rclpy.parameter import Parameter
+from sensor_msgs.msg import CompressedImage, Image, JointState
+
+from asyncvla_msgs.msg import EpisodeStatus
+from asyncvla_msgs.srv import SetInstruction
+from asyncvla_ros.data.robot_policy import Deciding, RobotPolicy, Source, observed, store
+from asyncvla_ros.observe.stream_sync import Snapshot, StreamSync
+from asyncvla_ros.robot.contract import CameraSource, JointStateSource, RobotContract
+from asyncvla_ros.ros import qos
+from asyncvla_ros.ros.diagnostics import Report
+from asyncvla_ros.ros.lifecycle import ManagedNode
+from asyncvla_ros.ros.parameters import Parameters
+from asyncvla_ros.ros.policy.chunk_publisher import ChunkPublisher
+from asyncvla_ros.ros.policy.doubt import DoubtWatch
+from asyncvla_ros.ros.policy.figures import PolicyFigures, mean_confidence
+from asyncvla_ros.ros.policy.inference_loop import InferenceLoop
+from asyncvla_ros.ros.policy.parameters import HOLD, PolicyParameters
+from asyncvla_ros.ros.policy.run_task import RunTaskServer
+from asyncvla_ros.ros.policy.tasks import NOT_ACTIVE, Result, TaskSlot
+from asyncvla_ros.ros.stream_watch import Stream, StreamWatch, clock_problem
+from asyncvla_ros.types import ActionChunk, AsyncVLAError
+
+if TYPE_CHECKING:
+    from asyncvla_ros.policy import Policy
+
+
+class PolicySession:
+    """Keeps what the robot shows, has the policy decide on the newest of it, and publishes the answers.
+
+    Threads: callbacks of the node, and so transitions and changes of parameters, run one at a time in the
+    thread of its executor. Inferences run in the thread of ``InferenceLoop``: ``_infer``, what it calls, and
+    ``_crashed``. Tasks begin and end in the threads of ``RunTaskServer``. No field is exchanged after
+    ``__init__``.
+
+    Args:
+        node: Owns topics and services.
+        params: Of the node; their values are exchanged as a whole, so every thread may read them.
+        robot: What is seen, and what acts.
+        policy: Decides; not warm yet.
+        figures: Of the node; they outlive the session.
+
+    Raises:
+        AsyncVLAError: robot, policy and parameters do not fit.
+    """
+
+    def __init__(
+        self,
+        node: ManagedNode,
+        params: Parameters[PolicyParameters],
+        robot: RobotContract,
+        policy: Policy,
+        figures: PolicyFigures,
+    ):
+        values = params.values
+        self._node, self._params, self._robot = node, params, robot
+        #: Infers in the inference thread alone, once it is warm; what only reads its settings is for any.
+        self._policy = policy
+        self._robot_policy = RobotPolicy(policy, robot, values.checkpoint or "as shipped")
+        policy.check(values.strategy)
+        self._unknown_words(values.instruction)  # raises now rather than at the first inference
+        policy.warmup(strategy=values.strategy)
+        if values.commit:
+            node.get_logger().warning("parameter commit is deprecated, use handover: commit")
+        if policy.engine_note:
+            node.get_logger().warning(policy.engine_note)
+        #: Written by the inference thread, read by the executor's: figures one by one, a doubt as a whole.
+        self._figures, self._doubt = figures, DoubtWatch(policy.episode_limits)
+        sources = observed(robot, self._robot_policy.cameras)
+        #: For any thread, each with a lock; that of the tasks is taken before those of the others.
+        self._loop = InferenceLoop(
+            self._make_sync(sources),
+            self._now_ns,
+            lambda: self._tasks.followed is not None,
+            self._infer,
+            crashed=self._crashed,
+        )
+        self._chunks = ChunkPublisher(node, robot)
+        self._tasks = TaskSlot(
+            self._chunks.publish_end, self._loop.look_again, policy.unknown_words, values.instruction
+        )
+        #: The executor's thread asks it.
+        self._stream_watch = StreamWatch(node, self._subscribe_streams(sources))
+        service = node.create_service(SetInstruction, "~/set_instruction", self._on_set_instruction)
+        node.resources.callback(node.destroy_service, service)
+        server = RunTaskServer(node, self._tasks)
+        if values.episode_status_topic:
+            node.subscribe(EpisodeStatus, values.episode_status_topic, server.note_episode, qos.STATUS)
+        node.on_clock_set_back(self._on_clock_set_back)
+        node.get_logger().info(f"ready: robot {robot.name}, cameras {', '.join(self._robot_policy.cameras)}")
+
+    def _make_sync(self, sources: dict[str, Source]) -> StreamSync[Any]:
+        values, clock = self._params.values, self._clock()
+        return StreamSync(
+            list(sources), values.max_age_ns, values.max_skew_ns, permits_ahead=clock.ros_time_is_active
+        )
+
+    def _subscribe_streams(self, sources: dict[str, Source]) -> dict[str, Stream]:
+        reliability = self._params.values.sensor_reliability
+        streams: dict[str, Stream] = {}
+        for stream, source in sources.items():
+            if isinstance(source, CameraSource):
+                profile = qos.sensor(reliability)
+                kind: type = Image if source.transport == "raw" else CompressedImage
+            else:
+                profile = qos.state(reliability)
+                kind = JointState if isinstance(source, JointStateSource) else PoseStamped
+            self._node.subscribe(kind, source.topic, partial(self._on_sample, stream, source), profile)
+            streams[stream] = Stream(source.topic, kind, profile)
+        return streams
+
+    # --- what the node asks for, in the thread of its executor --------------------------------------------
+
+    def start(self) -> None:
+        """Starts to infer, in a new session of chunks."""
+        self._chunks.restart()
+        self._figures.error = ""
+        self._loop.start()
+        self._tasks.open()
+
+    def stop(self) -> None:
+        """Ends the running task, its motion and the inference thread. Idempotent."""
+        text = "the policy node was deactivated"
+        try:
+            self._tasks.close(Result.TERMINATION_DEACTIVATED, text, NOT_ACTIVE)
+        finally:
+            self._loop.stop()
+
+    def change(self, new: PolicyParameters) -> None:
+        """Takes parameters into account, before they come into force.
+
+        Raises:
+            AsyncVLAError: the policy cannot do what they say.
+        """
+        self._policy.check(new.strategy)
+        self._unknown_words(new.instruction)
+        with self._loop.locked() as sync:
+            sync.max_age_ns, sync.max_skew_ns = new.max_age_ns, new.max_skew_ns
+        self._loop.wake()
+
+    def follow(self, instruction: str) -> None:
+        """Has it followed outside of tasks; ends a task also if it is the same as before."""
+        words = self._unknown_words(instruction)
+        never_seen = f"; the policy never saw {', '.join(words)}" if words else ""
+        self._node.get_logger().info(f"instruction: {instruction!r}{never_seen}")
+        self._tasks.set_standing(instruction)
+
+    def report(self) -> Report:
+        """What ``/diagnostics`` says."""
+        values, instruction = self._params.values, self._tasks.instruction
+        now_ns, clock = self._now_ns(), clock_problem(self._node)
+        doubt = self._doubt.text_of(self._tasks.followed)
+        if doubt and values.on_doubt == HOLD:
+            doubt = f"held: {doubt}"
+        strategy = self._policy.resolve(values.strategy)
+        with self._loop.locked() as sync:
+            problems = [clock] if clock else sync.problems(now_ns, self._stream_watch.silence)
+            report = self._figures.report(
+                sync,
+                problems,
+                now_ns,
+                instruction,
+                strategy=strategy,
+                is_active=self._node.is_active,
+                doubt=doubt,
+            )
+        words = ", ".join(self._unknown_words(instruction))
+        return replace(report, values={**report.values, "unknown words": words})
+
+    def _on_sample(self, stream: str, source: Source, message: Any) -> None:
+        store(message, stream, source, self._robot.base_frame, slots=self._loop)
+
+    def _on_set_instruction(
+        self, request: SetInstruction.Request, response: SetInstruction.Response
+    ) -> SetInstruction.Response:
+        before = self._tasks.instruction
+        (result,) = self._node.set_parameters([Parameter("instruction", value=request.instruction)])
+        response.accepted, response.message = result.successful, result.reason or before
+        if result.successful and (words := self._unknown_words(self._tasks.instruction)):
+            response.message = f"the policy never saw {', '.join(words)}"
+        return response
+
+    def _on_clock_set_back(self) -> None:
+        text = "the clock was set back; all samples at hand are dropped"
+        # A simulation that begins anew does so. rclpy allows one severity per line of code.
+        if self._clock().ros_time_is_active:
+            self._node.get_logger().info(text)
+        else:
+            self._node.get_logger().warning(text)
+        with self._loop.locked() as sync:
+            sync.reset()
+        self._chunks.forget_times()
+
+    # --- in the inference thread --------------------------------------------------------------------------
+
+    def _infer(self, snapshot: Snapshot[Any]) -> None:
+        followed = self._tasks.followed
+        if followed is None:
+            return
+        began = time.perf_counter()
+        try:
+            answer = self._answer(snapshot, followed.instruction)
+        except AsyncVLAError as error:
+            self._figures.note_failure(str(error))
+            self._node.get_logger().error(f"no chunk: {error}", throttle_duration_sec=1.0)
+            return
+        latency_s = time.perf_counter() - began
+        if self._doubt.note(followed, answer):
+            self._node.get_logger().warning(self._doubt.text_of(followed), throttle_duration_sec=5.0)
+            if self._params.values.on_doubt == HOLD:
+                if self._tasks.hold(followed):
+                    self._figures.note_held(answer)
+                return
+        words = self._unknown_words(followed.instruction)
+        send = partial(
+            self._chunks.publish, answer, snapshot.stamp_ns, followed.instruction, words, latency_s
+        )
+        if self._tasks.publish(followed, mean_confidence(answer), send):
+            self._figures.note_chunk(answer, latency_s)
+        else:
+            self._figures.note_dropped(followed.end_reason)
+
+    def _answer(self, snapshot: Snapshot[Any], instruction: str) -> ActionChunk:
+        values = self._params.values
+        deciding = Deciding(values.strategy, None if values.seed < 0 else values.seed)
+        previous = self._chunks.previous(snapshot.stamp_ns)
+        return self._robot_policy.question(snapshot, instruction, previous, deciding).answer(self._policy)
+
+    def _crashed(self, text: str) -> None:
+        self._figures.note_failure(f"the inference thread ended: {text.strip().splitlines()[-1]}")
+        self._node.get_logger().fatal(
+            f"the inference thread ended; deactivate and activate to try again:\n{text}"
+        )
+        error = self._figures.error
+        self._tasks.close(Result.TERMINATION_FAULT, error, f"{error}; deactivate and activate to try again")
+
+    # --- in any thread ------------------------------------------------------------------------------------
+
+    def _unknown_words(self, instruction: str) -> tuple[str, ...]:
+        """Words that the policy never saw; none of a blank instruction, which means rest.
+
+        Raises:
+            AsyncVLAError: the policy cannot follow the instruction.
+        """
+        return self._policy.unknown_words(instruction) if instruction.strip() else ()
+
+    def _clock(self) -> Any:
+        """Asked for at each reading: whoever steps a clock exchanges it."""
+        return self._node.get_clock()
+
+    def _now_ns(self) -> int:
+        return int(self._clock().now().nanoseconds)
