@@ -124,7 +124,8 @@ def convert(
 def _reasons(total: Converted) -> str:
     """Return why nothing is left, most frequent first, and which option may help."""
     reasons = [*total.skipped, *(reason for reason, _ in total.dropped.most_common()), *total.problems][:5]
-    return "; ".join(reason + HINTS.get(reason, "") for reason in reasons) or "no frames"
+    hints = (next((HINTS[start] for start in HINTS if reason.startswith(start)), "") for reason in reasons)
+    return "; ".join(reason + hint for reason, hint in zip(reasons, hints, strict=True)) or "no frames"
 
 
 def _name(bag: Path, settings: ConvertSettings) -> str:

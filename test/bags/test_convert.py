@@ -78,7 +78,7 @@ def test_gaps_end_an_episode_and_are_counted_by_reason(tmp_path):
 
 
 def driven_by_somebody_else(folder, silent: bool):
-    """Write a recording in which another program commanded the arm, and the controller said nothing or held."""
+    """Write a recording of an arm that another program commands, while the controller is silent or holds."""
     with Recording(folder) as recording:
         if silent:
             # As a recorder does: a topic of the contract that stays silent.
