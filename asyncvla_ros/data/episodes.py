@@ -81,8 +81,8 @@ class Episodes:
             )
         if every > total:
             raise AsyncVLAError(
-                f"holdout {holdout} holds out none of {total} episodes; collect more, or pass --holdout 0 (no "
-                "rater then, and no unseen episodes to measure on) or a larger share"
+                f"holdout {holdout} holds out none of {total} episodes; collect more, or pass "
+                "--holdout 0 (no rater then, and no unseen episodes to measure on) or a larger share"
             )
         train, held = [], []
         for start, episode in blocks(self.episode):
