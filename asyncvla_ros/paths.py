@@ -48,8 +48,10 @@ def robot_file(name_or_path: str | Path) -> Path:
     path = Path(name_or_path).expanduser() if is_path else robots / f"{name_or_path}.yaml"
     if path.is_file():
         return path
+    local = Path(f"{name_or_path}.yaml")
+    hint = f"; {local} is here: give it with its .yaml" if not is_path and local.is_file() else ""
     choices = ", ".join(sorted(robot.stem for robot in robots.glob("*.yaml"))) or "none"
     raise AsyncVLAError(
         f"no robot contract {str(name_or_path)!r}: expected the path of a .yaml file or one of the robots in "
-        f"{robots}: {choices}"
+        f"{robots}: {choices}{hint}"
     )

@@ -53,5 +53,12 @@ def test_an_unknown_robot_lists_the_choices(checkout, unknown):
         paths.robot_file(unknown)
 
 
+def test_a_contract_of_the_current_folder_is_hinted_at(checkout, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "arm_c.yaml").touch()
+    with pytest.raises(AsyncVLAError, match=r"arm_a, arm_b; arm_c\.yaml is here: give it with its \.yaml$"):
+        paths.robot_file("arm_c")
+
+
 def test_the_shipped_checkpoint_is_package_data():
     assert paths.shipped_checkpoint().parent == paths.PACKAGE / "checkpoints"

@@ -20,7 +20,7 @@ from typing import Any
 
 from asyncvla_ros.bags.episode import DISCARDED, FAILURE, RECORDING, read_note
 from asyncvla_ros.bags.frame_settings import ConvertSettings
-from asyncvla_ros.bags.frames import Frame, Frames
+from asyncvla_ros.bags.frames import NO_ACTION, Frame, Frames
 from asyncvla_ros.bags.reader import BagReader
 from asyncvla_ros.data.lerobot_writer import DatasetWriter, dataset_features
 from asyncvla_ros.robot.contract import RobotContract
@@ -29,6 +29,14 @@ from asyncvla_ros.types import AsyncVLAError
 # A shorter piece between two gaps is no episode.
 FEWEST_FRAMES = 2
 SUMMARY = "converted.json"
+NOT_SOLVED, WAS_DISCARDED, CUT_SHORT = "not solved", "discarded", "cut short"
+# What to do about a reason for which nothing is left.
+HINTS = {
+    NOT_SOLVED: " (--failures takes these, too)",
+    WAS_DISCARDED: " (--discarded takes these, too)",
+    CUT_SHORT: " (--failures takes these, too)",
+    NO_ACTION: " (choose what the action is: --target outputs, or --target state:1 of an arm led by hand)",
+}
 
 
 @dataclass
@@ -95,11 +103,17 @@ def convert(
         counts = f"{done.episodes} episodes, {done.frames} frames, {sum(done.dropped.values())} dropped"
         say(f"{bag}: {'left out' if done.skipped else counts}")
     if not folders:
-        reasons = [*total.skipped, *total.dropped, *total.problems]
-        raise AsyncVLAError(f"nothing to convert is left: {'; '.join(reasons[:5]) or 'no frames'}")
+        raise AsyncVLAError(f"nothing to convert is left: {_reasons(total)}")
     _join(folders, out)
     shutil.rmtree(parts)
     return total
+
+
+def _reasons(total: Converted) -> str:
+    """Return why nothing is left, most frequent first, and which option may help."""
+    reasons = [*total.skipped, *(reason for reason, _ in total.dropped.most_common()), *total.problems][:5]
+    hints = (next((HINTS[start] for start in HINTS if reason.startswith(start)), "") for reason in reasons)
+    return "; ".join(reason + hint for reason, hint in zip(reasons, hints, strict=True)) or "no frames"
 
 
 def _name(bag: Path, settings: ConvertSettings) -> str:
@@ -137,10 +151,10 @@ def _convert_one(bag: Path, robot: RobotContract, part: Path, settings: ConvertS
 
 def _left_out(outcome: str, settings: ConvertSettings) -> str:
     if outcome == FAILURE and not settings.frames.failures:
-        return "not solved"
+        return NOT_SOLVED
     if outcome == DISCARDED and not settings.discarded:
-        return "discarded"
-    return "cut short" if outcome == RECORDING and not settings.frames.failures else ""
+        return WAS_DISCARDED
+    return CUT_SHORT if outcome == RECORDING and not settings.frames.failures else ""
 
 
 def _write(frames: Frames, robot: RobotContract, folder: Path, result: Converted) -> None:

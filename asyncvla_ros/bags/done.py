@@ -76,7 +76,7 @@ def find_done(
 
     Args:
         target: One of ``CHOICES``; ``auto``: the first that there is, of command, outputs and chunk.
-        recorded: Topic to types.
+        recorded: Topic to types, of the topics on which something came.
         robot: Whose.
         namespace: Of its nodes in the recording.
 

@@ -76,7 +76,7 @@ class Frames:
         sources = observed(robot, [camera.key for camera in robot.cameras])
         self._topics = find_robot(bag.topics, sources, settings.namespace)
         namespace = self._topics.namespace
-        self.target, self._done = find_done(settings.target, bag.topics, robot, namespace)
+        self.target, self._done = find_done(settings.target, bag.topics_with_messages, robot, namespace)
         if self.target == "chunk":
             raise AsyncVLAError(
                 "no command is recorded, and a chunk is no action that was done; see --target"

@@ -148,6 +148,11 @@ class BagReader:
         """When the last message was recorded [ns]."""
         return max(part.end_time for _, part in self._parts)
 
+    @property
+    def topics_with_messages(self) -> dict[str, set[str]]:
+        """Types of each topic on which something came: a recorder also lists topics that stayed silent."""
+        return {topic: kinds for topic, kinds in self.topics.items() if self.counts[topic]}
+
     def durability(self, topic: str) -> QosDurability | None:
         """Whether a topic was published for all who come later; None: the recording does not say."""
         for _, part in self._parts:

@@ -94,7 +94,7 @@ class Replay:
         sources = observed(robot, self._robot_policy.cameras)
         self._topics = find_robot(bag.topics, sources, settings.namespace)
         namespace = self._topics.namespace
-        self._target, self._done = find_done(settings.target, bag.topics, robot, namespace)
+        self._target, self._done = find_done(settings.target, bag.topics_with_messages, robot, namespace)
         chunks = resolve("~/action_chunk", namespace, "policy")
         if settings.at == "chunks" and CHUNK not in bag.topics.get(chunks, set()):
             raise AsyncVLAError(f"--at chunks: no {CHUNK} is recorded on {chunks}")

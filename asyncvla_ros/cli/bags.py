@@ -175,9 +175,12 @@ def convert(
     from asyncvla_ros.paths import robot_file
     from asyncvla_ros.robot.contract_file import load_robot
 
+    contracts = {
+        found: load_robot(robot_file(robot_of(found, robot))) for bag in bags for found in recordings(bag)
+    }
     done = run(
-        [found for bag in bags for found in recordings(bag)],
-        lambda bag: load_robot(robot_file(robot_of(bag, robot))),
+        list(contracts),
+        contracts.__getitem__,
         out,
         replace(settings, frames=frames),
         say=print,
@@ -189,6 +192,8 @@ def convert(
     for reason, names in done.skipped.items():
         print(f"{len(names)} recordings left out: {reason}")
     print(f"{done.episodes} episodes, {done.frames} frames: {out}")
+    spaces = sorted({contract.action_space for contract in contracts.values()})
+    print(f"train on it with --action-space {' or '.join(spaces)}")
     write_json({"episodes": done.episodes, "frames": done.frames, "dropped": dict(done.dropped)}, json_out)
 
 

@@ -39,6 +39,7 @@ def check(
             table.add_row(*(Text(cell) for cell in row))
         console.print(table)
     if checkpoint is None:
+        print(f"{contract.name} is a valid contract; to compare it with a policy, add --checkpoint FOLDER")
         return
     problems = mismatches(contract, load_features(checkpoint))
     if not problems:

@@ -81,7 +81,8 @@ class Episodes:
             )
         if every > total:
             raise AsyncVLAError(
-                f"holdout {holdout} holds out none of {total} episodes; collect more, or choose 0 or more"
+                f"holdout {holdout} holds out none of {total} episodes; collect more, or pass "
+                "--holdout 0 (no rater then, and no unseen episodes to measure on) or a larger share"
             )
         train, held = [], []
         for start, episode in blocks(self.episode):

@@ -100,7 +100,8 @@ class DatasetWriter:
             from lerobot.datasets.lerobot_dataset import LeRobotDataset
         except ImportError as error:
             raise AsyncVLAError(
-                "writing datasets needs the package lerobot[dataset] (Python >= 3.12)"
+                "writing datasets needs the package lerobot[dataset] (Python >= 3.12); a robot lacks it: "
+                "copy the recordings to a machine with a checkout, and run this after `make setup` there"
             ) from error
         disable_progress_bars()
         # FFmpeg's encoders describe themselves for every episode.

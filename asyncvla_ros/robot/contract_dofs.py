@@ -61,7 +61,8 @@ def _range(limits: Section, space: str) -> tuple[bool, float, float]:
     is_delta = limits.has("step")
     if is_delta == limits.has("position"):
         raise ContractError(
-            f"{limits.where}: expected either step (a change per control step) or position (a target)"
+            f"{limits.where}: expected either step (a change per control step) or position (a target), as "
+            "[min, max], also for a joint that turns without end"
         )
     if is_delta and not space.startswith("delta_"):
         raise ContractError(f"{limits.where}: step limits need a delta action space, found {space}")

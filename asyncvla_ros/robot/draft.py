@@ -24,22 +24,24 @@ TEMPLATE = Template("""\
 # A starting contract. Replace every $fill_in and read every line: the limits are what keeps the arm safe.
 # Then: asyncvla check --robot THIS_FILE --checkpoint FOLDER
 name: $name
-# Rate of the checkpoint's actions [Hz], and of the motion between them.
+# Actions per second [Hz], as in the checkpoint. Without one: the rate of the dataset to make, 10 to 30.
 control_hz: $fill_in
+# Commands per second, on the way from one action to the next [Hz].
 command_hz: 50.0
-# The policy gets its full authority within so many seconds of activation.
+# Actions are blended in over so many seconds after activation.
 ramp_s: 1.0
 base_frame: $base_frame
 
 cameras:
-  # key: as in the checkpoint; transport: raw or compressed. Leave out what the policy does not see.
+  # key: as in the checkpoint; without one, a short name. topic: all of it, /compressed included.
+  # transport: raw or compressed. Leave out what the policy does not see.
 $cameras
 $other_images
 state:
   - type: JointState
     topic: $joint_topic
     joints: $joints
-    # As in the checkpoint.
+    # As in the checkpoint; without one, as they are. The messages may have another order, and more joints.
     names: $joints
 
 action:
@@ -47,15 +49,17 @@ action:
   space: joint_position
   # position and velocity: of the URDF. A URDF has neither acceleration nor jerk: these reach full velocity
   # in 1 s and full acceleration in 0.1 s; the maker's data sheet has better ones.
-  # Give a gripper "hold: commanded": held where it is measured it would lose its grip.
+  # Give a gripper "hold: commanded", after its limits: {name: .., limits: {..}, hold: commanded}.
+  # Held where it is measured it would lose its grip.
   dofs:
 $dofs
 
 outputs:
-  # For bags.
+  # Each command as this package makes it, for recordings. Real drivers do not obey it.
   - {adapter: action_command, topic: ~/command}
-  # Of a joint_trajectory_controller: /NAME_OF_THE_CONTROLLER/joint_trajectory. A gripper usually has one of
-  # its own: move its dof to an output of its own then.
+  # Of a joint_trajectory_controller: /NAME_OF_THE_CONTROLLER/joint_trajectory. A gripper usually has a
+  # controller of its own. Move its dof to an output of its own then, such as
+  # - {adapter: forward_position, topic: /NAME_OF_THE_CONTROLLER/commands, dofs: [NAME_OF_THE_DOF]}
   - adapter: joint_trajectory
     topic: $trajectory_topic
     dofs: $joints
@@ -152,6 +156,7 @@ def _camera(camera: CameraSource) -> str:
 
 
 def _dof(joint: UrdfJoint) -> str:
+    turns = "    # Turns without end. Give the range that it may use: positions are not wrapped.\n"
     low, high = (FILL_IN, FILL_IN) if joint.limits is None else _inwards(*joint.limits)
     if joint.velocity is None:
         velocity = acceleration = jerk = FILL_IN
@@ -159,7 +164,8 @@ def _dof(joint: UrdfJoint) -> str:
         velocity = acceleration = f"{joint.velocity:g}"
         jerk = f"{10 * joint.velocity:g}"
     limits = f"position: [{low}, {high}], velocity: {velocity}, acceleration: {acceleration}, jerk: {jerk}"
-    return f"    - {{name: {_text(joint.name)}, unit: {joint.unit}, scale: 1.0, limits: {{{limits}}}}}"
+    dof = f"    - {{name: {_text(joint.name)}, unit: {joint.unit}, scale: 1.0, limits: {{{limits}}}}}"
+    return turns * joint.is_continuous + dof
 
 
 def _inwards(low: float, high: float) -> tuple[str, str]:

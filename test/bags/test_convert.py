@@ -77,6 +77,35 @@ def test_gaps_end_an_episode_and_are_counted_by_reason(tmp_path):
     assert json.loads((tmp_path / "data" / "meta" / "info.json").read_text())["total_episodes"] == 2
 
 
+def driven_by_somebody_else(folder, silent: bool):
+    """Write a recording of an arm that another program commands, while the controller is silent or holds."""
+    with Recording(folder) as recording:
+        if silent:
+            # As a recorder does: a topic of the contract that stays silent.
+            recording.bag.add("/controller/command", "asyncvla_msgs/msg/ActionCommand")
+        for step in range(20):
+            stamp_ns = recording.step(step, recording.joints, recording.front, recording.hand)
+            array = recording.make.make("std_msgs/msg/Float64MultiArray", data=motion(stamp_ns))
+            recording.write("arm/commands", stamp_ns, array)
+            if not silent:
+                recording.command(stamp_ns, source=0)
+    return folder
+
+
+def test_a_command_topic_that_stayed_silent_is_no_source_of_actions(tmp_path):
+    driven = driven_by_somebody_else(tmp_path / "bag", silent=True)
+    done = run([driven], tmp_path / "data", FrameSettings(instruction="lift it"))
+    assert (done.episodes, done.frames) == (1, 20), "the outputs say what was done"
+
+
+def test_holds_alone_are_no_actions_and_the_way_out_is_named(tmp_path):
+    driven = driven_by_somebody_else(tmp_path / "bag", silent=False)
+    with pytest.raises(AsyncVLAError, match=r"nothing was done \(.*--target outputs, or --target state:1"):
+        run([driven], tmp_path / "data", FrameSettings(instruction="lift it"))
+    done = run([driven], tmp_path / "other", FrameSettings(instruction="lift it", target="outputs"))
+    assert done.frames == 20
+
+
 def test_a_stamp_of_the_far_future_is_no_endless_episode(tmp_path):
     with Recording(tmp_path / "bag") as recording:
         for step in range(40):
@@ -119,7 +148,7 @@ def test_what_a_person_said_of_an_episode_counts(tmp_path):
     assert done.skipped == {"not solved": [str(bags[1])], "discarded": [str(bags[2])]}
     done = run(bags, tmp_path / "all", FrameSettings(failures=True), discarded=True)
     assert (done.episodes, done.frames, done.skipped) == (3, 30, {})
-    with pytest.raises(AsyncVLAError, match="nothing to convert is left: not solved"):
+    with pytest.raises(AsyncVLAError, match=r"nothing to convert is left: not solved \(--failures"):
         run(bags[1:2], tmp_path / "none", FrameSettings())
     with pytest.raises(AsyncVLAError, match="some exists already"):
         run(bags, tmp_path / "some", FrameSettings())

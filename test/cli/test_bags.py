@@ -92,7 +92,9 @@ def test_a_recording_that_cannot_be_used_is_one_line(files, tmp_path):
 
 def test_what_is_converted_is_counted(files, tmp_path):
     robot = ("--robot", files / "two_joints.yaml")
-    call("convert", files / "bag", *robot, "--out", tmp_path / "data", "--json", tmp_path / "out.json")
+    out, figures = tmp_path / "data", tmp_path / "out.json"
+    said = call("convert", files / "bag", *robot, "--out", out, "--json", figures)
+    assert "train on it with --action-space joint_position" in said
     assert json.loads((tmp_path / "out.json").read_text()) == {"episodes": 1, "frames": 40, "dropped": {}}
     said = call("to-bag", tmp_path / "data", "--episode", 0, "--out", tmp_path / "back", *robot)
     assert said.startswith("40 frames of 'lift it'")

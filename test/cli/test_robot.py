@@ -91,9 +91,10 @@ def test_new_robot_writes_a_contract_that_check_explains_once_filled_in(run, tmp
     assert result.returncode == 0, result.stderr
     assert f"{out}: fill in 5 lines (FILL_IN)" in result.stdout
     blank = run("check", "--robot", str(out))
-    assert blank.returncode == 2 and "not filled in yet: FILL_IN in line 5, 13" in blank.stderr
+    assert blank.returncode == 2 and "not filled in yet: FILL_IN in line 5, 15" in blank.stderr
     out.write_text(filled_in(out.read_text()))
-    assert run("check", "--robot", str(out)).returncode == 0
+    whole = run("check", "--robot", str(out))
+    assert whole.returncode == 0 and "arm is a valid contract; to compare it with a policy" in whole.stdout
     again = run("new-robot", "arm", "--urdf", str(urdf), "--out", str(out))
     assert again.returncode == 2 and "exists; choose another file with --out" in again.stderr
 
