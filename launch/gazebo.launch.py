@@ -10,12 +10,7 @@ Order: simulator and robot description, robot, ros2_control's controllers, then 
 from __future__ import annotations
 
 from launch import LaunchDescription
-from launch.actions import (
-    DeclareLaunchArgument,
-    IncludeLaunchDescription,
-    SetEnvironmentVariable,
-)
-from launch.conditions import IfCondition
+from launch.actions import IncludeLaunchDescription, SetEnvironmentVariable
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import (
     Command,
@@ -28,7 +23,10 @@ from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
-from asyncvla_ros.ros.launching import after, fixed, middleware, needs, shipped
+from asyncvla_ros.ros.launching.arguments import argument, fixed, shared
+from asyncvla_ros.ros.launching.events import in_order, needs
+from asyncvla_ros.ros.launching.nodes import middleware
+from asyncvla_ros.ros.launching.values import shipped, when
 
 PACKAGES = (
     "ros_gz_sim",
@@ -41,45 +39,28 @@ PACKAGES = (
     "robot_state_publisher",
     "xacro",
 )
+CONTROLLERS = ["joint_state_broadcaster", "joint_trajectory_controller", "gripper_controller"]
+SIM_TIME = {"use_sim_time": True}
+FIXED = {"robot": "gazebo_arm", "use_sim_time": "true", "urdf_topic": "robot_description"}
+
+
+def _description() -> ParameterValue:
+    """The arm as URDF."""
+    arm = shipped("config", "gazebo", "asyncvla_arm.urdf.xacro")
+    controllers = shipped("config", "gazebo", "controllers.yaml")
+    command = Command([FindExecutable(name="xacro"), " ", arm, " controllers:=", controllers])
+    return ParameterValue(command, value_type=str)
+
+
+def _headless() -> PythonExpression:
+    """Options of a Gazebo without a window, if none is wanted."""
+    return PythonExpression(
+        ["'-s --headless-rendering ' if '", LaunchConfiguration("gui"), "'.lower() == 'false' else ''"]
+    )
 
 
 def generate_launch_description() -> LaunchDescription:
     """What ``ros2 launch`` runs."""
-    sim_time = {"use_sim_time": True}
-    description = Command(
-        [
-            FindExecutable(name="xacro"),
-            " ",
-            shipped("config", "gazebo", "asyncvla_arm.urdf.xacro"),
-            " controllers:=",
-            shipped("config", "gazebo", "controllers.yaml"),
-        ]
-    )
-    headless = PythonExpression(
-        ["'-s --headless-rendering ' if '", LaunchConfiguration("gui"), "'.lower() == 'false' else ''"]
-    )
-    spawned = Node(
-        package="ros_gz_sim",
-        executable="create",
-        arguments=["-name", "asyncvla_arm", "-topic", "robot_description"],
-        parameters=[sim_time],
-        output="screen",
-    )
-    controllers = Node(
-        package="controller_manager",
-        executable="spawner",
-        arguments=["joint_state_broadcaster", "joint_trajectory_controller", "gripper_controller"],
-        parameters=[sim_time],
-        output="screen",
-    )
-    nodes = IncludeLaunchDescription(
-        PythonLaunchDescriptionSource(shipped("launch", "arm.launch.py")),
-        launch_arguments={
-            "robot": "gazebo_arm",
-            "use_sim_time": "true",
-            "urdf_topic": "robot_description",
-        }.items(),
-    )
     return LaunchDescription(
         [
             *middleware(processes=5),
@@ -88,29 +69,22 @@ def generate_launch_description() -> LaunchDescription:
             SetEnvironmentVariable(
                 "IGN_GAZEBO_SERVER_CONFIG_PATH", shipped("config", "gazebo", "server_fortress.config")
             ),
-            DeclareLaunchArgument("gui", default_value="true", description="false: server only, no window"),
-            DeclareLaunchArgument(
-                "world", default_value=shipped("config", "gazebo", "table.sdf"), description="SDF file"
-            ),
-            fixed("robot", "gazebo_arm", "the arm of this world"),
-            fixed("use_sim_time", "true", "the clock is Gazebo's"),
-            fixed("urdf_topic", "robot_description", "the arm's own"),
-            DeclareLaunchArgument("policy", default_value="false", description="true: with policy"),
-            DeclareLaunchArgument("checkpoint", default_value="", description="Folder, made for gazebo_arm"),
-            DeclareLaunchArgument("device", default_value="cpu", description="torch device, such as cuda:0"),
-            DeclareLaunchArgument("instruction", default_value="", description="Empty: wait for a task"),
-            DeclareLaunchArgument(
-                "params_file", default_value=shipped("config", "policy.yaml"), description="Tuning"
-            ),
-            DeclareLaunchArgument("rviz", default_value="false", description="Start rviz2, too"),
+            argument("gui", "true", "false: server only, no window"),
+            argument("world", shipped("config", "gazebo", "table.sdf"), "SDF file"),
+            fixed("robot", FIXED["robot"], "the arm of this world"),
+            fixed("use_sim_time", FIXED["use_sim_time"], "the clock is Gazebo's"),
+            fixed("urdf_topic", FIXED["urdf_topic"], "the arm's own"),
+            argument("policy", "false", "true: with policy"),
+            argument("checkpoint", "", "Folder, made for gazebo_arm"),
+            *shared("device", "instruction", "params_file", "rviz"),
             needs(*PACKAGES),
-            needs("rviz2", condition=IfCondition(LaunchConfiguration("rviz"))),
+            needs("rviz2", condition=when("rviz")),
             IncludeLaunchDescription(
                 PythonLaunchDescriptionSource(
                     PathJoinSubstitution([FindPackageShare("ros_gz_sim"), "launch", "gz_sim.launch.py"])
                 ),
                 launch_arguments={
-                    "gz_args": ["-r ", headless, LaunchConfiguration("world")],
+                    "gz_args": ["-r ", _headless(), LaunchConfiguration("world")],
                     "on_exit_shutdown": "true",
                 }.items(),
             ),
@@ -118,17 +92,38 @@ def generate_launch_description() -> LaunchDescription:
                 package="ros_gz_bridge",
                 executable="parameter_bridge",
                 name="gazebo_bridge",
-                parameters=[{"config_file": shipped("config", "gazebo", "bridge.yaml")}, sim_time],
+                parameters=[{"config_file": shipped("config", "gazebo", "bridge.yaml")}, SIM_TIME],
                 output="screen",
             ),
             Node(
                 package="robot_state_publisher",
                 executable="robot_state_publisher",
-                parameters=[{"robot_description": ParameterValue(description, value_type=str)}, sim_time],
+                parameters=[{"robot_description": _description()}, SIM_TIME],
                 output="screen",
             ),
-            after(spawned, controllers),
-            after(controllers, nodes),
-            spawned,
+            *in_order(
+                Node(
+                    package="ros_gz_sim",
+                    executable="create",
+                    arguments=["-name", "asyncvla_arm", "-topic", "robot_description"],
+                    parameters=[SIM_TIME],
+                    output="screen",
+                ),
+                Node(
+                    package="controller_manager",
+                    executable="spawner",
+                    arguments=[
+                        "joint_state_broadcaster",
+                        "joint_trajectory_controller",
+                        "gripper_controller",
+                    ],
+                    parameters=[SIM_TIME],
+                    output="screen",
+                ),
+                IncludeLaunchDescription(
+                    PythonLaunchDescriptionSource(shipped("launch", "arm.launch.py")),
+                    launch_arguments=FIXED.items(),
+                ),
+            ),
         ]
     )

@@ -10,28 +10,21 @@ out on replayed_policy/action_chunk, so that nobody takes them for those of a ru
 from __future__ import annotations
 
 from launch import LaunchContext, LaunchDescription
-from launch.actions import (
-    DeclareLaunchArgument,
-    ExecuteProcess,
-    IncludeLaunchDescription,
-    OpaqueFunction,
-)
-from launch.conditions import IfCondition
-from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch.actions import ExecuteProcess, OpaqueFunction
 from launch.substitutions import LaunchConfiguration
-from launch_ros.actions import LifecycleNode, Node
+from launch_ros.actions import LifecycleNode
 
-from asyncvla_ros.ros.launching import (
-    bring_up,
-    ends_launch,
-    fixed,
+from asyncvla_ros.ros.launching.arguments import argument, fixed, shared
+from asyncvla_ros.ros.launching.events import bring_up, ends_launch, needs, reads_first
+from asyncvla_ros.ros.launching.nodes import (
     middleware,
-    needs,
-    reads_first,
-    recorded_inputs,
-    shipped,
-    value,
+    node,
+    policy_parameters,
+    robot_parameters,
+    rviz,
+    tuning,
 )
+from asyncvla_ros.ros.launching.values import recorded_inputs, when
 
 NAME = "replayed_policy"
 
@@ -48,62 +41,39 @@ def _play(context: LaunchContext) -> list[ExecuteProcess]:
 
 def generate_launch_description() -> LaunchDescription:
     """What ``ros2 launch`` runs."""
-    namespace = LaunchConfiguration("namespace")
-    common = {"robot": value("robot"), "use_sim_time": True}
-    policy_values = {
-        "checkpoint": value("checkpoint"),
-        "device": value("device"),
-        "instruction": value("instruction"),
-    }
-    policy = LifecycleNode(
-        package="asyncvla_ros",
-        executable="policy_node",
-        name=NAME,
-        namespace=namespace,
-        parameters=[LaunchConfiguration("params_file"), common, policy_values],
-        output="screen",
-        on_exit=ends_launch("the policy"),
-    )
     return LaunchDescription(
         [
             *middleware(processes=3),
-            DeclareLaunchArgument("bag", description="Folder or file of the recording"),
-            DeclareLaunchArgument("rate", default_value="1.0", description="Times real time"),
-            DeclareLaunchArgument("robot", default_value="libero_panda", description="Name or .yaml"),
-            DeclareLaunchArgument("checkpoint", default_value="", description="Folder; empty: shipped"),
-            DeclareLaunchArgument("device", default_value="cpu", description="torch device, such as cuda:0"),
-            DeclareLaunchArgument("instruction", default_value="", description="Empty: wait for a task"),
-            DeclareLaunchArgument("namespace", default_value="", description="That of the recorded robot"),
-            DeclareLaunchArgument(
-                "params_file", default_value=shipped("config", "policy.yaml"), description="Tuning"
-            ),
+            argument("bag", None, "Folder or file of the recording"),
+            argument("rate", "1.0", "Times real time"),
+            argument("robot", "libero_panda", "Name or .yaml"),
+            *shared("checkpoint", "device", "instruction"),
+            argument("namespace", "", "That of the recorded robot"),
+            *shared("params_file"),
             fixed("use_sim_time", "true", "the clock is that of the recording"),
-            DeclareLaunchArgument("rviz", default_value="false", description="Start rviz2, too"),
-            reads_first(common, policy_values),
+            *shared("rviz"),
+            reads_first(robot_parameters(), policy_parameters()),
             needs("ros2bag", "rosbag2_transport"),
-            needs("rviz2", condition=IfCondition(LaunchConfiguration("rviz"))),
+            needs("rviz2", condition=when("rviz")),
             # The model takes seconds to load; the recording waits for it.
-            *bring_up(policy, then=OpaqueFunction(function=_play)),
-            Node(
-                package="asyncvla_ros",
-                executable="visualizer_node",
-                name="visualizer",
-                namespace=namespace,
-                parameters=[
-                    LaunchConfiguration("params_file"),
-                    common,
-                    {"chunk_topic": f"{NAME}/action_chunk", "autostart": True},
-                ],
-                output="screen",
+            *bring_up(
+                node(
+                    NAME,
+                    tuning(),
+                    robot_parameters(),
+                    policy_parameters(),
+                    kind=LifecycleNode,
+                    executable="policy_node",
+                    on_exit=ends_launch("the policy"),
+                ),
+                then=OpaqueFunction(function=_play),
             ),
-            IncludeLaunchDescription(
-                PythonLaunchDescriptionSource(shipped("launch", "rviz.launch.py")),
-                launch_arguments={
-                    "robot": LaunchConfiguration("robot"),
-                    "namespace": namespace,
-                    "use_sim_time": "true",
-                }.items(),
-                condition=IfCondition(LaunchConfiguration("rviz")),
+            node(
+                "visualizer",
+                tuning(),
+                robot_parameters(),
+                {"chunk_topic": f"{NAME}/action_chunk", "autostart": True},
             ),
+            rviz(),
         ]
     )

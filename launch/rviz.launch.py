@@ -6,25 +6,22 @@ ros2 launch asyncvla_ros rviz.launch.py robot:=ur5e
 from __future__ import annotations
 
 from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
-from asyncvla_ros.ros.launching import BaseFrame, needs, shipped, value
+from asyncvla_ros.ros.launching.arguments import argument, shared
+from asyncvla_ros.ros.launching.events import needs
+from asyncvla_ros.ros.launching.values import BaseFrame, shipped, value
 
 
 def generate_launch_description() -> LaunchDescription:
     """What ``ros2 launch`` runs."""
     return LaunchDescription(
         [
-            DeclareLaunchArgument(
-                "robot", default_value="libero_panda", description="Contract that names the base frame"
-            ),
-            DeclareLaunchArgument("namespace", default_value="", description="That of the robot"),
-            DeclareLaunchArgument("use_sim_time", default_value="false", description="Follow /clock"),
-            DeclareLaunchArgument(
-                "rviz_config", default_value=shipped("config", "asyncvla.rviz"), description="Display file"
-            ),
+            argument("robot", "libero_panda", "Contract that names the base frame"),
+            argument("namespace", "", "That of the robot"),
+            *shared("use_sim_time"),
+            argument("rviz_config", shipped("config", "asyncvla.rviz"), "Display file"),
             needs("rviz2"),
             Node(
                 package="rviz2",

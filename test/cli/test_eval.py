@@ -29,7 +29,7 @@ def checkpoint_of_zeros_and_ones(folder: Path) -> Path:
     return folder
 
 
-def test_export_notes_conventions_that_libero_then_obeys(
+def test_an_unclear_convention_must_be_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     source, out = str(checkpoint_of_zeros_and_ones(tmp_path / "source")), str(tmp_path / "out")
@@ -37,9 +37,16 @@ def test_export_notes_conventions_that_libero_then_obeys(
     assert "say --convention gripper=open_is_one" in capsys.readouterr().err
     assert run(monkeypatch, "export", "--checkpoint", source, "--out", out, "--convention", "gripper=1") == 2
     assert "gripper is '1', choose one of env, open_is_one" in capsys.readouterr().err
+
+
+def test_export_notes_conventions_that_libero_then_obeys(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, out = str(checkpoint_of_zeros_and_ones(tmp_path / "source")), str(tmp_path / "out")
     said = ("--convention", "gripper=open_is_one")
     assert run(monkeypatch, "export", "--checkpoint", source, "--out", out, *said) == 0
     assert load_features(Path(out)).conventions == {"gripper": "open_is_one"}
+    capsys.readouterr()
     # Far enough to find that there are fewer episodes than shards, so the gripper was accepted.
     one_episode = ("--tasks", "0", "--inits", "0", "--shard", "2/2")
     assert run(monkeypatch, "eval", "libero", "--checkpoint", out, *one_episode) == 2

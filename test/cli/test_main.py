@@ -69,31 +69,45 @@ def test_export_sets_defaults_and_halves_the_weights(tmp_path):
     assert not (tmp_path / "bad").exists()
 
 
+def _export(source, out, *options):
+    return run("export", "--no-onnx", "--checkpoint", str(source), "--out", str(out), *options)
+
+
 def test_export_writes_how_the_policy_decides_by_default(tmp_path):
-    source = tiny_checkpoint(tmp_path / "tiny")
-
-    def export(source, out, *options):
-        command = ("export", "--no-onnx", "--checkpoint", str(source), "--out", str(out))
-        return run(*command, *options)
-
     options = ("--mode", "sfm", "--denoise-steps", "1", "--best-of", "4", "--choose", "mean")
-    assert export(source, tmp_path / "mean", *options).returncode == 0
+    assert _export(tiny_checkpoint(tmp_path / "tiny"), tmp_path / "mean", *options).returncode == 0
     config = load_checkpoint(tmp_path / "mean").model.config
     assert config.strategy == {"mode": "sfm", "best_of": 4, "choose": "mean"}
     assert config.num_denoise_steps == 1
+
+
+@pytest.fixture
+def varied(tmp_path):
+    """A checkpoint that chooses the mean of four drafts, and selects by variance."""
+    options = ("--mode", "sfm", "--denoise-steps", "1", "--best-of", "4", "--choose", "mean")
     chosen = ("--select", "variance", "--threshold", "2.5", "--handover", "guided", "--guidance", "3")
-    assert export(tmp_path / "mean", tmp_path / "varied", *chosen).returncode == 0
-    config = load_checkpoint(tmp_path / "varied").model.config
+    assert _export(tiny_checkpoint(tmp_path / "tiny"), tmp_path / "mean", *options).returncode == 0
+    assert _export(tmp_path / "mean", tmp_path / "varied", *chosen).returncode == 0
+    return tmp_path / "varied"
+
+
+def test_what_is_exported_again_keeps_what_is_not_given(varied):
+    config = load_checkpoint(varied).model.config
     assert config.resolve(Strategy()) == Strategy(
         "sfm", "variance", 2.5, 1, 1, 2, 4, "mean", "guided", "identity", 3.0
     )
     assert config.rater is not None and config.rater.threshold == 0.5
-    assert export(tmp_path / "varied", tmp_path / "rated", "--select", "rater").returncode == 0
+
+
+def test_a_threshold_of_another_signal_is_not_kept(varied, tmp_path):
+    assert _export(varied, tmp_path / "rated", "--select", "rater").returncode == 0
     assert "threshold" not in load_checkpoint(tmp_path / "rated").model.config.strategy
-    impossible = export(tmp_path / "varied", tmp_path / "bad", "--mode", "afm", "--rounds", "2")
-    assert impossible.returncode == 2 and "select 'variance' of 4 drafts" in " ".join(
-        impossible.stderr.split()
-    )
+
+
+def test_a_strategy_that_cannot_work_is_not_exported(varied, tmp_path):
+    impossible = _export(varied, tmp_path / "bad", "--mode", "afm", "--rounds", "2")
+    assert impossible.returncode == 2
+    assert "select 'variance' of 4 drafts" in " ".join(impossible.stderr.split())
     assert not (tmp_path / "bad").exists()
 
 

@@ -67,21 +67,38 @@ def test_at_most_one_command_per_action():
     assert controller.mode is Mode.TRACKING
 
 
-def test_dry_schedule_holds_then_calls_the_chunk_stale_and_resumes():
+def _underrun() -> Controller:
+    """After all eight actions of its only chunk."""
     controller = _tracking()
     for step in range(1, 8):
         _see(controller, step * STEP_NS)
         assert controller.update(step * STEP_NS, step * STEP_NS).action is not None
     _see(controller, 8 * STEP_NS)
+    return controller
+
+
+def test_a_schedule_without_actions_left_holds():
+    controller = _underrun()
     command = controller.update(8 * STEP_NS, 8 * STEP_NS)
     assert command.action is None and command.values is not None
     assert command.values.tolist() == [0, 0, 0, 0, 0, 0, 1], "the gripper keeps its target"
     assert (controller.mode, controller.reason) == (Mode.HOLDING, Reason.UNDERRUN)
+
+
+def test_later_the_chunk_is_called_stale():
+    controller = _underrun()
+    controller.update(8 * STEP_NS, 8 * STEP_NS)
     _see(controller, 3 * SEC)
     controller.update(3 * SEC, 3 * SEC)
     assert controller.reason is Reason.CHUNK_STALE
     assert controller.text == "chunk 1 was observed 3.00 s ago, limit 0.5 s; is the policy running?"
     assert controller.status(3 * SEC).underruns == 2
+
+
+def test_a_restarted_policy_ends_an_underrun():
+    controller = _underrun()
+    controller.update(8 * STEP_NS, 8 * STEP_NS)
+    _see(controller, 3 * SEC)
     assert controller.accept(chunk(1, 3 * SEC, session_id=8), 3 * SEC) is None, "a restarted policy"
     assert controller.update(3 * SEC + MS, 3 * SEC + MS).action is not None
     assert controller.mode is Mode.TRACKING

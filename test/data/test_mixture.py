@@ -36,8 +36,12 @@ def data(tmp_path) -> Path:
     return file
 
 
-def test_each_robot_has_its_contract_and_statistics(data, tmp_path):
-    mixture = load_mixture([data], 16, tmp_path / "cache", "ee_pose")
+@pytest.fixture
+def mixture(data, tmp_path):
+    return load_mixture([data], 16, tmp_path / "cache", "ee_pose")
+
+
+def test_each_robot_has_its_contract_and_statistics(mixture):
     assert [robot.name for robot in mixture.robots] == ["a", "c"]
     assert mixture.robot_of == (0, 1, 0) and mixture.weights == (1.0, 0.5, 1.0)
     arm, other = mixture.robots
@@ -45,12 +49,18 @@ def test_each_robot_has_its_contract_and_statistics(data, tmp_path):
     np.testing.assert_allclose(arm.state_stats.mean, [4, -4])
     np.testing.assert_allclose(other.state_stats.mean, [104, 0, 1])
     assert (arm.action_stats.floor, other.action_stats.floor) == (MIN_STD, MIN_DELTA_STD)
+
+
+def test_datasets_follow_each_other_as_episodes(mixture):
     episodes = mixture.episodes
     assert len(episodes.datasets) == 3 and episodes.instructions == ("lift", "place", "push")
     assert episodes.episode[:].tolist() == [0] * 5 + [1] * 4 + [2] * 5 + [3] * 4 + [4] * 5 + [5] * 4
     assert episodes.state[np.array([8, 9])].tolist() == [[8, -8, 0], [100, 0, 1]]
     # Frame 8 is the last one of its episode, and of its dataset.
     assert episodes.chunks(np.array([8]), 2)[0, :, 0].tolist() == [8.5, 8.5]
+
+
+def test_statistics_of_robots_and_datasets_are_written(mixture, tmp_path):
     write_statistics(mixture, tmp_path)
     written = json.loads((tmp_path / "statistics.json").read_text())
     assert written["robots"]["c"]["action"]["mean"] == [104, 0, 1] and set(written["robots"]) == {"a", "c"}

@@ -36,25 +36,47 @@ def evaluation(file: Path, tells: float, checkpoint: str = "abc", failures: int 
     return file
 
 
-def test_failures_that_look_foreign_are_seen_soon_after_they_do(tmp_path: Path):
+@pytest.fixture(scope="module")
+def telling(tmp_path_factory: pytest.TempPathFactory):
+    """Figures and limits of episodes whose failures look foreign."""
+    file = evaluation(tmp_path_factory.mktemp("telling") / "a.json", tells=1.0)
+    return monitor_figures(watched_episodes([file])[0], window=4, alpha=0.05)
+
+
+def test_episodes_are_those_of_one_policy(tmp_path: Path):
     episodes, policy = watched_episodes([evaluation(tmp_path / "a.json", tells=1.0)])
     assert policy == "abc" and len(episodes) == 200 and episodes[0].replan == 4
-    figures, limits = monitor_figures(episodes, window=4, alpha=0.05)
+
+
+def test_limits_are_made_of_other_episodes_than_figures(telling):
+    figures, limits = telling
     assert figures["monitored"] == {"episodes": 110, "failures": 20, "calibrating": 90}
     assert set(limits.signals) == {"surprise", "disagreement", "doubt"} and limits.episodes == 90
+    json.dumps(figures)
+
+
+def test_a_score_tells_foreign_failures_apart_within_a_task(telling):
+    figures, _ = telling
     assert 12 <= figures["early"] <= 15
     for key in ("auroc_within_task", "auroc_early_within_task"):
         assert figures[key]["surprise"] == 1 and figures[key]["score"] > 0.95
         assert figures[key]["ci95"][0] <= figures[key]["score"] <= figures[key]["ci95"][1]
+
+
+def test_time_alone_is_no_signal_early_on(telling):
+    figures, _ = telling
     # Time alone is perfect in the end and knows nothing early on; nor does the task.
     assert figures["auroc_within_task"]["elapsed"] == 1
     assert figures["auroc_early_within_task"]["elapsed"] < 0.65
     assert figures["auroc_early_within_task"]["doubt"] == pytest.approx(0.5, abs=0.2)
+
+
+def test_failures_that_look_foreign_are_seen_soon_after_they_do(telling):
+    figures, _ = telling
     assert figures["true_alarms"]["share"] == 1 and figures["false_alarms"]["share"] <= 0.15
     # Foreign from decision 9 on, of 70; the running mean of four exceeds the limit a few decisions later.
     assert 4 * (70 - 13) <= figures["lead_steps"]["p50"] <= 4 * (70 - 9)
     assert figures["raised_by"]["surprise"] >= 20
-    json.dumps(figures)
 
 
 def test_failures_that_look_like_successes_are_not_seen_early(tmp_path: Path):

@@ -137,7 +137,8 @@ def test_different_policies_are_not_compared(tmp_path: Path) -> None:
     assert not list(compare(load(tmp_path)["eval"]))
 
 
-def test_errors_against_demonstrations_become_a_table_and_a_figure(tmp_path: Path) -> None:
+def _demo_figures() -> dict[str, Any]:
+    """What an evaluation against demonstrations writes, of a policy without a rater."""
     accuracy = {
         "mae": 0.125,
         "mae_per_step": [0.1, 0.15],
@@ -145,7 +146,7 @@ def test_errors_against_demonstrations_become_a_table_and_a_figure(tmp_path: Pat
         "gripper_accuracy": 0.75,
     }
     refined = {"share": 0.1, "mae_before": 0.2345, "mae_after": 0.2255, "gain_ci95": [-0.001, 0.02]}
-    figures = {
+    return {
         "action_accuracy": {"sfm": accuracy, "afm": accuracy},
         "refined": refined,
         "calibration": {"label": "absolute", "n": 320, "auroc_worst_quarter": 0.7},
@@ -165,23 +166,44 @@ def test_errors_against_demonstrations_become_a_table_and_a_figure(tmp_path: Pat
             },
         },
     }
-    (tmp_path / "demos.json").write_text(json.dumps(figures))
-    text, picture = report(tmp_path, tmp_path / "results.md")
-    assert "| demos | sfm, best_of 4 | 40 | +0.10 / 0.40 |" in text.read_text()
-    assert "| demos | rater | 8 | 0.700 (0.600 to 0.800) | - | 0.250 | -0.010 to +0.020 |" in text.read_text()
-    assert "| demos | the mean | 8 | - | - | 0.200 | - |" in text.read_text()
-    assert "| file | strategy | observations | error | dx | gripper | gripper right |" in text.read_text()
-    assert "| demos | sfm, best_of 4 | 40 | 0.1250 | 0.1250 | 0.5000 | 75.0% |" in text.read_text()
+
+
+def _report_of(folder: Path, **figures: dict[str, Any]) -> tuple[str, list[Path]]:
+    """The page of these files, and its pictures."""
+    for name, some in figures.items():
+        (folder / f"{name}.json").write_text(json.dumps(some))
+    page, *pictures = report(folder, folder / "results.md")
+    return page.read_text(), pictures
+
+
+def test_what_a_policy_answers_to_its_own_errors_is_a_row(tmp_path: Path) -> None:
+    text, _ = _report_of(tmp_path, demos=_demo_figures())
+    assert "| demos | sfm, best_of 4 | 40 | +0.10 / 0.40 |" in text
+
+
+def test_the_choice_among_drafts_of_an_observation_is_a_row(tmp_path: Path) -> None:
+    text, _ = _report_of(tmp_path, demos=_demo_figures())
+    assert "| demos | rater | 8 | 0.700 (0.600 to 0.800) | - | 0.250 | -0.010 to +0.020 |" in text
+    assert "| demos | the mean | 8 | - | - | 0.200 | - |" in text
+
+
+def test_errors_against_demonstrations_become_a_table_and_a_figure(tmp_path: Path) -> None:
+    text, (picture,) = _report_of(tmp_path, demos=_demo_figures())
+    assert "| file | strategy | observations | error | dx | gripper | gripper right |" in text
+    assert "| demos | sfm, best_of 4 | 40 | 0.1250 | 0.1250 | 0.5000 | 75.0% |" in text
     row = "| afm, rounds 2, best_of 4 | 40 | 10.0% | 0.2345 | 0.2255 | +0.0090 (-0.0010 to +0.0200) |"
-    assert row in text.read_text()
-    assert "## Confidence" not in text.read_text()
-    assert picture.read_bytes().startswith(b"\x89PNG") and picture.name in text.read_text()
+    assert row in text
+    assert picture.read_bytes().startswith(b"\x89PNG") and picture.name in text
+
+
+def test_a_rater_is_one_row_however_many_strategies_it_served(tmp_path: Path) -> None:
+    figures = _demo_figures()
+    text, _ = _report_of(tmp_path, demos=figures)
+    assert "## Confidence" not in text
     figures["calibration"] |= {"auroc_worst_quarter_variance": 0.6}
-    for name in ("demos", "demos_rounds_2"):
-        (tmp_path / f"{name}.json").write_text(json.dumps(figures))
-    text = report(tmp_path, tmp_path / "results.md")[0]
-    assert text.read_text().count("| absolute |") == 1
-    assert "| demos_rounds_2 | absolute | 320 | 0.700 | 0.600 | - | - | - | - | - |" in text.read_text()
+    text, _ = _report_of(tmp_path, demos=figures, demos_rounds_2=figures)
+    assert text.count("| absolute |") == 1
+    assert "| demos_rounds_2 | absolute | 320 | 0.700 | 0.600 | - | - | - | - | - |" in text
 
 
 def test_a_rater_gets_a_reliability_diagram(tmp_path: Path) -> None:

@@ -255,7 +255,7 @@ def test_a_replay_plays_when_the_policy_is_ready_and_ends_with_the_bag(start_pro
 
 
 def test_a_replay_takes_observations_from_the_bag_and_nothing_that_moves_a_robot():
-    from asyncvla_ros.ros.launching import recorded_inputs
+    from asyncvla_ros.ros.launching.values import recorded_inputs
 
     observed = ["agentview/image_raw", "wrist/image_raw", "ee_pose", "joint_states", "controller/status"]
     described = ["robot_description", "/tf", "/tf_static"]

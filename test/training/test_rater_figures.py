@@ -13,7 +13,7 @@ import torch
 from asyncvla_ros.data.episodes import Episodes
 from asyncvla_ros.data.frames import Frames
 from asyncvla_ros.data.mixture import Mixture, Robot
-from asyncvla_ros.model.checkpoint import load_checkpoint, save_checkpoint
+from asyncvla_ros.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from asyncvla_ros.model.config import RaterConfig
 from asyncvla_ros.training.batches import Batches, step_generator
 from asyncvla_ros.training.drafts import Drafter
@@ -30,24 +30,36 @@ def _rated(confidence: np.ndarray, variance: np.ndarray, error: np.ndarray) -> R
     return RatedDrafts(confidence, variance, error, np.arange(len(error)) // 5)
 
 
-def test_a_rater_that_knows_the_error_and_a_variance_that_knows_nothing():
+@pytest.fixture(scope="module")
+def perfect() -> dict[str, Any]:
+    """Figures of a rater that knows the error, and of a variance that knows nothing."""
     rng = np.random.default_rng(0)
     error = rng.exponential(size=(200, 8)).astype(np.float32)
-    config = RaterConfig(error_scale=1.0)
-    perfect = 1 / (1 + error)
-    figures = rater_figures(_rated(perfect, rng.random(error.shape), error), config, seed=0)
-    assert figures["n"] == 1600
-    assert figures["auroc_worst_quarter"] == figures["auroc_within_position"] == 1
-    assert figures["auroc_worst_quarter_variance"] == pytest.approx(0.5, abs=0.05)
-    assert figures["auroc_within_position_variance"] == pytest.approx(0.5, abs=0.05)
-    low, high = figures["auroc_gain_over_variance_ci95"]
+    rated = _rated(1 / (1 + error), rng.random(error.shape), error)
+    return rater_figures(rated, RaterConfig(error_scale=1.0), seed=0)
+
+
+def test_a_rater_that_knows_the_error_ranks_perfectly(perfect: dict[str, Any]):
+    assert perfect["auroc_worst_quarter"] == perfect["auroc_within_position"] == 1
+
+
+def test_a_variance_that_knows_nothing_ranks_by_chance(perfect: dict[str, Any]):
+    assert perfect["auroc_worst_quarter_variance"] == pytest.approx(0.5, abs=0.05)
+    assert perfect["auroc_within_position_variance"] == pytest.approx(0.5, abs=0.05)
+    low, high = perfect["auroc_gain_over_variance_ci95"]
     assert 0.4 < low < 0.5 < high < 0.6
-    assert figures["ece"] == pytest.approx(0, abs=1e-6) and figures["correlation"] == pytest.approx(1)
-    assert sum(b["count"] for b in figures["reliability"]) == 1600
+
+
+def test_a_rater_that_knows_the_error_is_calibrated(perfect: dict[str, Any]):
+    assert perfect["ece"] == pytest.approx(0, abs=1e-6) and perfect["correlation"] == pytest.approx(1)
+    assert perfect["n"] == sum(b["count"] for b in perfect["reliability"]) == 1600
+
+
+def test_a_threshold_of_the_variance_refines_as_often_as_the_rater(perfect: dict[str, Any]):
     # Confidence below a half is an error above 1: exp(-1) of them.
-    assert figures["doubtful_share"] == pytest.approx(np.exp(-1), abs=0.03)
-    assert figures["variance_threshold"] == pytest.approx(1 - figures["doubtful_share"], abs=0.03)
-    json.dumps(figures)
+    assert perfect["doubtful_share"] == pytest.approx(np.exp(-1), abs=0.03)
+    assert perfect["variance_threshold"] == pytest.approx(1 - perfect["doubtful_share"], abs=0.03)
+    json.dumps(perfect)
 
 
 def test_a_rater_that_knows_only_the_place_is_found_out():
@@ -77,35 +89,53 @@ def episodes() -> Episodes:
     )
 
 
-def test_drafts_share_a_prefix_and_differ_in_noise(episodes: Episodes, tmp_path: Path):
+@pytest.fixture
+def drafting(episodes: Episodes, tmp_path: Path) -> tuple[Checkpoint, Batches]:
+    """A tiny policy, and batches of the episodes for it."""
     torch.set_num_threads(1)
     checkpoint = load_checkpoint(tiny_checkpoint(tmp_path / "tiny"))
     robot = Robot("panda", checkpoint.features, checkpoint.state_stats, checkpoint.action_stats)
     mixture = Mixture.of_one_robot(episodes, robot)
-    batches = Batches(mixture, checkpoint.model.config, checkpoint.tokenizer)
-    drafter = Drafter(checkpoint, nullcontext)
-    batch = batches.at(np.array([3, 20]), step_generator(0, 0))
-    drafts = drafter(batch, step_generator(0, 1), drafts=3)
+    return checkpoint, Batches(mixture, checkpoint.model.config, checkpoint.tokenizer)
+
+
+def test_drafts_share_a_prefix_and_differ_in_noise(drafting: tuple[Checkpoint, Batches]):
+    checkpoint, batches = drafting
+    drafts = Drafter(checkpoint, nullcontext)(
+        batches.at(np.array([3, 20]), step_generator(0, 0)), step_generator(0, 1), drafts=3
+    )
     assert drafts.variance is not None and drafts.errors.shape == drafts.variance.shape == (6, 8)
     assert drafts.actions.shape == (6, 8, 8)
     assert torch.equal(drafts.prefix.hidden[0], drafts.prefix.hidden[2])
     assert not torch.equal(drafts.prefix.hidden[2], drafts.prefix.hidden[3])
     assert not torch.allclose(drafts.actions[0], drafts.actions[1])
-    # Noise in the same order: the first drafts of two observations are rows 0 and 3.
+
+
+def test_a_draft_is_what_the_policy_samples_of_the_same_noise(drafting: tuple[Checkpoint, Batches]):
+    """The first drafts of two observations are rows 0 and 3."""
+    checkpoint, batches = drafting
+    batch = batches.at(np.array([3, 20]), step_generator(0, 0))
+    drafts = Drafter(checkpoint, nullcontext)(batch, step_generator(0, 1), drafts=3)
     noise = torch.randn(6, 8, 8, generator=step_generator(0, 1))
     prefix, ones = checkpoint.model.encode(batch.inputs), torch.ones(2, 8)
     dims = torch.tensor([1.0] * 7 + [0])
     alone = checkpoint.model.sample(prefix, batch.actions, ones, noise[[0, 3]], dims, 2)
     torch.testing.assert_close(drafts.actions[[0, 3]], alone, atol=1e-5, rtol=1e-5)
 
+
+def test_one_draft_of_each_frame_is_rated(drafting: tuple[Checkpoint, Batches], episodes: Episodes):
+    checkpoint, batches = drafting
+    drafter = Drafter(checkpoint, nullcontext)
     rated = rate_drafts(drafter, checkpoint.model, batches, np.arange(8, 24), episodes.episode, seed=0)
     assert rated.confidence is not None and rated.confidence.shape == rated.error.shape == (16, 8)
     assert rated.to_mean is None and within_observation(rated, executed=4) is None
     assert sorted(rated.episode) == sorted(np.repeat([2, 3, 4, 5], 4))
 
-    several = rate_drafts(
-        drafter, checkpoint.model, batches, np.arange(8, 24), episodes.episode, seed=0, count=3
-    )
+
+def test_several_drafts_of_each_frame_are_compared(drafting: tuple[Checkpoint, Batches], episodes: Episodes):
+    checkpoint, batches = drafting
+    drafter, frames = Drafter(checkpoint, nullcontext), np.arange(8, 24)
+    several = rate_drafts(drafter, checkpoint.model, batches, frames, episodes.episode, seed=0, count=3)
     assert several.error.shape == (48, 8) and several.error_of_mean is not None
     # The error of a mean is at most the mean of the errors.
     assert (several.error_of_mean <= several.grouped(several.error).mean(1) + 1e-5).all()
@@ -114,11 +144,10 @@ def test_drafts_share_a_prefix_and_differ_in_noise(episodes: Episodes, tmp_path:
     assert set(figures["concordance_within_observation"]) == {"rater", "variance", "mean", "medoid"}
 
 
-def test_a_single_step_has_no_variance_and_figures_do_without(episodes: Episodes, tmp_path: Path):
-    torch.set_num_threads(1)
-    checkpoint = load_checkpoint(tiny_checkpoint(tmp_path / "tiny"))
-    robot = Robot("panda", checkpoint.features, checkpoint.state_stats, checkpoint.action_stats)
-    batches = Batches(Mixture.of_one_robot(episodes, robot), checkpoint.model.config, checkpoint.tokenizer)
+def test_a_single_step_has_no_variance_and_figures_do_without(
+    drafting: tuple[Checkpoint, Batches], episodes: Episodes
+):
+    checkpoint, batches = drafting
     drafter = Drafter(checkpoint, nullcontext, steps=1)
     rated = rate_drafts(drafter, checkpoint.model, batches, np.arange(24), episodes.episode, 0, count=2)
     assert rated.variance is None and set(rated.doubts) == {"rater", "mean", "medoid"}
@@ -126,8 +155,9 @@ def test_a_single_step_has_no_variance_and_figures_do_without(episodes: Episodes
     assert "auroc_within_position" in figures and "variance_threshold" not in figures
 
 
-def test_signals_are_judged_by_the_order_of_drafts_of_an_observation_alone():
-    """An oracle is always right, chance half of the time, and what knows only observations is no better."""
+@pytest.fixture(scope="module")
+def judged() -> tuple[np.ndarray, dict[str, Any]]:
+    """(1200, 8) errors, and figures of an oracle, of chance, and of what knows only observations."""
     rng = np.random.default_rng(0)
     hardness = rng.exponential(size=(300, 1, 1))
     error = (hardness * rng.exponential(size=(300, 4, 8))).reshape(-1, 8).astype(np.float32)
@@ -143,12 +173,24 @@ def test_signals_are_judged_by_the_order_of_drafts_of_an_observation_alone():
     )
     figures = within_observation(rated, executed=8)
     assert figures is not None and (figures["drafts"], figures["observations"]) == (4, 300)
+    return error, figures
+
+
+def test_signals_are_judged_by_the_order_of_drafts_of_an_observation_alone(
+    judged: tuple[np.ndarray, dict[str, Any]],
+):
+    """An oracle is always right, chance half of the time, and what knows only observations is no better."""
+    _, figures = judged
     said = figures["concordance_within_observation"]
     assert said["rater"]["same_place"] == {"value": 1.0, "ci95": [1.0, 1.0], "pairs": 300 * 6 * 8}
     assert said["medoid"]["same_place"]["value"] == 0 and said["medoid"]["chunk"]["value"] == 0
     assert said["mean"]["same_place"]["value"] == said["mean"]["chunk"]["value"] == 0.5
     low, high = said["variance"]["same_place"]["ci95"]
     assert low < 0.5 < high and said["variance"]["same_place"]["value"] == pytest.approx(0.5, abs=0.02)
+
+
+def test_what_is_chosen_is_as_good_as_the_signal(judged: tuple[np.ndarray, dict[str, Any]]):
+    error, figures = judged
     errors = {name: chosen["error"] for name, chosen in figures["selection"].items()}
     chunks = error.reshape(300, 4, 8).mean(-1)
     assert errors["best"] == pytest.approx(chunks.min(1).mean(), rel=1e-5)

@@ -26,21 +26,41 @@ def _mode(mode: int):
     return lambda status: status.mode == mode
 
 
-def test_tracks_holds_with_a_reason_and_resumes(panda_controller, ros_client):
+@pytest.fixture
+def heard(panda_controller, ros_client):
+    """Commands and status of a controller that waits for chunks."""
     commands = ros_client.subscribe(ActionCommand, "/controller/command", 100)
     status = ros_client.subscribe(ControllerStatus, "/controller/status", qos.STATUS)
-    diagnostics = ros_client.subscribe(DiagnosticArray, "/diagnostics", 10)
     status.wait(where=_mode(ControllerStatus.MODE_IDLE))
-    policy = ChunkPeer(ros_client)
-    sent = policy.send(confidence=np.full(8, 0.75, np.float32))
+    return commands, status
 
+
+def test_a_command_says_which_action_of_which_chunk_it_is(heard, ros_client):
+    commands, _ = heard
+    sent = ChunkPeer(ros_client).send(confidence=np.full(8, 0.75, np.float32))
     command = commands.wait(where=lambda c: c.source == ActionCommand.SOURCE_CHUNK)
     assert (command.chunk_id, command.session_id, command.confidence) == (1, 7, 0.75)
     assert to_ns(command.header.stamp) == sent.due_ns(command.index)
     assert to_ns(command.observation_stamp) == sent.stamp_ns
     assert command.action[0] == pytest.approx(sent.actions[command.index, 0], abs=2e-4), "within its limits"
 
-    commands.wait(where=lambda c: c.source == ActionCommand.SOURCE_HOLD)
+
+def test_each_action_is_commanded_at_most_once_and_a_hold_stands_still(heard, ros_client):
+    commands, status = heard
+    ChunkPeer(ros_client).send()
+    status.wait(where=lambda s: s.reason_code == ControllerStatus.REASON_CHUNK_STALE)
+    indices = [c.index for c in commands.messages if c.source == ActionCommand.SOURCE_CHUNK]
+    assert indices and indices == sorted(set(indices)), "in order"
+    held = [c for c in commands.messages if c.source == ActionCommand.SOURCE_HOLD]
+    assert np.abs([c.action[:6] for c in held]).max() < 1e-3, "it brakes, and that is little"
+    assert not np.any(held[-1].action[:6])
+
+
+def test_a_hold_has_a_reason_everywhere_until_the_next_chunk(heard, panda_controller, ros_client):
+    _, status = heard
+    diagnostics = ros_client.subscribe(DiagnosticArray, "/diagnostics", 10)
+    policy = ChunkPeer(ros_client)
+    policy.send()
     stale = status.wait(where=lambda s: s.reason_code == ControllerStatus.REASON_CHUNK_STALE)
     assert stale.mode == ControllerStatus.MODE_HOLDING and "is the policy running?" in stale.reason
     assert stale.underruns > 0 and stale.accepted_chunks == 1
@@ -48,13 +68,6 @@ def test_tracks_holds_with_a_reason_and_resumes(panda_controller, ros_client):
     values = report_values(entry)
     assert values["mode"] == "HOLDING" and values["reason"] == "CHUNK_STALE"
     panda_controller.wait_for_output("HOLDING")
-
-    indices = [c.index for c in commands.messages if c.source == ActionCommand.SOURCE_CHUNK]
-    assert indices == sorted(set(indices)), "each action at most once, in order"
-    held = [c for c in commands.messages if c.source == ActionCommand.SOURCE_HOLD]
-    assert np.abs([c.action[:6] for c in held]).max() < 1e-3, "it brakes, and that is little"
-    assert not np.any(held[-1].action[:6])
-
     status.clear()
     policy.send()
     status.wait(where=_mode(ControllerStatus.MODE_TRACKING))

@@ -1,0 +1,1 @@
+"""What the launch files share. Needs launch and launch_ros, which come with a ROS distribution."""

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from asyncvla_ros.sim.evaluation.results import Episode, EvalConfig, summarise
+
+CONFIG = EvalConfig("libero_object", (0,), (0, 1, 2, 3))
+
+
+def _episode(init: int, success: bool, refined: float = 0.5, decisions: int = 2) -> Episode:
+    ticks = (10.0, 20.0) * (decisions // 2)
+    return Episode(0, init, success, 100, ticks, refined, 0.7, 8 * refined, None, 4 * refined)
+
+
+def test_an_episode_becomes_a_row() -> None:
+    result = summarise([_episode(i, success=i != 2) for i in range(4)], CONFIG)
+    known = {"task": 0, "init": 2, "success": False, "steps": 100, "decisions": 2, "jerk_inside": 4.0}
+    unknown = {"jerk_seam": None, "moved_step": None, "confidences": [], "variances": [], "surprises": []}
+    unknown["disagreements"] = []
+    assert result["episodes"][2] == {**known, **unknown, "kept": 0.0, "dry_steps": 0, "approached": None}
+
+
+def test_success_comes_with_its_interval_and_by_task() -> None:
+    result = summarise([_episode(i, success=i != 2) for i in range(4)], CONFIG)
+    assert result["success_rate"] == 0.75
+    assert result["n"] == 4
+    assert result["ci95"] == pytest.approx([0.3006, 0.9544], abs=1e-4)
+    assert result["per_task"]["0"]["successes"] == 3 and result["per_task"]["0"]["n"] == 4
+
+
+def test_figures_are_means_over_decisions() -> None:
+    result = summarise([_episode(i, success=i != 2) for i in range(4)], CONFIG)
+    assert result["tick_ms"] == {"p50": 15.0, "p95": 20.0}
+    assert result["refined_fraction"] == 0.5
+    # Of 2 decisions with 0.1 and 6 with 0.5.
+    figures = summarise([_episode(0, True, 0.1), _episode(1, True, 0.5, decisions=6)], CONFIG)
+    assert figures["refined_fraction"] == pytest.approx(0.4)
+    assert figures["judging_ms"] == pytest.approx(1.6)
+    assert figures["temporal_consistency"] == {"jerk_inside_m_s3": 2.4, "jerk_seam_m_s3": None}
+
+
+def test_a_summary_says_how_it_was_made_and_is_json() -> None:
+    result = summarise([_episode(0, True)], CONFIG)
+    assert {"python", "torch", "mujoco"} <= set(result["versions"])
+    assert result["settings"]["max_steps"] == 280
+    json.dumps(result)
