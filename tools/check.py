@@ -20,11 +20,15 @@ LINTERS = (
     ("ruff format", [str(BIN / "ruff"), "format", "--check"]),
     ("mypy", [str(BIN / "mypy")]),
     ("import-linter", [str(BIN / "lint-imports")]),
+    ("codespell", [str(BIN / "codespell")]),
+    ("glossary", [sys.executable, "tools/glossary.py"]),
+    ("lengths", [sys.executable, "tools/lengths.py"]),
 )
 PYTEST = [sys.executable, "-m", "pytest", "--durations=15"]
 
 
 def main() -> int:
+    """Run everything and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--lint", action="store_true", help="linters only")
     options = parser.parse_args()
