@@ -162,7 +162,7 @@ class Policy:
 
     @torch.inference_mode()
     def probe(self, count: int = 4) -> Tensor:
-        """Drafts (count, l, d) in normalised units on random observations, always the same ones."""
+        """Drafts (count, l, d) in normalized units on random observations, always the same ones."""
         generator, drafts = torch.Generator().manual_seed(0), []
         for _ in range(count):
             blank = self._reader.blank(self._warm_words()[0])

@@ -35,7 +35,7 @@ class Strategy:
             - ``variance``: estimates of the action varied by more than ``threshold`` over the denoising steps
               (``flow.denoising_variance``); costs nothing and needs no rater.
         threshold: Confidence in [0, 1], None for the rater's own; for ``variance`` an absolute variance in
-            squared normalised action units, which must be given (``rater.json`` proposes one).
+            squared normalized action units, which must be given (``rater.json`` proposes one).
         rounds: Refinements at most; the result of each is judged again, and nothing to refine ends them.
         denoise_steps: Euler steps of a draft.
         refine_steps: Euler steps of a refinement.

@@ -83,7 +83,7 @@ class ActionChunk:
         refined: (l,) bool, True where asynchronous flow matching generated the action again.
         committed: Leading actions kept from the plan before.
         times: Duration of each inference stage.
-        variance: (l,) float32 in squared normalised units. Of several drafts their mean squared distance to
+        variance: (l,) float32 in squared normalized units. Of several drafts their mean squared distance to
             the chosen one (``drafts.spread``); of one that of its estimates while it was denoised
             (``flow.denoising_variance``), None unless the strategy or its rater reads it.
         kept: (l,) bool, True where an action is one of the plan before; None: the committed ones.
@@ -91,7 +91,7 @@ class ActionChunk:
         surprise: How foreign the observation is to the policy, see ``model.monitor``: 1 is as foreign as one
             in twenty of those it was fitted on; None without a monitor.
         disagreement: Mean squared distance to the plan before where they overlap and nothing was kept of it
-            [normalised units], see ``observe.episode_monitor``; None without such a plan.
+            [normalized units], see ``observe.episode_monitor``; None without such a plan.
     """
 
     actions: np.ndarray

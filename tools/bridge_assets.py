@@ -22,7 +22,7 @@ TABLES = ("bridge_table_1_v1.glb", "bridge_table_1_v2.glb")
 TABLE_TOP_M = 0.87
 TABLE_ORIGIN_M = (2.0634, 2.8313)
 TABLE_SIZE_M = (1.6, 1.6)
-#: Pairs of links that do not collide and are not neighbours, at most, in an SRDF for SAPIEN.
+#: Pairs of links that do not collide and are not neighbors, at most, in an SRDF for SAPIEN.
 MAX_PAIRS = 31
 
 

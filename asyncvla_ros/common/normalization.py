@@ -43,20 +43,20 @@ class NormStats:
             floor,
         )
 
-    def _centre_and_scale(self) -> tuple[np.ndarray, np.ndarray]:
+    def _center_and_scale(self) -> tuple[np.ndarray, np.ndarray]:
         if self.mode == "mean_std":
             return self.mean, np.maximum(self.std, self.floor)
         return (self.q99 + self.q01) / 2, np.maximum((self.q99 - self.q01) / 2, self.floor)
 
     def normalize(self, values: np.ndarray) -> np.ndarray:
         """Physical (..., n) to network units."""
-        centre, scale = self._centre_and_scale()
-        return ((values - centre) / scale).astype(np.float32)
+        center, scale = self._center_and_scale()
+        return ((values - center) / scale).astype(np.float32)
 
     def unnormalize(self, values: np.ndarray) -> np.ndarray:
         """Network units (..., n) to physical."""
-        centre, scale = self._centre_and_scale()
-        return (values * scale + centre).astype(np.float32)
+        center, scale = self._center_and_scale()
+        return (values * scale + center).astype(np.float32)
 
     def to_dict(self) -> dict[str, object]:
         """As JSON-ready values."""

@@ -39,7 +39,7 @@ class Shard:
         return f"{self.index}/{self.count}"
 
     def take(self, items: Sequence[Item], what: str) -> tuple[Item, ...]:
-        """The neighbouring items of this share; shares differ by one item at most, and together are all.
+        """The neighboring items of this share; shares differ by one item at most, and together are all.
 
         Args:
             items: The whole work, in the same order on every machine.

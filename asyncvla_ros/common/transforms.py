@@ -6,7 +6,7 @@ import numpy as np
 
 
 def quat_xyzw_to_matrix(quat_xyzw: np.ndarray) -> np.ndarray:
-    """Rotation matrix of a quaternion, which need not be normalised.
+    """Rotation matrix of a quaternion, which need not be normalized.
 
     Args:
         quat_xyzw: (4,) quaternion, x y z w.

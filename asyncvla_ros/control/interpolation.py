@@ -12,7 +12,7 @@ def interpolate_chunk(chunk: StampedChunk, at_ns: int) -> tuple[np.ndarray, np.n
 
     ::
 
-        a0 ●──╮                     at a due time the action itself, with the slope between its neighbours
+        a0 ●──╮                     at a due time the action itself, with the slope between its neighbors
               ╰──● a1 ──● a2        (at the first to the second, at the last 0); around the chunk it stands
 
     Args:

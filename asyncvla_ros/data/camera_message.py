@@ -1,7 +1,7 @@
 """Camera messages of any usual encoding to upright RGB arrays, whoever read them: rclpy, or a bag's reader.
 
 By OpenCV alone: cv_bridge differs from build to build. The one on PyPI ignores row padding, knows no YUY2 and
-no 16-bit colour, and answers a bare KeyError to 8UC3, 16UC1 and yuv422; the one of Humble needs NumPy 1.
+no 16-bit color, and answers a bare KeyError to 8UC3, 16UC1 and yuv422; the one of Humble needs NumPy 1.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ DEPTH = ("16UC1", "32FC1")
 # Encoding without a meaning -> OpenCV's channel order, which drivers that use them mean.
 _UNTYPED = {"8UC1": "mono8", "8UC3": "bgr8", "8UC4": "bgra8"}
 # To RGB; what is RGB already needs nothing.
-_COLOURS = {
+_COLORS = {
     "mono": cv2.COLOR_GRAY2RGB,
     "bgr": cv2.COLOR_BGR2RGB,
     "rgba": cv2.COLOR_RGBA2RGB,
@@ -46,7 +46,7 @@ def decode_image(message: Any, camera: str) -> np.ndarray:
     """The picture of a camera message.
 
     Args:
-        message: sensor_msgs/Image or CompressedImage; 16-bit colours keep their upper byte.
+        message: sensor_msgs/Image or CompressedImage; 16-bit colors keep their upper byte.
         camera: Named in errors.
 
     Returns:
@@ -70,7 +70,7 @@ def _decode_raw(message: Any, camera: str) -> np.ndarray:
     if encoding in _YUV:
         if message.width % 2:
             raise ContractError(
-                f"camera {camera}: {message.encoding} has one colour for two pixels: the width must be even, "
+                f"camera {camera}: {message.encoding} has one color for two pixels: the width must be even, "
                 f"found {message.width}"
             )
         return cv2.cvtColor(_pixels(message, np.dtype(np.uint8), 2, camera), _YUV[encoding])
@@ -86,7 +86,7 @@ def _decode_raw(message: Any, camera: str) -> np.ndarray:
         pixels = (pixels >> 8).astype(np.uint8)
     if name == "rgb":
         return pixels
-    return cv2.cvtColor(pixels, (_COLOURS | _BAYER)[name])
+    return cv2.cvtColor(pixels, (_COLORS | _BAYER)[name])
 
 
 def resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -130,5 +130,5 @@ def _decode_compressed(message: Any, camera: str) -> np.ndarray:
     encoding = message.format.partition(";")[0].strip()
     where = f"camera {camera} ({message.format})"
     if encoding in DEPTH or "compressedDepth" in message.format:
-        raise ContractError(f"{where}: a depth image; expected colours, as JPEG or PNG")
-    return decode(message.data, where, is_grey_16_ok=encoding == "mono16")
+        raise ContractError(f"{where}: a depth image; expected colors, as JPEG or PNG")
+    return decode(message.data, where, is_gray_16_ok=encoding == "mono16")

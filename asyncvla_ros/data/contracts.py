@@ -71,17 +71,17 @@ def camera_keys(info: DatasetInfo, spec: DatasetSpec) -> list[str]:
     """
     for key in spec.select_video_keys or ():
         if key not in info.features or info.is_depth(key):
-            raise AsyncVLAError(f"{info.root} has no camera {key}, choose from {_colour_keys(info)}")
+            raise AsyncVLAError(f"{info.root} has no camera {key}, choose from {_color_keys(info)}")
     keys = list(spec.select_video_keys or info.cameras)
     if not keys:
         raise AsyncVLAError(
-            f"{info.root} has no camera with colours, expected {IMAGE_PREFIX}* among its features "
+            f"{info.root} has no camera with colors, expected {IMAGE_PREFIX}* among its features "
             f"{sorted(info.features)}; name others as select_video_keys of a data.yaml"
         )
     return keys
 
 
-def _colour_keys(info: DatasetInfo) -> list[str]:
+def _color_keys(info: DatasetInfo) -> list[str]:
     kinds = ("image", "video")
     return [
         key

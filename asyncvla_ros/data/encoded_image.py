@@ -16,13 +16,13 @@ MAX_PIXELS = 2**25
 KINDS = ("JPEG", "PNG")
 
 
-def decode(data: Any, where: str, is_grey_16_ok: bool = False) -> np.ndarray:
+def decode(data: Any, where: str, is_gray_16_ok: bool = False) -> np.ndarray:
     """The picture in a file.
 
     Args:
         data: The bytes, or an array of them.
         where: Begins the messages.
-        is_grey_16_ok: Whether one channel of 16 bits is a picture; else it is taken for a depth image.
+        is_gray_16_ok: Whether one channel of 16 bits is a picture; else it is taken for a depth image.
 
     Returns:
         (h, w, 3) uint8, RGB; of 16 bits the upper eight.
@@ -36,8 +36,8 @@ def decode(data: Any, where: str, is_grey_16_ok: bool = False) -> np.ndarray:
     except Exception as error:  # Whatever a header makes the library stumble over.
         raise _corrupt(data, where) from error
     check_size(width, height, where)
-    if mode.startswith("I") and not is_grey_16_ok:
-        raise ContractError(f"{where}: a PNG of one channel with 16 bits is a depth image; expected colours")
+    if mode.startswith("I") and not is_gray_16_ok:
+        raise ContractError(f"{where}: a PNG of one channel with 16 bits is a depth image; expected colors")
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error as error:

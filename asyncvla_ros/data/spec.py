@@ -40,7 +40,7 @@ class DatasetSpec:
     Attributes:
         root: Its folder, with ``meta/info.json`` in it.
         repo_id: Its name on the hub; None if it has none.
-        select_video_keys: Its cameras, in the policy's order; None: every colour camera.
+        select_video_keys: Its cameras, in the policy's order; None: every color camera.
         select_state_keys: Features that make up the state, one after the other.
         select_action_keys: Features that make up the action, one after the other.
         weight: How often each of its frames comes in an epoch: 2 is twice, 0.5 is a half of the frames.

@@ -40,7 +40,7 @@ class Videos:
     def read(self, rows: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
         """Pictures at some rows (b,): place in ``rows`` and picture (h, w, 3) uint8, file by file."""
         stretch = np.searchsorted(self.first, rows, side="right") - 1
-        # The middle of the time in which a frame is shown: a little rounding cannot lead to its neighbour.
+        # The middle of the time in which a frame is shown: a little rounding cannot lead to its neighbor.
         seconds = self.start_s[stretch] + (rows - self.first[stretch] + 0.5) * self.period_s[stretch]
         files = self.file[stretch]
         for file in np.unique(files):

@@ -30,7 +30,7 @@ class Inputs:
         images: (b, cameras, h, w, 3) uint8.
         words: (b, t) token ids, padded at the end.
         word_valid: (b, t) bool.
-        state: (b, max_state_dim) normalised, padding 0.
+        state: (b, max_state_dim) normalized, padding 0.
     """
 
     images: Tensor
@@ -124,7 +124,7 @@ class AsyncVLA(nn.Module):
 
         Args:
             inputs: b observations.
-            actions: (b, l, d) normalised demonstrated actions.
+            actions: (b, l, d) normalized demonstrated actions.
             noise: (b, k, l, d), k draws.
             tau: (b, k) flow times.
             mask: (b, k, l), 1 where a token is generated.
@@ -179,7 +179,7 @@ class AsyncVLA(nn.Module):
 
         Args:
             prefix: The encoded b observations.
-            actions: (b * drafts, l, d) normalised, read where ``mask`` is 0.
+            actions: (b * drafts, l, d) normalized, read where ``mask`` is 0.
             mask: (b * drafts, l), 1 where an action is generated.
             noise: (b * drafts, l, d) standard normal.
             dim_mask: (d,), 1 where an action dim is real.

@@ -86,7 +86,7 @@ class Backbone(nn.Module):
             images: (b, cameras, h, w, 3) uint8.
             words: (b, t) token ids, padded at the end.
             word_valid: (b, t) bool.
-            state: (b, max_state_dim), normalised, padding 0.
+            state: (b, max_state_dim), normalized, padding 0.
 
         Returns:
             Embeddings (b, p, width), positions (3, b, p), valid (b, p) and the next position (b,).

@@ -50,8 +50,8 @@ class AsyncVLAConfig:
             needs the flash-attn package and serves the vision tower; the masks of the language model are
             beyond it.
         dtype: Of the backbone's weights; everything around it, and its rotary frequencies, are float32.
-        image_mean: Of each colour, subtracted from pixels in [0, 1].
-        image_std: Of each colour, by which they are divided.
+        image_mean: Of each color, subtracted from pixels in [0, 1].
+        image_std: Of each color, by which they are divided.
         prompt: What the backbone reads: images, instruction, and the text around them.
         prompt_head_tokens: Tokens of the text before the images.
         rater: None for a policy without a confidence rater.
@@ -188,9 +188,9 @@ class AsyncVLAConfig:
         if "backbone" not in values:
             raise CheckpointError("config.json has no 'backbone' (the keyword arguments of Qwen2_5_VLConfig)")
         rater = values.get("rater")
-        colours = {k: tuple(v) for k in ("image_mean", "image_std") if isinstance(v := values.get(k), list)}
+        colors = {k: tuple(v) for k in ("image_mean", "image_std") if isinstance(v := values.get(k), list)}
         return AsyncVLAConfig(
-            **{**values, **colours, "rater": RaterConfig.from_dict(rater) if rater else None}
+            **{**values, **colors, "rater": RaterConfig.from_dict(rater) if rater else None}
         )
 
 

@@ -1,4 +1,4 @@
-"""One decision in normalised actions: hand over, draft, rate, refine.
+"""One decision in normalized actions: hand over, draft, rate, refine.
 
     old plan -> context, noise -> drafts (SFM) -> one -> confidence -> select -> regenerate (AFM) ...
 

@@ -12,7 +12,7 @@ class Decision:
     """What was decided.
 
     Attributes:
-        actions: (1, l, d) normalised.
+        actions: (1, l, d) normalized.
         confidence: (1, l) of the synchronous draft; None where nothing was rated.
         variance: (1, l) of the synchronous draft: of several, ``drafts.spread``; of one,
             ``flow.denoising_variance``, None where nobody asked.

@@ -1,4 +1,4 @@
-"""How one draft is made of several, and how far they are apart; all in normalised actions."""
+"""How one draft is made of several, and how far they are apart; all in normalized actions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a chunk follows the plan in execution; all in normalised actions.
+"""How a chunk follows the plan in execution; all in normalized actions.
 
 Places count from the observation; ``delay`` actions of the old plan are executed before the answer arrives:
 
@@ -100,7 +100,7 @@ def normalized_plan(previous: Previous, stats: NormStats, length: int, dim_mask:
 def _padded(
     actions: np.ndarray, what: str, stats: NormStats, length: int, dim_mask: Tensor
 ) -> tuple[Tensor, int]:
-    """Normalised (l, d), the last action repeated, and how many of them were given."""
+    """Normalized (l, d), the last action repeated, and how many of them were given."""
     given, dims = np.asarray(actions, np.float32), len(stats.mean)
     if given.ndim != 2 or given.shape[1] != dims or not np.isfinite(given).all():
         raise ContractError(f"{what} have shape {given.shape}, expected (k, {dims}) finite numbers")

@@ -1,4 +1,4 @@
-"""What follows from the config alone, as tensors on a device: colours, ids and places of an observation.
+"""What follows from the config alone, as tensors on a device: colors, ids and places of an observation.
 
 Made once: a recorded CUDA graph may not copy from the host.
 """
@@ -74,7 +74,7 @@ class Layout:
             images: (n, h, w, 3) uint8.
 
         Returns:
-            (n * grid * grid, channels * patch * patch) float32, normalised pixels.
+            (n * grid * grid, channels * patch * patch) float32, normalized pixels.
         """
         pixels = images.permute(0, 3, 1, 2).float() / (255 * self.std) - self.mean / self.std
         pixels = torch.cat([pixels, self.coordinates.expand(len(images), -1, -1, -1)], dim=1)

@@ -74,11 +74,11 @@ def pretrained_network_config(folder: Path, tokenizer: Tokenizer, **overrides: A
     }
     processor = folder / "preprocessor_config.json"
     seen = read_json(processor) if processor.is_file() else {}
-    colours = {
+    colors = {
         "image_mean": tuple(seen.get("image_mean", CLIP_MEAN)),
         "image_std": tuple(seen.get("image_std", CLIP_STD)),
     }
-    config = pretrained_config(backbone, **{**colours, **overrides})
+    config = pretrained_config(backbone, **{**colors, **overrides})
     known, embedded = tokenizer.get_vocab_size(), backbone["text_config"]["vocab_size"]
     if known > embedded:
         raise CheckpointError(f"{folder}/tokenizer.json has {known} tokens, config.json only {embedded}")

@@ -25,7 +25,7 @@ def quantize(model: AsyncVLA, weights: str, probe: Callable[[], Tensor]) -> None
     Args:
         model: The network.
         weights: One of ``WEIGHTS``.
-        probe: Drafts on some observations, always the same, in normalised units.
+        probe: Drafts on some observations, always the same, in normalized units.
 
     Raises:
         AsyncVLAError: If torchao is missing, or the choice is none of ``WEIGHTS``.

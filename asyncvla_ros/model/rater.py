@@ -105,7 +105,7 @@ class Rater(nn.Module):
 
         Args:
             prefix: The encoded observation.
-            draft: (b, l, d) normalised.
+            draft: (b, l, d) normalized.
             signals: (b, l, k) of each action, in the order of ``RaterConfig.reads``; needed if that is not
                 empty.
 

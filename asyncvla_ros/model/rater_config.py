@@ -22,7 +22,7 @@ class RaterConfig:
     Attributes:
         num_layers: Decoder layers.
         label: One of ``RATER_LABELS``, see ``model.rater``.
-        error_scale: Mean squared error at which the label is 0.5 (normalised action units): one number for
+        error_scale: Mean squared error at which the label is 0.5 (normalized action units): one number for
             ``absolute`` and ``pairwise``, one for each place in the chunk for ``position``, unused by
             ``relative``.
         threshold: Actions rated below it are generated again.

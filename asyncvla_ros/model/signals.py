@@ -24,7 +24,7 @@ def action_signals(
 
     Args:
         reads: Some of ``config.SIGNALS``.
-        actions: (b, m, l, d) normalised, of b observations.
+        actions: (b, m, l, d) normalized, of b observations.
         drafts: (b, k, l, d) synchronous drafts of the same observations; at least two, if they are read.
         variance: (b, m, l) denoising variance; may be None if it is not read.
         dim_mask: (d,), 1 where an action dim is real.

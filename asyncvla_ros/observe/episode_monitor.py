@@ -1,6 +1,6 @@
 """Is an episode going wrong? Signals of each decision, added up to one score that has a limit.
 
-Each signal is standardised by its decisions in successful episodes and averaged over the last few decisions;
+Each signal is standardized by its decisions in successful episodes and averaged over the last few decisions;
 the score is the largest of them:
 
     score_t = max over signals s of  mean over the last w decisions of (s - mean_s) / std_s
@@ -169,7 +169,7 @@ def disagreement(previous: Previous | None, chunk: ActionChunk, stats: NormStats
         stats: Of actions, in the units of the checkpoint.
 
     Returns:
-        In normalised units; None if there is nothing to compare.
+        In normalized units; None if there is nothing to compare.
     """
     if previous is None:
         return None
@@ -188,7 +188,7 @@ def fit_limits(
     alpha: float = ALPHA,
     source: str = "evaluation",
 ) -> EpisodeLimits:
-    """Standardise signals, and choose the limit, on successful episodes.
+    """Standardize signals, and choose the limit, on successful episodes.
 
     The limit is the ceil((n + 1) (1 - alpha))-th smallest of the n episodes' largest scores; where there are
     too few for that, the largest of all, and the share of false alarms may be above ``alpha``.

@@ -40,7 +40,7 @@ def draw_delays(runs: Sequence[Run], out: Path) -> None:
             _draw(success, [_success(run) for run in curve], name, shift, style)
             _draw(jerk, [p for run in curve if (p := _jerk(run, inside))], name, shift, style)
         success.set(title=f"world {world}", ylim=(0, 1.02))
-        jerk.axhline(1.0, color="grey", linewidth=1)
+        jerk.axhline(1.0, color="gray", linewidth=1)
         jerk.set(xlabel="delay [control steps]", ylim=(0, None))
     grid[0, 0].set(ylabel="success (95 %, Wilson)")
     grid[1, 0].set(ylabel="jerk at seams, times switch\n(episodes both solved)")
@@ -100,5 +100,5 @@ def _draw(axes: Axes, points: Sequence[_Point], name: str, shift: float, style: 
 
 
 def _style(place: int) -> dict[str, Any]:
-    """More curves than there are colours must still be told apart."""
+    """More curves than there are colors must still be told apart."""
     return {"color": f"C{place % 10}", "linestyle": ("-", "--", ":")[place // 10 % 3]}

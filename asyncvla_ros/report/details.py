@@ -47,7 +47,7 @@ def draw_reliability(raters: Sequence[Source], out: Path) -> None:
 
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     axes = figure.subplots()
-    axes.plot([0, 1], [0, 1], color="grey", linewidth=1, label="calibrated")
+    axes.plot([0, 1], [0, 1], color="gray", linewidth=1, label="calibrated")
     for source in raters:
         bins = source.values.get("reliability", [])
         total = sum(b["count"] for b in bins) or 1
@@ -99,7 +99,7 @@ def draw_horizon(demos: Sequence[Source], out: Path) -> None:
 
     figure = Figure(figsize=(8, 3.5), layout="constrained")
     axes = figure.subplots()
-    # More curves than there are colours must still be told apart.
+    # More curves than there are colors must still be told apart.
     axes.set_prop_cycle(cycler(linestyle=["-", "--", ":"]) * rcParams["axes.prop_cycle"])
     # Files that differ in how they refine have their drafts in common.
     curves = {(strategy, tuple(a["mae_per_step"])): s.name for s in demos for strategy, a in _accuracies(s)}

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from asyncvla_ros.report.replay_record import Moment, ReplayRecord
-from asyncvla_ros.view.colours import LOWEST, SCALE
+from asyncvla_ros.view.colors import LOWEST, SCALE
 
 # Names in a legend at most.
 NAMED = 8
@@ -60,7 +60,7 @@ def draw_horizon(mae_by_step: Mapping[str, Sequence[float | None]], units: Mappi
 def draw_reliability(confidence: Mapping[str, Any]) -> str:
     """Mean label against mean confidence; the size of a point is the share of actions in its bin."""
     figure, (axes,) = _figure(4.2, 3.6, 1)
-    axes.plot([0, 1], [0, 1], color="grey", linewidth=1)
+    axes.plot([0, 1], [0, 1], color="gray", linewidth=1)
     bins = confidence["reliability"]
     total = sum(one["count"] for one in bins) or 1
     sizes = [500 * one["count"] / total + 6 for one in bins]
@@ -79,9 +79,9 @@ def draw_confidence(record: ReplayRecord) -> str:
     edges = np.append(times, times[-1] + (np.median(np.diff(times)) if len(times) > 1 else 1.0))
     figure, (axes,) = _figure(11, 2.1, 1)
     scale = matplotlib.colormaps[SCALE](np.linspace(LOWEST, 1.0, 256))
-    colours = matplotlib.colors.ListedColormap(scale)
+    colors = matplotlib.colors.ListedColormap(scale)
     steps = np.arange(rated.shape[0] + 1) + 0.5
-    mesh = axes.pcolormesh(edges, steps, rated, vmin=0, vmax=1, cmap=colours, rasterized=True)
+    mesh = axes.pcolormesh(edges, steps, rated, vmin=0, vmax=1, cmap=colors, rasterized=True)
     again = np.array([moment.refined for moment in moments]).T
     row, column = np.nonzero(again)
     axes.plot((edges[:-1] + edges[1:])[column] / 2, row + 1, "k.", markersize=1.5)

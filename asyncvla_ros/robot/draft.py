@@ -16,9 +16,9 @@ from asyncvla_ros.robot.contract_file import FILL_IN
 from asyncvla_ros.robot.urdf import Urdf, UrdfJoint
 
 # Parts of a topic that name the kind of image rather than the camera.
-GENERIC = re.compile(r"image\w*|color|colour|rgb|compressed|raw|rect|camera|cam")
+GENERIC = re.compile(r"image\w*|colou?r|rgb|compressed|raw|rect|camera|cam")
 # Not pictures a policy can read.
-NO_COLOUR = re.compile(r"depth|infra|disparity", re.IGNORECASE)
+NO_COLOR = re.compile(r"depth|infra|disparity", re.IGNORECASE)
 
 TEMPLATE = Template("""\
 # A starting contract. Replace every $fill_in and read every line: the limits are what keeps the arm safe.
@@ -97,7 +97,7 @@ def cameras_of(images: dict[str, str]) -> tuple[tuple[CameraSource, ...], tuple[
     cameras: dict[str, CameraSource] = {}
     others = []
     for topic, transport in sorted(images.items()):
-        if NO_COLOUR.search(topic) or (transport == "compressed" and topic.rpartition("/")[0] in images):
+        if NO_COLOR.search(topic) or (transport == "compressed" and topic.rpartition("/")[0] in images):
             others.append(topic)
             continue
         parts = [part for part in topic.split("/") if part and not GENERIC.fullmatch(part)]

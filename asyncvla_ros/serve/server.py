@@ -88,7 +88,7 @@ class Answers:
 async def run_server(
     policy: Policy, host: str, port: int, about: Mapping[str, Any], on_ready: Callable[[int], None]
 ) -> None:
-    """Serve until cancelled.
+    """Serve until canceled.
 
     Args:
         policy: Decides; this warms it up.

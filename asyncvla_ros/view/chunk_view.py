@@ -1,4 +1,4 @@
-"""A chunk as it is to be seen now: points, colours, what was generated again, what is over."""
+"""A chunk as it is to be seen now: points, colors, what was generated again, what is over."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from asyncvla_ros.control.chunk import StampedChunk
-from asyncvla_ros.view.colours import confidence_rgba
+from asyncvla_ros.view.colors import confidence_rgba
 
 # Opacity of actions that are over.
 FADED = 0.25
@@ -19,13 +19,13 @@ class ChunkView:
 
     Attributes:
         points: (l + 1, 3) positions in the base frame [m].
-        colours: (l, 4) RGBA in [0, 1]: confidence, faded where the action is over.
+        colors: (l, 4) RGBA in [0, 1]: confidence, faded where the action is over.
         refined: (l,) bool, generated again.
         executed: How many leading actions are over.
     """
 
     points: np.ndarray
-    colours: np.ndarray
+    colors: np.ndarray
     refined: np.ndarray
     executed: int
 
@@ -45,9 +45,9 @@ def chunk_view(chunk: StampedChunk, points: np.ndarray, now_ns: int) -> ChunkVie
     """
     confidence, refined = ratings(chunk)
     executed = chunk.executed_at(now_ns)
-    colours = confidence_rgba(confidence)
-    colours[:executed, 3] *= FADED
-    return ChunkView(points, colours, refined, executed)
+    colors = confidence_rgba(confidence)
+    colors[:executed, 3] *= FADED
+    return ChunkView(points, colors, refined, executed)
 
 
 def ratings(chunk: StampedChunk) -> tuple[np.ndarray, np.ndarray]:

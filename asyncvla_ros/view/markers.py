@@ -26,14 +26,14 @@ class MarkerPart:
         kind: ``LINE_LIST``, ``CUBE_LIST`` or ``SPHERE_LIST``.
         size: Of its lines, cubes or balls [m].
         points: (n, 3) [m] in the base frame.
-        colours: (n, 4) RGBA in [0, 1].
+        colors: (n, 4) RGBA in [0, 1].
     """
 
     name: str
     kind: int
     size: float
     points: np.ndarray
-    colours: np.ndarray
+    colors: np.ndarray
 
     @property
     def action(self) -> int:
@@ -44,9 +44,9 @@ class MarkerPart:
 def marker_parts(view: ChunkView) -> tuple[MarkerPart, ...]:
     """The path as lines, actions as balls, and as cubes where they were generated again."""
     ends, again = view.points[1:], view.refined
-    lines, pairs = view.segments.reshape(-1, 3), np.repeat(view.colours, 2, axis=0)
+    lines, pairs = view.segments.reshape(-1, 3), np.repeat(view.colors, 2, axis=0)
     return (
         MarkerPart("path", LINE_LIST, LINE, lines, pairs),
-        MarkerPart("actions", SPHERE_LIST, BALL, ends[~again], view.colours[~again]),
-        MarkerPart("refined", CUBE_LIST, CUBE, ends[again], view.colours[again]),
+        MarkerPart("actions", SPHERE_LIST, BALL, ends[~again], view.colors[~again]),
+        MarkerPart("refined", CUBE_LIST, CUBE, ends[again], view.colors[again]),
     )

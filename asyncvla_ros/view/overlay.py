@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from asyncvla_ros.control.types import Mode
-from asyncvla_ros.view.colours import confidence_rgba
+from asyncvla_ros.view.colors import confidence_rgba
 
 # Pictures from small cameras are enlarged, so that the text fits [px].
 MIN_WIDTH = 480
@@ -80,21 +80,21 @@ def _figures(caption: Caption) -> str:
 
 
 def _draw_bar(panel: np.ndarray, caption: Caption) -> None:
-    """One cell per action: filled up to and coloured by its confidence, framed where generated again."""
+    """One cell per action: filled up to and colored by its confidence, framed where generated again."""
     top, bottom, width = 48, 72, panel.shape[1] - 2 * MARGIN
     cv2.rectangle(panel, (MARGIN, top), (MARGIN + width, bottom), _GROOVE, -1)
     edges = np.linspace(MARGIN, MARGIN + width, len(caption.confidence) + 1).round().astype(int)
-    colours = (255 * confidence_rgba(caption.confidence)[:, :3]).round().astype(int)
-    colours[: caption.executed] = (colours[: caption.executed] + 2 * np.array(_PAPER)) // 3
+    colors = (255 * confidence_rgba(caption.confidence)[:, :3]).round().astype(int)
+    colors[: caption.executed] = (colors[: caption.executed] + 2 * np.array(_PAPER)) // 3
     heights = np.nan_to_num(np.clip(caption.confidence, 0.0, 1.0), nan=1.0) * (bottom - top)
     for i, (left, right) in enumerate(zip(edges[:-1] + 1, edges[1:] - 1, strict=True)):
-        colour = tuple(colours[i].tolist())
-        cv2.rectangle(panel, (int(left), bottom - int(heights[i])), (int(right), bottom), colour, -1)
+        color = tuple(colors[i].tolist())
+        cv2.rectangle(panel, (int(left), bottom - int(heights[i])), (int(right), bottom), color, -1)
         if caption.refined[i]:
             cv2.rectangle(panel, (int(left), top), (int(right), bottom), _INK, 1)
 
 
-def _write(panel: np.ndarray, text: str, left: int, base: int, colour: tuple[int, int, int]) -> None:
+def _write(panel: np.ndarray, text: str, left: int, base: int, color: tuple[int, int, int]) -> None:
     # OpenCV's fonts know ASCII only.
     plain = text.encode("ascii", "replace").decode()
-    cv2.putText(panel, plain, (left, base), cv2.FONT_HERSHEY_SIMPLEX, 0.42, colour, 1, cv2.LINE_AA)
+    cv2.putText(panel, plain, (left, base), cv2.FONT_HERSHEY_SIMPLEX, 0.42, color, 1, cv2.LINE_AA)

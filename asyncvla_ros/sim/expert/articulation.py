@@ -199,7 +199,7 @@ class TurnKnob(_Skill):
 class PushPlate(_Skill):
     """Pushes a plate along the table from within, with closed fingers pressed against its floor and rim.
 
-    The rim is ahead of the plate's centre, so the plate follows instead of turning away.
+    The rim is ahead of the plate's center, so the plate follows instead of turning away.
 
     Args:
         scene: the simulator's privileged view.
@@ -219,8 +219,8 @@ class PushPlate(_Skill):
         position, rotation = self._scene.ee_pose()
         _, plate, place = self._goal
         box = self._scene.object_box(plate)
-        floor = np.array([*box.centre[:2], box.low[2] + _FINGERTIP_M])
-        way = self._scene.place_position(place)[:2] - box.centre[:2]
+        floor = np.array([*box.center[:2], box.low[2] + _FINGERTIP_M])
+        way = self._scene.place_position(place)[:2] - box.center[:2]
         step = way / max(float(np.linalg.norm(way)), 1e-6) * _PUSH_M
         offset = position - floor
         self._advance(offset, float(box.size[:2].min()) / 2)

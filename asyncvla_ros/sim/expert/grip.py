@@ -19,7 +19,7 @@ _FINGER_OPENING_M = 0.08
 _FINGER_HALF_WIDTH_M = 0.011
 #: Misalignment across the fingers at which a grip still holds [m].
 _ACROSS_TOLERANCE_M = 0.012
-#: Distance to neighbours beyond which more makes no difference [m].
+#: Distance to neighbors beyond which more makes no difference [m].
 _MARGIN_M = 0.008
 _YAWS_DEG = (0.0, 15.0, -15.0, 30.0, -30.0, 90.0)
 _HARMLESS_FALL_M = 0.06
@@ -147,7 +147,7 @@ def choose_grip(
 
 
 def rim_part(offset: np.ndarray, parts: int) -> int:
-    """Which of the equal parts of a rim, the first one around +y, a point (3,) beside its centre is in."""
+    """Which of the equal parts of a rim, the first one around +y, a point (3,) beside its center is in."""
     angle = np.arctan2(offset[1], offset[0]) - np.pi / 2
     return int(np.round(angle / (2 * np.pi / parts))) % parts
 
@@ -214,7 +214,7 @@ def box_grips(box: Box) -> list[tuple[np.ndarray, float, np.ndarray]]:
     Returns:
         Grip point (3,) in the world [m], yaw [rad] and tolerance (2,) [m] of each.
     """
-    centre = np.array([*box.centre[:2], grip_height(box)])
+    center = np.array([*box.center[:2], grip_height(box)])
     widest = max(_WIDEST_GRIP_M, float(box.size[:2].min()))
     grips = []
     for yaw_deg, shift in sorted(product(_YAWS_DEG, _SHIFTS_M), key=_plainness):
@@ -225,12 +225,12 @@ def box_grips(box: Box) -> list[tuple[np.ndarray, float, np.ndarray]]:
         if width > widest or abs(shift) > max(0.0, length / 2 - _FINGER_HALF_WIDTH_M):
             continue
         slack = max(0.004, min((_FINGER_OPENING_M - width) / 2 - 0.003, _ACROSS_TOLERANCE_M))
-        point = centre + np.array([0.0, shift, 0.0] if sideways else [shift, 0.0, 0.0])
+        point = center + np.array([0.0, shift, 0.0] if sideways else [shift, 0.0, 0.0])
         grips.append((point, float(np.radians(yaw_deg)), np.array([slack, _ACROSS_TOLERANCE_M])))
     return grips
 
 
 def _plainness(candidate: tuple[float, float]) -> float:
-    """Cost of a yaw [deg] and a shift [m]: 12 mm off the centre are as bad as a turn by 10 degrees."""
+    """Cost of a yaw [deg] and a shift [m]: 12 mm off the center are as bad as a turn by 10 degrees."""
     yaw_deg, shift = candidate
     return abs(yaw_deg) + abs(shift) * 10.0 / 0.012

@@ -40,7 +40,7 @@ def part_gaps(point: np.ndarray, yaw: float, obstacles: Obstacles, half: tuple[f
     """
     axes = closing_axes(yaw)
     part_edges = np.array(half)[:, None] * axes
-    to_box, box_edges = obstacles.centre[:, :2] - point[:2], obstacles.edges[:, :, :2]
+    to_box, box_edges = obstacles.center[:, :2] - point[:2], obstacles.edges[:, :, :2]
     # Seen from above both are convex: they are apart if the normal of some edge separates them.
     across = np.stack([-box_edges[..., 1], box_edges[..., 0]], axis=2)
     length = np.linalg.norm(across, axis=2, keepdims=True)
@@ -68,7 +68,7 @@ def clearance(point: np.ndarray, yaw: float, obstacles: Obstacles, lean: float =
     if lean:
         # Seen from the hand it is the boxes that are turned.
         turn = leaning(yaw, lean)
-        obstacles = Obstacles(point + (obstacles.centre - point) @ turn, obstacles.edges @ turn)
+        obstacles = Obstacles(point + (obstacles.center - point) @ turn, obstacles.edges @ turn)
     least = np.inf
     for half_along, half_across, underside in _PARTS_M:
         gaps = part_gaps(point, yaw, obstacles, (half_along, half_across))

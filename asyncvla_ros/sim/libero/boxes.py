@@ -16,7 +16,7 @@ class Box:
     high: np.ndarray
 
     @property
-    def centre(self) -> np.ndarray:
+    def center(self) -> np.ndarray:
         return (self.low + self.high) / 2
 
     @property
@@ -29,22 +29,22 @@ class Obstacles:
     """Boxes in the world frame, of any orientation [m].
 
     Attributes:
-        centre: (n, 3).
-        edges: (n, 3, 3) vectors from the centre of each box to the centres of three of its faces.
+        center: (n, 3).
+        edges: (n, 3, 3) vectors from the center of each box to the centers of three of its faces.
     """
 
-    centre: np.ndarray
+    center: np.ndarray
     edges: np.ndarray
 
     @property
     def low(self) -> np.ndarray:
         """(n, 3) lower corners of the axis-aligned boxes around them."""
-        return np.asarray(self.centre - np.abs(self.edges).sum(axis=1))
+        return np.asarray(self.center - np.abs(self.edges).sum(axis=1))
 
     @property
     def high(self) -> np.ndarray:
         """(n, 3) upper corners of the axis-aligned boxes around them."""
-        return np.asarray(self.centre + np.abs(self.edges).sum(axis=1))
+        return np.asarray(self.center + np.abs(self.edges).sum(axis=1))
 
 
 def geom_boxes(model: Any, data: Any, geoms: np.ndarray) -> Obstacles:
@@ -56,8 +56,8 @@ def geom_boxes(model: Any, data: Any, geoms: np.ndarray) -> Obstacles:
         geoms: (n,) their ids.
     """
     rotations = data.geom_xmat[geoms].reshape(-1, 3, 3)
-    centres = data.geom_xpos[geoms] + np.einsum("gij,gj->gi", rotations, model.geom_aabb[geoms, :3])
-    return Obstacles(centres, np.einsum("gij,gj->gji", rotations, model.geom_aabb[geoms, 3:]))
+    centers = data.geom_xpos[geoms] + np.einsum("gij,gj->gi", rotations, model.geom_aabb[geoms, :3])
+    return Obstacles(centers, np.einsum("gij,gj->gji", rotations, model.geom_aabb[geoms, 3:]))
 
 
 def colliding_geoms(model: Any, root: int) -> np.ndarray:

@@ -1,9 +1,9 @@
 """Where the things of a scene stand when an episode begins, beyond LIBERO's own narrow regions.
 
     official   as LIBERO places them
-    widened    each object shifted by some centimetres
+    widened    each object shifted by some centimeters
     exchanged  the things that stand on the table have changed places, the one to be moved in any case
-    free       all of them anywhere on the table that the arm reaches; furniture shifted by some centimetres
+    free       all of them anywhere on the table that the arm reaches; furniture shifted by some centimeters
 
 What an instruction says stays true: a bowl "next to the ramekin" goes with the ramekin, one "from table
 center" stays there, and what is on or in the furniture goes with that.
@@ -145,8 +145,8 @@ def _place_groups(
     """Find places for all groups and move them there; False, and nothing moves, if one finds none."""
     fixed = [scene.object_box(name) for name in scene.furniture()]
     boxes = [(box.low[:2], box.high[:2]) for box in fixed]
-    centres = np.array([group.origin for group in groups])
-    area = centres.min(axis=0) - _BEYOND_M, centres.max(axis=0) + _BEYOND_M
+    centers = np.array([group.origin for group in groups])
+    area = centers.min(axis=0) - _BEYOND_M, centers.max(axis=0) + _BEYOND_M
     order = sorted(groups, key=lambda group: (not group.is_placed_by_table, -_area(group)))
     free = [group for group in order if not (group.is_placed_by_table or group.is_container)]
     swapped = _exchange(free, scene, rng) if kind == "exchanged" else {}
@@ -273,7 +273,7 @@ def _together(scene: Scene) -> list[list[str]]:
 
 
 def _shift_furniture(scene: Scene, rng: np.random.Generator) -> None:
-    """Each piece by some centimetres, unless that leads into another one."""
+    """Each piece by some centimeters, unless that leads into another one."""
     for name in scene.furniture():
         shift, box = rng.uniform(-_FURNITURE_M, _FURNITURE_M, 2), scene.object_box(name)
         others = [scene.object_box(other) for other in scene.furniture() if other != name]

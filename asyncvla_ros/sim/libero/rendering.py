@@ -77,7 +77,7 @@ def merge_vertices(vertices: np.ndarray, faces: np.ndarray, cell: float) -> tupl
     _, cluster = np.unique(keys, axis=0, return_inverse=True)
     cluster = cluster.reshape(-1)
     counts = np.bincount(cluster)
-    centres = np.stack([np.bincount(cluster, weights=vertices[:, i]) / counts for i in range(3)], axis=1)
+    centers = np.stack([np.bincount(cluster, weights=vertices[:, i]) / counts for i in range(3)], axis=1)
 
     corners = cluster[faces]
     distinct = (
@@ -89,7 +89,7 @@ def merge_vertices(vertices: np.ndarray, faces: np.ndarray, cell: float) -> tupl
     _, unique_rows = np.unique(rolled, axis=0, return_index=True)
     kept = np.zeros(len(faces), dtype=bool)
     kept[unique_rows] = True
-    return centres[cluster], kept & distinct
+    return centers[cluster], kept & distinct
 
 
 def upload_decimated_meshes(model: Any, context: Any) -> tuple[int, int]:

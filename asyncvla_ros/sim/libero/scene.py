@@ -18,9 +18,9 @@ COMFORTABLE_ARM_M = (0.30, 0.66)
 _DISH_FLOOR_M = 0.005
 #: Middle of a region above its site, along its normal [m]; regions with a steeper normal are boxes.
 _REGION_MIDDLE_M, _FACING_UP = 0.03, 0.3
-#: What is this close to a region's centre in x and y, and at most this far above it, supports things [m].
+#: What is this close to a region's center in x and y, and at most this far above it, supports things [m].
 _SUPPORT_REACH_M = 0.02
-_SUPPORT_ABOVE_CENTRE_M = 0.03
+_SUPPORT_ABOVE_CENTER_M = 0.03
 
 
 class Scene:
@@ -60,29 +60,29 @@ class Scene:
         return place
 
     def place_position(self, place: str) -> np.ndarray:
-        """(3,) centre of a region, or the body of an object [m]."""
+        """(3,) center of a region, or the body of an object [m]."""
         if place in self._env.object_sites_dict:
-            centre = np.array(self._env.sim.data.get_site_xpos(place))
+            center = np.array(self._env.sim.data.get_site_xpos(place))
             normal = np.array(self._env.sim.data.get_site_xmat(place)).reshape(3, 3)[:, 2]
             if normal[2] > _FACING_UP:
                 # A region extends along its normal: over a sloping one, its middle is not over its site.
-                centre[:2] += _REGION_MIDDLE_M * normal[:2]
-            return centre
+                center[:2] += _REGION_MIDDLE_M * normal[:2]
+            return center
         return self.body_position(place)
 
     def support_height(self, place: str) -> float:
         """Height at which something stands in a region or on an object [m]."""
-        centre = self.place_position(place)
+        center = self.place_position(place)
         if place not in self._env.object_sites_dict:
-            return float(centre[2]) + _DISH_FLOOR_M
+            return float(center[2]) + _DISH_FLOOR_M
         owner = self.place_object(place)
         if owner == self.workspace:
-            return float(centre[2])
+            return float(center[2])
         boxes = self._geom_boxes(self._collision_geoms[owner])
         low, high = boxes.low - _SUPPORT_REACH_M, boxes.high + _SUPPORT_REACH_M
-        below = np.all((low < centre)[:, :2] & (high > centre)[:, :2], axis=1)
-        below &= boxes.high[:, 2] < centre[2] + _SUPPORT_ABOVE_CENTRE_M
-        return float(boxes.high[below, 2].max()) if below.any() else float(centre[2])
+        below = np.all((low < center)[:, :2] & (high > center)[:, :2], axis=1)
+        below &= boxes.high[:, 2] < center[2] + _SUPPORT_ABOVE_CENTER_M
+        return float(boxes.high[below, 2].max()) if below.any() else float(center[2])
 
     def is_container(self, goal: tuple[str, ...]) -> bool:
         """Whether a goal is to put something into a movable object, e.g. a basket."""
@@ -97,16 +97,16 @@ class Scene:
         return float(self._env.sim.data._data.qpos[self._env.sim.model._model.jnt_qposadr[self._joint(name)]])
 
     def handle(self, drawer: str) -> tuple[np.ndarray, np.ndarray]:
-        """Centre (3,) of a drawer's handle [m], and the unit vector (3,) along which the drawer opens."""
+        """Center (3,) of a drawer's handle [m], and the unit vector (3,) along which the drawer opens."""
         out = -np.array(self._env.sim.data._data.xaxis[self._joint(drawer)])
-        centres = self._moving_boxes(drawer).centre
-        return centres[np.argmax(centres @ out)], out
+        centers = self._moving_boxes(drawer).center
+        return centers[np.argmax(centers @ out)], out
 
     def knob(self, fixture: str) -> np.ndarray:
         """(3,) top of a knob, in the middle of its highest part [m]."""
         boxes = self._moving_boxes(fixture)
         highest = np.argmax(boxes.high[:, 2])
-        return np.array([*boxes.centre[highest, :2], boxes.high[highest, 2]])
+        return np.array([*boxes.center[highest, :2], boxes.high[highest, 2]])
 
     def _joint(self, name: str) -> int:
         """Id of the joint of a region or fixture."""
@@ -235,7 +235,7 @@ class Scene:
         """Fixtures that stand on the table."""
         return [name for name in self._env.fixtures_dict if name != self.workspace]
 
-    def region_centre(self, name: str) -> np.ndarray | None:
+    def region_center(self, name: str) -> np.ndarray | None:
         """(2,) in the middle of the region of the table in which an object initially is [m]; None without."""
         place = self._initial_places().get(name, "")
         region = self._env.parsed_problem["regions"].get(place)
@@ -247,9 +247,9 @@ class Scene:
 
     def usual_place(self, name: str) -> np.ndarray | None:
         """(2,) where LIBERO places an object, or what it is on [m]; None if that is no place of the table."""
-        centre = self.region_centre(name)
+        center = self.region_center(name)
         place = self._initial_places().get(name, "")
-        return self.usual_place(place) if centre is None and place in self._env.objects_dict else centre
+        return self.usual_place(place) if center is None and place in self._env.objects_dict else center
 
     def shift_object(self, name: str, shift: np.ndarray) -> None:
         """Move a movable object by (2,) ``shift`` in x and y [m]; ``forward`` makes it so everywhere."""

@@ -17,7 +17,7 @@ import numpy as np
 from websockets.exceptions import WebSocketException
 
 from asyncvla_ros.serve.client import PolicyClient, RequestError
-from asyncvla_ros.sim.simpler.fractal_results import Episode, FractalConfig, summarise
+from asyncvla_ros.sim.simpler.fractal_results import Episode, FractalConfig, summarize
 from asyncvla_ros.sim.simpler.google_robot import (
     ACTION_DIM,
     CAMERA,
@@ -113,7 +113,7 @@ def evaluate(
     figures: dict[str, Any] = {}
     for number in range(config.episodes):
         episodes.append(run_episode(env, client, features, config, number))
-        figures = summarise(episodes, config, features, env.unwrapped.sim_freq)
+        figures = summarize(episodes, config, features, env.unwrapped.sim_freq)
         on_episode(figures)
     return figures
 

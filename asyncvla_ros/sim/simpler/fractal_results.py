@@ -48,7 +48,7 @@ class Episode:
     refined: float
 
 
-def summarise(
+def summarize(
     episodes: list[Episode], config: FractalConfig, features: dict[str, Any], sim_hz: float
 ) -> dict[str, Any]:
     """The JSON-ready result of some episodes, in the form of ``asyncvla eval``."""

@@ -72,7 +72,7 @@ class BridgeEpisode:
     tick_ms: tuple[float, ...]
 
 
-def summarise(episodes: Sequence[BridgeEpisode], config: BridgeConfig) -> dict[str, Any]:
+def summarize(episodes: Sequence[BridgeEpisode], config: BridgeConfig) -> dict[str, Any]:
     """The JSON-ready result of some episodes; a shard's also has all that its figures are made of."""
     return {
         "benchmark": "simpler_bridge",

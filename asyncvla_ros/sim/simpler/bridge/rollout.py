@@ -16,7 +16,7 @@ from asyncvla_ros.sim.simpler.bridge.conventions import (
 )
 from asyncvla_ros.sim.simpler.bridge.expert import BridgeExpert, require_expert
 from asyncvla_ros.sim.simpler.bridge.process import BridgeSim
-from asyncvla_ros.sim.simpler.bridge.results import BridgeConfig, BridgeEpisode, summarise
+from asyncvla_ros.sim.simpler.bridge.results import BridgeConfig, BridgeEpisode, summarize
 from asyncvla_ros.sim.simpler.bridge.tasks import BridgeTask, get_task
 from asyncvla_ros.types import AsyncVLAError, Observation
 
@@ -90,7 +90,7 @@ def evaluate(
     on_episode: Callable[[BridgeEpisode], None] = lambda episode: None,
     done: tuple[BridgeEpisode, ...] = (),
 ) -> dict[str, Any]:
-    """Run all episodes of the shard and summarise them.
+    """Run all episodes of the shard and summarize them.
 
     Args:
         config: What to measure.
@@ -113,7 +113,7 @@ def evaluate(
         for episode in _run_task(config, get_task(name), left, actor):
             on_episode(episode)
             finished[name, episode.init] = episode
-    return summarise([finished[episode] for episode in config.episodes], config)
+    return summarize([finished[episode] for episode in config.episodes], config)
 
 
 def require_placements(config: BridgeConfig) -> None:

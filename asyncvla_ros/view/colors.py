@@ -1,11 +1,11 @@
-"""Colour by confidence: one scale for markers, overlay and pictures."""
+"""Color by confidence: one scale for markers, overlay and pictures."""
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
 
-# Perceptually ordered, also for colour-blind eyes and in grey; yellow: sure.
+# Perceptually ordered, also for color-blind eyes and in gray; yellow: sure.
 SCALE = "viridis"
 # The darkest part of the scale cannot be told from a dark background.
 LOWEST = 0.15
@@ -15,10 +15,10 @@ _RGB = cv2.applyColorMap(np.arange(256, dtype=np.uint8)[:, None], cv2.COLORMAP_V
 
 
 def confidence_rgba(confidence: np.ndarray) -> np.ndarray:
-    """Colours of confidences.
+    """Colors of confidences.
 
     Args:
-        confidence: (l,) in (0, 1), clipped to it; NaN: unknown, grey.
+        confidence: (l,) in (0, 1), clipped to it; NaN: unknown, gray.
 
     Returns:
         (l, 4) float64 RGBA in [0, 1].
