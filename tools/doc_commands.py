@@ -37,12 +37,12 @@ def wrong_commands(root: Path) -> list[str]:
             if block.language in SHELLS:
                 found += [(text, block.line + row, True) for text, row in _lines(block.text)]
         for text, line, whole in found:
-            for problem in command_problems(text, root, targets, whole):
+            for problem in command_problems(text, root, targets, whole=whole):
                 problems.append(f"{path.relative_to(root)}:{line}: {problem}")
     return problems
 
 
-def command_problems(line: str, root: Path, targets: set[str], whole: bool = False) -> Iterator[str]:
+def command_problems(line: str, root: Path, targets: set[str], *, whole: bool = False) -> Iterator[str]:
     """What is wrong with one line of a shell; nothing if it is about other programs.
 
     Args:
@@ -56,7 +56,7 @@ def command_problems(line: str, root: Path, targets: set[str], whole: bool = Fal
         arguments = words[start + 1 :]
         if name == PROGRAM:
             elided = any(word in ELISIONS for word in arguments)
-            yield from _cli_problems(arguments, whole and not elided)
+            yield from _cli_problems(arguments, whole=whole and not elided)
         elif name == "make":
             for word in arguments:
                 if re.fullmatch(r"[a-z-]+", word) and not word.startswith("-") and word not in targets:
@@ -86,7 +86,7 @@ def _program(words: list[str]) -> tuple[str, int]:
     return "", len(words)
 
 
-def _cli_problems(arguments: list[str], whole: bool) -> Iterator[str]:
+def _cli_problems(arguments: list[str], *, whole: bool) -> Iterator[str]:
     command: Any = typer.main.get_command(app)
     context = typer.Context(command, info_name=PROGRAM)
     words = list(arguments)

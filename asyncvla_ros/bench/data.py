@@ -68,8 +68,8 @@ def bench_data(settings: DataSettings) -> dict[str, Any]:
         settings.image_size,
         settings.cache,
         settings.action_space,
-        settings.skip_broken,
-        settings.decode,
+        skip_broken=settings.skip_broken,
+        decode=settings.decode,
     )
     episodes = mixture.episodes
     tokenizer = build_tokenizer(episodes.instructions)

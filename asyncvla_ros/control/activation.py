@@ -55,7 +55,7 @@ class Activation:
         """Whether no action was left when the controller was updated last."""
         return self.updated_ns is not None and self.chunks.schedule.is_exhausted(self.updated_ns)
 
-    def not_ready(self, before: Verdict, has_begun: bool, now_ns: int) -> Verdict | None:
+    def not_ready(self, before: Verdict, now_ns: int, *, has_begun: bool) -> Verdict | None:
         """What is missing to execute anything now, whatever the schedule says; changes nothing.
 
         Args:
@@ -91,7 +91,7 @@ class Activation:
         """Why there is nothing to execute at ``now_ns`` [ns, node clock], although there is a chunk."""
         return Verdict(Mode.HOLDING, *self.chunks.exhausted(now_ns))
 
-    def status(self, now: Verdict, generator: CommandGenerator, is_looking: bool, now_ns: int) -> Status:
+    def status(self, now: Verdict, generator: CommandGenerator, now_ns: int, *, is_looking: bool) -> Status:
         """A picture of now for a person or a message.
 
         Args:

@@ -24,7 +24,7 @@ class MotionClock:
         self._node_ns = 0
         self._moved_ns = 0
 
-    def read(self, steady_ns: int, node_ns: int, is_simulated: bool) -> int:
+    def read(self, steady_ns: int, node_ns: int, *, is_simulated: bool) -> int:
         """The time of motion [ns]; it never goes back.
 
         Args:

@@ -151,22 +151,22 @@ class CommandGenerator:
         """Takes the pose at which the arm rests for the commanded one, see ``Start.begin``."""
         return self._start.begin(state, at_ns)
 
-    def restart(self, is_elsewhere: bool) -> None:
+    def restart(self, *, is_elsewhere: bool) -> None:
         """Whatever was commanded is over: what comes next begins where the arm rests then.
 
         Args:
             is_elsewhere: Whether the driver does not hold what it was told last any more.
         """
         self._last.forget()
-        self._start.restart(is_elsewhere)
-        self.stop.restart(is_elsewhere)
+        self._start.restart(is_elsewhere=is_elsewhere)
+        self.stop.restart(is_elsewhere=is_elsewhere)
         self.restart_ramp()
 
     def reconsider(self) -> None:
         """Nobody has heard a command yet: what comes next begins where the arm rests, should that change."""
         self._start.reconsider()
 
-    def note_acknowledged(self, is_acknowledged: bool) -> None:
+    def note_acknowledged(self, *, is_acknowledged: bool) -> None:
         """Whether the next command reaches a driver."""
         self._tracker.is_acknowledged = is_acknowledged
 
@@ -174,9 +174,9 @@ class CommandGenerator:
         """Actions are blended in again, from the next one on."""
         self._goals.restart_ramp()
 
-    def restart_stop(self, is_emergency: bool = False) -> None:
+    def restart_stop(self, *, is_emergency: bool = False) -> None:
         """Tracked dofs come to rest first, whatever hold they were moving to."""
-        self.stop.brake(is_emergency)
+        self.stop.brake(is_emergency=is_emergency)
 
     def forget_times(self) -> None:
         """After a jump of the node clock."""
@@ -190,7 +190,7 @@ class CommandGenerator:
             self._tracker.take_back()
 
     def follow(
-        self, action: ScheduledAction, is_new: bool, now_ns: int, at_ns: int, state: RobotState
+        self, action: ScheduledAction, now_ns: int, at_ns: int, state: RobotState, *, is_new: bool
     ) -> np.ndarray:
         """The command for the action due now.
 
@@ -206,7 +206,7 @@ class CommandGenerator:
         """
         self._start.note_command()
         self.stop.note_motion()
-        values = self._clamp(action, is_new)
+        values = self._clamp(action, is_new=is_new)
         blend = self._goals.blend_factor(now_ns)
         values = self._ramp(values, blend)
         low, high = self._measure(state, now_ns, at_ns)
@@ -218,7 +218,7 @@ class CommandGenerator:
         self._note(values, at_ns)
         return values
 
-    def _clamp(self, action: ScheduledAction, is_new: bool) -> np.ndarray:
+    def _clamp(self, action: ScheduledAction, *, is_new: bool) -> np.ndarray:
         """(d,) float32 within the limits; counted once per action."""
         if is_new:
             self._clamped = self._limiter.clamp(action.values)
@@ -261,7 +261,7 @@ class CommandGenerator:
         self._start.note_told()
         self._last.note(values, at_ns)
 
-    def hold(self, now_ns: int, at_ns: int, state: RobotState, has_let_go: bool) -> np.ndarray | None:
+    def hold(self, now_ns: int, at_ns: int, state: RobotState, *, has_let_go: bool) -> np.ndarray | None:
         """The next command of a stop and of the hold after it.
 
         Tracked dofs come to rest and stay there, or go to where the arm rests (``Stop``).
@@ -282,10 +282,10 @@ class CommandGenerator:
             self._start.note_command()
             self._measure(state, now_ns, at_ns)
             commanded, at_rest = self._tracker.positions, self._tracker.at_rest
-            goals = self.stop.goals(commanded, at_rest, state, now_ns, has_let_go)
+            goals = self.stop.goals(commanded, state, now_ns, at_rest=at_rest, has_let_go=has_let_go)
             permits = self._permits(at_ns, state)
             if goals is None:
-                self._tracker.stop(at_ns, self.stop.is_emergency, permits)
+                self._tracker.stop(at_ns, emergency=self.stop.is_emergency, permits=permits)
             else:
                 self._tracker.follow([State(place, 0.0, 0.0) for place in goals], at_ns, permits)
             values = self._with_tracked(values)

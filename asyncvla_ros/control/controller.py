@@ -44,7 +44,9 @@ class Controller:
         ContractError: the robot does not measure what its limits need, or the guard does not fit.
     """
 
-    def __init__(self, robot: RobotContract, lockstep: bool = False, execute_steps: int = 0, urdf: str = ""):
+    def __init__(
+        self, robot: RobotContract, *, lockstep: bool = False, execute_steps: int = 0, urdf: str = ""
+    ):
         self._robot = robot
         self._lockstep = lockstep
         agreeing = 1 if lockstep else AGREEING
@@ -79,7 +81,7 @@ class Controller:
         """
         self._generator.limit_tool_speed(speed)
 
-    def start(self, is_elsewhere: bool = False) -> None:
+    def start(self, *, is_elsewhere: bool = False) -> None:
         """Activation: moves only after a chunk of now; what was latched stays so.
 
         Args:
@@ -88,7 +90,7 @@ class Controller:
         self._activation = self._new_activation()
         self._drivers.restart()
         self.is_active = True
-        self._generator.restart(is_elsewhere)
+        self._generator.restart(is_elsewhere=is_elsewhere)
         self.supervisor.forget_motion()
         waiting = Verdict(Mode.IDLE, Reason.NO_CHUNK, "no chunk received since activation")
         self._situation = self.supervisor.latch or waiting
@@ -134,7 +136,7 @@ class Controller:
         if not self.is_active:
             return self._hold(now_ns, at_ns)
         # What has changed, before anything is judged by it.
-        self._drivers.look(self._activation.state, self._lockstep)
+        self._drivers.look(self._activation.state, lockstep=self._lockstep)
         self._seed_tracker(now_ns, at_ns)
         # What forbids to move, then what is missing: questions that change nothing.
         forbidden = self.supervisor.verdict(at_ns)
@@ -142,7 +144,7 @@ class Controller:
             return self._stop_for(forbidden, now_ns, at_ns)
         if self._drivers.is_elsewhere:
             return self._hold(now_ns, at_ns)
-        not_ready = self._activation.not_ready(self._situation, self._generator.has_begun, now_ns)
+        not_ready = self._activation.not_ready(self._situation, now_ns, has_begun=self._generator.has_begun)
         if not_ready is not None:
             return self._wait_for(not_ready, now_ns, at_ns)
         if self._generator.is_stopping:
@@ -186,7 +188,7 @@ class Controller:
 
     def _track(self, action: ScheduledAction, now_ns: int, at_ns: int) -> Command:
         is_new = action is not self._activation.action
-        values = self._generator.follow(action, is_new, now_ns, at_ns, self._activation.state)
+        values = self._generator.follow(action, now_ns, at_ns, self._activation.state, is_new=is_new)
         self._activation.action = action
         self._situation = Verdict(Mode.TRACKING, Reason.NONE, "")
         stamp_ns = now_ns if self._generator.is_continuous else action.due_ns
@@ -229,7 +231,9 @@ class Controller:
             self._generator.restart(is_elsewhere=True)
             self.supervisor.forget_motion()
             return Command(None, None, now_ns, at_ns)
-        values = self._generator.hold(now_ns, at_ns, self._activation.state, self.supervisor.has_let_go)
+        values = self._generator.hold(
+            now_ns, at_ns, self._activation.state, has_let_go=self.supervisor.has_let_go
+        )
         if self.supervisor.is_returning and self._generator.stop.is_settled:
             self.supervisor.note_returned()
         if values is None:
@@ -241,9 +245,9 @@ class Controller:
         self._activation.sent_ns = at_ns
         self.supervisor.note_command(self._generator.positions, at_ns)
 
-    def _brake(self, is_emergency: bool) -> None:
+    def _brake(self, *, is_emergency: bool) -> None:
         """The next command begins a stop, and comes at once where it may."""
-        self._generator.restart_stop(is_emergency)
+        self._generator.restart_stop(is_emergency=is_emergency)
         if self._generator.is_immediate:
             self._activation.sent_ns = None
 
@@ -295,4 +299,4 @@ class Controller:
     def status(self, now_ns: int) -> Status:
         """A picture of now for a person or a message."""
         is_looking = self.is_active and not self._lockstep
-        return self._activation.status(self._situation, self._generator, is_looking, now_ns)
+        return self._activation.status(self._situation, self._generator, now_ns, is_looking=is_looking)

@@ -81,7 +81,7 @@ class DofMotion:
         self._period_ns = period_ns
         self.bounds = _bounds(dof, motion_limits(dof, period_ns / 1e9))
         self._stop_bounds = _bounds(dof, stop_limits(dof, period_ns / 1e9))
-        self._planner = Planner(self.bounds, dof.is_delta, HORIZON * period_ns / 1e9)
+        self._planner = Planner(self.bounds, HORIZON * period_ns / 1e9, is_delta=dof.is_delta)
         self._margin = 0.0
         self.state = State(0.0, 0.0, 0.0)
         self.path: Path | None = None
@@ -117,7 +117,7 @@ class DofMotion:
             self._margin = high - low
             self.state = self.state._replace(position=low)
 
-    def towards(self, goal: State, step: Step, share: float, hull: Hull | None, is_asked: bool) -> Move:
+    def towards(self, goal: State, step: Step, share: float, hull: Hull | None, *, is_asked: bool) -> Move:
         """Move towards a goal, or a piece of the stop where that would lead to a limit.
 
         Args:
@@ -148,7 +148,7 @@ class DofMotion:
         low, high = self.bounds.minimum, self.bounds.maximum - self._margin
         return self.bounds._replace(minimum=min(low, state.position), maximum=max(high, state.position))
 
-    def braking(self, step: Step, is_emergency: bool = False) -> Move:
+    def braking(self, step: Step, *, is_emergency: bool = False) -> Move:
         """The quickest stop, within the limits of an emergency stop if it is one."""
         begin_ns, state = self._begin(step)
         if math.isnan(state.position):

@@ -26,7 +26,7 @@ class DriverWatch:
         #: Whether another driver has come while the arm moved: it stops first.
         self.is_elsewhere = False
 
-    def look(self, state: RobotState, lockstep: bool) -> None:
+    def look(self, state: RobotState, *, lockstep: bool) -> None:
         """Looks at the arm and at who listens, once per command.
 
         Args:
@@ -40,9 +40,9 @@ class DriverWatch:
             self._generator.restart_ramp()
             self._supervisor.forget_motion()
         self._had_let_go = has_let_go
-        self._note_acknowledged(self._supervisor.is_acknowledged)
+        self._note_acknowledged(is_acknowledged=self._supervisor.is_acknowledged)
 
-    def _note_acknowledged(self, is_acknowledged: bool) -> None:
+    def _note_acknowledged(self, *, is_acknowledged: bool) -> None:
         """Whoever comes to listen may be a driver that was restarted: motion begins anew for it."""
         self.is_elsewhere |= self._supervisor.has_come or (self._was_acknowledged and not is_acknowledged)
         self._was_acknowledged = is_acknowledged
@@ -53,4 +53,4 @@ class DriverWatch:
             self._generator.reconsider()
         if not is_acknowledged:
             self._supervisor.forget_motion()
-        self._generator.note_acknowledged(is_acknowledged)
+        self._generator.note_acknowledged(is_acknowledged=is_acknowledged)

@@ -26,7 +26,7 @@ class Planner:
         errors: How often ruckig raised an error rather than say that it found no way.
     """
 
-    def __init__(self, bounds: Bounds, is_delta: bool, ahead_s: float):
+    def __init__(self, bounds: Bounds, ahead_s: float, *, is_delta: bool):
         self.errors = 0
         self._bounds, self._is_delta = bounds, is_delta
         self._ruckig = ruckig.Ruckig(1)

@@ -33,7 +33,7 @@ def measured_rest(dof: Dof, state: RobotState, since_ns: int | None = None) -> f
     return state.resting(dof.name, agreement(dof), since_ns)
 
 
-def hold_position(dof: Dof, commanded: float, measured: float, has_let_go: bool) -> float:
+def hold_position(dof: Dof, commanded: float, measured: float, *, has_let_go: bool) -> float:
     """Where a dof is to be held [unit]: where it rests, if that is near enough or it goes where it likes.
 
     Args:

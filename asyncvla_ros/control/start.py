@@ -72,7 +72,7 @@ class Start:
         """Whether nothing was commanded yet: until then others may move the arm, and it begins anew."""
         return bool(self._dofs) and self._state is not StartState.COMMANDED
 
-    def restart(self, is_elsewhere: bool) -> None:
+    def restart(self, *, is_elsewhere: bool) -> None:
         """Whatever was commanded is over: what comes next begins where the arm rests then.
 
         Args:

@@ -23,7 +23,7 @@ class StepClock:
         node_clock: Returns the clock of the node, with ``now()`` and ``ros_time_is_active``.
     """
 
-    def __init__(self, lockstep: bool, node_clock: Callable[[], Any]):
+    def __init__(self, node_clock: Callable[[], Any], *, lockstep: bool):
         self._lockstep, self._node_clock = lockstep, node_clock
         self._pair, self._motion = ClockPair(), MotionClock()
         self._tick_ns = 0
@@ -43,7 +43,7 @@ class StepClock:
             return self._tick_ns, self._tick_ns
         clock = self._node_clock()
         now_ns, steady_ns = self._pair.read(clock)
-        return now_ns, self._motion.read(steady_ns, now_ns, clock.ros_time_is_active)
+        return now_ns, self._motion.read(steady_ns, now_ns, is_simulated=clock.ros_time_is_active)
 
     def motion_ns(self) -> int:
         """The time of motion [ns]."""

@@ -64,7 +64,7 @@ class Stop:
         #: (k,) where it adjusts to [unit].
         self._goals: list[float] = []
 
-    def restart(self, is_elsewhere: bool) -> None:
+    def restart(self, *, is_elsewhere: bool) -> None:
         """Whatever was commanded is over; from elsewhere it is not known either where the arm was left."""
         self.state = StopState.BRAKING
         if is_elsewhere:
@@ -74,7 +74,7 @@ class Stop:
         """An action is followed: the next hold is another one, and no stop is left to be ended."""
         self.state, self.left, self._has_moved = StopState.BRAKING, None, True
 
-    def brake(self, is_emergency: bool = False) -> None:
+    def brake(self, *, is_emergency: bool = False) -> None:
         """It begins anew, whatever hold it was moving to; an emergency stop goes on as one."""
         if is_emergency or self.state is StopState.EMERGENCY:
             self.state = StopState.EMERGENCY
@@ -97,7 +97,7 @@ class Stop:
         return self.left is not None
 
     def goals(
-        self, commanded: Sequence[float], at_rest: bool, state: RobotState, now_ns: int, has_let_go: bool
+        self, commanded: Sequence[float], state: RobotState, now_ns: int, *, at_rest: bool, has_let_go: bool
     ) -> list[float] | None:
         """Takes the stop one command farther.
 
@@ -123,7 +123,7 @@ class Stop:
         if rested is None:
             return None
         triples = zip(self._dofs, commanded, rested, strict=True)
-        goals = [hold_position(dof, at, measured, has_let_go) for dof, at, measured in triples]
+        goals = [hold_position(dof, at, measured, has_let_go=has_let_go) for dof, at, measured in triples]
         if self._has_moved or (has_let_go and self._is_elsewhere(goals, commanded)):
             self.state, self._goals, self._has_moved = StopState.ADJUSTING, goals, False
             return goals

@@ -98,11 +98,11 @@ class Supervisor:
         """The newest value of a driver state of the contract; None: its publisher is gone."""
         self._drivers[index] = value
 
-    def note_enable(self, is_on: bool, at_ns: int) -> None:
+    def note_enable(self, at_ns: int, *, is_on: bool) -> None:
         """A heartbeat of the enable switch arrived at ``at_ns`` [ns, steady]."""
         self._is_enabled, self._enabled_ns = is_on, at_ns
 
-    def note_unacknowledged(self, topics: Sequence[str], are_all: bool, has_come: bool = False) -> None:
+    def note_unacknowledged(self, topics: Sequence[str], *, are_all: bool, has_come: bool = False) -> None:
         """Notes whom commands reach.
 
         Args:

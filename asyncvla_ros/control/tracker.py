@@ -152,9 +152,9 @@ class JerkLimitedTracker:
             hulls: (k,) what the ways to the goals keep to, see ``Planner.phases``; empty: to nothing.
         """
         step, hulls = self._step(at_ns), hulls or [None] * len(goals)
-        for share in self._shares(permits is not None):
+        for share in self._shares(is_asked=permits is not None):
             moves = [
-                motion.towards(goal, step, share, hull, permits is not None)
+                motion.towards(goal, step, share, hull, is_asked=permits is not None)
                 for motion, goal, hull in zip(self._motions, goals, hulls, strict=True)
             ]
             if permits is None or permits([path for path, _ in moves]):
@@ -167,13 +167,13 @@ class JerkLimitedTracker:
         self._share = max(self._share, SLOWEST)
         self._take(moves, at_ns)
 
-    def _shares(self, is_asked: bool) -> list[float]:
+    def _shares(self, *, is_asked: bool) -> list[float]:
         """Shares of the speed: slower where it is not permitted otherwise, faster again little by little."""
         if not is_asked:
             return [1.0]
         return [min(1.0, FASTER * self._share), *(self._share * share for share in SLOWER)]
 
-    def stop(self, at_ns: int, emergency: bool = False, permits: Permits | None = None) -> None:
+    def stop(self, at_ns: int, *, emergency: bool = False, permits: Permits | None = None) -> None:
         """One command of the quickest stop; at rest it stays where it is.
 
         Args:

@@ -50,7 +50,7 @@ class BrokenFrames:
             f"frames ({listed})"
         )
 
-    def require_none(self, skip_broken: bool) -> None:
+    def require_none(self, *, skip_broken: bool) -> None:
         """Raise AsyncVLAError if there are some and they are not to be skipped, or nothing else is there."""
         if self._episodes and not skip_broken:
             raise AsyncVLAError(f"{self.text()}; leave these episodes out with --skip-broken")

@@ -81,7 +81,7 @@ def _decode_raw(message: Any, camera: str) -> np.ndarray:
             f"camera {camera}: encoding {message.encoding!r}{hint} is not supported; "
             f"the choices are {', '.join(SUPPORTED)}"
         )
-    pixels = _pixels(message, _dtype(bits, message.is_bigendian), _CHANNELS[name], camera)
+    pixels = _pixels(message, _dtype(bits, is_bigendian=message.is_bigendian), _CHANNELS[name], camera)
     if bits == 16:
         pixels = (pixels >> 8).astype(np.uint8)
     if name == "rgb":
@@ -105,7 +105,7 @@ def resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
     return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR)
 
 
-def _dtype(bits: int, is_bigendian: bool) -> np.dtype:
+def _dtype(bits: int, *, is_bigendian: bool) -> np.dtype:
     return np.dtype(f"{'>' if is_bigendian else '<'}u{bits // 8}")
 
 

@@ -70,7 +70,7 @@ class Columns:
         return int(self.episode[-1]) + 1
 
 
-def load_columns(info: DatasetInfo, spec: DatasetSpec, cache: Path, skip_broken: bool) -> Columns:
+def load_columns(info: DatasetInfo, spec: DatasetSpec, cache: Path, *, skip_broken: bool) -> Columns:
     """The columns of a dataset, written on first use.
 
     Args:
@@ -86,7 +86,7 @@ def load_columns(info: DatasetInfo, spec: DatasetSpec, cache: Path, skip_broken:
     keys = (spec.select_state_keys, spec.select_action_keys, spec.episodes, spec.invert_gripper, skip_broken)
     files = [file for file in (meta / "info.json", meta / "tasks.parquet") if file.is_file()]
     name = f"columns-{cache_key(_FORMAT, keys, files=[*files, *data_files(info.root)])}"
-    folder = cached_folder(cache / name, lambda folder: _write(info, spec, folder, skip_broken))
+    folder = cached_folder(cache / name, lambda folder: _write(info, spec, folder, skip_broken=skip_broken))
     written = json.loads((folder / "columns.json").read_text(encoding="utf-8"))
     return Columns(
         **{name: _mapped(folder / f"{name}.npy") for name in (*VECTORS, "episode", "last", "task", "row")},
@@ -101,7 +101,7 @@ def _mapped(file: Path) -> Any:
     return np.load(file, mmap_mode="r") if file.is_file() else None
 
 
-def _write(info: DatasetInfo, spec: DatasetSpec, folder: Path, skip_broken: bool) -> None:
+def _write(info: DatasetInfo, spec: DatasetSpec, folder: Path, *, skip_broken: bool) -> None:
     """One pass: columns and moments; quantiles and digest from the finished files."""
     tasks = read_tasks(info.root)
     broken = BrokenFrames(info, spec)
@@ -121,7 +121,7 @@ def _write(info: DatasetInfo, spec: DatasetSpec, folder: Path, skip_broken: bool
                 if values is not None:
                     new = Moments.of(values)
                     moments[key] = moments[key].merged(new) if key in moments else new
-    broken.require_none(skip_broken)
+    broken.require_none(skip_broken=skip_broken)
     arrays = {key: np.load(folder / f"{key}.npy", mmap_mode="r") for key in moments}
     values = {
         "texts": list(texts),

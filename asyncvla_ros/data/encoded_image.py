@@ -16,7 +16,7 @@ MAX_PIXELS = 2**25
 KINDS = ("JPEG", "PNG")
 
 
-def decode(data: Any, where: str, is_gray_16_ok: bool = False) -> np.ndarray:
+def decode(data: Any, where: str, *, is_gray_16_ok: bool = False) -> np.ndarray:
     """The picture in a file.
 
     Args:

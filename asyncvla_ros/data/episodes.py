@@ -90,7 +90,7 @@ class Episodes:
             held.append(start + np.flatnonzero(is_held))
         return np.concatenate(train), np.concatenate(held)
 
-    def unseen(self, folders: Sequence[Path], trained_on: DataRecord | None, fresh: bool) -> np.ndarray:
+    def unseen(self, folders: Sequence[Path], trained_on: DataRecord | None, *, fresh: bool) -> np.ndarray:
         """Frames (b,) that a policy has not seen: of the episodes that were held out from it, views left out.
 
         Args:
@@ -149,6 +149,7 @@ def load_episodes(
     paths: Sequence[Path],
     image_size: int,
     cache: Path,
+    *,
     skip_broken: bool = False,
     decode: str = "ahead",
 ) -> Episodes:
@@ -165,11 +166,11 @@ def load_episodes(
         AsyncVLAError: If a dataset is missing, its files cannot be read or disagree, or it has such episodes.
     """
     specs = dataset_specs(paths)
-    return joined_episodes(*read_datasets(specs, image_size, cache, skip_broken, decode))
+    return joined_episodes(*read_datasets(specs, image_size, cache, decode, skip_broken=skip_broken))
 
 
 def read_datasets(
-    specs: Sequence[DatasetSpec], image_size: int, cache: Path, skip_broken: bool, decode: str
+    specs: Sequence[DatasetSpec], image_size: int, cache: Path, decode: str, *, skip_broken: bool
 ) -> tuple[list[Columns], list[ImageArray]]:
     """Columns and images of each dataset; arguments and errors as in ``load_episodes``."""
     if decode not in DECODE:
@@ -178,7 +179,7 @@ def read_datasets(
 
     def read(spec: DatasetSpec) -> tuple[Columns, ImageArray]:
         info = dataset_info(spec.root)
-        columns = load_columns(info, spec, cache, skip_broken)
+        columns = load_columns(info, spec, cache, skip_broken=skip_broken)
         return columns, open_images(info, spec, image_size, cache, columns.rows)
 
     # Decoders and image arithmetic let other threads run.

@@ -81,7 +81,7 @@ class LazyImages:
         turn: Whether they are turned by half a turn.
     """
 
-    def __init__(self, sources: Sequence[PictureSource], count: int, size: int, turn: bool) -> None:
+    def __init__(self, sources: Sequence[PictureSource], count: int, size: int, *, turn: bool) -> None:
         self._sources = sources
         self._turn = turn
         self.shape: tuple[int, ...] = (count, len(sources), size, size, 3)
@@ -93,7 +93,7 @@ class LazyImages:
         out = np.empty((len(rows), *self.shape[1:]), np.uint8)
         for camera, source in enumerate(self._sources):
             for place, picture in source.read(rows):
-                out[place, camera] = prepared(picture, self.shape[2], self._turn)
+                out[place, camera] = prepared(picture, self.shape[2], turn=self._turn)
         _return_free_memory()
         return out
 
@@ -104,7 +104,7 @@ def _return_free_memory() -> None:
         libc.malloc_trim(0)
 
 
-def prepared(picture: np.ndarray, size: int, turn: bool) -> np.ndarray:
+def prepared(picture: np.ndarray, size: int, *, turn: bool) -> np.ndarray:
     """A picture (h, w, 3) as the policy will see it: (size, size, 3), by half a turn if asked for."""
     return resize_image(cv2.rotate(picture, cv2.ROTATE_180) if turn else picture, size)
 
@@ -115,7 +115,7 @@ def lazy_images(info: DatasetInfo, spec: DatasetSpec, size: int, cache: Path, ro
         find_videos(info, key, rows) if info.is_video(key) else pack_images(info, key, cache, rows)
         for key in camera_keys(info, spec)
     ]
-    return LazyImages(sources, rows, size, spec.rotate_180)
+    return LazyImages(sources, rows, size, turn=spec.rotate_180)
 
 
 def decoded_images(info: DatasetInfo, spec: DatasetSpec, size: int, cache: Path, rows: int) -> np.ndarray:
@@ -134,7 +134,7 @@ def decoded_images(info: DatasetInfo, spec: DatasetSpec, size: int, cache: Path,
             for row, picture in _by_file(videos[key], rows) if key in videos else _from_tables(info, key):
                 count += 1
                 if row < rows:
-                    array[row, camera] = prepared(picture, size, spec.rotate_180)
+                    array[row, camera] = prepared(picture, size, turn=spec.rotate_180)
             if count != rows:
                 raise AsyncVLAError(f"{info.root}: {key} has {count} images, the tables have {rows} frames")
         array.flush()

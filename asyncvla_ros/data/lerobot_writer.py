@@ -41,6 +41,7 @@ def dataset_features(
     state_names: Sequence[str],
     action_names: Sequence[str],
     privileged_names: Sequence[str] = (),
+    *,
     has_executed: bool = False,
     has_style: bool = False,
 ) -> dict[str, dict[str, Any]]:

@@ -93,6 +93,7 @@ def load_mixture(
     image_size: int,
     cache: Path,
     action_space: str,
+    *,
     skip_broken: bool = False,
     decode: str = "ahead",
 ) -> Mixture:
@@ -103,7 +104,7 @@ def load_mixture(
     """
     contracts = robot_contracts(paths, action_space)
     specs = dataset_specs(paths)
-    columns, images = read_datasets(specs, image_size, cache, skip_broken, decode)
+    columns, images = read_datasets(specs, image_size, cache, decode, skip_broken=skip_broken)
     robots: list[Robot] = []
     robot_of = [0] * len(specs)
     for features, own in contracts.items():

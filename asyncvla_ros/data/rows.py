@@ -56,7 +56,7 @@ class Rows:
                 out[places] = values
         return out.reshape(wanted.shape + self.shape[1:])[()]
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:  # noqa: FBT001 (NumPy's)
         """All of it, in memory."""
         return np.asarray(self[:], dtype)
 

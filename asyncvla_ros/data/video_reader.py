@@ -40,7 +40,7 @@ def read_pictures(file: Path, seconds: Sequence[float]) -> Iterator[np.ndarray]:
     """
     with decodable(file):
         # By process: a decoder does not survive a fork.
-        yield from _open_video(file, os.getpid(), has_torchcodec()).pictures(seconds)
+        yield from _open_video(file, os.getpid(), by_torchcodec=has_torchcodec()).pictures(seconds)
 
 
 def video_pictures(file: Path) -> Iterator[np.ndarray]:
@@ -76,7 +76,7 @@ def decodable(file: Path) -> Iterator[None]:
 
 
 @lru_cache(maxsize=OPEN_VIDEOS)
-def _open_video(file: Path, process: int, by_torchcodec: bool) -> VideoReader:
+def _open_video(file: Path, process: int, *, by_torchcodec: bool) -> VideoReader:
     return TorchcodecReader(file) if by_torchcodec else PyAVReader(file)
 
 

@@ -88,7 +88,7 @@ class Decider:
         self.check(strategy)
         if strategy.handover != "guided" or strategy.jacobian != "full":
             return self._decide(prefix, plan, strategy, lap)
-        with torch.inference_mode(False):
+        with torch.inference_mode(mode=False):
             # What was computed in inference mode is unfit for a backward pass.
             prefix = Prefix.of_tensors([part.clone() for part in prefix.tensors()])
             return self._decide(prefix, plan, strategy, lap)
@@ -143,7 +143,7 @@ class Decider:
             aside.set_state(self._generator.get_state())
             order = self._order(aside) if strategy.handover == "keep_random" else None
         threshold = confidence_threshold(strategy, self._model.config)
-        places = kept_places(plan, strategy.handover == "keep_all", confidence, threshold, order)
+        places = kept_places(plan, confidence, threshold, order, keeps_all=strategy.handover == "keep_all")
         return _Context(plan.actions, mask.masked_fill(places, 0), None)
 
     def _draft(

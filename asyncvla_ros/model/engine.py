@@ -39,7 +39,7 @@ class CompiledEngine:
         backend: Of torch.compile.
     """
 
-    def __init__(self, model: AsyncVLA, records: bool = False, backend: str = "inductor") -> None:
+    def __init__(self, model: AsyncVLA, *, records: bool = False, backend: str = "inductor") -> None:
         self._model = model
         self._encode = torch.compile(_encode, fullgraph=True, backend=backend)
         self._suffix = torch.compile(model.backbone.suffix_pass, fullgraph=True, backend=backend)
@@ -102,7 +102,7 @@ class CompiledEngine:
 
     def _run(self, name: str, work: Callable[..., list[Tensor]], given: list[Tensor]) -> list[Tensor]:
         # Compilers and CUDA graphs do not get on with inference mode.
-        with torch.inference_mode(False), torch.no_grad():
+        with torch.inference_mode(mode=False), torch.no_grad():
             if self._recordings is None:
                 return work(*given)
             key = (name, *((tuple(x.shape), x.dtype) for x in given))

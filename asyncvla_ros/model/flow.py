@@ -93,7 +93,7 @@ def sample_masks(
     independent = torch.rand(batch, length, generator=generator) < rho
     kept = torch.randint(0, length, (batch, 1), generator=generator)
     suffix = torch.arange(length)[None] >= kept
-    masks = torch.where(kind < p_sync, True, torch.where(kind < p_sync + p_prefix, suffix, independent))
+    masks = (kind < p_sync) | torch.where(kind < p_sync + p_prefix, suffix, independent)
     lone = torch.randint(0, length, (batch, 1), generator=generator)
     empty = ~masks.any(dim=1, keepdim=True)
     is_prefix = (kind >= p_sync) & (kind < p_sync + p_prefix)

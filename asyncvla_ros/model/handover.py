@@ -127,7 +127,7 @@ def prefix_weights(delay: int, end: int, total: int) -> Tensor:
 
 
 def kept_places(
-    plan: Plan, keeps_all: bool, confidence: Tensor | None, threshold: float, order: Tensor | None
+    plan: Plan, confidence: Tensor | None, threshold: float, order: Tensor | None, *, keeps_all: bool
 ) -> Tensor:
     """Which actions of the old plan are context of the new chunk, (1, l) bool.
 

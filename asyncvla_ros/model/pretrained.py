@@ -85,7 +85,7 @@ def pretrained_network_config(folder: Path, tokenizer: Tokenizer, **overrides: A
     return replace(config, prompt_head_tokens=head_tokens(tokenizer, config.prompt))
 
 
-def pretrained_policy(folder: Path, config: AsyncVLAConfig, random: bool = False) -> AsyncVLA:
+def pretrained_policy(folder: Path, config: AsyncVLAConfig, *, random: bool = False) -> AsyncVLA:
     """A network on the weights of a folder, or without them.
 
     Raises:

@@ -65,7 +65,7 @@ class StreamSync(Generic[T]):
     """
 
     def __init__(
-        self, streams: Sequence[str], max_age_ns: int, max_skew_ns: int, permits_ahead: bool = False
+        self, streams: Sequence[str], max_age_ns: int, max_skew_ns: int, *, permits_ahead: bool = False
     ):
         self.max_age_ns = max_age_ns
         self.max_skew_ns = max_skew_ns

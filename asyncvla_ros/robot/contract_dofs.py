@@ -44,11 +44,13 @@ def parse_dof(data: Any, where: str, space: str, states: Sequence[str]) -> Dof:
         velocity=limits.optional_positive("velocity"),
         acceleration=limits.optional_positive("acceleration"),
         jerk=limits.optional_positive("jerk"),
-        workspace=_workspace(limits, is_delta, states),
+        workspace=_workspace(limits, states, is_delta=is_delta),
         holds_command=holds_command,
         stop_acceleration=stop_acceleration,
         stop_jerk=stop_jerk,
-        following_error=_following_error(limits, is_delta, holds_command, name, states),
+        following_error=_following_error(
+            limits, name, states, is_delta=is_delta, holds_command=holds_command
+        ),
     )
     for key, needed in NEEDS:
         if limits.has(key) and not limits.has(needed):
@@ -73,7 +75,7 @@ def _range(limits: Section, space: str) -> tuple[bool, float, float]:
     return is_delta, minimum, maximum
 
 
-def _workspace(limits: Section, is_delta: bool, states: Sequence[str]) -> WorkspaceLimit | None:
+def _workspace(limits: Section, states: Sequence[str], *, is_delta: bool) -> WorkspaceLimit | None:
     if not limits.has("workspace"):
         return None
     where = f"{limits.where}.workspace"
@@ -104,7 +106,7 @@ def _stop(limits: Section) -> tuple[float | None, float | None]:
 
 
 def _following_error(
-    limits: Section, is_delta: bool, holds_command: bool, name: str, states: Sequence[str]
+    limits: Section, name: str, states: Sequence[str], *, is_delta: bool, holds_command: bool
 ) -> float | None:
     where = f"{limits.where}.following_error"
     if not limits.has("following_error"):

@@ -88,12 +88,21 @@ def robot_element(text: str, where: str) -> ElementTree.Element:
         raise ContractError(f"{where}: this is xacro; first write the URDF: xacro {where} > robot.urdf")
     if robot.tag != "robot":
         raise ContractError(f"{where}: expected the root element <robot>, found <{robot.tag}>")
+    _require_names(robot, where)
+    _require_links(robot, where)
+    return robot
+
+
+def _require_names(robot: ElementTree.Element, where: str) -> None:
     for kind in ("link", "joint"):
         names = [element.get("name") for element in robot.findall(kind)]
         nameless = names.count(None) + names.count("")
         if nameless:
             raise ContractError(f"{where}: {nameless} of {len(names)} elements <{kind}> have no name")
         distinct([name for name in names if name], f"{where}: names of {kind}s")
+
+
+def _require_links(robot: ElementTree.Element, where: str) -> None:
     for joint in robot.findall("joint"):
         missing = [
             f"<{end} link=...>"
@@ -102,7 +111,6 @@ def robot_element(text: str, where: str) -> ElementTree.Element:
         ]
         if missing:
             raise ContractError(f"{where}: joint {joint.get('name')} has no {' and no '.join(missing)}")
-    return robot
 
 
 def link_of(joint: ElementTree.Element, end: str) -> str:

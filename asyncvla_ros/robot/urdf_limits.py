@@ -39,7 +39,9 @@ def tighten(robot: RobotContract, urdf: Urdf) -> RobotContract:
         if dof.unit == "normalized":
             dofs.append(dof)
         elif joint in joints:
-            dofs.append(_tightened(dof, joints[joint], dof.name in names, f"{robot.name}: joint {joint}"))
+            dofs.append(
+                _tightened(dof, joints[joint], f"{robot.name}: joint {joint}", is_measured=dof.name in names)
+            )
         else:
             raise ContractError(
                 f"{robot.name}: dof {dof.name} is joint {joint}, which the URDF does not move; "
@@ -48,7 +50,7 @@ def tighten(robot: RobotContract, urdf: Urdf) -> RobotContract:
     return replace(robot, dofs=tuple(dofs))
 
 
-def _tightened(dof: Dof, joint: UrdfJoint, is_measured: bool, where: str) -> Dof:
+def _tightened(dof: Dof, joint: UrdfJoint, where: str, *, is_measured: bool) -> Dof:
     if dof.unit != joint.unit:
         raise ContractError(
             f"{where} moves in {joint.unit} in the URDF (prismatic: m, revolute and continuous: rad), but "

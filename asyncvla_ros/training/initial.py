@@ -46,7 +46,7 @@ def initial_checkpoint(
     Raises:
         AsyncVLAError: If data or source cannot be used.
     """
-    mixture = load_mixture(data, _ANY_SIZE, cache, action_space, skip_broken, "stream")
+    mixture = load_mixture(data, _ANY_SIZE, cache, action_space, skip_broken=skip_broken, decode="stream")
     robot, shape = mixture.robots[0], {**_room(mixture, size, overrides), **overrides}
     if source is None:
         tokenizer = build_tokenizer(mixture.episodes.instructions)
@@ -61,7 +61,7 @@ def initial_checkpoint(
                 f"--size is '3b', but {source} has tokens of width {config.hidden_size}, expected "
                 f"{full_config().hidden_size}; give --size tiny for other sizes"
             )
-        model = pretrained_policy(folder, config, random)
+        model = pretrained_policy(folder, config, random=random)
     robots = tuple((one.name, one.features, one.state_stats, one.action_stats) for one in mixture.robots)
     stats = robot.state_stats, robot.action_stats
     nothing = DataRecord.of_nothing()

@@ -214,8 +214,8 @@ def _load_data(settings: TrainSettings) -> Mixture:
         _image_size(settings.init),
         settings.cache,
         settings.action_space,
-        settings.skip_broken,
-        settings.decode,
+        skip_broken=settings.skip_broken,
+        decode=settings.decode,
     )
 
 

@@ -163,7 +163,9 @@ def _figures(
 
 def _load(settings: RaterSettings, base: Checkpoint) -> Episodes:
     size = base.model.config.image_size
-    return load_episodes(settings.data, size, settings.cache, settings.skip_broken, settings.decode)
+    return load_episodes(
+        settings.data, size, settings.cache, skip_broken=settings.skip_broken, decode=settings.decode
+    )
 
 
 def _error_scale(
@@ -183,7 +185,7 @@ def _split(episodes: Episodes, base: Checkpoint, settings: RaterSettings) -> tup
     Raises:
         AsyncVLAError: If it is not known which these are, or there are too few for both.
     """
-    frames = episodes.unseen(settings.data, base.trained_on, settings.fresh)
+    frames = episodes.unseen(settings.data, base.trained_on, fresh=settings.fresh)
     measuring = episodes.measuring(frames, settings.validation)
     if measuring.all() or not measuring.any():
         count = len(np.unique(episodes.episode[frames]))

@@ -12,6 +12,7 @@ from scipy.spatial.transform import Rotation
 from asyncvla_ros.sim.expert.motion import DOWN, Phase, closed_firmly, motion_action
 from asyncvla_ros.sim.libero.scene import Scene
 
+_APPROACH = (Phase.HOVER, Phase.DESCEND, Phase.CLOSE)
 _STANDOFF_M = 0.10
 #: So well aimed, off the way and turned, the fingers move in: there is room for more correction on the way.
 _ASIDE_M, _ROUGHLY_LEVEL_RAD = 0.03, 0.25
@@ -101,13 +102,20 @@ class OpenDrawer(_Skill):
             Phase.RETREAT: position + _PULL_M * out,
         }
         closed = self.phase in (Phase.CLOSE, Phase.CARRY)
-        return motion_action((position, rotation), (goals[self.phase], level), closed)
+        return motion_action((position, rotation), (goals[self.phase], level), closed=closed)
 
     def _opening(self) -> float:
         return -self._scene.joint_value(self._drawer)
 
     def _advance(self, along: float, off: float, angle: float) -> None:
+        """Move to the phase that fits the state; at most one transition a step."""
         self._steps += 1
+        if self.phase in _APPROACH:
+            self._approach(along, off, angle)
+        else:
+            self._pull(along, off)
+
+    def _approach(self, along: float, off: float, angle: float) -> None:
         if self.phase is Phase.HOVER:
             if off < _ASIDE_M and 0.02 < along < _STANDOFF_M + 0.03 and angle < _ROUGHLY_LEVEL_RAD:
                 self._enter(Phase.DESCEND)
@@ -116,10 +124,11 @@ class OpenDrawer(_Skill):
                 self._enter(Phase.HOVER)
             elif abs(along) < _REACHED_M and off < 0.025:
                 self._enter(Phase.CLOSE)
-        elif self.phase is Phase.CLOSE:
-            if self._closed_firmly():
-                self._enter(Phase.CARRY)
-        elif self.phase is Phase.CARRY:
+        elif self._closed_firmly():
+            self._enter(Phase.CARRY)
+
+    def _pull(self, along: float, off: float) -> None:
+        if self.phase is Phase.CARRY:
             if self._opening() > _WIDE_OPEN_M:
                 self._enter(Phase.OPEN)
             elif np.hypot(along, off) > _LOST_M:
@@ -165,10 +174,17 @@ class TurnKnob(_Skill):
             Phase.OPEN: (position, rotation),
             Phase.RETREAT: (position + np.array([0.0, 0.0, _PULL_M]), rotation),
         }[self.phase]
-        return motion_action((position, rotation), goal, self.phase in (Phase.CLOSE, Phase.CARRY))
+        return motion_action((position, rotation), goal, closed=self.phase in (Phase.CLOSE, Phase.CARRY))
 
     def _advance(self, offset: np.ndarray, turn: float, angle: float) -> None:
+        """Move to the phase that fits the state; at most one transition a step."""
         self._steps += 1
+        if self.phase in _APPROACH:
+            self._approach(offset, turn, angle)
+        else:
+            self._turn(offset, angle)
+
+    def _approach(self, offset: np.ndarray, turn: float, angle: float) -> None:
         off = float(np.linalg.norm(offset[:2]))
         if self.phase is Phase.HOVER:
             if off < 0.02 and offset[2] < _HOVER_M + 0.02 and turn < _TURNED_RAD:
@@ -178,11 +194,12 @@ class TurnKnob(_Skill):
                 self._enter(Phase.HOVER)
             elif off < _REACHED_M and abs(offset[2]) < _REACHED_M:
                 self._enter(Phase.CLOSE)
-        elif self.phase is Phase.CLOSE:
-            if self._closed_firmly():
-                self._gripped_at = angle
-                self._enter(Phase.CARRY)
-        elif self.phase is Phase.CARRY:
+        elif self._closed_firmly():
+            self._gripped_at = angle
+            self._enter(Phase.CARRY)
+
+    def _turn(self, offset: np.ndarray, angle: float) -> None:
+        if self.phase is Phase.CARRY:
             if (
                 np.linalg.norm(offset) > _LOST_M
                 or self._steps > _STALLED_STEPS

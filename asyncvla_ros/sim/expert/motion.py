@@ -69,7 +69,7 @@ def rotation_action(rotation: np.ndarray, goal: np.ndarray) -> np.ndarray:
 
 
 def motion_action(
-    pose: tuple[np.ndarray, np.ndarray], goal: tuple[np.ndarray, np.ndarray], closed: bool
+    pose: tuple[np.ndarray, np.ndarray], goal: tuple[np.ndarray, np.ndarray], *, closed: bool
 ) -> np.ndarray:
     """Step of the end effector from one pose towards another.
 

@@ -73,7 +73,7 @@ class PickAndPlace:
         pose = self._scene.ee_pose()
         self._advance(*pose)
         closed = self.phase in (Phase.CLOSE, *_HOLDING)
-        return motion_action(pose, (self._goal_position(*pose), self._grip.rotation), closed)
+        return motion_action(pose, (self._goal_position(*pose), self._grip.rotation), closed=closed)
 
     def _enter(self, phase: Phase) -> None:
         self.phase = phase
@@ -83,6 +83,16 @@ class PickAndPlace:
         """Move to the phase that fits the state; at most one transition a step."""
         self._phase_steps += 1
         to_grip = self._grip_point() - position
+        if self.phase in _HOLDING:
+            self._advance_holding(position, float(np.linalg.norm(to_grip)))
+        elif self.phase is Phase.OPEN and self._phase_steps > 8:
+            self._enter(Phase.RETREAT)
+        elif self.phase is Phase.RETREAT and self._phase_steps > 20:
+            self._enter(Phase.HOVER)
+        else:
+            self._advance_approach(position, rotation, to_grip)
+
+    def _advance_approach(self, position: np.ndarray, rotation: np.ndarray, to_grip: np.ndarray) -> None:
         off_way = self._grip.off_way(to_grip)
         if self.phase is Phase.HOVER:
             turned = self._grip.yaw_error(rotation) < _YAW_TOLERANCE_RAD
@@ -96,15 +106,8 @@ class PickAndPlace:
             elif self._phase_steps > _DESCENT_STEPS:
                 self._stalls += 1
                 self._enter(Phase.HOVER)
-        elif self.phase is Phase.CLOSE:
-            if closed_firmly(self._scene.joint_velocities(), self._phase_steps):
-                self._enter(Phase.LIFT)
-        elif self.phase in _HOLDING:
-            self._advance_holding(position, float(np.linalg.norm(to_grip)))
-        elif self.phase is Phase.OPEN and self._phase_steps > 8:
-            self._enter(Phase.RETREAT)
-        elif self.phase is Phase.RETREAT and self._phase_steps > 20:
-            self._enter(Phase.HOVER)
+        elif self.phase is Phase.CLOSE and closed_firmly(self._scene.joint_velocities(), self._phase_steps):
+            self._enter(Phase.LIFT)
 
     def _advance_holding(self, position: np.ndarray, slip: float) -> None:
         if slip > _SLIP_M:

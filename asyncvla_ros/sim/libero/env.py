@@ -243,7 +243,7 @@ class LiberoEnv:
             self.step(IDLE_ACTION)
 
 
-def _make_env(task: Task, with_renderer: bool) -> Any:
+def _make_env(task: Task, *, with_renderer: bool) -> Any:
     """The robosuite environment of a task, without its own (slow) observations."""
     prepare_import()
     logging.getLogger("robosuite_logs").setLevel(logging.ERROR)
