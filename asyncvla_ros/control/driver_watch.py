@@ -1,4 +1,4 @@
-"""What has changed about the drivers since the last command."""
+"""Changes of the drivers since the last command."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from asyncvla_ros.control.supervisor import Supervisor
 
 
 class DriverWatch:
-    """Begins motion anew for a driver that has come, gone or taken hold of the arm again.
+    """Restart motion for a driver that connected, disconnected or took hold of the arm again.
 
     Args:
-        supervisor: Knows whom commands reach, and whether drivers have let go of the arm.
-        generator: Begins anew.
+        supervisor: Knows which drivers commands reach, and whether they have let go of the arm.
+        generator: Restarts.
     """
 
     def __init__(self, supervisor: Supervisor, generator: CommandGenerator):
@@ -20,14 +20,14 @@ class DriverWatch:
         self.restart()
 
     def restart(self) -> None:
-        """After an activation nothing has changed yet."""
+        """Forget all changes, at an activation."""
         self._had_let_go = False
         self._was_acknowledged = True
         #: Whether another driver has come while the arm moved: it stops first.
         self.is_elsewhere = False
 
     def look(self, state: RobotState, *, lockstep: bool) -> None:
-        """Looks at the arm and at who listens, once per command.
+        """Check the arm and the drivers once per command.
 
         Args:
             state: The measured state.
@@ -43,7 +43,7 @@ class DriverWatch:
         self._note_acknowledged(is_acknowledged=self._supervisor.is_acknowledged)
 
     def _note_acknowledged(self, *, is_acknowledged: bool) -> None:
-        """Whoever comes to listen may be a driver that was restarted: motion begins anew for it."""
+        """Restart motion for a new subscriber, which may be a driver that was restarted."""
         self.is_elsewhere |= self._supervisor.has_come or (self._was_acknowledged and not is_acknowledged)
         self._was_acknowledged = is_acknowledged
         if self.is_elsewhere and (self._generator.at_rest or self._supervisor.reaches_nobody):
