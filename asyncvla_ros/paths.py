@@ -11,7 +11,7 @@ DEFAULT_CHECKPOINT = "nano_libero"
 
 
 def share_dir() -> Path:
-    """The directory with ``config`` and ``launch``.
+    """Return the directory with ``config`` and ``launch``.
 
     Raises:
         AsyncVLAError: This is neither a checkout nor an installed package of a sourced ROS workspace.
@@ -30,12 +30,12 @@ def share_dir() -> Path:
 
 
 def shipped_checkpoint() -> Path:
-    """The checkpoint that is used when none is named."""
+    """Return the checkpoint that is used when none is named."""
     return PACKAGE / "checkpoints" / DEFAULT_CHECKPOINT
 
 
 def robot_file(name_or_path: str | Path) -> Path:
-    """The robot contract of that name in ``config/robots``, or the file of that path.
+    """Return the robot contract of that name in ``config/robots``, or the file of that path.
 
     Args:
         name_or_path: Such as ``libero_panda``, or a path that ends with ``.yaml``.

@@ -154,7 +154,7 @@ class Policy:
             self.warmup(repetitions, strategy)
 
     def _warm_words(self) -> list[int]:
-        """Lengths of instructions, with the prompt, that an engine must have seen."""
+        """Return lengths of instructions, with the prompt, that an engine must have seen."""
         prompt = len(self._reader.words("a").ids[0]) - 1
         if self.engine in ("plain", "onnx"):
             return [prompt + min(12, self._config.max_words)]
@@ -162,7 +162,7 @@ class Policy:
 
     @torch.inference_mode()
     def probe(self, count: int = 4) -> Tensor:
-        """Drafts (count, l, d) in normalized units on random observations, always the same ones."""
+        """Return drafts (count, l, d) in normalized units on random observations, always the same ones."""
         generator, drafts = torch.Generator().manual_seed(0), []
         for _ in range(count):
             blank = self._reader.blank(self._warm_words()[0])
@@ -185,7 +185,7 @@ class Policy:
         self._decider.check(self.resolve(strategy))
 
     def resolve(self, strategy: Strategy) -> Strategy:
-        """A strategy with the checkpoint's way to decide where it says nothing.
+        """Return a strategy with the checkpoint's way to decide where it says nothing.
 
         Raises:
             AsyncVLAError: If the two do not go together.
@@ -193,7 +193,7 @@ class Policy:
         return self._config.resolve(strategy)
 
     def unknown_words(self, instruction: str) -> tuple[str, ...]:
-        """Words of an instruction that the policy never saw, each once.
+        """Return words of an instruction that the policy never saw, each once.
 
         Raises:
             ContractError: If the instruction is blank or too long, or the policy knows none of its words.
@@ -266,7 +266,7 @@ class Policy:
         return replace(chunk, disagreement=disagreement(previous, chunk, self.action_stats))
 
     def _surprise(self, prefix: Prefix) -> float | None:
-        """How foreign an observation is; None without a monitor."""
+        """Return how foreign an observation is; None without a monitor."""
         if self._monitor is None:
             return None
         return float(self._monitor.surprise(observation_features(prefix, self._config))[0])
@@ -280,7 +280,7 @@ class Policy:
         return Decider(self._network, self._dims, self._generator, gripper)
 
     def _physical(self, actions: Tensor) -> np.ndarray:
-        """Actions (1, l, d) of the network as (l, d) in the units of the checkpoint."""
+        """Return actions (1, l, d) of the network as (l, d) in the units of the checkpoint."""
         return self.action_stats.unnormalize(actions[0, :, : self._action_dim].cpu().numpy())
 
     @property

@@ -135,7 +135,7 @@ class Strategy:
 
 
 def strategy_of_parameters(values: Mapping[str, Any]) -> Strategy:
-    """What the parameters of policy_node say: an empty text, a count of 0 and a number below 0 are nothing.
+    """Return what the parameters of policy_node say: an empty text, a count of 0 and a number below 0 are nothing.
 
     Args:
         values: By name; others than the fields of ``Strategy`` do not count, but for ``commit``, which older

@@ -43,7 +43,7 @@ def main() -> int:
 
 
 def lay_out(source: Path, target: Path) -> list[str]:
-    """Copies data set and robot into ``target/data``; returns the names of the tables that a box replaces."""
+    """Copy data set and robot into ``target/data``; returns the names of the tables that a box replaces."""
     data = target / "data"
     # Copied without their modes: a source that may only be read must not make folders that cannot be filled.
     for part, place in ((DATASET, DATASET), (DESCRIPTION, ROBOT)):
@@ -64,7 +64,7 @@ def lay_out(source: Path, target: Path) -> list[str]:
 
 
 def for_maniskill(urdf: str) -> tuple[str, str]:
-    """URDF without mimic tags (the controller moves both fingers), SRDF with pairs of links that may overlap.
+    """Return URDF without mimic tags (the controller moves both fingers), SRDF with pairs of links that may overlap.
 
     SAPIEN takes no more than MAX_PAIRS; the nearest in the chain overlap first.
     """

@@ -15,7 +15,7 @@ class SetupError(Exception):
 
 
 def run(command: list[str], name: str, env: dict[str, str] | None = None) -> None:
-    """Runs a command with its output in ``.cache/setup/<name>.log``; SetupError with its end on failure."""
+    """Run a command with its output in ``.cache/setup/<name>.log``; SetupError with its end on failure."""
     log = CACHE / "setup" / f"{name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     full_env = {**os.environ, **(env or {})}

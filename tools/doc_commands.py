@@ -43,7 +43,7 @@ def wrong_commands(root: Path) -> list[str]:
 
 
 def command_problems(line: str, root: Path, targets: set[str], *, whole: bool = False) -> Iterator[str]:
-    """What is wrong with one line of a shell; nothing if it is about other programs.
+    """Return what is wrong with one line of a shell; nothing if it is about other programs.
 
     Args:
         line: As it is typed, or a part of a sentence.
@@ -72,7 +72,7 @@ def make_targets(makefile: str) -> set[str]:
 
 
 def _program(words: list[str]) -> tuple[str, int]:
-    """Which of the known programs a command runs, and where in it that stands; "" if none."""
+    """Return which of the known programs a command runs, and where in it that stands; "" if none."""
     for index, word in enumerate(words):
         base = word.rsplit("/", 1)[-1]
         if base == PROGRAM and not word.startswith("-") and words[:index] != ["pip", "install"]:
@@ -115,7 +115,7 @@ def _cli_problems(arguments: list[str], *, whole: bool) -> Iterator[str]:
 
 
 def _takes_value(command: Any, word: str) -> bool:
-    """Whether a word is an option whose value a sentence leaves out."""
+    """Return whether a word is an option whose value a sentence leaves out."""
     return any(word in one.opts and not getattr(one, "is_flag", True) for one in command.params)
 
 
@@ -131,7 +131,7 @@ def _choice_problems(parameter: Any, value: Any, context: Any) -> Iterator[str]:
 
 
 def _lines(text: str) -> Iterator[tuple[str, int]]:
-    """The lines of a block, with those that a backslash continues as one, and their numbers from 0."""
+    """Return the lines of a block, with those that a backslash continues as one, and their numbers from 0."""
     joined, first = "", 0
     for number, line in enumerate(text.splitlines()):
         first = first if joined else number
@@ -145,7 +145,7 @@ def _lines(text: str) -> Iterator[tuple[str, int]]:
 
 
 def _simple_commands(line: str) -> Iterator[list[str]]:
-    """The words of each command of a line; without prompts, redirections, and brackets around options."""
+    """Return the words of each command of a line; without prompts, redirections, and brackets around options."""
     # Arithmetic is one word, and 2>&1 none.
     line = re.sub(r"\d?>&\d", "", re.sub(r"\$\(\(.*?\)\)", "$N", line))
     try:

@@ -9,7 +9,7 @@ from doc_pages import pages, read_page
 
 
 def linked_files(root: Path, page: Path) -> list[Path]:
-    """Files of the checkout that a page links to, whether they exist or not."""
+    """Return files of the checkout that a page links to, whether they exist or not."""
     links = (urlsplit(link) for link, _ in read_page(page.read_text()).links)
     return [_target(page, link.path) for link in links if not link.scheme and link.path]
 

@@ -59,7 +59,7 @@ def read_page(text: str) -> Page:
 
 
 def _inline(tokens: list[Token]) -> Iterator[tuple[Token, int]]:
-    """What stands within paragraphs, headings and cells, with the line where that begins."""
+    """Return what stands within paragraphs, headings and cells, with the line where that begins."""
     line = 1
     for token in tokens:
         if token.map:
@@ -69,7 +69,7 @@ def _inline(tokens: list[Token]) -> Iterator[tuple[Token, int]]:
 
 
 def _anchors(tokens: list[Token]) -> Iterator[str]:
-    """The anchors that GitHub makes of headings: lower case, without punctuation, "-" for each space."""
+    """Return the anchors that GitHub makes of headings: lower case, without punctuation, "-" for each space."""
     seen: dict[str, int] = {}
     for opening, heading in pairwise(tokens):
         if opening.type != "heading_open":

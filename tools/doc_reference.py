@@ -73,7 +73,7 @@ def cli_page(command: Any, name: str) -> str:
 
 
 def parameter_page(nodes: dict[str, type]) -> str:
-    """A table of parameters for each node."""
+    """Return a table of parameters for each node."""
     parts = [
         "# Node parameters",
         "What `ros2 param describe` says, made from the code. *Fixed* parameters are set at the start, the "
@@ -86,7 +86,7 @@ def parameter_page(nodes: dict[str, type]) -> str:
 
 
 def files_page() -> str:
-    """What is in a checkpoint, and where the other formats are described."""
+    """Return what is in a checkpoint, and where the other formats are described."""
     return f"""# Files
 
 ## Checkpoint
@@ -108,7 +108,7 @@ def files_page() -> str:
 
 
 def source_page(title: str, text: str, files: Iterable[Path], language: str) -> str:
-    """A page that shows files as they are."""
+    """Return a page that shows files as they are."""
     parts = [f"# {title}", text]
     for file in files:
         parts += [f"## {file.name}", f"````{language}\n{file.read_text().rstrip()}\n````"]
@@ -125,7 +125,7 @@ def _leaves(context: Any) -> Iterator[Any]:
 
 
 def _option_tables(context: Any) -> Iterator[str]:
-    """A table for each heading under which ``--help`` has options."""
+    """Return a table for each heading under which ``--help`` has options."""
     panels: dict[str, list[tuple[str, str]]] = {}
     for parameter in context.command.params:
         record = None if getattr(parameter, "hidden", False) else parameter.get_help_record(context)

@@ -70,7 +70,7 @@ def remote_parts(site: Path) -> list[str]:
 
 
 def _mkdocs() -> Path:
-    """MkDocs in an environment of its own, made anew when the lock has changed."""
+    """Return MkDocs in an environment of its own, made anew when the lock has changed."""
     environment = CACHE / "docs"
     mkdocs, stamp = environment / "bin" / "mkdocs", environment / "requirements-docs.txt"
     # The location belongs to it: scripts in the environment contain it.

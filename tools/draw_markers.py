@@ -31,7 +31,7 @@ def main() -> None:
 
 
 def _reach(dof_names: tuple[str, ...], step_ns: int) -> StampedChunk:
-    """A made-up chunk: down to an object and up again; the rater doubts the moment of the grasp."""
+    """Return a made-up chunk: down to an object and up again; the rater doubts the moment of the grasp."""
     time = np.linspace(0.0, 1.0, LENGTH)
     actions = np.zeros((LENGTH, len(dof_names)), np.float32)
     actions[:, 0] = 0.012 * np.cos(2.5 * time)

@@ -24,7 +24,7 @@ SYSTEM_PYTHONS = (
 
 
 def find_python(cache: Path) -> Path | None:
-    """A Python 3.12 with headers, or None; each candidate is run, for a pyenv shim may lead nowhere."""
+    """Return a Python 3.12 with headers, or None; each candidate is run, for a pyenv shim may lead nowhere."""
     for candidate in _candidates(cache):
         if candidate.exists() and _succeeds([str(candidate), "-c", CHECK]):
             return candidate
@@ -57,7 +57,7 @@ def _pyenv_root() -> Path | None:
 
 
 def find_uv(cache: Path, python: Path | None) -> Path | None:
-    """uv from the PATH or from an earlier call; else installed from PyPI into the cache; None if that fails.
+    """Return uv from the PATH or from an earlier call; else installed from PyPI into the cache; None if that fails.
 
     Args:
         cache: The cache directory of this checkout.

@@ -54,7 +54,7 @@ def main() -> int:
 
 
 def create_environment() -> str:
-    """Creates ``.venv``; anew unless the lock is installed in it, for it cannot be updated in place.
+    """Create ``.venv``; anew unless the lock is installed in it, for it cannot be updated in place.
 
     The ROS wheels bring an .egg-info beside their .dist-info; a second ``uv pip sync`` takes these for
     foreign packages and removes their files.

@@ -33,7 +33,7 @@ def main() -> int:
 
 
 def unpack_vulkan() -> str:
-    """Downloads and unpacks the driver, unless that is done; says what it did, SetupError if it cannot."""
+    """Download and unpacks the driver, unless that is done; says what it did, SetupError if it cannot."""
     if any(TARGET.glob(DRIVER)):
         return "up to date"
     tools = ("apt-get", "dpkg")
@@ -82,7 +82,7 @@ def unpack_vulkan_once() -> str:
 
 
 def _options(work: Path) -> list[str]:
-    """apt with lists, archives and sources of its own; only what is installed is the system's."""
+    """Return apt with lists, archives and sources of its own; only what is installed is the system's."""
     settings = {
         "Dir::State::lists": work / "lists",
         "Dir::Cache::archives": work / "archives",
@@ -98,7 +98,7 @@ def _options(work: Path) -> list[str]:
 
 
 def _sources() -> list[str]:
-    """Sources of the release from where this machine has them, and its backports beside."""
+    """Return sources of the release from where this machine has them, and its backports beside."""
     codename = _release()["VERSION_CODENAME"]
     query = ["apt-get", "indextargets", "--format", "$(REPO_URI) $(CODENAME) $(RELEASE) $(COMPONENT)"]
     answer = subprocess.run(query, stdout=subprocess.PIPE, text=True, check=False).stdout
@@ -121,7 +121,7 @@ def _sources() -> list[str]:
 
 
 def _release() -> dict[str, str]:
-    """What /etc/os-release says, such as ID and VERSION_CODENAME."""
+    """Return what /etc/os-release says, such as ID and VERSION_CODENAME."""
     try:
         lines = OS_RELEASE.read_text().splitlines()
     except OSError as error:

@@ -1,6 +1,6 @@
-"""Settings that are declared once: a field carries its default, its help and its bounds.
+"""Settings that are declared once: a field has its default, its help and its bounds.
 
-The command line and the files of ``--config`` are made from the fields of a settings class.
+The command line and the files of ``--config`` follow from the fields of a settings class.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ def option(
     flag: str | None = None,
     default_factory: Callable[[], Any] | None = None,
 ) -> Any:
-    """A field of a settings class.
+    """Declare a field of a settings class.
 
     Args:
-        default: Left out: it must be given.
+        default: Default; without one the setting is required.
         help: One sentence for the command line.
-        minimum: The least that a number may be.
-        choices: What a text may be.
-        flag: Names on the command line, if not made from the field's.
-        default_factory: Makes a default that is no constant.
+        minimum: Least value of a number.
+        choices: Permitted values of a text.
+        flag: Names on the command line; by default made from the field's name.
+        default_factory: Makes a default that is not constant.
     """
     metadata = {HELP: help, MINIMUM: minimum, CHOICES: choices, FLAG: flag}
     if default_factory is not None:

@@ -23,8 +23,9 @@ class Workspace:
 
     The stamp of a measurement gives its age; deltas are dated by steady time, so setting the clock makes no
     difference. An arm that lags had not made all earlier deltas either: those of the last ``lag_s`` may all
-    be to come, of older ones what a first-order lag leaves. A single sample may be wrong, so older samples count
-    as well. From outside (the arm was pushed, or the box is too small) only deltas back inside are permitted.
+    be to come, of older ones what a first-order lag leaves. A single sample may be wrong, so older samples
+    count as well. From outside (the arm was pushed, or the box is too small) only deltas back inside are
+    permitted.
 
     Args:
         robot: Its action dims with a ``workspace`` are limited.

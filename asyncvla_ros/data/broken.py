@@ -39,7 +39,7 @@ class BrokenFrames:
         return True
 
     def text(self) -> str | None:
-        """The first of them, and in how many episodes they are; None if there are none."""
+        """Return the first of them, and in how many episodes they are; None if there are none."""
         if not self._episodes:
             return None
         listed = ", ".join(map(str, self._episodes[:LISTED])) + (

@@ -11,13 +11,13 @@ from pathlib import Path
 
 
 def cache_key(*what: object, files: Iterable[Path] = ()) -> str:
-    """A name that changes with anything in ``what``, and with path, size and time of each file."""
+    """Return a name that changes with anything in ``what``, and with path, size and time of each file."""
     stamps = [(str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
     return hashlib.sha256(repr((what, stamps)).encode()).hexdigest()[:20]
 
 
 def cached_folder(folder: Path, build: Callable[[Path], None]) -> Path:
-    """The folder, which is filled by ``build`` unless it is there already.
+    """Return the folder, which is filled by ``build`` unless it is there already.
 
     Args:
         folder: In a folder of the cache, which is made.

@@ -43,7 +43,7 @@ SUPPORTED = (*(f"{name}{bits}" for name in _CHANNELS for bits in (8, 16)), *_UNT
 
 
 def decode_image(message: Any, camera: str) -> np.ndarray:
-    """The picture of a camera message.
+    """Return the picture of a camera message.
 
     Args:
         message: sensor_msgs/Image or CompressedImage; 16-bit colors keep their upper byte.
@@ -90,7 +90,7 @@ def _decode_raw(message: Any, camera: str) -> np.ndarray:
 
 
 def resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
-    """The whole picture in another size [px]; the aspect ratio may change.
+    """Return the whole picture in another size [px]; the aspect ratio may change.
 
     Halved as often as possible, each pixel the mean of four, then interpolated linearly: no pixel is left
     out, and it takes a fifth of the time of averaging over areas.
@@ -110,7 +110,7 @@ def _dtype(bits: int, *, is_bigendian: bool) -> np.dtype:
 
 
 def _pixels(message: Any, dtype: np.dtype, channels: int, camera: str) -> np.ndarray:
-    """(h, w) or (h, w, channels) without the padding at the end of rows."""
+    """Return (h, w) or (h, w, channels) without the padding at the end of rows."""
     height, width, step = message.height, message.width, message.step
     check_size(width, height, f"camera {camera}")
     row = width * channels * dtype.itemsize

@@ -71,7 +71,7 @@ class Columns:
 
 
 def load_columns(info: DatasetInfo, spec: DatasetSpec, cache: Path, *, skip_broken: bool) -> Columns:
-    """The columns of a dataset, written on first use.
+    """Return the columns of a dataset, written on first use.
 
     Args:
         info: Of the dataset.

@@ -12,7 +12,7 @@ from asyncvla_ros.types import AsyncVLAError, CameraFeature, ContractError, Feat
 
 
 def feature_contract(paths: Sequence[Path], action_space: str) -> FeatureContract:
-    """What a policy trained on these datasets, all of one robot, expects of it.
+    """Return what a policy trained on these datasets, all of one robot, expects of it.
 
     Args:
         paths: As in ``dataset_specs``.
@@ -37,7 +37,7 @@ def require_contract(paths: Sequence[Path], features: FeatureContract) -> None:
 
 
 def spec_contract(spec: DatasetSpec, action_space: str) -> FeatureContract:
-    """What a policy trained on one dataset expects of a robot.
+    """Return what a policy trained on one dataset expects of a robot.
 
     Args:
         spec: The dataset.
@@ -64,7 +64,7 @@ def spec_contract(spec: DatasetSpec, action_space: str) -> FeatureContract:
 
 
 def camera_keys(info: DatasetInfo, spec: DatasetSpec) -> list[str]:
-    """Keys of a dataset's cameras, in the policy's order.
+    """Return keys of a dataset's cameras, in the policy's order.
 
     Raises:
         AsyncVLAError: If there is none, or one that was selected is not there or measures depth.
@@ -91,7 +91,7 @@ def _color_keys(info: DatasetInfo) -> list[str]:
 
 
 def _image_size(info: DatasetInfo, key: str) -> tuple[int, int]:
-    """Height and width [px]; LeRobot allows the three channels first or last."""
+    """Return the height and width [px]; LeRobot allows the three channels first or last."""
     shape = info.features[key]["shape"]
     if len(shape) == 3 and shape[2] == 3:
         return shape[0], shape[1]

@@ -51,22 +51,22 @@ class DatasetInfo:
         return [key for key in self.features if key.startswith(IMAGE_PREFIX) and self.is_depth(key)]
 
     def is_depth(self, key: str) -> bool:
-        """Whether a camera measures distances: LeRobot says so in one of three places."""
+        """Return whether a camera measures distances: LeRobot says so in one of three places."""
         feature = self.features[key]
         said = [feature.get("info") or {}, feature.get("video_info") or {}]
         return any(one.get(name) for one in said for name in ("is_depth_map", "video.is_depth_map"))
 
     def is_video(self, key: str) -> bool:
-        """Whether the images of a camera are a video, rather than cells of the tables."""
+        """Return whether the images of a camera are a video, rather than cells of the tables."""
         return self.features[key].get("dtype", "video") == "video"
 
     def size(self, key: str) -> int:
-        """Dims of a vector."""
+        """Return dims of a vector."""
         return int(self.features[key]["shape"][0])
 
 
 def dataset_roots(*folders: Path) -> list[Path]:
-    """LeRobot datasets at or directly under folders, those of each sorted by name.
+    """Return LeRobot datasets at or directly under folders, those of each sorted by name.
 
     Raises:
         AsyncVLAError: If there is none in one of them.
@@ -88,12 +88,12 @@ def _roots(folder: Path) -> list[Path]:
 
 
 def is_dataset(folder: Path) -> bool:
-    """Whether a folder is a LeRobot dataset."""
+    """Return whether a folder is a LeRobot dataset."""
     return (folder / "meta" / "info.json").is_file()
 
 
 def dataset_info(root: Path) -> DatasetInfo:
-    """``meta/info.json`` of a dataset.
+    """Return ``meta/info.json`` of a dataset.
 
     Raises:
         AsyncVLAError: If it cannot be read, is of another version, or lacks what is needed.

@@ -17,7 +17,7 @@ KINDS = ("JPEG", "PNG")
 
 
 def decode(data: Any, where: str, *, is_gray_16_ok: bool = False) -> np.ndarray:
-    """The picture in a file.
+    """Return the picture in a file.
 
     Args:
         data: The bytes, or an array of them.
@@ -48,7 +48,7 @@ def decode(data: Any, where: str, *, is_gray_16_ok: bool = False) -> np.ndarray:
 
 
 def to_jpeg(image: np.ndarray, width: int | None = None, quality: int = 80) -> bytes:
-    """A JPEG file of a picture.
+    """Return a JPEG file of a picture.
 
     Args:
         image: (h, w, 3) uint8, RGB.
@@ -63,7 +63,7 @@ def to_jpeg(image: np.ndarray, width: int | None = None, quality: int = 80) -> b
 
 
 def to_png(image: np.ndarray) -> bytes:
-    """A PNG file of a picture (h, w, 3) uint8, RGB: nothing of it is lost."""
+    """Return a PNG file of a picture (h, w, 3) uint8, RGB: nothing of it is lost."""
     return bytes(cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1])
 
 

@@ -57,12 +57,12 @@ class Episodes:
         return int(self.episode[len(self.episode) - 1]) + 1
 
     def record(self, folders: Sequence[Path], holdout: float) -> DataRecord:
-        """What these episodes, read from ``folders``, are for later steps."""
+        """Return what these episodes, read from ``folders``, are for later steps."""
         names = tuple(folder.resolve().name for folder in folders)
         return DataRecord(names, self.count, self.images.lengths, holdout, self.datasets)
 
     def split(self, holdout: float) -> tuple[np.ndarray, np.ndarray]:
-        """Frame indices of training and of held-out episodes; every k-th episode is held out.
+        """Return the frame indices of training and of held-out episodes; every k-th episode is held out.
 
         Raises:
             AsyncVLAError: If the share is none of 0, 1/2, 1/3, ..., or so small that nothing is held out, or
@@ -91,7 +91,7 @@ class Episodes:
         return np.concatenate(train), np.concatenate(held)
 
     def unseen(self, folders: Sequence[Path], trained_on: DataRecord | None, *, fresh: bool) -> np.ndarray:
-        """Frames (b,) that a policy has not seen: of the episodes that were held out from it, views left out.
+        """Return frames (b,) that a policy has not seen: of the episodes that were held out from it, views left out.
 
         Args:
             folders: From which these episodes were read.
@@ -116,13 +116,13 @@ class Episodes:
         return frames[~self.is_view(frames)]
 
     def is_view(self, frames: np.ndarray) -> np.ndarray:
-        """(b,) bool, true where an episode is a single frame: it tells the next action, and none after it."""
+        """Return (b,) bool, true where an episode is a single frame: it tells the next action, and none after it."""
         before = np.maximum(frames - 1, 0)
         is_first = (frames == 0) | (self.episode[before] != self.episode[frames])
         return np.asarray(is_first & (self.last[frames] == frames))
 
     def measuring(self, frames: np.ndarray, share: float) -> np.ndarray:
-        """(b,) bool, true at those of some frames (b,) that a rater does not learn from.
+        """Return (b,) bool, true at those of some frames (b,) that a rater does not learn from.
 
         They are of every k-th of the episodes that the frames belong to, counted instruction by instruction,
         so that each is represented wherever it has k episodes.
@@ -134,11 +134,11 @@ class Episodes:
         return np.asarray(place[which] % every == every - 1)
 
     def chunks(self, frames: np.ndarray, length: int) -> np.ndarray:
-        """Actions of the next ``length`` steps, (b,) -> (b, l, d); the last one repeats past the end."""
+        """Return actions of the next ``length`` steps, (b,) -> (b, l, d); the last one repeats past the end."""
         return self.actions[self._steps(frames, length)]
 
     def executed_chunks(self, frames: np.ndarray, length: int) -> np.ndarray:
-        """What was executed in the next ``length`` steps, as ``chunks``; the actions where nobody knows."""
+        """Return what was executed in the next ``length`` steps, as ``chunks``; the actions where nobody knows."""
         return (self.actions if self.executed is None else self.executed)[self._steps(frames, length)]
 
     def _steps(self, frames: np.ndarray, length: int) -> np.ndarray:
@@ -172,7 +172,7 @@ def load_episodes(
 def read_datasets(
     specs: Sequence[DatasetSpec], image_size: int, cache: Path, decode: str, *, skip_broken: bool
 ) -> tuple[list[Columns], list[ImageArray]]:
-    """Columns and images of each dataset; arguments and errors as in ``load_episodes``."""
+    """Return columns and images of each dataset; arguments and errors as in ``load_episodes``."""
     if decode not in DECODE:
         raise AsyncVLAError(f"decode is {decode!r}, choose one of {DECODE}")
     open_images = lazy_images if decode == "stream" else decoded_images
@@ -190,7 +190,7 @@ def read_datasets(
 
 
 def joined_episodes(columns: Sequence[Columns], images: Sequence[ImageArray]) -> Episodes:
-    """The frames of several datasets as one."""
+    """Return the frames of several datasets as one."""
     instructions = tuple(sorted({text for one in columns for text in one.texts}))
     counts = [one.episodes for one in columns]
     frames = np.cumsum([0, *map(len, columns)])

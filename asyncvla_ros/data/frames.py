@@ -36,14 +36,14 @@ class ImageArray(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, rows: Any) -> np.ndarray:
-        """Images at some rows, (b,) -> (b, cameras, size, size, 3) uint8."""
+        """Return images at some rows, (b,) -> (b, cameras, size, size, 3) uint8."""
 
 
 class PictureSource(Protocol):
     """The pictures of one camera."""
 
     def read(self, rows: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-        """Pictures at some rows (b,), in any order: place in ``rows`` and picture (h, w, 3) uint8."""
+        """Return pictures at some rows (b,), in any order: place in ``rows`` and picture (h, w, 3) uint8."""
 
 
 class Frames:
@@ -61,7 +61,7 @@ class Frames:
         self._starts = np.cumsum([0, *self.lengths])
 
     def take(self, frames: np.ndarray) -> np.ndarray:
-        """Images at some frames, (b,) -> (b, cameras, size, size, 3)."""
+        """Return images at some frames, (b,) -> (b, cameras, size, size, 3)."""
         out = np.empty((len(frames), *self._parts[0].shape[1:]), np.uint8)
         part = np.searchsorted(self._starts, frames, side="right") - 1
         for number in np.unique(part):
@@ -105,12 +105,12 @@ def _return_free_memory() -> None:
 
 
 def prepared(picture: np.ndarray, size: int, *, turn: bool) -> np.ndarray:
-    """A picture (h, w, 3) as the policy will see it: (size, size, 3), by half a turn if asked for."""
+    """Return a picture (h, w, 3) as the policy will see it: (size, size, 3), by half a turn if asked for."""
     return resize_image(cv2.rotate(picture, cv2.ROTATE_180) if turn else picture, size)
 
 
 def lazy_images(info: DatasetInfo, spec: DatasetSpec, size: int, cache: Path, rows: int) -> LazyImages:
-    """The images of a dataset with ``rows`` frames in its tables; AsyncVLAError if they are not there."""
+    """Return the images of a dataset with ``rows`` frames in its tables; AsyncVLAError if they are not there."""
     sources: list[PictureSource] = [
         find_videos(info, key, rows) if info.is_video(key) else pack_images(info, key, cache, rows)
         for key in camera_keys(info, spec)
@@ -119,7 +119,7 @@ def lazy_images(info: DatasetInfo, spec: DatasetSpec, size: int, cache: Path, ro
 
 
 def decoded_images(info: DatasetInfo, spec: DatasetSpec, size: int, cache: Path, rows: int) -> np.ndarray:
-    """(rows, cameras, size, size, 3) uint8, in a file that is written on first use; errors as above."""
+    """Return (rows, cameras, size, size, 3) uint8, in a file that is written on first use; errors as above."""
     keys = camera_keys(info, spec)
     videos = {key: find_videos(info, key, rows) for key in keys if info.is_video(key)}
     files = [file for video in videos.values() for file in video.files]
@@ -144,7 +144,7 @@ def decoded_images(info: DatasetInfo, spec: DatasetSpec, size: int, cache: Path,
 
 
 def pictures(info: DatasetInfo, key: str, rows: range) -> Iterator[np.ndarray]:
-    """Pictures of a camera at successive rows of the tables, in order, each (h, w, 3) uint8."""
+    """Return pictures of a camera at successive rows of the tables, in order, each (h, w, 3) uint8."""
     if info.is_video(key):
         videos = find_videos(info, key, count_rows(info.root))
         for row in rows:

@@ -31,7 +31,7 @@ class ImageFiles:
     where: str
 
     def read(self, rows: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-        """Pictures at some rows (b,): place in ``rows`` and picture (h, w, 3) uint8."""
+        """Return pictures at some rows (b,): place in ``rows`` and picture (h, w, 3) uint8."""
         # Read rather than mapped: what was mapped would count as memory of the process.
         handle = os.open(self.file, os.O_RDONLY)
         try:
@@ -44,7 +44,7 @@ class ImageFiles:
 
 
 def pack_images(info: DatasetInfo, key: str, cache: Path, rows: int) -> ImageFiles:
-    """The images of a camera, copied out of the tables on first use.
+    """Return the images of a camera, copied out of the tables on first use.
 
     Args:
         info: Of the dataset.

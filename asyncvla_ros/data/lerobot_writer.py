@@ -45,7 +45,7 @@ def dataset_features(
     has_executed: bool = False,
     has_style: bool = False,
 ) -> dict[str, dict[str, Any]]:
-    """LeRobot feature declaration.
+    """Return LeRobot feature declaration.
 
     Args:
         cameras: camera key to (height, width) [pixels].

@@ -20,12 +20,12 @@ NS = 1_000_000_000
 
 
 def to_ns(stamp: Any) -> int:
-    """A time or duration message in nanoseconds."""
+    """Return a time or duration message in nanoseconds."""
     return stamp.sec * NS + stamp.nanosec
 
 
 def pose_state(message: Any, source: PoseSource, base_frame: str) -> np.ndarray:
-    """(9,) float32, see ``transforms.pose_to_state``; ContractError for another frame or no rotation."""
+    """Return (9,) float32, see ``transforms.pose_to_state``; ContractError for another frame or no rotation."""
     frame = message.header.frame_id
     if frame != base_frame:
         raise ContractError(f"{source.topic}: expected a pose in frame {base_frame}, found frame {frame!r}")
@@ -37,7 +37,7 @@ def pose_state(message: Any, source: PoseSource, base_frame: str) -> np.ndarray:
 
 
 def joint_state(message: Any, source: JointStateSource) -> np.ndarray:
-    """(joints,) float32 positions [rad or m] in the order of ``source.joints``; all must be there."""
+    """Return (joints,) float32 positions [rad or m] in the order of ``source.joints``; all must be there."""
     positions = dict(zip(message.name, message.position, strict=False))
     missing = [joint for joint in source.joints if joint not in positions]
     if missing:
@@ -47,7 +47,7 @@ def joint_state(message: Any, source: JointStateSource) -> np.ndarray:
 
 
 def source_state(message: Any, source: JointStateSource | PoseSource, base_frame: str) -> np.ndarray:
-    """(len(source.names),) float32, the part of the state that a message carries."""
+    """Return (len(source.names),) float32, the part of the state that a message carries."""
     if isinstance(source, PoseSource):
         return pose_state(message, source, base_frame)
     return joint_state(message, source)
@@ -69,7 +69,7 @@ def finite_state(message: Any, source: JointStateSource | PoseSource, base_frame
 def to_observation(
     snapshot: Snapshot[Any], robot: RobotContract, features: FeatureContract, instruction: str
 ) -> Observation:
-    """What the policy sees: decoded images in the checkpoint's sizes, and the state vector.
+    """Return what the policy sees: decoded images in the checkpoint's sizes, and the state vector.
 
     Args:
         snapshot: One message per stream of ``robot.topics`` that the checkpoint uses.
@@ -93,12 +93,12 @@ def to_observation(
 
 
 def state_vector(snapshot: Snapshot[Any], robot: RobotContract) -> np.ndarray:
-    """(s,) float32, the state of a robot; ContractError if a message does not hold its part of it."""
+    """Return (s,) float32, the state of a robot; ContractError if a message does not hold its part of it."""
     parts = [finite_state(snapshot.values[source.topic], source, robot.base_frame) for source in robot.state]
     return np.concatenate(parts)
 
 
 def named_state(message: Any, source: JointStateSource | PoseSource, base_frame: str) -> dict[str, float]:
-    """State name to value, of the part of the state that a message carries."""
+    """Return the state name to value, of the part of the state that a message carries."""
     values = source_state(message, source, base_frame)
     return dict(zip(source.names, values.tolist(), strict=True))

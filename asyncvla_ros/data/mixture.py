@@ -52,13 +52,13 @@ class Mixture:
 
     @staticmethod
     def of_one_robot(episodes: Episodes, robot: Robot) -> Mixture:
-        """Datasets of a single robot, all with weight 1."""
+        """Return datasets of a single robot, all with weight 1."""
         count = len(episodes.images.lengths)
         return Mixture(episodes, (robot,), (0,) * count, (1.0,) * count)
 
 
 def robot_contracts(paths: Sequence[Path], action_space: str) -> dict[FeatureContract, list[DatasetSpec]]:
-    """The feature contracts in some data, and the datasets of each, in the order in which they come.
+    """Return the feature contracts in some data, and the datasets of each, in the order in which they come.
 
     Args:
         paths: As in ``dataset_specs``.
@@ -136,7 +136,7 @@ def _robot(name: str, features: FeatureContract, columns: Sequence[Columns]) -> 
 
 
 def _name(spec: DatasetSpec, taken: set[str]) -> str:
-    """A name for the robot of a dataset that can also name a folder."""
+    """Return a name for the robot of a dataset that can also name a folder."""
     given = dataset_info(spec.root).robot_type or spec.name
     name = re.sub(r"[^A-Za-z0-9_.-]+", "_", given).strip("._") or "robot"
     candidates = (name, *(f"{name}_{number}" for number in range(2, len(taken) + 2)))
@@ -144,7 +144,7 @@ def _name(spec: DatasetSpec, taken: set[str]) -> str:
 
 
 def write_statistics(mixture: Mixture, folder: Path) -> None:
-    """Writes the statistics of each robot, by which it is scaled, and of each dataset, beside a run."""
+    """Write the statistics of each robot, by which it is scaled, and of each dataset, beside a run."""
     robots = {
         robot.name: {"state": robot.state_stats.to_dict(), "action": robot.action_stats.to_dict()}
         for robot in mixture.robots

@@ -31,10 +31,10 @@ class Slots(Protocol):
     """Where samples wait for each other; see ``StreamSync``."""
 
     def put(self, stream: str, stamp_ns: int, sample: Any) -> None:
-        """Takes a sample of ``stamp_ns`` [ns]."""
+        """Take a sample of ``stamp_ns`` [ns]."""
 
     def reject(self, stream: str, reason: str) -> None:
-        """Counts a sample that cannot be used."""
+        """Count a sample that cannot be used."""
 
 
 def observed(robot: RobotContract, cameras: Collection[str]) -> dict[str, Source]:
@@ -49,7 +49,7 @@ def observed(robot: RobotContract, cameras: Collection[str]) -> dict[str, Source
 
 
 def store(message: Any, stream: str, source: Source, base_frame: str, slots: Slots) -> None:
-    """Puts a message where it waits for the others.
+    """Put a message where it waits for the others.
 
     What lacks a joint, say of a second publisher, is rejected before it takes the place of a whole state.
     """
@@ -85,7 +85,7 @@ class Question:
     seed: int | None
 
     def answer(self, policy: Policy) -> ActionChunk:
-        """What a policy decides.
+        """Return what a policy decides.
 
         Raises:
             ContractError: the observation does not fit the policy.
@@ -122,7 +122,7 @@ class RobotPolicy:
     def question(
         self, snapshot: Snapshot[Any], instruction: str, session: ChunkSession, deciding: Deciding
     ) -> Question:
-        """What the policy is asked about one message per stream, see ``observed``.
+        """Return what the policy is asked about one message per stream, see ``observed``.
 
         Args:
             snapshot: What was received.

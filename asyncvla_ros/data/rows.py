@@ -38,7 +38,7 @@ class Rows:
         return self.shape[0]
 
     def __getitem__(self, index: Any) -> Any:
-        """Rows at a number, a slice, or an array of numbers of any shape."""
+        """Return rows at a number, a slice, or an array of numbers of any shape."""
         if isinstance(index, slice):
             index = np.arange(*index.indices(len(self)))
         wanted = np.asarray(index)

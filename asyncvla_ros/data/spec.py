@@ -74,7 +74,7 @@ class DatasetSpec:
 
 
 def dataset_specs(paths: Sequence[Path]) -> tuple[DatasetSpec, ...]:
-    """The datasets that ``--data`` names.
+    """Return the datasets that ``--data`` names.
 
     Args:
         paths: data.yaml files, LeRobot datasets, and folders of LeRobot datasets.
@@ -142,7 +142,7 @@ def _episodes(value: Any, where: str) -> tuple[int, ...]:
 
 
 def _root(section: Section, repo_id: str | None) -> Path:
-    """The folder of a dataset: ``root`` itself, or ``repo_id`` in it or in LeRobot's own folder."""
+    """Return the folder of a dataset: ``root`` itself, or ``repo_id`` in it or in LeRobot's own folder."""
     text = section.text("root") if section.has("root") else LEROBOT_HOME
     if repo_id is None and text == LEROBOT_HOME:
         raise ContractError(f"{section.where}: expected root, repo_id, or both, found neither")
@@ -159,6 +159,6 @@ def _root(section: Section, repo_id: str | None) -> Path:
 
 
 def lerobot_home() -> Path:
-    """The folder in which LeRobot keeps datasets."""
+    """Return the folder in which LeRobot keeps datasets."""
     cache = os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface"
     return Path(os.environ.get(LEROBOT_HOME) or Path(cache) / "lerobot").expanduser()

@@ -62,13 +62,13 @@ class Summary:
 
     @staticmethod
     def from_dict(values: Mapping[str, Any]) -> Summary:
-        """The inverse of ``to_dict``."""
+        """Return the inverse of ``to_dict``."""
         mean, squares, q01, q99 = (np.array(values[key]) for key in ("mean", "squares", "q01", "q99"))
         return Summary(Moments(int(values["count"]), mean, squares), q01, q99)
 
 
 def summarize(moments: Moments, arrays: Sequence[np.ndarray]) -> Summary:
-    """Adds the quantiles of arrays (n_i, n), one dim in memory at a time."""
+    """Add the quantiles of arrays (n_i, n), one dim in memory at a time."""
     dims = range(arrays[0].shape[1])
     columns = (np.concatenate([array[:, dim] for array in arrays]) for dim in dims)
     quantiles = np.array([np.quantile(column, QUANTILES) for column in columns], np.float64)
@@ -76,7 +76,7 @@ def summarize(moments: Moments, arrays: Sequence[np.ndarray]) -> Summary:
 
 
 def pooled(summaries: Sequence[Summary], arrays: Sequence[np.ndarray]) -> Summary:
-    """The summary of several arrays (n_i, n), of which each has its own."""
+    """Return the summary of several arrays (n_i, n), of which each has its own."""
     if len(summaries) == 1:
         return summaries[0]
     moments = summaries[0].moments

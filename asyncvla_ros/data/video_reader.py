@@ -29,11 +29,11 @@ class VideoReader(Protocol):
     """An open video."""
 
     def pictures(self, seconds: Sequence[float]) -> Iterator[np.ndarray]:
-        """Pictures (h, w, 3) uint8 RGB that are shown at some times, which do not decrease."""
+        """Return pictures (h, w, 3) uint8 RGB that are shown at some times, which do not decrease."""
 
 
 def read_pictures(file: Path, seconds: Sequence[float]) -> Iterator[np.ndarray]:
-    """Pictures (h, w, 3) uint8 RGB that a video shows at some times, which do not decrease.
+    """Return pictures (h, w, 3) uint8 RGB that a video shows at some times, which do not decrease.
 
     Raises:
         AsyncVLAError: the video is missing or cut, or ends before one of these times.
@@ -52,7 +52,7 @@ def video_pictures(file: Path) -> Iterator[np.ndarray]:
 
 @cache
 def has_torchcodec() -> bool:
-    """Whether torchcodec can be used; says so once where it cannot."""
+    """Return whether torchcodec can be used; says so once where it cannot."""
     try:
         import torchcodec.decoders  # noqa: F401
     except (ImportError, OSError, RuntimeError) as error:
@@ -67,7 +67,7 @@ def has_torchcodec() -> bool:
 
 @contextmanager
 def decodable(file: Path) -> Iterator[None]:
-    """Turns what decoders raise into AsyncVLAError that names the file."""
+    """Turn what decoders raise into AsyncVLAError that names the file."""
     try:
         yield
     except (av.FFmpegError, IndexError, OSError, RuntimeError, ValueError) as error:

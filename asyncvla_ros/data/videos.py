@@ -38,7 +38,7 @@ class Videos:
     period_s: np.ndarray
 
     def read(self, rows: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-        """Pictures at some rows (b,): place in ``rows`` and picture (h, w, 3) uint8, file by file."""
+        """Return pictures at some rows (b,): place in ``rows`` and picture (h, w, 3) uint8, file by file."""
         stretch = np.searchsorted(self.first, rows, side="right") - 1
         # The middle of the time in which a frame is shown: a little rounding cannot lead to its neighbor.
         seconds = self.start_s[stretch] + (rows - self.first[stretch] + 0.5) * self.period_s[stretch]
@@ -51,7 +51,7 @@ class Videos:
 
 
 def find_videos(info: DatasetInfo, key: str, rows: int) -> Videos:
-    """Where the frames of a camera are.
+    """Return where the frames of a camera are.
 
     Args:
         info: Of the dataset.
@@ -69,7 +69,7 @@ def find_videos(info: DatasetInfo, key: str, rows: int) -> Videos:
 
 
 def _places(file: Path, key: str) -> pa.Table | None:
-    """The columns of LeRobot's index of episodes that say where their videos are; None without them."""
+    """Return the columns of LeRobot's index of episodes that say where their videos are; None without them."""
     names = ("chunk_index", "file_index", "from_timestamp", "to_timestamp")
     columns = ("dataset_from_index", "dataset_to_index", *(f"videos/{key}/{name}" for name in names))
     table = read_parquet(file, columns)
@@ -79,7 +79,7 @@ def _places(file: Path, key: str) -> pa.Table | None:
 
 
 def _by_episode(info: DatasetInfo, key: str, places: pa.Table, rows: int) -> Videos:
-    """A stretch per episode, as LeRobot's index says."""
+    """Return a stretch per episode, as LeRobot's index says."""
     column = {name: places[name].to_numpy() for name in places.column_names}
     first, end = column["begin"], column["end"]
     if not len(first) or first[0] != 0 or end[-1] != rows or (first[1:] != end[:-1]).any():
@@ -109,7 +109,7 @@ def _by_episode(info: DatasetInfo, key: str, places: pa.Table, rows: int) -> Vid
 
 
 def _in_order(info: DatasetInfo, key: str, rows: int) -> Videos:
-    """A stretch per video, for datasets without that index: frames follow each other as in the tables."""
+    """Return a stretch per video, for datasets without that index: frames follow each other as in the tables."""
     files = sorted((info.root / "videos" / key).glob("*/*.mp4"))
     if not files:
         raise AsyncVLAError(f"{info.root} has no videos/{key}/*/*.mp4, but meta/info.json says it is a video")
@@ -121,7 +121,7 @@ def _in_order(info: DatasetInfo, key: str, rows: int) -> Videos:
 
 
 def _measure(file: Path) -> tuple[int, float, float]:
-    """Frames of a video, its length and its beginning [s]."""
+    """Return frames of a video, its length and its beginning [s]."""
     with decodable(file), av.open(str(file)) as container:
         stream = container.streams.video[0]
         tick, rate = stream.time_base, stream.average_rate

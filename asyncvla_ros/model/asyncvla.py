@@ -81,31 +81,31 @@ class AsyncVLA(nn.Module):
         return self.action_in.weight.device
 
     def encode(self, inputs: Inputs) -> Prefix:
-        """The one pass over images, words and state that everything after it shares."""
+        """Return the one pass over images, words and state that everything after it shares."""
         return self.backbone.encode(inputs.images, inputs.words, inputs.word_valid, inputs.state)
 
     def embed_actions(self, x: Tensor, token_times: Tensor) -> Tensor:
-        """Action tokens MLP([W x; phi(tau)]); (b, n, d), (b, n) -> (b, n, width)."""
+        """Return the action tokens MLP([W x; phi(tau)]); (b, n, d), (b, n) -> (b, n, width)."""
         return self.join(x, self.embed_times(token_times))
 
     def embed_times(self, token_times: Tensor) -> Tensor:
-        """What times add to the first layer of the MLP, (...) -> (..., width)."""
+        """Return what times add to the first layer of the MLP, (...) -> (..., width)."""
         first, width = self._first, self.config.hidden_size
         return functional.linear(time_embedding(token_times, width), first.weight[:, width:], first.bias)
 
     def join(self, x: Tensor, embedded_times: Tensor) -> Tensor:
-        """Action tokens of actions (b, n, d) and what ``embed_times`` says of their times (b, n, width)."""
+        """Return the action tokens of actions (b, n, d) and what ``embed_times`` says of their times (b, n, width)."""
         weight = self._first.weight[:, : self.config.hidden_size]
         actions = functional.linear(self.action_in(x), weight)
         return self.time_mlp[2](self.time_mlp[1](actions + embedded_times))
 
     def velocity(self, prefix: Prefix, x: Tensor, token_times: Tensor, draws: int = 1) -> Tensor:
-        """V(o, x, tau): (b, draws * l, d), (b, draws * l) -> (b, draws * l, d)."""
+        """Return v(o, x, tau): (b, draws * l, d), (b, draws * l) -> (b, draws * l, d)."""
         suffix = self.backbone.behind(prefix, x.shape[1] // draws, draws)
         return self.read_actions(suffix(self.embed_actions(x, token_times)))
 
     def read_actions(self, hidden: Tensor) -> Tensor:
-        """Velocities of hidden action tokens, (b, n, width) -> (b, n, d); the heads compute in float32."""
+        """Return velocities of hidden action tokens, (b, n, width) -> (b, n, d); the heads compute in float32."""
         return self.action_out(hidden.float())
 
     def loss(
@@ -120,7 +120,7 @@ class AsyncVLA(nn.Module):
         context: Tensor | None = None,
         known: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Masked flow-matching loss of several draws, which share one pass with their observation.
+        """Return the masked flow-matching loss of several draws, which share one pass with their observation.
 
         Args:
             inputs: b observations.
@@ -202,7 +202,7 @@ class AsyncVLA(nn.Module):
 
     @torch.no_grad()
     def rate(self, prefix: Prefix, draft: Tensor, signals: Tensor | None = None) -> Tensor:
-        """Confidence (b, l) in (0, 1) of each action of a draft (b, l, d); see ``Rater.forward``.
+        """Return the confidence (b, l) in (0, 1) of each action of a draft (b, l, d); see ``Rater.forward``.
 
         Raises:
             ValueError: If this policy has no rater, or its rater needs signals.
@@ -213,7 +213,7 @@ class AsyncVLA(nn.Module):
 
 
 def time_embedding(token_times: Tensor, width: int) -> Tensor:
-    """Sinusoids of tau in [0, 1] with periods from 4 down to 0.004; (...) -> (..., width)."""
+    """Return sinusoids of tau in [0, 1] with periods from 4 down to 0.004; (...) -> (..., width)."""
     fraction = torch.linspace(0, 1, width // 2, device=token_times.device)
     angle = token_times[..., None].float() * (2 * math.pi / (4 * 0.001**fraction))
     return torch.cat([angle.sin(), angle.cos()], dim=-1)

@@ -25,7 +25,7 @@ from asyncvla_ros.types import CheckpointError
 
 
 def prefix_mask(valid: Tensor) -> Tensor:
-    """Causal attention among prefix tokens, without padding; (b, p) bool -> (b, 1, p, p) bool."""
+    """Return the causal attention among prefix tokens, without padding; (b, p) bool -> (b, 1, p, p) bool."""
     p = valid.shape[1]
     causal = torch.ones(p, p, dtype=torch.bool, device=valid.device).tril()
     # A padded query attends to itself: a row without any key would be NaN.
@@ -34,7 +34,7 @@ def prefix_mask(valid: Tensor) -> Tensor:
 
 
 def suffix_mask(valid: Tensor, draws: int, length: int) -> Tensor:
-    """What action tokens attend to: prefix and own draw; (b, p) bool -> (b, 1, draws * l, p + draws * l)."""
+    """Return what action tokens attend to: prefix and own draw; (b, p) bool -> (b, 1, draws * l, p + draws * l)."""
     b, p = valid.shape
     n = draws * length
     draw = torch.arange(n, device=valid.device) // length
@@ -43,7 +43,7 @@ def suffix_mask(valid: Tensor, draws: int, length: int) -> Tensor:
 
 
 def full_mask(valid: Tensor, draws: int, length: int) -> Tensor:
-    """Prefix and suffix in one square mask (b, 1, p + n, p + n) bool, drawn at the top of this file."""
+    """Return the prefix and suffix in one square mask (b, 1, p + n, p + n) bool, drawn at the top of this file."""
     b, p = valid.shape
     top = torch.cat(
         [prefix_mask(valid), torch.zeros(b, 1, p, draws * length, dtype=torch.bool, device=valid.device)],
@@ -88,12 +88,12 @@ def _sdpa_attention(
     scaling: float,
     **kwargs: object,
 ) -> tuple[Tensor, None]:
-    """torch's fused attention, without a mask; shapes as in ``_matmul_attention``."""
+    """Return torch's fused attention, without a mask; shapes as in ``_matmul_attention``."""
     return scaled_dot_product_attention(query, key, value, scale=scaling).transpose(1, 2), None
 
 
 def _in_equal_parts(attend: Callable[..., tuple[Tensor, None]]) -> Callable[..., tuple[Tensor, None]]:
-    """Attention within each image, or each window, all of them at once where they have as many patches."""
+    """Return the attention within each image, or each window, all of them at once where they have as many patches."""
 
     def attention(
         module: torch.nn.Module,
@@ -105,7 +105,7 @@ def _in_equal_parts(attend: Callable[..., tuple[Tensor, None]]) -> Callable[...,
         max_length_q: int = 0,
         **kwargs: object,
     ) -> tuple[Tensor, None]:
-        """(1, heads, parts * n, dim) in and (1, parts * n, heads, dim) out."""
+        """Return (1, heads, parts * n, dim) in and (1, parts * n, heads, dim) out."""
         _, heads, total, dim = query.shape
 
         def split(x: Tensor) -> Tensor:
@@ -126,7 +126,7 @@ AttentionInterface.register(EQUAL_SDPA, _in_equal_parts(_sdpa_attention))
 
 
 def implementations(config: AsyncVLAConfig) -> tuple[str, str]:
-    """transformers' names of the attention of the language model and of the vision tower.
+    """Return transformers' names of the attention of the language model and of the vision tower.
 
     Raises:
         CheckpointError: If flash-attn is asked for and not installed.

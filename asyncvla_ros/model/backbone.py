@@ -72,7 +72,7 @@ class Backbone(nn.Module):
             self.image_embedding = nn.Parameter(torch.randn(shape) * 0.02)
 
     def layout(self, device: torch.device) -> Layout:
-        """The constants of an observation on a device."""
+        """Return the constants of an observation on a device."""
         if device not in self._layouts:
             self._layouts[device] = Layout(self.config, device)
         return self._layouts[device]
@@ -114,7 +114,7 @@ class Backbone(nn.Module):
         return Prefix(tuple(cache.keys), tuple(cache.values), hidden, positions, valid, next_position)
 
     def behind(self, prefix: Prefix, length: int, draws: int = 1) -> Callable[[Tensor], Tensor]:
-        """Suffix passes behind a cached prefix; what all of them share is computed here, once.
+        """Return suffix passes behind a cached prefix; what all of them share is computed here, once.
 
         Args:
             prefix: The encoded observation.
@@ -128,7 +128,7 @@ class Backbone(nn.Module):
         return lambda embedded: self.suffix_pass(prefix, frame, embedded)
 
     def suffix_frame(self, prefix: Prefix, length: int, draws: int) -> Frame:
-        """Where the action tokens of ``behind`` stand and whom they see."""
+        """Return where the action tokens of ``behind`` stand and whom they see."""
         positions = self._suffix_positions(prefix.next_position, draws, length)
         mask = attention.suffix_mask(prefix.valid, draws, length)
         return self._frame(positions, mask, prefix.hidden.dtype)
@@ -141,7 +141,7 @@ class Backbone(nn.Module):
     def one_pass(
         self, embedded_prefix: tuple[Tensor, Tensor, Tensor, Tensor], embedded: Tensor, draws: int = 1
     ) -> tuple[Tensor, Tensor]:
-        """``encode`` and ``behind`` in one pass without a cache: for training, where layers may be run again.
+        """Return ``encode`` and ``behind`` in one pass without a cache: for training, where layers may be run again.
 
         Args:
             embedded_prefix: From ``embed_prefix``.
@@ -172,7 +172,7 @@ class Backbone(nn.Module):
 def frame_tokens(
     rotary: nn.Module, positions: Tensor, mask: Tensor, implementation: str, dtype: torch.dtype
 ) -> Frame:
-    """Where tokens of a type stand and whom they see, as the layers take it.
+    """Return where tokens of a type stand and whom they see, as the layers take it.
 
     Args:
         rotary: Of the layers.
@@ -193,7 +193,7 @@ def frame_tokens(
 def run_layers(
     layers: nn.ModuleList, norm: nn.Module, x: Tensor, frame: Frame, cache: object = None
 ) -> Tensor:
-    """Decoder layers and the final norm over embeddings (b, n, width)."""
+    """Return the decoder layers and the final norm over embeddings (b, n, width)."""
     for layer in layers:
         x = layer(x, attention_mask=frame.mask, position_embeddings=frame.rotary, past_key_values=cache)
     return norm(x)

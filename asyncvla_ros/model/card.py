@@ -15,7 +15,7 @@ GENERATED = "<!-- Written with the checkpoint. Remove this line before you edit.
 
 
 def model_card(checkpoint: Checkpoint, weights: Mapping[str, Tensor]) -> str:
-    """Markdown with the metadata that the Hugging Face hub reads.
+    """Return Markdown with the metadata that the Hugging Face hub reads.
 
     Args:
         checkpoint: What it is about.
@@ -61,7 +61,7 @@ for.
 
 
 def _monitor(checkpoint: Checkpoint) -> str:
-    """What watches for foreign observations and failing episodes."""
+    """Return what watches for foreign observations and failing episodes."""
     limits = checkpoint.limits
     watched = ["foreign observations"] if checkpoint.monitor is not None else []
     if limits is not None:

@@ -186,7 +186,7 @@ def _robot_folder(folder: Path, robot: str) -> Path:
 
 
 def load_stats(folder: Path, features: FeatureContract) -> tuple[NormStats, NormStats]:
-    """Statistics of state and action of a checkpoint folder.
+    """Return the statistics of state and action of a checkpoint folder.
 
     Raises:
         CheckpointError: If they are unreadable or do not fit ``features``.
@@ -200,7 +200,7 @@ def load_stats(folder: Path, features: FeatureContract) -> tuple[NormStats, Norm
 
 
 def load_records(folder: Path) -> tuple[DataRecord | None, DataRecord | None]:
-    """What data trained the policy of a checkpoint folder, and its rater; None where it is not known.
+    """Return what data trained the policy of a checkpoint folder, and its rater; None where it is not known.
 
     Raises:
         CheckpointError: If the file is there and unreadable.

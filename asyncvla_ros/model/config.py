@@ -130,7 +130,7 @@ class AsyncVLAConfig:
             raise CheckpointError(f"strategy in config.json: {error}") from error
 
     def resolve(self, strategy: Strategy) -> Strategy:
-        """A strategy with this checkpoint's way to decide where it says nothing.
+        """Return a strategy with this checkpoint's way to decide where it says nothing.
 
         Raises:
             AsyncVLAError: If the two do not go together.
@@ -179,7 +179,7 @@ class AsyncVLAConfig:
 
     @staticmethod
     def from_dict(values: Mapping[str, Any]) -> AsyncVLAConfig:
-        """The inverse of ``to_dict``.
+        """Return the inverse of ``to_dict``.
 
         Raises:
             CheckpointError: If a key is unknown or missing.
@@ -195,7 +195,7 @@ class AsyncVLAConfig:
 
 
 def load_config(folder: Path) -> AsyncVLAConfig:
-    """The shape of a checkpoint's network, without its weights.
+    """Return the shape of a checkpoint's network, without its weights.
 
     Raises:
         CheckpointError: If the folder is no checkpoint.

@@ -121,7 +121,7 @@ class Decider:
         return Decision(actions, draft.confidence, draft.variance, refined, context.mask == 0, made)
 
     def _context(self, prefix: Prefix, plan: Plan | None, strategy: Strategy, lap: Lap) -> _Context:
-        """What the old plan leaves to be generated, and where it pulls."""
+        """Return what the old plan leaves to be generated, and where it pulls."""
         device = self._dim_mask.device
         mask = torch.ones(1, self._model.config.action_chunk_size, device=device)
         kept = torch.zeros(*mask.shape, len(self._dim_mask), device=device)
@@ -176,7 +176,7 @@ class Decider:
         return Judged(draft, confidence, denoised, apart, drafts)
 
     def _rate(self, prefix: Prefix, actions: Tensor, drafts: Tensor, denoised: Tensor | None) -> Tensor:
-        """Confidence (m, l) of actions (m, l, d), with what the rater reads of them; see ``Judged``."""
+        """Return the confidence (m, l) of actions (m, l, d), with what the rater reads of them; see ``Judged``."""
         rater = self._model.config.rater
         reads = () if rater is None else rater.reads
         known = None if denoised is None else denoised[None]
@@ -209,7 +209,7 @@ class Decider:
     def _sample(
         self, prefix: Prefix, context: _Context, variance: Tensor | None, noise: Tensor, steps: int | None
     ) -> tuple[Tensor, Tensor | None]:
-        """Actions (n, l, d) of as much noise; their variance, if that (1, l) of the kept ones is given."""
+        """Return actions (n, l, d) of as much noise; their variance, if that (1, l) of the kept ones is given."""
         assert steps is not None
         n, guidance = len(noise), context.guidance
         kept, mask = context.kept.expand(n, -1, -1), context.mask.expand(n, -1)
@@ -222,7 +222,7 @@ class Decider:
         return actions, torch.where(mask > 0, fresh, variance)
 
     def _select(self, judged: Judged, mask: Tensor, order: Tensor, strategy: Strategy) -> Tensor:
-        """Which actions to generate again, (1, l) bool."""
+        """Return which actions to generate again, (1, l) bool."""
         threshold = confidence_threshold(strategy, self._model.config)
         if strategy.select == "variance":
             assert strategy.threshold is not None

@@ -25,7 +25,7 @@ class Gripper:
 
 
 def weighted_mean(plans: Tensor, weights: Tensor, gripper: Gripper | None) -> Tensor:
-    """Mean of plans; of the gripper it is the mean of those on the side with more weight.
+    """Return the mean of plans; of the gripper it is the mean of those on the side with more weight.
 
     Args:
         plans: (k, l, d).
@@ -47,7 +47,7 @@ def weighted_mean(plans: Tensor, weights: Tensor, gripper: Gripper | None) -> Te
 
 
 def medoid(drafts: Tensor, mask: Tensor) -> Tensor:
-    """Number of the draft that is nearest to all others, by the sum of distances (not of their squares).
+    """Return the number of the draft that is nearest to all others, by the sum of distances (not of their squares).
 
     Args:
         drafts: (..., n, l, d).
@@ -61,7 +61,7 @@ def medoid(drafts: Tensor, mask: Tensor) -> Tensor:
 
 
 def nearest(drafts: Tensor, plan: Tensor, weights: Tensor) -> int:
-    """Number of the draft that is nearest to a plan.
+    """Return the number of the draft that is nearest to a plan.
 
     Args:
         drafts: (n, l, d).
@@ -72,6 +72,6 @@ def nearest(drafts: Tensor, plan: Tensor, weights: Tensor) -> int:
 
 
 def spread(drafts: Tensor, chosen: Tensor, dim_mask: Tensor) -> Tensor:
-    """Mean squared distance of drafts (n, l, d) to the chosen one (1, l, d) over real dims (d,): (1, l)."""
+    """Return the mean squared distance of drafts (n, l, d) to the chosen one (1, l, d) over real dims (d,): (1, l)."""
     distance = ((drafts - chosen).square() * dim_mask).sum(-1) / dim_mask.sum()
     return distance.mean(0, keepdim=True)

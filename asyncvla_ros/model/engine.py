@@ -136,7 +136,7 @@ class _Recording:
 
 
 def pad_words(inputs: Inputs, config: AsyncVLAConfig) -> Inputs:
-    """Instructions padded so that the prefix is as long as its bucket."""
+    """Return instructions padded so that the prefix is as long as its bucket."""
     images = config.num_cameras * (2 + config.tokens_per_image)
     more = bucket(images + inputs.words.shape[1] + 1) - (images + inputs.words.shape[1] + 1)
     words, valid = (torch.nn.functional.pad(part, (0, more)) for part in (inputs.words, inputs.word_valid))
@@ -144,13 +144,13 @@ def pad_words(inputs: Inputs, config: AsyncVLAConfig) -> Inputs:
 
 
 def bucket(tokens: int) -> int:
-    """The length to which a prefix of so many tokens is padded."""
+    """Return the length to which a prefix of so many tokens is padded."""
     step = FINE if tokens <= FINE_UP_TO else COARSE
     return -(-tokens // step) * step
 
 
 def buckets(config: AsyncVLAConfig, shortest: int, longest: int) -> list[int]:
-    """Words (counted with the prompt) of one instruction of each bucket that instructions can fall into.
+    """Return words (counted with the prompt) of one instruction of each bucket that instructions can fall into.
 
     Args:
         config: Shape of the network.

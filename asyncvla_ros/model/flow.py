@@ -51,7 +51,7 @@ class Guidance:
     is_full: bool = False
 
     def steer(self, velocity: VelocityField, x: Tensor, token_times: Tensor, step: int, steps: int) -> Tensor:
-        """The velocity of a step, pulled; arguments of ``VelocityField``, and how many steps there are."""
+        """Return the velocity of a step, pulled; arguments of ``VelocityField``, and how many steps there are."""
         with torch.set_grad_enabled(self.is_full):
             x = x.detach().requires_grad_(self.is_full)
             v = velocity(x, token_times, step)
@@ -70,19 +70,19 @@ def interpolate(actions: Tensor, noise: Tensor, token_times: Tensor) -> Tensor:
 
 
 def velocity_target(actions: Tensor, noise: Tensor) -> Tensor:
-    """What the network regresses: d x_tau / d tau = n - a."""
+    """Return what the network regresses: d x_tau / d tau = n - a."""
     return noise - actions
 
 
 def sample_times(shape: tuple[int, ...], generator: torch.Generator | None = None) -> Tensor:
-    """Training times tau ~ Beta(1.5, 1), by inverting its distribution function tau^1.5."""
+    """Return training times tau ~ Beta(1.5, 1), by inverting its distribution function tau^1.5."""
     return torch.rand(shape, generator=generator) ** (1 / 1.5)
 
 
 def sample_masks(
     batch: int, length: int, p_sync: float, p_prefix: float, generator: torch.Generator | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Training masks (batch, length) float, each with at least one 1, and lengths of kept prefixes (batch,).
+    """Return training masks (batch, length) float, each with at least one 1, and lengths of kept prefixes (batch,).
 
     With probability ``p_sync`` all ones; with ``p_prefix`` a kept contiguous prefix of random length (what
     real-time execution keeps, and what independent masks hardly ever show); else rho ~ U(0, 1) and
@@ -103,7 +103,7 @@ def sample_masks(
 def keep_of_plan(
     masks: Tensor, prefixes: Tensor, age: int, generator: torch.Generator | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Masks that keep parts of a plan made ``age`` steps earlier; of all ones and prefixes nothing changes.
+    """Return masks that keep parts of a plan made ``age`` steps earlier; of all ones and prefixes nothing changes.
 
     ::
 
@@ -131,7 +131,7 @@ def keep_of_plan(
 def masked_velocity_loss(
     predicted: Tensor, target: Tensor, mask: Tensor, dim_mask: Tensor, counted: Tensor | None = None
 ) -> Tensor:
-    """Mean squared velocity error over generated tokens and real dims only.
+    """Return the mean squared velocity error over generated tokens and real dims only.
 
     Args:
         predicted: (b, l, d).
@@ -184,7 +184,7 @@ def euler_sample(
 
 
 def denoising_variance(velocities: Sequence[Tensor], dim_mask: Tensor) -> Tensor:
-    """How much each generated token changed its mind while it was denoised: a free sign of doubt.
+    """Return how much each generated token changed its mind while it was denoised: a free sign of doubt.
 
     At every step the clean action can be estimated as x_tau - tau * V. On a straight path all steps agree;
     this is the population variance of their estimates over the steps, mean over real dims (arXiv 2606.03847,

@@ -53,20 +53,20 @@ class Plan:
         return min(self.delay, self.length, self.actions.shape[1] - 1)
 
     def later(self) -> Tensor:
-        """Whether a place may be kept beyond the committed ones, (1, l) bool."""
+        """Return whether a place may be kept beyond the committed ones, (1, l) bool."""
         return self.first(min(self.length, self.actions.shape[1] - 1)) & ~self.first(self.committed)
 
     def first(self, count: int) -> Tensor:
-        """The first places, (1, l) bool."""
+        """Return the first places, (1, l) bool."""
         return torch.arange(self.actions.shape[1], device=self.actions.device)[None] < count
 
     def weights(self) -> Tensor:
-        """``prefix_weights`` of the plan, (l,)."""
+        """Return ``prefix_weights`` of the plan, (l,)."""
         return prefix_weights(self.delay, self.length, self.actions.shape[1]).to(self.actions.device)
 
 
 def normalized_plan(previous: Previous, stats: NormStats, length: int, dim_mask: Tensor) -> Plan | None:
-    """A plan in the units of the network.
+    """Return a plan in the units of the network.
 
     Args:
         previous: In the units of the checkpoint; what is longer than a chunk is cut.
@@ -100,7 +100,7 @@ def normalized_plan(previous: Previous, stats: NormStats, length: int, dim_mask:
 def _padded(
     actions: np.ndarray, what: str, stats: NormStats, length: int, dim_mask: Tensor
 ) -> tuple[Tensor, int]:
-    """Normalized (l, d), the last action repeated, and how many of them were given."""
+    """Return the normalized (l, d), the last action repeated, and how many of them were given."""
     given, dims = np.asarray(actions, np.float32), len(stats.mean)
     if given.ndim != 2 or given.shape[1] != dims or not np.isfinite(given).all():
         raise ContractError(f"{what} have shape {given.shape}, expected (k, {dims}) finite numbers")
@@ -112,7 +112,7 @@ def _padded(
 
 
 def prefix_weights(delay: int, end: int, total: int) -> Tensor:
-    """How much each place counts that an old plan has: 1 before ``delay``, then less, 0 from ``end`` on.
+    """Return how much each place counts that an old plan has: 1 before ``delay``, then less, 0 from ``end`` on.
 
     w = c (e^c - 1) / (e - 1) with c = (end - i) / (end - delay + 1) from ``delay`` to ``end`` (arXiv
     2506.07339, equation 5).
@@ -129,7 +129,7 @@ def prefix_weights(delay: int, end: int, total: int) -> Tensor:
 def kept_places(
     plan: Plan, confidence: Tensor | None, threshold: float, order: Tensor | None, *, keeps_all: bool
 ) -> Tensor:
-    """Which actions of the old plan are context of the new chunk, (1, l) bool.
+    """Return which actions of the old plan are context of the new chunk, (1, l) bool.
 
     Args:
         plan: Its committed actions always are.
@@ -153,7 +153,7 @@ def kept_places(
 
 
 def ensemble(plan: Plan, draft: Tensor, gripper: Gripper | None) -> Tensor:
-    """Mean of a new draft (1, l, d) and all older ones, of which the oldest counts most."""
+    """Return the mean of a new draft (1, l, d) and all older ones, of which the oldest counts most."""
     plans = torch.cat([plan.drafts, draft])
     known = torch.cat([plan.known, torch.ones_like(draft[..., 0], dtype=torch.bool)])
     age = torch.exp(-_DECAY * torch.arange(len(plans), device=draft.device))

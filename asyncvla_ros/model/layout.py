@@ -68,7 +68,7 @@ class Layout:
         self.longest = max(sizes)
 
     def patchify(self, images: Tensor) -> Tensor:
-        """Images to the flattened patches of the vision tower, in merge-block order.
+        """Return images to the flattened patches of the vision tower, in merge-block order.
 
         Args:
             images: (n, h, w, 3) uint8.

@@ -52,7 +52,7 @@ class ObservationMonitor:
     scale: Tensor
 
     def surprise(self, features: Tensor) -> Tensor:
-        """How foreign observations are, (b, f) -> (b,)."""
+        """Return how foreign observations are, (b, f) -> (b,)."""
         x = features.float() - self.mean
         along = x @ self.directions
         beyond = (x.square().sum(-1) - along.square().sum(-1)).clamp(min=0)
@@ -60,12 +60,12 @@ class ObservationMonitor:
         return (squared / len(self.mean)).sqrt() / self.scale
 
     def to(self, device: torch.device | str) -> ObservationMonitor:
-        """The same on another device."""
+        """Return the same on another device."""
         return ObservationMonitor(*(getattr(self, field.name).to(device) for field in fields(self)))
 
 
 def observation_features(prefix: Prefix, config: AsyncVLAConfig) -> Tensor:
-    """What the monitor reads of an encoded observation, (b, (1 + cameras) * width) float32."""
+    """Return what the monitor reads of an encoded observation, (b, (1 + cameras) * width) float32."""
     hidden, start = prefix.hidden, config.prompt_head_tokens
     images = hidden[:, start : start + config.num_cameras * (2 + config.tokens_per_image)]
     # Of each image without the tokens around it.

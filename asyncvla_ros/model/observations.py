@@ -31,7 +31,7 @@ class ObservationReader:
         self.unknown_words = lru_cache(lambda instruction: unknown_words(tokenizer, instruction, limit))
 
     def inputs(self, observation: Observation) -> Inputs:
-        """Inputs of one observation, on the device.
+        """Return inputs of one observation, on the device.
 
         Raises:
             ContractError: If a camera is missing, or state or instruction do not fit the checkpoint.
@@ -46,7 +46,7 @@ class ObservationReader:
         )
 
     def blank(self, words: int) -> Inputs:
-        """A black observation with an instruction of so many words."""
+        """Return a black observation with an instruction of so many words."""
         size, cameras = self._config.image_size, self._config.num_cameras
         return Inputs(
             images=torch.zeros(1, cameras, size, size, 3, dtype=torch.uint8, device=self._device),

@@ -25,7 +25,7 @@ DIGEST = "network"
 
 
 def has_graphs(folder: Path) -> bool:
-    """Whether a checkpoint folder has what ``OnnxEngine`` needs."""
+    """Return whether a checkpoint folder has what ``OnnxEngine`` needs."""
     return (folder / ENCODE).is_file() and (folder / STEP).is_file()
 
 
@@ -120,7 +120,7 @@ class _Graph:
         self._ranks = {place: len(given.shape) for place, given in inputs.items()}
 
     def rank(self, place: int) -> int | None:
-        """Dims of an input; None if the graph does not read it."""
+        """Return dims of an input; None if the graph does not read it."""
         return self._ranks.get(place)
 
     def __call__(self, given: list[Tensor]) -> list[Tensor]:

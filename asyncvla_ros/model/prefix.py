@@ -34,7 +34,7 @@ class Prefix:
 
     @staticmethod
     def of_tensors(tensors: Sequence[Tensor]) -> Prefix:
-        """The inverse of ``tensors``."""
+        """Return the inverse of ``tensors``."""
         hidden, positions, valid, next_position, *cache = tensors
         layers = len(cache) // 2
         return Prefix(tuple(cache[:layers]), tuple(cache[layers:]), hidden, positions, valid, next_position)

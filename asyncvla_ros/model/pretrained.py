@@ -36,7 +36,7 @@ _IDS = ("image_token_id", "video_token_id", "vision_start_token_id", "vision_end
 
 
 def find_pretrained(source: str) -> Path:
-    """The folder of a model: a local one, or one of the Hugging Face hub, downloaded if need be.
+    """Return the folder of a model: a local one, or one of the Hugging Face hub, downloaded if need be.
 
     Raises:
         AsyncVLAError: It is neither, or cannot be downloaded.
@@ -53,7 +53,7 @@ def find_pretrained(source: str) -> Path:
 
 
 def pretrained_network_config(folder: Path, tokenizer: Tokenizer, **overrides: Any) -> AsyncVLAConfig:
-    """The network that a folder of Qwen2.5-VL becomes.
+    """Return the network that a folder of Qwen2.5-VL becomes.
 
     Args:
         folder: In the form of transformers, old or new.
@@ -86,7 +86,7 @@ def pretrained_network_config(folder: Path, tokenizer: Tokenizer, **overrides: A
 
 
 def pretrained_policy(folder: Path, config: AsyncVLAConfig, *, random: bool = False) -> AsyncVLA:
-    """A network on the weights of a folder, or without them.
+    """Return a network on the weights of a folder, or without them.
 
     Raises:
         CheckpointError: If weights are missing or left over.

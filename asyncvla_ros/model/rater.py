@@ -39,30 +39,30 @@ ALPHA, BETA, EPSILON = 0.01, 0.98, 1e-6
 
 
 def token_errors(draft: Tensor, demonstrated: Tensor, dim_mask: Tensor) -> Tensor:
-    """Mean squared error over real dims, (b, l, d), (b, l, d), (d,) -> (b, l)."""
+    """Return the mean squared error over real dims, (b, l, d), (b, l, d), (d,) -> (b, l)."""
     return ((draft - demonstrated).square() * dim_mask).sum(-1) / dim_mask.sum()
 
 
 def relative_label(errors: Tensor) -> Tensor:
-    """The paper's label: 0.99 for the best action of each chunk, 0.01 for the worst; (b, l) -> (b, l)."""
+    """Return the paper's label: 0.99 for the best action of each chunk, 0.01 for the worst; (b, l) -> (b, l)."""
     high, low = errors.amax(dim=1, keepdim=True), errors.amin(dim=1, keepdim=True)
     return ALPHA + BETA * (high - errors) / (high - low + EPSILON)
 
 
 def absolute_label(errors: Tensor, scale: float | Tensor) -> Tensor:
-    """Calibrated label: 1 at no error, 0.5 at ``scale``, towards 0 beyond; any shapes that broadcast."""
+    """Return the calibrated label: 1 at no error, 0.5 at ``scale``, towards 0 beyond; any shapes that broadcast."""
     return scale / (scale + errors)
 
 
 def confidence_label(errors: Tensor, config: RaterConfig) -> Tensor:
-    """The label that ``config`` asks for; of ``pairwise``, the absolute one that keeps it calibrated."""
+    """Return the label that ``config`` asks for; of ``pairwise``, the absolute one that keeps it calibrated."""
     if config.label == "relative":
         return relative_label(errors)
     return absolute_label(errors, torch.tensor(config.error_scale, device=errors.device))
 
 
 def pairwise_loss(logits: Tensor, errors: Tensor, executed: int) -> Tensor:
-    """Bradley and Terry's negative log-likelihood of the order of errors, mean over pairs of drafts.
+    """Return Bradley and Terry's negative log-likelihood of the order of errors, mean over pairs of drafts.
 
     Of one observation, actions of the same place are compared, and whole chunks: the mean logit of a chunk
     with its mean error over the actions that are executed.
@@ -77,7 +77,7 @@ def pairwise_loss(logits: Tensor, errors: Tensor, executed: int) -> Tensor:
 
 
 def _order_loss(logits: Tensor, errors: Tensor) -> Tensor:
-    """Mean over pairs along dim 1; (b, k, ...), (b, k, ...) -> ()."""
+    """Return the mean over pairs along dim 1; (b, k, ...), (b, k, ...) -> ()."""
     i, j = torch.triu_indices(logits.shape[1], logits.shape[1], offset=1, device=logits.device)
     better = torch.sign(errors[:, j] - errors[:, i])
     ordered = functional.softplus(-better * (logits[:, i] - logits[:, j]))
@@ -101,7 +101,7 @@ class Rater(nn.Module):
         self.out = nn.Linear(config.hidden_size, 1)
 
     def forward(self, prefix: Prefix, draft: Tensor, signals: Tensor | None = None) -> Tensor:
-        """Confidence logits; the prefix gets no gradient.
+        """Return the confidence logits; the prefix gets no gradient.
 
         Args:
             prefix: The encoded observation.

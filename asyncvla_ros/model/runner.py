@@ -34,7 +34,7 @@ def require_device(device: str) -> None:
 def resolve_engine(
     engine: str, device: torch.device, weights: str = "checkpoint", folder: Path | None = None
 ) -> str:
-    """Which of ``ENGINES`` runs on a device.
+    """Return which of ``ENGINES`` runs on a device.
 
     Args:
         engine: One of them, or ``auto``.
@@ -62,7 +62,7 @@ def resolve_engine(
 
 
 def make_runner(model: AsyncVLA, engine: str, folder: Path | None) -> Runner:
-    """What runs a network.
+    """Return what runs a network.
 
     Args:
         model: The network.

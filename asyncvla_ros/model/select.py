@@ -14,7 +14,7 @@ def select(
     variance: Tensor | None,
     order: Tensor,
 ) -> Tensor:
-    """Which actions to generate again, (1, l) bool; never one that is kept.
+    """Return which actions to generate again, (1, l) bool; never one that is kept.
 
     Args:
         how: ``rater``, ``random`` or ``variance``, see ``Strategy``.

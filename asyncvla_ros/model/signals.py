@@ -20,7 +20,7 @@ from asyncvla_ros.model.rater import token_errors
 def action_signals(
     reads: Sequence[str], actions: Tensor, drafts: Tensor, variance: Tensor | None, dim_mask: Tensor
 ) -> Tensor | None:
-    """Signals of actions, in the order of ``RaterConfig.reads``; None if that is empty.
+    """Return signals of actions, in the order of ``RaterConfig.reads``; None if that is empty.
 
     Args:
         reads: Some of ``config.SIGNALS``.

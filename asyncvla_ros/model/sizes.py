@@ -25,7 +25,7 @@ QWEN_PROMPT = (
 
 
 def nano_config(vocab_size: int, **overrides: Any) -> AsyncVLAConfig:
-    """A network of a few million parameters that runs in real time on two CPU cores.
+    """Return a network of a few million parameters that runs in real time on two CPU cores.
 
     Args:
         vocab_size: Words of the tokenizer.
@@ -69,7 +69,7 @@ def nano_config(vocab_size: int, **overrides: Any) -> AsyncVLAConfig:
 
 
 def full_config(**overrides: Any) -> AsyncVLAConfig:
-    """Qwen2.5-VL-3B-Instruct with the heads of the paper: 3,771,607,072 parameters, rater not counted.
+    """Return Qwen2.5-VL-3B-Instruct with the heads of the paper: 3,771,607,072 parameters, rater not counted.
 
     Args:
         overrides: Fields of ``AsyncVLAConfig`` that differ from these.
@@ -113,7 +113,7 @@ def full_config(**overrides: Any) -> AsyncVLAConfig:
 
 
 def tiny_config(vocab_size: int, **overrides: Any) -> AsyncVLAConfig:
-    """The 3B model's shape in small: heads shared four to one, windows and full attention, sections."""
+    """Return the 3B model's shape in small: heads shared four to one, windows and full attention, sections."""
     backbone = {
         "text_config": {
             "vocab_size": vocab_size,
@@ -153,7 +153,7 @@ def tiny_config(vocab_size: int, **overrides: Any) -> AsyncVLAConfig:
 
 
 def pretrained_config(backbone: dict[str, Any], **overrides: Any) -> AsyncVLAConfig:
-    """What every network that begins with Qwen2.5-VL's weights has in common."""
+    """Return what every network that begins with Qwen2.5-VL's weights has in common."""
     common: dict[str, Any] = {
         "image_size": 224,
         "max_words": 128,

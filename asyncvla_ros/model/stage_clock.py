@@ -28,7 +28,7 @@ class StageClock:
         self._last = now
 
     def times(self) -> StageTimes:
-        """What was summed up so far, and the time since the begin."""
+        """Return what was summed up so far, and the time since the begin."""
         return StageTimes(**self._ms, total=1e3 * (self._now() - self._began))
 
     def _now(self) -> float:

@@ -25,18 +25,18 @@ def check_strategy(strategy: Strategy, config: AsyncVLAConfig) -> None:
 
 
 def rates(strategy: Strategy, config: AsyncVLAConfig) -> bool:
-    """Whether drafts are rated."""
+    """Return whether drafts are rated."""
     wanted = _rates_all(strategy) or (strategy.mode == "afm" and strategy.select != "variance")
     return wanted and config.rater is not None
 
 
 def watches(strategy: Strategy, config: AsyncVLAConfig) -> bool:
-    """Whether anything reads the variance of the denoising steps."""
+    """Return whether anything reads the variance of the denoising steps."""
     return _rater_watches(strategy, config) or (_selects_variance(strategy) and strategy.best_of == 1)
 
 
 def confidence_threshold(strategy: Strategy, config: AsyncVLAConfig) -> float:
-    """Confidence below which an action is doubted, and an old one not kept."""
+    """Return the confidence below which an action is doubted, and an old one not kept."""
     if strategy.threshold is not None and strategy.select != "variance":
         return strategy.threshold
     return config.rater.threshold if config.rater else 0.0

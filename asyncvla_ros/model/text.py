@@ -31,7 +31,7 @@ class Words:
 
 
 def build_tokenizer(instructions: Iterable[str]) -> Tokenizer:
-    """A word-level tokenizer over the words of some instructions; other words become ``UNKNOWN``."""
+    """Return a word-level tokenizer over the words of some instructions; other words become ``UNKNOWN``."""
     splitter = Whitespace()
     words = sorted({w for text in instructions for w, _ in splitter.pre_tokenize_str(text.lower())})
     vocabulary = {word: i for i, word in enumerate([*SPECIAL, *words])}
@@ -42,7 +42,7 @@ def build_tokenizer(instructions: Iterable[str]) -> Tokenizer:
 
 
 def unknown_words(tokenizer: Tokenizer, instruction: str, max_words: int) -> tuple[str, ...]:
-    """Words of an instruction that no training has seen, each once.
+    """Return words of an instruction that no training has seen, each once.
 
     Raises:
         ContractError: If the instruction is blank or too long, or none of its words is known.
@@ -61,7 +61,7 @@ def unknown_words(tokenizer: Tokenizer, instruction: str, max_words: int) -> tup
 
 
 def knows_all(tokenizer: Tokenizer, instructions: Iterable[str]) -> bool:
-    """Whether every word of some instructions has a token of its own."""
+    """Return whether every word of some instructions has a token of its own."""
     unknown = tokenizer.token_to_id(UNKNOWN)
     texts = [tokenizer.encode(text, add_special_tokens=False).ids for text in instructions]
     return unknown is None or not any(unknown in tokens for tokens in texts)
@@ -101,7 +101,7 @@ def encode_words(
 
 
 def load_tokenizer(folder: Path) -> Tokenizer:
-    """``tokenizer.json`` of a folder.
+    """Return ``tokenizer.json`` of a folder.
 
     Raises:
         CheckpointError: If it cannot be read.
@@ -114,5 +114,5 @@ def load_tokenizer(folder: Path) -> Tokenizer:
 
 
 def head_tokens(tokenizer: Tokenizer, prompt: str) -> int:
-    """How many tokens of a prompt stand before its images."""
+    """Return how many tokens of a prompt stand before its images."""
     return len(tokenizer.encode(prompt.split(IMAGES)[0], add_special_tokens=False).ids)

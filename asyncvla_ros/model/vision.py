@@ -17,7 +17,7 @@ from asyncvla_ros.model.layout import Layout
 
 
 def see(visual: Any, images: Tensor, layout: Layout) -> Tensor:
-    """Images to tokens of the language model.
+    """Return images to tokens of the language model.
 
     Args:
         visual: Qwen2.5-VL vision tower.

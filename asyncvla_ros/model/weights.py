@@ -86,7 +86,7 @@ def _write(file: Path, weights: Mapping[str, Tensor], dtype: torch.dtype | None)
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """The files of the weights in a checkpoint folder, in order of their names.
+    """Return the files of the weights in a checkpoint folder, in order of their names.
 
     Raises:
         CheckpointError: If there is none, or the index names files that are missing or elsewhere.
@@ -106,7 +106,7 @@ def weight_files(folder: Path) -> list[Path]:
 
 
 def digest_weights(folder: Path) -> bytes:
-    """SHA-256 of the weights' files, or of their digests where there are several."""
+    """Return SHA-256 of the weights' files, or of their digests where there are several."""
     digests = []
     for file in weight_files(folder):
         with file.open("rb") as content:
@@ -115,7 +115,7 @@ def digest_weights(folder: Path) -> bytes:
 
 
 def safetensors_header(file: Path) -> dict[str, Any]:
-    """What a safetensors file says of its tensors by name, and as ``start`` where their bytes begin.
+    """Return what a safetensors file says of its tensors by name, and as ``start`` where their bytes begin.
 
     Raises:
         CheckpointError: If it is none.

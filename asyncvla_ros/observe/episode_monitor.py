@@ -76,7 +76,7 @@ class EpisodeLimits:
             raise CheckpointError(f"the monitor's limit is {self.limit!r}, expected a number")
 
     def allowed(self, signal: str) -> float:
-        """The running mean of a signal from which on an episode is doubtful."""
+        """Return the running mean of a signal from which on an episode is doubtful."""
         mean, std = self.signals[signal]
         return mean + self.limit * std
 
@@ -124,7 +124,7 @@ class EpisodeMonitor:
         self._recent = {name: deque(maxlen=self.limits.window) for name in self.limits.signals}
 
     def note(self, signals: Mapping[str, float | None]) -> Doubt:
-        """Takes the signals of a decision, those that are known, and says what it thinks now."""
+        """Take the signals of a decision, those that are known, and says what it thinks now."""
         for name, recent in self._recent.items():
             value = signals.get(name)
             if value is not None and math.isfinite(value):
@@ -141,13 +141,13 @@ class EpisodeMonitor:
 
 
 def scores(limits: EpisodeLimits, episode: Sequence[Mapping[str, float | None]]) -> np.ndarray:
-    """The score after each decision of an episode, (decisions,)."""
+    """Return the score after each decision of an episode, (decisions,)."""
     monitor = EpisodeMonitor(limits)
     return np.array([monitor.note(signals).score for signals in episode])
 
 
 def signals_of(chunk: ActionChunk) -> dict[str, float | None]:
-    """The signals of a decision, by the names in ``SIGNALS``."""
+    """Return the signals of a decision, by the names in ``SIGNALS``."""
     confidence, variance = (
         None if known is None else float(np.mean(known)) for known in (chunk.confidence, chunk.variance)
     )
@@ -161,7 +161,7 @@ def signals_of(chunk: ActionChunk) -> dict[str, float | None]:
 
 
 def disagreement(previous: Previous | None, chunk: ActionChunk, stats: NormStats) -> float | None:
-    """Mean squared distance of a plan to the one before where they overlap and nothing of it was kept.
+    """Return the mean squared distance of a plan to the one before where they overlap and nothing of it was kept.
 
     Args:
         previous: What was left of the plans before, as they were generated.

@@ -74,7 +74,7 @@ class StreamSync(Generic[T]):
         self._taken_ns: int | None = None
 
     def put(self, stream: str, stamp_ns: int, value: T, now_ns: int | None = None) -> bool:
-        """Stores a sample; False if it is overtaken: not newer than the one at hand.
+        """Store a sample; False if it is overtaken: not newer than the one at hand.
 
         Args:
             stream: Of the sample.
@@ -98,14 +98,14 @@ class StreamSync(Generic[T]):
         return True
 
     def reject(self, stream: str, reason: str) -> None:
-        """Counts a sample that cannot be used; ``reason`` is told until a good one comes."""
+        """Count a sample that cannot be used; ``reason`` is told until a good one comes."""
         slot = self._slots[stream]
         slot.counts.received += 1
         slot.counts.unusable += 1
         slot.fault = reason
 
     def take(self, now_ns: int) -> Snapshot[T] | None:
-        """The newest snapshot; None while there are problems, or a stream has nothing new.
+        """Return the newest snapshot; None while there are problems, or a stream has nothing new.
 
         So there are as many snapshots as samples of the slowest stream: a fast one, such as joint states,
         does not have the same images looked at twice.
@@ -135,7 +135,7 @@ class StreamSync(Generic[T]):
         return newest_ns is not None and 0 <= newest_ns - stamp_ns <= self.max_age_ns
 
     def problems(self, now_ns: int, silence: Callable[[str], str] = lambda stream: "") -> list[str]:
-        """Why there is no usable snapshot, one line per stream; empty if there is one.
+        """Return why there is no usable snapshot, one line per stream; empty if there is one.
 
         Args:
             now_ns: [ns, node clock].
@@ -175,7 +175,7 @@ class StreamSync(Generic[T]):
         return ""
 
     def ages_s(self, now_ns: int) -> dict[str, float]:
-        """Age of the sample at hand per stream [s]; NaN before the first one."""
+        """Return the age of the sample at hand per stream [s]; NaN before the first one."""
         return {
             stream: float("nan") if slot.stamp_ns is None else (now_ns - slot.stamp_ns) / 1e9
             for stream, slot in self._slots.items()
@@ -187,18 +187,18 @@ class StreamSync(Generic[T]):
         return {stream: slot.counts for stream, slot in self._slots.items()}
 
     def has_unused(self, stream: str) -> bool:
-        """Whether the sample at hand was in no snapshot yet."""
+        """Return whether the sample at hand was in no snapshot yet."""
         slot = self._slots[stream]
         return slot.stamp_ns is not None and not slot.used
 
     def rearm(self) -> None:
-        """Lets ``take`` hand out the samples at hand once more."""
+        """Let ``take`` hand out the samples at hand once more."""
         self._taken_ns = None
         for slot in self._slots.values():
             slot.used = slot.stamp_ns is None
 
     def reset(self) -> None:
-        """Empties all slots, as a backward jump of the clock requires; counts stay."""
+        """Empty all slots, as a backward jump of the clock requires; counts stay."""
         self._taken_ns = None
         for slot in self._slots.values():
             slot.stamp_ns, slot.value, slot.used = None, None, True

@@ -63,7 +63,7 @@ class Run:
         return tuple(sorted({suite for suite, _, _ in self.episodes}))
 
     def of(self, suites: Sequence[str]) -> Run:
-        """The episodes of some suites."""
+        """Return the episodes of some suites."""
         return replace(self, episodes={k: e for k, e in self.episodes.items() if k[0] in suites})
 
 

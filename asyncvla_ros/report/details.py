@@ -11,7 +11,7 @@ from asyncvla_ros.report.results import Source, controls_of, strategy_of, table
 
 
 def rated_demos(demos: Sequence[Source]) -> list[Source]:
-    """The raters of decisions on demonstrations, where their rivals were measured, too."""
+    """Return the raters of decisions on demonstrations, where their rivals were measured, too."""
     rated = [Source(source.name, source.values.get("calibration") or {}) for source in demos]
     # Files that differ in how they refine have rated the same drafts.
     distinct = {str(s.values): s for s in rated if "auroc_worst_quarter_variance" in s.values}
@@ -19,7 +19,7 @@ def rated_demos(demos: Sequence[Source]) -> list[Source]:
 
 
 def rater_table(raters: Sequence[Source]) -> str:
-    """Ranking and calibration of each rater, beside what costs nothing."""
+    """Return the ranking and calibration of each rater, beside what costs nothing."""
     keys = {
         "auroc_worst_quarter": "AUROC rater",
         "auroc_worst_quarter_variance": "variance",
@@ -60,7 +60,7 @@ def draw_reliability(raters: Sequence[Source], out: Path) -> None:
 
 
 def accuracy_table(demos: Sequence[Source]) -> str:
-    """Mean absolute error of each strategy, over all dofs but the gripper and for each dof."""
+    """Return the mean absolute error of each strategy, over all dofs but the gripper and for each dof."""
     names = list(dict.fromkeys(n for s in demos for a in _accuracies(s) for n in a[1]["mae_per_dof"]))
     rows = [
         [source.name, strategy, str(source.values["frames"]), f"{a['mae']:.4f}"]
@@ -73,7 +73,7 @@ def accuracy_table(demos: Sequence[Source]) -> str:
 
 
 def refinement_table(demos: Sequence[Source]) -> str:
-    """What refinement does to the refined actions; empty if no source has any."""
+    """Return what refinement does to the refined actions; empty if no source has any."""
     rows = [
         [
             source.name,
@@ -113,7 +113,7 @@ def draw_horizon(demos: Sequence[Source], out: Path) -> None:
 
 
 def _accuracies(source: Source) -> list[tuple[str, Mapping[str, Any]]]:
-    """Strategy and accuracy; the synchronous draft first."""
+    """Return the strategy and accuracy; the synchronous draft first."""
     accuracies = source.values["action_accuracy"]
     return [(strategy_of(source.values, mode), accuracy) for mode, accuracy in accuracies.items()]
 
@@ -131,7 +131,7 @@ def expert_table(experts: Sequence[Source]) -> str:
 
 
 def approach_table(evaluations: Sequence[Source]) -> str:
-    """Where the hand went first, where things do not stand at their usual places; empty if nowhere."""
+    """Return where the hand went first, where things do not stand at their usual places; empty if nowhere."""
     rows = []
     for source in evaluations:
         found = Counter(e.get("approached") for e in source.values["episodes"])
@@ -154,7 +154,7 @@ def approach_table(evaluations: Sequence[Source]) -> str:
 
 
 def bench_table(benches: Sequence[Source]) -> str:
-    """Milliseconds per stage, with the prefix cache and without."""
+    """Return milliseconds per stage, with the prefix cache and without."""
     rows = [
         [source.name, stage]
         + [f"{source.values[k][stage][p]:.1f}" for k in ("cached_ms", "uncached_ms") for p in ("p50", "p95")]

@@ -9,7 +9,7 @@ from asyncvla_ros.report.results import Source, strategy_of, table
 
 
 def within_table(sources: Sequence[Source]) -> str:
-    """A row for each signal of each source and for the mean of the drafts; empty if none compared them."""
+    """Return a row for each signal of each source and for the mean of the drafts; empty if none compared them."""
     rows = [row for source in sources for row in _rows(source)]
     head = (
         *("file", "signal", "drafts", "pairs in order, same place (95 %)", "whole chunk (95 %)"),

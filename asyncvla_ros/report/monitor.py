@@ -58,7 +58,7 @@ class WatchedEpisode:
 
 
 def watched_episodes(files: Sequence[Path]) -> tuple[list[WatchedEpisode], str]:
-    """Episodes of evaluations, and the fingerprint of their checkpoint.
+    """Return episodes of evaluations, and the fingerprint of their checkpoint.
 
     Raises:
         AsyncVLAError: If a file is no evaluation, holds no signals, or they are of different policies.
@@ -174,7 +174,7 @@ def _aurocs(
 
 
 def _within(score: np.ndarray, failed: np.ndarray, tasks: np.ndarray) -> float | None:
-    """Probability that a failure scores above a success of the same task; None without such a pair."""
+    """Return the probability that a failure scores above a success of the same task; None without such a pair."""
     total, pairs = 0.0, 0
     for task in np.unique(tasks):
         mine = tasks == task
@@ -185,7 +185,7 @@ def _within(score: np.ndarray, failed: np.ndarray, tasks: np.ndarray) -> float |
 
 
 def _task_only(failed: np.ndarray, tasks: np.ndarray) -> float:
-    """AUROC of the share of failures among the other episodes of the task."""
+    """Return AUROC of the share of failures among the other episodes of the task."""
     shares = []
     for i, task in enumerate(tasks):
         others = (tasks == task) & (np.arange(len(tasks)) != i)

@@ -38,7 +38,7 @@ svg{max-width:100%;height:auto}img{max-width:100%;border-radius:3px}
 
 
 def replay_page(figures: Mapping[str, Any], record: ReplayRecord) -> str:
-    """The page.
+    """Return the page.
 
     Args:
         figures: What metrics.json holds.

@@ -17,7 +17,7 @@ _DONE, _PREDICTED = "#222222", "#d1495b"
 
 
 def draw_over_time(record: ReplayRecord, names: Sequence[str], units: Mapping[str, str]) -> str:
-    """What was done, and the first and the last action of each chunk when they are due; a row per dof."""
+    """Return what was done, and the first and the last action of each chunk when they are due; a row per dof."""
     moments = [record.columns[key] for key in sorted(record.columns)]
     times = np.array([moment.time_s for moment in moments])
     figure, rows = _figure(11, 1.35 * len(names) + 0.6, len(names))
@@ -40,7 +40,7 @@ def draw_over_time(record: ReplayRecord, names: Sequence[str], units: Mapping[st
 
 
 def draw_horizon(mae_by_step: Mapping[str, Sequence[float | None]], units: Mapping[str, str]) -> str:
-    """Mean absolute error at each step of the chunk; dofs of one unit share axes."""
+    """Return the mean absolute error at each step of the chunk; dofs of one unit share axes."""
     groups: dict[str, list[str]] = {}
     for name in mae_by_step:
         groups.setdefault(units[name], []).append(name)
@@ -58,7 +58,7 @@ def draw_horizon(mae_by_step: Mapping[str, Sequence[float | None]], units: Mappi
 
 
 def draw_reliability(confidence: Mapping[str, Any]) -> str:
-    """Mean label against mean confidence; the size of a point is the share of actions in its bin."""
+    """Return the mean label against mean confidence; the size of a point is the share of actions in its bin."""
     figure, (axes,) = _figure(4.2, 3.6, 1)
     axes.plot([0, 1], [0, 1], color="gray", linewidth=1)
     bins = confidence["reliability"]
@@ -70,7 +70,7 @@ def draw_reliability(confidence: Mapping[str, Any]) -> str:
 
 
 def draw_confidence(record: ReplayRecord) -> str:
-    """Confidence of each action of each chunk over time; a dot where it was generated again."""
+    """Return the confidence of each action of each chunk over time; a dot where it was generated again."""
     import matplotlib
 
     moments = [record.columns[key] for key in sorted(record.columns)]
@@ -92,7 +92,7 @@ def draw_confidence(record: ReplayRecord) -> str:
 
 
 def draw_moment(moment: Moment, names: Sequence[str], tolerance: Mapping[str, float]) -> str:
-    """Error of each action and dof of one chunk, in tolerances."""
+    """Return the error of each action and dof of one chunk, in tolerances."""
     limits = np.array([tolerance[name] for name in names])
     error = np.abs(moment.predicted - moment.done) / limits
     figure, (axes,) = _figure(4.6, 0.2 * len(names) + 1.0, 1)
@@ -116,7 +116,7 @@ def _figure(width: float, height: float, rows: int, columns: int = 1) -> tuple[A
 
 
 def _svg(figure: Any) -> str:
-    """The picture without the head of a file; its text stays text."""
+    """Return the picture without the head of a file; its text stays text."""
     import matplotlib
 
     out = io.StringIO()

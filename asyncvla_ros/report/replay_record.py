@@ -61,7 +61,7 @@ class ReplayRecord:
     _candidate: tuple[int, Seen] | None = None
 
     def add(self, moment: Moment, block: int, images: Callable[[], Mapping[str, bytes]]) -> None:
-        """Looks at a decision.
+        """Look at a decision.
 
         Args:
             moment: The decision.

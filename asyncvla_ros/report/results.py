@@ -59,7 +59,7 @@ def load(folder: Path) -> dict[str, list[Source]]:
 
 
 def strategy_of(values: Mapping[str, Any], mode: str | None = None) -> str:
-    """``arm_of``, and how much of a chunk is executed; with ``mode``, the same in another one."""
+    """Return ``arm_of``, and how much of a chunk is executed; with ``mode``, the same in another one."""
     arm = arm_of(values, **({} if mode is None else {"mode": mode}))
     executed = values["settings"].get("execute_steps")
     return f"{arm}, execute_steps {executed}" if executed else arm
@@ -86,12 +86,12 @@ def arm_of(values: Mapping[str, Any], **instead: Any) -> str:
 
 
 def short(fingerprint: str | None) -> str:
-    """What is enough of a checkpoint's fingerprint to tell policies apart; ``-`` for none."""
+    """Return what is enough of a checkpoint's fingerprint to tell policies apart; ``-`` for none."""
     return (fingerprint or "-")[:4]
 
 
 def controls_of(values: Mapping[str, Any]) -> str:
-    """What makes an evaluation another than the official one; empty if nothing does."""
+    """Return what makes an evaluation another than the official one; empty if nothing does."""
     settings = values["settings"]
     delay, world = settings.get("delay", 0), settings.get("world", "still")
     timing = f"delay {delay}, replan {settings['replan']}" if delay else ""
@@ -99,7 +99,7 @@ def controls_of(values: Mapping[str, Any]) -> str:
 
 
 def placed(values: Mapping[str, Any]) -> str:
-    """What makes an evaluation another than the official one, but its delay and its world."""
+    """Return what makes an evaluation another than the official one, but its delay and its world."""
     settings = values["settings"]
     placement = settings.get("placement", "official")
     names = [(name, settings.get(key)) for key, name in CONTROLS.items()]
@@ -125,6 +125,6 @@ def provenance_lines(sources: Iterable[Source]) -> list[str]:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table."""
+    """Return a Markdown table."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

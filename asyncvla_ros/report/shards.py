@@ -22,13 +22,13 @@ Figures = Callable[[Sequence[Mapping[str, Any]]], dict[str, Any]]
 
 
 def libero_figures(episodes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Figures of LIBERO episodes, by task and initial state, as an evaluation orders them."""
+    """Return figures of LIBERO episodes, by task and initial state, as an evaluation orders them."""
     made = [Episode(**frozen(values)) for values in episodes]
     return figures_of(sorted(made, key=lambda episode: (episode.task, episode.init)))
 
 
 def bridge_figures(episodes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Figures of Bridge episodes, whose order is that of the tasks that were asked for."""
+    """Return figures of Bridge episodes, whose order is that of the tasks that were asked for."""
     return bridge.figures_of(
         [bridge.BridgeEpisode(**{**values, "tick_ms": tuple(values["tick_ms"])}) for values in episodes]
     )
@@ -63,7 +63,7 @@ def _shard(source: Source) -> Shard:
 
 
 def _fixed(source: Source) -> dict[str, Any]:
-    """What the shards of one evaluation have in common."""
+    """Return what the shards of one evaluation have in common."""
     settings: Mapping[str, Any] = source.values["settings"]
     return {key: value for key, value in settings.items() if key not in _FREE}
 

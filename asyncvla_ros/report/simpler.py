@@ -15,7 +15,7 @@ _HEAD = (
 
 
 def simpler_table(bridge: Sequence[Source], evaluations: Sequence[Source]) -> str:
-    """A row for each task of a Bridge evaluation, one for all of them, and one for each Fractal evaluation.
+    """Return a row for each task of a Bridge evaluation, one for all of them, and one for each Fractal evaluation.
 
     Args:
         bridge: Bridge evaluations.

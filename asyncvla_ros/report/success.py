@@ -90,7 +90,7 @@ class Comparison:
 
 
 def compare(evaluations: Sequence[Source]) -> Iterator[Comparison]:
-    """Strategies on the same episodes, where policy, seed and controls agree: by suite, then pooled.
+    """Return strategies on the same episodes, where policy, seed and controls agree: by suite, then pooled.
 
     Each with the plain ones, and one that refines also with its drafts alone.
     """

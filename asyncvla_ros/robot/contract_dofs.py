@@ -1,4 +1,4 @@
-"""Reading the action dims of a robot contract: what each is, and its limits."""
+"""Reading the action dims of a robot contract, with their limits."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from asyncvla_ros.robot.contract import HOLDS, UNITS, Dof, WorkspaceLimit
 from asyncvla_ros.types import ContractError
 
 LIMITS = ("step", "position", "velocity", "acceleration", "jerk", "workspace", "stop", "following_error")
-# A limit, and the one it needs.
+# Each limit, and the limit it needs.
 NEEDS = (("acceleration", "velocity"), ("jerk", "acceleration"))
 
 
@@ -19,12 +19,12 @@ def parse_dof(data: Any, where: str, space: str, states: Sequence[str]) -> Dof:
 
     Args:
         data: The parsed YAML.
-        where: Begins the messages, such as ``ur5e.yaml: action.dofs[2]``.
+        where: Place for messages, such as ``ur5e.yaml: action.dofs[2]``.
         space: Action space of the contract.
         states: Names of all states.
 
     Raises:
-        ContractError: a limit is missing, impossible, or not for such a dof.
+        ContractError: a limit is missing, impossible, or does not apply to such a dof.
     """
     section = Section(data, where, ("name", "unit", "scale", "limits", "hold"))
     limits = Section(section.raw("limits"), f"{where}.limits", LIMITS)
@@ -59,7 +59,7 @@ def parse_dof(data: Any, where: str, space: str, states: Sequence[str]) -> Dof:
 
 
 def _range(limits: Section, space: str) -> tuple[bool, float, float]:
-    """Return whether the dof is a change per step, and its smallest and largest command [unit]."""
+    """Return whether the dof is a delta per step, and its smallest and largest command [unit]."""
     is_delta = limits.has("step")
     if is_delta == limits.has("position"):
         raise ContractError(
@@ -86,7 +86,7 @@ def _workspace(limits: Section, states: Sequence[str], *, is_delta: bool) -> Wor
 
 
 def _stop(limits: Section) -> tuple[float | None, float | None]:
-    """Return acceleration [unit/s²] and jerk [unit/s³] of the emergency stop; None: those of the motion."""
+    """Return the emergency stop's acceleration [unit/s²] and jerk [unit/s³]; None: those of the motion."""
     if not limits.has("stop"):
         return None, None
     section = Section(limits.raw("stop"), f"{limits.where}.stop", ("acceleration", "jerk"))

@@ -11,19 +11,19 @@ from asyncvla_ros.types import ContractError
 
 
 def tighten(robot: RobotContract, urdf: Urdf) -> RobotContract:
-    """The contract with each joint's position and velocity limits cut to those of the URDF.
+    """Return the contract with each joint's position and velocity limits cut to those of the URDF.
 
-    The tighter bound wins. A dof belongs to the joint of the state of its name, else to the joint of its own
-    name; dofs without a physical unit belong to none. For a change per step the joint's range limits where it
-    may lead (``Dof.workspace``).
+    The tighter bound wins. A dof belongs to the joint behind the state of its name, else to the joint of its
+    own name; dofs without a physical unit belong to none. For a delta dof the joint's range limits where
+    deltas may lead (``Dof.workspace``).
 
     Args:
         robot: A contract with a joint action space.
         urdf: The robot description.
 
     Raises:
-        ContractError: a joint or its range is missing in the URDF, it moves in another unit, or no common
-            range is left.
+        ContractError: a joint or its range is missing in the URDF, it moves in another unit, or the ranges do
+        not overlap.
     """
     if robot.action_space not in ("joint_position", "delta_joint_position"):
         raise ContractError(

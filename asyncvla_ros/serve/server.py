@@ -62,7 +62,7 @@ class Answers:
         self._requests = {"features": self._tell_features, "infer": self._infer}
 
     def answer(self, raw: bytes | str) -> bytes:
-        """The reply to a message; what is wrong with it is a reply too, so this raises nothing."""
+        """Return the reply to a message; what is wrong with it is a reply too, so this raises nothing."""
         try:
             message = unpack(raw)
             name = message.get("request")

@@ -52,12 +52,12 @@ class InferRequest:
 
 
 def pack(message: Mapping[str, Any]) -> bytes:
-    """A message as msgpack, arrays as {dtype, shape, data}."""
+    """Return a message as msgpack, arrays as {dtype, shape, data}."""
     return msgpack.packb(message, default=from_array)
 
 
 def unpack(raw: bytes | str) -> dict[str, Any]:
-    """The map that a message holds.
+    """Return the map that a message holds.
 
     Raises:
         ContractError: If it holds anything else, or too much.
@@ -90,7 +90,7 @@ def unpack(raw: bytes | str) -> dict[str, Any]:
 
 
 def infer_request(message: Mapping[str, Any]) -> InferRequest:
-    """What an ``infer`` message asks for.
+    """Return what an ``infer`` message asks for.
 
     Raises:
         AsyncVLAError: If a field is missing, unknown, of another type or too large.
@@ -117,14 +117,14 @@ def infer_request(message: Mapping[str, Any]) -> InferRequest:
 
 
 def chunk_reply(chunk: ActionChunk) -> dict[str, Any]:
-    """What answers ``infer``: the chunk's fields, its times in milliseconds."""
+    """Return what answers ``infer``: the chunk's fields, its times in milliseconds."""
     signals = ("confidence", "variance", "surprise", "disagreement")
     names = ("actions", "refined", "committed", "kept", "draft", *signals)
     return {**{name: getattr(chunk, name) for name in names}, "times_ms": asdict(chunk.times)}
 
 
 def features_reply(features: FeatureContract) -> dict[str, Any]:
-    """A feature contract as msgpack knows it."""
+    """Return a feature contract as msgpack knows it."""
     values = asdict(features)
     return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
@@ -177,7 +177,7 @@ def _image(name: str, value: Any) -> np.ndarray:
 
 
 def _numbers(name: str, value: Any, dims: int) -> np.ndarray:
-    """The array as float32, if it holds numbers in so many dimensions."""
+    """Return the array as float32, if it holds numbers in so many dimensions."""
     if not isinstance(value, np.ndarray) or value.dtype.kind not in "fi" or value.ndim != dims:
         raise ContractError(f"{name} is {_kind(value)}, expected an array of {dims} dimensions with numbers")
     with np.errstate(over="ignore"):

@@ -47,26 +47,26 @@ class ChunkDisplay:
         return not self._path.is_cartesian
 
     def describe(self, urdf: str, tip_link: str) -> None:
-        """Takes the URDF; ContractError if it has no chain from the base frame to ``tip_link``."""
+        """Take the URDF; ContractError if it has no chain from the base frame to ``tip_link``."""
         self._chain = load_chain(urdf, self._base_frame, tip_link)
 
     def observe(self, topic: str, stamp_ns: int, values: Mapping[str, float]) -> None:
-        """Takes the part of the robot's state that came on ``topic``, measured at ``stamp_ns`` [ns]."""
+        """Take the part of the robot's state that came on ``topic``, measured at ``stamp_ns`` [ns]."""
         self._traces[topic].add(stamp_ns, values)
 
     def show(self, chunk: StampedChunk) -> None:
-        """Replaces the chunk that is shown; one that is none of this robot is nothing to see."""
+        """Replace the chunk that is shown; one that is none of this robot is nothing to see."""
         self._rejection = check_content(chunk, self._robot)
         self._chunk, self._points = (None if self._rejection else chunk), None
 
     def chunk(self, now_ns: int) -> StampedChunk | None:
-        """The chunk that counts at ``now_ns`` [ns]; None when there is none, it is stale or an end."""
+        """Return the chunk that counts at ``now_ns`` [ns]; None when there is none, it is stale or an end."""
         if self._chunk is None or self._chunk.is_end or is_stale(self._chunk, now_ns, self._timeout_ns):
             return None
         return self._chunk
 
     def view(self, now_ns: int) -> ChunkView | None:
-        """What to draw at ``now_ns`` [ns]; None: nothing, and ``problem`` says why if that is an error."""
+        """Return what to draw at ``now_ns`` [ns]; None: nothing, and ``problem`` says why if that is an error."""
         self.problem = "" if self._rejection is None else f"chunk rejected: {self._rejection}"
         chunk = self.chunk(now_ns)
         if chunk is None:

@@ -36,7 +36,7 @@ class ChunkView:
 
 
 def chunk_view(chunk: StampedChunk, points: np.ndarray, now_ns: int) -> ChunkView:
-    """What a chunk looks like at ``now_ns``.
+    """Return what a chunk looks like at ``now_ns``.
 
     Args:
         chunk: With ``l`` actions.
@@ -51,7 +51,7 @@ def chunk_view(chunk: StampedChunk, points: np.ndarray, now_ns: int) -> ChunkVie
 
 
 def ratings(chunk: StampedChunk) -> tuple[np.ndarray, np.ndarray]:
-    """Confidence (l,), NaN where there is none, and (l,) bool, where an action was generated again."""
+    """Return the confidence (l,), NaN where there is none, and (l,) bool, where an action was generated again."""
     length = len(chunk.actions)
     confidence, refined = chunk.confidence, chunk.refined
     return (
@@ -61,5 +61,5 @@ def ratings(chunk: StampedChunk) -> tuple[np.ndarray, np.ndarray]:
 
 
 def is_stale(chunk: StampedChunk, now_ns: int, timeout_ns: int) -> bool:
-    """Whether a chunk is nothing to show any more: its observation is too old, or time jumped back."""
+    """Return whether a chunk is nothing to show any more: its observation is too old, or time jumped back."""
     return not -chunk.step_ns <= now_ns - chunk.stamp_ns <= timeout_ns

@@ -15,7 +15,7 @@ _RGB = cv2.applyColorMap(np.arange(256, dtype=np.uint8)[:, None], cv2.COLORMAP_V
 
 
 def confidence_rgba(confidence: np.ndarray) -> np.ndarray:
-    """Colors of confidences.
+    """Return colors of confidences.
 
     Args:
         confidence: (l,) in (0, 1), clipped to it; NaN: unknown, gray.

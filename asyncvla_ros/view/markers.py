@@ -42,7 +42,7 @@ class MarkerPart:
 
 
 def marker_parts(view: ChunkView) -> tuple[MarkerPart, ...]:
-    """The path as lines, actions as balls, and as cubes where they were generated again."""
+    """Return the path as lines, actions as balls, and as cubes where they were generated again."""
     ends, again = view.points[1:], view.refined
     lines, pairs = view.segments.reshape(-1, 3), np.repeat(view.colors, 2, axis=0)
     return (

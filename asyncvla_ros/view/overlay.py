@@ -48,7 +48,7 @@ class Caption:
 
 
 def draw_overlay(image: np.ndarray, caption: Caption) -> np.ndarray:
-    """A picture with a panel: instruction, mode, a bar of the confidence of each action, latency.
+    """Return a picture with a panel: instruction, mode, a bar of the confidence of each action, latency.
 
     Args:
         image: (h, w, 3) uint8 RGB.

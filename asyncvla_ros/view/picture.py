@@ -11,7 +11,7 @@ from asyncvla_ros.view.colors import LOWEST, SCALE
 
 
 def write_picture(path: Path, view: ChunkView, title: str) -> None:
-    """Draws a path as rviz shows it: lines, balls, and cubes where it was generated again.
+    """Draw a path as rviz shows it: lines, balls, and cubes where it was generated again.
 
     Args:
         path: The image to write; its suffix is the format.

@@ -78,13 +78,13 @@ class OpenDrawer(_Skill):
         self._left = self._opening() > _CLOSED_M
 
     def done(self) -> bool:
-        """Whether the drawer is open and the hand off its handle."""
+        """Return whether the drawer is open and the hand off its handle."""
         if self._opening() < _CLOSED_M:
             self._left = False
         return self._left
 
     def act(self) -> np.ndarray:
-        """The action for the current state, (7,) float32 in [-1, 1]."""
+        """Return the action for the current state, (7,) float32 in [-1, 1]."""
         position, rotation = self._scene.ee_pose()
         handle, out = self._scene.handle(self._drawer)
         away = np.array([*self._scene.away_from_base(handle), 0.0])
@@ -155,11 +155,11 @@ class TurnKnob(_Skill):
         self._gripped_at = 0.0
 
     def done(self) -> bool:
-        """Whether it is on."""
+        """Return whether it is on."""
         return self._scene.holds(self._goal)
 
     def act(self) -> np.ndarray:
-        """The action for the current state, (7,) float32 in [-1, 1]."""
+        """Return the action for the current state, (7,) float32 in [-1, 1]."""
         position, rotation = self._scene.ee_pose()
         angle = self._scene.joint_value(self._goal[1])
         knob = self._scene.knob(self._goal[1]) - np.array([0.0, 0.0, _KNOB_DEPTH_M])
@@ -228,11 +228,11 @@ class PushPlate(_Skill):
         self._goal = goal
 
     def done(self) -> bool:
-        """Whether it is where it belongs."""
+        """Return whether it is where it belongs."""
         return self._scene.holds(self._goal)
 
     def act(self) -> np.ndarray:
-        """The action for the current state, (7,) float32 in [-1, 1]."""
+        """Return the action for the current state, (7,) float32 in [-1, 1]."""
         position, rotation = self._scene.ee_pose()
         _, plate, place = self._goal
         box = self._scene.object_box(plate)
@@ -262,11 +262,11 @@ class PushPlate(_Skill):
 
 
 def _facing(direction: np.ndarray) -> np.ndarray:
-    """(3, 3) horizontal gripper that points along (3,) ``direction``, its fingers closing vertically."""
+    """Return (3, 3) horizontal gripper that points along (3,) ``direction``, its fingers closing vertically."""
     heading = np.arctan2(direction[1], direction[0])
     return Rotation.from_euler("xz", [-np.pi / 2, heading + np.pi / 2]).as_matrix() @ DOWN
 
 
 def _angle(rotation: np.ndarray, goal: np.ndarray) -> float:
-    """Angle between two (3, 3) rotations [rad]."""
+    """Return the angle between two (3, 3) rotations [rad]."""
     return float(np.linalg.norm(Rotation.from_matrix(goal @ rotation.T).as_rotvec()))

@@ -42,7 +42,7 @@ class Expert:
         return self._current().phase
 
     def act(self) -> np.ndarray:
-        """The action for the current state, (7,) float32 in [-1, 1]."""
+        """Return the action for the current state, (7,) float32 in [-1, 1]."""
         action = self._current().act()
         if self._scene.joint_positions()[_ELBOW] > _STRAIGHT_RAD:
             # Every way back leads through the singularity, from which corrections hold the arm off; tilting
@@ -57,7 +57,7 @@ class Expert:
 
 
 def skills_for(scene: Scene, goal: tuple[str, ...], style: tuple[int, int] | None = None) -> list[Skill]:
-    """The skills that make a goal, e.g. ``("on", "bowl", "plate")``, true, in order."""
+    """Return the skills that make a goal, e.g. ``("on", "bowl", "plate")``, true, in order."""
     kind, name, *place = goal
     if kind == "open":
         return [OpenDrawer(scene, name)]

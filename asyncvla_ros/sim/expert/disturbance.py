@@ -46,7 +46,7 @@ class Disturbance:
         self._slip_left = 0
 
     def apply(self, action: np.ndarray, phase: Phase) -> np.ndarray:
-        """The action to execute.
+        """Return the action to execute.
 
         Args:
             action: (7,) the expert's.

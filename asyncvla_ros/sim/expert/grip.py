@@ -82,28 +82,28 @@ class Grip:
         return np.asarray(-self.rotation[:, 2])
 
     def off_way(self, to_grip: np.ndarray) -> float:
-        """How far (3,) ``to_grip`` [m, world axes] leads beside the way to the grip [m]."""
+        """Return how far (3,) ``to_grip`` [m, world axes] leads beside the way to the grip [m]."""
         return float(np.linalg.norm(to_grip @ self.rotation[:, :2]))
 
     def yaw_error(self, rotation: np.ndarray) -> float:
-        """Angle between the gripper's (3, 3) ``rotation`` and that of the grip [rad]."""
+        """Return the angle between the gripper's (3, 3) ``rotation`` and that of the grip [rad]."""
         return float(Rotation.from_matrix(self.rotation @ rotation.T).magnitude())
 
     def misalignment(self, to_grip: np.ndarray) -> float:
-        """How far (3,) ``to_grip`` [m, world axes] exceeds the tolerance [m]; 0 when aligned."""
+        """Return how far (3,) ``to_grip`` [m, world axes] exceeds the tolerance [m]; 0 when aligned."""
         along_across = to_grip @ self.rotation[:, :2]
         return float(np.clip(np.abs(along_across) - self.tolerance, 0.0, None).max())
 
 
 def grip_height(box: Box) -> float:
-    """Height at which to hold a box [m]: near the top of tall ones, just above the ground for flat ones."""
+    """Return the height at which to hold a box [m]: near the top of tall ones, just above the ground for flat ones."""
     return float(max(box.low[2] + 0.012, box.high[2] - 0.035))
 
 
 def choose_grip(
     scene: Scene, target: str, place: str, rank: int = 0, style: tuple[int, int] | None = None
 ) -> Grip:
-    """How to hold an object as it lies now.
+    """Return how to hold an object as it lies now.
 
     Args:
         scene: the scene.
@@ -147,7 +147,7 @@ def choose_grip(
 
 
 def rim_part(offset: np.ndarray, parts: int) -> int:
-    """Which of the equal parts of a rim, the first one around +y, a point (3,) beside its center is in."""
+    """Return which of the equal parts of a rim, the first one around +y, a point (3,) beside its center is in."""
     angle = np.arctan2(offset[1], offset[0]) - np.pi / 2
     return int(np.round(angle / (2 * np.pi / parts))) % parts
 
@@ -182,7 +182,7 @@ def nearest_turn(grip: Grip, rotation: np.ndarray) -> Grip:
 
 
 def held_point(scene: Scene, target: str, grip: Grip) -> np.ndarray:
-    """(3,) where a grip holds an object as it lies now [m]."""
+    """Return (3,) where a grip holds an object as it lies now [m]."""
     return scene.body_position(target) + scene.body_rotation(target) @ grip.offset
 
 
@@ -231,6 +231,6 @@ def box_grips(box: Box) -> list[tuple[np.ndarray, float, np.ndarray]]:
 
 
 def _plainness(candidate: tuple[float, float]) -> float:
-    """Cost of a yaw [deg] and a shift [m]: 12 mm off the center are as bad as a turn by 10 degrees."""
+    """Return the cost of a yaw [deg] and a shift [m]: 12 mm off the center are as bad as a turn by 10 degrees."""
     yaw_deg, shift = candidate
     return abs(yaw_deg) + abs(shift) * 10.0 / 0.012

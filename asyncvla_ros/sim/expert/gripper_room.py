@@ -17,17 +17,17 @@ _RELEASE_MARGIN_M = 0.004
 
 
 def closing_axes(yaw: float) -> np.ndarray:
-    """(2, 2): unit vectors along and across the direction in which the fingers close."""
+    """Return (2, 2): unit vectors along and across the direction in which the fingers close."""
     return np.array([[-np.sin(yaw), np.cos(yaw)], [np.cos(yaw), np.sin(yaw)]])
 
 
 def leaning(yaw: float, lean: float) -> np.ndarray:
-    """(3, 3) turn of an upright gripper about the direction in which its fingers close; see ``grip.Grip``."""
+    """Return (3, 3) turn of an upright gripper about the direction in which its fingers close; see ``grip.Grip``."""
     return Rotation.from_rotvec(lean * np.array([-np.sin(yaw), np.cos(yaw), 0.0])).as_matrix()
 
 
 def part_gaps(point: np.ndarray, yaw: float, obstacles: Obstacles, half: tuple[float, float]) -> np.ndarray:
-    """Horizontal distance of boxes from a rectangle around the grip point [m], negative where they overlap.
+    """Return the horizontal distance of boxes from a rectangle around the grip point [m], negative where they overlap.
 
     Args:
         point: (2,) or longer, the grip point [m].
@@ -54,7 +54,7 @@ def part_gaps(point: np.ndarray, yaw: float, obstacles: Obstacles, half: tuple[f
 
 
 def clearance(point: np.ndarray, yaw: float, obstacles: Obstacles, lean: float = 0.0) -> float:
-    """Least distance between the open gripper, on its way to a grip, and boxes, across this way [m].
+    """Return the least distance between the open gripper, on its way to a grip, and boxes, across this way [m].
 
     Args:
         point: (3,) the grip point [m].
@@ -78,7 +78,7 @@ def clearance(point: np.ndarray, yaw: float, obstacles: Obstacles, lean: float =
 
 
 def free_height(xy: np.ndarray, yaw: float, obstacles: Obstacles) -> float:
-    """Lowest height of the grip point at (2,) ``xy`` [m] at which the open gripper touches no box [m]."""
+    """Return the lowest height of the grip point at (2,) ``xy`` [m] at which the open gripper touches no box [m]."""
     lowest = -np.inf
     for half_along, half_across, underside in _PARTS_M:
         gaps = part_gaps(xy, yaw, obstacles, (half_along, half_across))

@@ -40,14 +40,14 @@ class Skill(Protocol):
         """What it is doing."""
 
     def done(self) -> bool:
-        """Whether it is not needed (any more)."""
+        """Return whether it is not needed (any more)."""
 
     def act(self) -> np.ndarray:
-        """The action for the current state, (7,) float32 in [-1, 1]."""
+        """Return the action for the current state, (7,) float32 in [-1, 1]."""
 
 
 def closed_firmly(joint_velocities: np.ndarray, steps: int) -> bool:
-    """Whether fingers that have been closing for some control steps have stopped, or should have by now.
+    """Return whether fingers that have been closing for some control steps have stopped, or should have by now.
 
     Args:
         joint_velocities: (9,), see ``Scene.joint_velocities``.
@@ -58,12 +58,12 @@ def closed_firmly(joint_velocities: np.ndarray, steps: int) -> bool:
 
 
 def translation_action(position: np.ndarray, goal: np.ndarray) -> np.ndarray:
-    """Proportional step from ``position`` to ``goal``, both (3,) [m]; (3,) in action units."""
+    """Return the proportional step from ``position`` to ``goal``, both (3,) [m]; (3,) in action units."""
     return np.clip(_GAIN * (goal - position) / POSITION_UNIT_M, -1.0, 1.0)
 
 
 def rotation_action(rotation: np.ndarray, goal: np.ndarray) -> np.ndarray:
-    """Proportional step from one (3, 3) rotation to another, world axes; (3,) in action units."""
+    """Return the proportional step from one (3, 3) rotation to another, world axes; (3,) in action units."""
     error = Rotation.from_matrix(goal @ rotation.T).as_rotvec()
     return np.clip(_GAIN * error / ROTATION_UNIT_RAD, -_MAX_ROTATION, _MAX_ROTATION)
 

@@ -62,11 +62,11 @@ class PickAndPlace:
         self._grip: Grip
 
     def done(self) -> bool:
-        """Whether the object is where it belongs and let go."""
+        """Return whether the object is where it belongs and let go."""
         return self.phase not in (Phase.CLOSE, *_HOLDING) and self._scene.holds(self._goal)
 
     def act(self) -> np.ndarray:
-        """The action for the current state, (7,) float32 in [-1, 1]."""
+        """Return the action for the current state, (7,) float32 in [-1, 1]."""
         if self.phase is Phase.HOVER and self._phase_steps == 0:
             # Not before: what another skill does first, e.g. to a drawer, decides which grips are free.
             self._grip = choose_grip(self._scene, self._target, self._place, self._stalls, self._style)
@@ -127,7 +127,7 @@ class PickAndPlace:
                 self._enter(Phase.OPEN)
 
     def _goal_position(self, position: np.ndarray, rotation: np.ndarray) -> np.ndarray:
-        """(3,) where the end effector should be in this phase [m]."""
+        """Return (3,) where the end effector should be in this phase [m]."""
         grip = self._grip_point()
         if self.phase is Phase.HOVER:
             return self._hover_position(position, rotation, grip)
@@ -177,17 +177,17 @@ class PickAndPlace:
         return float(self._scene.object_box(self._target).high[2]) + _HOVER_M
 
     def _hang(self) -> float:
-        """How far the object reaches below the held point [m]."""
+        """Return how far the object reaches below the held point [m]."""
         return float(self._grip_point()[2] - self._scene.object_box(self._target).low[2])
 
     def _carry_height(self, position: np.ndarray, place: np.ndarray) -> float:
-        """Height at which the held object clears everything on the way [m]."""
+        """Return the height at which the held object clears everything on the way [m]."""
         obstacles = self._scene.obstacles(self._target)
         over = highest_between(position, place, obstacles) + self._hang() + _CLEARANCE_M
         return max(over, float(place[2]) + _CLEARANCE_M)
 
     def _place_point(self, position: np.ndarray) -> np.ndarray:
-        """(3,) where the end effector should let go [m]."""
+        """Return (3,) where the end effector should let go [m]."""
         scene, held = self._scene, self._grip_point() - self._scene.body_position(self._target)
         goal = scene.place_position(self._place)
         xy = goal[:2] + held[:2]
@@ -214,7 +214,7 @@ def highest_between(start: np.ndarray, end: np.ndarray, obstacles: Obstacles) ->
 
 
 def way_from_under(box: Box, obstacles: Obstacles) -> np.ndarray:
-    """Shortest way, along x or y, on which a box leaves what hangs over it.
+    """Return the shortest way, along x or y, on which a box leaves what hangs over it.
 
     Args:
         box: the object.

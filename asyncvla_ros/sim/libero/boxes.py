@@ -48,7 +48,7 @@ class Obstacles:
 
 
 def geom_boxes(model: Any, data: Any, geoms: np.ndarray) -> Obstacles:
-    """Boxes around geoms, each aligned with its geom.
+    """Return boxes around geoms, each aligned with its geom.
 
     Args:
         model: ``MjModel``.
@@ -61,7 +61,7 @@ def geom_boxes(model: Any, data: Any, geoms: np.ndarray) -> Obstacles:
 
 
 def colliding_geoms(model: Any, root: int) -> np.ndarray:
-    """Ids of the colliding geoms of an object, over all its bodies.
+    """Return ids of the colliding geoms of an object, over all its bodies.
 
     Args:
         model: ``MjModel``.

@@ -76,7 +76,7 @@ class LiberoConventions:
     gripper: str = "env"
 
     def oriented(self, bottom_up: np.ndarray) -> np.ndarray:
-        """An image as the policy sees it.
+        """Return an image as the policy sees it.
 
         Args:
             bottom_up: (h, w, 3) uint8, as robosuite renders it.
@@ -87,7 +87,7 @@ class LiberoConventions:
         return np.ascontiguousarray(bottom_up[::-1, ::columns])
 
     def env_actions(self, actions: np.ndarray) -> np.ndarray:
-        """(l, 7) actions of the policy as LIBERO's own."""
+        """Return (l, 7) actions of the policy as LIBERO's own."""
         if self.gripper == "env":
             return actions
         factor, offset = _GRIPPERS[self.gripper]
@@ -100,7 +100,7 @@ OWN = LiberoConventions()
 
 
 def conventions_of(features: FeatureContract, stated: Mapping[str, str] | None = None) -> LiberoConventions:
-    """The conventions of a policy's training data.
+    """Return the conventions of a policy's training data.
 
     Args:
         features: its contract, whose ``conventions`` count where the contract leaves a choice.

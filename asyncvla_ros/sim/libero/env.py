@@ -160,7 +160,7 @@ class LiberoEnv:
             )
 
     def init_states(self) -> np.ndarray:
-        """Official initial states, (n, state size) float64."""
+        """Return the official initial states, (n, state size) float64."""
         if self._init_states is None:
             self._init_states = load_init_states(self.task)
         return self._init_states
@@ -184,7 +184,7 @@ class LiberoEnv:
         return put_hand(self._env, position, rotation, opening)
 
     def observe(self, stamp_ns: int = 0, conventions: LiberoConventions = OWN) -> Observation:
-        """What the policy sees now; the only call that renders."""
+        """Return what the policy sees now; the only call that renders."""
         return Observation(
             images=self.render_images(conventions),
             state=self.state(conventions),
@@ -193,7 +193,7 @@ class LiberoEnv:
         )
 
     def state(self, conventions: LiberoConventions = OWN) -> np.ndarray:
-        """(11,) float32 in the order of STATE_NAMES, or (8,) in that of public datasets."""
+        """Return (11,) float32 in the order of STATE_NAMES, or (8,) in that of public datasets."""
         fingers = self.joint_positions[7:].astype(np.float32)
         if conventions.state == "own":
             return np.concatenate([pose_to_state(*self.ee_pose_in_base), fingers])
@@ -202,7 +202,7 @@ class LiberoEnv:
         return np.concatenate([position, rotation, fingers]).astype(np.float32)
 
     def render_images(self, conventions: LiberoConventions = OWN) -> dict[str, np.ndarray]:
-        """Camera key to (h, w, 3) uint8 RGB; by default (224, 224, 3), upright."""
+        """Return the camera key to (h, w, 3) uint8 RGB; by default (224, 224, 3), upright."""
         if self._render == "off":
             raise AsyncVLAError("this environment was made with render='off', expected 'full' or 'decimated'")
         images = {}
@@ -244,7 +244,7 @@ class LiberoEnv:
 
 
 def _make_env(task: Task, *, with_renderer: bool) -> Any:
-    """The robosuite environment of a task, without its own (slow) observations."""
+    """Return the robosuite environment of a task, without its own (slow) observations."""
     prepare_import()
     logging.getLogger("robosuite_logs").setLevel(logging.ERROR)
     with contextlib.redirect_stdout(io.StringIO()):

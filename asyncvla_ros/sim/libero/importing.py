@@ -13,7 +13,7 @@ from asyncvla_ros.sim.libero.rendering import choose_gl_backend
 
 
 def prepare_import() -> None:
-    """Chooses the GL backend, and keeps robosuite to what this user may write. Idempotent.
+    """Choose the GL backend, and keeps robosuite to what this user may write. Idempotent.
 
     Raises:
         AsyncVLAError: nothing can be rendered headless here.

@@ -47,5 +47,5 @@ def put_hand(env: Any, position: np.ndarray, rotation: np.ndarray, opening: floa
 
 
 def _error(at: np.ndarray, turned: np.ndarray, position: np.ndarray, rotation: np.ndarray) -> np.ndarray:
-    """(6,) from one pose to another: translation [m] and rotation vector [rad]."""
+    """Return (6,) from one pose to another: translation [m] and rotation vector [rad]."""
     return np.concatenate([position - at, Rotation.from_matrix(rotation @ turned.T).as_rotvec()])

@@ -69,7 +69,7 @@ class _Group:
         return replace(self, origin=origin, low=self.low + shift, high=self.high + shift, at=at)
 
     def overlaps(self, low: np.ndarray, high: np.ndarray) -> bool:
-        """Whether a member is within the margin of a box, of (k, 2) low and high corners."""
+        """Return whether a member is within the margin of a box, of (k, 2) low and high corners."""
         apart = (self.low[:, None] - _MARGIN_M >= high) | (self.high[:, None] + _MARGIN_M <= low)
         return not bool(apart.any(axis=2).all())
 
@@ -130,7 +130,7 @@ def displace_objects(scene: Scene, rng: np.random.Generator, reach_m: float) -> 
 
 
 def is_free(scene: Scene, names: tuple[str, ...], shift: np.ndarray, others: list[str]) -> bool:
-    """Whether things, shifted by (2,) [m], stay a finger's width from the boxes of others."""
+    """Return whether things, shifted by (2,) [m], stay a finger's width from the boxes of others."""
     boxes = [scene.object_box(name) for name in others]
     for own in map(scene.object_box, names):
         low, high = own.low[:2] + shift - _APART_M, own.high[:2] + shift + _APART_M
@@ -189,7 +189,7 @@ def _proposals(
     rng: np.random.Generator,
     jitter_m: float,
 ) -> Iterator[tuple[np.ndarray, float]]:
-    """Places and turns to try: near a given place, else anywhere."""
+    """Return places and turns to try: near a given place, else anywhere."""
     for _ in range(_TRIES):
         turn = rng.uniform(-np.pi, np.pi) if len(group.members) > 1 else 0.0
         if group.is_placed_by_table:
@@ -201,14 +201,14 @@ def _proposals(
 
 
 def _is_within(group: _Group, area: tuple[np.ndarray, np.ndarray]) -> bool:
-    """Whether all of it is where the camera sees it."""
+    """Return whether all of it is where the camera sees it."""
     return bool((group.at > area[0] - _BEYOND_M).all() and (group.at < area[1] + _BEYOND_M).all())
 
 
 def _fits(
     group: _Group, scene: Scene, boxes: list[tuple[np.ndarray, np.ndarray]], placed: list[_Group]
 ) -> bool:
-    """Whether a group is apart from what stands already, in sight and within reach."""
+    """Return whether a group is apart from what stands already, in sight and within reach."""
     if any(_hides(group, other) or _hides(other, group) for other in placed):
         return False
     if boxes:
@@ -223,7 +223,7 @@ def _fits(
 
 
 def _hides(front: _Group, behind: _Group) -> bool:
-    """Whether a container stands between the camera, which looks along -x, and things to be moved."""
+    """Return whether a container stands between the camera, which looks along -x, and things to be moved."""
     if not front.is_container or not behind.must_reach:
         return False
     beside = (front.low[:, None, 1] > behind.high[:, 1]) | (front.high[:, None, 1] < behind.low[:, 1])
@@ -237,7 +237,7 @@ def _area(group: _Group) -> float:
 
 
 def _groups(scene: Scene) -> list[_Group]:
-    """What stands on the table, with what rides on it and what the instruction places beside it."""
+    """Return what stands on the table, with what rides on it and what the instruction places beside it."""
     wanted = {name for goal in scene.goals for name in goal[1:]}
     places = {scene.place_object(goal[-1]) for goal in scene.goals}
     containers = {scene.place_object(goal[-1]) for goal in scene.goals if scene.is_container(goal)}
@@ -262,7 +262,7 @@ def _groups(scene: Scene) -> list[_Group]:
 
 
 def _together(scene: Scene) -> list[list[str]]:
-    """What stands on the table, in lists of what must stay together."""
+    """Return what stands on the table, in lists of what must stay together."""
     found: list[list[str]] = []
     for name in scene.on_workspace():
         near = {name, *scene.landmarks(name)}

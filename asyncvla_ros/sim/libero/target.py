@@ -10,7 +10,7 @@ from asyncvla_ros.sim.libero.tasks import Task, scene_problem
 
 
 def movable_target(task: Task) -> tuple[str, ...]:
-    """Objects that move with the one of a task's first goal; the one that stands on the table comes first.
+    """Return objects that move with the one of a task's first goal; the one that stands on the table comes first.
 
     A bowl on a box moves with the box, and what is on a plate with the plate. Drawers, knobs, and what is on
     or in furniture do not move: empty.
@@ -46,7 +46,7 @@ class Target:
         return float(np.linalg.norm(hand - np.clip(hand, box.low, box.high)))
 
     def can_move(self, shift: np.ndarray) -> bool:
-        """Whether there is room, within the arm's reach, after a (2,) shift in x and y [m]."""
+        """Return whether there is room, within the arm's reach, after a (2,) shift in x and y [m]."""
         scene = self._scene
         reach = max(COMFORTABLE_ARM_M[1], self._arm_length(np.zeros(2)))
         if self._arm_length(shift) > reach:

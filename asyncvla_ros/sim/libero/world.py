@@ -165,7 +165,7 @@ class World:
         return self.state is State.RUNNING and self.decision_ns == self.now_ns
 
     def observe(self) -> Observation:
-        """What the robot's sensors show now.
+        """Return what the robot's sensors show now.
 
         Raises:
             AsyncVLAError: If no episode has begun.

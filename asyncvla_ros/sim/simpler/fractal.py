@@ -119,7 +119,7 @@ def evaluate(
 
 
 def _number(*parts: int) -> int:
-    """A seed of 32 bits for something that ``parts`` number."""
+    """Return a seed of 32 bits for something that ``parts`` number."""
     return int(np.random.SeedSequence(parts).generate_state(1)[0])
 
 

@@ -51,7 +51,7 @@ class Episode:
 def summarize(
     episodes: list[Episode], config: FractalConfig, features: dict[str, Any], sim_hz: float
 ) -> dict[str, Any]:
-    """The JSON-ready result of some episodes, in the form of ``asyncvla eval``."""
+    """Return the JSON-ready result of some episodes, in the form of ``asyncvla eval``."""
     n, won = len(episodes), sum(e.success for e in episodes)
     ever = sum(e.success_ever for e in episodes)
     kept = ("init", "instruction", "success", "success_ever", "steps")

@@ -39,7 +39,7 @@ def max_steps(task: str) -> int:
 
 
 def robot_state(env: Any, obs: dict[str, Any]) -> np.ndarray:
-    """Pose of the tool in the robot's base, and how far the gripper is closed.
+    """Return the pose of the tool in the robot's base, and how far the gripper is closed.
 
     Args:
         env: The environment behind its wrappers.
@@ -61,7 +61,7 @@ def robot_state(env: Any, obs: dict[str, Any]) -> np.ndarray:
 
 
 def env_action(action: np.ndarray, gripper: StickyGripper) -> np.ndarray:
-    """What the environment executes for an action of the policy.
+    """Return what the environment executes for an action of the policy.
 
     Args:
         action: (7,) change of x, y, z [m], of roll, pitch, yaw about fixed axes [rad], gripper openness.
@@ -90,7 +90,7 @@ class StickyGripper:
         self._left = 0
 
     def step(self, wanted: float) -> float:
-        """The command of this control step for an openness from 0 (closed) to 1."""
+        """Return the command of this control step for an openness from 0 (closed) to 1."""
         change = 0.0 if self._wanted is None else self._wanted - wanted
         self._wanted = wanted
         if not self._left and abs(change) > _INTENDED:

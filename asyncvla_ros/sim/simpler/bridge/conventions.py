@@ -23,7 +23,7 @@ FINGER_CLOSED_M, FINGER_OPEN_M = 0.015, 0.037
 
 
 def bridge_state(pose_ee_in_base: np.ndarray, fingers_m: np.ndarray) -> np.ndarray:
-    """The state of a policy that learned from BridgeData.
+    """Return the state of a policy that learned from BridgeData.
 
     Args:
         pose_ee_in_base: (4, 4) pose of ``ee_gripper_link`` [m].
@@ -39,7 +39,7 @@ def bridge_state(pose_ee_in_base: np.ndarray, fingers_m: np.ndarray) -> np.ndarr
 
 
 def simulator_command(action: np.ndarray) -> np.ndarray:
-    """The command of mani-skill's controller for an action of a policy.
+    """Return the command of mani-skill's controller for an action of a policy.
 
     Its rotation is given as SimplerEnv's clients give it, as a vector. mani-skill 3 takes its three numbers
     for turns about one axis after the other, which differs by at most 0.2 degrees for 0.1 rad.

@@ -76,7 +76,7 @@ class BridgeExpert:
         self._begun = False
 
     def act(self, frame: Frame) -> np.ndarray:
-        """The next action (7,), see ``conventions``; at the end it holds still."""
+        """Return the next action (7,), see ``conventions``; at the end it holds still."""
         if self._begun:
             return self._motion.send(frame)
         self._begun = True
@@ -91,7 +91,7 @@ class _Arm:
         self._gripper = _OPEN
 
     def pick_and_place(self, grasp: Grasp, frame: Frame) -> Motion:
-        """The whole motion; never ends."""
+        """Return the whole motion; never ends."""
         source = frame.pose_source_in_base
         grasped = source[:3, 3] + grasp.along_m * source[:3, 0] + [0.0, 0.0, grasp.above_m]
         up = np.array([0.0, 0.0, grasp.clearance_m])
@@ -133,7 +133,7 @@ class _Arm:
 
 
 def _turn(pose_ee: np.ndarray, pose_object: np.ndarray, symmetry_rad: float) -> float:
-    """The smallest turn about the vertical that makes the fingers close across the object [rad]."""
+    """Return the smallest turn about the vertical that makes the fingers close across the object [rad]."""
     fingers, across = pose_ee[:2, 1], pose_object[:2, 1]
     angle = math.atan2(across[1], across[0]) - math.atan2(fingers[1], fingers[0])
     return angle - symmetry_rad * round(angle / symmetry_rad)

@@ -130,7 +130,7 @@ class BridgeSim:
 
 
 def _environment() -> dict[str, str]:
-    """Variables of the simulator's process, which has to find this package wherever it was imported from."""
+    """Return variables of the simulator's process, which has to find this package wherever it was imported from."""
     variables = vulkan_environment(os.environ)
     path = [str(PACKAGE.parent), *filter(None, [variables.get("PYTHONPATH")])]
     return {**variables, "PYTHONPATH": os.pathsep.join(path)}

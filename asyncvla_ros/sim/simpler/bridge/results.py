@@ -73,7 +73,7 @@ class BridgeEpisode:
 
 
 def summarize(episodes: Sequence[BridgeEpisode], config: BridgeConfig) -> dict[str, Any]:
-    """The JSON-ready result of some episodes; a shard's also has all that its figures are made of."""
+    """Return the JSON-ready result of some episodes; a shard's also has all that its figures are made of."""
     return {
         "benchmark": "simpler_bridge",
         **figures_of(episodes),
@@ -87,7 +87,7 @@ def summarize(episodes: Sequence[BridgeEpisode], config: BridgeConfig) -> dict[s
 
 
 def figures_of(episodes: Sequence[BridgeEpisode]) -> dict[str, Any]:
-    """What some episodes, at least one, say about a policy; tasks and episodes in their order."""
+    """Return what some episodes, at least one, say about a policy; tasks and episodes in their order."""
     names = dict.fromkeys(episode.task for episode in episodes)
     return {
         **_success(episodes),
@@ -108,7 +108,7 @@ def figures_of(episodes: Sequence[BridgeEpisode]) -> dict[str, Any]:
 
 
 def _success(episodes: Sequence[BridgeEpisode]) -> dict[str, Any]:
-    """``n`` and both definitions of success, each with rate and 95 % interval."""
+    """Return ``n`` and both definitions of success, each with rate and 95 % interval."""
     return {
         "n": len(episodes),
         "success_last": _rate([e.success_last for e in episodes]),

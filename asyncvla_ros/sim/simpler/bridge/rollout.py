@@ -32,7 +32,7 @@ Actor = Callable[[BridgeTask, int, "Frame"], Act]
 
 
 def expert_actor(config: BridgeConfig) -> Actor:
-    """The scripted motion.
+    """Return the scripted motion.
 
     Raises:
         AsyncVLAError: There is none for one of the tasks.

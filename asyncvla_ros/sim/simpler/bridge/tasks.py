@@ -85,7 +85,7 @@ TASKS = {
 
 
 def get_task(name: str) -> BridgeTask:
-    """The task of that name.
+    """Return the task of that name.
 
     Raises:
         AsyncVLAError: There is none; lists those there are.
@@ -96,7 +96,7 @@ def get_task(name: str) -> BridgeTask:
 
 
 def asset_folder() -> Path:
-    """Where mani-skill looks for its files: ``data`` in MS_ASSET_DIR, or in ``~/.maniskill``."""
+    """Return where mani-skill looks for its files: ``data`` in MS_ASSET_DIR, or in ``~/.maniskill``."""
     return Path(os.environ.get("MS_ASSET_DIR") or Path.home() / ".maniskill").expanduser() / "data"
 
 
@@ -120,7 +120,7 @@ def require_assets(task: BridgeTask) -> None:
 
 
 def needed_files(task: BridgeTask) -> list[tuple[Path, ...]]:
-    """Files below ``asset_folder``; of alternatives any one will do."""
+    """Return files below ``asset_folder``; of alternatives any one will do."""
     custom = _DATASET / "custom"
     return [
         (_ROBOT / "wx250s.urdf",),

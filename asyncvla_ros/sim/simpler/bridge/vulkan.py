@@ -19,7 +19,7 @@ REMEDY = (
 
 
 def vulkan_environment(environment: Mapping[str, str], unpacked: Path = UNPACKED) -> dict[str, str]:
-    """The variables of a process that renders; what the user has chosen, and a GPU, go first.
+    """Return the variables of a process that renders; what the user has chosen, and a GPU, go first.
 
     Args:
         environment: Variables of this process.
@@ -37,5 +37,5 @@ def vulkan_environment(environment: Mapping[str, str], unpacked: Path = UNPACKED
 
 
 def render_backend() -> str:
-    """mani-skill's name of the device that renders."""
+    """Return mani-skill's name of the device that renders."""
     return "gpu" if _NVIDIA.exists() else "cpu"
