@@ -34,7 +34,7 @@ class Rates:
         self._last: tuple[float, dict[str, int]] | None = None
 
     def update(self, now_s: float, counts: Mapping[str, int]) -> dict[str, float]:
-        """Return the rate of each count [Hz] since the last call at an earlier ``now_s`` [s]; NaN at first."""
+        """Return each count's rate [Hz] since the last call at an earlier ``now_s`` [s]; NaN at first."""
         last, self._last = self._last, (now_s, dict(counts))
         if last is None or now_s <= last[0]:
             return {name: float("nan") for name in counts}

@@ -28,11 +28,11 @@ def prefix_valid(word_valid: Tensor, config: AsyncVLAConfig) -> Tensor:
 
 
 def prefix_positions(word_valid: Tensor, config: AsyncVLAConfig) -> tuple[Tensor, Tensor]:
-    """Return the multimodal rotary positions, equal to ``Qwen2_5_VLModel.get_rope_index`` without its Python loops.
+    """Compute multimodal rotary positions, as ``Qwen2_5_VLModel.get_rope_index`` but without Python loops.
 
     Args:
-        word_valid: (b, t) bool, False on padding, which takes no position; the head has none.
-        config: Gives head, cameras and grid.
+        word_valid: (b, t) bool, False on padding, which takes no position; the head has no padding.
+        config: Gives the head, cameras and grid.
 
     Returns:
         Positions (3, b, p) of head, images, words and state; and the first position after them, (b,).
