@@ -1,7 +1,7 @@
-"""Camera messages of any usual encoding to upright RGB arrays, whoever read them: rclpy, or a bag's reader.
+"""Conversion of camera messages of any usual encoding to RGB arrays, live or from a bag.
 
-By OpenCV alone: cv_bridge differs from build to build. The one on PyPI ignores row padding, knows no YUY2 and
-no 16-bit color, and answers a bare KeyError to 8UC3, 16UC1 and yuv422; the one of Humble needs NumPy 1.
+It uses OpenCV alone, because builds of cv_bridge differ: the one on PyPI ignores row padding, lacks YUY2 and
+16-bit color, and raises a bare KeyError for 8UC3, 16UC1 and yuv422; the one of Humble needs NumPy 1.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import numpy as np
 from asyncvla_ros.data.encoded_image import check_size, decode
 from asyncvla_ros.types import ContractError
 
-# What depth cameras say of their pictures, raw and in front of a compressed format.
+# Encodings of depth cameras, raw and at the start of a compressed format.
 DEPTH = ("16UC1", "32FC1")
-# Encoding without a meaning -> OpenCV's channel order, which drivers that use them mean.
+# Encodings without a defined channel order, which is OpenCV's in drivers that use them.
 _UNTYPED = {"8UC1": "mono8", "8UC3": "bgr8", "8UC4": "bgra8"}
-# To RGB; what is RGB already needs nothing.
+# Conversions to RGB.
 _COLORS = {
     "mono": cv2.COLOR_GRAY2RGB,
     "bgr": cv2.COLOR_BGR2RGB,
@@ -43,18 +43,18 @@ SUPPORTED = (*(f"{name}{bits}" for name in _CHANNELS for bits in (8, 16)), *_UNT
 
 
 def decode_image(message: Any, camera: str) -> np.ndarray:
-    """Return the picture of a camera message.
+    """Decode a camera message.
 
     Args:
         message: sensor_msgs/Image or CompressedImage; 16-bit colors keep their upper byte.
-        camera: Named in errors.
+        camera: Name for errors.
 
     Returns:
         (h, w, 3) uint8, RGB.
 
     Raises:
-        ContractError: the encoding is not supported, the picture is too large, or the data is corrupt or too
-            short.
+        ContractError: the encoding is not supported, the image is too large, or the data is corrupt or too
+        short.
     """
     if hasattr(message, "format"):
         return _decode_compressed(message, camera)
@@ -90,10 +90,10 @@ def _decode_raw(message: Any, camera: str) -> np.ndarray:
 
 
 def resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Return the whole picture in another size [px]; the aspect ratio may change.
+    """Resize a whole image [px]; the aspect ratio may change.
 
-    Halved as often as possible, each pixel the mean of four, then interpolated linearly: no pixel is left
-    out, and it takes a fifth of the time of averaging over areas.
+    It is halved as often as possible, each pixel the mean of four, then interpolated linearly. So every pixel
+    counts, in a fifth of the time of area averaging.
     """
     if image.shape[:2] == (height, width):
         return image
@@ -110,7 +110,7 @@ def _dtype(bits: int, *, is_bigendian: bool) -> np.dtype:
 
 
 def _pixels(message: Any, dtype: np.dtype, channels: int, camera: str) -> np.ndarray:
-    """Return (h, w) or (h, w, channels) without the padding at the end of rows."""
+    """Return the pixels (h, w) or (h, w, channels) without the padding at the end of rows."""
     height, width, step = message.height, message.width, message.step
     check_size(width, height, f"camera {camera}")
     row = width * channels * dtype.itemsize
