@@ -1,1 +1,1 @@
-"""What people see of chunks: colors, marker geometry, overlay and pictures. No ROS."""
+"""Display of chunks: colors, marker geometry, overlay and pictures. No ROS."""

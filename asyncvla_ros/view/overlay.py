@@ -1,4 +1,4 @@
-"""A camera picture with what the policy thinks below it."""
+"""A camera image with a panel of the policy's state."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from asyncvla_ros.control.types import Mode
 from asyncvla_ros.view.colors import confidence_rgba
 
-# Pictures from small cameras are enlarged, so that the text fits [px].
+# Least width [px]; images of small cameras are enlarged, so that the text fits.
 MIN_WIDTH = 480
 PANEL = 96
 MARGIN = 10
@@ -26,16 +26,16 @@ _MODES = {
 
 @dataclass(frozen=True)
 class Caption:
-    """What is written below the picture.
+    """Content of the panel.
 
     Attributes:
         instruction: The task the chunk follows; empty: none.
-        mode: Of the controller; None: unknown.
-        reason: Why it is in this mode.
+        mode: Mode of the controller; None: unknown.
+        reason: Reason for the mode.
         confidence: (l,) of the actions of the chunk, NaN where unknown; empty without a chunk.
-        refined: (l,) bool, generated again.
-        executed: How many leading actions are over.
-        latency_s: Of the inference [s].
+        refined: (l,) bool, true for refined actions.
+        executed: Number of leading actions that have been executed.
+        latency_s: Duration of inference [s].
     """
 
     instruction: str = ""
@@ -48,11 +48,11 @@ class Caption:
 
 
 def draw_overlay(image: np.ndarray, caption: Caption) -> np.ndarray:
-    """Return a picture with a panel: instruction, mode, a bar of the confidence of each action, latency.
+    """Draw a panel below an image: instruction, mode, a bar of each action's confidence, latency.
 
     Args:
         image: (h, w, 3) uint8 RGB.
-        caption: What to write.
+        caption: Content of the panel.
 
     Returns:
         (h' + PANEL, w', 3) uint8 RGB, where w' is at least ``MIN_WIDTH``.
@@ -80,7 +80,7 @@ def _figures(caption: Caption) -> str:
 
 
 def _draw_bar(panel: np.ndarray, caption: Caption) -> None:
-    """One cell per action: filled up to and colored by its confidence, framed where generated again."""
+    """Draw one cell per action, filled and colored by its confidence, with a frame if refined."""
     top, bottom, width = 48, 72, panel.shape[1] - 2 * MARGIN
     cv2.rectangle(panel, (MARGIN, top), (MARGIN + width, bottom), _GROOVE, -1)
     edges = np.linspace(MARGIN, MARGIN + width, len(caption.confidence) + 1).round().astype(int)
@@ -95,6 +95,6 @@ def _draw_bar(panel: np.ndarray, caption: Caption) -> None:
 
 
 def _write(panel: np.ndarray, text: str, left: int, base: int, color: tuple[int, int, int]) -> None:
-    # OpenCV's fonts know ASCII only.
+    # OpenCV's fonts have only ASCII.
     plain = text.encode("ascii", "replace").decode()
     cv2.putText(panel, plain, (left, base), cv2.FONT_HERSHEY_SIMPLEX, 0.42, color, 1, cv2.LINE_AA)

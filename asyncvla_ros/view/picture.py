@@ -11,12 +11,12 @@ from asyncvla_ros.view.colors import LOWEST, SCALE
 
 
 def write_picture(path: Path, view: ChunkView, title: str) -> None:
-    """Draw a path as rviz shows it: lines, balls, and cubes where it was generated again.
+    """Draw a path as rviz shows it: lines, balls, and cubes for refined actions.
 
     Args:
         path: The image to write; its suffix is the format.
         view: What to draw.
-        title: Written above.
+        title: Title of the picture.
     """
     import matplotlib
 
