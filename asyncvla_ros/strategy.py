@@ -135,11 +135,11 @@ class Strategy:
 
 
 def strategy_of_parameters(values: Mapping[str, Any]) -> Strategy:
-    """Make a strategy from parameters of policy_node; empty texts, counts of 0 and numbers below 0 mean None.
+    """Make a strategy from policy_node's parameters; empty texts, counts of 0 and numbers below 0 mean None.
 
     Args:
-        values: Parameters by name; all but the fields of ``Strategy`` are ignored, except ``commit``, which older
-        recordings and parameter files have.
+        values: Parameters by name; all but the fields of ``Strategy`` are ignored, except ``commit``, which
+        older recordings and parameter files have.
 
     Raises:
         AsyncVLAError: If they do not fit together.

@@ -1,7 +1,7 @@
-"""Runs the linters and then all tests, cheap ones first: ``python tools/check.py [--lint]``.
+"""Run the linters and then all tests, cheap ones first: ``python tools/check.py [--lint]``.
 
-Everything runs even if something failed before; the exit code is 1 if anything failed. With tests, the last
-line is pytest's summary.
+All of them run even after a failure; the exit code is 1 if any failed. With tests, the last line is pytest's
+summary.
 """
 
 from __future__ import annotations

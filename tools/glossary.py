@@ -1,4 +1,4 @@
-"""Finds retired names, for which the project has a better one: ``python tools/glossary.py``.
+"""Find retired names, for which the project has a better one: ``python tools/glossary.py``.
 
 A name goes into `RETIRED` in the commit that renames it, so that it does not come back in a page or comment.
 Spelling is codespell's (pyproject.toml).
@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-# Retired name: name that says the same. Only names that no other meaning could need.
+# Retired name: name to use. Only names that have no other meaning.
 RETIRED = {
     "LossOfBatch": "PolicyLoss",
     "PATIENCE_S": "ACK_DEADLINE_S",
@@ -35,9 +35,9 @@ def retired_names(root: Path, places: tuple[str, ...], retired: Mapping[str, str
     """Return one line, with the name to use, for each retired name in the text files at `places`.
 
     Args:
-        root: the checkout.
-        places: files and folders in it.
-        retired: the name to use, by retired name. Names match as whole words and by case.
+        root: The checkout.
+        places: Files and folders in it.
+        retired: Name to use by retired name. Names match as whole words and by case.
     """
     pattern = re.compile(rf"\b({'|'.join(map(re.escape, retired))})\b")
     problems = []

@@ -1,4 +1,4 @@
-"""Finds files and functions that are too long to be read at once: ``python tools/lengths.py``."""
+"""Find files and functions that are too long to read at once: ``python tools/lengths.py``."""
 
 from __future__ import annotations
 
