@@ -17,10 +17,12 @@ class Box:
 
     @property
     def center(self) -> np.ndarray:
+        """(3,) center of the box [m]."""
         return (self.low + self.high) / 2
 
     @property
     def size(self) -> np.ndarray:
+        """(3,) edge lengths [m]."""
         return self.high - self.low
 
 
@@ -29,7 +31,7 @@ class Obstacles:
     """Boxes in the world frame, of any orientation [m].
 
     Attributes:
-        center: (n, 3).
+        center: (n, 3) centers of the boxes.
         edges: (n, 3, 3) vectors from the center of each box to the centers of three of its faces.
     """
 
@@ -48,12 +50,12 @@ class Obstacles:
 
 
 def geom_boxes(model: Any, data: Any, geoms: np.ndarray) -> Obstacles:
-    """Return boxes around geoms, each aligned with its geom.
+    """Compute boxes around geoms, each aligned with its geom.
 
     Args:
         model: ``MjModel``.
         data: ``MjData``.
-        geoms: (n,) their ids.
+        geoms: (n,) ids of the geoms.
     """
     rotations = data.geom_xmat[geoms].reshape(-1, 3, 3)
     centers = data.geom_xpos[geoms] + np.einsum("gij,gj->gi", rotations, model.geom_aabb[geoms, :3])
@@ -61,14 +63,14 @@ def geom_boxes(model: Any, data: Any, geoms: np.ndarray) -> Obstacles:
 
 
 def colliding_geoms(model: Any, root: int) -> np.ndarray:
-    """Return ids of the colliding geoms of an object, over all its bodies.
+    """Return the ids of an object's colliding geoms, over all its bodies.
 
     Args:
         model: ``MjModel``.
         root: Id of its root body.
     """
     bodies = {root}
-    # Bodies are numbered depth first: a parent always comes before its children.
+    # Bodies are numbered depth first, so a parent always comes before its children.
     for body in range(root + 1, model.nbody):
         if model.body_parentid[body] in bodies:
             bodies.add(body)

