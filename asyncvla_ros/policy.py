@@ -143,7 +143,7 @@ class Policy:
             for words in self._warm_words():
                 for _ in range(repetitions):
                     self._answer(self._reader.blank(words), strategy, previous)
-        except Exception as error:  # Whatever a compiler or a driver does not like.
+        except Exception as error:  # Compilers and drivers raise many types.
             if self.engine in ("plain", "onnx"):
                 raise
             self.engine_note = (

@@ -25,6 +25,6 @@ def ratio_ci95(sums: np.ndarray, counts: np.ndarray, episode: np.ndarray) -> lis
     if len(total) < FEWEST_EPISODES:
         return None
     drawn = np.random.default_rng(0).integers(len(total), size=(_RESAMPLES, len(total)))
-    with np.errstate(invalid="ignore"):  # a draw that counts nothing
+    with np.errstate(invalid="ignore"):  # a draw without any count
         means = total[drawn].sum(1) / count[drawn].sum(1)
     return list(map(float, np.nanquantile(means, (0.025, 0.975))))

@@ -12,7 +12,7 @@ from asyncvla_ros.robot.contract import Dof
 from asyncvla_ros.robot.motion_limits import MotionLimits, following_limit, motion_limits, stop_limits
 
 Move = tuple[Path | None, State]
-"""A motion to its end at rest, None where nobody asks for it; and the state now."""
+"""A motion to its end at rest, or None if not needed, and the state now."""
 # Time to a goal [periods]: meeting it at once would take full jerk in every period.
 HORIZON = 4
 # Factor on the time that a trajectory driver needs to the start of its first trajectory.

@@ -33,7 +33,7 @@ def decode(data: Any, where: str, *, is_gray_16_ok: bool = False) -> np.ndarray:
     try:
         with PIL.Image.open(io.BytesIO(data), formats=KINDS) as picture:
             (width, height), mode = picture.size, picture.mode
-    except Exception as error:  # Whatever a header makes the library stumble over.
+    except Exception as error:  # The library raises many types for a corrupt header.
         raise _corrupt(data, where) from error
     check_size(width, height, where)
     if mode.startswith("I") and not is_gray_16_ok:

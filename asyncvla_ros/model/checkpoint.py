@@ -160,7 +160,7 @@ def load_checkpoint(folder: Path, device: str = "cpu", robot: str | None = None)
             model = AsyncVLA(config)
     except CheckpointError:
         raise
-    except Exception as error:  # Whatever a library says of a network that cannot be.
+    except Exception as error:  # Libraries raise many types for an impossible config.
         raise CheckpointError(f"{folder}/config.json does not describe a network: {error}") from error
     load_weights(model, folder, device)
     tokenizer = load_tokenizer(folder)

@@ -46,7 +46,7 @@ def load(folder: Path) -> dict[str, list[Source]]:
         except (json.JSONDecodeError, UnicodeDecodeError) as error:
             raise AsyncVLAError(f"{file} is no JSON file: {error}") from error
         if not isinstance(values, dict) or "latency_ms" in values:
-            continue  # Of a demo: over ROS, with other noise.
+            continue  # A demo's result: over ROS, with other noise.
         for kind, key in _KINDS.items():
             if key in values:
                 found[kind].append(Source(str(file.relative_to(folder).with_suffix("")), values))

@@ -71,7 +71,7 @@ class Answers:
             return pack(self._requests[name](message))
         except AsyncVLAError as error:
             return pack({"error": str(error)[:MAX_ERROR]})
-        except Exception as error:  # The server outlives what one request breaks.
+        except Exception as error:  # An error of one request must not end the server.
             traceback.print_exc()
             return pack({"error": f"the policy failed ({type(error).__name__}: {error})"[:MAX_ERROR]})
 

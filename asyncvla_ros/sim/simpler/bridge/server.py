@@ -26,7 +26,7 @@ def serve(connection: Connection, name: str) -> None:
                 answer: tuple[bool, Frame | str | None] = (True, None)
             else:
                 answer = (True, _answer(world, request))
-        except Exception as error:  # the border: whatever the simulator says reaches the user over there
+        except Exception as error:  # the border: errors of the simulator go to the user's process
             traceback.print_exc()
             answer = (False, f"{type(error).__name__}: {error}")
         connection.send(answer)
