@@ -1,4 +1,4 @@
-"""Where the files shipped with this package are, in a checkout and in an installed ROS workspace alike."""
+"""Paths of shipped files, in a checkout and in an installed ROS workspace alike."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ DEFAULT_CHECKPOINT = "nano_libero"
 
 
 def share_dir() -> Path:
-    """The directory with ``config`` and ``launch``.
+    """Return the directory with ``config`` and ``launch``.
 
     Raises:
         AsyncVLAError: This is neither a checkout nor an installed package of a sourced ROS workspace.
@@ -30,18 +30,18 @@ def share_dir() -> Path:
 
 
 def shipped_checkpoint() -> Path:
-    """The checkpoint that is used when none is named."""
+    """Return the default checkpoint."""
     return PACKAGE / "checkpoints" / DEFAULT_CHECKPOINT
 
 
 def robot_file(name_or_path: str | Path) -> Path:
-    """The robot contract of that name in ``config/robots``, or the file of that path.
+    """Return the robot contract with a name in ``config/robots``, or the file at a path.
 
     Args:
-        name_or_path: Such as ``libero_panda``, or a path that ends with ``.yaml``.
+        name_or_path: Name such as ``libero_panda``, or a path that ends with ``.yaml``.
 
     Raises:
-        AsyncVLAError: There is no such file; the message lists the shipped robots.
+        AsyncVLAError: The file is missing; the message lists the shipped robots.
     """
     robots = share_dir() / "config" / "robots"
     is_path = Path(name_or_path).suffix in (".yaml", ".yml")

@@ -1,6 +1,6 @@
-"""The policy as its users see it: an observation in, a chunk of actions out.
+"""The policy, which turns an observation into a chunk of actions.
 
-observation -> prefix (once) -> draft (SFM) -> confidence (rater) -> doubted actions again (AFM) -> chunk
+observation -> prefix (once) -> draft (SFM) -> confidence (rater) -> refined actions (AFM) -> chunk
 """
 
 from __future__ import annotations
@@ -92,19 +92,19 @@ class Policy:
         engine: str = "auto",
         weights: str = "checkpoint",
     ) -> Policy:
-        """Load a checkpoint folder; without a path, the one this package ships.
+        """Load a checkpoint folder; without a path, the shipped one.
 
         Args:
             path: Checkpoint folder.
             device: torch device, such as ``cpu`` or ``cuda``.
-            threads: CPU threads torch may use in this process; None leaves its choice.
+            threads: CPU threads of torch in this process; None: torch's choice.
             engine: ``plain``, ``onnx``, ``compiled``, ``graph``, or ``auto``: graph on CUDA; elsewhere onnx
-                where the checkpoint has graphs, which `asyncvla export` writes, else plain.
-            weights: ``checkpoint``, or ``int8`` or ``fp8`` for the backbone's.
+            if the checkpoint has graphs, which `asyncvla export` writes, else plain.
+            weights: Type of the backbone's weights: ``checkpoint``, ``int8`` or ``fp8``.
 
         Raises:
-            CheckpointError: If the folder is incomplete or corrupt, or eight bits are not enough for it.
-            AsyncVLAError: If the device or the engine is not there.
+            CheckpointError: If the folder is incomplete or corrupt, or eight bits change actions too much.
+            AsyncVLAError: If the device or the engine is not available.
         """
         if threads is not None:
             torch.set_num_threads(threads)
@@ -115,26 +115,26 @@ class Policy:
 
     @property
     def network(self) -> AsyncVLA:
-        """The network itself, for measurements below the level of a decision."""
+        """The network, for measurements of its parts."""
         return self._model
 
     def warmup(self, repetitions: int = 3, strategy: Strategy = Strategy()) -> None:
-        """Run every stage on a blank observation, so that the first real one is not slower.
+        """Run every stage on a blank observation, so that the first inference is not slower.
 
-        An engine compiles and records here, for instructions of every length; where it cannot, the network
-        runs as it is, and ``engine_note`` says why.
+        An engine compiles and records here, for instructions of every length. If it fails, the network runs
+        plain, and ``engine_note`` says why.
 
         Args:
-            repetitions: Decisions.
-            strategy: How it will be decided.
+            repetitions: Number of inferences.
+            strategy: Strategy of later inferences.
 
         Raises:
-            ContractError: If it cannot decide so.
+            ContractError: If the policy cannot run the strategy.
         """
         strategy = self.resolve(strategy)
-        # What it cannot decide is no fault of the engine.
+        # A strategy that the policy cannot run is no fault of the engine.
         self._decider.check(strategy)
-        # Whatever the rater says, something is doubted.
+        # A threshold that always leaves actions to refine.
         sure = 1e-9 if strategy.select == "variance" else 1.0
         strategy = replace(strategy, threshold=sure)
         still = self.action_stats.unnormalize(np.zeros((self.chunk_size, self._action_dim)))
@@ -143,7 +143,7 @@ class Policy:
             for words in self._warm_words():
                 for _ in range(repetitions):
                     self._answer(self._reader.blank(words), strategy, previous)
-        except Exception as error:  # Whatever a compiler or a driver does not like.
+        except Exception as error:  # Compilers and drivers raise many types.
             if self.engine in ("plain", "onnx"):
                 raise
             self.engine_note = (
@@ -154,7 +154,7 @@ class Policy:
             self.warmup(repetitions, strategy)
 
     def _warm_words(self) -> list[int]:
-        """Lengths of instructions, with the prompt, that an engine must have seen."""
+        """Return the lengths of instructions, prompt included, for which an engine must be warmed up."""
         prompt = len(self._reader.words("a").ids[0]) - 1
         if self.engine in ("plain", "onnx"):
             return [prompt + min(12, self._config.max_words)]
@@ -162,7 +162,7 @@ class Policy:
 
     @torch.inference_mode()
     def probe(self, count: int = 4) -> Tensor:
-        """Drafts (count, l, d) in normalised units on random observations, always the same ones."""
+        """Generate drafts (count, l, d) in normalized units on fixed random observations."""
         generator, drafts = torch.Generator().manual_seed(0), []
         for _ in range(count):
             blank = self._reader.blank(self._warm_words()[0])
@@ -177,7 +177,7 @@ class Policy:
         return torch.cat(drafts)[..., : self._action_dim]
 
     def check(self, strategy: Strategy) -> None:
-        """Find out before the first observation whether this policy can decide so.
+        """Check before the first observation that this policy can run a strategy.
 
         Raises:
             ContractError: If it cannot.
@@ -185,18 +185,18 @@ class Policy:
         self._decider.check(self.resolve(strategy))
 
     def resolve(self, strategy: Strategy) -> Strategy:
-        """A strategy with the checkpoint's way to decide where it says nothing.
+        """Fill the open fields of a strategy with the checkpoint's defaults.
 
         Raises:
-            AsyncVLAError: If the two do not go together.
+            AsyncVLAError: If the two do not fit together.
         """
         return self._config.resolve(strategy)
 
     def unknown_words(self, instruction: str) -> tuple[str, ...]:
-        """Words of an instruction that the policy never saw, each once.
+        """Return the words of an instruction that the policy has not seen, each once.
 
         Raises:
-            ContractError: If the instruction is blank or too long, or the policy knows none of its words.
+            ContractError: If the instruction is blank or too long, or all its words are unknown.
         """
         return self._reader.unknown_words(instruction)
 
@@ -208,17 +208,17 @@ class Policy:
         previous: Previous | None = None,
         seed: int | None = None,
     ) -> ActionChunk:
-        """One decision.
+        """Run inference on one observation.
 
         Args:
-            observation: Must offer every camera and state of ``features``.
-            strategy: How to decide; what it leaves open is as the checkpoint says.
-            previous: What older chunks would do from the observation on; None if they have ended.
-            seed: Makes the decision reproducible; strategies share the noise of a seed.
+            observation: Observation with every camera and state of ``features``.
+            strategy: Strategy; open fields have the checkpoint's defaults.
+            previous: Plan of older chunks from the observation on; None if they have ended.
+            seed: Seed that makes the chunk reproducible; strategies share the noise of a seed.
 
         Raises:
             ContractError: If the observation does not fit ``features``, or the strategy the policy.
-            RunError: If the network answers non-finite numbers.
+            RunError: If the network's output is not finite.
         """
         if seed is not None:
             self._generator.manual_seed(seed)
@@ -266,7 +266,7 @@ class Policy:
         return replace(chunk, disagreement=disagreement(previous, chunk, self.action_stats))
 
     def _surprise(self, prefix: Prefix) -> float | None:
-        """How foreign an observation is; None without a monitor."""
+        """Return the surprise of an observation; None without a monitor."""
         if self._monitor is None:
             return None
         return float(self._monitor.surprise(observation_features(prefix, self._config))[0])
@@ -280,7 +280,7 @@ class Policy:
         return Decider(self._network, self._dims, self._generator, gripper)
 
     def _physical(self, actions: Tensor) -> np.ndarray:
-        """Actions (1, l, d) of the network as (l, d) in the units of the checkpoint."""
+        """Convert actions (1, l, d) of the network to (l, d) in the units of the checkpoint."""
         return self.action_stats.unnormalize(actions[0, :, : self._action_dim].cpu().numpy())
 
     @property

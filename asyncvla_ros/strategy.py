@@ -1,4 +1,4 @@
-"""How a decision is made: how many drafts, what is generated again, how a new chunk follows the old plan."""
+"""The strategy of inference: number of drafts, refinement, and handover from the old plan."""
 
 from __future__ import annotations
 
@@ -15,48 +15,48 @@ SELECTIONS = ("rater", "random", "variance")
 CHOICES = ("rater", "mean", "medoid", "coherent")
 HANDOVERS = ("switch", "ensemble", "guided", "commit", "keep", "keep_random", "keep_all")
 JACOBIANS = ("identity", "full")
-# How a network is run, and how its backbone's weights are kept: ``model.engine``, ``model.quantize``.
+# Engines of a network and types of its backbone's weights: ``model.engine``, ``model.quantize``.
 ENGINES = ("plain", "onnx", "compiled", "graph")
 WEIGHTS = ("checkpoint", "int8", "fp8")
-# Fields that count something.
+# Fields that are counts.
 COUNTS = ("rounds", "denoise_steps", "refine_steps", "best_of")
 
 
 @dataclass(frozen=True)
 class Strategy:
-    """How a policy decides. None leaves a field to the checkpoint, see ``complete``.
+    """Strategy of inference. None leaves a field to the checkpoint, see ``complete``.
 
     Attributes:
-        mode: ``sfm`` keeps the synchronous draft; ``afm`` generates some of its actions again.
-        select: Which ones (kept actions never):
+        mode: ``sfm`` keeps the synchronous draft; ``afm`` refines some of its actions.
+        select: Which actions to refine (never kept ones):
 
             - ``rater``: confidence below ``threshold``; without a rater, none.
-            - ``random``: as many as the rater would choose, drawn uniformly: the control of the choice.
-            - ``variance``: estimates of the action varied by more than ``threshold`` over the denoising steps
+            - ``random``: as many as the rater would choose, drawn uniformly, as a control.
+            - ``variance``: variance of the action's estimates over the denoising steps above ``threshold``
               (``flow.denoising_variance``); costs nothing and needs no rater.
         threshold: Confidence in [0, 1], None for the rater's own; for ``variance`` an absolute variance in
-            squared normalised action units, which must be given (``rater.json`` proposes one).
-        rounds: Refinements at most; the result of each is judged again, and nothing to refine ends them.
+            squared normalized action units, which must be given (``rater.json`` proposes one).
+        rounds: Maximum refinement rounds; each result is rated again, and no action to refine ends them.
         denoise_steps: Euler steps of a draft.
         refine_steps: Euler steps of a refinement.
-        best_of: Drafts, from different noise on one pass over the observation.
-        choose: How one is made of several drafts:
+        best_of: Number of drafts, from different noise, with one pass over the observation.
+        choose: How several drafts become one:
 
             - ``rater``: the one with the highest mean confidence; needs a rater.
             - ``mean``: their mean; the gripper's is that of the majority.
             - ``medoid``: the one that is nearest to all others.
             - ``coherent``: the one that is nearest to the old plan (BID, arXiv 2408.17355).
-        handover: How a chunk follows the plan that is in execution when its observation is taken:
+        handover: How a chunk follows the plan in execution at its observation:
 
-            - ``switch``: not at all; the new chunk replaces it when it arrives.
+            - ``switch``: the new chunk replaces the plan when it arrives.
             - ``ensemble``: mean over all plans, older ones count more (ACT, arXiv 2304.13705).
             - ``guided``: denoising is pulled towards the old plan (real-time chunking, arXiv 2506.07339).
-            - ``commit``: actions that will have been executed when the chunk arrives are its context.
-            - ``keep``: besides, later ones of the old plan in which the rater trusts.
-            - ``keep_random``: as many later ones, drawn uniformly: the control of the choice.
-            - ``keep_all``: all of the old plan: the control of letting go.
-        jacobian: Of ``guided``: ``identity`` (no backward pass) or ``full``.
-        guidance: Of ``guided``: its largest weight.
+            - ``commit``: actions that will be executed before the chunk arrives are kept as its context.
+            - ``keep``: in addition, later actions of the old plan with high confidence.
+            - ``keep_random``: as many later ones, drawn uniformly, as a control.
+            - ``keep_all``: the whole old plan, as a control.
+        jacobian: For ``guided``: ``identity`` (no backward pass) or ``full``.
+        guidance: For ``guided``: largest weight of the pull.
 
     Raises:
         AsyncVLAError: If a value is outside of its range.
@@ -112,37 +112,37 @@ class Strategy:
 
     @property
     def reads_previous(self) -> bool:
-        """Whether the plan in execution makes a difference, of a complete strategy."""
+        """Whether a complete strategy reads the plan in execution."""
         return self.handover != "switch" or (self.best_of != 1 and self.choose == "coherent")
 
     def over(self, defaults: Mapping[str, Any]) -> Strategy:
-        """With these defaults, some of the fields by name, where it says nothing.
+        """Fill open fields with defaults, given by name.
 
         Raises:
-            AsyncVLAError: If the two do not go together.
+            AsyncVLAError: If the two do not fit together.
         """
         own = {name: value for name, value in asdict(self).items() if value is not None}
         below = {name: value for name, value in defaults.items() if value is not None}
         selects = below.get("select"), own.get("select", below.get("select"))
         if "variance" in selects and selects[0] != selects[1]:
-            # A threshold on another quantity.
+            # The default threshold is on another quantity.
             below.pop("threshold", None)
         return Strategy(**{**below, **own})
 
     def complete(self, defaults: Mapping[str, Any]) -> Strategy:
-        """With the defaults of a checkpoint, and those of the paper, where it says nothing; see ``over``."""
+        """Fill open fields with the defaults of a checkpoint, then of the paper; see ``over``."""
         return self.over({**_PAPER, **defaults})
 
 
 def strategy_of_parameters(values: Mapping[str, Any]) -> Strategy:
-    """What the parameters of policy_node say: an empty text, a count of 0 and a number below 0 are nothing.
+    """Make a strategy from policy_node's parameters; empty texts, counts of 0 and numbers below 0 mean None.
 
     Args:
-        values: By name; others than the fields of ``Strategy`` do not count, but for ``commit``, which older
-            recordings and parameter files have.
+        values: Parameters by name; all but the fields of ``Strategy`` are ignored, except ``commit``, which
+        older recordings and parameter files have.
 
     Raises:
-        AsyncVLAError: If they do not go together.
+        AsyncVLAError: If they do not fit together.
     """
     given = {field.name: values[field.name] for field in fields(Strategy) if field.name in values}
     if values.get("commit") and not given.get("handover"):
@@ -162,7 +162,7 @@ _CHOICES = {
     "handover": HANDOVERS,
     "jacobian": JACOBIANS,
 }
-# One draft, the rater's doubts generated again once (arXiv 2511.14148); steps are the network's own.
+# The paper's strategy: one draft, one refinement by the rater (arXiv 2511.14148); steps are the network's.
 _PAPER: dict[str, Any] = {
     "mode": "afm",
     "select": "rater",

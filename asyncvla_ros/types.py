@@ -1,4 +1,4 @@
-"""Values that cross module borders: what a policy sees, what it answers, what it was trained on.
+"""Values that cross module borders: observations, chunks of actions, feature contracts.
 
 Array letters used throughout: ``b`` batch, ``l`` chunk length (actions in a chunk), ``d`` action
 dims, ``s`` state dims, ``h``/``w`` image height and width in pixels.
@@ -21,16 +21,16 @@ class ContractError(AsyncVLAError):
 
 
 class RunError(AsyncVLAError):
-    """Something went wrong while it ran, with input that was fine."""
+    """A failure at run time, with valid input."""
 
 
 class CheckpointError(AsyncVLAError):
-    """A checkpoint is missing, incomplete, corrupt or of another shape than it declares."""
+    """A checkpoint is missing, incomplete, corrupt or has another shape than it declares."""
 
 
 @dataclass(frozen=True)
 class Observation:
-    """What the policy sees at one instant.
+    """The policy's input at one time.
 
     Attributes:
         images: Camera key to an RGB image, (h, w, 3) uint8, upright.
@@ -51,7 +51,7 @@ STAGE_KEYS = {"prefix": "prefix", "sfm": "draft", "rater": "rate", "afm": "refin
 
 @dataclass(frozen=True)
 class StageTimes:
-    """Wall-clock duration of each inference stage [ms]; a stage that did not run took 0."""
+    """Wall-clock duration of each stage of inference [ms]; 0 for a stage that did not run."""
 
     prefix: float
     draft: float
@@ -71,14 +71,13 @@ class StageTimes:
 
 @dataclass(frozen=True)
 class Previous:
-    """What older chunks would do from an observation on; the place of an action counts from there.
+    """The plan of older chunks from an observation on; places of actions count from there.
 
     Attributes:
         actions: (m, d) of the plan that is in execution, due at the places 0 to m - 1, in the units of the
             checkpoint.
-        delay: So many of them will have been executed when the answer arrives, as far as one can tell.
-        drafts: Each (k, d): what is left of every older chunk as it was generated, before any ensembling;
-            the newest last.
+        delay: Expected number of them to be executed before the answer arrives.
+        drafts: Each (k, d): rest of an older chunk as generated, before any ensembling; the newest last.
     """
 
     actions: np.ndarray
@@ -94,17 +93,17 @@ class ActionChunk:
         actions: (l, d) float32, in the units of the checkpoint's feature contract.
         confidence: (l,) float32 in (0, 1) from the rater, of the synchronous draft; None if unrated.
         refined: (l,) bool, True where asynchronous flow matching generated the action again.
-        committed: Leading actions kept from the plan before.
-        times: Duration of each inference stage.
-        variance: (l,) float32 in squared normalised units. Of several drafts their mean squared distance to
-            the chosen one (``drafts.spread``); of one that of its estimates while it was denoised
-            (``flow.denoising_variance``), None unless the strategy or its rater reads it.
-        kept: (l,) bool, True where an action is one of the plan before; None: the committed ones.
-        draft: (l, d) what was generated, where ``actions`` are an ensemble with older chunks; else None.
-        surprise: How foreign the observation is to the policy, see ``model.monitor``: 1 is as foreign as one
-            in twenty of those it was fitted on; None without a monitor.
-        disagreement: Mean squared distance to the plan before where they overlap and nothing was kept of it
-            [normalised units], see ``observe.episode_monitor``; None without such a plan.
+        committed: Number of leading actions kept from the previous plan.
+        times: Duration of each stage of inference.
+        variance: (l,) float32 in squared normalized units: of several drafts their mean squared distance to
+        the chosen one (``drafts.spread``); of one draft the variance of its estimates during denoising
+        (``flow.denoising_variance``). None unless the strategy or its rater reads it.
+        kept: (l,) bool, True where an action is kept from the previous plan; None: the committed ones.
+        draft: (l, d) generated actions, where ``actions`` are an ensemble with older chunks; else None.
+        surprise: Distance of the observation from the training data, see ``model.monitor``; one in twenty
+        frames with which it was fitted exceeds 1. None without a monitor.
+        disagreement: Mean squared distance to the previous plan [normalized units], where they overlap and
+        nothing was kept; see ``observe.episode_monitor``. None without such a plan.
     """
 
     actions: np.ndarray
@@ -121,7 +120,7 @@ class ActionChunk:
 
 @dataclass(frozen=True)
 class CameraFeature:
-    """One camera a checkpoint was trained with; ``height`` and ``width`` in pixels."""
+    """One camera of a checkpoint; ``height`` and ``width`` in [px]."""
 
     key: str
     height: int
@@ -130,16 +129,16 @@ class CameraFeature:
 
 @dataclass(frozen=True)
 class FeatureContract:
-    """What a checkpoint expects of a robot and promises in return.
+    """What a checkpoint expects of a robot, and what its actions are.
 
     Attributes:
-        cameras: In the order in which the policy reads them.
+        cameras: Cameras in the policy's order.
         state_names: One name per state dim, in order.
         action_names: One name per action dim, in order.
         action_space: ``delta_ee_pose``, ``ee_pose``, ``joint_position`` or ``delta_joint_position``.
         control_hz: Rate at which consecutive actions of a chunk are due [Hz].
-        conventions: What the training data's values mean where names do not say it, for a simulator; see
-            ``sim/libero/conventions.py``. Contracts that differ in it alone are equal.
+        conventions: Meaning of the training data's values for a simulator, beyond names; see
+        ``sim/libero/conventions.py``. Contracts that differ only in it are equal.
     """
 
     cameras: tuple[CameraFeature, ...]

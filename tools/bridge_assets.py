@@ -1,8 +1,8 @@
-"""Lays out SimplerEnv's Bridge files for mani-skill: ``.venv/bin/python tools/bridge_assets.py FROM TO``.
+"""Lay out SimplerEnv's Bridge files for mani-skill: ``.venv/bin/python tools/bridge_assets.py FROM TO``.
 
 FROM is a folder with ``tasks/bridge_v2_real2sim_dataset`` and ``widowx_description``, as the repository
-ManiSkill2_real2sim has them (its ``data`` and ``mani_skill2_real2sim/assets/descriptions``). TO is what
-MS_ASSET_DIR names afterwards. A table that FROM lacks is replaced by a box: the overlay image hides it.
+ManiSkill2_real2sim has them (its ``data`` and ``mani_skill2_real2sim/assets/descriptions``). TO is the folder
+for MS_ASSET_DIR. A table that FROM lacks is replaced by a box, which the overlay image hides.
 """
 
 from __future__ import annotations
@@ -18,15 +18,16 @@ DATASET = Path("tasks/bridge_v2_real2sim_dataset")
 DESCRIPTION = Path("widowx_description")
 ROBOT = Path("robots/widowx")
 TABLES = ("bridge_table_1_v1.glb", "bridge_table_1_v2.glb")
-#: Surface of the table above the floor, and where mani-skill puts the origin of its mesh [m].
+#: Height of the table's surface above the floor, and of the origin of its mesh in mani-skill [m].
 TABLE_TOP_M = 0.87
 TABLE_ORIGIN_M = (2.0634, 2.8313)
 TABLE_SIZE_M = (1.6, 1.6)
-#: Pairs of links that do not collide and are not neighbours, at most, in an SRDF for SAPIEN.
+#: Most pairs of links that do not collide and are not neighbors, in an SRDF for SAPIEN.
 MAX_PAIRS = 31
 
 
 def main() -> int:
+    """Lay out the files that the command line names; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("source", metavar="FROM", type=Path)
     parser.add_argument("target", metavar="TO", type=Path)
@@ -43,9 +44,9 @@ def main() -> int:
 
 
 def lay_out(source: Path, target: Path) -> list[str]:
-    """Copies data set and robot into ``target/data``; returns the names of the tables that a box replaces."""
+    """Copy data set and robot into ``target/data``; return the names of tables that a box replaces."""
     data = target / "data"
-    # Copied without their modes: a source that may only be read must not make folders that cannot be filled.
+    # Copy without modes: a read-only source must not make folders that cannot be filled.
     for part, place in ((DATASET, DATASET), (DESCRIPTION, ROBOT)):
         for file in (source / part).rglob("*"):
             if file.is_file():
@@ -64,9 +65,10 @@ def lay_out(source: Path, target: Path) -> list[str]:
 
 
 def for_maniskill(urdf: str) -> tuple[str, str]:
-    """URDF without mimic tags (the controller moves both fingers), SRDF with pairs of links that may overlap.
+    """Return a URDF without mimic tags and an SRDF with pairs of links that may overlap.
 
-    SAPIEN takes no more than MAX_PAIRS; the nearest in the chain overlap first.
+    The controller moves both fingers, so mimic tags are not needed. SAPIEN takes at most MAX_PAIRS pairs;
+    links that are near in the chain come first.
     """
     robot = ElementTree.fromstring(urdf)
     parents: dict[str, str] = {}
@@ -102,7 +104,7 @@ def _to_root(link: str, parents: dict[str, str]) -> list[str]:
 
 
 def write_table(path: Path) -> None:
-    """A box whose top is the surface of the table, in the mesh's own frame, where y is up."""
+    """Write a box whose top is the surface of the table, in the mesh's frame, where y is up."""
     import trimesh
 
     x, y = TABLE_ORIGIN_M

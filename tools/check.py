@@ -1,7 +1,7 @@
-"""Runs the linters and then all tests, cheap ones first: ``python tools/check.py [--lint]``.
+"""Run the linters and then all tests, cheap ones first: ``python tools/check.py [--lint]``.
 
-Everything runs even if something failed before; the exit code is 1 if anything failed. With tests, the last
-line is pytest's summary.
+All of them run even after a failure; the exit code is 1 if any failed. With tests, the last line is pytest's
+summary.
 """
 
 from __future__ import annotations
@@ -21,11 +21,15 @@ LINTERS = (
     ("mypy", [str(BIN / "mypy")]),
     ("positional arguments", [sys.executable, str(ROOT / "tools" / "positional.py")]),
     ("import-linter", [str(BIN / "lint-imports")]),
+    ("codespell", [str(BIN / "codespell")]),
+    ("glossary", [sys.executable, "tools/glossary.py"]),
+    ("lengths", [sys.executable, "tools/lengths.py"]),
 )
 PYTEST = [sys.executable, "-m", "pytest", "--durations=15"]
 
 
 def main() -> int:
+    """Run everything and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--lint", action="store_true", help="linters only")
     options = parser.parse_args()

@@ -1,4 +1,4 @@
-"""Running the commands of the set-up, with their output kept."""
+"""Running commands of the set-up, with logs of their output."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ CACHE = ROOT / ".cache"
 
 
 class SetupError(Exception):
-    """Set-up cannot go on; the message says what the user can do."""
+    """The set-up cannot continue; the message says what the user can do."""
 
 
 def run(command: list[str], name: str, env: dict[str, str] | None = None) -> None:
-    """Runs a command with its output in ``.cache/setup/<name>.log``; SetupError with its end on failure."""
+    """Run a command, logged to ``.cache/setup/<name>.log``; SetupError with the log's end if it fails."""
     log = CACHE / "setup" / f"{name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     full_env = {**os.environ, **(env or {})}

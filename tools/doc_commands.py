@@ -1,6 +1,6 @@
-"""Finds commands on pages that name what does not exist: subcommands, options, choices, make targets, files.
+"""Find commands on pages with unknown subcommands, options, choices, make targets or files.
 
-Nothing is run: the lines of fenced blocks and the code within sentences are parsed as a command line is.
+Nothing is run: lines of fenced blocks and code within sentences are parsed like a command line.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from asyncvla_ros.cli.main import app
 from doc_pages import pages, read_page
 
 PROGRAM = "asyncvla"
-#: Other languages than these (none, sh, bash, console) are no command lines.
+#: Languages of fenced blocks that contain command lines.
 SHELLS = ("", "sh", "bash", "console")
-#: Of the checkout, where a command names one.
+#: Folders of the checkout, of which files in commands must exist.
 FILES = re.compile(r"(tools|test)/\S+\.py|launch/\S+\.launch\.py")
 ELISIONS = ("...", "…")
 REDIRECTIONS = (">", ">>", "<", "&>")
 
 
 def wrong_commands(root: Path) -> list[str]:
-    """One line for each command of a page that cannot be meant so."""
+    """Return one line per wrong command of all pages."""
     targets = make_targets((root / "Makefile").read_text())
     problems = []
     for path in pages(root):
@@ -37,26 +37,26 @@ def wrong_commands(root: Path) -> list[str]:
             if block.language in SHELLS:
                 found += [(text, block.line + row, True) for text, row in _lines(block.text)]
         for text, line, whole in found:
-            for problem in command_problems(text, root, targets, whole):
+            for problem in command_problems(text, root, targets, whole=whole):
                 problems.append(f"{path.relative_to(root)}:{line}: {problem}")
     return problems
 
 
-def command_problems(line: str, root: Path, targets: set[str], whole: bool = False) -> Iterator[str]:
-    """What is wrong with one line of a shell; nothing if it is about other programs.
+def command_problems(line: str, root: Path, targets: set[str], *, whole: bool = False) -> Iterator[str]:
+    """Return the problems of one line of a shell; none for other programs.
 
     Args:
-        line: As it is typed, or a part of a sentence.
+        line: A command line, or a part of a sentence.
         root: The checkout.
-        targets: Of the Makefile.
-        whole: It is to be typed so: what is required must be there.
+        targets: Targets of the Makefile.
+        whole: Whether the line is complete, so that required arguments must be present.
     """
     for words in _simple_commands(line):
         name, start = _program(words)
         arguments = words[start + 1 :]
         if name == PROGRAM:
             elided = any(word in ELISIONS for word in arguments)
-            yield from _cli_problems(arguments, whole and not elided)
+            yield from _cli_problems(arguments, whole=whole and not elided)
         elif name == "make":
             for word in arguments:
                 if re.fullmatch(r"[a-z-]+", word) and not word.startswith("-") and word not in targets:
@@ -68,11 +68,12 @@ def command_problems(line: str, root: Path, targets: set[str], whole: bool = Fal
 
 
 def make_targets(makefile: str) -> set[str]:
+    """Return the targets of a Makefile."""
     return set(re.findall(r"^([a-z][a-z-]*):", makefile, re.MULTILINE))
 
 
 def _program(words: list[str]) -> tuple[str, int]:
-    """Which of the known programs a command runs, and where in it that stands; "" if none."""
+    """Return the known program that a command runs, and its index among the words; "" if none."""
     for index, word in enumerate(words):
         base = word.rsplit("/", 1)[-1]
         if base == PROGRAM and not word.startswith("-") and words[:index] != ["pip", "install"]:
@@ -86,7 +87,7 @@ def _program(words: list[str]) -> tuple[str, int]:
     return "", len(words)
 
 
-def _cli_problems(arguments: list[str], whole: bool) -> Iterator[str]:
+def _cli_problems(arguments: list[str], *, whole: bool) -> Iterator[str]:
     command: Any = typer.main.get_command(app)
     context = typer.Context(command, info_name=PROGRAM)
     words = list(arguments)
@@ -115,7 +116,7 @@ def _cli_problems(arguments: list[str], whole: bool) -> Iterator[str]:
 
 
 def _takes_value(command: Any, word: str) -> bool:
-    """Whether a word is an option whose value a sentence leaves out."""
+    """Return whether a word is an option whose value the sentence omits."""
     return any(word in one.opts and not getattr(one, "is_flag", True) for one in command.params)
 
 
@@ -124,14 +125,14 @@ def _choice_problems(parameter: Any, value: Any, context: Any) -> Iterator[str]:
     if listed is None:
         return
     for text in value if isinstance(value, list) else [value]:
-        # Words in capitals and variables stand for something.
+        # Words in capitals and variables are placeholders.
         named = isinstance(text, str) and re.fullmatch(r"[a-z0-9_-]+", text)
         if named and text not in listed[1].split("|"):
             yield f"{context.command_path}: {parameter.opts[0]} {text}, expected {listed[1]}"
 
 
 def _lines(text: str) -> Iterator[tuple[str, int]]:
-    """The lines of a block, with those that a backslash continues as one, and their numbers from 0."""
+    """Yield the lines of a block with their numbers from 0; join lines that a backslash continues."""
     joined, first = "", 0
     for number, line in enumerate(text.splitlines()):
         first = first if joined else number
@@ -145,15 +146,15 @@ def _lines(text: str) -> Iterator[tuple[str, int]]:
 
 
 def _simple_commands(line: str) -> Iterator[list[str]]:
-    """The words of each command of a line; without prompts, redirections, and brackets around options."""
-    # Arithmetic is one word, and 2>&1 none.
+    """Return the words of each command in a line, without prompts, redirections and brackets."""
+    # Arithmetic is one word, and 2>&1 is none.
     line = re.sub(r"\d?>&\d", "", re.sub(r"\$\(\(.*?\)\)", "$N", line))
     try:
         lexer = shlex.shlex(line, posix=True, punctuation_chars=";&|<>")
         lexer.whitespace_split = True
         words = [word.strip("[]") for word in lexer]
     except ValueError:
-        # No shell: a quotation mark that nothing closes.
+        # An open quotation mark: this is no shell command.
         return
     words = words[1:] if words[:1] == ["$"] else words
     command: list[str] = []
@@ -167,7 +168,7 @@ def _simple_commands(line: str) -> Iterator[list[str]]:
             yield command
             command = []
         elif f"{PROGRAM} " in word:
-            # A command within quotation marks, which another program runs.
+            # A quoted command, which another program runs.
             yield from _simple_commands(word)
         elif word:
             command.append(word)

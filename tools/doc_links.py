@@ -1,4 +1,4 @@
-"""Finds links and pictures of pages that lead nowhere; what is outside of the checkout is not asked for."""
+"""Find broken links and pictures of pages; links out of the checkout are not followed."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from doc_pages import pages, read_page
 
 
 def linked_files(root: Path, page: Path) -> list[Path]:
-    """Files of the checkout that a page links to, whether they exist or not."""
+    """Return the files of the checkout to which a page links, whether they exist or not."""
     links = (urlsplit(link) for link, _ in read_page(page.read_text()).links)
     return [_target(page, link.path) for link in links if not link.scheme and link.path]
 
 
 def broken_links(root: Path) -> list[str]:
-    """One line for each link that leads to no file, out of the checkout, or to no heading of a page."""
+    """Return one line per link to a missing file or heading, or out of the checkout."""
     problems = []
     for page in pages(root):
         for link, line in read_page(page.read_text()).links:

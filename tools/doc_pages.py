@@ -1,4 +1,4 @@
-"""Reads Markdown pages as GitHub shows them: links, anchors, blocks of code and code within sentences."""
+"""Read Markdown pages as GitHub renders them: links, anchors, code blocks and inline code."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from pathlib import Path
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-#: Part of docs/results.md, which `asyncvla report` puts there; its links are those of that page.
+#: Part of docs/results.md that `asyncvla report` inserts; its links are relative to that page.
 FRAGMENTS = ("docs/results/preface.md",)
 
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block of code; ``line`` is that of its first line of code, from 1."""
+    """A fenced block of code; ``line`` is the number of its first line of code, from 1."""
 
     language: str
     text: str
@@ -26,7 +26,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Page:
-    """What the checks look at; ``code`` is what stands between backticks, with the line of its paragraph."""
+    """Parts of a page to check; ``code`` is inline code with the line of its paragraph."""
 
     links: tuple[tuple[str, int], ...]
     anchors: frozenset[str]
@@ -35,13 +35,14 @@ class Page:
 
 
 def pages(root: Path) -> list[Path]:
-    """All pages that people read: README.md, docs/, and the model cards of shipped checkpoints."""
+    """Return all pages for people: README.md, docs/, and the model cards of shipped checkpoints."""
     found = [root / "README.md", *(root / "docs").rglob("*.md")]
     found += (root / "asyncvla_ros" / "checkpoints").rglob("*.md")
     return sorted(path for path in found if path.relative_to(root).as_posix() not in FRAGMENTS)
 
 
 def read_page(text: str) -> Page:
+    """Parse a Markdown page."""
     tokens = MarkdownIt("commonmark").enable("table").parse(text)
     blocks = [
         Block(token.info.strip(), token.content, token.map[0] + 2)
@@ -59,7 +60,7 @@ def read_page(text: str) -> Page:
 
 
 def _inline(tokens: list[Token]) -> Iterator[tuple[Token, int]]:
-    """What stands within paragraphs, headings and cells, with the line where that begins."""
+    """Yield the content of paragraphs, headings and cells, with the line where it begins."""
     line = 1
     for token in tokens:
         if token.map:
@@ -69,7 +70,7 @@ def _inline(tokens: list[Token]) -> Iterator[tuple[Token, int]]:
 
 
 def _anchors(tokens: list[Token]) -> Iterator[str]:
-    """The anchors that GitHub makes of headings: lower case, without punctuation, "-" for each space."""
+    """Return GitHub's anchors of headings: lower case, no punctuation, "-" for each space."""
     seen: dict[str, int] = {}
     for opening, heading in pairwise(tokens):
         if opening.type != "heading_open":

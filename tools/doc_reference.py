@@ -1,4 +1,4 @@
-"""Writes the reference pages that are made from code: commands, node parameters, messages and contracts."""
+"""Write reference pages from code: commands, node parameters, messages and contracts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from asyncvla_ros.ros.policy.parameters import PolicyParameters
 from asyncvla_ros.ros.recorder.parameters import RecorderParameters
 from asyncvla_ros.ros.visualizer.parameters import VisualizerParameters
 
-#: The parameters of each executable that is a node.
+#: Parameters of each node, by executable.
 NODES: dict[str, type] = {
     "policy_node": PolicyParameters,
     "controller_node": ControllerParameters,
@@ -28,7 +28,7 @@ NODES: dict[str, type] = {
 
 
 def reference_pages(root: Path) -> dict[str, str]:
-    """All generated pages, by the name of their file.
+    """Generate all reference pages, by file name.
 
     Args:
         root: The checkout.
@@ -54,7 +54,7 @@ def reference_pages(root: Path) -> dict[str, str]:
 
 
 def cli_page(command: Any, name: str) -> str:
-    """Every command of a typer app with its arguments and options, as ``--help`` shows them."""
+    """Describe every command of a typer app with its arguments and options, like ``--help``."""
     parts = [
         f"# The command line: {name}",
         "What `--help` says, made from the code. Exit codes: 0 done, 1 failed run, 2 bad usage, 130 after "
@@ -73,7 +73,7 @@ def cli_page(command: Any, name: str) -> str:
 
 
 def parameter_page(nodes: dict[str, type]) -> str:
-    """A table of parameters for each node."""
+    """Write a table of parameters for each node."""
     parts = [
         "# Node parameters",
         "What `ros2 param describe` says, made from the code. *Fixed* parameters are set at the start, the "
@@ -86,7 +86,7 @@ def parameter_page(nodes: dict[str, type]) -> str:
 
 
 def files_page() -> str:
-    """What is in a checkpoint, and where the other formats are described."""
+    """Describe the files of a checkpoint, and link to the descriptions of other formats."""
     return f"""# Files
 
 ## Checkpoint
@@ -108,7 +108,7 @@ def files_page() -> str:
 
 
 def source_page(title: str, text: str, files: Iterable[Path], language: str) -> str:
-    """A page that shows files as they are."""
+    """Write a page with the text of files."""
     parts = [f"# {title}", text]
     for file in files:
         parts += [f"## {file.name}", f"````{language}\n{file.read_text().rstrip()}\n````"]
@@ -125,7 +125,7 @@ def _leaves(context: Any) -> Iterator[Any]:
 
 
 def _option_tables(context: Any) -> Iterator[str]:
-    """A table for each heading under which ``--help`` has options."""
+    """Write a table for each heading of options in ``--help``."""
     panels: dict[str, list[tuple[str, str]]] = {}
     for parameter in context.command.params:
         record = None if getattr(parameter, "hidden", False) else parameter.get_help_record(context)
@@ -160,5 +160,5 @@ def _table(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
 
 
 def _markdown(text: str) -> str:
-    """Help as Markdown: what looks like HTML is none, and reStructuredText's backticks are doubled."""
+    """Convert help to Markdown: escape HTML, and halve the double backticks of reStructuredText."""
     return " ".join(text.split()).replace("``", "`").replace("<", "&lt;").replace("*", "\\*")

@@ -1,7 +1,7 @@
-"""Builds the documentation as a site: ``python tools/docs.py``, or ``make docs``.
+"""Build the documentation as a site: ``python tools/docs.py``, or ``make docs``.
 
-Three steps: links and commands of the pages are checked; the pages are copied to build/docs, with the
-reference that is made from code; MkDocs, in an environment of its own in .cache, makes build/site of that.
+Three steps: check links and commands of the pages; copy the pages to build/docs, with the reference made from
+code; build build/site by MkDocs, which has its own environment in .cache.
 """
 
 from __future__ import annotations
@@ -22,11 +22,12 @@ STAGING = ROOT / "build" / "docs"
 SITE = ROOT / "build" / "site"
 LOCK = ROOT / "requirements-docs.txt"
 
-#: What a page would fetch from another machine: a link to follow is none.
+#: Attributes of what a page loads; ordinary links are not loaded.
 REMOTE = re.compile(r"<(?:script|img|iframe|link)\b[^>]*?(?:src|href)=[\"']?https?://[^>]*>")
 
 
 def main() -> int:
+    """Check the pages and build the site; return the exit code."""
     problems = [*broken_links(ROOT), *wrong_commands(ROOT)]
     if problems:
         print(*problems, sep="\n", file=sys.stderr)
@@ -47,7 +48,7 @@ def main() -> int:
 
 
 def stage(root: Path, target: Path) -> None:
-    """Copy the pages, what they link to, and the generated reference, with the folders of the checkout."""
+    """Copy pages and the files they link to, and write the reference, with the checkout's folders."""
     shutil.rmtree(target, ignore_errors=True)
     sources = pages(root)
     linked = [file for page in sources for file in linked_files(root, page)]
@@ -61,7 +62,7 @@ def stage(root: Path, target: Path) -> None:
 
 
 def remote_parts(site: Path) -> list[str]:
-    """One line for each script, style or picture of the site that is on another machine."""
+    """Return one line per script, style or picture that the site loads from another machine."""
     return [
         f"{page.relative_to(site)} fetches {found}"
         for page in sorted(site.rglob("*.html"))
@@ -70,10 +71,10 @@ def remote_parts(site: Path) -> list[str]:
 
 
 def _mkdocs() -> Path:
-    """MkDocs in an environment of its own, made anew when the lock has changed."""
+    """Return MkDocs in its own environment, which is rebuilt when the lock has changed."""
     environment = CACHE / "docs"
     mkdocs, stamp = environment / "bin" / "mkdocs", environment / "requirements-docs.txt"
-    # The location belongs to it: scripts in the environment contain it.
+    # The location is part of the key, because scripts in the environment contain it.
     key = f"# {environment}\n{LOCK.read_text()}"
     if mkdocs.exists() and stamp.exists() and stamp.read_text() == key:
         return mkdocs

@@ -1,4 +1,4 @@
-"""Draws docs/chunk-markers.png with the code behind the markers: ``python tools/draw_markers.py [PNG]``."""
+"""Draw docs/chunk-markers.png with the code behind the markers: ``python tools/draw_markers.py [PNG]``."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ LENGTH, EXECUTED = 16, 4
 
 
 def main() -> None:
+    """Draw the picture."""
     robot = load_robot(robot_file("libero_panda"))
     display = ChunkDisplay(robot)
     display.observe("ee_pose", 0, {"ee_x": 0.45, "ee_y": 0.10, "ee_z": 0.30})
     display.show(_reach(robot.dof_names, robot.step_ns))
-    # An observation of time 0 is stale after chunk_s: the moment shown lies before.
+    # An observation of time 0 is stale after chunk_s, so the picture shows an earlier time.
     view = display.view(EXECUTED * robot.step_ns)
     assert view is not None, display.problem
     path = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "docs" / "chunk-markers.png"
@@ -31,7 +32,7 @@ def main() -> None:
 
 
 def _reach(dof_names: tuple[str, ...], step_ns: int) -> StampedChunk:
-    """A made-up chunk: down to an object and up again; the rater doubts the moment of the grasp."""
+    """Return an example chunk: down to an object and up again, with low confidence at the grasp."""
     time = np.linspace(0.0, 1.0, LENGTH)
     actions = np.zeros((LENGTH, len(dof_names)), np.float32)
     actions[:, 0] = 0.012 * np.cos(2.5 * time)

@@ -1,4 +1,4 @@
-"""Finds a Python 3.12 that really runs, and uv."""
+"""Find a Python 3.12 that runs, and uv."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-# Exit code 0 for CPython 3.12 with the headers that building asyncvla_msgs needs.
+# Exits with 0 in a CPython 3.12 with the headers for building asyncvla_msgs.
 CHECK = (
     "import os, sys, sysconfig; "
     "header = os.path.join(sysconfig.get_paths()['include'], 'Python.h'); "
@@ -24,7 +24,7 @@ SYSTEM_PYTHONS = (
 
 
 def find_python(cache: Path) -> Path | None:
-    """A Python 3.12 with headers, or None; each candidate is run, for a pyenv shim may lead nowhere."""
+    """Find a Python 3.12 with headers, or None; run each candidate, because a pyenv shim may be broken."""
     for candidate in _candidates(cache):
         if candidate.exists() and _succeeds([str(candidate), "-c", CHECK]):
             return candidate
@@ -36,10 +36,10 @@ def _candidates(cache: Path) -> Iterator[Path]:
         yield Path(directory) / "python3.12"
     for root in (_pyenv_root(), Path.home() / ".pyenv"):
         if root is not None:
-            # The newest patch release first.
+            # Newest patch release first.
             yield from sorted(root.glob("versions/3.12*/bin/python3.12"), key=_patch, reverse=True)
     yield from SYSTEM_PYTHONS
-    # Downloaded by an earlier set-up.
+    # Downloads of an earlier set-up.
     yield from sorted(cache.glob("python/cpython-3.12*/bin/python3.12"))
 
 
@@ -57,11 +57,11 @@ def _pyenv_root() -> Path | None:
 
 
 def find_uv(cache: Path, python: Path | None) -> Path | None:
-    """uv from the PATH or from an earlier call; else installed from PyPI into the cache; None if that fails.
+    """Find uv on the PATH or in the cache, else install it there from PyPI; None if that fails.
 
     Args:
-        cache: The cache directory of this checkout.
-        python: Tried first for the installation, before the interpreter that runs this.
+        cache: Cache directory of this checkout.
+        python: First choice for the installation, before the interpreter that runs this.
     """
     on_path = shutil.which("uv")
     if on_path is not None and _succeeds([on_path, "--version"]):

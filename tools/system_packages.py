@@ -1,4 +1,4 @@
-"""What Debian and Ubuntu have to provide; nothing here needs more than apt."""
+"""System packages of Debian and Ubuntu, installed by apt."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from commands import CACHE, SetupError, run
 
 # Headless rendering: EGL in software.
 RENDERING = ("libegl1", "libegl-mesa0", "libgl1", "libgl1-mesa-dri", "libgles2")
-# What OpenCV links against, the compiler for asyncvla_msgs, and what the environment of uv is made with.
+# Libraries of OpenCV, the compiler for asyncvla_msgs, and tools to make the environment.
 SYSTEM_PACKAGES = (*RENDERING, "libglib2.0-0", "g++", "python3-venv")
-# Gazebo's parser, `ign sdf`, for the tests of world and arm. Not every release has it; nothing else needs it.
+# Gazebo's parser, `ign sdf`, only for tests of world and arm. Not every release has it.
 OPTIONAL_PACKAGES = ("ignition-tools", "libsdformat-dev", "sdformat-sdf", "ffmpeg")
-# The same under another name, in newer releases.
+# Other names in newer releases.
 RENAMED = {"libglib2.0-0": "libglib2.0-0t64", "ignition-tools": "gz-tools2"}
 
 
 def install_system_packages() -> str:
-    """Installs what is missing and says what it did; SetupError where the user has to do it."""
+    """Install missing packages and describe it; SetupError if the user has to do it."""
     if shutil.which("dpkg-query") is None:
         return f"skipped, this is not Debian or Ubuntu; needed are the likes of {' '.join(SYSTEM_PACKAGES)}"
     missing = [name for name in SYSTEM_PACKAGES if not _is_installed(name)]
@@ -39,7 +39,7 @@ def install_system_packages() -> str:
 
 
 def _install_optional_packages() -> list[str]:
-    """Tries once per checkout and list, without a question; what cannot be installed is done without."""
+    """Try once per checkout and list, without asking; continue without packages that fail."""
     attempt = CACHE / "setup" / "optional-packages"
     missing = [name for name in OPTIONAL_PACKAGES if not _is_installed(name)]
     if not missing or (attempt.exists() and attempt.read_text() == " ".join(OPTIONAL_PACKAGES)):
@@ -70,7 +70,7 @@ def _apt_install(packages: Sequence[str]) -> list[str]:
 
 
 def _candidate(package: str) -> str | None:
-    """The name under which apt can install a package; None if this release does not have it."""
+    """Return the name under which apt has a package; None if this release lacks it."""
     for name in (package, RENAMED.get(package, package)):
         command = ["apt-cache", "show", "--quiet", name]
         if subprocess.call(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) == 0:
@@ -79,6 +79,6 @@ def _candidate(package: str) -> str | None:
 
 
 def _may_sudo() -> bool:
-    """Whether sudo works: without a password, or with a terminal to ask for it."""
+    """Return whether sudo works: without a password, or with a terminal to ask for it."""
     silent = ["sudo", "--non-interactive", "true"]
     return sys.stdin.isatty() or subprocess.call(silent, stderr=subprocess.DEVNULL) == 0

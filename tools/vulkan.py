@@ -1,7 +1,7 @@
-"""Unpacks Mesa's software Vulkan below ``.cache``, without root: ``python3 tools/vulkan.py``.
+"""Unpack Mesa's software Vulkan below ``.cache``, without root: ``python3 tools/vulkan.py``.
 
-mani-skill renders with Vulkan alone. Without a GPU that takes Mesa 24.3 or newer, which Debian 12 has among
-its backports. apt downloads the packages, from the mirror this machine uses; nothing is installed.
+mani-skill renders only with Vulkan. Without a GPU that needs Mesa 24.3 or newer, which Debian 12 has in its
+backports. apt downloads the packages from this machine's mirror; nothing is installed.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ NVIDIA = Path("/proc/driver/nvidia/version")
 
 
 def main() -> int:
+    """Unpack the driver; return the exit code."""
     try:
         print(unpack_vulkan())
     except SetupError as error:
@@ -33,7 +34,7 @@ def main() -> int:
 
 
 def unpack_vulkan() -> str:
-    """Downloads and unpacks the driver, unless that is done; says what it did, SetupError if it cannot."""
+    """Download and unpack the driver, unless done already; describe it; SetupError if it fails."""
     if any(TARGET.glob(DRIVER)):
         return "up to date"
     tools = ("apt-get", "dpkg")
@@ -53,7 +54,7 @@ def unpack_vulkan() -> str:
         ["apt-get", *_options(work), *download, f"--target-release={backports}", *PACKAGES], "vulkan-download"
     )
     _require_new_enough(archives)
-    # Whole or not at all: what is unpacked counts as done.
+    # Whole or not at all, because an unpacked folder counts as done.
     partial = TARGET.with_name("vulkan.partial")
     shutil.rmtree(partial, ignore_errors=True)
     for archive in sorted(archives.glob("*.deb")):
@@ -67,7 +68,7 @@ def unpack_vulkan() -> str:
 
 
 def unpack_vulkan_once() -> str:
-    """As a step of the set-up: tried once per checkout, and done without where it cannot be."""
+    """Run ``unpack_vulkan`` as a step of the set-up: once per checkout, and optional."""
     attempt = CACHE / "setup" / "vulkan-attempt"
     if NVIDIA.exists():
         return "not needed beside an NVIDIA driver"
@@ -82,7 +83,7 @@ def unpack_vulkan_once() -> str:
 
 
 def _options(work: Path) -> list[str]:
-    """apt with lists, archives and sources of its own; only what is installed is the system's."""
+    """Return apt with separate lists, archives and sources, but the system's installed packages."""
     settings = {
         "Dir::State::lists": work / "lists",
         "Dir::Cache::archives": work / "archives",
@@ -91,14 +92,14 @@ def _options(work: Path) -> list[str]:
         "Dir::Etc::sourcelist": work / "sources.list",
         "Dir::Etc::sourceparts": "-",
         "Debug::NoLocking": "1",
-        # As root apt would download as a user who may not write into this checkout.
+        # As root, apt would download as a user who cannot write into this checkout.
         "APT::Sandbox::User": "root",
     }
     return [part for name, value in settings.items() for part in ("-o", f"{name}={value}")]
 
 
 def _sources() -> list[str]:
-    """Sources of the release from where this machine has them, and its backports beside."""
+    """Return apt sources of the release from this machine's mirror, with its backports."""
     codename = _release()["VERSION_CODENAME"]
     query = ["apt-get", "indextargets", "--format", "$(REPO_URI) $(CODENAME) $(RELEASE) $(COMPONENT)"]
     answer = subprocess.run(query, stdout=subprocess.PIPE, text=True, check=False).stdout
@@ -121,7 +122,7 @@ def _sources() -> list[str]:
 
 
 def _release() -> dict[str, str]:
-    """What /etc/os-release says, such as ID and VERSION_CODENAME."""
+    """Return the values of /etc/os-release, such as ID and VERSION_CODENAME."""
     try:
         lines = OS_RELEASE.read_text().splitlines()
     except OSError as error:
@@ -131,7 +132,7 @@ def _release() -> dict[str, str]:
 
 
 def _require_new_enough(archives: Path) -> None:
-    """SetupError if this release's Mesa is too old, whose driver SAPIEN would refuse."""
+    """Raise SetupError if this release's Mesa is too old for SAPIEN."""
     for archive in archives.glob(f"{PACKAGES[0]}_*.deb"):
         found = re.search(r"_(?:\d+%3a)?(\d+)\.(\d+)", archive.name)
         if found and (int(found[1]), int(found[2])) >= OLDEST_MESA:

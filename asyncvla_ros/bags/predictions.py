@@ -148,7 +148,7 @@ class Predictions:
                 points=make.points(part.points),
                 colors=[
                     make.make("std_msgs/msg/ColorRGBA", r=r, g=g, b=b, a=a)
-                    for r, g, b, a in part.colours.tolist()
+                    for r, g, b, a in part.colors.tolist()
                 ],
             )
             for part in marker_parts(view)

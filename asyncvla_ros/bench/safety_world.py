@@ -158,7 +158,7 @@ class AdversarialWorld:
         unacknowledged = [] if self._is_acknowledged() and not self._has_restarted else ["outputs"]
         # A driver that went and came is another listener, even if nobody looked meanwhile.
         has_come, self._has_restarted = self._has_restarted, False
-        self._controller.supervisor.note_unacknowledged(unacknowledged, True, has_come)
+        self._controller.supervisor.note_unacknowledged(unacknowledged, are_all=True, has_come=has_come)
         self._obey(self._controller.update(self._now_ns(), self._at_ns))
 
     def _is_acknowledged(self) -> bool:
@@ -237,7 +237,7 @@ class AdversarialWorld:
         is_elsewhere = bool(self._rng.random() < 0.3)
         if is_elsewhere:
             self.under_test.place(self._at_ns, self._by_hand())
-        self._controller.start(is_elsewhere)
+        self._controller.start(is_elsewhere=is_elsewhere)
         self.under_test.restarted()
         self.restarts += 1
 

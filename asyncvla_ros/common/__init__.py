@@ -1,1 +1,1 @@
-"""Small tools that know no robot."""
+"""Small tools that are independent of robots."""

@@ -1,21 +1,21 @@
-"""Intervals of what is measured on frames of episodes, whose frames are alike."""
+"""Confidence intervals of figures over frames, which are correlated within an episode."""
 
 from __future__ import annotations
 
 import numpy as np
 
-#: Drawing from fewer says nothing about others.
+#: Fewer episodes give no interval.
 FEWEST_EPISODES = 5
 _RESAMPLES = 10_000
 
 
 def ratio_ci95(sums: np.ndarray, counts: np.ndarray, episode: np.ndarray) -> list[float] | None:
-    """95 % percentile interval of ``sums.sum() / counts.sum()`` by drawing episodes, the same ones each time.
+    """Compute the 95 % interval of ``sums.sum() / counts.sum()`` by a seeded bootstrap over episodes.
 
     Args:
-        sums: (n,).
-        counts: (n,).
-        episode: (n,) to which each belongs.
+        sums: (n,) numerators.
+        counts: (n,) denominators.
+        episode: (n,) the episode of each.
 
     Returns:
         Lower and upper end; None with fewer than ``FEWEST_EPISODES``.
@@ -25,6 +25,6 @@ def ratio_ci95(sums: np.ndarray, counts: np.ndarray, episode: np.ndarray) -> lis
     if len(total) < FEWEST_EPISODES:
         return None
     drawn = np.random.default_rng(0).integers(len(total), size=(_RESAMPLES, len(total)))
-    with np.errstate(invalid="ignore"):  # a draw that counts nothing
+    with np.errstate(invalid="ignore"):  # a draw without any count
         means = total[drawn].sum(1) / count[drawn].sum(1)
     return list(map(float, np.nanquantile(means, (0.025, 0.975))))

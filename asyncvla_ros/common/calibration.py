@@ -1,4 +1,4 @@
-"""Does a score rank, and does a probability mean what it says?"""
+"""Ranking quality of scores, and calibration of probabilities."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from scipy.stats import rankdata
 
 @dataclass(frozen=True)
 class ReliabilityBin:
-    """Predictions that fell into one bin: mean confidence, mean outcome, and how many."""
+    """One bin of predictions: mean confidence, mean outcome and count."""
 
     confidence: float
     outcome: float
@@ -19,7 +19,7 @@ class ReliabilityBin:
 
 
 def auroc(score: np.ndarray, positive: np.ndarray) -> float:
-    """Probability that a positive scores above a negative, ties counting half; NaN without one of both.
+    """Return the probability that a positive scores above a negative; a tie counts half. NaN without both.
 
     Args:
         score: Any shape.
@@ -31,7 +31,7 @@ def auroc(score: np.ndarray, positive: np.ndarray) -> float:
 
 
 def reliability(confidence: np.ndarray, outcome: np.ndarray, bins: int = 15) -> tuple[ReliabilityBin, ...]:
-    """The diagram of confidence against outcome, in bins of equal width; empty bins are left out.
+    """Compute the reliability diagram in bins of equal width, without empty bins.
 
     Args:
         confidence: In [0, 1], any shape.
@@ -48,6 +48,6 @@ def reliability(confidence: np.ndarray, outcome: np.ndarray, bins: int = 15) -> 
 
 
 def expected_calibration_error(diagram: Sequence[ReliabilityBin]) -> float:
-    """ECE = sum over bins of count / n * |mean confidence - mean outcome| (Guo et al., arXiv 1706.04599)."""
+    """Compute ECE = sum over bins of count / n * |mean confidence - mean outcome| (arXiv 1706.04599)."""
     total = sum(b.count for b in diagram)
     return sum(b.count / total * abs(b.confidence - b.outcome) for b in diagram)

@@ -1,4 +1,4 @@
-"""Which data trained a policy, so that later steps can tell what it has seen."""
+"""Record of a policy's training data, so that later steps know which episodes it has seen."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from asyncvla_ros.types import AsyncVLAError, CheckpointError
 
 @dataclass(frozen=True)
 class DataRecord:
-    """Datasets in the order in which they were given: which episodes are held out depends on it.
+    """Training datasets in the given order, on which the choice of held-out episodes depends.
 
     Attributes:
-        folders: Names of the folders given.
-        episodes: Of all of them.
-        frames: Of each dataset in them.
-        holdout: Share of the episodes that was held out.
-        datasets: Digest of each dataset and its episodes; empty in a checkpoint from before they were noted.
-        before: What trained the policy with which training began; None if it began from scratch.
+        folders: Names of the given folders.
+        episodes: Number of episodes of all of them.
+        frames: Number of frames of each dataset in them.
+        holdout: Held-out share of the episodes.
+        datasets: Digest and episodes of each dataset; empty in an old checkpoint without them.
+        before: Record of the policy from which training began; None if it began from scratch.
     """
 
     folders: tuple[str, ...]
@@ -31,19 +31,19 @@ class DataRecord:
 
     @staticmethod
     def of_nothing() -> DataRecord:
-        """Of a policy that has seen no demonstration yet."""
+        """Make the record of a policy that has seen no demonstration."""
         return DataRecord((), 0, (), 0.0)
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON-ready values."""
+        """Return JSON-ready values."""
         return asdict(self)
 
     @staticmethod
     def from_dict(values: Mapping[str, Any], source: str) -> DataRecord:
-        """The inverse of ``to_dict``; ``source`` names the file in errors.
+        """Return the inverse of ``to_dict``; ``source`` names the file in errors.
 
         Raises:
-            CheckpointError: If it is no record.
+            CheckpointError: If the values are no record.
         """
         try:
             return DataRecord(
@@ -60,7 +60,7 @@ class DataRecord:
             raise CheckpointError(f"{source} does not say what data was used: {error!r}") from error
 
     def is_of(self, other: DataRecord | None) -> bool:
-        """Whether both are of the same episodes in the same order, whatever the folders are called."""
+        """Return whether both have the same episodes in the same order, whatever their folders are called."""
         if other is None:
             return False
         if self.datasets and other.datasets:
@@ -68,18 +68,18 @@ class DataRecord:
         return (self.episodes, self.frames) == (other.episodes, other.frames)
 
     def shares(self, other: DataRecord | None) -> bool:
-        """Whether a dataset of these trained the policy of the other ones, as far as is known."""
+        """Return whether the other record's training lineage includes any of these datasets, if known."""
         lineage = other.lineage() if other else ()
         return any(not self.firsts().keys().isdisjoint(record.firsts()) for record in lineage)
 
     def lineage(self) -> Iterator[DataRecord]:
-        """These data, what trained the policy with which training began, and so on."""
+        """Return this record, that of the policy from which training began, and so on."""
         yield self
         if self.before:
             yield from self.before.lineage()
 
     def firsts(self) -> dict[str, int]:
-        """Number of the first episode of each dataset, by digest."""
+        """Return the number of the first episode of each dataset, by digest."""
         counts = [episodes for _, episodes in self.datasets]
         return {digest: sum(counts[:i]) for i, (digest, _) in enumerate(self.datasets)}
 
@@ -93,10 +93,10 @@ class DataRecord:
 
 
 def held_out(trained_on: DataRecord | None, given: DataRecord) -> float:
-    """The share of ``given`` that a policy has not seen, if it is what the policy was trained on.
+    """Return the held-out share of ``given``, if ``given`` is the policy's training data.
 
     Raises:
-        AsyncVLAError: If it is not, whatever the folders are called, or if nothing was held out.
+        AsyncVLAError: If it is other data, whatever the folders are called, or if nothing was held out.
     """
     fresh = "or --fresh for data that trained nothing"
     if trained_on is None:

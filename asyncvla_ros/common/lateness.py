@@ -1,4 +1,4 @@
-"""How late the ticks of a loop are: figures for status and diagnostics."""
+"""Lateness of a loop's ticks, for status and diagnostics."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ import numpy as np
 
 
 class Lateness:
-    """Records how much later than its due time each tick comes.
+    """Record how late each tick comes.
 
-    A tick costs the same however large the window is; percentiles are computed when asked for. All figures
+    The cost of a tick does not depend on the window; percentiles are computed when they are read. All figures
     are 0 before the first tick.
 
     Args:
-        window: How many of the newest ticks ``p50_s``, ``p99_s`` and ``worst_s`` are of.
-        gap_s: A tick that is later than this came after a gap [s]; as a rule some periods.
+        window: Number of the newest ticks for ``p50_s``, ``p99_s`` and ``worst_s``.
+        gap_s: Lateness above which a tick counts as a gap [s]; usually some periods.
 
     Attributes:
-        ticks: How many there were.
-        gaps: How many of them came after a gap.
-        worst_ever_s: The latest of all ticks [s].
+        ticks: Number of ticks.
+        gaps: Number of gaps.
+        worst_ever_s: Greatest lateness of all ticks [s].
     """
 
     def __init__(self, window: int, gap_s: float = math.inf):
@@ -32,7 +32,7 @@ class Lateness:
         self.worst_ever_s = 0.0
 
     def note(self, late_s: float) -> None:
-        """Note a tick that came ``late_s`` after it was due [s]; one that comes early is not late."""
+        """Note a tick that came ``late_s`` [s] after it was due; an early one counts as 0."""
         late_s = max(0.0, late_s)
         self._newest[self.ticks % len(self._newest)] = late_s
         self.ticks += 1
@@ -41,17 +41,17 @@ class Lateness:
 
     @property
     def p50_s(self) -> float:
-        """Median of the newest ticks [s]."""
+        """Median lateness of the newest ticks [s]."""
         return self._percentile(50)
 
     @property
     def p99_s(self) -> float:
-        """99th percentile of the newest ticks [s]."""
+        """99th percentile of the newest ticks' lateness [s]."""
         return self._percentile(99)
 
     @property
     def worst_s(self) -> float:
-        """The latest of the newest ticks [s]."""
+        """Greatest lateness of the newest ticks [s]."""
         return self._percentile(100)
 
     def _percentile(self, share: float) -> float:

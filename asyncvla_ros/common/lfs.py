@@ -1,4 +1,4 @@
-"""Files that Git LFS has not fetched: small texts in the place of weights, videos and tables."""
+"""Pointers of Git LFS: small texts in place of weights, videos and tables that were not fetched."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _BEGIN = b"version https://git-lfs.github.com/spec/"
 
 
 def lfs_remedy(file: Path) -> str:
-    """What to do about a file that is only a pointer of Git LFS; an empty text if it is none."""
+    """Return advice for a file that is only a pointer of Git LFS; an empty text for other files."""
     try:
         with file.open("rb") as opened:
             is_pointer = opened.read(len(_BEGIN)) == _BEGIN

@@ -1,4 +1,4 @@
-"""Scaling between physical values and what the network sees (numpy only)."""
+"""Scaling between physical values and network units (numpy only)."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import numpy as np
 
 from asyncvla_ros.types import CheckpointError
 
-#: A dim that hardly moved in the data would turn sensor noise into large inputs [m, rad].
+#: Least divisor [m, rad]: a dim that hardly moved in the data would turn sensor noise into large inputs.
 MIN_STD = 0.02
-#: The same for changes per control step, where the arm moves by some mm or hundredths of a rad.
+#: The same for deltas per control step, which are some mm or hundredths of a rad.
 MIN_DELTA_STD = 0.0005
 
 
@@ -20,7 +20,7 @@ class NormStats:
     """Statistics of one vector feature over a dataset; each (n,) float32.
 
     ``mode`` is ``mean_std`` (zero mean, unit deviation) or ``quantile`` (q01..q99 to -1..1); ``floor`` is the
-    least that is divided by.
+    least divisor.
     """
 
     mode: str
@@ -32,7 +32,7 @@ class NormStats:
 
     @staticmethod
     def of(values: np.ndarray, mode: str = "mean_std", floor: float = MIN_STD) -> NormStats:
-        """Statistics of (frames, n) values."""
+        """Compute the statistics of (frames, n) values."""
         quantiles = np.quantile(values, [0.01, 0.99], axis=0).astype(np.float32)
         return NormStats(
             mode,
@@ -43,29 +43,29 @@ class NormStats:
             floor=floor,
         )
 
-    def _centre_and_scale(self) -> tuple[np.ndarray, np.ndarray]:
+    def _center_and_scale(self) -> tuple[np.ndarray, np.ndarray]:
         if self.mode == "mean_std":
             return self.mean, np.maximum(self.std, self.floor)
         return (self.q99 + self.q01) / 2, np.maximum((self.q99 - self.q01) / 2, self.floor)
 
     def normalize(self, values: np.ndarray) -> np.ndarray:
-        """Physical (..., n) to network units."""
-        centre, scale = self._centre_and_scale()
-        return ((values - centre) / scale).astype(np.float32)
+        """Scale physical (..., n) to network units."""
+        center, scale = self._center_and_scale()
+        return ((values - center) / scale).astype(np.float32)
 
     def unnormalize(self, values: np.ndarray) -> np.ndarray:
-        """Network units (..., n) to physical."""
-        centre, scale = self._centre_and_scale()
-        return (values * scale + centre).astype(np.float32)
+        """Scale network units (..., n) to physical."""
+        center, scale = self._center_and_scale()
+        return (values * scale + center).astype(np.float32)
 
     def to_dict(self) -> dict[str, object]:
-        """As JSON-ready values."""
+        """Return JSON-ready values."""
         arrays = {k: getattr(self, k).tolist() for k in ("mean", "std", "q01", "q99")}
         return {"mode": self.mode, **arrays, "floor": self.floor}
 
     @staticmethod
     def from_dict(values: object, size: int, what: str) -> NormStats:
-        """The inverse of ``to_dict``.
+        """Return the inverse of ``to_dict``.
 
         Args:
             values: As written by ``to_dict``, or anything else.
@@ -73,8 +73,8 @@ class NormStats:
             what: Name for messages.
 
         Raises:
-            CheckpointError: If a key is missing, of another length, or not finite. Older checkpoints lack
-                ``floor``; theirs is ``MIN_STD``.
+            CheckpointError: If a key is missing, of another length, or not finite. Only ``floor`` may be
+            missing, in older checkpoints; it defaults to ``MIN_STD``.
         """
         if not isinstance(values, Mapping):
             raise CheckpointError(f"{what} is {values!r}, expected an object")

@@ -1,6 +1,6 @@
-"""Settings that are declared once: a field carries its default, its help and its bounds.
+"""Settings that are declared once: a field has its default, its help and its bounds.
 
-The command line and the files of ``--config`` are made from the fields of a settings class.
+The command line and the files of ``--config`` follow from the fields of a settings class.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ def option(
     read: Callable[[Any], Any] | None = None,
     kw_only: bool = False,
 ) -> Any:
-    """A field of a settings class.
+    """Declare a field of a settings class.
 
     Args:
-        default: Left out: it must be given.
+        default: Default; without one the setting is required.
         help: One sentence for the command line.
         minimum: The least that a number may be.
         maximum: The most that a number may be.
@@ -56,42 +56,42 @@ def option(
 
 
 def seed_option() -> Any:
-    """What everything random is made from."""
+    """Declare the seed of everything random."""
     return option(0, "Seed of everything random.", 0)
 
 
 def checkpoint_option() -> Any:
-    """The policy; None for the one that ships."""
+    """Declare the policy; None is the one that ships."""
     return option(None, "Checkpoint folder; default: the shipped one.")
 
 
 def device_option() -> Any:
-    """Where a network runs."""
+    """Declare the device of a network."""
     return option("cpu", "torch device, such as cpu or cuda.")
 
 
 def processes_option() -> Any:
-    """How many processes train."""
+    """Declare how many processes train."""
     return option(0, "Data-parallel processes here; 0: one per GPU, or per CPU.", 0)
 
 
 def simulators_option() -> Any:
-    """How many processes simulate."""
+    """Declare how many processes simulate."""
     return option(CPUS, "Processes, each with a simulator.", 1)
 
 
 def shard_option() -> Any:
-    """Which share of the work is done here."""
+    """Declare the share of the work that is done here."""
     return option("1/1", "Share I/N of the work, such as 2/8; the others run elsewhere.", read=Shard.parse)
 
 
 def cache_option() -> Any:
-    """Where what is derived from datasets is kept."""
+    """Declare the folder of what is derived from datasets."""
     return option(Path(".cache/frames"), "Folder of what is derived from datasets, such as decoded images.")
 
 
 def decode_option(default: str) -> Any:
-    """When the images of a dataset are decoded."""
+    """Declare when the images of a dataset are decoded."""
     return option(
         default,
         "Images: ahead (all once, into the cache) or stream (when needed).",
@@ -100,15 +100,15 @@ def decode_option(default: str) -> Any:
 
 
 def skip_broken_option() -> Any:
-    """Whether episodes with states or actions that are no numbers are left out."""
+    """Declare whether episodes with states or actions that are no numbers are left out."""
     return option(False, "Leave out episodes whose states or actions are no numbers.")
 
 
 def fresh_option() -> Any:
-    """Whether the data is such that the policy has never seen."""
+    """Declare whether the data is new to the policy."""
     return option(False, "The data did not train the policy: use all of it.")
 
 
 def execute_steps_option() -> Any:
-    """How much of a chunk is executed."""
+    """Declare how many actions of a chunk are executed."""
     return option(None, "Actions executed of each chunk.")

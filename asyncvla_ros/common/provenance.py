@@ -1,4 +1,4 @@
-"""Where a figure comes from: the versions and the machine that belong beside every measured number."""
+"""Provenance of a measured number: versions and machine."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _PACKAGES = (
 
 
 def provenance() -> dict[str, Any]:
-    """``versions`` of Python and of the packages a result depends on, and the ``machine``."""
+    """Return ``versions`` of Python and of the packages a result depends on, and the ``machine``."""
     versions = {"python": platform.python_version()}
     for package in _PACKAGES:
         try:
@@ -40,7 +40,7 @@ def provenance() -> dict[str, Any]:
 
 @cache
 def _commit() -> str:
-    """The commit that last changed this package, with a + if it was changed since; empty outside of git."""
+    """Return the last commit of this package, with a + if files changed since; empty outside of git."""
     package = Path(__file__).resolve().parents[1]
 
     def git(*arguments: str) -> str:

@@ -1,4 +1,4 @@
-"""One of several equal shares of a piece of work, for machines that do not talk to each other."""
+"""Equal shares of work for machines that do not communicate."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class Shard:
 
     @staticmethod
     def parse(text: str) -> Shard:
-        """``2/8`` -> Shard(2, 8).
+        """Parse a share: ``2/8`` -> Shard(2, 8).
 
         Raises:
-            AsyncVLAError: the text is of another form, or there is no such share.
+            AsyncVLAError: the text has another form, or there is no such share.
         """
         form = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text)
         shard = Shard(int(form[1]), int(form[2])) if form else Shard(0, 0)
@@ -39,11 +39,11 @@ class Shard:
         return f"{self.index}/{self.count}"
 
     def take(self, items: Sequence[Item], what: str) -> tuple[Item, ...]:
-        """The neighbouring items of this share; shares differ by one item at most, and together are all.
+        """Return this share's items, which are neighbors; sizes of shares differ by one item at most.
 
         Args:
-            items: The whole work, in the same order on every machine.
-            what: Name of the items for the error.
+            items: All items, in the same order on every machine.
+            what: Name of the items, for the error.
 
         Raises:
             AsyncVLAError: there are fewer items than shares.

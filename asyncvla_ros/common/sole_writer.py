@@ -1,4 +1,4 @@
-"""One process at a time writes to a place."""
+"""A lock, so that one process at a time writes to a place."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from asyncvla_ros.types import AsyncVLAError
 
 @contextlib.contextmanager
 def sole_writer(lock: Path, what: str) -> Iterator[None]:
-    """Holds the file ``lock`` meanwhile, which is made, with its folder, and deleted in the end.
+    """Hold a lock on the file ``lock``, which is made with its folder and deleted at the end.
 
     Args:
-        lock: One path for all who write there.
-        what: What must not run twice and where it writes, for the error.
+        lock: The same path for all writers of a place.
+        what: The work that must not run twice, and its place, for the error.
 
     Raises:
         AsyncVLAError: If another process holds it.

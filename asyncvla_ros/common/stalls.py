@@ -1,6 +1,6 @@
-"""A watcher of the machine itself: when did it stand still, whatever is measured on it?
+"""Stalls of the whole machine, which would disturb a measurement on it.
 
-A process of its own sleeps in short steps on the steady clock and writes down each step that took too long:
+A separate process sleeps in short steps on the steady clock and records each step that took too long:
 
     step step step |······ begin, duration ······| step step
 """
@@ -20,33 +20,32 @@ from types import TracebackType
 
 from asyncvla_ros.types import RunError
 
-# How many of the newest stalls are kept.
+# Number of stalls to keep, the newest ones.
 _KEPT = 4096
-# Memory that both processes see, as int64: time of the last look, number of stalls, then each one's begin
-# and duration.
+# Layout of the shared memory, int64: time of the last step, number of stalls, start and duration of each.
 _SEEN, _COUNT, _FIRST = 0, 1, 2
 _BYTES = 8 * (_FIRST + 2 * _KEPT)
-# How long to wait for the watcher's first look, and for one after the end of what is asked about [s].
+# Time to wait for the watcher's first step, and for a step after the end of the interval [s].
 _PATIENCE_S = 30.0
 
 
 @dataclass(frozen=True)
 class Stall:
-    """A time in which the watcher was due and did not run [ns, ``time.monotonic_ns``]."""
+    """An interval in which the watcher was due but did not run [ns, ``time.monotonic_ns``]."""
 
     begin_ns: int
     duration_ns: int
 
 
 class StallWatcher:
-    """Records when the machine stood still, from entering the block to leaving it.
+    """Record stalls of the machine while the block runs.
 
-    It has the priority of everybody: on a machine with too few cores for its work it is kept waiting like the
-    work itself, and says so. Linux only.
+    The watcher has normal priority: on a machine with too few cores it waits like the measured work, and
+    records that. Linux only.
 
     Args:
-        longer_than_s: Shorter stalls are not recorded [s].
-        step_s: How long it sleeps between two looks [s].
+        longer_than_s: Least duration of a recorded stall [s].
+        step_s: Duration of a step [s].
     """
 
     def __init__(self, longer_than_s: float = 0.005, step_s: float = 0.001):
@@ -77,19 +76,19 @@ class StallWatcher:
 
     @property
     def pid(self) -> int:
-        """Of the watcher's process."""
+        """Process id of the watcher."""
         assert self._process is not None
         return self._process.pid
 
     def stalls_between(self, begin_ns: int, end_ns: int) -> tuple[Stall, ...]:
-        """Stalls that overlap an interval, in order; waits until all of it has been watched.
+        """Wait until an interval has been watched; return the stalls that overlap it, in order.
 
         Args:
-            begin_ns: Of the interval [ns, ``time.monotonic_ns``].
-            end_ns: Of the interval, not in the future.
+            begin_ns: Start of the interval [ns, ``time.monotonic_ns``].
+            end_ns: End of the interval, not in the future.
 
         Raises:
-            RunError: The watcher has ended, or does not run.
+            RunError: The watcher has ended or did not start.
         """
         self._wait_until_seen(end_ns)
         count = self._values[_COUNT]
@@ -126,8 +125,8 @@ def _place(index: int) -> int:
 
 
 def _watch(descriptor: int, parent: int, longer_than_ns: int, step_ns: int) -> None:
-    """Look until the parent is gone."""
-    # Ctrl-C is for the parent, which then ends this process.
+    """Watch until the parent has ended."""
+    # The parent handles Ctrl-C and then ends this process.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     gc.disable()
     values = memoryview(mmap.mmap(descriptor, _BYTES)).cast("q")

@@ -15,11 +15,11 @@ class Percentiles:
         self._values: deque[float] = deque(maxlen=size)
 
     def add(self, value: float) -> None:
-        """Notes a value; the oldest one is forgotten."""
+        """Note a value and forget the oldest one."""
         self._values.append(value)
 
     def summary(self) -> dict[str, float]:
-        """``{"p50": ..., "p95": ..., "p99": ...}``, NaN before the first value."""
+        """Return ``{"p50": ..., "p95": ..., "p99": ...}``, NaN before the first value."""
         values = list(self._values)
         if not values:
             return {"p50": float("nan"), "p95": float("nan"), "p99": float("nan")}
@@ -34,7 +34,7 @@ class Rates:
         self._last: tuple[float, dict[str, int]] | None = None
 
     def update(self, now_s: float, counts: Mapping[str, int]) -> dict[str, float]:
-        """Rate of each count [Hz] since the last call at another ``now_s`` [s]; NaN at the first."""
+        """Return each count's rate [Hz] since the last call at an earlier ``now_s`` [s]; NaN at first."""
         last, self._last = self._last, (now_s, dict(counts))
         if last is None or now_s <= last[0]:
             return {name: float("nan") for name in counts}

@@ -6,7 +6,7 @@ import numpy as np
 
 
 def quat_xyzw_to_matrix(quat_xyzw: np.ndarray) -> np.ndarray:
-    """Rotation matrix of a quaternion, which need not be normalised.
+    """Convert a quaternion, which need not be normalized, to a rotation matrix.
 
     Args:
         quat_xyzw: (4,) quaternion, x y z w.
@@ -32,7 +32,7 @@ def quat_xyzw_to_matrix(quat_xyzw: np.ndarray) -> np.ndarray:
 
 
 def matrix_to_quat_xyzw(matrix: np.ndarray) -> np.ndarray:
-    """Quaternion (w >= 0) of a (3, 3) rotation matrix.
+    """Convert a (3, 3) rotation matrix to a quaternion with w >= 0.
 
     Returns:
         (4,) float64 quaternion, x y z w, of unit length.
@@ -59,9 +59,9 @@ def matrix_to_quat_xyzw(matrix: np.ndarray) -> np.ndarray:
 
 
 def quat_xyzw_to_axis_angle(quat_xyzw: np.ndarray) -> np.ndarray:
-    """Rotation vector of a quaternion of unit length, the long way round where w is negative.
+    """Convert a unit quaternion to a rotation vector, the long way round where w is negative.
 
-    So it is continuous where the quaternion is, also near pi, as for a hand that points down.
+    So the vector is continuous where the quaternion is, also near pi, as for a hand that points down.
 
     Args:
         quat_xyzw: (4,) quaternion, x y z w.
@@ -75,7 +75,7 @@ def quat_xyzw_to_axis_angle(quat_xyzw: np.ndarray) -> np.ndarray:
 
 
 def pose_to_state(position: np.ndarray, quat_xyzw: np.ndarray) -> np.ndarray:
-    """Pose as the nine numbers a policy sees: position and two columns of the rotation matrix.
+    """Convert a pose to the policy's nine numbers: position and two columns of the rotation matrix.
 
     Unlike a quaternion or an axis-angle vector these are continuous in the pose.
 
@@ -93,7 +93,7 @@ def pose_to_state(position: np.ndarray, quat_xyzw: np.ndarray) -> np.ndarray:
 
 
 def state_to_pose(state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The inverse of ``pose_to_state``; a policy's columns need be neither of unit length nor orthogonal.
+    """Invert ``pose_to_state``; a policy's columns need be neither of unit length nor orthogonal.
 
     Args:
         state: (9,) x y z, r11 r21 r31, r12 r22 r32.
@@ -102,7 +102,7 @@ def state_to_pose(state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         (3,) position [m] and (4,) orientation, x y z w; both float64.
 
     Raises:
-        ValueError: the columns are not finite, or (nearly) parallel or zero: they say no orientation.
+        ValueError: the columns are not finite, (nearly) parallel or zero, so they describe no orientation.
     """
     values = np.asarray(state, dtype=np.float64)
     first, second = values[3:6], values[6:9]

@@ -1,4 +1,4 @@
-"""Processes that each hold what takes long to make: a simulator, a policy."""
+"""Worker processes that each hold what is slow to make: a simulator or a policy."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ CPUS = os.cpu_count() or 1
 def worker_pool(
     workers: int, start: Callable[..., None] | None = None, arguments: tuple[Any, ...] = ()
 ) -> Iterator[ProcessPoolExecutor]:
-    """A pool whose processes end when this one does, however it ends.
+    """Return a pool of processes that end with this one, however it ends.
 
-    An exception in the body drops what has not begun and waits for what has.
+    An exception in the body cancels tasks that have not begun and waits for the others.
 
     Args:
-        workers: processes.
-        start: called once in each process.
-        arguments: of ``start``.
+        workers: Number of processes.
+        start: Called once in each process.
+        arguments: Arguments of ``start``.
     """
     # A forked process cannot use the parent's GL and torch state.
     context = multiprocessing.get_context("spawn")

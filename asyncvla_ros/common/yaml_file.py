@@ -1,4 +1,4 @@
-"""YAML as people write it, read so that nothing is lost: no key twice, and ``1e-1`` is a number."""
+"""Strict reading of YAML: repeated keys are errors, and ``1e-1`` is a number."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import yaml
 
 from asyncvla_ros.types import ContractError
 
-# YAML 1.2 and every other tool read these as numbers; YAML 1.1, and so PyYAML, wants a point and a sign.
+# YAML 1.2 reads these as numbers; YAML 1.1, and so PyYAML, requires a point and a sign.
 _EXPONENT = re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$")
 
 
 class _Loader(yaml.SafeLoader):
-    """Refuses a key that occurs twice in one mapping, of which PyYAML keeps the last one."""
+    """Refuse a key that occurs twice in a mapping, of which PyYAML would keep the last value."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:  # noqa: FBT001, FBT002 (PyYAML's)
         lines: dict[str, int] = {}
         for key, _ in node.value:
             name, line = str(key.value), key.start_mark.line + 1
@@ -34,14 +34,14 @@ _Loader.add_implicit_resolver("tag:yaml.org,2002:float", _EXPONENT, list("-+0123
 
 
 def read_yaml(path: Path, what: str) -> tuple[str, Any]:
-    """The text of a YAML file, and what it says.
+    """Return the text of a YAML file and its parsed content.
 
     Args:
         path: The file.
-        what: It is, for messages, such as ``robot contract``.
+        what: Kind of file for messages, such as ``robot contract``.
 
     Raises:
-        ContractError: the file is missing, is not in UTF-8, is no YAML, or has a key twice.
+        ContractError: the file is missing, is not in UTF-8, is no YAML, or repeats a key.
     """
     try:
         text = path.read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Reading a mapping of a configuration file so that every mistake has a place and an answer."""
+"""Reading a mapping of a configuration file, with the place and the choices in each error."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from asyncvla_ros.types import ContractError
 
-# What ROS accepts (design.ros2.org, topic and service names), without substitutions.
+# Names that ROS accepts (design.ros2.org, topic and service names), without substitutions.
 TOPIC = re.compile(r"(?=.{1,200}$)(~/|/)?[A-Za-z_][A-Za-z0-9_]*(/[A-Za-z_][A-Za-z0-9_]*)*")
 TOPIC_FORM = (
     "a topic such as wrist/image_raw, /joint_states or ~/command (letters, digits and _ between slashes, no "
@@ -18,15 +18,15 @@ TOPIC_FORM = (
 
 
 class Section:
-    """One mapping of a YAML file; its accessors check, and name the place in their errors.
+    """One mapping of a YAML file, with accessors that check and name the place in their errors.
 
     Args:
-        data: What the YAML parser returned.
+        data: Output of the YAML parser.
         where: The place for messages, such as ``libero_panda.yaml: action.dofs[2]``.
-        keys: All keys the section may have.
+        keys: Permitted keys.
 
     Raises:
-        ContractError: the data is no mapping, or has a key that does not exist.
+        ContractError: the data is no mapping, or has an unknown key.
     """
 
     def __init__(self, data: Any, where: str, keys: Sequence[str]):
@@ -41,18 +41,18 @@ class Section:
         self.where = where
 
     def has(self, key: str) -> bool:
-        """Whether the optional key is there."""
+        """Return whether an optional key is present."""
         return key in self._data
 
     def raw(self, key: str) -> Any:
-        """The value as parsed; it must be there."""
+        """Return a required value as parsed."""
         if key not in self._data:
             found = ", ".join(map(str, self._data)) or "nothing"
             raise ContractError(f"{self.where}: the key {key} is missing; found {found}")
         return self._data[key]
 
     def text(self, key: str, choices: Sequence[str] = ()) -> str:
-        """A non-empty string, one of ``choices`` where given."""
+        """Return a non-empty string, one of ``choices`` where given."""
         value = self.raw(key)
         if not isinstance(value, str) or not value:
             raise ContractError(f"{self.where}.{key}: expected a text, found {value!r}")
@@ -61,32 +61,32 @@ class Section:
         return value
 
     def flag(self, key: str) -> bool:
-        """``true`` or ``false``."""
+        """Return ``true`` or ``false``."""
         value = self.raw(key)
         if not isinstance(value, bool):
             raise ContractError(f"{self.where}.{key}: expected true or false, found {value!r}")
         return value
 
     def topic(self, key: str) -> str:
-        """The name of a topic, service or action, as ROS takes it."""
+        """Return the name of a topic, service or action that ROS accepts."""
         name = self.text(key)
         if not TOPIC.fullmatch(name):
             raise ContractError(f"{self.where}.{key}: expected {TOPIC_FORM}, found {name!r}")
         return name
 
     def positive(self, key: str) -> float:
-        """A finite number above zero."""
+        """Return a finite number above zero."""
         value = _number(self.raw(key), f"{self.where}.{key}")
         if value <= 0:
             raise ContractError(f"{self.where}.{key}: expected a number above 0, found {value:g}")
         return value
 
     def optional_positive(self, key: str) -> float | None:
-        """As ``positive``; None if the key is absent."""
+        """Return a finite number above zero; None if the key is absent."""
         return self.positive(key) if self.has(key) else None
 
     def interval(self, key: str) -> tuple[float, float]:
-        """``[minimum, maximum]``, finite and in this order."""
+        """Return ``[minimum, maximum]``, finite and in this order."""
         values = self.items(key)
         if len(values) != 2:
             raise ContractError(f"{self.where}.{key}: expected [minimum, maximum], found {values!r}")
@@ -96,7 +96,7 @@ class Section:
         return low, high
 
     def pair(self, key: str) -> tuple[float, float]:
-        """Two different finite numbers, in either order."""
+        """Return two different finite numbers, in either order."""
         values = self.items(key)
         if len(values) != 2:
             raise ContractError(f"{self.where}.{key}: expected two numbers, found {values!r}")
@@ -106,7 +106,7 @@ class Section:
         return first, second
 
     def items(self, key: str) -> list[Any]:
-        """A non-empty list."""
+        """Return a non-empty list."""
         value = self.raw(key)
         if not isinstance(value, list) or not value:
             raise ContractError(
@@ -115,7 +115,7 @@ class Section:
         return value
 
     def names(self, key: str) -> tuple[str, ...]:
-        """A non-empty list of distinct strings."""
+        """Return a non-empty list of distinct strings."""
         values = self.items(key)
         for value in values:
             if not isinstance(value, str) or not value:
@@ -124,7 +124,7 @@ class Section:
 
 
 def distinct(names: Sequence[str], where: str) -> tuple[str, ...]:
-    """The names as a tuple; ContractError if one occurs twice."""
+    """Return the names as a tuple; ContractError if one occurs twice."""
     twice = sorted({name for name in names if list(names).count(name) > 1})
     if twice:
         raise ContractError(f"{where}: {', '.join(twice)} occurs more than once")

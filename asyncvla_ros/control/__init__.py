@@ -1,1 +1,1 @@
-"""What moves the arm: schedule, tracker, controller."""
+"""The control path from chunks to joint commands: schedule, tracker, controller."""

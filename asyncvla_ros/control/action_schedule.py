@@ -62,7 +62,7 @@ class ActionSchedule:
         self._ended_sessions: set[int] = set()
 
     def merge(self, chunk: StampedChunk) -> bool:
-        """Adds a checked chunk; False, and nothing changes, if a newer or equally new one is known.
+        """Add a checked chunk; return False and change nothing if it is no newer than the newest one.
 
         A chunk without actions ends the task: what was planned is dropped at once.
 
@@ -74,7 +74,7 @@ class ActionSchedule:
         if self._session_id is not None and chunk.session_id != self._session_id:
             self._ended_sessions.add(self._session_id)
         self._session_id, self._chunk_id = chunk.session_id, chunk.chunk_id
-        # What would only become due at or after the new chunk's first action is replaced by it.
+        # The new chunk replaces older actions from its own first due time on.
         kept = [known for known in self._chunks if known.stamp_ns < chunk.stamp_ns and not chunk.is_end]
         if not kept:
             self._next_index = 0
@@ -82,7 +82,7 @@ class ActionSchedule:
         return True
 
     def _is_newer(self, chunk: StampedChunk) -> bool:
-        # An end is stamped when it was sent: what comes next may answer an observation of before.
+        # An end is stamped when it was sent; the next chunk may answer an older observation.
         stamp_ns = None if self.newest is None or self.newest.is_end else self.newest.stamp_ns
         if chunk.session_id == self._session_id:
             return chunk.chunk_id > self._chunk_id and (stamp_ns is None or chunk.stamp_ns >= stamp_ns)
@@ -90,7 +90,7 @@ class ActionSchedule:
         return not ended and (stamp_ns is None or chunk.stamp_ns > stamp_ns)
 
     def due(self, now_ns: int) -> ScheduledAction | None:
-        """Hands out exactly the action due at ``now_ns`` [ns], or None: not begun, exhausted, handed out."""
+        """Hand out the action due at ``now_ns`` [ns], once; None: not begun, exhausted or handed out."""
         while len(self._chunks) > 1 and self._chunks[1].stamp_ns <= now_ns:
             self._chunks.pop(0)
             self._next_index = 0
@@ -113,7 +113,7 @@ class ActionSchedule:
         )
 
     def remaining(self, now_ns: int) -> int:
-        """Actions that are due at ``now_ns`` or later and were not handed out."""
+        """Return actions that are due at ``now_ns`` or later and were not handed out."""
         total, until_ns = 0, None
         for position, chunk in reversed(list(enumerate(self._chunks))):
             if until_ns is not None and until_ns <= now_ns:
@@ -128,12 +128,12 @@ class ActionSchedule:
         return total
 
     def is_exhausted(self, now_ns: int) -> bool:
-        """Whether every action lies in the past: its control step has ended."""
+        """Return whether every action lies in the past: its control step has ended."""
         newest = self.newest
         return newest is None or newest.index_at(now_ns) >= self._length(newest)
 
     def reset(self) -> None:
-        """Forgets what is planned, as a backward jump of the clock requires; chunk ids still only go up."""
+        """Forget the plan after a backward jump of the clock; chunk ids still only go up."""
         self._chunks = []
         self._next_index = 0
 
@@ -144,7 +144,7 @@ class ActionSchedule:
 
     @property
     def expired(self) -> int:
-        """Actions whose control step passed without them being handed out (late chunks, missed updates)."""
+        """Count of actions never handed out: their control step passed (late chunks, missed updates)."""
         return self._expired
 
     def _length(self, chunk: StampedChunk) -> int:

@@ -1,4 +1,4 @@
-"""What came since the controller was activated, and what is missing to execute it."""
+"""What one activation of the controller has received, and what it still lacks to execute it."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from asyncvla_ros.control.robot_state import RobotState
 from asyncvla_ros.control.types import Mode, Reason, Status, Verdict
 from asyncvla_ros.robot.contract import RobotContract
 
-# Reasons that still hold while nothing is planned.
+# Reasons that remain valid while nothing is planned.
 WAITING = (Reason.NO_CHUNK, Reason.CLOCK_JUMP, Reason.CHUNK_REJECTED, Reason.TASK_ENDED)
 
 
 class Activation:
-    """Chunks, the measured state, and what was done last; each activation begins with a new one.
+    """Chunks, the measured state and the last action of one activation.
 
     Args:
         robot: What chunks and state must fit.
         execute_steps: Leading actions of each chunk to execute, 0: all.
-        agreeing: Samples of the state that must agree before a pose is believed.
+        agreeing: Consecutive state samples that must agree before the arm counts as at rest.
 
     Attributes:
         chunks: Those that were accepted, and their actions.
@@ -28,7 +28,7 @@ class Activation:
         updated_ns: When the controller was updated last [ns, node clock]; None: not since the clock jumped.
         sent_ns: When a command was sent last [ns, steady]; None: the next one need not keep away from it.
         underruns: How often there was nothing to execute.
-        is_starved: Whether the policy has been silent for too long in wall time.
+        is_starved: Whether no chunk has come for too long in wall time.
     """
 
     def __init__(self, robot: RobotContract, execute_steps: int, agreeing: int):
@@ -41,13 +41,13 @@ class Activation:
         self.is_starved = False
 
     def forget_times(self) -> None:
-        """After a jump of the node clock nothing is planned or recent any more."""
+        """Forget every time of the node clock, which has jumped."""
         self.chunks.schedule.reset()
         self.state.forget_times()
         self.updated_ns = None
 
     def since_sent_ns(self, at_ns: int) -> int:
-        """How long before ``at_ns`` [ns, steady] a command was sent last [ns]; 0 without one."""
+        """Return the time from the last command to ``at_ns`` [ns, steady] in [ns]; 0 without one."""
         return 0 if self.sent_ns is None else at_ns - self.sent_ns
 
     @property
@@ -55,12 +55,12 @@ class Activation:
         """Whether no action was left when the controller was updated last."""
         return self.updated_ns is not None and self.chunks.schedule.is_exhausted(self.updated_ns)
 
-    def not_ready(self, before: Verdict, has_begun: bool, now_ns: int) -> Verdict | None:
-        """What is missing to execute anything now, whatever the schedule says; changes nothing.
+    def not_ready(self, before: Verdict, now_ns: int, *, has_begun: bool) -> Verdict | None:
+        """Return what keeps the controller from executing any action now; change nothing.
 
         Args:
             before: What the controller does.
-            has_begun: Whether the arm was seen at rest, so that its motion has a beginning.
+            has_begun: Whether the arm was seen at rest, so that the first command has a start.
             now_ns: [ns, node clock].
         """
         newest = self.chunks.schedule.newest
@@ -80,7 +80,7 @@ class Activation:
         return self.exhausted(now_ns) if self.chunks.is_stale(now_ns) else None
 
     def _without_chunk(self, before: Verdict, now_ns: int) -> Verdict:
-        """As before, with the reason that still holds."""
+        """Return the verdict of before, with its reason if that still holds."""
         if self.chunks.is_rejected:
             return Verdict(before.mode, *self.chunks.exhausted(now_ns))
         if before.reason in WAITING:
@@ -88,16 +88,16 @@ class Activation:
         return Verdict(before.mode, Reason.NO_CHUNK, "waiting for a chunk")
 
     def exhausted(self, now_ns: int) -> Verdict:
-        """Why there is nothing to execute at ``now_ns`` [ns, node clock], although there is a chunk."""
+        """Return why no action of the known chunks is executable at ``now_ns`` [ns, node clock]."""
         return Verdict(Mode.HOLDING, *self.chunks.exhausted(now_ns))
 
-    def status(self, now: Verdict, generator: CommandGenerator, is_looking: bool, now_ns: int) -> Status:
-        """A picture of now for a person or a message.
+    def status(self, now: Verdict, generator: CommandGenerator, now_ns: int, *, is_looking: bool) -> Status:
+        """Return a snapshot for a person or a message.
 
         Args:
             now: What the controller does.
             generator: Counts what it clamped.
-            is_looking: Whether the state of the robot matters.
+            is_looking: Whether problems of the robot state are reported, too.
             now_ns: [ns, node clock].
         """
         newest = self.chunks.schedule.newest

@@ -1,4 +1,4 @@
-"""A chunk of actions on the time line of the node clock, as the controller receives it."""
+"""A chunk of actions with times of the node clock, as the controller receives it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class StampedChunk:
-    """Actions of which number ``i`` is due at ``stamp_ns + i * step_ns``; without actions, the end of motion.
+    """Actions; number ``i`` is due at ``stamp_ns + i * step_ns``. Without actions it ends the motion.
 
     Nothing is checked here: ``asyncvla_ros.control.safety.check_chunk`` decides whether a chunk may be used.
 
@@ -43,17 +43,17 @@ class StampedChunk:
 
     @property
     def is_end(self) -> bool:
-        """Whether there is nothing more to do: the task is over, the controller stops now."""
+        """Whether this chunk ends the task, so that the controller stops now."""
         return len(self.actions) == 0
 
     def index_at(self, now_ns: int) -> int:
-        """Index of the action due at ``now_ns``: negative before the chunk, ``>= l`` after it."""
+        """Return the index of the action due at ``now_ns``: negative before the chunk, ``>= l`` after it."""
         return (now_ns - self.stamp_ns) // self.step_ns
 
     def executed_at(self, now_ns: int) -> int:
-        """How many leading actions are over at ``now_ns``: their control steps have ended."""
+        """Return how many leading actions have ended their control steps at ``now_ns``."""
         return min(max(self.index_at(now_ns), 0), len(self.actions))
 
     def due_ns(self, index: int) -> int:
-        """When action ``index`` is due [ns, node clock]."""
+        """Return when action ``index`` is due [ns, node clock]."""
         return self.stamp_ns + index * self.step_ns

@@ -1,4 +1,4 @@
-"""Which chunks are taken, what is due of them, and why there is nothing to execute."""
+"""Acceptance of chunks: check, schedule, and the reason when nothing is executable."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from asyncvla_ros.robot.contract import RobotContract
 
 
 class ChunkIntake:
-    """Checks chunks, and schedules those that pass.
+    """Check chunks and schedule those that pass.
 
     Args:
         robot: What a chunk must fit, and how old it may be.
         execute_steps: Leading actions of each chunk to execute, 0: all.
 
     Attributes:
-        schedule: Of the actions of all chunks that were taken.
-        accepted: How many were taken.
-        rejected: How many were not.
-        last_rejection: Why the last of those was not.
-        is_rejected: Whether the newest chunk was not.
+        schedule: Actions of all accepted chunks.
+        accepted: Number of accepted chunks.
+        rejected: Number of rejected chunks.
+        last_rejection: Reason of the last rejection.
+        is_rejected: Whether the newest chunk was rejected.
     """
 
     def __init__(self, robot: RobotContract, execute_steps: int):
@@ -34,7 +34,7 @@ class ChunkIntake:
         self.is_rejected = False
 
     def accept(self, chunk: StampedChunk, now_ns: int) -> Rejection | None:
-        """Checks a chunk and adds it to the schedule; the rejection if it may not be executed."""
+        """Check a chunk and schedule it; return the rejection if it must not be executed."""
         rejection = check_chunk(chunk, self._robot, now_ns)
         if rejection is None and not self.schedule.merge(chunk):
             newest = self.schedule.newest
@@ -52,16 +52,16 @@ class ChunkIntake:
         return rejection
 
     def age_s(self, now_ns: int) -> float:
-        """How long ago the newest chunk was observed [s]; NaN without one."""
+        """Return the age of the newest chunk's observation [s]; NaN without a chunk."""
         newest = self.schedule.newest
         return math.nan if newest is None else (now_ns - newest.stamp_ns) / 1e9
 
     def is_stale(self, now_ns: int) -> bool:
-        """Whether the newest chunk is too old for anything of it."""
+        """Return whether the newest chunk is too old to execute."""
         return self.age_s(now_ns) > self._robot.chunk_timeout_s
 
     def exhausted(self, now_ns: int) -> tuple[Reason, str]:
-        """Why there is nothing to execute at ``now_ns`` [ns, node clock], although there may be a chunk."""
+        """Return why no action is executable at ``now_ns`` [ns, node clock], with or without a chunk."""
         if self.is_rejected:
             return Reason.CHUNK_REJECTED, f"the last chunk was rejected: {self.last_rejection}"
         newest, age_s = self.schedule.newest, self.age_s(now_ns)

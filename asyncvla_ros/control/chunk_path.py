@@ -1,4 +1,4 @@
-"""Where a chunk leads the end effector: one point per action, in the base frame."""
+"""The path of the end effector that a chunk describes: one point per action, in the base frame."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from asyncvla_ros.types import ContractError
 
 
 class ChunkPath:
-    """Predicts positions of the end effector from chunks.
+    """Predict end-effector positions from chunks.
 
     ::
 
@@ -22,10 +22,10 @@ class ChunkPath:
         joint_position        p_i = FK(a_i)                      p_0 = FK(q_0), q_0 measured
         delta_joint_position  p_i = FK(q_i), q_i = q_{i-1} + a_i
 
-    What is not an action dim, such as a torso joint, stays as measured.
+    A joint that is no action dim, such as a torso joint, stays as measured.
 
     Args:
-        robot: Says what the action dims are.
+        robot: Defines the action dims.
 
     Raises:
         ContractError: a Cartesian action space whose first three dims are no lengths, or a robot that
@@ -54,7 +54,7 @@ class ChunkPath:
     def points(
         self, chunk: StampedChunk, measured: Mapping[str, float], chain: Chain | None = None
     ) -> np.ndarray:
-        """The path of a chunk.
+        """Compute the path of a chunk.
 
         Args:
             chunk: Actions (l, d), physical units.
@@ -62,10 +62,10 @@ class ChunkPath:
             chain: Base to end effector, for joint actions.
 
         Returns:
-            (l + 1, 3) float64 [m]: the measured position, then where each action leads.
+            (l + 1, 3) float64 [m]: the measured position, then one position per action.
 
         Raises:
-            ContractError: the chunk is none of this robot, or a measured value or the chain is missing.
+            ContractError: the chunk does not fit this robot, or a measured value or the chain is missing.
         """
         if chunk.action_space != self._space or chunk.dof_names != self._dofs or chunk.actions.ndim != 2:
             raise ContractError(

@@ -14,7 +14,7 @@ from asyncvla_ros.types import ActionChunk, Previous
 
 
 class ChunkSession:
-    """Makes chunks in the units of the robot out of answers in the units of the checkpoint.
+    """Turn answers in the checkpoint's units into numbered chunks in the robot's units.
 
     Not thread-safe.
 
@@ -30,7 +30,7 @@ class ChunkSession:
         self._plans = PlanMemory(robot.step_ns)
 
     def chunk(self, answer: ActionChunk, stamp_ns: int, now_ns: int, instruction: str) -> StampedChunk:
-        """The next chunk.
+        """Make the next chunk.
 
         Args:
             answer: Actions in the units of the checkpoint.
@@ -49,7 +49,7 @@ class ChunkSession:
         return self._newest
 
     def end(self, now_ns: int) -> StampedChunk:
-        """The next chunk, without actions, at ``now_ns`` [ns, node clock]: the motion so far is over."""
+        """Make the chunk without actions that ends the motion, stamped ``now_ns`` [ns, node clock]."""
         newest, self._newest = self._newest, None
         self._plans.forget()
         nothing = np.zeros((0, len(self._robot.dofs)), np.float32)
@@ -58,9 +58,9 @@ class ChunkSession:
         return self._next(max(now_ns, newest.stamp_ns), nothing, newest.instruction)
 
     def previous(self, stamp_ns: int) -> Previous | None:
-        """What older chunks would do from an observation of ``stamp_ns`` on; None if they have ended.
+        """Return the plan of older chunks from an observation of ``stamp_ns`` on; None if they have ended.
 
-        The answer is taken to need as long as the slowest of the last ten did on the node clock: no time in
+        The delay of the answer is predicted as the largest of the last ten on the node clock: none in
         lockstep, where that clock stands still.
 
         Args:
@@ -69,7 +69,7 @@ class ChunkSession:
         return self._plans.previous(stamp_ns)
 
     def forget_times(self) -> None:
-        """Forgets when chunks were made, as a backward jump of the clock requires."""
+        """Forget the stamps of chunks after a backward jump of the clock."""
         self._newest = None
         self._plans.forget()
 

@@ -1,13 +1,13 @@
-"""The time of motion: steady, or that of a simulation in which the driver lives."""
+"""The clock that motion is computed by: steady time, or the time of the driver's simulation."""
 
 from __future__ import annotations
 
-# A simulated clock that stands still for longer is paused [ns]: it ticks in steps of its own.
+# A simulated clock without a tick for longer than this is paused [ns].
 PAUSED_NS = 100_000_000
 
 
 class MotionClock:
-    """True time as the driver has it.
+    """The time that passes for the driver.
 
     ::
 
@@ -24,8 +24,8 @@ class MotionClock:
         self._node_ns = 0
         self._moved_ns = 0
 
-    def read(self, steady_ns: int, node_ns: int, is_simulated: bool) -> int:
-        """The time of motion [ns]; it never goes back.
+    def read(self, steady_ns: int, node_ns: int, *, is_simulated: bool) -> int:
+        """Return the time of motion [ns], which never goes back.
 
         Args:
             steady_ns: Steady clock [ns].

@@ -1,4 +1,4 @@
-"""The clock of the node beside the steady one, read as of one moment."""
+"""Node clock and steady clock, read as of one moment."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 class ClockPair:
-    """Reads both clocks, and keeps the difference between them for as long as the readings permit.
+    """Read both clocks and keep their difference constant while the readings permit it.
 
     ::
 
@@ -22,10 +22,10 @@ class ClockPair:
         self._ahead_ns: int | None = None
 
     def read(self, clock: Any) -> tuple[int, int]:
-        """The node's clock and the steady one [ns].
+        """Read the node clock and the steady clock [ns].
 
         Args:
-            clock: Of the node; where it is simulated, it says what it says.
+            clock: Of the node; a simulated one is returned as it reads.
         """
         before_ns = time.monotonic_ns()
         now_ns = clock.now().nanoseconds

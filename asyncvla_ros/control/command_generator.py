@@ -1,4 +1,4 @@
-"""Turns due actions and holds into commands: clamp -> ramp -> workspace -> jerk-limited tracking."""
+"""From due actions and holds to commands: clamp -> ramp -> workspace -> jerk-limited tracking."""
 
 from __future__ import annotations
 
@@ -27,25 +27,25 @@ from asyncvla_ros.control.workspace import Workspace
 from asyncvla_ros.robot.contract import RobotContract
 from asyncvla_ros.types import ContractError
 
-# A command of targets comes so many periods after the one before, at least.
+# Least time between two commands of targets [periods].
 EARLIEST_UPDATE = 0.25
 
 
 class CommandGenerator:
-    """Generates one safe command per call from due actions and holds.
+    """Generate one safe command per period from due actions and holds.
 
     Dofs with a velocity limit are tracked (``JerkLimitedTracker``); the others are clamped and passed on.
 
     Args:
-        robot: Dofs, limits, rates and the time in which actions are blended in.
+        robot: Dofs, limits, rates and the blend-in time of actions.
         urdf: The robot description, for a contract with a guard.
 
     Raises:
-        ContractError: a tracked target or a workspace has no measured state to begin with, or the guard does
-            not fit the description.
+        ContractError: a tracked target or a workspace has no measured state, or the guard does not fit the
+            description.
 
     Attributes:
-        stop: Of the tracked dofs, and the hold after it.
+        stop: State machine of the stop and the hold after it.
     """
 
     def __init__(self, robot: RobotContract, urdf: str = ""):
@@ -75,48 +75,48 @@ class CommandGenerator:
 
     @property
     def is_continuous(self) -> bool:
-        """Whether commands go on between two due actions: targets are tracked, and nothing is a change."""
+        """Whether commands continue between due actions: targets are tracked, and no dof is a delta."""
         return self.is_tracked and not self._is_delta.any()
 
     @property
     def shortest_ns(self) -> int:
-        """How long after a command the next one may come at the earliest [ns]."""
+        """Least time between two commands [ns]."""
         share = EARLIEST_UPDATE if self.is_continuous else EARLIEST
         return round(share * self._robot.period_ns)
 
     @property
     def is_immediate(self) -> bool:
-        """Whether a command may come at any time: a change per step must wait for its step."""
+        """Whether a command may come at any time; a delta must wait for its control step."""
         return Drive.STEP not in self._kinds
 
     @property
     def has_begun(self) -> bool:
-        """Whether the arm was seen at rest, so that its motion has a beginning."""
+        """Whether the arm was seen at rest, so that the first command has a start."""
         return self._start.has_begun
 
     @property
     def may_begin(self) -> bool:
-        """Whether nothing was commanded yet: until then others may move the arm, and it begins anew."""
+        """Whether nothing was commanded yet, so that the start still follows the measured arm."""
         return self._start.may_begin
 
     @property
     def is_stopping(self) -> bool:
-        """Whether an emergency stop is not over yet; it runs to its end, whatever was reset meanwhile."""
+        """Whether an emergency stop is still running; a reset does not end it."""
         return self.stop.is_emergency and not self.at_rest
 
     @property
     def at_rest(self) -> bool:
-        """Whether what was commanded last stands still."""
+        """Whether the last command stands still."""
         return not self.has_begun or self._tracker.at_rest
 
     @property
     def clamped(self) -> np.ndarray:
-        """(d,) int64, how often each dof was clamped."""
+        """(d,) int64 count of clamped commands per dof."""
         return self._limiter.counts
 
     @property
     def limit_stops(self) -> int:
-        """How often a tracked dof had to brake, because its plan would have led to a limit."""
+        """Count of plans that would have led to a limit, so that the dof braked."""
         return self._tracker.limit_stops
 
     @property
@@ -130,14 +130,14 @@ class CommandGenerator:
 
     @property
     def positions(self) -> np.ndarray:
-        """(d,) where targets are commanded to be [unit]; NaN for changes, and before the first command."""
+        """(d,) commanded positions of targets [unit]; NaN for deltas and before the first command."""
         return self._last.positions
 
     def limit_tool_speed(self, speed: float | None) -> None:
-        """From now on the tool is not faster than ``speed`` [m/s]; None: than the contract's guard says.
+        """Limit the speed of the tool to ``speed`` [m/s]; None: to the contract's limit.
 
         Raises:
-            ContractError: the contract has no guard, so nobody knows where the tool is.
+            ContractError: the contract has no guard, so the place of the tool is unknown.
         """
         if self._guard is not None:
             self._guard.limit_speed(speed)
@@ -148,51 +148,51 @@ class CommandGenerator:
             )
 
     def begin(self, state: RobotState, at_ns: int) -> str:
-        """Takes the pose at which the arm rests for the commanded one, see ``Start.begin``."""
+        """Start commands at the pose where the arm rests, see ``Start.begin``."""
         return self._start.begin(state, at_ns)
 
-    def restart(self, is_elsewhere: bool) -> None:
-        """Whatever was commanded is over: what comes next begins where the arm rests then.
+    def restart(self, *, is_elsewhere: bool) -> None:
+        """Drop the command; the next one starts where the arm rests then.
 
         Args:
-            is_elsewhere: Whether the driver does not hold what it was told last any more.
+            is_elsewhere: Whether the driver no longer holds its last command.
         """
         self._last.forget()
-        self._start.restart(is_elsewhere)
-        self.stop.restart(is_elsewhere)
+        self._start.restart(is_elsewhere=is_elsewhere)
+        self.stop.restart(is_elsewhere=is_elsewhere)
         self.restart_ramp()
 
     def reconsider(self) -> None:
-        """Nobody has heard a command yet: what comes next begins where the arm rests, should that change."""
+        """Let the start follow the arm again, because no driver has received a command yet."""
         self._start.reconsider()
 
-    def note_acknowledged(self, is_acknowledged: bool) -> None:
-        """Whether the next command reaches a driver."""
+    def note_acknowledged(self, *, is_acknowledged: bool) -> None:
+        """Note whether the next command reaches a driver."""
         self._tracker.is_acknowledged = is_acknowledged
 
     def restart_ramp(self) -> None:
-        """Actions are blended in again, from the next one on."""
+        """Blend actions in again, from the next one on."""
         self._goals.restart_ramp()
 
-    def restart_stop(self, is_emergency: bool = False) -> None:
-        """Tracked dofs come to rest first, whatever hold they were moving to."""
-        self.stop.brake(is_emergency)
+    def restart_stop(self, *, is_emergency: bool = False) -> None:
+        """Bring tracked dofs to rest first, also from the way to a hold."""
+        self.stop.brake(is_emergency=is_emergency)
 
     def forget_times(self) -> None:
-        """After a jump of the node clock."""
+        """Forget every time of the node clock, which has jumped."""
         self.restart_ramp()
         self.restart_stop()
 
     def take_back(self) -> None:
-        """The last command was not sent; what comes next goes on from the one before it."""
+        """Take back the last command, which was not sent; continue from the one before it."""
         self._last.take_back()
         if self.has_begun:
             self._tracker.take_back()
 
     def follow(
-        self, action: ScheduledAction, is_new: bool, now_ns: int, at_ns: int, state: RobotState
+        self, action: ScheduledAction, now_ns: int, at_ns: int, state: RobotState, *, is_new: bool
     ) -> np.ndarray:
-        """The command for the action due now.
+        """Compute the command for the action due now.
 
         Args:
             action: The action.
@@ -206,7 +206,7 @@ class CommandGenerator:
         """
         self._start.note_command()
         self.stop.note_motion()
-        values = self._clamp(action, is_new)
+        values = self._clamp(action, is_new=is_new)
         blend = self._goals.blend_factor(now_ns)
         values = self._ramp(values, blend)
         low, high = self._measure(state, now_ns, at_ns)
@@ -218,24 +218,24 @@ class CommandGenerator:
         self._note(values, at_ns)
         return values
 
-    def _clamp(self, action: ScheduledAction, is_new: bool) -> np.ndarray:
-        """(d,) float32 within the limits; counted once per action."""
+    def _clamp(self, action: ScheduledAction, *, is_new: bool) -> np.ndarray:
+        """Clamp an action to (d,) float32 within the limits; count it once."""
         if is_new:
             self._clamped = self._limiter.clamp(action.values)
         return self._clamped
 
     def _ramp(self, values: np.ndarray, blend: float) -> np.ndarray:
-        """(d,) with changes blended in; targets are blended on their way to the tracker."""
+        """Return (d,) with deltas blended in; targets are blended on their way to the tracker."""
         return values if blend >= 1 else np.where(self._is_delta, np.float32(blend) * values, values)
 
     def _measure(self, state: RobotState, now_ns: int, at_ns: int) -> tuple[np.ndarray, np.ndarray]:
-        """(d,) least and greatest position now [unit], which the tracker learns, too."""
+        """Return (d,) least and greatest position now [unit]; tell the tracker, too."""
         low, high = self._workspace.positions(state, now_ns, at_ns)
         self._tracker.set_measured(low[self._index].tolist(), high[self._index].tolist())
         return low, high
 
     def _keep_inside(self, values: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-        """(d,) with changes that do not lead out of the workspace."""
+        """Return (d,) with deltas that do not lead out of the workspace."""
         if self._workspace.is_unlimited:
             return values
         return self._workspace.clamp(values, low, high).astype(np.float32)
@@ -254,26 +254,26 @@ class CommandGenerator:
     def _note(self, values: np.ndarray, at_ns: int) -> None:
         if not self._workspace.is_unlimited:
             before = np.zeros(len(values)) if self._last.values is None else self._last.values
-            # What is a rate went on until now.
+            # The driver of a rate has gone on until now.
             went_on = before * ((at_ns - self._last.at_ns) / self._robot.step_ns)
             moved = np.where(self._is_rate, went_on, values)
             self._workspace.note(np.where(self._is_delta, moved, 0.0), at_ns)
         self._start.note_told()
         self._last.note(values, at_ns)
 
-    def hold(self, now_ns: int, at_ns: int, state: RobotState, has_let_go: bool) -> np.ndarray | None:
-        """The next command of a stop and of the hold after it.
+    def hold(self, now_ns: int, at_ns: int, state: RobotState, *, has_let_go: bool) -> np.ndarray | None:
+        """Compute the next command of a stop or of the hold after it.
 
-        Tracked dofs come to rest and stay there, or go to where the arm rests (``Stop``).
+        Tracked dofs come to rest and stay there, or move to where the arm rests (``Stop``).
 
         Args:
             now_ns: [ns, node clock].
             at_ns: [ns, steady].
             state: The measured state.
-            has_let_go: Whether the arm may be anywhere, and the hold goes with it.
+            has_let_go: Whether the arm obeys nobody, so that the hold follows it.
 
         Returns:
-            (d,) NaN where a target is known neither by report nor by command; None while all are.
+            (d,) NaN where a target was neither measured nor commanded; None while that is so for all.
         """
         values = self._last.standing(state)
         if not self.has_begun:
@@ -282,10 +282,10 @@ class CommandGenerator:
             self._start.note_command()
             self._measure(state, now_ns, at_ns)
             commanded, at_rest = self._tracker.positions, self._tracker.at_rest
-            goals = self.stop.goals(commanded, at_rest, state, now_ns, has_let_go=has_let_go)
+            goals = self.stop.goals(commanded, state, now_ns, at_rest=at_rest, has_let_go=has_let_go)
             permits = self._permits(at_ns, state)
             if goals is None:
-                self._tracker.stop(at_ns, self.stop.is_emergency, permits)
+                self._tracker.stop(at_ns, emergency=self.stop.is_emergency, permits=permits)
             else:
                 self._tracker.follow([State(place, 0.0, 0.0) for place in goals], at_ns, permits)
             values = self._with_tracked(values)

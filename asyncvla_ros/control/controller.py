@@ -17,13 +17,13 @@ from asyncvla_ros.control.supervisor import Supervisor
 from asyncvla_ros.control.types import Command, Mode, Reason, Status, Verdict
 from asyncvla_ros.robot.contract import RobotContract
 
-# Without an action for so many periods, changes per step are held: a rate would go on for ever.
+# Periods without an action after which deltas are held: a rate would go on for ever.
 SILENT_PERIODS = 1.5
 NOT_ACTIVE = Verdict(Mode.IDLE, Reason.INACTIVE, "not active")
 
 
 class Controller:
-    """Reject -> schedule -> supervise -> command; anything missing ends in a stop with a reason.
+    """Check chunks, schedule actions, supervise and command the arm; stop with a reason if one is missing.
 
     ::
 
@@ -31,12 +31,12 @@ class Controller:
                                       │ exhausted, stale, not ours, clock jump ─┘^
         any ──estop──> ESTOP, any ──error──> FAULT; both latched until ``reset``, then IDLE
 
-    Two clocks: the node clock says which action is due; motion is a function of steady time. What is
-    commanded: ``CommandGenerator``. Whether the arm is ours: ``Supervisor``. Not thread-safe.
+    Two clocks: the node clock says which action is due; motion is a function of steady time.
+    ``CommandGenerator`` computes commands; ``Supervisor`` decides whether they may be sent. Not thread-safe.
 
     Args:
         robot: Dofs, limits and timeouts.
-        lockstep: The world waits for each command: a missing action is no underrun and needs no hold.
+        lockstep: The world waits for each command, so a missing action is no underrun and needs no hold.
         execute_steps: Leading actions of each chunk to execute, 0: all.
         urdf: The robot description, for a contract with a guard.
 
@@ -44,7 +44,9 @@ class Controller:
         ContractError: the robot does not measure what its limits need, or the guard does not fit.
     """
 
-    def __init__(self, robot: RobotContract, lockstep: bool = False, execute_steps: int = 0, urdf: str = ""):
+    def __init__(
+        self, robot: RobotContract, *, lockstep: bool = False, execute_steps: int = 0, urdf: str = ""
+    ):
         self._robot = robot
         self._lockstep = lockstep
         agreeing = 1 if lockstep else AGREEING
@@ -73,29 +75,29 @@ class Controller:
         return self._situation.text
 
     def limit_tool_speed(self, speed: float | None) -> None:
-        """From now on the tool is not faster than ``speed`` [m/s]; None: than the contract's guard says.
+        """Limit the speed of the tool to ``speed`` [m/s]; None: to the contract's limit.
 
         Raises:
-            ContractError: the contract has no guard, so nobody knows where the tool is.
+            ContractError: the contract has no guard, so the place of the tool is unknown.
         """
         self._generator.limit_tool_speed(speed)
 
-    def start(self, is_elsewhere: bool = False) -> None:
-        """Activation: moves only after a chunk of now; what was latched stays so.
+    def start(self, *, is_elsewhere: bool = False) -> None:
+        """Activate: move only after a chunk that comes from now on; keep latched stops.
 
         Args:
-            is_elsewhere: Whether a driver was restarted since the last command, so that it does not hold it.
+            is_elsewhere: Whether a driver restarted since the last command and no longer holds it.
         """
         self._activation = self._new_activation()
         self._drivers.restart()
         self.is_active = True
-        self._generator.restart(is_elsewhere)
+        self._generator.restart(is_elsewhere=is_elsewhere)
         self.supervisor.forget_motion()
         waiting = Verdict(Mode.IDLE, Reason.NO_CHUNK, "no chunk received since activation")
         self._situation = self.supervisor.latch or waiting
 
     def stop(self, now_ns: int, at_ns: int) -> Command:
-        """Deactivation: the first command of the stop; ``update`` gives the others until ``at_rest``."""
+        """Deactivate: compute the stop's first command; ``update`` computes the others until ``at_rest``."""
         self._brake(is_emergency=False)
         self.is_active = False
         self._situation = Verdict(Mode.IDLE, Reason.INACTIVE, "deactivated")
@@ -108,22 +110,22 @@ class Controller:
 
     @property
     def allows_early_update(self) -> bool:
-        """Whether a new chunk may be answered before the period is over; a change waits for its step."""
+        """Whether a new chunk may be answered before the period is over; a delta waits for its step."""
         return self._generator.is_continuous
 
     def accept(self, chunk: StampedChunk, now_ns: int) -> Rejection | None:
-        """Checks a chunk and adds it to the schedule; the rejection if it may not be executed."""
+        """Check a chunk and schedule it; return the rejection if it must not be executed."""
         rejection = self._activation.chunks.accept(chunk, now_ns)
         if rejection is None:
             self._activation.is_starved = False
         return rejection
 
     def observe(self, source: str, stamp_ns: int, values: Mapping[str, float]) -> None:
-        """Notes a part of the robot's state: acquisition time [ns] for the watchdog, values for the hold."""
+        """Note part of the robot's state: its acquisition time [ns] and its values by state name."""
         self._activation.state.observe(source, stamp_ns, values, self._activation.updated_ns)
 
     def update(self, now_ns: int, at_ns: int) -> Command:
-        """Compute the command of this moment.
+        """Compute this period's command.
 
         Args:
             now_ns: [ns, node clock].
@@ -134,16 +136,16 @@ class Controller:
             return Command(None, None, now_ns, at_ns)
         if not self.is_active:
             return self._hold(now_ns, at_ns)
-        # What has changed, before anything is judged by it.
-        self._drivers.look(self._activation.state, self._lockstep, now_ns, at_ns)
+        # First note what has changed, then judge by it.
+        self._drivers.look(self._activation.state, now_ns, at_ns, lockstep=self._lockstep)
         self._seed_tracker(now_ns, at_ns)
-        # What forbids to move, then what is missing: questions that change nothing.
+        # Ask what forbids motion, then what is missing; asking changes nothing.
         forbidden = self.supervisor.verdict(at_ns)
         if forbidden is not None:
             return self._stop_for(forbidden, now_ns, at_ns)
         if self._drivers.is_elsewhere:
             return self._hold(now_ns, at_ns)
-        not_ready = self._activation.not_ready(self._situation, self._generator.has_begun, now_ns)
+        not_ready = self._activation.not_ready(self._situation, now_ns, has_begun=self._generator.has_begun)
         if not_ready is not None:
             return self._wait_for(not_ready, now_ns, at_ns)
         if self._generator.is_stopping:
@@ -160,7 +162,7 @@ class Controller:
         self._activation.updated_ns = now_ns
 
     def _seed_tracker(self, now_ns: int, at_ns: int) -> None:
-        """Begins where the arm rests, as long as nothing was commanded; a fault where that is impossible."""
+        """Start commands where the arm rests, until one is sent; a fault where that is impossible."""
         if not self._generator.may_begin or self._activation.state.not_ready_reason(now_ns):
             return
         problem = self._generator.begin(self._activation.state, at_ns)
@@ -169,14 +171,14 @@ class Controller:
             self.supervisor.fault(Reason.OUTSIDE_LIMITS, text)
 
     def take_back(self) -> None:
-        """The command of the last update was not sent: it is too old. The next one may come at once."""
+        """Take back the command of the last update, which was too old to send; the next may come at once."""
         self._generator.take_back()
         self._activation.sent_ns = None
 
     def early_update_in_ns(self, at_ns: int) -> int:
-        """How long after ``at_ns`` [ns, steady] the next command may come at the earliest [ns].
+        """Return the time from ``at_ns`` [ns, steady] to the earliest next command [ns].
 
-        Tracked commands are samples of one motion: two at once would be none. Stops do not wait.
+        Tracked commands are samples of one motion, so two never come at once. Stops do not wait.
         """
         newest = self._activation.chunks.schedule.newest
         is_ended = newest is not None and newest.is_end and self.mode is Mode.TRACKING
@@ -187,7 +189,7 @@ class Controller:
 
     def _track(self, action: ScheduledAction, now_ns: int, at_ns: int) -> Command:
         is_new = action is not self._activation.action
-        values = self._generator.follow(action, is_new, now_ns, at_ns, state=self._activation.state)
+        values = self._generator.follow(action, now_ns, at_ns, self._activation.state, is_new=is_new)
         self._activation.action = action
         self._situation = Verdict(Mode.TRACKING, Reason.NONE, "")
         stamp_ns = now_ns if self._generator.is_continuous else action.due_ns
@@ -195,7 +197,7 @@ class Controller:
         return Command(values, action, stamp_ns, at_ns, paths=self._generator.paths)
 
     def _between(self, now_ns: int, at_ns: int) -> Command:
-        """No action is due now: it was handed out already, the next chunk has not begun, or none is left."""
+        """Compute the command while no new action is due: between two actions, or after the last one."""
         is_exhausted = self._activation.chunks.schedule.is_exhausted(now_ns)
         if is_exhausted and not self._lockstep:
             return self._wait_for(self._activation.exhausted(now_ns), now_ns, at_ns)
@@ -209,7 +211,7 @@ class Controller:
         return Command(None, None, now_ns, at_ns)
 
     def _stop_for(self, forbidden: Verdict, now_ns: int, at_ns: int) -> Command:
-        """The supervisor forbids to move: stop; what was idle stays so, unless it is latched."""
+        """Stop because the supervisor forbids motion; an idle controller stays idle unless latched."""
         if forbidden.mode is Mode.FAULT and self.mode not in (Mode.FAULT, Mode.ESTOP):
             self._generator.restart_stop(is_emergency=True)
         is_idle = self.mode is Mode.IDLE and forbidden.mode is Mode.HOLDING
@@ -217,7 +219,7 @@ class Controller:
         return self._hold(now_ns, at_ns)
 
     def _wait_for(self, missing: Verdict, now_ns: int, at_ns: int) -> Command:
-        """Something is missing: hold; an underrun, if there was something to execute before."""
+        """Hold because something is missing; count an underrun if an action was executed before."""
         self._situation = missing
         self._activation.underruns += missing.mode is Mode.HOLDING
         return self._hold(now_ns, at_ns)
@@ -229,7 +231,9 @@ class Controller:
             self._generator.restart(is_elsewhere=self.supervisor.is_taken_over)
             self.supervisor.forget_motion()
             return Command(None, None, now_ns, at_ns)
-        values = self._generator.hold(now_ns, at_ns, self._activation.state, self.supervisor.has_let_go)
+        values = self._generator.hold(
+            now_ns, at_ns, self._activation.state, has_let_go=self.supervisor.has_let_go
+        )
         if self.supervisor.is_returning and self._generator.stop.is_settled:
             self.supervisor.note_returned()
         if values is None:
@@ -239,10 +243,10 @@ class Controller:
 
     @property
     def _is_left_alone(self) -> bool:
-        """Whether an arm at rest is told nothing, and its motion begins anew where it is seen at rest.
+        """Whether an arm at rest gets no commands, and its motion restarts where it is seen at rest.
 
-        Two that hold one arm pull at it: others have it, and it may be anywhere when they are gone. And an
-        arm that nobody measures may have a new driver any moment, somewhere else.
+        Two commanders that hold one arm pull at it; when the other one leaves, the arm may be anywhere. And
+        an arm that is not measured may get a new driver at any moment, somewhere else.
         """
         return self.supervisor.is_taken_over or (self._generator.is_tracked and self._drivers.is_unseen)
 
@@ -250,16 +254,16 @@ class Controller:
         self._activation.sent_ns = at_ns
         self.supervisor.note_command(self._generator.positions, at_ns)
 
-    def _brake(self, is_emergency: bool) -> None:
-        """The next command begins a stop, and comes at once where it may."""
-        self._generator.restart_stop(is_emergency)
+    def _brake(self, *, is_emergency: bool) -> None:
+        """Begin a stop with the next command, which comes at once where it may."""
+        self._generator.restart_stop(is_emergency=is_emergency)
         if self._generator.is_immediate:
             self._activation.sent_ns = None
 
     def on_policy_timeout(self, silence_s: float) -> None:
-        """No chunk for ``silence_s`` of wall time while tracking: also stops a clock that stands still.
+        """Stop after ``silence_s`` of wall time without a chunk, also while the node clock stands still.
 
-        In lockstep only where no action is left: a slow world may still be asking for those that are.
+        In lockstep stop only when no action is left: a slow world may still ask for the rest.
         """
         if self.mode is not Mode.TRACKING:
             return
@@ -270,7 +274,7 @@ class Controller:
             self._situation = Verdict(Mode.HOLDING, Reason.UNDERRUN, text)
 
     def clock_jumped(self, jump_s: float) -> None:
-        """Time went back by ``-jump_s``: nothing planned or observed before holds any more."""
+        """Forget what was planned and observed before the clock jumped back by ``-jump_s``."""
         self._activation.forget_times()
         self._generator.forget_times()
         if self.mode in (Mode.TRACKING, Mode.HOLDING):
@@ -278,17 +282,17 @@ class Controller:
             self._situation = Verdict(Mode.HOLDING, Reason.CLOCK_JUMP, text)
 
     def estop(self) -> None:
-        """Stops as fast as the limits of an emergency stop permit; stays stopped until ``reset``."""
+        """Stop within the limits of an emergency stop, and stay stopped until ``reset``."""
         self._brake(is_emergency=True)
         self._situation = self.supervisor.estop()
 
     def fault(self, text: str) -> None:
-        """Stops because something inside broke, until ``reset``."""
+        """Stop because of an internal error, until ``reset``."""
         self._generator.restart_stop(is_emergency=True)
         self._situation = self.supervisor.fault(Reason.INTERNAL_ERROR, text)
 
     def reset(self) -> bool:
-        """Releases a latched stop or fault; False if there was none. What was planned is forgotten."""
+        """Release a latched stop or fault and forget the plan; return False if there was none."""
         if not self.supervisor.reset():
             return False
         self._activation.chunks.schedule.reset()
@@ -302,6 +306,6 @@ class Controller:
         return True
 
     def status(self, now_ns: int) -> Status:
-        """A picture of now for a person or a message."""
+        """Return a snapshot for a person or a message."""
         is_looking = self.is_active and not self._lockstep
-        return self._activation.status(self._situation, self._generator, is_looking, now_ns)
+        return self._activation.status(self._situation, self._generator, now_ns, is_looking=is_looking)

@@ -1,4 +1,4 @@
-"""The commanded motion of one dof: towards a goal, to a stop, or on as it was sent."""
+"""The commanded motion of one dof: to a goal, to a stop, or on along the path that was sent."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from asyncvla_ros.robot.contract import Dof
 from asyncvla_ros.robot.motion_limits import MotionLimits, following_limit, motion_limits, stop_limits
 
 Move = tuple[Path | None, State]
-"""A motion to its end at rest, None where nobody asks for it; and the state now."""
-# How far ahead a goal is met [periods]: meeting it at once would take full jerk in every period.
+"""A motion to its end at rest, or None if not needed, and the state now."""
+# Time to a goal [periods]: meeting it at once would take full jerk in every period.
 HORIZON = 4
-# A driver that follows trajectories gets so much more time than it needs to the first one's beginning.
+# Factor on the time that a trajectory driver needs to the start of its first trajectory.
 ARRIVAL_SHARE = 1.1
 
 
 class Step(NamedTuple):
-    """One command, and the time since the one before.
+    """The time of one command and of the one before it.
 
     Attributes:
         at_ns: Now [ns, steady].
-        since_ns: Since the command before [ns].
-        was_acknowledged: Whether that one reached a driver.
-        period_ns: Time between two commands, as it should be [ns].
-        lead_ns: How long after it is sent a trajectory may differ from the one before [ns].
+        since_ns: Time since the previous command [ns].
+        was_acknowledged: Whether the previous command reached a driver.
+        period_ns: Nominal time between two commands [ns].
+        lead_ns: Time after sending from which a trajectory may differ from the previous one [ns].
     """
 
     at_ns: int
@@ -38,31 +38,30 @@ class Step(NamedTuple):
 
     @property
     def is_after_gap(self) -> bool:
-        """Whether the command before is too long ago for a driver to go on by it."""
+        """Whether a driver has stopped following the previous command, because it is too old."""
         return not 0 <= self.since_ns <= GAP_PERIODS * self.period_ns
 
     def begin_ns(self, kind: Drive) -> int:
-        """From when on the motion of a dof with this driver can still be chosen [ns]."""
+        """Earliest time at which the motion for this driver can still change [ns]."""
         if kind is Drive.TRAJECTORY:
             return self.at_ns + self.lead_ns
         if not self.was_acknowledged and kind is Drive.HELD:
-            # The first command that is heard is where the arm is.
+            # The first command that reaches a driver is where the arm is.
             return self.at_ns
         if not self.was_acknowledged or self.is_after_gap:
             return self.at_ns - self.period_ns
-        # A change per step is made in one step, however late it is.
+        # A driver makes a delta within one step, however late it is.
         return self.at_ns - (min(self.since_ns, self.period_ns) if kind is Drive.STEP else self.since_ns)
 
     def goal_ahead_ns(self, kind: Drive) -> int:
-        """How long after now the goals of dofs with this driver are to be met [ns]."""
+        """Return the time from now to the goals of dofs with this driver [ns]."""
         return self.begin_ns(kind) + HORIZON * self.period_ns - self.at_ns
 
 
 class DofMotion:
-    """Moves of one dof, each of which keeps the invariant of ``JerkLimitedTracker``.
+    """Compute moves of one dof that keep the invariant of ``JerkLimitedTracker``.
 
-    It decides nothing: what it is asked for it answers, and ``path`` and ``state`` change when the tracker
-    takes a move.
+    It decides nothing: it answers what the tracker asks, which then sets ``path`` and ``state``.
 
     Args:
         dof: With a velocity limit.
@@ -81,16 +80,16 @@ class DofMotion:
         self._period_ns = period_ns
         self.bounds = _bounds(dof, motion_limits(dof, period_ns / 1e9))
         self._stop_bounds = _bounds(dof, stop_limits(dof, period_ns / 1e9))
-        self._planner = Planner(self.bounds, dof.is_delta, HORIZON * period_ns / 1e9)
+        self._planner = Planner(self.bounds, HORIZON * period_ns / 1e9, is_delta=dof.is_delta)
         self._margin = 0.0
         self.state = State(0.0, 0.0, 0.0)
         self.path: Path | None = None
         self.limit_stops = 0
 
     def refusal(self, position: float) -> str:
-        """Why no motion begins at a measured position [unit], or an empty text.
+        """Return why motion cannot begin at a measured position [unit]; an empty text if it can.
 
-        It is outside the limits if even the first jerk-limited step would not lead back inside.
+        A position counts as outside the limits if the first jerk-limited step would not lead back inside.
         """
         if self._begins_anywhere(position) or self.dof.holds_command:
             return ""
@@ -101,7 +100,7 @@ class DofMotion:
         return f"{self.dof.name} is measured at {position:.6g} {self.dof.unit}, outside {limits}"
 
     def rest_at(self, position: float) -> State:
-        """The state at rest at a measured position [unit], or at the nearest one inside the limits."""
+        """Return the state at rest at a measured position [unit], or at the nearest one inside the limits."""
         is_free = self._begins_anywhere(position)
         return State(position if is_free else self._inside(position), 0.0, 0.0)
 
@@ -112,20 +111,20 @@ class DofMotion:
         return min(max(position, self.bounds.minimum), self.bounds.maximum)
 
     def set_measured(self, low: float, high: float) -> None:
-        """Notes where changes have led to, at least and at most [unit]: how far they may still go."""
+        """Note the least and greatest position of a delta dof [unit], which bounds its further motion."""
         if self.dof.is_delta:
             self._margin = high - low
             self.state = self.state._replace(position=low)
 
-    def towards(self, goal: State, step: Step, share: float, hull: Hull | None, is_asked: bool) -> Move:
+    def towards(self, goal: State, step: Step, share: float, hull: Hull | None, *, is_asked: bool) -> Move:
         """Move towards a goal, or a piece of the stop where that would lead to a limit.
 
         Args:
             goal: Where to be ``Step.goal_ahead_ns`` later, or as soon as possible.
             step: Of the command.
-            share: Of the velocity limit that is used.
-            hull: What the way keeps to, see ``Planner.phases``.
-            is_asked: Whether the whole motion is wanted, the stop at its end included.
+            share: Share of the velocity limit to use.
+            hull: Positions the path stays between, see ``Planner.phases``.
+            is_asked: Whether the move must contain the whole motion with the stop at its end.
         """
         begin_ns, state = self._begin(step)
         if math.isnan(state.position):
@@ -144,12 +143,12 @@ class DofMotion:
         return self._joined(begin_ns, state, ways, step.at_ns)
 
     def _bounds_from(self, state: State) -> Bounds:
-        """A dof that is a change may have been displaced from outside: never farther out than it is."""
+        """Return the bounds, widened to a delta dof that was pushed outside: it never goes farther out."""
         low, high = self.bounds.minimum, self.bounds.maximum - self._margin
         return self.bounds._replace(minimum=min(low, state.position), maximum=max(high, state.position))
 
-    def braking(self, step: Step, is_emergency: bool = False) -> Move:
-        """The quickest stop, within the limits of an emergency stop if it is one."""
+    def braking(self, step: Step, *, is_emergency: bool = False) -> Move:
+        """Compute the quickest stop, within the limits of an emergency stop if it is one."""
         begin_ns, state = self._begin(step)
         if math.isnan(state.position):
             return None, state
@@ -158,14 +157,14 @@ class DofMotion:
         return self._joined(begin_ns, state, ways, step.at_ns)
 
     def going_on(self, at_ns: int) -> Move:
-        """The motion as it was sent, with the stop at its end, from ``at_ns`` [ns, steady] on."""
+        """Return the sent motion from ``at_ns`` [ns, steady] on, with the stop at its end."""
         if self.path is None or math.isnan(self.state.position):
             return None, self.state
         rest = Path(at_ns, self.path.at(at_ns), self.path.between(at_ns, self.path.end_ns))
         return rest, rest.at(at_ns)
 
     def _begin(self, step: Step) -> tuple[int, State]:
-        """Time [ns] and state from which the motion goes on."""
+        """Return the time [ns] and the state from which the motion continues."""
         begin_ns, state = step.begin_ns(self.kind), self.state
         if self.kind is Drive.TRAJECTORY:
             return begin_ns, state if self.path is None else self.path.at(begin_ns)
@@ -175,12 +174,12 @@ class DofMotion:
         return begin_ns, state
 
     def _joined(self, begin_ns: int, state: State, ways: list[Phase], at_ns: int) -> tuple[Path, State]:
-        """The new motion, after what a trajectory does until its branch; and the state now."""
+        """Join the new motion to the sent trajectory at the branch; return it and the state now."""
         path = self.path
         if self.kind is not Drive.TRAJECTORY or path is None:
             new = Path(begin_ns, state, ways)
         elif path.start_ns > at_ns:
-            # Its driver is still on its way to where it begins.
+            # The driver is still on its way to the start.
             new = path
         else:
             new = Path(at_ns, path.at(at_ns), [*path.between(at_ns, begin_ns), *ways])
@@ -189,11 +188,11 @@ class DofMotion:
         return new, new.at(at_ns)
 
     def _first_goal(self, goal: State, at_ns: int) -> Move:
-        """A gripper that nobody measures is led to its first goal by its driver, with time for the way."""
+        """Give the driver of an unmeasured gripper time for the way to the first goal."""
         state = State(self._inside(goal.position), 0.0, 0.0)
         if self.kind is not Drive.TRAJECTORY:
             return None, state
-        # It may stand outside of its range, and at the other end.
+        # The gripper may stand outside of its range, or at the other end.
         way = self.bounds.maximum - self.bounds.minimum + following_limit(self.dof)
         return Path(at_ns + round(1e9 * ARRIVAL_SHARE * quintic_s(way, self.bounds)), state, ()), state
 
@@ -204,12 +203,12 @@ class DofMotion:
 
     @property
     def planner_errors(self) -> int:
-        """How often ruckig raised an error, and a piece of the stop was taken instead."""
+        """Count of errors of ruckig, each answered by a piece of the stop."""
         return self._planner.errors
 
     @property
     def at_rest(self) -> bool:
-        """Whether it does not move any more, the rest of a trajectory included."""
+        """Whether the dof stands still, also along the rest of its trajectory."""
         if not self.state.velocity == self.state.acceleration == 0:
             return False
         return self.kind is not Drive.TRAJECTORY or self.path is None or self.path.is_standing

@@ -1,4 +1,4 @@
-"""What a driver makes of a command until the next one comes, for each dof of a contract."""
+"""How each dof moves between two commands, which depends on its driver."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import math
 from asyncvla_ros.control.motion import Bounds, State, can_stop
 from asyncvla_ros.robot.contract import RobotContract
 
-# After so many periods without a command a driver that holds stands still, or goes on at its last velocity.
+# Periods without a command after which a driver stands still, or continues at its last velocity.
 GAP_PERIODS = 2
-# A change per step comes so many periods after the one before, at least.
+# Least time between two deltas [periods].
 EARLIEST = 0.75
 
 
 class Drive(enum.Enum):
-    """What goes on in the driver while no command comes.
+    """Motion of a driver while no command comes.
 
     ::
 
@@ -41,7 +41,7 @@ ADAPTER_DRIVES = {
 
 
 def drives(robot: RobotContract) -> tuple[Drive, ...]:
-    """The drive of each dof, by the output that carries it beside ``action_command``."""
+    """Return the drive of each dof, which follows from the output that carries it."""
     adapters = {
         name: output.adapter
         for output in robot.outputs
@@ -55,13 +55,13 @@ def drives(robot: RobotContract) -> tuple[Drive, ...]:
 
 
 def quintic_s(way: float, bounds: Bounds) -> float:
-    """How long a driver of trajectories takes at least from rest to rest, on the quintic it makes of it [s].
+    """Return the least time from rest to rest on the quintic that a trajectory driver follows [s].
 
     Velocity, acceleration and jerk of that are at most 15/8 d/T, 10/√3 d/T² and 60 d/T³.
 
     Args:
-        way: How far it goes [unit].
-        bounds: To keep.
+        way: Distance [unit].
+        bounds: Limits to keep.
     """
     return max(
         15 / 8 * way / bounds.max_velocity,
@@ -71,15 +71,15 @@ def quintic_s(way: float, bounds: Bounds) -> float:
 
 
 def stops_within(kind: Drive, before: State, after: State, bounds: Bounds, period_ns: int) -> bool:
-    """Whether the quickest stop from a state stays within every bound, as the driver makes it.
+    """Return whether the driver's quickest stop from a state stays within every bound.
 
-    A rate stands until the next command, which may be late: a stop of rates leads farther than that of the
-    motion by what the first one makes meanwhile. Steps may come a little early: there are more.
+    A rate lasts until the next command, which may be late, so a stop by rates goes farther than the planned
+    one. Steps may come a little early, so there may be more of them.
 
     Args:
         kind: Of the driver.
-        before: Where it is.
-        after: The state that is commanded next.
+        before: Its present state.
+        after: The state commanded next.
         bounds: Of the dof.
         period_ns: Time between two commands [ns].
     """

@@ -1,4 +1,4 @@
-"""What has changed about the drivers since the last command."""
+"""Changes of the drivers since the last command."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from asyncvla_ros.control.supervisor import Supervisor
 
 
 class DriverWatch:
-    """Begins motion anew for a driver that has come, gone or taken hold of the arm again.
+    """Restart motion for a driver that connected, disconnected or took hold of the arm again.
 
     Args:
-        supervisor: Knows whom commands reach, and whether drivers have let go of the arm.
-        generator: Begins anew.
-        timeout_ns: How old a measured state may be [ns].
+        supervisor: Knows which drivers commands reach, and whether they have let go of the arm.
+        generator: Restarts.
+        timeout_ns: Maximum age of a measured state [ns].
     """
 
     def __init__(self, supervisor: Supervisor, generator: CommandGenerator, timeout_ns: int):
@@ -21,18 +21,18 @@ class DriverWatch:
         self.restart()
 
     def restart(self) -> None:
-        """After an activation nothing has changed yet."""
+        """Forget all changes, at an activation."""
         self._had_let_go = False
         self._was_acknowledged = True
         #: Whether another driver has come while the arm moved: it stops first.
         self.is_elsewhere = False
-        #: Whether the arm has not been measured for longer than a state may be old: its driver may be gone,
-        #: and whoever comes next must not be told where the arm was. An arm at rest stays there without it.
+        #: Whether no valid state was measured for the timeout: the driver may be gone, and the next one must
+        #: not be told where the arm was. An arm at rest stays there without commands.
         self.is_unseen = False
         self._unseen_since_ns: int | None = None
 
-    def look(self, state: RobotState, lockstep: bool, now_ns: int, at_ns: int) -> None:
-        """Looks at the arm and at who listens, once per command.
+    def look(self, state: RobotState, now_ns: int, at_ns: int, *, lockstep: bool) -> None:
+        """Check the arm and the drivers once per command.
 
         Args:
             state: The measured state.
@@ -40,7 +40,7 @@ class DriverWatch:
             now_ns: [ns, node clock].
             at_ns: [ns, steady].
         """
-        self._note_unseen(bool(state.not_ready_reason(now_ns)), at_ns)
+        self._note_unseen(at_ns, is_unseen=bool(state.not_ready_reason(now_ns)))
         if self._supervisor.is_driver_ready and not lockstep:
             self._supervisor.check_following(state)
         has_let_go = self._supervisor.has_let_go
@@ -48,9 +48,9 @@ class DriverWatch:
             self._generator.restart_ramp()
             self._supervisor.forget_motion()
         self._had_let_go = has_let_go
-        self._note_acknowledged(self._supervisor.is_acknowledged)
+        self._note_acknowledged(is_acknowledged=self._supervisor.is_acknowledged)
 
-    def _note_unseen(self, is_unseen: bool, at_ns: int) -> None:
+    def _note_unseen(self, at_ns: int, *, is_unseen: bool) -> None:
         if not is_unseen:
             self._unseen_since_ns = None
         elif self._unseen_since_ns is None:
@@ -58,8 +58,8 @@ class DriverWatch:
         since_ns = self._unseen_since_ns
         self.is_unseen = since_ns is not None and at_ns - since_ns > self._timeout_ns
 
-    def _note_acknowledged(self, is_acknowledged: bool) -> None:
-        """Whoever comes to listen may be a driver that was restarted: motion begins anew for it."""
+    def _note_acknowledged(self, *, is_acknowledged: bool) -> None:
+        """Restart motion for a new subscriber, which may be a driver that was restarted."""
         self.is_elsewhere |= self._supervisor.has_come or (self._was_acknowledged and not is_acknowledged)
         self._was_acknowledged = is_acknowledged
         if self.is_elsewhere and (self._generator.at_rest or self._supervisor.reaches_nobody):
@@ -69,4 +69,4 @@ class DriverWatch:
             self._generator.reconsider()
         if not is_acknowledged:
             self._supervisor.forget_motion()
-        self._generator.note_acknowledged(is_acknowledged)
+        self._generator.note_acknowledged(is_acknowledged=is_acknowledged)

@@ -1,4 +1,4 @@
-"""Where tracked dofs are to be a few periods from now: along the chunk, as far as it is blended in."""
+"""Goals of tracked dofs a few periods ahead, along the chunk as far as it is blended in."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from asyncvla_ros.robot.contract import RobotContract
 
 
 class Goals:
-    """Makes the goals of a tracker from due actions.
+    """Compute the tracker's goals from due actions.
 
     Args:
-        robot: Dofs, rates and the time in which actions are blended in.
+        robot: Dofs, rates and the blend-in time of actions.
         index: (k,) int64, the tracked dofs.
-        kinds: (d,) what the driver of each dof does between commands.
-        tracker: Of those; follows the goals.
+        kinds: (d,) motion of each driver between commands.
+        tracker: Follows the goals of these dofs.
     """
 
     def __init__(
@@ -40,11 +40,14 @@ class Goals:
         self._ramp_start = np.zeros(len(robot.dofs))
 
     def restart_ramp(self) -> None:
-        """Actions are blended in again, from the next one on."""
+        """Blend actions in again, from the next one on."""
         self._ramp_begin_ns = None
 
     def blend_factor(self, now_ns: int) -> float:
-        """Share of the way from where the ramp began to what the policy wants at ``now_ns`` [ns]: 0 to 1."""
+        """Return the blend factor at ``now_ns`` [ns]: 0 at the start of the ramp, 1 at the policy's goal.
+
+        The first call after ``restart_ramp`` starts the ramp.
+        """
         if self._ramp_begin_ns is None:
             self._ramp_begin_ns = now_ns
             self._ramp_start[self._index] = self._tracker.positions
@@ -55,12 +58,12 @@ class Goals:
     def of(
         self, action: ScheduledAction, values: np.ndarray, blend: float, now_ns: int, at_ns: int
     ) -> tuple[list[State], list[Hull | None]]:
-        """(k,) where the tracked dofs are to be ``goal_ahead_ns`` from now, and what lies between.
+        """Return the goals (k,) of tracked dofs ``goal_ahead_ns`` from now, and the hulls of the ways there.
 
         Args:
-            action: The action that is due.
-            values: (d,) what is made of it, of which only changes count.
-            blend: The factor of now.
+            action: The due action.
+            values: (d,) the processed action, of which only deltas are used.
+            blend: Present blend factor.
             now_ns: [ns, node clock].
             at_ns: [ns, steady].
         """
@@ -87,7 +90,7 @@ class Goals:
         return (self._turning(goals) if self._has_orientation else goals), hulls
 
     def _turning(self, goals: list[State]) -> list[State]:
-        """Goals of a pose, with its orientation on the shortest way and not too far ahead."""
+        """Return goals of a pose whose orientation takes the shortest way and is not too far ahead."""
         places = np.flatnonzero((self._index >= COLUMNS.start) & (self._index < COLUMNS.stop)).tolist()
         commanded = [self._tracker.positions[place] for place in places]
         aimed = goal_columns(commanded, [goals[place].position for place in places])

@@ -1,4 +1,4 @@
-"""Where the arm should be between two actions, so that it is commanded more often than the policy decides."""
+"""Positions between two actions, so that commands are more frequent than actions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def interpolate_chunk(chunk: StampedChunk, at_ns: int) -> tuple[np.ndarray, np.n
 
     ::
 
-        a0 ●──╮                     at a due time the action itself, with the slope between its neighbours
+        a0 ●──╮                     at a due time the action itself, with the slope between its neighbors
               ╰──● a1 ──● a2        (at the first to the second, at the last 0); around the chunk it stands
 
     Args:
@@ -43,7 +43,7 @@ def interpolate_chunk(chunk: StampedChunk, at_ns: int) -> tuple[np.ndarray, np.n
 
 
 def hull(chunk: StampedChunk, from_ns: int, to_ns: int) -> tuple[np.ndarray, np.ndarray]:
-    """(d,) float32 lowest and highest of the actions around the curve between two times [ns, node clock]."""
+    """Return (d,) float32 least and greatest action around a curve between two times [ns, node clock]."""
     last = len(chunk.actions) - 1
     first, end = (min(max(chunk.index_at(at_ns), 0), last) for at_ns in (from_ns, to_ns))
     actions = chunk.actions[first : end + 2]

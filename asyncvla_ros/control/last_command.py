@@ -1,4 +1,4 @@
-"""What was commanded last, and what stands still after it."""
+"""The last command, and the command that stands still after it."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from asyncvla_ros.robot.contract import RobotContract
 
 
 class LastCommand:
-    """Keeps the newest command, and the one before it in case the newest is not sent.
+    """Keep the newest command, and the one before it in case the newest is not sent.
 
     Args:
         robot: Its action dims.
 
     Attributes:
         values: (d,) [unit]; None before the first one.
-        at_ns: When it was made [ns, steady].
+        at_ns: Time of the newest command [ns, steady].
     """
 
     def __init__(self, robot: RobotContract):
@@ -29,27 +29,30 @@ class LastCommand:
         self._before: tuple[np.ndarray | None, int] = (None, 0)
 
     def note(self, values: np.ndarray, at_ns: int) -> None:
-        """A command (d,) [unit] is made at ``at_ns`` [ns, steady]."""
+        """Note a command (d,) [unit] of ``at_ns`` [ns, steady]."""
         self._before = self.values, self.at_ns
         self.values, self.at_ns = values, at_ns
 
     def take_back(self) -> None:
-        """The newest one was not sent."""
+        """Drop the newest command, which was not sent."""
         self.values, self.at_ns = self._before
 
     def forget(self) -> None:
-        """It is over."""
+        """Forget the command."""
         self.values = None
 
     @property
     def positions(self) -> np.ndarray:
-        """(d,) where targets are commanded to be [unit]; NaN for changes, and before the first command."""
+        """(d,) commanded positions of targets [unit]; NaN for deltas and before the first command."""
         if self.values is None:
             return np.full(len(self._dofs), np.nan)
         return np.where(self._is_delta, np.nan, self.values.astype(np.float64))
 
     def standing(self, state: RobotState) -> np.ndarray:
-        """(d,) float32 that stand still [unit]: no change; what was commanded last; else what is measured."""
+        """Return the command (d,) float32 that stands still [unit].
+
+        It is 0 for deltas, the last command of a target, else the measured value.
+        """
         values = np.zeros(len(self._dofs), np.float32)
         for index, dof in enumerate(self._dofs):
             if dof.is_delta:

@@ -25,7 +25,7 @@ class State(NamedTuple):
 
 
 class Bounds(NamedTuple):
-    """Closed intervals a dof's motion stays in; acceleration and jerk are symmetric."""
+    """Limits of a dof's motion, ends included; acceleration and jerk are symmetric."""
 
     minimum: float
     maximum: float
@@ -36,7 +36,7 @@ class Bounds(NamedTuple):
 
 
 def move(state: State, phase: Phase) -> State:
-    """The state after one phase."""
+    """Return the state after one phase."""
     t, jerk = phase
     position, velocity, acceleration = state
     return State(
@@ -47,7 +47,7 @@ def move(state: State, phase: Phase) -> State:
 
 
 def cut(phases: Sequence[Phase], duration_s: float) -> list[Phase]:
-    """The first ``duration_s`` of a motion; where it is shorter, it goes on without jerk."""
+    """Return the first ``duration_s`` of a motion; a shorter one is extended without jerk."""
     kept: list[Phase] = []
     left = duration_s
     for duration, jerk in phases:
@@ -60,7 +60,7 @@ def cut(phases: Sequence[Phase], duration_s: float) -> list[Phase]:
 
 
 def stop_phases(velocity: float, acceleration: float, max_acceleration: float, jerk: float) -> list[Phase]:
-    """The quickest way to velocity and acceleration 0.
+    """Compute the quickest way to velocity and acceleration 0.
 
     ::
 
@@ -73,7 +73,7 @@ def stop_phases(velocity: float, acceleration: float, max_acceleration: float, j
         max_acceleration: [unit/s²].
         jerk: [unit/s³].
     """
-    # Where the velocity ends if the acceleration is brought to 0: its sign says which way to brake.
+    # Velocity after the acceleration is brought to 0; its sign says which way to brake.
     sign = -1.0 if velocity + acceleration * abs(acceleration) / (2 * jerk) < 0 else 1.0
     v, a = sign * velocity, sign * acceleration
     peak = math.sqrt(max(0.0, jerk * v + a * a / 2))
@@ -85,12 +85,12 @@ def stop_phases(velocity: float, acceleration: float, max_acceleration: float, j
 
 
 class Path:
-    """The motion of one dof from a moment on, which ends at rest.
+    """The motion of one dof from a start time to rest.
 
     Args:
-        start_ns: When it begins [ns].
-        start: The state then.
-        phases: One after the other; after them velocity and acceleration are 0, but for rounding.
+        start_ns: Start time [ns].
+        start: State at the start.
+        phases: Successive pieces of constant jerk, which end at rest but for rounding.
     """
 
     __slots__ = ("_begins_s", "_states", "end", "end_ns", "phases", "start_ns")
@@ -102,12 +102,12 @@ class Path:
         for phase in self.phases:
             self._begins_s.append(self._begins_s[-1] + phase[0])
             self._states.append(move(self._states[-1], phase))
-        # What rounding leaves of the velocity must not creep on.
+        # A rounding error of the velocity must not become drift.
         self.end = State(self._states[-1].position, 0.0, 0.0)
         self.end_ns = start_ns + math.ceil(self._begins_s[-1] * 1e9)
 
     def at(self, time_ns: int) -> State:
-        """The state at ``time_ns`` [ns]: before the beginning as at it, after the end at rest."""
+        """Return the state at ``time_ns`` [ns]: the start before the path, at rest after it."""
         if time_ns >= self.end_ns:
             return self.end
         since_s = max(0.0, (time_ns - self.start_ns) / 1e9)
@@ -117,7 +117,7 @@ class Path:
         return move(self._states[index], (since_s - self._begins_s[index], self.phases[index][1]))
 
     def states(self, times_ns: np.ndarray) -> np.ndarray:
-        """(m, 3) positions, velocities and accelerations at (m,) times [ns], as ``at`` gives them."""
+        """Return (m, 3) positions, velocities and accelerations at (m,) times [ns], as ``at`` gives them."""
         since = np.clip((times_ns - self.start_ns) / 1e9, 0.0, None)
         index = np.searchsorted(self._begins_s, since, side="right") - 1
         index[times_ns >= self.end_ns] = len(self.phases)
@@ -134,7 +134,7 @@ class Path:
         )
 
     def between(self, begin_ns: int, end_ns: int) -> list[Phase]:
-        """The phases from ``begin_ns`` to ``end_ns`` [ns]; rest, where the path has ended before."""
+        """Return the phases from ``begin_ns`` to ``end_ns`` [ns]; at rest after the end of the path."""
         begin_s, end_s = (begin_ns - self.start_ns) / 1e9, (end_ns - self.start_ns) / 1e9
         taken: list[Phase] = []
         at_s = begin_s
@@ -149,30 +149,30 @@ class Path:
 
     @property
     def is_standing(self) -> bool:
-        """Whether nothing moves from its beginning on."""
+        """Whether the path stands still throughout."""
         return self._states[0][1:] == (0.0, 0.0) and not any(jerk for _, jerk in self.phases)
 
     @property
     def knots_ns(self) -> list[int]:
-        """When the jerk changes, from the beginning to the end [ns]."""
+        """Times at which the jerk changes, start and end included [ns]."""
         return [self.start_ns + round(begin_s * 1e9) for begin_s in self._begins_s]
 
 
 def stop(state: State, bounds: Bounds, duration_s: float) -> State:
-    """The state after ``duration_s`` [s] of the quickest stop; at rest exactly once it has ended."""
+    """Return the state after ``duration_s`` [s] of the quickest stop; exactly at rest after its end."""
     phases = stop_phases(state.velocity, state.acceleration, bounds.acceleration, bounds.jerk)
     return Path(0, state, phases).at(round(duration_s * 1e9))
 
 
 def rest_position(state: State, bounds: Bounds) -> float:
-    """Where the quickest stop ends."""
+    """Return the position at which the quickest stop ends."""
     for phase in stop_phases(state.velocity, state.acceleration, bounds.acceleration, bounds.jerk):
         state = move(state, phase)
     return state.position
 
 
 def can_stop(state: State, bounds: Bounds) -> bool:
-    """Whether the quickest stop from here stays within every bound: what makes a state safe to be in."""
+    """Return whether the quickest stop from a state stays within every bound: then the state is safe."""
     v, a = state.velocity, state.acceleration
     if not abs(a) <= bounds.acceleration:
         return False
@@ -191,7 +191,7 @@ def can_stop(state: State, bounds: Bounds) -> bool:
 
 
 def _extremes(state: State, phases: Sequence[Phase]) -> Iterator[float]:
-    """Positions between which a motion stays: where phases begin and end, and where it turns back."""
+    """Yield the positions at phase ends and turning points; the motion stays between them."""
     yield state.position
     for duration, jerk in phases:
         for t in _roots(jerk / 2, state.acceleration, state.velocity):
@@ -202,19 +202,19 @@ def _extremes(state: State, phases: Sequence[Phase]) -> Iterator[float]:
 
 
 def _roots(a: float, b: float, c: float) -> tuple[float, ...]:
-    """Real roots of a·t² + b·t + c."""
+    """Return the real roots of a·t² + b·t + c."""
     if a == 0:
         return () if b == 0 else (-c / b,)
     discriminant = b * b - 4 * a * c
     if discriminant < 0:
         return ()
-    # Of the two textbook formulas the one without cancellation, for each root.
+    # For each root, use the textbook formula without cancellation.
     q = -(b + math.copysign(math.sqrt(discriminant), b)) / 2
     return (q / a, c / q) if q else (0.0,)
 
 
 def end_within(state: State, phases: Sequence[Phase], bounds: Bounds) -> State | None:
-    """Where a motion ends; None if velocity, acceleration or jerk leave their bounds on the way."""
+    """Return the state at the end of a motion; None if velocity, acceleration or jerk leave their bounds."""
     for duration, jerk in phases:
         after = move(state, (duration, jerk))
         low, high = sorted((state.velocity, after.velocity))

@@ -1,4 +1,4 @@
-"""Turns of a pose target: six tracked entries of a rotation matrix, as a true rotation."""
+"""Orientation of a pose target: six tracked entries of a rotation matrix, kept a true rotation."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from asyncvla_ros.robot.contract import Dof, RobotContract
 # Action dims that are two columns of a rotation matrix, in an ee_pose of nine.
 COLUMNS = slice(3, 9)
 POSE_SIZE = 9
-# So far ahead of the commanded orientation its goal is, at most [rad]: between two rotations so near to each
-# other every mixture of their entries is nearly a rotation.
+# Greatest angle from the commanded orientation to its goal [rad]. Every mixture of the entries of two
+# rotations so near to each other is nearly a rotation.
 AHEAD_RAD = 0.3
-# |ω|² is at most the sum of the squares of the rates of the six entries; what is left is for the mixtures.
+# |ω|² is at most the sum of the squares of the six entries' rates; the rest is margin for the mixtures.
 SHARE = 0.85 / math.sqrt(6)
 
 
 def has_orientation(robot: RobotContract) -> bool:
-    """Whether the targets of a contract are poses whose orientation is tracked."""
+    """Return whether a contract's targets are poses with a tracked orientation."""
     columns = robot.dofs[COLUMNS]
     is_pose = robot.action_space == "ee_pose" and len(robot.dofs) >= POSE_SIZE
     return is_pose and all(dof.velocity is not None for dof in columns)
 
 
 def with_entry_limits(robot: RobotContract) -> tuple[Dof, ...]:
-    """The dofs of a contract with limits of the six entries that keep the rotation within them.
+    """Return a contract's dofs with entry limits that keep the rotation within the contract's.
 
-    The contract's velocity of an entry is meant as that of the rotation [rad/s], and so on.
+    The contract states an entry's velocity as that of the rotation [rad/s], and so on.
     """
     if not has_orientation(robot):
         return robot.dofs
@@ -46,15 +46,15 @@ def _entry(dof: Dof) -> Dof:
 
 
 def goal_columns(commanded: Sequence[float], wanted: Sequence[float]) -> np.ndarray | None:
-    """The orientation to aim at, on the shortest way to what is wanted.
+    """Return the orientation to aim at, on the shortest way to the wanted one.
 
     Args:
-        commanded: (6,) columns as they are commanded, nearly of a rotation.
-        wanted: (6,) columns of the policy, of any length and angle.
+        commanded: (6,) commanded columns, nearly those of a rotation.
+        wanted: (6,) columns of the policy, of any length and angle between them.
 
     Returns:
-        (6,) columns of a rotation at most ``AHEAD_RAD`` from the commanded one; None: what is wanted is no
-        orientation.
+        (6,) columns of a rotation at most ``AHEAD_RAD`` from the commanded one; None if the wanted columns
+        describe no orientation.
     """
     try:
         goal = _rotation(wanted)
@@ -69,10 +69,10 @@ def goal_columns(commanded: Sequence[float], wanted: Sequence[float]) -> np.ndar
 
 
 def as_rotation(columns: Sequence[float]) -> np.ndarray:
-    """(6,) columns of the rotation nearest by Gram and Schmidt to (6,) ``columns``.
+    """Return the columns (6,) of the rotation that Gram and Schmidt make of (6,) ``columns``.
 
     Raises:
-        ValueError: they say no orientation.
+        ValueError: they describe no orientation.
     """
     return _rotation(columns).as_matrix()[:, :2].T.ravel()
 

@@ -1,4 +1,4 @@
-"""What the numbers of a command become on their way out: joint positions, velocities, trajectories."""
+"""From commands to what outputs send: joint positions, velocities and trajectories."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from asyncvla_ros.control.motion import Path
 from asyncvla_ros.control.types import Command
 from asyncvla_ros.robot.contract import Output, RobotContract
 
-# A gripper's target must move by this share of its travel to be worth a new goal at once, as goals interrupt
-# each other; one that stays for a while needs only the smaller share.
+# Share of its travel by which a gripper's target must move for a new goal at once, because goals interrupt
+# each other; a target that persists needs only the smaller share.
 GOAL_STEP, SETTLED_STEP = 0.1, 0.02
 SETTLED_NS = 300_000_000
-# A trajectory lasts so long at least, standing still at its end [ns].
+# Least duration of a trajectory, which stands still at its end [ns].
 STANDING_NS = 1_000_000_000
-# Knots that are nearer to each other are one [ns].
+# Knots nearer to each other than this are merged [ns].
 MIN_SEGMENT_NS = 20
 
 
@@ -25,7 +25,7 @@ class Waypoints:
     """A trajectory of the joints of an output.
 
     Attributes:
-        times_ns: (k,) int64, from the moment of the command on [ns].
+        times_ns: (k,) int64, time since the command [ns].
         positions: (k, n) float64 [m or rad].
         velocities: (k, n) float64 [m/s or rad/s].
         accelerations: (k, n) float64 [m/s² or rad/s²].
@@ -38,13 +38,13 @@ class Waypoints:
 
 
 class OutputValues:
-    """Picks the dofs of one output from a command and converts them to what the joints take.
+    """Convert commands to the joint values of one output.
 
     Array letters: ``d`` action dims of the contract, ``n`` dofs of the output.
 
     Args:
         robot: Dofs, limits and control rate.
-        output: Which dofs, in which order, with which travel.
+        output: Its dofs, in order, with their travel.
     """
 
     def __init__(self, robot: RobotContract, output: Output):
@@ -65,43 +65,43 @@ class OutputValues:
 
     @property
     def travel(self) -> float:
-        """The widest way between the limits of a joint [m or rad]."""
+        """Widest range of any joint [m or rad]."""
         return float(np.max(self._upper - self._lower))
 
     def raw(self, values: np.ndarray) -> np.ndarray:
-        """(n,) float64 of the (d,) ``values``, in the contract's units."""
+        """Return the output's (n,) float64 of the (d,) ``values``, in the contract's units."""
         return np.asarray(values, np.float64)[self._index]
 
     def position(self, values: np.ndarray) -> np.ndarray:
-        """(n,) float64 joint positions [m or rad] of the (d,) targets ``values``."""
+        """Return the joint positions (n,) float64 [m or rad] of the targets (d,) ``values``."""
         return self._offset + self._gain * self.raw(values)
 
     def targets(self, positions: np.ndarray) -> np.ndarray:
-        """(..., n) targets with these joint ``positions`` [m or rad]; the inverse of ``position``."""
+        """Return the targets (..., n) of joint ``positions`` [m or rad]; the inverse of ``position``."""
         return (np.asarray(positions, np.float64) - self._offset) / self._gain
 
     def changes(self, rates: np.ndarray) -> np.ndarray:
-        """(..., n) changes per control step of which ``rates`` [unit/s] are made; the inverse of ``rate``."""
+        """Return the deltas (..., n) per control step of ``rates`` [unit/s]; the inverse of ``rate``."""
         return np.asarray(rates, np.float64) * (self._step_ns / 1e9)
 
     def rate(self, values: np.ndarray) -> np.ndarray:
-        """(n,) float64 velocities [unit/s] that make the (d,) changes ``values`` within one control step."""
+        """Return the velocities (n,) float64 [unit/s] that make the deltas (d,) ``values`` in one step."""
         return self.raw(values) / (self._step_ns / 1e9)
 
     def says_nothing(self, values: np.ndarray) -> bool:
-        """Whether a dof of this output has no value, NaN, in (d,) ``values``."""
+        """Return whether ``values`` (d,) is NaN for a dof of this output."""
         return bool(np.isnan(self.raw(values)).any())
 
     def is_repeated(self, command: Command) -> bool:
-        """Whether a command says again where a motion will begin.
+        """Return whether a command repeats the start of a motion that has not begun.
 
-        A driver that goes there must not be told twice: it may begin each time where it measures.
+        It is sent to a driver once only, which may restart from its measured position each time.
         """
         is_standing = not any(path.phases for path in self._paths(command))
         return is_standing and command.at_ns < self._begin_ns(command) == self._told_begin_ns
 
     def note_sent(self, command: Command) -> None:
-        """The driver has been told this command."""
+        """Note a command that was sent to the driver."""
         self._told_begin_ns = self._begin_ns(command)
 
     def _begin_ns(self, command: Command) -> int:
@@ -111,15 +111,15 @@ class OutputValues:
         return [path for path in (command.paths[i] for i in self._index) if path is not None]
 
     def waypoints(self, command: Command) -> Waypoints:
-        """The motion of the joints from the moment of the command to rest.
+        """Compute the motion of the joints from the time of the command to rest.
 
         ::
 
             path   ●───●──────●────●      a waypoint wherever the jerk of a joint changes: the quintic between
                                           two of them, with their accelerations, is the path itself
 
-        A path begins at the moment of the command, in the past when it arrives, so that a driver is on it at
-        once. A dof that is not tracked has a target only: its joints go there within a control step.
+        A path begins at the time of the command, past on arrival, so that a driver follows it at once.
+        A dof that is not tracked has only a target, which its joints reach within a control step.
         """
         assert command.values is not None
         paths = [command.paths[index] if command.paths else None for index in self._index]
@@ -129,7 +129,7 @@ class OutputValues:
             return Waypoints(np.array([self._step_ns]), position, still, still)
         known = [path for path in paths if path is not None]
         times = _knots(known)
-        # One that has ended before it arrives would be refused.
+        # Drivers refuse a trajectory that has ended before it arrives.
         times += [command.at_ns + STANDING_NS] * (times[-1] < command.at_ns + STANDING_NS)
         at = np.array(times, np.int64)
         states = np.stack([path.states(at) for path in known], axis=1)
@@ -142,7 +142,7 @@ class OutputValues:
 
 
 def _knots(paths: list[Path]) -> list[int]:
-    """When the jerk of any path changes [ns], from where all have begun to where all have ended."""
+    """Return when any path's jerk changes [ns], after the last start, up to the last end."""
     begin_ns = max(path.start_ns for path in paths)
     end_ns = max(path.end_ns for path in paths)
     times = [begin_ns]
@@ -155,12 +155,12 @@ def _knots(paths: list[Path]) -> list[int]:
 
 
 class GoalGate:
-    """Decides when a gripper's target is worth a new goal.
+    """Decide when a gripper's target is worth a new goal.
 
-    A large change is one at once; a small one, which may be noise, only when it stays.
+    A large change is sent at once; a small one, which may be noise, only if it persists.
 
     Args:
-        travel: Difference between open and closed [m or rad].
+        travel: Distance between open and closed [m or rad].
     """
 
     def __init__(self, travel: float):
@@ -169,7 +169,7 @@ class GoalGate:
         self._candidate: tuple[float, int] | None = None
 
     def wants(self, position: float, at_ns: int) -> bool:
-        """Whether ``position`` [m or rad] at ``at_ns`` [ns, steady] differs enough from the last goal."""
+        """Return whether ``position`` [m or rad] at ``at_ns`` [ns, steady] is worth a new goal."""
         if self._sent is None:
             return True
         if self._candidate is None or abs(position - self._candidate[0]) >= SETTLED_STEP * self._travel:
@@ -179,5 +179,5 @@ class GoalGate:
         return change >= (SETTLED_STEP if stays else GOAL_STEP) * self._travel
 
     def note(self, position: float | None) -> None:
-        """Notes the goal that was sent [m or rad]; None: it was refused, so it is wanted again."""
+        """Note the sent goal [m or rad]; None: it was refused, so send it again."""
         self._sent = position

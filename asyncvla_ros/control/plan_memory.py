@@ -1,4 +1,4 @@
-"""What older chunks would still do: what a policy is told of the plan in execution when it decides anew.
+"""The plan of older chunks, which a policy reads when it computes a new chunk.
 
 Time is a whole number in any unit: nanoseconds of the node clock, or control steps of a simulator.
 """
@@ -12,7 +12,7 @@ import numpy as np
 
 from asyncvla_ros.types import Previous
 
-# A late answer is more harmful than one that is expected late: the largest of so many lags counts.
+# Number of delays of which the largest counts: a delay above the prediction does more harm than one below.
 _LAGS = 10
 
 
@@ -24,7 +24,7 @@ class _Chunk:
 
 
 class PlanMemory:
-    """The chunks of a session, in the units of the checkpoint. Not thread-safe.
+    """Chunks of a session in the checkpoint's units. Not thread-safe.
 
     Args:
         step: Time between two consecutive actions.
@@ -36,22 +36,22 @@ class PlanMemory:
         self._lags: deque[int] = deque(maxlen=_LAGS)
 
     def note(self, stamp: int, arrived: int, actions: np.ndarray, draft: np.ndarray | None = None) -> None:
-        """A chunk was sent.
+        """Note a chunk that was sent.
 
         Args:
-            stamp: When its observation was taken.
-            arrived: When it was sent.
+            stamp: Time of its observation.
+            arrived: Time of sending.
             actions: (l, d), of which number ``i`` is due at ``stamp + i * step``.
-            draft: (l, d) what was generated, where ``actions`` are an ensemble with older chunks.
+            draft: (l, d) generated actions, where ``actions`` are their ensemble with older chunks.
         """
         self._lags.append(arrived - stamp)
         left = [chunk for chunk in self._chunks if self._place(chunk, stamp) < len(chunk.actions)]
         self._chunks = [*left, _Chunk(stamp, actions, actions if draft is None else draft)]
 
     def previous(self, stamp: int) -> Previous | None:
-        """What is still to come of the chunks noted, for an observation of ``stamp``; None if nothing is.
+        """Return the plan that remains for an observation of ``stamp``; None if all chunks have ended.
 
-        The answer is taken to need as long as the slowest of the last ten.
+        The delay of the answer is predicted as the largest of the last ten.
         """
         if not self._chunks or (first := self._place(self._chunks[-1], stamp)) < 0:
             return None
@@ -63,9 +63,9 @@ class PlanMemory:
         return Previous(actions, min(delay, len(actions)), tuple(draft for draft in drafts if len(draft)))
 
     def forget(self) -> None:
-        """Forgets the chunks, not how late they were: they ended, or the clock jumped back."""
+        """Forget the chunks, which ended or precede a clock jump; keep their delays."""
         self._chunks = []
 
     def _place(self, chunk: _Chunk, stamp: int) -> int:
-        """Place in a chunk of the action that is due at a time; negative before it."""
+        """Return the index in a chunk of the action due at a time; negative before the chunk."""
         return (stamp - chunk.stamp) // self._step

@@ -1,4 +1,4 @@
-"""The time-optimal way of one dof to a goal, by ruckig."""
+"""The time-optimal path of one dof to a goal, by ruckig."""
 
 from __future__ import annotations
 
@@ -6,27 +6,27 @@ import ruckig
 
 from asyncvla_ros.control.motion import Bounds, Phase, State, can_stop, cut, rest_position
 
-# Plans keep this share of each limit in reserve, so that rounding in a plan cannot reach the limit itself.
+# Share of each limit that plans keep in reserve, so that rounding cannot exceed the limit.
 RESERVE = 1e-6
-# Shares of a goal's velocity that are tried: who is to be somewhere at speed may have to back up first.
+# Shares of a goal's velocity to try: reaching a position at speed may take a run-up first.
 RUN_UPS = (1.0, 0.75, 0.5, 0.25, 0.0)
 Hull = tuple[float, float]
 """Lowest and highest position [unit]."""
 
 
 class Planner:
-    """Plans the motion of one dof.
+    """Plan the motion of one dof.
 
     Args:
         bounds: Its limits.
-        is_delta: Whether it is a change per step, whose goal is a velocity.
-        ahead_s: How far ahead a goal is met, or later [s]: at once would take full jerk in every period.
+        is_delta: Whether the dof is a delta per step, whose goal is a velocity.
+        ahead_s: Least time to a goal [s]: meeting it at once would take full jerk in every period.
 
     Attributes:
-        errors: How often ruckig raised an error rather than say that it found no way.
+        errors: Count of errors that ruckig raised, other than finding no path.
     """
 
-    def __init__(self, bounds: Bounds, is_delta: bool, ahead_s: float):
+    def __init__(self, bounds: Bounds, ahead_s: float, *, is_delta: bool):
         self.errors = 0
         self._bounds, self._is_delta = bounds, is_delta
         self._ruckig = ruckig.Ruckig(1)
@@ -43,7 +43,7 @@ class Planner:
             given.minimum_duration = ahead_s
 
     def feasible(self, goal: State) -> State:
-        """The nearest goal that can be reached and left again within the limits."""
+        """Return the nearest goal that can be reached and left again within the limits."""
         bounds, share = self._bounds, 1 - RESERVE
         if self._is_delta:
             speed = min(max(goal.velocity, share * bounds.min_velocity), share * bounds.max_velocity)
@@ -51,7 +51,7 @@ class Planner:
         inset = RESERVE * (bounds.maximum - bounds.minimum)
         position = min(max(goal.position, bounds.minimum + inset), bounds.maximum - inset)
         if position == goal.position:
-            # The run-up to a moving goal is the way to stop after it, backwards in time.
+            # The run-up to a moving goal is the stop after it, reversed in time.
             velocity, acceleration = goal.velocity / share, goal.acceleration / share
             if can_stop(State(position, velocity, acceleration), bounds) and can_stop(
                 State(position, -velocity, acceleration), bounds
@@ -67,15 +67,15 @@ class Planner:
         velocity_share: float = 1.0,
         hull: Hull | None = None,
     ) -> list[Phase]:
-        """The first ``duration_s`` [s] of the way to the goal; empty if none was found.
+        """Plan the first ``duration_s`` [s] of the path to the goal; empty if there is none.
 
         Args:
-            state: Where it begins.
-            goal: Where it leads to.
-            duration_s: Of the part that is wanted [s].
-            velocity_share: Of the velocity limit that is used.
-            hull: Positions [unit] between which the way stays, together with the goal and where the dof is
-                and could stop; the goal's velocity gives way. None: wherever the quickest way leads.
+            state: Start.
+            goal: End.
+            duration_s: Length of the part to return [s].
+            velocity_share: Share of the velocity limit to use.
+            hull: Least and greatest position [unit] of the path, extended to the goal, the start and the
+            position of a stop from there; the goal's velocity is lowered if needed. None: no such limit.
         """
         given = self._input
         speed = velocity_share * self._max_velocity
@@ -89,7 +89,7 @@ class Planner:
                 if self._ruckig.calculate(given, self._trajectory) < 0:
                     return []
             except ruckig.RuckigError:
-                # It finds no way where numbers are at the edge of what it can tell apart: brake a piece.
+                # Ruckig finds no path where numbers are near its resolution: brake for a piece.
                 self.errors += 1
                 return []
             if self._is_delta or hull is None or self._stays(state, goal, hull):

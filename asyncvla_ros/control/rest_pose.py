@@ -1,4 +1,4 @@
-"""Where dofs are seen at rest, and how exactly that can be told."""
+"""Measured rest positions of dofs, and their tolerance."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from asyncvla_ros.robot.motion_limits import following_limit
 
 
 def agreement(dof: Dof) -> float:
-    """Within which two measurements of a dof at rest are the same [unit]."""
+    """Return the tolerance within which two measurements of a dof at rest agree [unit]."""
     return AGREEMENT * following_limit(dof)
 
 
 def measured_rest(dof: Dof, state: RobotState, since_ns: int | None = None) -> float | None:
-    """Where a dof rests [unit], 0 for a change, NaN for a gripper of which nobody knows.
+    """Return the rest position of a dof [unit]; 0 for a delta, NaN for an unmeasured gripper.
 
     Args:
         dof: A tracked one.
         state: The measured state.
-        since_ns: Samples of before count not [ns, node clock]; None: all count.
+        since_ns: Time from which samples count [ns, node clock]; None: all count.
 
     Returns:
-        None while samples do not agree.
+        The position; None while samples do not agree.
     """
     if dof.is_delta:
         return 0.0
@@ -33,14 +33,14 @@ def measured_rest(dof: Dof, state: RobotState, since_ns: int | None = None) -> f
     return state.resting(dof.name, agreement(dof), since_ns)
 
 
-def hold_position(dof: Dof, commanded: float, measured: float, has_let_go: bool) -> float:
-    """Where a dof is to be held [unit]: where it rests, if that is near enough or it goes where it likes.
+def hold_position(dof: Dof, commanded: float, measured: float, *, has_let_go: bool) -> float:
+    """Return the position at which to hold a dof [unit]: its rest position if that is near, or it has let go.
 
     Args:
         dof: A tracked one.
-        commanded: Where it is commanded to be [unit].
-        measured: Where it rests [unit], NaN: unknown.
-        has_let_go: Whether it may be anywhere, and the hold goes with it.
+        commanded: Its commanded position [unit].
+        measured: Its rest position [unit]; NaN: unknown.
+        has_let_go: Whether it obeys nobody, so that the hold follows it.
     """
     if dof.is_delta or dof.holds_command or math.isnan(measured):
         return commanded

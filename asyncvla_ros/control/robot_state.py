@@ -1,4 +1,4 @@
-"""What the robot last said about itself, whether that is recent enough to move on, and whether it rests."""
+"""Newest state of the robot: its values, its age, and whether the arm rests."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from asyncvla_ros.robot.contract import RobotContract
 from asyncvla_ros.types import ContractError
 
-# So many samples, so far apart [ns], must agree before a pose is believed: one alone may be wrong.
+# Number of samples, and their least distance [ns], that must agree for rest: a single one may be wrong.
 AGREEING = 3
 APART_NS = 20_000_000
-# Samples agree within this share of what a dof may be away from its command.
+# Tolerance of agreement, as a share of the following-error limit.
 AGREEMENT = 0.01
 
 
@@ -21,7 +21,7 @@ class RobotState:
 
     Args:
         robot: State topics and their timeout.
-        agreeing: Samples that must agree before a pose is believed.
+        agreeing: Consecutive samples that must agree before the arm counts as at rest.
     """
 
     def __init__(self, robot: RobotContract, agreeing: int = AGREEING):
@@ -36,7 +36,7 @@ class RobotState:
         }
 
     def observe(self, topic: str, stamp_ns: int, values: Mapping[str, float], now_ns: int | None) -> None:
-        """Notes a message acquired at ``stamp_ns`` [ns]; a broken one, or one overtaken, changes no value.
+        """Note a message acquired at ``stamp_ns`` [ns]; a broken or overtaken one changes no value.
 
         ``now_ns`` [ns], if known, is used to discard stamps from before a backward clock jump.
         """
@@ -55,7 +55,7 @@ class RobotState:
             history.append((stamp_ns, dict(values)))
 
     def not_ready_reason(self, now_ns: int) -> str:
-        """Why nothing may move at ``now_ns`` [ns]: a topic that is silent, stale or broken; else empty."""
+        """Return which topic is silent, stale or broken at ``now_ns`` [ns], so that nothing may move."""
         limit_s = self._robot.observation_timeout_s
         for source in self._robot.state:
             topic = source.topic
@@ -67,31 +67,31 @@ class RobotState:
             if age_s > limit_s:
                 return f"{topic} is {age_s:.2f} s old, limit {limit_s:g} s"
             if age_s < -limit_s:
-                # Left from before a jump of the clock: it would look fresh for ever.
+                # The stamp is from before a clock jump: it would look fresh for ever.
                 return f"{topic} is stamped {-age_s:.2f} s ahead, limit {limit_s:g} s"
         return ""
 
     @property
     def silent(self) -> tuple[str, ...]:
-        """Topics of which nothing usable came."""
+        """Topics without any usable message."""
         return tuple(source.topic for source in self._robot.state if source.topic not in self._stamps)
 
     def forget_times(self) -> None:
-        """After a jump of the clock: values stay, but nothing is recent any more."""
+        """Keep values but forget their times, after a jump of the clock."""
         self._stamps.clear()
         for history in self._history.values():
             history.clear()
 
     def value(self, name: str) -> float:
-        """The newest value of a state name; NaN if there is none."""
+        """Return the newest value of a state name; NaN if there is none."""
         return self._values.get(name, math.nan)
 
     def stamp_ns(self, name: str) -> int | None:
-        """When the value of a state name was acquired [ns]; None if that is unknown."""
+        """Return the acquisition time of a state's value [ns]; None if unknown."""
         return self._stamps.get(self._names.get(name, ""))
 
     def samples(self, name: str) -> tuple[tuple[int | None, float], ...]:
-        """Stamps [ns] and values of the newest samples, the oldest first.
+        """Return the stamps [ns] and values of the newest samples, oldest first.
 
         A stamp is None after a jump of the clock.
         """
@@ -104,17 +104,17 @@ class RobotState:
         return tuple(known)
 
     def sampled(self, name: str) -> tuple[int, float] | None:
-        """Stamp [ns] and value of the newest sample that counts for agreement; None if there is none."""
+        """Return the stamp [ns] and value of the newest sample for agreement; None without one."""
         history = self._history.get(self._names.get(name, ""))
         return (history[-1][0], history[-1][1][name]) if history else None
 
     def resting(self, name: str, tolerance: float, since_ns: int | None = None) -> float | None:
-        """Where a dof rests: the newest of samples that agree; None while they do not.
+        """Return the newest of the samples that agree that a dof rests; None while they do not.
 
         Args:
             name: Of the state.
-            tolerance: Within which they agree [unit].
-            since_ns: Samples of before count not [ns, node clock]; None: all count.
+            tolerance: Greatest difference of samples that agree [unit].
+            since_ns: Time from which samples count [ns, node clock]; None: all count.
         """
         history = self._history.get(self._names.get(name, ""), ())
         values = [sample[name] for stamp_ns, sample in history if since_ns is None or stamp_ns >= since_ns]
@@ -124,7 +124,7 @@ class RobotState:
 
 
 def check_states(robot: RobotContract) -> None:
-    """Every tracked target, and every workspace, needs a measured state.
+    """Check that each tracked target and each workspace has a measured state.
 
     Raises:
         ContractError: one has none.

@@ -1,4 +1,4 @@
-"""What may pass to the arm: chunks are checked whole and rejected, single commands are clamped."""
+"""Checks before the arm: chunks are accepted or rejected whole, single commands are clamped."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import numpy as np
 from asyncvla_ros.control.chunk import StampedChunk
 from asyncvla_ros.robot.contract import Dof, RobotContract
 
-# Clock differences of a control step are rounding; more means another rate.
+# Tolerated difference of a control step: more than rounding means another rate.
 STEP_TOLERANCE = 0.01
 
 
 class RejectReason(enum.Enum):
-    """Why a chunk was not accepted."""
+    """Reason for rejecting a chunk."""
 
     WRONG_ACTION_SPACE = "wrong action space"
     WRONG_NAMES = "wrong names"
@@ -31,7 +31,7 @@ class RejectReason(enum.Enum):
 
 @dataclass(frozen=True)
 class Rejection:
-    """A rejected chunk: the reason, and the words with numbers for a person."""
+    """The reason for rejecting a chunk, with a message for a person."""
 
     reason: RejectReason
     text: str
@@ -41,10 +41,10 @@ class Rejection:
 
 
 def check_chunk(chunk: StampedChunk, robot: RobotContract, now_ns: int) -> Rejection | None:
-    """Why a chunk must not be executed at ``now_ns`` [ns, node clock]; None if nothing speaks against it.
+    """Return why a chunk must not be executed at ``now_ns`` [ns, node clock]; None if it may.
 
-    The end of a task, a chunk without actions, is never too late or malformed. Whether a chunk is newer than
-    the last one only ``ActionSchedule.merge`` knows.
+    A chunk without actions, the end of a task, is never too late or malformed. ``ActionSchedule.merge``
+    checks whether a chunk is newer than the last one.
     """
     if chunk.is_end:
         return None
@@ -52,7 +52,7 @@ def check_chunk(chunk: StampedChunk, robot: RobotContract, now_ns: int) -> Rejec
 
 
 def check_content(chunk: StampedChunk, robot: RobotContract) -> Rejection | None:
-    """Why a chunk is none of this robot, whenever it is; None if nothing speaks against it."""
+    """Return why a chunk does not fit this robot at any time; None if it does."""
     return None if chunk.is_end else _check_form(chunk, robot) or _check_values(chunk)
 
 
@@ -114,7 +114,7 @@ def _check_time(chunk: StampedChunk, robot: RobotContract, now_ns: int) -> Rejec
 
 
 class Limiter:
-    """Clamps commands to the contract's limits and counts how often it had to.
+    """Clamp commands to the contract's limits and count how often.
 
     Args:
         dofs: The action dims in order.
@@ -127,7 +127,7 @@ class Limiter:
         self._counts = np.zeros(len(dofs), np.int64)
 
     def clamp(self, values: np.ndarray) -> np.ndarray:
-        """The nearest permitted command.
+        """Return the nearest permitted command.
 
         Args:
             values: (d,) finite, physical units.
@@ -141,5 +141,5 @@ class Limiter:
 
     @property
     def counts(self) -> np.ndarray:
-        """(d,) int64, how often each dof was clamped."""
+        """(d,) int64 count of clamped commands per dof."""
         return self._counts.copy()

@@ -1,4 +1,4 @@
-"""Where the motion of tracked dofs begins, and whether it has."""
+"""The start of motion of tracked dofs: its pose, and whether motion has begun."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from asyncvla_ros.robot.contract import Dof
 
 
 class StartState(enum.Enum):
-    """How far the beginning of a motion is.
+    """State of the start of a motion.
 
     ::
 
@@ -27,56 +27,56 @@ class StartState(enum.Enum):
                                     └──nobody has heard it─────┘
     """
 
-    #: The arm was not seen at rest yet, or cannot be moved from there.
+    #: The arm was not seen at rest yet, or cannot be moved from its rest pose.
     WAITING = "waiting"
-    #: The tracker stands where the arm rests; others may still move the arm, and it begins anew.
+    #: The tracker stands at the rest pose; if others move the arm, it starts again.
     READY = "ready"
-    #: Something was commanded: the arm is where it was told to be.
+    #: A command was computed: the arm follows commands.
     COMMANDED = "commanded"
 
 
 class Start:
-    """Takes the pose at which an arm rests for the commanded one.
+    """Start commands at the pose where an arm rests.
 
-    Where the arm rested under its last command outlives deactivation: an arm that is measured there again, or
-    where it was commanded to be, begins at what its driver was told last.
+    The rest pose under the last command outlives deactivation: an arm that is measured there again, or at its
+    commanded pose, starts at the command its driver received last.
 
     Args:
         dofs: The tracked ones, in order.
-        tracker: Of these dofs.
-        stop: Knows where the arm was left.
-        guard: Says how slowly a driver must go, None: nobody does.
+        tracker: Tracker of these dofs.
+        stop: Knows the pose of the last hold.
+        guard: Limits the speed of a driver; None: no limit.
     """
 
     def __init__(self, dofs: Sequence[Dof], tracker: JerkLimitedTracker, stop: Stop, guard: ToolGuard | None):
         self._dofs, self._tracker, self._stop, self._guard = tuple(dofs), tracker, stop, guard
         self._state = StartState.WAITING
         self._unknown = [math.nan] * len(self._dofs)
-        #: (k,) what the drivers were told last [unit].
+        #: (k,) last command of the drivers [unit].
         self._told = self._unknown
-        #: Whether they were told anything since they came.
+        #: Whether the drivers received a command since they connected.
         self._has_been_told = False
         self._forget_seen()
 
     def _forget_seen(self) -> None:
-        #: (k,) least and greatest position that was measured since drivers came elsewhere [unit].
+        #: (k,) least and greatest position measured since drivers came elsewhere [unit].
         self._seen = np.array(self._unknown), np.array(self._unknown)
 
     @property
     def has_begun(self) -> bool:
-        """Whether there is a pose from which the motion goes on; without dofs there always is."""
+        """Whether motion has a start pose; always true without dofs."""
         return not self._dofs or self._state is not StartState.WAITING
 
     @property
     def may_begin(self) -> bool:
-        """Whether nothing was commanded yet: until then others may move the arm, and it begins anew."""
+        """Whether nothing was commanded yet, so that the start still follows the measured arm."""
         return bool(self._dofs) and self._state is not StartState.COMMANDED
 
-    def restart(self, is_elsewhere: bool) -> None:
-        """Whatever was commanded is over: what comes next begins where the arm rests then.
+    def restart(self, *, is_elsewhere: bool) -> None:
+        """Drop the command; the next one starts where the arm rests then.
 
         Args:
-            is_elsewhere: Whether the driver does not hold what it was told last any more.
+            is_elsewhere: Whether the driver no longer holds its last command.
         """
         self._state = StartState.WAITING
         self._has_been_told &= not is_elsewhere
@@ -88,27 +88,27 @@ class Start:
             self._told = self._tracker.positions
 
     def reconsider(self) -> None:
-        """Nobody has heard a command yet: it begins where the arm rests, should that change."""
+        """Let the start follow the arm again, because no driver has received a command yet."""
         if self._state is StartState.COMMANDED:
             self._state = StartState.READY
 
     def note_command(self) -> None:
-        """A command is made: the motion has begun for good."""
+        """Note that a command was computed, so that the start is fixed."""
         self._state = StartState.COMMANDED
 
     def note_told(self) -> None:
-        """A command goes to the drivers."""
+        """Note that the command is sent to the drivers."""
         self._has_been_told |= self.has_begun
 
     def begin(self, state: RobotState, at_ns: int) -> str:
-        """Begins where the arm rests, as soon as that is seen, and anew should it rest elsewhere.
+        """Set the start to where the arm is seen at rest; set it again if the arm rests elsewhere.
 
         Args:
             state: The measured state.
             at_ns: [ns, steady].
 
         Returns:
-            Why the arm cannot be moved from there, or an empty text.
+            Why the arm cannot be moved from there; an empty text if it can.
         """
         self._note_seen(state)
         pose = self._pose(state)
@@ -123,14 +123,14 @@ class Start:
         return problem
 
     def _note_seen(self, state: RobotState) -> None:
-        """A driver that came elsewhere stands where the arm was at some time since then."""
+        """Widen the range in which a driver that came elsewhere may stand."""
         measured = [state.value(dof.name) for dof in self._dofs]
         self._seen = np.fmin(self._seen[0], measured), np.fmax(self._seen[1], measured)
 
     def _pose(self, state: RobotState) -> list[float] | None:
-        """(k,) where the motion begins [unit]; None until the arm is seen at rest.
+        """Return the start pose (k,) [unit]; None until the arm is seen at rest.
 
-        What a driver was told last counts more than what is measured; a gripper keeps it anyway.
+        The last command of a driver counts more than a measurement; a gripper always keeps it.
         """
         pose = []
         for place, dof in enumerate(self._dofs):
@@ -147,7 +147,7 @@ class Start:
         return pose
 
     def _is_commanded(self, pose: Sequence[float]) -> bool:
-        """Whether (k,) a pose is the one that is commanded, as far as one can tell."""
+        """Return whether a pose (k,) equals the commanded one within the tolerance of agreement."""
         return all(
             dof.is_delta or abs(one - other) <= agreement(dof) or (math.isnan(one) and math.isnan(other))
             for dof, one, other in zip(self._dofs, pose, self._tracker.positions, strict=True)

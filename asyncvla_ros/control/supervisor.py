@@ -1,4 +1,4 @@
-"""Decides whether the arm is ours to move; the only place that does."""
+"""The one decision whether the controller may move the arm."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from asyncvla_ros.control.types import Mode, Reason, Verdict
 from asyncvla_ros.robot.contract import Dof, RobotContract
 from asyncvla_ros.robot.motion_limits import following_limit
 
-# Faster than this multiple of its velocity limit no joint moves: what jumps farther is no measurement.
+# Multiple of its velocity limit above which a joint's measured motion is implausible.
 IMPLAUSIBLE = 2.0
 
 
 def nearest(dof: Dof, position: float, reference: float) -> float:
-    """``position`` [unit] by whole turns nearest to ``reference``: a driver may wrap angles to ± π."""
+    """Return ``position`` [unit] by whole turns nearest to ``reference``: a driver may wrap angles to ± π."""
     if dof.unit != "rad":
         return position
     return reference + math.remainder(position - reference, 2 * math.pi)
 
 
 class Supervisor:
-    """Latches, the driver's own states, the enable switch, listeners, and whether the arm follows.
+    """Decide whether the controller may move the arm: latches, drivers, enable switch, following error.
 
     ::
 
         ESTOP, FAULT (latched until ``reset``) > enable switch > driver's states > listeners > nothing
 
-    Latches outlive the lifecycle of the node; everything else is what was noted last.
+    Latches outlive the lifecycle of the node; all else is the last value that was noted.
 
     Args:
         robot: Limits and inputs.
-        agreeing: Samples that must agree before the arm is believed not to follow.
+        agreeing: Consecutive samples that must agree before a following error counts.
     """
 
     def __init__(self, robot: RobotContract, agreeing: int = AGREEING):
@@ -47,9 +47,9 @@ class Supervisor:
         self._enabled_ns: int | None = None
         self._is_enabled = False
         self._unacknowledged: tuple[str, ...] = ()
-        #: Whether no output is heard at all.
+        #: Whether no output has a driver.
         self.reaches_nobody = False
-        #: Whether somebody began to listen just now.
+        #: Whether a driver has connected just now.
         self.has_come = False
         self._others: tuple[str, ...] = ()
         names = robot.state_names
@@ -61,7 +61,7 @@ class Supervisor:
         self.forget_motion()
 
     def forget_motion(self) -> None:
-        """Nothing was commanded yet: there is nothing to follow."""
+        """Forget all commands, so that there is none to follow."""
         self._commanded: deque[tuple[int, np.ndarray]] = deque()
         self._exceeded = [0 for _ in self._followed]
         self._is_lost = self.is_returning = False
@@ -69,19 +69,19 @@ class Supervisor:
         self._implausible: set[int] = set()
 
     def estop(self) -> Verdict:
-        """Latches the emergency stop, which outranks a fault."""
+        """Latch the emergency stop, which outranks a fault."""
         self.latch = Verdict(Mode.ESTOP, Reason.ESTOP, "emergency stop; reset it to go on")
         return self.latch
 
     def fault(self, reason: Reason, text: str) -> Verdict:
-        """Latches a fault, unless something is latched already; what is latched then."""
+        """Latch a fault unless something is latched already; return what is latched."""
         self.latch = self.latch or Verdict(Mode.FAULT, reason, text)
         return self.latch
 
     def reset(self) -> bool:
-        """Releases what is latched; False if nothing was.
+        """Release the latch; return False if nothing was latched.
 
-        An arm that did not follow is where it says, from now on: the command returns to it first.
+        After a following error the command first returns to where the arm is measured.
         """
         was_latched = self.latch is not None
         self.latch = None
@@ -91,30 +91,30 @@ class Supervisor:
         return was_latched
 
     def note_returned(self) -> None:
-        """The command is where the arm is again."""
+        """Note that the command has returned to the arm."""
         self.forget_motion()
 
     def note_driver(self, index: int, value: int | None) -> None:
-        """The newest value of a driver state of the contract; None: its publisher is gone."""
+        """Note the newest value of a driver state of the contract; None: its publisher is gone."""
         self._drivers[index] = value
 
-    def note_enable(self, is_on: bool, at_ns: int) -> None:
-        """A heartbeat of the enable switch arrived at ``at_ns`` [ns, steady]."""
+    def note_enable(self, at_ns: int, *, is_on: bool) -> None:
+        """Note a heartbeat of the enable switch that arrived at ``at_ns`` [ns, steady]."""
         self._is_enabled, self._enabled_ns = is_on, at_ns
 
-    def note_unacknowledged(self, topics: Sequence[str], are_all: bool, has_come: bool = False) -> None:
-        """Notes whom commands reach.
+    def note_unacknowledged(self, topics: Sequence[str], *, are_all: bool, has_come: bool = False) -> None:
+        """Note which outputs' commands reach no driver.
 
         Args:
-            topics: Outputs whose commands reach nobody, or not for sure.
-            are_all: Whether these are all outputs.
-            has_come: Whether somebody began to listen since this was noted last.
+            topics: Outputs without an acknowledged driver.
+            are_all: Whether ``topics`` are all outputs.
+            has_come: Whether a driver has connected since the last call.
         """
         self._unacknowledged, self.reaches_nobody = tuple(topics), are_all and bool(topics)
         self.has_come = has_come
 
     def note_takeover(self, names: Sequence[str]) -> None:
-        """Others who command the arm: a fault."""
+        """Latch a fault because others command the arm."""
         self._others = tuple(names)
         if names:
             self.fault(
@@ -123,16 +123,16 @@ class Supervisor:
 
     @property
     def is_taken_over(self) -> bool:
-        """Whether others command the arm, or did and nobody has reset it."""
+        """Whether others command the arm, or did so and the fault was not reset."""
         return bool(self._others) or (self.latch is not None and self.latch.reason is Reason.TAKEOVER)
 
     @property
     def is_acknowledged(self) -> bool:
-        """Whether commands reach somebody on every output."""
+        """Whether commands reach a driver on every output."""
         return not self._unacknowledged
 
     def verdict(self, at_ns: int) -> Verdict | None:
-        """What forbids to move at ``at_ns`` [ns, steady]; None: nothing."""
+        """Return what forbids motion at ``at_ns`` [ns, steady]; None: nothing."""
         return (
             self.latch
             or self._not_enabled(at_ns)
@@ -143,12 +143,12 @@ class Supervisor:
 
     @property
     def is_driver_ready(self) -> bool:
-        """Whether the driver says that the arm obeys, as far as it says anything."""
+        """Whether no driver state says that the arm does not obey."""
         return self._driver_not_ready() is None
 
     @property
     def has_let_go(self) -> bool:
-        """Whether a hold may go wherever the arm is: it does not obey, and what it reports is plausible."""
+        """Whether a hold may follow the arm: it does not obey, and its measured motion is plausible."""
         is_elsewhere = self._is_lost and not self._implausible
         return not self.is_driver_ready or self.is_returning or is_elsewhere
 
@@ -193,17 +193,17 @@ class Supervisor:
         return Verdict(Mode.HOLDING, Reason.FOLLOWING_ERROR, text)
 
     def note_command(self, positions: np.ndarray, at_ns: int) -> None:
-        """Where the dofs (d,) are commanded to be at ``at_ns`` [ns, steady]; NaN where that is unknown."""
+        """Note commanded positions (d,) at ``at_ns`` [ns, steady]; NaN where unknown."""
         if not self._followed:
             return
         self._commanded.append((at_ns, positions[self._followed]))
         since_ns = at_ns - round(self._robot.lag_s * 1e9)
-        # One of before stays: the arm may still be on its way from there.
+        # One older command stays: the arm may still be on its way from there.
         while len(self._commanded) > 1 and self._commanded[1][0] <= since_ns:
             self._commanded.popleft()
 
     def check_following(self, state: RobotState) -> None:
-        """Latches a fault if several samples in a row are far from every command of the last ``lag_s``."""
+        """Latch a fault if successive samples are far from every command of the last ``lag_s``."""
         if not self._commanded or self.is_returning:
             return
         samples = [state.sampled(self._robot.dofs[index].name) for index in self._followed]

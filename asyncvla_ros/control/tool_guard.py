@@ -1,4 +1,4 @@
-"""Keeps links inside boxes and above planes, and the tool slow enough, by forward kinematics."""
+"""Keep links inside boxes and above planes, and the tool slow enough, by forward kinematics."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from asyncvla_ros.robot.contract import GuardedFrame, JointStateSource, RobotCon
 from asyncvla_ros.robot.kinematics import load_chain
 from asyncvla_ros.types import ContractError
 
-# Moments of a motion that are looked at, and how far inside the borders they must be [m]: what lies between
-# two of them is not seen.
+# Number of moments of a motion to check, and their least distance from the borders [m], because what lies
+# between two moments is not checked.
 MOMENTS = 48
 MARGIN_M = 1e-3
-# Share of the speed limit that is used, for the same reason.
+# Share of the speed limit to use, for the same reason.
 SPEED_SHARE = 0.98
 
 
 class ToolGuard:
-    """Judges a whole motion, from now to its stop.
+    """Decide whether a whole motion, from now to its stop, is permitted.
 
     ::
 
         now ──towards the goal──●──stop──│ border       every moment of it is inside, and slow enough:
                                                         permitted; else the arm brakes, as it always can
 
-    A link that is outside already may come back, never go farther out; a tool that is too fast brakes.
+    A link that is already outside may come back but not go farther out; a tool that is too fast brakes.
 
     Args:
         robot: A contract with a guard, whose dofs are targets of joints.
-        tracked: (k,) the dofs whose motion is judged.
+        tracked: (k,) the dofs whose motion is checked.
         urdf: The XML of the robot description.
 
     Raises:
@@ -59,16 +59,16 @@ class ToolGuard:
                 )
 
     def limit_speed(self, speed: float | None) -> None:
-        """From now on the tool is not faster than ``speed`` [m/s]; None: than the contract says."""
+        """Limit the speed of the tool to ``speed`` [m/s]; None: to the contract's limit."""
         self.tool_speed = min((s for s in (speed, self._guard.speed) if s is not None), default=None)
 
     def permits(self, paths: Sequence[Path | None], at_ns: int, state: RobotState) -> bool:
-        """Whether a motion stays inside and slow enough to its end.
+        """Return whether a motion stays inside its borders and below the speed limit to its end.
 
         Args:
-            paths: (k,) of the tracked dofs, stop included; None: it stands still.
+            paths: (k,) motions of the tracked dofs, stop included; None: the dof stands still.
             at_ns: Now [ns, steady].
-            state: Where joints are that are not commanded.
+            state: Positions of joints that are not commanded.
         """
         known = [path for path in paths if path is not None]
         end_ns = max((path.end_ns for path in known), default=at_ns)
@@ -78,7 +78,7 @@ class ToolGuard:
         for frame in self._guard.frames:
             depths = _outside(frame, self._points(frame.link, motion, state))
             nearest = np.minimum.accumulate(depths, axis=1)[:, :-1]
-            # Not "beyond": what is no number is not permitted either.
+            # Written so that NaN is not permitted either.
             if not (depths[:, 1:] <= np.maximum(0.0, nearest)).all():
                 return False
         if self.tool_speed is None:
@@ -88,23 +88,23 @@ class ToolGuard:
         return bool((speeds <= SPEED_SHARE * self.tool_speed).all())
 
     def slowest_s(self, begin: Sequence[float], end: Sequence[float], state: RobotState) -> float:
-        """How long a driver must take from rest to rest along its quintic, for the tool's speed [s].
+        """Return the least duration of a driver's quintic that keeps the tool's speed limit [s].
 
         Args:
-            begin: (k,) of the tracked dofs.
-            end: (k,) likewise.
-            state: Where joints are that are not commanded.
+            begin: (k,) positions of the tracked dofs.
+            end: (k,) positions at the end.
+            state: Positions of joints that are not commanded.
         """
         if self.tool_speed is None:
             return 0.0
         share = np.linspace(0, 1, MOMENTS)[:, None]
         motion = np.array(begin) + share * (np.array(end) - np.array(begin))
         steps = np.linalg.norm(np.diff(self._points(self._guard.tool, motion, state), axis=0), axis=1)
-        # At its fastest a quintic goes 15/8 of its way per duration.
+        # The greatest speed of a quintic is 15/8 of its distance per duration.
         return float(15 / 8 * steps.max() * (MOMENTS - 1) / (SPEED_SHARE * self.tool_speed))
 
     def _points(self, link: str, motion: np.ndarray, state: RobotState) -> np.ndarray:
-        """(m, 3) positions of a link [m] during a motion (m, k) of the tracked dofs."""
+        """Return the positions of a link (m, 3) [m] during a motion (m, k) of the tracked dofs."""
         chain = self._chains[link]
         columns = [
             motion[:, self._driven[name]]
@@ -116,7 +116,7 @@ class ToolGuard:
 
 
 def _outside(frame: GuardedFrame, points: np.ndarray) -> np.ndarray:
-    """(b, m) how far points (m, 3) are outside of each border [m]; negative inside."""
+    """Return (b, m) how far points (m, 3) are outside of each border [m]; negative inside."""
     depths = [MARGIN_M + plane.offset - points @ np.array(plane.normal) for plane in frame.planes]
     if frame.box is not None:
         low, high = np.array(frame.box).T

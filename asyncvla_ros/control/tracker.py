@@ -1,4 +1,4 @@
-"""Follows goals without ever exceeding velocity, acceleration, jerk or range of a dof, in true time."""
+"""Following goals in true time within velocity, acceleration, jerk and range of each dof."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from asyncvla_ros.control.planner import Hull
 from asyncvla_ros.robot.contract import Dof
 from asyncvla_ros.robot.motion_limits import following_limit
 
-# Asked for the whole motion of all dofs, with the stop at its end.
+# Whether the whole motion of all dofs, with the stop at its end, is permitted.
 Permits = Callable[[Sequence[Path | None]], bool]
-# Where a motion is not permitted, these shares of its speed are tried; later it grows again by this factor.
+# Shares of the speed to try where a motion is not permitted, and the factor by which the share grows again.
 SLOWER, FASTER, SLOWEST = (0.8, 0.4), 1.05, 0.01
 
 
@@ -35,14 +35,14 @@ class JerkLimitedTracker:
     and the gaps between two calls are, the motion is a C² curve whose velocity, acceleration and jerk keep
     their limits, and divided differences of its samples are weighted means of those derivatives.
 
-    A dof that is a change per step is followed as a velocity; its position is where the change would lead.
-    Where acceleration or jerk has no limit, what the velocity limit can use within two periods is taken.
+    A delta dof is followed as a velocity; its position is where the delta would lead. A missing limit of
+    acceleration or jerk is the most that the velocity limit can use within two periods.
 
     Args:
-        dofs: Those with a velocity limit, in order.
-        kinds: What the driver of each does between commands.
-        period_ns: Time between two commands [ns]; true times may differ from it as they like.
-        lead_ns: How long after it is sent a trajectory may differ from the one before [ns].
+        dofs: Dofs with a velocity limit, in order.
+        kinds: Motion of each driver between commands.
+        period_ns: Nominal time between two commands [ns]; true times may differ without limit.
+        lead_ns: Time after sending from which a trajectory may differ from the previous one [ns].
     """
 
     def __init__(self, dofs: Sequence[Dof], kinds: Sequence[Drive], period_ns: int, lead_ns: int):
@@ -53,7 +53,7 @@ class JerkLimitedTracker:
         self._was_acknowledged = False
         self._before = self._motion
         self._has_begun = self._is_held = False
-        #: Whether commands reach a driver; the first one that does moves nothing.
+        #: Whether commands reach a driver; the first command that does moves nothing.
         self.is_acknowledged = True
         self._forbidden = 0
         self._share = 1.0
@@ -61,13 +61,13 @@ class JerkLimitedTracker:
     def begin(
         self, positions: Sequence[float], at_ns: int, slowest_s: float = 0.0, ways: Sequence[float] = ()
     ) -> str:
-        """Starts at rest at the measured positions (k,); why that is impossible, or an empty text.
+        """Start at rest at the measured positions (k,); return why that is impossible, or an empty text.
 
-        Drivers of trajectories get ``slowest_s`` [s] at least to get there, or time for ``ways`` (k,) [unit].
+        Trajectory drivers get at least ``slowest_s`` [s] to get there, and time for ``ways`` (k,) [unit].
 
-        A target begins outside its limits if even the first jerk-limited step would not lead back inside:
-        the arm would have to jump, or to be commanded outside. Both are refused. A gripper, which holds its
-        command, begins at the nearest position inside, or at its first goal where it is not measured (NaN).
+        A target outside its limits is refused if the first jerk-limited step would not lead back inside: the
+        arm would have to jump, or be commanded outside. A gripper, which holds its command, starts at the
+        nearest position inside, or at its first goal if it is not measured (NaN).
         """
         pairs = list(zip(self._motions, positions, strict=True))
         refusals = [refusal for motion, position in pairs if (refusal := motion.refusal(position))]
@@ -95,11 +95,11 @@ class JerkLimitedTracker:
         slowest_s: float = 0.0,
         ways: Sequence[float] = (),
     ) -> int:
-        """When drivers of trajectories are where these dofs begin [ns].
+        """Return when trajectory drivers reach the start of these dofs [ns].
 
-        They may be where they were told to be last, where the arm was since they came (``ways``, how far
-        from there it is), and from either as far away as an arm may be from its command. Who begins where it
-        was left is there, or on its way there.
+        A driver may be at its last command, or where the arm was since it connected (``ways``: distance
+        from there), and a following-error limit away from either. A driver that starts at the pose of the
+        last hold is there, or on its way there.
         """
         motions = [self._motions[index] for index in indices]
         if self._is_held and all(
@@ -119,16 +119,16 @@ class JerkLimitedTracker:
         return at_ns + round(1e9 * ARRIVAL_SHARE * max(times_s))
 
     def leave(self) -> None:
-        """Drivers are not where they were left: whatever begins next, they get time to come there."""
+        """Note that drivers are not at the last hold, so that they get time to reach the next start."""
         self._is_held = False
 
     def set_measured(self, low: Sequence[float], high: Sequence[float]) -> None:
-        """Notes where changes have led to, at least and at most (k,): how far they may still go."""
+        """Note the least and greatest positions (k,) of delta dofs, which bound their further motion."""
         for motion, least, most in zip(self._motions, low, high, strict=True):
             motion.set_measured(least, most)
 
     def goal_ahead_ns(self, kind: Drive, at_ns: int) -> int:
-        """How long after now the goals of dofs of this kind are to be met [ns]."""
+        """Return the time from now to the goals of dofs of this kind [ns]."""
         return self._step(at_ns).goal_ahead_ns(kind)
 
     def _step(self, at_ns: int) -> Step:
@@ -142,17 +142,17 @@ class JerkLimitedTracker:
         permits: Permits | None = None,
         hulls: Sequence[Hull | None] = (),
     ) -> None:
-        """One command towards goals, or a piece of the stop where they must not be followed.
+        """Compute one command towards goals, or a piece of the stop where goals are not permitted.
 
         Args:
-            goals: (k,) where to be ``goal_ahead_ns`` later, or as soon as possible; of dofs that are changes
-                only the velocity counts.
+            goals: (k,) states to reach ``goal_ahead_ns`` later, or as soon as possible; of delta dofs only
+            the velocity counts.
             at_ns: Now [ns, steady].
-            permits: Asked for the whole motion with the stop at its end; None: everything is permitted.
-            hulls: (k,) what the ways to the goals keep to, see ``Planner.phases``; empty: to nothing.
+            permits: Whether a whole motion with the stop at its end is permitted; None: always.
+            hulls: (k,) positions the paths stay between, see ``Planner.phases``; empty: no such limit.
         """
         step, hulls = self._step(at_ns), hulls or [None] * len(goals)
-        for share in self._shares(permits is not None):
+        for share in self._shares(is_asked=permits is not None):
             moves = [
                 motion.towards(goal, step, share, hull, is_asked=permits is not None)
                 for motion, goal, hull in zip(self._motions, goals, hulls, strict=True)
@@ -167,18 +167,18 @@ class JerkLimitedTracker:
         self._share = max(self._share, SLOWEST)
         self._take(moves, at_ns)
 
-    def _shares(self, is_asked: bool) -> list[float]:
-        """Shares of the speed: slower where it is not permitted otherwise, faster again little by little."""
+    def _shares(self, *, is_asked: bool) -> list[float]:
+        """Return shares of the speed to try: slower while not permitted, then faster again by and by."""
         if not is_asked:
             return [1.0]
         return [min(1.0, FASTER * self._share), *(self._share * share for share in SLOWER)]
 
-    def stop(self, at_ns: int, emergency: bool = False, permits: Permits | None = None) -> None:
-        """One command of the quickest stop; at rest it stays where it is.
+    def stop(self, at_ns: int, *, emergency: bool = False, permits: Permits | None = None) -> None:
+        """Compute one command of the quickest stop; stay when at rest.
 
         Args:
             at_ns: Now [ns, steady].
-            emergency: Within the limits of an emergency stop; nothing else counts then.
+            emergency: Whether to use the limits of an emergency stop, and no others.
             permits: As in ``follow``.
         """
         step = self._step(at_ns)
@@ -188,9 +188,9 @@ class JerkLimitedTracker:
             self._take(self._stopping(step, permits), at_ns)
 
     def _stopping(self, step: Step, permits: Permits | None) -> list[Move]:
-        """The quickest stop; or the one that the motion has at its end, where only that is permitted.
+        """Return the quickest stop, or the stop at the end of the sent motion where only that is permitted.
 
-        Dofs stop one after the other: what they make together may be faster meanwhile than it was.
+        Dofs come to rest at different times, so the tool may become faster meanwhile.
         """
         moves = [motion.braking(step) for motion in self._motions]
         if permits is None or permits([path for path, _ in moves]):
@@ -204,7 +204,7 @@ class JerkLimitedTracker:
         return moves, self._at_ns, self._was_acknowledged
 
     def take_back(self) -> None:
-        """The last command was not sent: the driver goes on with the one before it."""
+        """Take back the last command, which was not sent; the driver continues with the previous one."""
         moves, self._at_ns, self._was_acknowledged = self._before
         self._set(moves)
 
@@ -219,22 +219,22 @@ class JerkLimitedTracker:
 
     @property
     def paths(self) -> list[Path | None]:
-        """(k,) motions as they were sent; None for those of which only samples are."""
+        """(k,) motions that were sent; None for dofs of which only samples are sent."""
         return [motion.path for motion in self._motions]
 
     @property
     def commands(self) -> list[float]:
-        """(k,) positions of targets [unit], changes per period of the others [unit]."""
+        """(k,) positions of targets [unit], deltas per period of the others [unit]."""
         return [motion.command for motion in self._motions]
 
     @property
     def limit_stops(self) -> int:
-        """How often a dof had to brake, because its plan would have led to a limit, or was not permitted."""
+        """Count of plans that would have led to a limit or were not permitted, so that the dof braked."""
         return self._forbidden + sum(motion.limit_stops for motion in self._motions)
 
     @property
     def planner_errors(self) -> int:
-        """How often ruckig raised an error, and a piece of the stop was taken instead."""
+        """Count of errors of ruckig, each answered by a piece of the stop."""
         return sum(motion.planner_errors for motion in self._motions)
 
     @property
@@ -249,10 +249,10 @@ class JerkLimitedTracker:
 
     @property
     def at_rest(self) -> bool:
-        """Whether nothing moves any more, the rest of a trajectory included."""
+        """Whether all dofs stand still, also along the rest of their trajectories."""
         return all(motion.at_rest for motion in self._motions)
 
 
 def tracked(dofs: Sequence[Dof]) -> np.ndarray:
-    """(k,) int64, which dofs have a velocity limit and are thus followed by a ``JerkLimitedTracker``."""
+    """Return (k,) int64, the dofs that a ``JerkLimitedTracker`` follows: those with a velocity limit."""
     return np.array([i for i, dof in enumerate(dofs) if dof.velocity is not None], np.int64)

@@ -1,4 +1,4 @@
-"""What the controller answers: a command, and its mode with the reason for it."""
+"""Answers of the controller: a command, and its mode with the reason."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from asyncvla_ros.control.motion import Path
 
 
 class Mode(enum.IntEnum):
-    """What the controller does; the values are those of asyncvla_msgs/ControllerStatus."""
+    """State of the controller; values as in asyncvla_msgs/ControllerStatus."""
 
     IDLE = 0
     TRACKING = 1
@@ -22,7 +22,7 @@ class Mode(enum.IntEnum):
 
 
 class Reason(enum.IntEnum):
-    """Why it does so; the values are those of asyncvla_msgs/ControllerStatus."""
+    """Reason for the mode; values as in asyncvla_msgs/ControllerStatus."""
 
     NONE = 0
     INACTIVE = 1
@@ -45,7 +45,7 @@ class Reason(enum.IntEnum):
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the controller does or must do: the mode, the reason for it, and words with numbers."""
+    """A mode with its reason and a message for a person."""
 
     mode: Mode
     reason: Reason
@@ -57,13 +57,12 @@ class Command:
     """The outcome of one update.
 
     Attributes:
-        values: (d,) within the limits, physical units, NaN where there is nothing to say; None: send
-            nothing. float64 if anything is tracked, else float32.
+        values: (d,) within the limits, physical units, NaN for dofs without a command; None: send nothing.
+        float64 if anything is tracked, else float32.
         action: The action behind the values; None for a hold.
-        stamp_ns: Start of the control step the command is for [ns, node clock].
-        at_ns: The moment of the command [ns, steady].
-        paths: One per dof, its motion from ``at_ns`` on to its end at rest, where the driver follows
-            trajectories; None for the others.
+        stamp_ns: Start of the command's control step [ns, node clock].
+        at_ns: Time of the command [ns, steady].
+        paths: One per dof: its motion from ``at_ns`` to rest if its driver follows trajectories, else None.
     """
 
     values: np.ndarray | None
@@ -78,8 +77,8 @@ class Status:
     """Mode and reason, the newest chunk, and counts since activation.
 
     Attributes:
-        problem: What is wrong with the robot's state; empty if nothing is.
-        silent: State topics of which nothing came.
+        problem: Problem of the robot's state; empty without one.
+        silent: State topics without any message.
         chunk_age_s: NaN without a chunk.
     """
 

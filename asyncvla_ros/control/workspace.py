@@ -1,4 +1,4 @@
-"""Keeps changes per step from leading out of the workspace."""
+"""Keeps deltas from leading out of the workspace."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ import numpy as np
 from asyncvla_ros.control.robot_state import RobotState
 from asyncvla_ros.robot.contract import RobotContract
 
-# After so many lags nothing is left of a change, but for rounding.
+# Number of lags after which nothing is left of a delta, but for rounding.
 LAGS = 20
 
 
 class Workspace:
-    """Where the dofs that are changes are, and how far they may still go.
+    """Track the positions of delta dofs and limit their deltas to the workspace.
 
     ::
 
         measured ──+ changes commanded since──> position now ──+ next change──> must be inside
 
-    How long ago something was measured is told by its stamp; changes are dated by steady time, so that a
-    clock that is set makes no difference. An arm that lags has not yet made all changes of before that
-    either: those of the last ``lag_s`` may all be to come, of older ones what a first-order lag leaves of
-    them. One sample alone may be wrong: those before it count as well. From outside (pushed there, or the box
-    was drawn too small) only changes back towards it are permitted.
+    The stamp of a measurement gives its age; deltas are dated by steady time, so setting the clock makes no
+    difference. An arm that lags had not made all earlier deltas either: those of the last ``lag_s`` may all
+    be to come, of older ones what a first-order lag leaves. A single sample may be wrong, so older samples
+    count as well. From outside (the arm was pushed, or the box is too small) only deltas back inside are
+    permitted.
 
     Args:
-        robot: Its action dims; those with a ``workspace`` are limited.
+        robot: Its action dims with a ``workspace`` are limited.
     """
 
     def __init__(self, robot: RobotContract):
@@ -47,7 +47,7 @@ class Workspace:
         return not any(self._states)
 
     def positions(self, state: RobotState, now_ns: int, at_ns: int) -> tuple[np.ndarray, np.ndarray]:
-        """The least and the greatest position now.
+        """Return the least and greatest position now.
 
         Args:
             state: The measured state.
@@ -55,7 +55,7 @@ class Workspace:
             at_ns: [ns, steady].
 
         Returns:
-            Two (d,) float64 [unit]; 0 for dofs without workspace, NaN where nothing was measured.
+            Two (d,) float64 [unit]; 0 for dofs without workspace, NaN without a measurement.
         """
         low, high = np.zeros(len(self._states)), np.zeros(len(self._states))
         if self.is_unlimited:
@@ -66,7 +66,7 @@ class Workspace:
             if name is None:
                 continue
             ages = [(self._age_ns(stamp, now_ns), value) for stamp, value in state.samples(name)]
-            # What is too old says nothing, unless there is nothing else.
+            # A measurement that is too old is not used, unless there is no other.
             spans = [self._span(index, at_ns - age, value) for age, value in ages if age < self._oldest_ns]
             spans = spans or [self._span(index, at_ns - age, value) for age, value in ages[-1:]]
             low[index] = min((least for least, _ in spans), default=np.nan)
@@ -78,7 +78,7 @@ class Workspace:
         return min(max(age_ns, 0), self._oldest_ns)
 
     def _span(self, index: int, measured_ns: int, value: float) -> tuple[float, float]:
-        """Where a dof may be now that was at ``value`` [unit] at ``measured_ns`` [ns, steady]."""
+        """Return where a dof may be now that was at ``value`` [unit] at ``measured_ns`` [ns, steady]."""
         now, least, most = value, 0.0, 0.0
         for at_ns, change in self._commanded:
             step = float(change[index])
@@ -91,12 +91,12 @@ class Workspace:
         return now + least, now + most
 
     def clamp(self, changes: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-        """The nearest changes (d,) that do not lead out, from anywhere between ``low`` and ``high`` (d,)."""
+        """Return the nearest deltas (d,) that stay inside from anywhere between ``low`` and ``high`` (d,)."""
         least = np.minimum(self._minimum, low) - low
         most = np.maximum(self._maximum, high) - high
         return np.clip(changes, np.minimum(least, 0.0), np.maximum(most, 0.0))
 
     def note(self, changes: np.ndarray, at_ns: int) -> None:
-        """Changes (d,) commanded at ``at_ns`` [ns, steady]."""
+        """Note deltas (d,) commanded at ``at_ns`` [ns, steady]."""
         if np.any(changes[self._limited]):
             self._commanded.append((at_ns, changes))

@@ -1,1 +1,1 @@
-"""Datasets: LeRobot reading and writing, normalisation statistics."""
+"""Datasets: LeRobot reading and writing, normalization statistics."""

@@ -1,4 +1,4 @@
-"""Episodes whose states or actions are no numbers: found on the way, and said in one sentence."""
+"""Report of episodes whose states or actions are not numbers."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from asyncvla_ros.data.spec import DatasetSpec
 from asyncvla_ros.data.tables import EpisodeTable
 from asyncvla_ros.types import AsyncVLAError
 
-#: Names and episodes that an error lists.
+#: Most names and episodes that an error lists.
 LISTED = 5
 
 
 class BrokenFrames:
-    """What is no number in a dataset, gathered episode by episode."""
+    """Values of a dataset that are not numbers, collected episode by episode."""
 
     def __init__(self, info: DatasetInfo, spec: DatasetSpec) -> None:
         self._info, self._spec = info, spec
@@ -24,7 +24,7 @@ class BrokenFrames:
         self._total = 0
 
     def add(self, episode: EpisodeTable) -> bool:
-        """Look at the next episode; whether it is broken."""
+        """Check the next episode; return whether it is broken."""
         self._total += 1
         finite = episode.finite
         if finite.all():
@@ -39,7 +39,7 @@ class BrokenFrames:
         return True
 
     def text(self) -> str | None:
-        """The first of them, and in how many episodes they are; None if there are none."""
+        """Describe the first broken values and count their episodes; None without any."""
         if not self._episodes:
             return None
         listed = ", ".join(map(str, self._episodes[:LISTED])) + (
@@ -50,8 +50,8 @@ class BrokenFrames:
             f"frames ({listed})"
         )
 
-    def require_none(self, skip_broken: bool) -> None:
-        """Raise AsyncVLAError if there are some and they are not to be skipped, or nothing else is there."""
+    def require_none(self, *, skip_broken: bool) -> None:
+        """Raise AsyncVLAError if broken episodes are not skipped, or all episodes are broken."""
         if self._episodes and not skip_broken:
             raise AsyncVLAError(f"{self.text()}; leave these episodes out with --skip-broken")
         if len(self._episodes) == self._total:

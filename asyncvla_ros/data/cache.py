@@ -1,4 +1,4 @@
-"""What is derived from a dataset and kept on disk: made by one process at a time, whole or not at all."""
+"""Cache of data derived from a dataset: built by one process at a time, whole or not at all."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from pathlib import Path
 
 
 def cache_key(*what: object, files: Iterable[Path] = ()) -> str:
-    """A name that changes with anything in ``what``, and with path, size and time of each file."""
+    """Return a name that depends on ``what`` and on path, size and time of each file."""
     stamps = [(str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
     return hashlib.sha256(repr((what, stamps)).encode()).hexdigest()[:20]
 
 
 def cached_folder(folder: Path, build: Callable[[Path], None]) -> Path:
-    """The folder, which is filled by ``build`` unless it is there already.
+    """Return a folder of the cache; let ``build`` fill it if it does not exist.
 
     Args:
-        folder: In a folder of the cache, which is made.
-        build: Fills a new folder, given as its argument.
+        folder: Path in the cache; its parents are made.
+        build: Called with a new folder, which it fills.
 
-    Other processes that want the same meanwhile wait for it.
+    Other processes that need the same folder wait meanwhile.
     """
     if folder.is_dir():
         return folder
@@ -31,7 +31,7 @@ def cached_folder(folder: Path, build: Callable[[Path], None]) -> Path:
     lock = os.open(folder.parent, os.O_RDONLY)
     partial = folder.with_name(f"{folder.name}.{os.getpid()}.partial")
     try:
-        # Held until the descriptor is closed, also by a kill; a file for it would have to be cleared away.
+        # A lock on the folder ends with the descriptor, also after a kill; a lock file would stay.
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not folder.is_dir():
             partial.mkdir()

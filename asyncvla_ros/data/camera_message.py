@@ -1,7 +1,7 @@
-"""Camera messages of any usual encoding to upright RGB arrays, whoever read them: rclpy, or a bag's reader.
+"""Conversion of camera messages of any usual encoding to RGB arrays, live or from a bag.
 
-By OpenCV alone: cv_bridge differs from build to build. The one on PyPI ignores row padding, knows no YUY2 and
-no 16-bit colour, and answers a bare KeyError to 8UC3, 16UC1 and yuv422; the one of Humble needs NumPy 1.
+It uses OpenCV alone, because builds of cv_bridge differ: the one on PyPI ignores row padding, lacks YUY2 and
+16-bit color, and raises a bare KeyError for 8UC3, 16UC1 and yuv422; the one of Humble needs NumPy 1.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ import numpy as np
 from asyncvla_ros.data.encoded_image import check_size, decode
 from asyncvla_ros.types import ContractError
 
-# What depth cameras say of their pictures, raw and in front of a compressed format.
+# Encodings of depth cameras, raw and at the start of a compressed format.
 DEPTH = ("16UC1", "32FC1")
-# Encoding without a meaning -> OpenCV's channel order, which drivers that use them mean.
+# Encodings without a defined channel order, which is OpenCV's in drivers that use them.
 _UNTYPED = {"8UC1": "mono8", "8UC3": "bgr8", "8UC4": "bgra8"}
-# To RGB; what is RGB already needs nothing.
-_COLOURS = {
+# Conversions to RGB.
+_COLORS = {
     "mono": cv2.COLOR_GRAY2RGB,
     "bgr": cv2.COLOR_BGR2RGB,
     "rgba": cv2.COLOR_RGBA2RGB,
@@ -43,18 +43,18 @@ SUPPORTED = (*(f"{name}{bits}" for name in _CHANNELS for bits in (8, 16)), *_UNT
 
 
 def decode_image(message: Any, camera: str) -> np.ndarray:
-    """The picture of a camera message.
+    """Decode a camera message.
 
     Args:
-        message: sensor_msgs/Image or CompressedImage; 16-bit colours keep their upper byte.
-        camera: Named in errors.
+        message: sensor_msgs/Image or CompressedImage; 16-bit colors keep their upper byte.
+        camera: Name for errors.
 
     Returns:
         (h, w, 3) uint8, RGB.
 
     Raises:
-        ContractError: the encoding is not supported, the picture is too large, or the data is corrupt or too
-            short.
+        ContractError: the encoding is not supported, the image is too large, or the data is corrupt or too
+        short.
     """
     if hasattr(message, "format"):
         return _decode_compressed(message, camera)
@@ -70,7 +70,7 @@ def _decode_raw(message: Any, camera: str) -> np.ndarray:
     if encoding in _YUV:
         if message.width % 2:
             raise ContractError(
-                f"camera {camera}: {message.encoding} has one colour for two pixels: the width must be even, "
+                f"camera {camera}: {message.encoding} has one color for two pixels: the width must be even, "
                 f"found {message.width}"
             )
         return cv2.cvtColor(_pixels(message, np.dtype(np.uint8), 2, camera), _YUV[encoding])
@@ -81,19 +81,19 @@ def _decode_raw(message: Any, camera: str) -> np.ndarray:
             f"camera {camera}: encoding {message.encoding!r}{hint} is not supported; "
             f"the choices are {', '.join(SUPPORTED)}"
         )
-    pixels = _pixels(message, _dtype(bits, message.is_bigendian), _CHANNELS[name], camera)
+    pixels = _pixels(message, _dtype(bits, is_bigendian=message.is_bigendian), _CHANNELS[name], camera)
     if bits == 16:
         pixels = (pixels >> 8).astype(np.uint8)
     if name == "rgb":
         return pixels
-    return cv2.cvtColor(pixels, (_COLOURS | _BAYER)[name])
+    return cv2.cvtColor(pixels, (_COLORS | _BAYER)[name])
 
 
 def resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
-    """The whole picture in another size [px]; the aspect ratio may change.
+    """Resize a whole image [px]; the aspect ratio may change.
 
-    Halved as often as possible, each pixel the mean of four, then interpolated linearly: no pixel is left
-    out, and it takes a fifth of the time of averaging over areas.
+    It is halved as often as possible, each pixel the mean of four, then interpolated linearly. So every pixel
+    counts, in a fifth of the time of area averaging.
     """
     if image.shape[:2] == (height, width):
         return image
@@ -105,12 +105,12 @@ def resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
     return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR)
 
 
-def _dtype(bits: int, is_bigendian: bool) -> np.dtype:
+def _dtype(bits: int, *, is_bigendian: bool) -> np.dtype:
     return np.dtype(f"{'>' if is_bigendian else '<'}u{bits // 8}")
 
 
 def _pixels(message: Any, dtype: np.dtype, channels: int, camera: str) -> np.ndarray:
-    """(h, w) or (h, w, channels) without the padding at the end of rows."""
+    """Return the pixels (h, w) or (h, w, channels) without the padding at the end of rows."""
     height, width, step = message.height, message.width, message.step
     check_size(width, height, f"camera {camera}")
     row = width * channels * dtype.itemsize
@@ -130,5 +130,5 @@ def _decode_compressed(message: Any, camera: str) -> np.ndarray:
     encoding = message.format.partition(";")[0].strip()
     where = f"camera {camera} ({message.format})"
     if encoding in DEPTH or "compressedDepth" in message.format:
-        raise ContractError(f"{where}: a depth image; expected colours, as JPEG or PNG")
-    return decode(message.data, where, is_grey_16_ok=encoding == "mono16")
+        raise ContractError(f"{where}: a depth image; expected colors, as JPEG or PNG")
+    return decode(message.data, where, is_gray_16_ok=encoding == "mono16")

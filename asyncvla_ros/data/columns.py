@@ -1,4 +1,4 @@
-"""States, actions and tasks of a dataset as memory-mapped arrays, written in one pass over its tables."""
+"""States, actions and tasks of a dataset as memory-mapped arrays, from one pass over its tables."""
 
 from __future__ import annotations
 
@@ -24,27 +24,27 @@ from asyncvla_ros.types import AsyncVLAError
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-# Changes with what is written.
+# Version of the written files.
 _FORMAT = 2
 VECTORS = ("state", "action", "privileged", "executed")
 
 
 @dataclass(frozen=True)
 class Columns:
-    """The frames of one dataset that are used, n in all, mapped from files.
+    """The n used frames of one dataset, mapped from files.
 
     Attributes:
         state: (n, s) float32, physical units.
         action: (n, d) float32, physical units.
         privileged: (n, k) float32 simulator quantities, or None.
-        executed: (n, d) float32 what was executed in place of the action, or None.
+        executed: (n, d) float32 action that was executed instead, or None.
         episode: (n,) int64 episode number.
         last: (n,) int64 index of the last frame of the same episode.
         task: (n,) int64 index into ``texts``.
-        row: (n,) int64 place of each frame in the tables of the dataset.
+        row: (n,) int64 row of each frame in the tables of the dataset.
         texts: The instructions.
-        rows: Frames in the tables, used or not.
-        digest: Tells whether another dataset has the same states and actions.
+        rows: Number of frames in the tables, used or not.
+        digest: Digest of states and actions.
         summaries: Statistics of state, action and privileged.
     """
 
@@ -70,23 +70,24 @@ class Columns:
         return int(self.episode[-1]) + 1
 
 
-def load_columns(info: DatasetInfo, spec: DatasetSpec, cache: Path, skip_broken: bool) -> Columns:
-    """The columns of a dataset, written on first use.
+def load_columns(info: DatasetInfo, spec: DatasetSpec, cache: Path, *, skip_broken: bool) -> Columns:
+    """Load the columns of a dataset, which are written on first use.
 
     Args:
-        info: Of the dataset.
-        spec: Which keys and episodes.
-        cache: Folder for what is derived from datasets.
-        skip_broken: Leaves out episodes with states or actions that are no numbers.
+        info: Metadata of the dataset.
+        spec: Its keys and episodes.
+        cache: Folder for data derived from datasets.
+        skip_broken: Whether to leave out episodes with states or actions that are not numbers.
 
     Raises:
-        AsyncVLAError: If its tables cannot be read or disagree, or it has such episodes or lacks others.
+        AsyncVLAError: If its tables are unreadable or disagree, it has broken episodes, or it lacks
+        selected ones.
     """
     meta = info.root / "meta"
     keys = (spec.select_state_keys, spec.select_action_keys, spec.episodes, spec.invert_gripper, skip_broken)
     files = [file for file in (meta / "info.json", meta / "tasks.parquet") if file.is_file()]
     name = f"columns-{cache_key(_FORMAT, keys, files=[*files, *data_files(info.root)])}"
-    folder = cached_folder(cache / name, lambda folder: _write(info, spec, folder, skip_broken))
+    folder = cached_folder(cache / name, lambda folder: _write(info, spec, folder, skip_broken=skip_broken))
     written = json.loads((folder / "columns.json").read_text(encoding="utf-8"))
     return Columns(
         **{name: _mapped(folder / f"{name}.npy") for name in (*VECTORS, "episode", "last", "task", "row")},
@@ -101,8 +102,8 @@ def _mapped(file: Path) -> Any:
     return np.load(file, mmap_mode="r") if file.is_file() else None
 
 
-def _write(info: DatasetInfo, spec: DatasetSpec, folder: Path, skip_broken: bool) -> None:
-    """One pass: columns and moments; quantiles and digest from the finished files."""
+def _write(info: DatasetInfo, spec: DatasetSpec, folder: Path, *, skip_broken: bool) -> None:
+    """Write columns and moments in one pass, then quantiles and digest from the finished files."""
     tasks = read_tasks(info.root)
     broken = BrokenFrames(info, spec)
     texts: dict[str, int] = {}
@@ -121,7 +122,7 @@ def _write(info: DatasetInfo, spec: DatasetSpec, folder: Path, skip_broken: bool
                 if values is not None:
                     new = Moments.of(values)
                     moments[key] = moments[key].merged(new) if key in moments else new
-    broken.require_none(skip_broken)
+    broken.require_none(skip_broken=skip_broken)
     arrays = {key: np.load(folder / f"{key}.npy", mmap_mode="r") for key in moments}
     values = {
         "texts": list(texts),
@@ -133,7 +134,7 @@ def _write(info: DatasetInfo, spec: DatasetSpec, folder: Path, skip_broken: bool
 
 
 def _all_episodes(info: DatasetInfo, spec: DatasetSpec) -> Iterator[EpisodeTable]:
-    """All episodes of a dataset; AsyncVLAError in the end if one of the selected ones is not among them."""
+    """Yield the episodes of a dataset; raise AsyncVLAError at the end if a selected one is missing."""
     wanted = set(spec.episodes or ())
     last = -1
     for episode in read_episodes(info, spec):
@@ -153,7 +154,7 @@ def _digest(state: np.ndarray, action: np.ndarray) -> str:
 
 
 class _Writer:
-    """Appends episodes to ``.npy`` files, whose length is not known before the end."""
+    """Append episodes to ``.npy`` files, whose length is unknown before the end."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -192,6 +193,6 @@ class _Writer:
         if name not in self._files:
             self._files[name] = (self._folder / f"{name}.npy").open("wb")
             self._headers[name] = np.lib.format.header_data_from_array_1_0(values)
-            # Its length in bytes does not change with the number of rows: numpy leaves room for that.
+            # The header's length does not depend on the number of rows, for which numpy leaves room.
             np.lib.format.write_array_header_1_0(self._files[name], self._headers[name])
         values.tofile(self._files[name])

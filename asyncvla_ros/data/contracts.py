@@ -1,4 +1,4 @@
-"""What datasets expect of a robot: cameras, names of state and action, action space and rate."""
+"""Feature contracts of datasets: cameras, names of state and action, action space and rate."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from asyncvla_ros.types import AsyncVLAError, CameraFeature, ContractError, Feat
 
 
 def feature_contract(paths: Sequence[Path], action_space: str) -> FeatureContract:
-    """What a policy trained on these datasets, all of one robot, expects of it.
+    """Return the feature contract of a policy trained on datasets of one robot.
 
     Args:
         paths: As in ``dataset_specs``.
-        action_space: Of the datasets that do not name theirs.
+        action_space: Action space of datasets that do not name theirs.
 
     Raises:
-        AsyncVLAError: If the datasets differ in cameras, names or rate, or one is of another format.
+        AsyncVLAError: If the datasets differ in cameras, names or rate, or one has another format.
     """
     contracts = {spec.root: spec_contract(spec, action_space) for spec in dataset_specs(paths)}
     first, *others = contracts.items()
@@ -30,21 +30,21 @@ def feature_contract(paths: Sequence[Path], action_space: str) -> FeatureContrac
 
 
 def require_contract(paths: Sequence[Path], features: FeatureContract) -> None:
-    """Raise ContractError unless the datasets offer what a policy expects."""
+    """Raise ContractError unless the datasets match a policy's feature contract."""
     offered = feature_contract(paths, features.action_space)
     if offered != features:
         raise ContractError(f"the data offers {offered}, but the policy expects {features}")
 
 
 def spec_contract(spec: DatasetSpec, action_space: str) -> FeatureContract:
-    """What a policy trained on one dataset expects of a robot.
+    """Return the feature contract of a policy trained on one dataset.
 
     Args:
         spec: The dataset.
-        action_space: Unless the dataset names its own.
+        action_space: Action space, unless the dataset names its own.
 
     Raises:
-        AsyncVLAError: If the dataset is of another format, or lacks a feature.
+        AsyncVLAError: If the dataset has another format, or lacks a feature.
     """
     action_space = spec.action_space or action_space
     if action_space not in ACTION_SPACES:
@@ -64,24 +64,24 @@ def spec_contract(spec: DatasetSpec, action_space: str) -> FeatureContract:
 
 
 def camera_keys(info: DatasetInfo, spec: DatasetSpec) -> list[str]:
-    """Keys of a dataset's cameras, in the policy's order.
+    """Return the keys of a dataset's cameras, in the policy's order.
 
     Raises:
-        AsyncVLAError: If there is none, or one that was selected is not there or measures depth.
+        AsyncVLAError: If there is none, or a selected camera is missing or measures depth.
     """
     for key in spec.select_video_keys or ():
         if key not in info.features or info.is_depth(key):
-            raise AsyncVLAError(f"{info.root} has no camera {key}, choose from {_colour_keys(info)}")
+            raise AsyncVLAError(f"{info.root} has no camera {key}, choose from {_color_keys(info)}")
     keys = list(spec.select_video_keys or info.cameras)
     if not keys:
         raise AsyncVLAError(
-            f"{info.root} has no camera with colours, expected {IMAGE_PREFIX}* among its features "
+            f"{info.root} has no camera with colors, expected {IMAGE_PREFIX}* among its features "
             f"{sorted(info.features)}; name others as select_video_keys of a data.yaml"
         )
     return keys
 
 
-def _colour_keys(info: DatasetInfo) -> list[str]:
+def _color_keys(info: DatasetInfo) -> list[str]:
     kinds = ("image", "video")
     return [
         key
@@ -91,7 +91,7 @@ def _colour_keys(info: DatasetInfo) -> list[str]:
 
 
 def _image_size(info: DatasetInfo, key: str) -> tuple[int, int]:
-    """Height and width [px]; LeRobot allows the three channels first or last."""
+    """Return height and width [px]; LeRobot allows the three channels first or last."""
     shape = info.features[key]["shape"]
     if len(shape) == 3 and shape[2] == 3:
         return shape[0], shape[1]
@@ -103,12 +103,12 @@ def _image_size(info: DatasetInfo, key: str) -> tuple[int, int]:
 
 
 def state_names(info: DatasetInfo, spec: DatasetSpec) -> tuple[str, ...]:
-    """One name per state dim; AsyncVLAError as in ``dim_names``."""
+    """Return one name per state dim; errors as in ``dim_names``."""
     return _names(info, spec.select_state_keys, spec.state_names, "state")
 
 
 def action_names(info: DatasetInfo, spec: DatasetSpec) -> tuple[str, ...]:
-    """One name per action dim; AsyncVLAError as in ``dim_names``."""
+    """Return one name per action dim; errors as in ``dim_names``."""
     return _names(info, spec.select_action_keys, spec.action_names, "action")
 
 
@@ -130,13 +130,13 @@ def _names(
 
 
 def dim_names(info: DatasetInfo, key: str) -> tuple[str, ...]:
-    """One name per dim of a vector.
+    """Return one name per dim of a vector.
 
-    LeRobot also writes ``{"motors": [...]}``, ``{"delta_x": 0, ...}`` and ``[[...]]``; where it names the
-    vector only, or nothing, the dims are numbered.
+    LeRobot also writes ``{"motors": [...]}``, ``{"delta_x": 0, ...}`` and ``[[...]]``. If it names only the
+    vector, or nothing, the dims are numbered.
 
     Raises:
-        AsyncVLAError: there is no such feature, or names do not fit its size.
+        AsyncVLAError: the feature is missing, or names do not fit its size.
     """
     size = _size(info, key)
     names = info.features[key].get("names")

@@ -1,4 +1,4 @@
-"""LeRobot v3 datasets on disk: where they are, and what their ``meta/info.json`` says."""
+"""LeRobot v3 datasets on disk: their folders and ``meta/info.json``."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from asyncvla_ros.types import AsyncVLAError
 
 STATE_KEY = "observation.state"
 PRIVILEGED_KEY = "observation.privileged"
-#: What was executed in place of the action: that with noise, or another policy's.
+#: Key of the action that was executed instead: with noise, or of another policy.
 EXECUTED_KEY = "action.executed"
-#: Which of several ways to do it a demonstration shows.
+#: Key of the style: which of several ways to do the task a demonstration shows.
 STYLE_KEY = "style"
 ACTION_KEY = "action"
 IMAGE_PREFIX = "observation.images."
@@ -24,14 +24,14 @@ CONVERT = "python -m lerobot.scripts.convert_dataset_v21_to_v30"
 
 @dataclass(frozen=True)
 class DatasetInfo:
-    """``meta/info.json``, as far as it is needed.
+    """The needed part of ``meta/info.json``.
 
     Attributes:
         root: Folder of the dataset.
         fps: Frames per second.
-        features: Key to shape, names and kind of data.
-        robot_type: What kind of robot it is of; empty if it does not say.
-        video_path: Form of the paths of videos, if it says.
+        features: Shape, names and kind of data by key.
+        robot_type: Kind of robot; empty if not given.
+        video_path: Template of the paths of videos, if given.
     """
 
     root: Path
@@ -42,7 +42,7 @@ class DatasetInfo:
 
     @property
     def cameras(self) -> list[str]:
-        """Keys of the cameras a policy can look through; depth cameras are left out."""
+        """Keys of the cameras that a policy can use, without depth cameras."""
         return [key for key in self.features if key.startswith(IMAGE_PREFIX) and not self.is_depth(key)]
 
     @property
@@ -51,25 +51,25 @@ class DatasetInfo:
         return [key for key in self.features if key.startswith(IMAGE_PREFIX) and self.is_depth(key)]
 
     def is_depth(self, key: str) -> bool:
-        """Whether a camera measures distances: LeRobot says so in one of three places."""
+        """Return whether a camera measures depth, which LeRobot states in one of three places."""
         feature = self.features[key]
         said = [feature.get("info") or {}, feature.get("video_info") or {}]
         return any(one.get(name) for one in said for name in ("is_depth_map", "video.is_depth_map"))
 
     def is_video(self, key: str) -> bool:
-        """Whether the images of a camera are a video, rather than cells of the tables."""
+        """Return whether the images of a camera are a video, rather than cells of the tables."""
         return self.features[key].get("dtype", "video") == "video"
 
     def size(self, key: str) -> int:
-        """Dims of a vector."""
+        """Return the number of dims of a vector."""
         return int(self.features[key]["shape"][0])
 
 
 def dataset_roots(*folders: Path) -> list[Path]:
-    """LeRobot datasets at or directly under folders, those of each sorted by name.
+    """Find LeRobot datasets at or directly under folders, sorted by name within each.
 
     Raises:
-        AsyncVLAError: If there is none in one of them.
+        AsyncVLAError: If a folder has none.
     """
     return [root for folder in folders for root in _roots(folder)]
 
@@ -88,15 +88,15 @@ def _roots(folder: Path) -> list[Path]:
 
 
 def is_dataset(folder: Path) -> bool:
-    """Whether a folder is a LeRobot dataset."""
+    """Return whether a folder is a LeRobot dataset."""
     return (folder / "meta" / "info.json").is_file()
 
 
 def dataset_info(root: Path) -> DatasetInfo:
-    """``meta/info.json`` of a dataset.
+    """Read ``meta/info.json`` of a dataset.
 
     Raises:
-        AsyncVLAError: If it cannot be read, is of another version, or lacks what is needed.
+        AsyncVLAError: If it is unreadable, has another version, or lacks a needed value.
     """
     file = root / "meta" / "info.json"
     try:

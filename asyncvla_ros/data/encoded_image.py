@@ -1,4 +1,4 @@
-"""JPEG and PNG files to RGB arrays, with their size looked at before memory is taken for them."""
+"""Decoding of JPEG and PNG to RGB arrays, with a check of the size before memory is allocated."""
 
 from __future__ import annotations
 
@@ -11,33 +11,33 @@ import PIL.Image
 
 from asyncvla_ros.types import ContractError
 
-# Larger pictures are refused [px]: 8K, 7680x4320, still fits.
+# Greatest number of pixels: 8K, 7680x4320, still fits.
 MAX_PIXELS = 2**25
 KINDS = ("JPEG", "PNG")
 
 
-def decode(data: Any, where: str, is_grey_16_ok: bool = False) -> np.ndarray:
-    """The picture in a file.
+def decode(data: Any, where: str, *, is_gray_16_ok: bool = False) -> np.ndarray:
+    """Decode an image file.
 
     Args:
         data: The bytes, or an array of them.
-        where: Begins the messages.
-        is_grey_16_ok: Whether one channel of 16 bits is a picture; else it is taken for a depth image.
+        where: Place for messages.
+        is_gray_16_ok: Whether one channel of 16 bits is an image; else it counts as a depth image.
 
     Returns:
-        (h, w, 3) uint8, RGB; of 16 bits the upper eight.
+        (h, w, 3) uint8, RGB; the upper eight of 16 bits.
 
     Raises:
-        ContractError: no JPEG or PNG, cut, too large, or a depth image.
+        ContractError: the data is no JPEG or PNG, truncated, too large, or a depth image.
     """
     try:
         with PIL.Image.open(io.BytesIO(data), formats=KINDS) as picture:
             (width, height), mode = picture.size, picture.mode
-    except Exception as error:  # Whatever a header makes the library stumble over.
+    except Exception as error:  # The library raises many types for a corrupt header.
         raise _corrupt(data, where) from error
     check_size(width, height, where)
-    if mode.startswith("I") and not is_grey_16_ok:
-        raise ContractError(f"{where}: a PNG of one channel with 16 bits is a depth image; expected colours")
+    if mode.startswith("I") and not is_gray_16_ok:
+        raise ContractError(f"{where}: a PNG of one channel with 16 bits is a depth image; expected colors")
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error as error:
@@ -48,12 +48,12 @@ def decode(data: Any, where: str, is_grey_16_ok: bool = False) -> np.ndarray:
 
 
 def to_jpeg(image: np.ndarray, width: int | None = None, quality: int = 80) -> bytes:
-    """A JPEG file of a picture.
+    """Encode an image as JPEG.
 
     Args:
         image: (h, w, 3) uint8, RGB.
-        width: At most [px]; the height follows. None: as it is.
-        quality: 0 to 100.
+        width: Greatest width [px]; the height follows. None: unchanged.
+        quality: Quality from 0 to 100.
     """
     height = image.shape[0] * (width or 0) // image.shape[1]
     if width is not None and width < image.shape[1] and height:
@@ -63,12 +63,12 @@ def to_jpeg(image: np.ndarray, width: int | None = None, quality: int = 80) -> b
 
 
 def to_png(image: np.ndarray) -> bytes:
-    """A PNG file of a picture (h, w, 3) uint8, RGB: nothing of it is lost."""
+    """Encode an image (h, w, 3) uint8, RGB, as PNG, without loss."""
     return bytes(cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1])
 
 
 def check_size(width: int, height: int, where: str) -> None:
-    """Raise ContractError if a picture is too large."""
+    """Raise ContractError if an image is too large."""
     if width * height > MAX_PIXELS:
         raise ContractError(
             f"{where}: a picture of {width}x{height} has {width * height} pixels, expected at most "

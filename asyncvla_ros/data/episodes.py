@@ -1,4 +1,4 @@
-"""Demonstrations of LeRobot v3 datasets, frame by frame, and which of their episodes are held out."""
+"""Demonstrations of LeRobot v3 datasets, frame by frame, and their split by episodes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from asyncvla_ros.data.rows import Column, Rows, blocks
 from asyncvla_ros.data.spec import DatasetSpec, dataset_specs
 from asyncvla_ros.types import AsyncVLAError
 
-#: 0.33 is a third.
+#: Tolerance of a share's reciprocal: 0.33 is a third.
 _HOLDOUT_TOLERANCE = 0.05
 
 
@@ -29,15 +29,15 @@ class Episodes:
 
     Attributes:
         images: One image per frame and camera.
-        state: (n, s) float32, physical units; of the widest dataset, others are padded with 0.
+        state: (n, s) float32, physical units; padded with 0 to the widest dataset.
         actions: (n, d) float32, physical units, padded likewise.
         privileged: (n, k) float32 simulator quantities for auxiliary losses, or None.
-        executed: (n, d) float32 what was executed in place of the actions; None unless all datasets know it.
+        executed: (n, d) float32 actions that were executed instead; None unless all datasets have them.
         episode: (n,) running episode number over all datasets.
         last: (n,) index of the last frame of the same episode.
         instruction: (n,) index into ``instructions``.
         instructions: Distinct task descriptions.
-        datasets: Digest of the states and actions of each dataset, and its episodes.
+        datasets: Per dataset the digest of states and actions, and the number of episodes.
     """
 
     images: Frames
@@ -57,16 +57,16 @@ class Episodes:
         return int(self.episode[len(self.episode) - 1]) + 1
 
     def record(self, folders: Sequence[Path], holdout: float) -> DataRecord:
-        """What these episodes, read from ``folders``, are for later steps."""
+        """Return the record of these episodes, read from ``folders``, for later steps."""
         names = tuple(folder.resolve().name for folder in folders)
         return DataRecord(names, self.count, self.images.lengths, holdout, datasets=self.datasets)
 
     def split(self, holdout: float) -> tuple[np.ndarray, np.ndarray]:
-        """Frame indices of training and of held-out episodes; every k-th episode is held out.
+        """Return the frame indices of training and of held-out episodes; every k-th episode is held out.
 
         Raises:
             AsyncVLAError: If the share is none of 0, 1/2, 1/3, ..., or so small that nothing is held out, or
-                the same dataset is there twice, whose episodes would be trained on and held out.
+            a dataset occurs twice, so that an episode would be in both parts.
         """
         every = round(1 / holdout) if 0 < holdout <= 0.5 else 0
         if holdout and (every == 0 or abs(every * holdout - 1) > _HOLDOUT_TOLERANCE):
@@ -91,16 +91,16 @@ class Episodes:
             held.append(start + np.flatnonzero(is_held))
         return np.concatenate(train), np.concatenate(held)
 
-    def unseen(self, folders: Sequence[Path], trained_on: DataRecord | None, fresh: bool) -> np.ndarray:
-        """Frames (b,) that a policy has not seen: of the episodes that were held out from it, views left out.
+    def unseen(self, folders: Sequence[Path], trained_on: DataRecord | None, *, fresh: bool) -> np.ndarray:
+        """Return the frames (b,) that a policy has not seen: its held-out episodes, without single views.
 
         Args:
-            folders: From which these episodes were read.
-            trained_on: The data of the policy.
-            fresh: These episodes did not train it: all frames.
+            folders: Folders of these episodes.
+            trained_on: Record of the policy's training data.
+            fresh: Whether no episode here was used in training, so that all frames are unseen.
 
         Raises:
-            AsyncVLAError: If it is not known which they are, or these episodes are not fresh.
+            AsyncVLAError: If the held-out episodes are unknown, or the data is not fresh.
         """
         given = self.record(folders, 0)
         if not fresh:
@@ -117,16 +117,16 @@ class Episodes:
         return frames[~self.is_view(frames)]
 
     def is_view(self, frames: np.ndarray) -> np.ndarray:
-        """(b,) bool, true where an episode is a single frame: it tells the next action, and none after it."""
+        """Return (b,) bool, true where an episode is a single frame, which has only its next action."""
         before = np.maximum(frames - 1, 0)
         is_first = (frames == 0) | (self.episode[before] != self.episode[frames])
         return np.asarray(is_first & (self.last[frames] == frames))
 
     def measuring(self, frames: np.ndarray, share: float) -> np.ndarray:
-        """(b,) bool, true at those of some frames (b,) that a rater does not learn from.
+        """Return the validation mask (b,) bool of frames (b,), from which a rater does not learn.
 
-        They are of every k-th of the episodes that the frames belong to, counted instruction by instruction,
-        so that each is represented wherever it has k episodes.
+        It takes every k-th episode of the frames, counted per instruction, so that each instruction with k
+        episodes is represented.
         """
         episodes, first, which = np.unique(self.episode[frames], return_index=True, return_inverse=True)
         place = np.empty(len(episodes), int)
@@ -135,11 +135,11 @@ class Episodes:
         return np.asarray(place[which] % every == every - 1)
 
     def chunks(self, frames: np.ndarray, length: int) -> np.ndarray:
-        """Actions of the next ``length`` steps, (b,) -> (b, l, d); the last one repeats past the end."""
+        """Return the next ``length`` actions, (b,) -> (b, l, d); the last one repeats past the end."""
         return self.actions[self._steps(frames, length)]
 
     def executed_chunks(self, frames: np.ndarray, length: int) -> np.ndarray:
-        """What was executed in the next ``length`` steps, as ``chunks``; the actions where nobody knows."""
+        """Return the next ``length`` executed actions, as ``chunks``; the demonstrated ones if unknown."""
         return (self.actions if self.executed is None else self.executed)[self._steps(frames, length)]
 
     def _steps(self, frames: np.ndarray, length: int) -> np.ndarray:
@@ -150,6 +150,7 @@ def load_episodes(
     paths: Sequence[Path],
     image_size: int,
     cache: Path,
+    *,
     skip_broken: bool = False,
     decode: str = "ahead",
 ) -> Episodes:
@@ -158,31 +159,31 @@ def load_episodes(
     Args:
         paths: As in ``dataset_specs``.
         image_size: Side to which images are resized [px].
-        cache: Folder for what is derived from datasets, decoded images among it; safe to delete.
-        skip_broken: Leaves out episodes with states or actions that are no numbers.
+        cache: Folder for data derived from datasets, such as decoded images; safe to delete.
+        skip_broken: Whether to leave out episodes with states or actions that are not numbers.
         decode: One of ``DECODE``.
 
     Raises:
-        AsyncVLAError: If a dataset is missing, its files cannot be read or disagree, or it has such episodes.
+        AsyncVLAError: If a dataset is missing, unreadable or inconsistent, or it has broken episodes.
     """
     specs = dataset_specs(paths)
-    return joined_episodes(*read_datasets(specs, image_size, cache, skip_broken, decode=decode))
+    return joined_episodes(*read_datasets(specs, image_size, cache, decode, skip_broken=skip_broken))
 
 
 def read_datasets(
-    specs: Sequence[DatasetSpec], image_size: int, cache: Path, skip_broken: bool, decode: str
+    specs: Sequence[DatasetSpec], image_size: int, cache: Path, decode: str, *, skip_broken: bool
 ) -> tuple[list[Columns], list[ImageArray]]:
-    """Columns and images of each dataset; arguments and errors as in ``load_episodes``."""
+    """Read columns and images of each dataset; arguments and errors as in ``load_episodes``."""
     if decode not in DECODE:
         raise AsyncVLAError(f"decode is {decode!r}, choose one of {DECODE}")
     open_images = lazy_images if decode == "stream" else decoded_images
 
     def read(spec: DatasetSpec) -> tuple[Columns, ImageArray]:
         info = dataset_info(spec.root)
-        columns = load_columns(info, spec, cache, skip_broken)
+        columns = load_columns(info, spec, cache, skip_broken=skip_broken)
         return columns, open_images(info, spec, image_size, cache, columns.rows)
 
-    # Decoders and image arithmetic let other threads run.
+    # Threads suffice: decoders and image arithmetic release the interpreter lock.
     with ThreadPoolExecutor(min(len(specs), os.cpu_count() or 1)) as pool:
         done = track(pool.map(read, specs), description="Reading datasets", transient=True, total=len(specs))
         columns, images = zip(*done, strict=True)
@@ -190,7 +191,7 @@ def read_datasets(
 
 
 def joined_episodes(columns: Sequence[Columns], images: Sequence[ImageArray]) -> Episodes:
-    """The frames of several datasets as one."""
+    """Join the frames of several datasets."""
     instructions = tuple(sorted({text for one in columns for text in one.texts}))
     counts = [one.episodes for one in columns]
     frames = np.cumsum([0, *map(len, columns)])

@@ -1,4 +1,4 @@
-"""Images of frames: decoded when they are needed, or all of them ahead of that, once."""
+"""Images of frames, decoded on demand or all ahead of time."""
 
 from __future__ import annotations
 
@@ -22,36 +22,36 @@ from asyncvla_ros.data.videos import Videos, find_videos
 from asyncvla_ros.model.images import resize_image
 from asyncvla_ros.types import AsyncVLAError
 
-#: ``stream``: frames are decoded when they are needed; ``ahead``: all of them before, into a file.
+#: ``stream``: decode frames on demand; ``ahead``: decode all frames into a file first.
 DECODE = ("ahead", "stream")
-# Frames of a video decoded together, ahead.
+# Number of frames of a video to decode together, ahead of time.
 _STRETCH = 256
 
 
 class ImageArray(Protocol):
-    """The images of a dataset, indexed by rows of its tables."""
+    """Images of a dataset, indexed by rows of its tables."""
 
     shape: tuple[int, ...]
 
     def __len__(self) -> int: ...
 
     def __getitem__(self, rows: Any) -> np.ndarray:
-        """Images at some rows, (b,) -> (b, cameras, size, size, 3) uint8."""
+        """Return the images at rows (b,), (b, cameras, size, size, 3) uint8."""
 
 
 class PictureSource(Protocol):
-    """The pictures of one camera."""
+    """Source of the pictures of one camera."""
 
     def read(self, rows: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-        """Pictures at some rows (b,), in any order: place in ``rows`` and picture (h, w, 3) uint8."""
+        """Yield the pictures at rows (b,) in any order: index into ``rows`` and picture (h, w, 3) uint8."""
 
 
 class Frames:
     """Images of several datasets, read as one.
 
     Args:
-        parts: The images of each, (n, cameras, size, size, 3) uint8: an array, or ``LazyImages``.
-        rows: Of each the rows (m,) that are used, in order; None: all of them.
+        parts: Images of each dataset, (n, cameras, size, size, 3) uint8: an array or ``LazyImages``.
+        rows: Used rows (m,) of each, in order; None: all.
     """
 
     def __init__(self, parts: Sequence[ImageArray], rows: Sequence[np.ndarray] | None = None) -> None:
@@ -61,7 +61,7 @@ class Frames:
         self._starts = np.cumsum([0, *self.lengths])
 
     def take(self, frames: np.ndarray) -> np.ndarray:
-        """Images at some frames, (b,) -> (b, cameras, size, size, 3)."""
+        """Return the images at frames (b,), (b, cameras, size, size, 3)."""
         out = np.empty((len(frames), *self._parts[0].shape[1:]), np.uint8)
         part = np.searchsorted(self._starts, frames, side="right") - 1
         for number in np.unique(part):
@@ -72,16 +72,16 @@ class Frames:
 
 
 class LazyImages:
-    """Images of a dataset that are decoded and resized when they are asked for.
+    """Images of a dataset that are decoded and resized on access.
 
     Args:
         sources: The cameras.
-        count: Frames in the tables.
+        count: Number of frames in the tables.
         size: Side of the images [px].
-        turn: Whether they are turned by half a turn.
+        turn: Whether to rotate them by 180 degrees.
     """
 
-    def __init__(self, sources: Sequence[PictureSource], count: int, size: int, turn: bool) -> None:
+    def __init__(self, sources: Sequence[PictureSource], count: int, size: int, *, turn: bool) -> None:
         self._sources = sources
         self._turn = turn
         self.shape: tuple[int, ...] = (count, len(sources), size, size, 3)
@@ -93,33 +93,33 @@ class LazyImages:
         out = np.empty((len(rows), *self.shape[1:]), np.uint8)
         for camera, source in enumerate(self._sources):
             for place, picture in source.read(rows):
-                out[place, camera] = prepared(picture, self.shape[2], self._turn)
+                out[place, camera] = prepared(picture, self.shape[2], turn=self._turn)
         _return_free_memory()
         return out
 
 
 def _return_free_memory() -> None:
-    """Hand free memory back to the system: videos that open and close leave holes in the heap."""
+    """Return free memory to the system, because opening and closing videos fragments the heap."""
     if hasattr(libc := ctypes.CDLL(None), "malloc_trim"):
         libc.malloc_trim(0)
 
 
-def prepared(picture: np.ndarray, size: int, turn: bool) -> np.ndarray:
-    """A picture (h, w, 3) as the policy will see it: (size, size, 3), by half a turn if asked for."""
+def prepared(picture: np.ndarray, size: int, *, turn: bool) -> np.ndarray:
+    """Resize a picture (h, w, 3) to (size, size, 3); rotate it by 180 degrees if ``turn``."""
     return resize_image(cv2.rotate(picture, cv2.ROTATE_180) if turn else picture, size)
 
 
 def lazy_images(info: DatasetInfo, spec: DatasetSpec, size: int, cache: Path, rows: int) -> LazyImages:
-    """The images of a dataset with ``rows`` frames in its tables; AsyncVLAError if they are not there."""
+    """Open the images of a dataset with ``rows`` frames; raise AsyncVLAError if they are missing."""
     sources: list[PictureSource] = [
         find_videos(info, key, rows) if info.is_video(key) else pack_images(info, key, cache, rows)
         for key in camera_keys(info, spec)
     ]
-    return LazyImages(sources, rows, size, spec.rotate_180)
+    return LazyImages(sources, rows, size, turn=spec.rotate_180)
 
 
 def decoded_images(info: DatasetInfo, spec: DatasetSpec, size: int, cache: Path, rows: int) -> np.ndarray:
-    """(rows, cameras, size, size, 3) uint8, in a file that is written on first use; errors as above."""
+    """Map images (rows, cameras, size, size, 3) uint8 from a file, written on first use; errors as above."""
     keys = camera_keys(info, spec)
     videos = {key: find_videos(info, key, rows) for key in keys if info.is_video(key)}
     files = [file for video in videos.values() for file in video.files]
@@ -134,7 +134,7 @@ def decoded_images(info: DatasetInfo, spec: DatasetSpec, size: int, cache: Path,
             for row, picture in _by_file(videos[key], rows) if key in videos else _from_tables(info, key):
                 count += 1
                 if row < rows:
-                    array[row, camera] = prepared(picture, size, spec.rotate_180)
+                    array[row, camera] = prepared(picture, size, turn=spec.rotate_180)
             if count != rows:
                 raise AsyncVLAError(f"{info.root}: {key} has {count} images, the tables have {rows} frames")
         array.flush()
@@ -144,7 +144,7 @@ def decoded_images(info: DatasetInfo, spec: DatasetSpec, size: int, cache: Path,
 
 
 def pictures(info: DatasetInfo, key: str, rows: range) -> Iterator[np.ndarray]:
-    """Pictures of a camera at successive rows of the tables, in order, each (h, w, 3) uint8."""
+    """Yield a camera's pictures (h, w, 3) uint8 in order of the rows of the tables."""
     if info.is_video(key):
         videos = find_videos(info, key, count_rows(info.root))
         for row in rows:
@@ -154,13 +154,13 @@ def pictures(info: DatasetInfo, key: str, rows: range) -> Iterator[np.ndarray]:
 
 
 def _by_file(videos: Videos, rows: int) -> Iterator[tuple[int, np.ndarray]]:
-    """All pictures: row and picture, nearly in order."""
+    """Yield row and picture of all videos, nearly in order."""
     for start in range(0, rows, _STRETCH):
         for place, picture in videos.read(np.arange(start, min(start + _STRETCH, rows))):
             yield start + place, picture
 
 
 def _from_tables(info: DatasetInfo, key: str) -> Iterator[tuple[int, np.ndarray]]:
-    """All pictures of a camera whose images are in the tables: row and picture, in order."""
+    """Yield row and picture of a camera whose images are in the tables, in order."""
     for row, content in enumerate(encoded_images(info, key)):
         yield row, decode(content, f"{info.root}: frame {row} of {key}")

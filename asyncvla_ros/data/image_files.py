@@ -1,4 +1,4 @@
-"""Images that LeRobot keeps in its tables, packed into one file so that any of them can be read alone."""
+"""Images from LeRobot's tables, packed into one file so that each can be read alone."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from asyncvla_ros.types import AsyncVLAError
 
 @dataclass(frozen=True)
 class ImageFiles:
-    """Encoded images of a camera, one behind the other in one file.
+    """Encoded images of a camera, concatenated in one file.
 
     Attributes:
         file: The file.
-        ends: (n,) int64 where each image ends in it.
-        where: Begins the messages.
+        ends: (n,) int64 end of each image in it.
+        where: Place for messages.
     """
 
     file: Path
@@ -31,8 +31,8 @@ class ImageFiles:
     where: str
 
     def read(self, rows: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-        """Pictures at some rows (b,): place in ``rows`` and picture (h, w, 3) uint8."""
-        # Read rather than mapped: what was mapped would count as memory of the process.
+        """Yield the pictures at rows (b,): index into ``rows`` and picture (h, w, 3) uint8."""
+        # Read rather than mapped, because mapped pages would count as memory of the process.
         handle = os.open(self.file, os.O_RDONLY)
         try:
             for place, row in enumerate(rows.tolist()):
@@ -44,16 +44,16 @@ class ImageFiles:
 
 
 def pack_images(info: DatasetInfo, key: str, cache: Path, rows: int) -> ImageFiles:
-    """The images of a camera, copied out of the tables on first use.
+    """Pack the images of a camera from the tables into a file on first use.
 
     Args:
-        info: Of the dataset.
-        key: Of the camera.
-        cache: Folder for what is derived from datasets.
-        rows: Frames in the tables.
+        info: Metadata of the dataset.
+        key: Key of the camera.
+        cache: Folder for data derived from datasets.
+        rows: Number of frames in the tables.
 
     Raises:
-        AsyncVLAError: If an image is missing, or the tables cannot be read.
+        AsyncVLAError: If an image is missing, or the tables are unreadable.
     """
 
     def build(folder: Path) -> None:

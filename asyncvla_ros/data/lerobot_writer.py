@@ -1,7 +1,7 @@
-"""Episodes as a LeRobot v3 dataset, written through the ``lerobot`` library.
+"""Writing of episodes as a LeRobot v3 dataset, by the ``lerobot`` library.
 
-Video frames go to the encoder as they come (no intermediate image files). A dataset is written under a
-temporary name and renamed when complete, since an unfinished one cannot be read.
+Video frames go straight to the encoder, without intermediate image files. A dataset is written under a
+temporary name and renamed when complete, because an unfinished one is unreadable.
 """
 
 from __future__ import annotations
@@ -41,18 +41,19 @@ def dataset_features(
     state_names: Sequence[str],
     action_names: Sequence[str],
     privileged_names: Sequence[str] = (),
+    *,
     has_executed: bool = False,
     has_style: bool = False,
 ) -> dict[str, dict[str, Any]]:
-    """LeRobot feature declaration.
+    """Declare the features of a dataset for LeRobot.
 
     Args:
-        cameras: camera key to (height, width) [pixels].
-        state_names: one name per state dim.
-        action_names: one name per action dim.
-        privileged_names: one name per quantity that only a simulator knows.
-        has_executed: whether what was executed is stored beside the action.
-        has_style: whether a whole number says which of several ways a demonstration shows.
+        cameras: (height, width) [px] by camera key.
+        state_names: One name per state dim.
+        action_names: One name per action dim.
+        privileged_names: One name per quantity that only a simulator knows.
+        has_executed: Whether the executed action is stored beside the demonstrated one.
+        has_style: Whether the style of a demonstration is stored, as a whole number.
     """
     features: dict[str, dict[str, Any]] = {
         f"{IMAGE_PREFIX}{key}": {
@@ -77,13 +78,13 @@ def dataset_features(
 
 
 class DatasetWriter:
-    """Writes episodes to ``root``, which appears only when :meth:`finish` is called.
+    """Write episodes to ``root``, which appears when :meth:`finish` is called.
 
     Args:
-        root: folder of the dataset; must not exist.
-        features: from :func:`dataset_features`.
-        fps: frames (control steps) per second.
-        robot_type: stored in the dataset's metadata.
+        root: Folder of the dataset; must not exist.
+        features: From :func:`dataset_features`.
+        fps: Frames (control steps) per second.
+        robot_type: Kind of robot for the dataset's metadata.
 
     Raises:
         AsyncVLAError: ``root`` exists, or lerobot is not installed.
@@ -92,7 +93,7 @@ class DatasetWriter:
     def __init__(self, root: Path, features: dict[str, dict[str, Any]], fps: int, robot_type: str) -> None:
         if root.exists():
             raise AsyncVLAError(f"{root} exists already, expected a path for a new dataset")
-        # Its second decoder may not load here, at the length of a traceback; only the encoder is used.
+        # Hide the warning of lerobot's second decoder, which may fail to load; only the encoder is used.
         logging.getLogger("lerobot.utils.import_utils").setLevel(logging.ERROR)
         try:
             from datasets import disable_progress_bars
@@ -104,7 +105,7 @@ class DatasetWriter:
                 "copy the recordings to a machine with a checkout, and run this after `make setup` there"
             ) from error
         disable_progress_bars()
-        # FFmpeg's encoders describe themselves for every episode.
+        # FFmpeg's encoders log their settings for every episode.
         av.logging.set_libav_level(av.logging.ERROR)
         self._root = root
         self._unfinished = root.with_name(f".{root.name}.unfinished")
@@ -144,11 +145,11 @@ class DatasetWriter:
         """Append one control step to the current episode.
 
         Args:
-            observation: what the policy would see.
-            action: (d,) the action to imitate.
-            privileged: what only a simulator knows, if the features have it.
-            executed: (d,) what was done instead, if the features have it.
-            style: which of several ways is shown, if the features have it.
+            observation: The policy's observation.
+            action: (d,) action to imitate.
+            privileged: Quantities that only a simulator knows, if the features have them.
+            executed: (d,) executed action, if the features have it.
+            style: Style of the demonstration, if the features have it.
         """
         frame: dict[str, Any] = {f"{IMAGE_PREFIX}{key}": image for key, image in observation.images.items()}
         frame[STATE_KEY] = observation.state
@@ -177,7 +178,7 @@ class DatasetWriter:
         self._unfinished.rename(self._root)
 
     def abandon(self) -> None:
-        """Delete what was written."""
+        """Delete the unfinished dataset."""
         self._dataset.writer.cancel_pending_videos()
         self._dataset.finalize()
         shutil.rmtree(self._unfinished, ignore_errors=True)

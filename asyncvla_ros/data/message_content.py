@@ -1,6 +1,6 @@
-"""What a policy and a controller read in messages, whoever read them: rclpy, or a bag's reader.
+"""Content of messages for a policy and a controller, live or from a bag.
 
-Messages are told by their fields alone, so that a bag takes the same way as what comes live.
+The code reads only fields of messages, so that messages of a bag take the same path as live ones.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ NS = 1_000_000_000
 
 
 def to_ns(stamp: Any) -> int:
-    """A time or duration message in nanoseconds."""
+    """Convert a time or duration message to nanoseconds."""
     return stamp.sec * NS + stamp.nanosec
 
 
 def pose_state(message: Any, source: PoseSource, base_frame: str) -> np.ndarray:
-    """(9,) float32, see ``transforms.pose_to_state``; ContractError for another frame or no rotation."""
+    """Return the pose (9,) float32 of ``pose_to_state``; ContractError for another frame or no rotation."""
     frame = message.header.frame_id
     if frame != base_frame:
         raise ContractError(f"{source.topic}: expected a pose in frame {base_frame}, found frame {frame!r}")
@@ -37,7 +37,7 @@ def pose_state(message: Any, source: PoseSource, base_frame: str) -> np.ndarray:
 
 
 def joint_state(message: Any, source: JointStateSource) -> np.ndarray:
-    """(joints,) float32 positions [rad or m] in the order of ``source.joints``; all must be there."""
+    """Return positions (joints,) float32 [rad or m] in the order of ``source.joints``, all required."""
     positions = dict(zip(message.name, message.position, strict=False))
     missing = [joint for joint in source.joints if joint not in positions]
     if missing:
@@ -47,14 +47,14 @@ def joint_state(message: Any, source: JointStateSource) -> np.ndarray:
 
 
 def source_state(message: Any, source: JointStateSource | PoseSource, base_frame: str) -> np.ndarray:
-    """(len(source.names),) float32, the part of the state that a message carries."""
+    """Return the part of the state in a message, (len(source.names),) float32."""
     if isinstance(source, PoseSource):
         return pose_state(message, source, base_frame)
     return joint_state(message, source)
 
 
 def finite_state(message: Any, source: JointStateSource | PoseSource, base_frame: str) -> np.ndarray:
-    """As ``source_state``; ContractError also for what is not finite, with its names."""
+    """Return ``source_state``; ContractError also names values that are not finite."""
     state = source_state(message, source, base_frame)
     broken = [
         f"{name} = {value}"
@@ -69,16 +69,16 @@ def finite_state(message: Any, source: JointStateSource | PoseSource, base_frame
 def to_observation(
     snapshot: Snapshot[Any], robot: RobotContract, features: FeatureContract, instruction: str
 ) -> Observation:
-    """What the policy sees: decoded images in the checkpoint's sizes, and the state vector.
+    """Build an observation: decoded images in the checkpoint's sizes, and the state vector.
 
     Args:
         snapshot: One message per stream of ``robot.topics`` that the checkpoint uses.
-        robot: Says which message becomes which part of the state.
+        robot: Maps messages to parts of the state.
         features: Cameras and their sizes.
         instruction: The task.
 
     Raises:
-        ContractError: a message does not hold what the contract promises.
+        ContractError: a message does not have the content that the contract declares.
     """
     images = {
         camera.key: resize(decode_image(snapshot.values[camera.key], camera.key), camera.height, camera.width)
@@ -93,12 +93,12 @@ def to_observation(
 
 
 def state_vector(snapshot: Snapshot[Any], robot: RobotContract) -> np.ndarray:
-    """(s,) float32, the state of a robot; ContractError if a message does not hold its part of it."""
+    """Return the state (s,) float32 of a robot; ContractError if a message lacks its part of it."""
     parts = [finite_state(snapshot.values[source.topic], source, robot.base_frame) for source in robot.state]
     return np.concatenate(parts)
 
 
 def named_state(message: Any, source: JointStateSource | PoseSource, base_frame: str) -> dict[str, float]:
-    """State name to value, of the part of the state that a message carries."""
+    """Return the part of the state in a message, by state name."""
     values = source_state(message, source, base_frame)
     return dict(zip(source.names, values.tolist(), strict=True))

@@ -1,4 +1,4 @@
-"""Datasets trained on together: their episodes, their weights, and the robots that they are of."""
+"""Datasets of one training run: their episodes, weights and robots."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ STATISTICS_FILE = "statistics.json"
 
 @dataclass(frozen=True)
 class Robot:
-    """Datasets with the same feature contract are of one robot, which has its own statistics."""
+    """A robot: datasets with the same feature contract, with shared statistics."""
 
     name: str
     features: FeatureContract
@@ -32,15 +32,15 @@ class Robot:
 
 @dataclass(frozen=True)
 class Mixture:
-    """What is trained on.
+    """The data of a training run.
 
     Attributes:
-        episodes: Of all datasets.
-        robots: That they are of, in the order in which they come.
-        robot_of: For each dataset the place of its robot in ``robots``.
-        weights: For each dataset how often its frames come in an epoch.
+        episodes: Episodes of all datasets.
+        robots: Their robots, in order of first occurrence.
+        robot_of: Per dataset, the index of its robot in ``robots``.
+        weights: Per dataset, how often its frames occur in an epoch.
         privileged: Statistics of the simulator quantities; None without them.
-        summaries: For each dataset its name and the statistics of its state and action.
+        summaries: Per dataset, its name and the statistics of its state and action.
     """
 
     episodes: Episodes
@@ -52,21 +52,21 @@ class Mixture:
 
     @staticmethod
     def of_one_robot(episodes: Episodes, robot: Robot) -> Mixture:
-        """Datasets of a single robot, all with weight 1."""
+        """Make a mixture of one robot's datasets, all with weight 1."""
         count = len(episodes.images.lengths)
         return Mixture(episodes, (robot,), (0,) * count, (1.0,) * count)
 
 
 def robot_contracts(paths: Sequence[Path], action_space: str) -> dict[FeatureContract, list[DatasetSpec]]:
-    """The feature contracts in some data, and the datasets of each, in the order in which they come.
+    """Return the feature contracts in some data with the datasets of each, in order of first occurrence.
 
     Args:
         paths: As in ``dataset_specs``.
-        action_space: Of the datasets that do not name theirs.
+        action_space: Action space of datasets that do not name theirs.
 
     Raises:
-        AsyncVLAError: If a dataset is missing or of another format, or datasets of one robot differ in
-            conventions, or some have more cameras than others.
+        AsyncVLAError: If a dataset is missing or has another format, datasets of one robot differ in
+        conventions, or some have more cameras than others.
     """
     contracts: dict[FeatureContract, list[DatasetSpec]] = {}
     for spec in dataset_specs(paths):
@@ -93,17 +93,18 @@ def load_mixture(
     image_size: int,
     cache: Path,
     action_space: str,
+    *,
     skip_broken: bool = False,
     decode: str = "ahead",
 ) -> Mixture:
-    """Read datasets that are trained on together; arguments as in ``load_episodes``, ``robot_contracts``.
+    """Read the datasets of a training run; arguments as in ``load_episodes`` and ``robot_contracts``.
 
     Raises:
         AsyncVLAError: As those two do.
     """
     contracts = robot_contracts(paths, action_space)
     specs = dataset_specs(paths)
-    columns, images = read_datasets(specs, image_size, cache, skip_broken, decode=decode)
+    columns, images = read_datasets(specs, image_size, cache, decode, skip_broken=skip_broken)
     robots: list[Robot] = []
     robot_of = [0] * len(specs)
     for features, own in contracts.items():
@@ -135,7 +136,7 @@ def _robot(name: str, features: FeatureContract, columns: Sequence[Columns]) -> 
 
 
 def _name(spec: DatasetSpec, taken: set[str]) -> str:
-    """A name for the robot of a dataset that can also name a folder."""
+    """Return a name for a dataset's robot that is also valid for a folder."""
     given = dataset_info(spec.root).robot_type or spec.name
     name = re.sub(r"[^A-Za-z0-9_.-]+", "_", given).strip("._") or "robot"
     candidates = (name, *(f"{name}_{number}" for number in range(2, len(taken) + 2)))
@@ -143,7 +144,7 @@ def _name(spec: DatasetSpec, taken: set[str]) -> str:
 
 
 def write_statistics(mixture: Mixture, folder: Path) -> None:
-    """Writes the statistics of each robot, by which it is scaled, and of each dataset, beside a run."""
+    """Write the statistics of each robot, which scale it, and of each dataset beside a run."""
     robots = {
         robot.name: {"state": robot.state_stats.to_dict(), "action": robot.action_stats.to_dict()}
         for robot in mixture.robots

@@ -1,4 +1,4 @@
-"""A policy that decides on messages of a robot, whoever received them: rclpy, or a bag's reader."""
+"""A policy that reads a robot's messages, live or from a bag."""
 
 from __future__ import annotations
 
@@ -28,30 +28,30 @@ Source = CameraSource | JointStateSource | PoseSource
 
 
 class Slots(Protocol):
-    """Where samples wait for each other; see ``StreamSync``."""
+    """Slots in which samples of streams wait for each other; see ``StreamSync``."""
 
     def put(self, stream: str, stamp_ns: int, sample: Any) -> None:
-        """Takes a sample of ``stamp_ns`` [ns]."""
+        """Take a sample of ``stamp_ns`` [ns]."""
 
     def reject(self, stream: str, reason: str) -> None:
-        """Counts a sample that cannot be used."""
+        """Count a sample that cannot be used."""
 
 
 def observed(robot: RobotContract, cameras: Collection[str]) -> dict[str, Source]:
-    """Stream to source, of all that an observation is made of.
+    """Return the sources of an observation by stream.
 
     Args:
-        robot: Its sources.
-        cameras: Keys of those that count.
+        robot: Robot with its sources.
+        cameras: Keys of the used cameras.
     """
     looked_at = {camera.key: camera for camera in robot.cameras if camera.key in cameras}
     return {**looked_at, **{source.topic: source for source in robot.state}}
 
 
 def store(message: Any, stream: str, source: Source, base_frame: str, slots: Slots) -> None:
-    """Puts a message where it waits for the others.
+    """Put a message into its slot.
 
-    What lacks a joint, say of a second publisher, is rejected before it takes the place of a whole state.
+    A message without all joints, such as a second publisher's, is rejected before it replaces a complete one.
     """
     if not isinstance(source, CameraSource):
         try:
@@ -72,11 +72,11 @@ class Question:
     seed: int | None
 
     def answer(self, policy: Policy) -> ActionChunk:
-        """What a policy decides.
+        """Run the policy on a question.
 
         Raises:
             ContractError: the observation does not fit the policy.
-            RunError: it answers with what is no action.
+            RunError: the network's output is not finite.
         """
         return policy.infer(self.observation, self.strategy, self.previous, self.seed)
 
@@ -85,12 +85,12 @@ class RobotPolicy:
     """A policy on a robot.
 
     Args:
-        policy: Decides.
-        robot: What its observations come from.
-        name: Of the checkpoint, for errors.
+        policy: The policy.
+        robot: Source of its observations.
+        name: Name of the checkpoint for errors.
 
     Raises:
-        ContractError: they do not fit.
+        ContractError: policy and robot do not fit together.
     """
 
     def __init__(self, policy: Policy, robot: RobotContract, name: str):
@@ -103,22 +103,22 @@ class RobotPolicy:
 
     @property
     def cameras(self) -> list[str]:
-        """Keys of the cameras that it looks through."""
+        """Keys of the policy's cameras."""
         return [camera.key for camera in self.policy.features.cameras]
 
     def question(
         self, snapshot: Snapshot[Any], instruction: str, previous: Previous | None, deciding: Deciding
     ) -> Question:
-        """What the policy is asked about one message per stream, see ``observed``.
+        """Build the policy's question from one message per stream, see ``observed``.
 
         Args:
-            snapshot: What was received.
-            instruction: What to do.
-            previous: What is being executed meanwhile; None: nothing, or it is not known.
-            deciding: How.
+            snapshot: Received messages by stream.
+            instruction: The task.
+            previous: The plan in execution; None: nothing is executed, or it is unknown.
+            deciding: Settings of inference.
 
         Raises:
-            ContractError: a message does not hold what the contract promises.
+            ContractError: a message does not have the content that the contract declares.
         """
         seed = None if deciding.seed is None else noise_seed(deciding.seed, snapshot.stamp_ns)
         observation = to_observation(snapshot, self._robot, self.policy.features, instruction)
@@ -126,5 +126,5 @@ class RobotPolicy:
 
 
 def noise_seed(seed: int, stamp_ns: int) -> int:
-    """Of one decision: an observation that is shown again is decided in the same way."""
+    """Derive a noise seed, so that repeating an observation repeats its chunk."""
     return int(np.random.SeedSequence((seed, stamp_ns)).generate_state(1)[0])

@@ -1,4 +1,4 @@
-"""Arrays of several datasets read as one, where they are: on disk, mapped into memory, never copied."""
+"""Arrays of several datasets read as one from memory-mapped files, without copies."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from typing import Any
 
 import numpy as np
 
-# Rows that are looked at together in a pass over all of them.
+# Rows per block in a pass over all of them.
 BLOCK = 2**16
 
 
 class Rows:
-    """Arrays (n_i, w_i) or (n_i,) one after the other; narrower ones are padded with 0 on the right.
+    """Concatenation of arrays (n_i, w_i) or (n_i,); narrower ones are padded with 0 on the right.
 
     Args:
         parts: The arrays, all of one kind.
-        offsets: Added to the values of each; None: nothing is.
-        tables: What the values of each stand for; None: for themselves.
+        offsets: Numbers to add to the values of each array; None: no offset.
+        tables: Lookup table for the values of each array; None: no lookup.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class Rows:
         return self.shape[0]
 
     def __getitem__(self, index: Any) -> Any:
-        """Rows at a number, a slice, or an array of numbers of any shape."""
+        """Return the rows at an index, a slice, or an array of indices of any shape."""
         if isinstance(index, slice):
             index = np.arange(*index.indices(len(self)))
         wanted = np.asarray(index)
@@ -56,8 +56,8 @@ class Rows:
                 out[places] = values
         return out.reshape(wanted.shape + self.shape[1:])[()]
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        """All of it, in memory."""
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:  # noqa: FBT001 (NumPy's)
+        """Return all rows in memory."""
         return np.asarray(self[:], dtype)
 
     def _read(self, number: int, rows: np.ndarray) -> np.ndarray:
@@ -71,6 +71,6 @@ Column = np.ndarray | Rows
 
 
 def blocks(column: Column) -> Iterator[tuple[int, np.ndarray]]:
-    """All rows, some at a time: number of the first one, and they."""
+    """Yield all rows in blocks: index of the first row, and the block."""
     for start in range(0, len(column), BLOCK):
         yield start, np.asarray(column[start : start + BLOCK])

@@ -1,4 +1,4 @@
-"""What ``--data`` names: LeRobot datasets, or a data.yaml that chooses their keys, weights and episodes."""
+"""Datasets named by ``--data``: LeRobot datasets, or a data.yaml with keys, weights and episodes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from asyncvla_ros.data.dataset import ACTION_KEY, STATE_KEY, dataset_roots, is_d
 from asyncvla_ros.robot.contract import ACTION_SPACES
 from asyncvla_ros.types import ContractError
 
-# As a root: the folder in which LeRobot keeps what it downloads.
+# Value of ``root`` for the folder in which LeRobot stores downloads.
 LEROBOT_HOME = "HF_LEROBOT_HOME"
 _LIST, _OTHER_LIST = "lerobot_datasets", "mm_datasets"
 _KEYS = (
@@ -35,22 +35,22 @@ _RANGE = re.compile(r"(\d+):(\d+)")
 
 @dataclass(frozen=True)
 class DatasetSpec:
-    """One dataset, and how it is read.
+    """One dataset with its options.
 
     Attributes:
         root: Its folder, with ``meta/info.json`` in it.
         repo_id: Its name on the hub; None if it has none.
-        select_video_keys: Its cameras, in the policy's order; None: every colour camera.
-        select_state_keys: Features that make up the state, one after the other.
-        select_action_keys: Features that make up the action, one after the other.
-        weight: How often each of its frames comes in an epoch: 2 is twice, 0.5 is a half of the frames.
+        select_video_keys: Its cameras, in the policy's order; None: every color camera.
+        select_state_keys: Features that make up the state, in order.
+        select_action_keys: Features that make up the action, in order.
+        weight: How often each of its frames occurs in an epoch: 2 is twice, 0.5 is half of the frames.
         episodes: Numbers of the episodes to use; None: all.
-        action_space: What its actions are; None: what the run says.
-        invert_gripper: The last action dim is 1 for open and 0 for closed; it becomes -1 and +1.
-        rotate_180: Its images are turned by half a turn when they are read.
+        action_space: Its action space; None: that of the run.
+        invert_gripper: Whether to map the last action dim from 1 (open) and 0 (closed) to -1 and +1.
+        rotate_180: Whether to rotate its images by 180 degrees.
         state_names: A name for each state dim; None: those of the dataset.
         action_names: A name for each action dim; None: those of the dataset.
-        conventions: What its values mean to a simulator where names do not say it; kept in the checkpoint.
+        conventions: Meaning of its values for a simulator, beyond names; stored in the checkpoint.
     """
 
     root: Path
@@ -69,18 +69,18 @@ class DatasetSpec:
 
     @property
     def name(self) -> str:
-        """Short name for people: that on the hub, or of the folder."""
+        """Short name for people: name on the hub, or of the folder."""
         return self.repo_id or self.root.resolve().name
 
 
 def dataset_specs(paths: Sequence[Path]) -> tuple[DatasetSpec, ...]:
-    """The datasets that ``--data`` names.
+    """Read the datasets that ``--data`` names.
 
     Args:
         paths: data.yaml files, LeRobot datasets, and folders of LeRobot datasets.
 
     Raises:
-        AsyncVLAError: If there is no dataset at one of them.
+        AsyncVLAError: If a path has no dataset.
         ContractError: If a data.yaml has a mistake.
     """
     specs: list[DatasetSpec] = []
@@ -142,7 +142,7 @@ def _episodes(value: Any, where: str) -> tuple[int, ...]:
 
 
 def _root(section: Section, repo_id: str | None) -> Path:
-    """The folder of a dataset: ``root`` itself, or ``repo_id`` in it or in LeRobot's own folder."""
+    """Return the folder of a dataset: ``root`` itself, or ``repo_id`` in it or in LeRobot's own folder."""
     text = section.text("root") if section.has("root") else LEROBOT_HOME
     if repo_id is None and text == LEROBOT_HOME:
         raise ContractError(f"{section.where}: expected root, repo_id, or both, found neither")
@@ -159,6 +159,6 @@ def _root(section: Section, repo_id: str | None) -> Path:
 
 
 def lerobot_home() -> Path:
-    """The folder in which LeRobot keeps datasets."""
+    """Return the folder in which LeRobot stores datasets."""
     cache = os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface"
     return Path(os.environ.get(LEROBOT_HOME) or Path(cache) / "lerobot").expanduser()

@@ -15,7 +15,7 @@ QUANTILES = (0.01, 0.99)
 
 @dataclass(frozen=True)
 class Moments:
-    """Of ``count`` vectors: mean and sum of squared deviations from it, each (n,) float64."""
+    """Moments of ``count`` vectors: mean and sum of squared deviations from it, each (n,) float64."""
 
     count: int
     mean: np.ndarray
@@ -23,13 +23,13 @@ class Moments:
 
     @staticmethod
     def of(values: np.ndarray) -> Moments:
-        """Of (count, n) values; at least one."""
+        """Compute the moments of (count, n) values, at least one."""
         exact = values.astype(np.float64)
         mean = exact.mean(axis=0)
         return Moments(len(values), mean, np.square(exact - mean).sum(axis=0))
 
     def merged(self, other: Moments) -> Moments:
-        """Of both (Chan, Golub and LeVeque 1979)."""
+        """Merge two sets of moments (Chan, Golub and LeVeque 1979)."""
         count = self.count + other.count
         apart = other.mean - self.mean
         return Moments(
@@ -41,14 +41,14 @@ class Moments:
 
 @dataclass(frozen=True)
 class Summary:
-    """What is kept of a vector feature: moments, and the 1 % and 99 % quantiles, each (n,) float64."""
+    """Statistics of a vector feature: moments, and the 1 % and 99 % quantiles, each (n,) float64."""
 
     moments: Moments
     q01: np.ndarray
     q99: np.ndarray
 
     def norm_stats(self, floor: float = MIN_STD) -> NormStats:
-        """For scaling; ``floor`` as in ``NormStats``."""
+        """Return the statistics for scaling; ``floor`` as in ``NormStats``."""
         std = np.sqrt(self.moments.squares / self.moments.count)
         mean, std, q01, q99 = (
             array.astype(np.float32) for array in (self.moments.mean, std, self.q01, self.q99)
@@ -56,19 +56,19 @@ class Summary:
         return NormStats("mean_std", mean, std, q01, q99=q99, floor=floor)
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON-ready values."""
+        """Return JSON-ready values."""
         moments = {"mean": self.moments.mean.tolist(), "squares": self.moments.squares.tolist()}
         return {"count": self.moments.count, **moments, "q01": self.q01.tolist(), "q99": self.q99.tolist()}
 
     @staticmethod
     def from_dict(values: Mapping[str, Any]) -> Summary:
-        """The inverse of ``to_dict``."""
+        """Return the inverse of ``to_dict``."""
         mean, squares, q01, q99 = (np.array(values[key]) for key in ("mean", "squares", "q01", "q99"))
         return Summary(Moments(int(values["count"]), mean, squares), q01, q99)
 
 
 def summarize(moments: Moments, arrays: Sequence[np.ndarray]) -> Summary:
-    """Adds the quantiles of arrays (n_i, n), one dim in memory at a time."""
+    """Add the quantiles of arrays (n_i, n), one dim in memory at a time."""
     dims = range(arrays[0].shape[1])
     columns = (np.concatenate([array[:, dim] for array in arrays]) for dim in dims)
     quantiles = np.array([np.quantile(column, QUANTILES) for column in columns], np.float64)
@@ -76,7 +76,7 @@ def summarize(moments: Moments, arrays: Sequence[np.ndarray]) -> Summary:
 
 
 def pooled(summaries: Sequence[Summary], arrays: Sequence[np.ndarray]) -> Summary:
-    """The summary of several arrays (n_i, n), of which each has its own."""
+    """Pool the summaries of several arrays (n_i, n)."""
     if len(summaries) == 1:
         return summaries[0]
     moments = summaries[0].moments

@@ -1,4 +1,4 @@
-"""What a LeRobot dataset holds, for a person to read before training, and what speaks against it."""
+"""Summary of a LeRobot dataset and its problems, for a person to read before training."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from asyncvla_ros.data.tables import EpisodeTable, read_episodes, read_tasks
 from asyncvla_ros.data.videos import find_videos
 from asyncvla_ros.types import AsyncVLAError
 
-# Tasks that are listed.
+# Most tasks to list.
 LISTED = 10
 
 
 @dataclass
 class _Seen:
-    """What one pass over the tables leaves."""
+    """Results of one pass over the tables."""
 
     broken: BrokenFrames
     rows: int = 0
@@ -43,17 +43,17 @@ class _Seen:
 
 
 def survey(spec: DatasetSpec, chunk_size: int = 0) -> tuple[list[str], list[str]]:
-    """One pass over the tables of a dataset; of videos, their length.
+    """Survey a dataset in one pass over its tables; only the length of videos is checked.
 
     Args:
         spec: The dataset.
-        chunk_size: Actions of a chunk; shorter episodes are counted.
+        chunk_size: Actions per chunk; shorter episodes are counted.
 
     Returns:
-        Lines that describe it, and what must be mended or left out before it can be trained on.
+        Lines that describe it, and the problems that prevent training.
 
     Raises:
-        AsyncVLAError: it cannot be read as a LeRobot v3 dataset.
+        AsyncVLAError: it is no readable LeRobot v3 dataset.
     """
     info = dataset_info(spec.root)
     tasks = read_tasks(info.root)
@@ -111,7 +111,7 @@ def _problems(info: DatasetInfo, spec: DatasetSpec, seen: _Seen) -> Iterator[str
     if any(not text.strip() for text in seen.first_tasks):
         yield f"{info.root}: some episodes have no task text"
     try:
-        # Which action space it is does not matter here.
+        # The action space does not matter here.
         spec_contract(spec, "joint_position")
         keys = camera_keys(info, spec)
     except AsyncVLAError as error:

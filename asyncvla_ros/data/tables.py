@@ -1,4 +1,4 @@
-"""The tables of a LeRobot v3 dataset, one episode in memory at a time."""
+"""Reading the tables of a LeRobot v3 dataset, one episode in memory at a time."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from asyncvla_ros.data.spec import DatasetSpec
 from asyncvla_ros.types import AsyncVLAError
 
 EPISODE_KEY, TASK_KEY = "episode_index", "task_index"
-# Rows read at once.
+# Rows to read at once.
 ROWS_AT_ONCE = 8192
-# A table with images in it does not fit into memory.
+# Rows at once of a table with images, which does not fit into memory.
 IMAGES_AT_ONCE = 64
-# Of a gripper that is 0 or 1, in the data.
+# Middle of a gripper's 0 and 1.
 _GRIPPER_TOLERANCE = 1e-3
 
 
@@ -33,12 +33,12 @@ class EpisodeTable:
     """Successive frames of one episode, n of them.
 
     Attributes:
-        number: Of the episode.
+        number: Number of the episode.
         first: Row of its first frame, counted over all tables of the dataset.
         state: (n, s) float32, physical units.
         action: (n, d) float32, physical units.
         privileged: (n, k) float32 simulator quantities, or None.
-        executed: (n, d) float32 what was executed in place of the action, or None.
+        executed: (n, d) float32 action that was executed instead, or None.
         task: (n,) int64 number of the task.
     """
 
@@ -55,15 +55,15 @@ class EpisodeTable:
 
     @property
     def finite(self) -> np.ndarray:
-        """(n,) bool, the frames whose state and action are numbers."""
+        """(n,) bool, true for frames whose state and action are finite."""
         return np.isfinite(self.state).all(axis=1) & np.isfinite(self.action).all(axis=1)
 
 
 def read_episodes(info: DatasetInfo, spec: DatasetSpec) -> Iterator[EpisodeTable]:
-    """The episodes of a dataset, one after the other.
+    """Yield the episodes of a dataset.
 
     Raises:
-        AsyncVLAError: a file is missing, cut or not as ``meta/info.json`` says; the message names it.
+        AsyncVLAError: a file is missing, truncated or contradicts ``meta/info.json``; the message names it.
     """
     tasks = read_tasks(info.root)
     parts: list[EpisodeTable] = []
@@ -101,7 +101,7 @@ def _joined(parts: Sequence[EpisodeTable]) -> EpisodeTable:
 
 
 def _runs(batches: Iterator[dict[str, Any]]) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Rows of one episode that follow each other within a batch: its number, and their columns."""
+    """Yield successive rows of one episode within a batch: its number, and their columns."""
     for batch in batches:
         episode = batch.pop("episode")
         bounds = [0, *(np.flatnonzero(np.diff(episode)) + 1), len(episode)]
@@ -114,9 +114,9 @@ def _runs(batches: Iterator[dict[str, Any]]) -> Iterator[tuple[int, dict[str, An
 def _batches(
     info: DatasetInfo, spec: DatasetSpec, file: Path, tasks: dict[int, str]
 ) -> Iterator[dict[str, Any]]:
-    """The columns of a file, some rows at a time."""
+    """Yield the columns of a file in batches of rows."""
     beside = [PRIVILEGED_KEY] * (PRIVILEGED_KEY in info.features)
-    # Of the action as a whole: where other keys make it up, nobody has said what was executed.
+    # The executed action belongs to the key ``action``; for other keys it is unknown.
     beside += [EXECUTED_KEY] * (EXECUTED_KEY in info.features and spec.select_action_keys == (ACTION_KEY,))
     vectors = (*spec.select_state_keys, *spec.select_action_keys, *beside)
     row = 0
@@ -146,9 +146,9 @@ def _batches(
 
 
 def _inverted(action: np.ndarray, file: Path) -> np.ndarray:
-    """Actions whose last dim is 1 for open and 0 for closed, with -1 and +1 there instead."""
+    """Map the last action dim from 1 (open) and 0 (closed) to -1 and +1."""
     gripper = action[:, -1]
-    # Written so that what is not a number passes: it is found elsewhere.
+    # Written so that NaN passes, which is reported elsewhere.
     if (gripper < -_GRIPPER_TOLERANCE).any() or (gripper > 1 + _GRIPPER_TOLERANCE).any():
         raise AsyncVLAError(
             f"{file}: invert_gripper expects a last action dim of 0 (closed) to 1 (open), found "
@@ -158,7 +158,7 @@ def _inverted(action: np.ndarray, file: Path) -> np.ndarray:
 
 
 def data_files(root: Path) -> list[Path]:
-    """The files of the tables, in order of frames; AsyncVLAError if there is none."""
+    """Return the files of the tables, in order of frames; AsyncVLAError if there is none."""
     files = sorted((root / "data").glob("*/*.parquet"))
     if not files:
         raise AsyncVLAError(f"{root} has no data/*/*.parquet; is it a LeRobot v3 dataset?")
@@ -166,7 +166,7 @@ def data_files(root: Path) -> list[Path]:
 
 
 def count_rows(root: Path) -> int:
-    """Frames in the tables of a dataset, without reading them; AsyncVLAError if a file is missing or cut."""
+    """Count the frames of a dataset from file metadata; AsyncVLAError if a file is missing or truncated."""
     total = 0
     for file in data_files(root):
         with _readable(file):
@@ -175,7 +175,7 @@ def count_rows(root: Path) -> int:
 
 
 def read_parquet(file: Path, columns: Sequence[str] = ()) -> pa.Table:
-    """A parquet file, of ``columns`` those that it has; AsyncVLAError if it is missing or cut."""
+    """Read existing ``columns`` of a parquet file; AsyncVLAError if it is missing or truncated."""
     with _readable(file):
         parquet = pq.ParquetFile(file)
         wanted = [name for name in columns if name in parquet.schema_arrow.names]
@@ -183,7 +183,7 @@ def read_parquet(file: Path, columns: Sequence[str] = ()) -> pa.Table:
 
 
 def read_batches(file: Path, columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
-    """A parquet file, some rows at a time, of ``columns`` those that it has; AsyncVLAError as above."""
+    """Yield existing ``columns`` of a parquet file in batches of rows; AsyncVLAError as above."""
     with _readable(file), pq.ParquetFile(file) as parquet:
         wanted = [name for name in columns if name in parquet.schema_arrow.names]
         yield from parquet.iter_batches(rows, columns=wanted)
@@ -199,7 +199,7 @@ def _readable(file: Path) -> Iterator[None]:
 
 
 def encoded_images(info: DatasetInfo, key: str) -> Iterator[bytes]:
-    """The files of images that are kept in the tables themselves, frame by frame."""
+    """Yield the encoded images that the tables contain, frame by frame."""
     for file in data_files(info.root):
         for batch in read_batches(file, [key], IMAGES_AT_ONCE):
             for cell in batch.to_pydict().get(key, []):
@@ -207,7 +207,7 @@ def encoded_images(info: DatasetInfo, key: str) -> Iterator[bytes]:
 
 
 def _encoded(root: Path, cell: Any, where: str) -> bytes:
-    """The bytes of an image, or of the file that it names."""
+    """Return the bytes of an image, or of the file that it names."""
     content, path = (cell.get("bytes"), cell.get("path")) if isinstance(cell, dict) else (cell, None)
     if not content and path and (root / path).is_file():
         content = (root / path).read_bytes()
@@ -217,7 +217,7 @@ def _encoded(root: Path, cell: Any, where: str) -> bytes:
 
 
 def read_tasks(root: Path) -> dict[int, str]:
-    """Text of each task; LeRobot keeps it in the index of the table, other tools in a column."""
+    """Return the text of each task; LeRobot stores it in the table's index, other tools in a column."""
     file = root / "meta" / "tasks.parquet"
     tasks = read_parquet(file).to_pandas()
     texts: Any = tasks["task"] if "task" in tasks.columns else tasks.index
@@ -230,7 +230,7 @@ def read_tasks(root: Path) -> dict[int, str]:
 
 
 def _vectors(batch: pa.RecordBatch, key: str, file: Path, size: int, row: int) -> np.ndarray:
-    """(n, size) float32 of a column, whose first cell is in ``row`` of the file; null is not a number."""
+    """Return a column as (n, size) float32, from ``row`` of the file; null becomes NaN."""
     column = _storage(batch[key])
     if _is_list(column.type):
         lengths = pc.fill_null(pc.list_value_length(column), 1).to_numpy(zero_copy_only=False)
@@ -251,7 +251,7 @@ def _vectors(batch: pa.RecordBatch, key: str, file: Path, size: int, row: int) -
 
 
 def _numbers(batch: pa.RecordBatch, key: str, file: Path) -> np.ndarray:
-    """(n,) int64 of a column."""
+    """Return a column as (n,) int64."""
     column = _storage(batch[key])
     try:
         values = pc.list_flatten(column) if _is_list(column.type) else column

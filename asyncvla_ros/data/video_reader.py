@@ -1,4 +1,4 @@
-"""Single pictures of videos, in any order, by torchcodec; by PyAV where that does not load."""
+"""Single pictures of videos in any order, by torchcodec, or by PyAV if that does not load."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ import numpy as np
 from asyncvla_ros.common.lfs import lfs_remedy
 from asyncvla_ros.types import AsyncVLAError
 
-# Videos that a process keeps open. An open one holds some MB, and opening is quick beside decoding: a batch
-# reads what it needs of one video at a time.
+# Number of videos that a process keeps open. An open one needs some MB, and opening is quick beside decoding:
+# a batch reads its pictures of one video together.
 OPEN_VIDEOS = 2
-# Pictures decoded together.
+# Number of pictures to decode together.
 _AT_ONCE = 8
-# Nearer than this, decoding on is faster than jumping to the key frame before [s].
+# Distance up to which decoding on is faster than a jump to the preceding key frame [s].
 _DECODE_ON_S = 0.5
 
 
@@ -29,22 +29,22 @@ class VideoReader(Protocol):
     """An open video."""
 
     def pictures(self, seconds: Sequence[float]) -> Iterator[np.ndarray]:
-        """Pictures (h, w, 3) uint8 RGB that are shown at some times, which do not decrease."""
+        """Yield the pictures (h, w, 3) uint8 RGB at given times, which do not decrease."""
 
 
 def read_pictures(file: Path, seconds: Sequence[float]) -> Iterator[np.ndarray]:
-    """Pictures (h, w, 3) uint8 RGB that a video shows at some times, which do not decrease.
+    """Yield a video's pictures (h, w, 3) uint8 RGB at given times, which do not decrease.
 
     Raises:
-        AsyncVLAError: the video is missing or cut, or ends before one of these times.
+        AsyncVLAError: the video is missing or truncated, or ends before one of the times.
     """
     with decodable(file):
-        # By process: a decoder does not survive a fork.
-        yield from _open_video(file, os.getpid(), has_torchcodec()).pictures(seconds)
+        # One cache per process, because a decoder does not survive a fork.
+        yield from _open_video(file, os.getpid(), by_torchcodec=has_torchcodec()).pictures(seconds)
 
 
 def video_pictures(file: Path) -> Iterator[np.ndarray]:
-    """All pictures (h, w, 3) uint8 RGB of a video, in order; AsyncVLAError as above."""
+    """Yield all pictures (h, w, 3) uint8 RGB of a video in order; AsyncVLAError as above."""
     with decodable(file), av.open(str(file)) as container:
         for frame in container.decode(video=0):
             yield frame.to_ndarray(format="rgb24")
@@ -52,7 +52,7 @@ def video_pictures(file: Path) -> Iterator[np.ndarray]:
 
 @cache
 def has_torchcodec() -> bool:
-    """Whether torchcodec can be used; says so once where it cannot."""
+    """Return whether torchcodec works; warn once if it does not."""
     try:
         import torchcodec.decoders  # noqa: F401
     except (ImportError, OSError, RuntimeError) as error:
@@ -67,7 +67,7 @@ def has_torchcodec() -> bool:
 
 @contextmanager
 def decodable(file: Path) -> Iterator[None]:
-    """Turns what decoders raise into AsyncVLAError that names the file."""
+    """Convert errors of decoders to AsyncVLAError that names the file."""
     try:
         yield
     except (av.FFmpegError, IndexError, OSError, RuntimeError, ValueError) as error:
@@ -76,7 +76,7 @@ def decodable(file: Path) -> Iterator[None]:
 
 
 @lru_cache(maxsize=OPEN_VIDEOS)
-def _open_video(file: Path, process: int, by_torchcodec: bool) -> VideoReader:
+def _open_video(file: Path, process: int, *, by_torchcodec: bool) -> VideoReader:
     return TorchcodecReader(file) if by_torchcodec else PyAVReader(file)
 
 
@@ -86,7 +86,7 @@ class TorchcodecReader:
     def __init__(self, file: Path) -> None:
         from torchcodec.decoders import VideoDecoder
 
-        # "exact" would read the whole file first. One thread: the loader's workers are many already.
+        # "exact" would read the whole file first. One thread, because the loader has several workers.
         self._decoder = VideoDecoder(
             str(file), seek_mode="approximate", num_ffmpeg_threads=1, dimension_order="NHWC"
         )

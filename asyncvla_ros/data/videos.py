@@ -1,4 +1,4 @@
-"""Where the pictures of a camera are among its videos: file and time of every frame."""
+"""Index of a camera's videos: file and time of every frame."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from asyncvla_ros.data.tables import read_parquet
 from asyncvla_ros.data.video_reader import decodable, read_pictures
 from asyncvla_ros.types import AsyncVLAError
 
-# A video may end this much before its last frame's time is over [frames].
+# Tolerance by which a video may end before its last frame's time is over [frames].
 _SHORT = 1.5
 
 
 @dataclass(frozen=True)
 class Videos:
-    """The videos of a camera, as stretches of frames that follow each other in one file.
+    """The videos of a camera, as stretches of successive frames in one file.
 
     Attributes:
         files: The videos.
@@ -38,9 +38,9 @@ class Videos:
     period_s: np.ndarray
 
     def read(self, rows: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-        """Pictures at some rows (b,): place in ``rows`` and picture (h, w, 3) uint8, file by file."""
+        """Yield the pictures at rows (b,), file by file: index into ``rows`` and picture (h, w, 3) uint8."""
         stretch = np.searchsorted(self.first, rows, side="right") - 1
-        # The middle of the time in which a frame is shown: a little rounding cannot lead to its neighbour.
+        # The middle of a frame's time, so that rounding cannot lead to its neighbor.
         seconds = self.start_s[stretch] + (rows - self.first[stretch] + 0.5) * self.period_s[stretch]
         files = self.file[stretch]
         for file in np.unique(files):
@@ -51,15 +51,15 @@ class Videos:
 
 
 def find_videos(info: DatasetInfo, key: str, rows: int) -> Videos:
-    """Where the frames of a camera are.
+    """Find the frames of a camera in its videos.
 
     Args:
-        info: Of the dataset.
-        key: Of the camera.
-        rows: Frames in the tables.
+        info: Metadata of the dataset.
+        key: Key of the camera.
+        rows: Number of frames in the tables.
 
     Raises:
-        AsyncVLAError: videos are missing, cannot be opened, or hold other frames than the tables.
+        AsyncVLAError: videos are missing, unreadable, or have other frames than the tables.
     """
     folder = info.root / "meta" / "episodes"
     places = [_places(file, key) for file in sorted(folder.glob("*/*.parquet"))]
@@ -69,7 +69,7 @@ def find_videos(info: DatasetInfo, key: str, rows: int) -> Videos:
 
 
 def _places(file: Path, key: str) -> pa.Table | None:
-    """The columns of LeRobot's index of episodes that say where their videos are; None without them."""
+    """Read the columns about videos in LeRobot's index of episodes; None without them."""
     names = ("chunk_index", "file_index", "from_timestamp", "to_timestamp")
     columns = ("dataset_from_index", "dataset_to_index", *(f"videos/{key}/{name}" for name in names))
     table = read_parquet(file, columns)
@@ -79,7 +79,7 @@ def _places(file: Path, key: str) -> pa.Table | None:
 
 
 def _by_episode(info: DatasetInfo, key: str, places: pa.Table, rows: int) -> Videos:
-    """A stretch per episode, as LeRobot's index says."""
+    """Make one stretch per episode from LeRobot's index."""
     column = {name: places[name].to_numpy() for name in places.column_names}
     first, end = column["begin"], column["end"]
     if not len(first) or first[0] != 0 or end[-1] != rows or (first[1:] != end[:-1]).any():
@@ -109,7 +109,7 @@ def _by_episode(info: DatasetInfo, key: str, places: pa.Table, rows: int) -> Vid
 
 
 def _in_order(info: DatasetInfo, key: str, rows: int) -> Videos:
-    """A stretch per video, for datasets without that index: frames follow each other as in the tables."""
+    """Make one stretch per video for datasets without that index; frames are in the order of the tables."""
     files = sorted((info.root / "videos" / key).glob("*/*.mp4"))
     if not files:
         raise AsyncVLAError(f"{info.root} has no videos/{key}/*/*.mp4, but meta/info.json says it is a video")
@@ -121,7 +121,7 @@ def _in_order(info: DatasetInfo, key: str, rows: int) -> Videos:
 
 
 def _measure(file: Path) -> tuple[int, float, float]:
-    """Frames of a video, its length and its beginning [s]."""
+    """Return a video's number of frames, length [s] and start [s]."""
     with decodable(file), av.open(str(file)) as container:
         stream = container.streams.video[0]
         tick, rate = stream.time_base, stream.average_rate

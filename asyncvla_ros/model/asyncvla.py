@@ -1,4 +1,4 @@
-"""AsyncVLA: a vision-language model that denoises action chunks, all at once or only where it doubts.
+"""AsyncVLA: a vision-language model that denoises action chunks, whole or only at low-confidence actions.
 
 Four verbs: ``encode`` an observation, compute the training ``loss``, ``sample`` actions under any mask,
 ``rate`` a draft.
@@ -24,13 +24,13 @@ from asyncvla_ros.model.rater import Rater
 
 @dataclass(frozen=True)
 class Inputs:
-    """A batch of observations, ready for the network.
+    """A batch of network inputs.
 
     Attributes:
         images: (b, cameras, h, w, 3) uint8.
         words: (b, t) token ids, padded at the end.
         word_valid: (b, t) bool.
-        state: (b, max_state_dim) normalised, padding 0.
+        state: (b, max_state_dim) normalized, padding 0.
     """
 
     images: Tensor
@@ -44,7 +44,7 @@ class AsyncVLA(nn.Module):
 
     Args:
         config: Shape of the network.
-        qwen: The trunk to build on, see ``Backbone``.
+        qwen: The backbone's model, see ``Backbone``.
     """
 
     def __init__(self, config: AsyncVLAConfig, qwen: Any = None) -> None:
@@ -61,11 +61,11 @@ class AsyncVLA(nn.Module):
         self.rater = Rater(config, config.rater) if config.rater else None
 
     def configure(self, config: AsyncVLAConfig) -> None:
-        """Change what a decision does, such as counts of steps and the rater's threshold, not the shape."""
+        """Change inference settings, such as step counts and the rater's threshold, but not the shape."""
         self.config = self.backbone.config = config
 
     def attach_rater(self, rater: RaterConfig | None) -> None:
-        """Give the policy a rater with fresh weights, or none."""
+        """Give the policy a rater with new weights, or remove it."""
         self.configure(replace(self.config, rater=rater))
         self.rater = Rater(self.config, rater).to(self.device) if rater else None
 
@@ -77,35 +77,35 @@ class AsyncVLA(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """Device of the weights."""
         return self.action_in.weight.device
 
     def encode(self, inputs: Inputs) -> Prefix:
-        """The one pass over images, words and state that everything after it shares."""
+        """Run the one pass over images, words and state that all later passes share."""
         return self.backbone.encode(inputs.images, inputs.words, inputs.word_valid, inputs.state)
 
     def embed_actions(self, x: Tensor, token_times: Tensor) -> Tensor:
-        """Action tokens MLP([W x; phi(tau)]); (b, n, d), (b, n) -> (b, n, width)."""
+        """Compute action tokens MLP([W x; phi(tau)]); (b, n, d), (b, n) -> (b, n, width)."""
         return self.join(x, self.embed_times(token_times))
 
     def embed_times(self, token_times: Tensor) -> Tensor:
-        """What times add to the first layer of the MLP, (...) -> (..., width)."""
+        """Compute the contribution of times to the first layer of the MLP, (...) -> (..., width)."""
         first, width = self._first, self.config.hidden_size
         return functional.linear(time_embedding(token_times, width), first.weight[:, width:], first.bias)
 
     def join(self, x: Tensor, embedded_times: Tensor) -> Tensor:
-        """Action tokens of actions (b, n, d) and what ``embed_times`` says of their times (b, n, width)."""
+        """Compute action tokens from actions (b, n, d) and ``embed_times`` of their times (b, n, width)."""
         weight = self._first.weight[:, : self.config.hidden_size]
         actions = functional.linear(self.action_in(x), weight)
         return self.time_mlp[2](self.time_mlp[1](actions + embedded_times))
 
     def velocity(self, prefix: Prefix, x: Tensor, token_times: Tensor, draws: int = 1) -> Tensor:
-        """V(o, x, tau): (b, draws * l, d), (b, draws * l) -> (b, draws * l, d)."""
+        """Compute v(o, x, tau): (b, draws * l, d), (b, draws * l) -> (b, draws * l, d)."""
         suffix = self.backbone.behind(prefix, x.shape[1] // draws, draws)
         return self.read_actions(suffix(self.embed_actions(x, token_times)))
 
     def read_actions(self, hidden: Tensor) -> Tensor:
-        """Velocities of hidden action tokens, (b, n, width) -> (b, n, d); the heads compute in float32."""
+        """Compute velocities from hidden action tokens in float32, (b, n, width) -> (b, n, d)."""
         return self.action_out(hidden.float())
 
     def loss(
@@ -120,18 +120,18 @@ class AsyncVLA(nn.Module):
         context: Tensor | None = None,
         known: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Masked flow-matching loss of several draws, which share one pass with their observation.
+        """Compute the masked flow-matching loss of several draws, which share the pass of their observation.
 
         Args:
             inputs: b observations.
-            actions: (b, l, d) normalised demonstrated actions.
+            actions: (b, l, d) normalized demonstrated actions.
             noise: (b, k, l, d), k draws.
             tau: (b, k) flow times.
             mask: (b, k, l), 1 where a token is generated.
             dim_mask: (d,) or (b, 1, 1, d), 1 where an action dim is real.
-            counted: Velocities to divide by, where these are a part of a batch; None: those that count here.
-            context: (b, k, l, d) what tokens show that are not generated; None: the demonstrated actions.
-            known: (b, l), 1 where an action is known and counts; None: everywhere.
+            counted: Divisor of the sum, for a part of a larger batch; None: the count of velocities here.
+            context: (b, k, l, d) actions of tokens that are not generated; None: the demonstrated actions.
+            known: (b, l), 1 where an action is in the loss; None: everywhere.
 
         Returns:
             The loss, and the hidden state token (b, width).
@@ -153,7 +153,7 @@ class AsyncVLA(nn.Module):
 
     @torch.no_grad()
     def draft(self, inputs: Inputs, noise: Tensor) -> Tensor:
-        """Whole chunks (b, l, d) from noise (b, l, d), in one step and one pass, as in training."""
+        """Generate chunks (b, l, d) from noise (b, l, d) in one step and one pass, as in training."""
         embedded = self.backbone.embed_prefix(inputs.images, inputs.words, inputs.word_valid, inputs.state)
         tokens = self.embed_actions(noise, torch.ones_like(noise[..., 0]))
         return noise - self.read_actions(self.backbone.one_pass(embedded, tokens, 1)[1])
@@ -173,24 +173,24 @@ class AsyncVLA(nn.Module):
     ) -> Tensor:
         """Generate the masked actions, keep the others.
 
-        All ones is synchronous flow matching; the rater's doubts are asynchronous refinement; zeros on
-        actions already sent to the robot is real-time execution. Several drafts of an observation read its
-        prefix once: they stand side by side, one after the other, and do not see each other.
+        A mask of all ones is synchronous flow matching; ones at low-confidence actions are asynchronous
+        refinement; zeros at actions already sent to the robot are real-time chunking. Several drafts of an
+        observation share its prefix: they are concatenated and do not attend to each other.
 
         Args:
             prefix: The encoded b observations.
-            actions: (b * drafts, l, d) normalised, read where ``mask`` is 0.
+            actions: (b * drafts, l, d) normalized, read where ``mask`` is 0.
             mask: (b * drafts, l), 1 where an action is generated.
             noise: (b * drafts, l, d) standard normal.
             dim_mask: (d,), 1 where an action dim is real.
             steps: Euler steps.
-            velocities: Receives the velocity (b * drafts, l, d) of every step.
-            guidance: Pulls what is generated towards a target.
-            suffix: Another way to make the passes of ``Backbone.behind``.
+            velocities: List to which the velocity (b * drafts, l, d) of every step is appended.
+            guidance: Pull of generated actions towards a target.
+            suffix: Replacement of ``Backbone.behind``.
         """
         b, (rows, length, _) = len(prefix.valid), actions.shape
         suffix = suffix or self.backbone.behind(prefix, length, rows // b)
-        # The times are few: those of the steps, and 0 of what is kept.
+        # There are few times: one per step, and 0 for kept actions.
         times = self.embed_times(1 - torch.arange(steps + 1, device=self.device) / max(1, steps))
         generated = mask[..., None] > 0
 
@@ -204,7 +204,7 @@ class AsyncVLA(nn.Module):
 
     @torch.no_grad()
     def rate(self, prefix: Prefix, draft: Tensor, signals: Tensor | None = None) -> Tensor:
-        """Confidence (b, l) in (0, 1) of each action of a draft (b, l, d); see ``Rater.forward``.
+        """Compute the confidence (b, l) in (0, 1) of each action of a draft (b, l, d); see ``Rater.forward``.
 
         Raises:
             ValueError: If this policy has no rater, or its rater needs signals.
@@ -215,7 +215,7 @@ class AsyncVLA(nn.Module):
 
 
 def time_embedding(token_times: Tensor, width: int) -> Tensor:
-    """Sinusoids of tau in [0, 1] with periods from 4 down to 0.004; (...) -> (..., width)."""
+    """Return sinusoids of tau in [0, 1] with periods from 4 down to 0.004; (...) -> (..., width)."""
     fraction = torch.linspace(0, 1, width // 2, device=token_times.device)
     angle = token_times[..., None].float() * (2 * math.pi / (4 * 0.001**fraction))
     return torch.cat([angle.sin(), angle.cos()], dim=-1)

@@ -1,4 +1,4 @@
-"""Who attends to whom, and attention functions for images of one size.
+"""Attention masks, and attention functions for images of one size.
 
 One sequence holds the observation prefix and, in training, several draws of the action chunk:
 
@@ -7,7 +7,7 @@ One sequence holds the observation prefix and, in training, several draws of the
     draw 1      x        x        .
     draw 2      x        .        x
 
-A draw sees the whole prefix and itself in both directions, never another draw.
+A draw attends to the whole prefix and to itself in both directions, never to another draw.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from asyncvla_ros.types import CheckpointError
 
 
 def prefix_mask(valid: Tensor) -> Tensor:
-    """Causal attention among prefix tokens, without padding; (b, p) bool -> (b, 1, p, p) bool."""
+    """Return the causal mask of prefix tokens, without padding; (b, p) bool -> (b, 1, p, p) bool."""
     p = valid.shape[1]
     causal = torch.ones(p, p, dtype=torch.bool, device=valid.device).tril()
-    # A padded query attends to itself: a row without any key would be NaN.
+    # A padded query attends to itself, because a row without any key would be NaN.
     own = torch.eye(p, dtype=torch.bool, device=valid.device)
     return ((causal & valid[:, None, :]) | own)[:, None]
 
 
 def suffix_mask(valid: Tensor, draws: int, length: int) -> Tensor:
-    """What action tokens attend to: prefix and own draw; (b, p) bool -> (b, 1, draws * l, p + draws * l)."""
+    """Return the mask of action tokens: prefix, own draw; (b, p) bool -> (b, 1, draws * l, p + draws * l)."""
     b, p = valid.shape
     n = draws * length
     draw = torch.arange(n, device=valid.device) // length
@@ -43,7 +43,7 @@ def suffix_mask(valid: Tensor, draws: int, length: int) -> Tensor:
 
 
 def full_mask(valid: Tensor, draws: int, length: int) -> Tensor:
-    """Prefix and suffix in one square mask (b, 1, p + n, p + n) bool, drawn at the top of this file."""
+    """Return the mask (b, 1, p + n, p + n) bool of prefix and suffix, drawn at the top of this file."""
     b, p = valid.shape
     top = torch.cat(
         [prefix_mask(valid), torch.zeros(b, 1, p, draws * length, dtype=torch.bool, device=valid.device)],
@@ -53,7 +53,7 @@ def full_mask(valid: Tensor, draws: int, length: int) -> Tensor:
 
 
 def additive(mask: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
-    """True -> 0, False -> a large negative number: the form that plain attention adds to its logits."""
+    """Convert a mask to numbers that plain attention adds to its logits: 0, or a large negative one."""
     return torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill(
         ~mask, torch.finfo(dtype).min / 2
     )
@@ -68,7 +68,7 @@ def _matmul_attention(
     scaling: float,
     **kwargs: object,
 ) -> tuple[Tensor, None]:
-    """Two matrix products and a softmax; on a CPU its backward is far faster than that of fused attention."""
+    """Compute attention by two matrix products; on a CPU its backward is faster than fused attention's."""
     groups = query.shape[1] // key.shape[1]
     if groups > 1:
         key, value = key.repeat_interleave(groups, dim=1), value.repeat_interleave(groups, dim=1)
@@ -88,12 +88,12 @@ def _sdpa_attention(
     scaling: float,
     **kwargs: object,
 ) -> tuple[Tensor, None]:
-    """torch's fused attention, without a mask; shapes as in ``_matmul_attention``."""
+    """Compute attention by torch's fused function, without a mask; shapes as in ``_matmul_attention``."""
     return scaled_dot_product_attention(query, key, value, scale=scaling).transpose(1, 2), None
 
 
 def _in_equal_parts(attend: Callable[..., tuple[Tensor, None]]) -> Callable[..., tuple[Tensor, None]]:
-    """Attention within each image, or each window, all of them at once where they have as many patches."""
+    """Compute attention within each image or window, at once for those with equally many patches."""
 
     def attention(
         module: torch.nn.Module,
@@ -105,7 +105,7 @@ def _in_equal_parts(attend: Callable[..., tuple[Tensor, None]]) -> Callable[...,
         max_length_q: int = 0,
         **kwargs: object,
     ) -> tuple[Tensor, None]:
-        """(1, heads, parts * n, dim) in and (1, parts * n, heads, dim) out."""
+        """Return (1, heads, parts * n, dim) in and (1, parts * n, heads, dim) out."""
         _, heads, total, dim = query.shape
 
         def split(x: Tensor) -> Tensor:
@@ -126,7 +126,7 @@ AttentionInterface.register(EQUAL_SDPA, _in_equal_parts(_sdpa_attention))
 
 
 def implementations(config: AsyncVLAConfig) -> tuple[str, str]:
-    """transformers' names of the attention of the language model and of the vision tower.
+    """Return transformers' attention names for the language model and the vision tower.
 
     Raises:
         CheckpointError: If flash-attn is asked for and not installed.

@@ -1,4 +1,4 @@
-"""Qwen2.5-VL as the trunk of the policy: one prefix pass per observation, then cheap suffix passes.
+"""Qwen2.5-VL as the backbone: one prefix pass per observation, then cheap suffix passes.
 
 transformers' classes are used unmodified. Their decoder layers are called one by one, so that the keys
 and values of the prefix are computed once and serve every denoising step, draw and mask.
@@ -22,7 +22,7 @@ from asyncvla_ros.model.vision import see
 
 
 class _Recorder:
-    """Stands where transformers expects a cache, and remembers each layer's keys and values."""
+    """A cache for transformers that records each layer's keys and values."""
 
     def __init__(self) -> None:
         self.keys: list[Tensor] = []
@@ -35,7 +35,7 @@ class _Recorder:
 
 
 class _PrefixInFront:
-    """Stands where transformers expects a cache, and shows each layer the prefix before its own tokens."""
+    """A cache for transformers that puts the prefix before each layer's own keys and values."""
 
     def __init__(self, prefix: Prefix) -> None:
         self._prefix = prefix
@@ -52,7 +52,7 @@ class Backbone(nn.Module):
 
     Args:
         config: Shape of the network.
-        qwen: A ``Qwen2_5_VLModel`` of that shape; None: one with fresh weights.
+        qwen: A ``Qwen2_5_VLModel`` of that shape; None: one with new weights.
     """
 
     def __init__(self, config: AsyncVLAConfig, qwen: Any = None) -> None:
@@ -72,7 +72,7 @@ class Backbone(nn.Module):
             self.image_embedding = nn.Parameter(torch.randn(shape) * 0.02)
 
     def layout(self, device: torch.device) -> Layout:
-        """The constants of an observation on a device."""
+        """Return the constants of an observation on a device."""
         if device not in self._layouts:
             self._layouts[device] = Layout(self.config, device)
         return self._layouts[device]
@@ -86,7 +86,7 @@ class Backbone(nn.Module):
             images: (b, cameras, h, w, 3) uint8.
             words: (b, t) token ids, padded at the end.
             word_valid: (b, t) bool.
-            state: (b, max_state_dim), normalised, padding 0.
+            state: (b, max_state_dim), normalized, padding 0.
 
         Returns:
             Embeddings (b, p, width), positions (3, b, p), valid (b, p) and the next position (b,).
@@ -106,7 +106,7 @@ class Backbone(nn.Module):
         return embedded, positions, prefix_valid(word_valid, self.config), next_position
 
     def encode(self, images: Tensor, words: Tensor, word_valid: Tensor, state: Tensor) -> Prefix:
-        """One pass over the observation; arguments as in ``embed_prefix``."""
+        """Encode an observation in one pass; arguments as in ``embed_prefix``."""
         embedded, positions, valid, next_position = self.embed_prefix(images, words, word_valid, state)
         frame = self._frame(positions, attention.prefix_mask(valid), embedded.dtype)
         language, cache = self.qwen.language_model, _Recorder()
@@ -121,12 +121,12 @@ class Backbone(nn.Module):
         )
 
     def behind(self, prefix: Prefix, length: int, draws: int = 1) -> Callable[[Tensor], Tensor]:
-        """Suffix passes behind a cached prefix; what all of them share is computed here, once.
+        """Return a function for suffix passes after a cached prefix; compute what they share once.
 
         Args:
             prefix: The encoded observation.
             length: Actions l of a draw.
-            draws: Chunks side by side, which do not see one another.
+            draws: Concatenated chunks, which do not attend to each other.
 
         Returns:
             (b, draws * l, width) embeddings -> (b, draws * l, width) hidden action tokens.
@@ -135,25 +135,25 @@ class Backbone(nn.Module):
         return lambda embedded: self.suffix_pass(prefix, frame, embedded)
 
     def suffix_frame(self, prefix: Prefix, length: int, draws: int) -> Frame:
-        """Where the action tokens of ``behind`` stand and whom they see."""
+        """Compute rotary embeddings and attention mask of the action tokens of ``behind``."""
         positions = self._suffix_positions(prefix.next_position, draws, length)
         mask = attention.suffix_mask(prefix.valid, draws, length)
         return self._frame(positions, mask, prefix.hidden.dtype)
 
     def suffix_pass(self, prefix: Prefix, frame: Frame, embedded: Tensor) -> Tensor:
-        """One pass of ``behind``, by transformers' own layers."""
+        """Run one suffix pass of ``behind`` through transformers' layers."""
         language, x = self.qwen.language_model, embedded.to(prefix.hidden.dtype)
         return run_layers(language.layers, language.norm, x, frame, cache=_PrefixInFront(prefix))
 
     def one_pass(
         self, embedded_prefix: tuple[Tensor, Tensor, Tensor, Tensor], embedded: Tensor, draws: int = 1
     ) -> tuple[Tensor, Tensor]:
-        """``encode`` and ``behind`` in one pass without a cache: for training, where layers may be run again.
+        """Run ``encode`` and ``behind`` in one pass without a cache, for gradient checkpointing in training.
 
         Args:
             embedded_prefix: From ``embed_prefix``.
             embedded: (b, draws * l, width) action embeddings.
-            draws: Chunks side by side, which do not see one another.
+            draws: Concatenated chunks, which do not attend to each other.
 
         Returns:
             Hidden prefix tokens (b, p, width) and hidden action tokens (b, draws * l, width).
@@ -179,28 +179,28 @@ class Backbone(nn.Module):
 def frame_tokens(
     rotary: nn.Module, positions: Tensor, mask: Tensor, implementation: str, dtype: torch.dtype
 ) -> Frame:
-    """Where tokens of a type stand and whom they see, as the layers take it.
+    """Compute rotary embeddings and attention mask, as the layers take them.
 
     Args:
-        rotary: Of the layers.
+        rotary: Rotary embedding of the layers.
         positions: (3, b, n).
         mask: (b, 1, n, keys) bool, True = attend.
         implementation: ``AsyncVLAConfig.attention``.
-        dtype: Of the tokens.
+        dtype: Type of the tokens.
     """
     ready: Tensor | None = mask
     if implementation == "matmul":
-        # A compiler cannot look whether all are seen.
+        # A compiler cannot branch on whether all tokens are valid.
         is_needed = torch.compiler.is_compiling() or not bool(mask.all())
         ready = attention.additive(mask) if is_needed else None
-    # Only the type and device of the first argument matter to the rotary embedding.
+    # The rotary embedding reads only the type and device of its first argument.
     return Frame(rotary(torch.empty(0, dtype=dtype, device=positions.device), positions), ready)
 
 
 def run_layers(
     layers: nn.ModuleList, norm: nn.Module, x: Tensor, frame: Frame, cache: object = None
 ) -> Tensor:
-    """Decoder layers and the final norm over embeddings (b, n, width)."""
+    """Run the decoder layers and the final norm over embeddings (b, n, width)."""
     for layer in layers:
         x = layer(x, attention_mask=frame.mask, position_embeddings=frame.rotary, past_key_values=cache)
     return norm(x)

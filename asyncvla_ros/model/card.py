@@ -1,4 +1,4 @@
-"""The model card of a checkpoint: what it is, what it expects, what it was trained on."""
+"""The model card of a checkpoint: network, feature contract, training data."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from torch import Tensor
 if TYPE_CHECKING:
     from asyncvla_ros.model.checkpoint import Checkpoint
 
-# A card with this line is written anew with the checkpoint; without it, it is somebody's own.
+# A card with this line is rewritten with the checkpoint; one without it was edited by a person.
 GENERATED = "<!-- Written with the checkpoint. Remove this line before you edit. -->"
 
 
 def model_card(checkpoint: Checkpoint, weights: Mapping[str, Tensor]) -> str:
-    """Markdown with the metadata that the Hugging Face hub reads.
+    """Write a model card in Markdown, with metadata for the Hugging Face hub.
 
     Args:
-        checkpoint: What it is about.
-        weights: Of its network.
+        checkpoint: The described checkpoint.
+        weights: Weights of its network.
     """
     config, features = checkpoint.model.config, checkpoint.features
     count = sum(weight.numel() for name, weight in weights.items() if not name.startswith("rater."))
@@ -61,7 +61,7 @@ for.
 
 
 def _monitor(checkpoint: Checkpoint) -> str:
-    """What watches for foreign observations and failing episodes."""
+    """Describe the monitors of observations and episodes."""
     limits = checkpoint.limits
     watched = ["foreign observations"] if checkpoint.monitor is not None else []
     if limits is not None:

@@ -39,7 +39,7 @@ from asyncvla_ros.observe.episode_monitor import LIMITS, EpisodeLimits, load_lim
 from asyncvla_ros.robot.feature_file import load_features, read_json
 from asyncvla_ros.types import CheckpointError, FeatureContract
 
-# Beside the weights.
+# Required files beside the weights.
 FILES = ("config.json", "tokenizer.json", "features.json", "norm_stats.json")
 
 
@@ -49,14 +49,14 @@ ROBOTS = "robots"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Everything a policy is made of.
+    """All parts of a policy.
 
     Attributes:
-        trained_on: The data of the policy; None if it is not known.
-        rated_on: The data of its rater; None if it is not known, or there is none.
-        robots: Of a policy for several: name, contract, statistics of state and action of each.
-        monitor: Which observations are foreign to it; None if that was not fitted.
-        limits: From when on an episode is doubtful; None likewise.
+        trained_on: Training data of the policy; None if unknown.
+        rated_on: Training data of its rater; None if unknown or without a rater.
+        robots: Robots of a policy for several: name, feature contract, statistics of state and action.
+        monitor: Monitor of foreign observations; None if not fitted.
+        limits: Limits of the episode monitor; None if not fitted.
     """
 
     model: AsyncVLA
@@ -82,8 +82,8 @@ def save_checkpoint(
     Args:
         folder: Created if missing.
         checkpoint: What to write.
-        dtype: Type the weights are stored in; None: as they are.
-        weights: Of a network whose own are elsewhere, such as in shards; None: its own.
+        dtype: Type in which weights are stored; None: their own.
+        weights: Weights to write, if the network does not hold them (sharded training); None: the network's.
     """
     folder.mkdir(parents=True, exist_ok=True)
     _write_json(folder / "config.json", checkpoint.model.config.to_dict())
@@ -100,7 +100,7 @@ def save_checkpoint(
     if not card.exists() or GENERATED in card.read_text(encoding="utf-8"):
         card.write_text(model_card(checkpoint, weights), encoding="utf-8")
     for name in (*GRAPHS, MONITOR, LIMITS):
-        # They are of the weights before.
+        # These belong to the previous weights.
         (folder / name).unlink(missing_ok=True)
     save_weights(folder, weights, dtype)
     if checkpoint.monitor is not None:
@@ -115,7 +115,7 @@ def _write_robot(folder: Path, features: FeatureContract, state: NormStats, acti
 
 
 def fingerprint(folder: Path) -> str:
-    """16 hex digits that differ between checkpoints that decide differently; the model card does not count.
+    """Compute 16 hex digits over all files that inference reads, so not over the model card.
 
     Raises:
         CheckpointError: If a file is missing.
@@ -133,12 +133,12 @@ def load_checkpoint(folder: Path, device: str = "cpu", robot: str | None = None)
     """Read a checkpoint folder.
 
     Args:
-        folder: To read.
-        device: For the network.
-        robot: Of a policy for several, the one to be; None: that of the folder itself.
+        folder: Folder of the checkpoint.
+        device: Device of the network.
+        robot: Name of one robot of a policy for several; None: the robot of the folder itself.
 
     Raises:
-        CheckpointError: If a file is missing, unreadable or contradicts another; says which and why.
+        CheckpointError: If a file is missing, unreadable or contradicts another; the message names it.
     """
     _require_files(folder)
     config = load_config(folder)
@@ -160,7 +160,7 @@ def load_checkpoint(folder: Path, device: str = "cpu", robot: str | None = None)
             model = AsyncVLA(config)
     except CheckpointError:
         raise
-    except Exception as error:  # Whatever a library says of a network that cannot be.
+    except Exception as error:  # Libraries raise many types for an impossible config.
         raise CheckpointError(f"{folder}/config.json does not describe a network: {error}") from error
     load_weights(model, folder, device)
     tokenizer = load_tokenizer(folder)
@@ -186,7 +186,7 @@ def _robot_folder(folder: Path, robot: str) -> Path:
 
 
 def load_stats(folder: Path, features: FeatureContract) -> tuple[NormStats, NormStats]:
-    """Statistics of state and action of a checkpoint folder.
+    """Read the statistics of state and action of a checkpoint folder.
 
     Raises:
         CheckpointError: If they are unreadable or do not fit ``features``.
@@ -200,10 +200,10 @@ def load_stats(folder: Path, features: FeatureContract) -> tuple[NormStats, Norm
 
 
 def load_records(folder: Path) -> tuple[DataRecord | None, DataRecord | None]:
-    """What data trained the policy of a checkpoint folder, and its rater; None where it is not known.
+    """Read the records of the data that trained a checkpoint's policy and rater; None where unknown.
 
     Raises:
-        CheckpointError: If the file is there and unreadable.
+        CheckpointError: If the file exists but is unreadable.
     """
     file = folder / _TRAINING_DATA
     values = read_json(file) if file.is_file() else {}

@@ -1,4 +1,4 @@
-"""Everything that decides the shape of an AsyncVLA network, as one frozen value.
+"""The configuration that defines an AsyncVLA network, as one frozen value.
 
 The backbone is described by the keyword arguments of transformers' ``Qwen2_5_VLConfig``, so a ``nano``
 network and a 3B one are the same classes with other numbers.
@@ -35,30 +35,29 @@ class AsyncVLAConfig:
     Attributes:
         backbone: Keyword arguments of ``Qwen2_5_VLConfig`` (``text_config``, ``vision_config``, token ids).
         num_cameras: Images per observation.
-        image_size: Height and width the images are resized to [px].
-        max_words: Text tokens an instruction may have; longer ones are refused.
+        image_size: Height and width of resized images [px].
+        max_words: Most text tokens of an instruction; longer ones are refused.
         action_chunk_size: Actions per chunk.
         max_state_dim: State dims after padding.
         max_action_dim: Action dims after padding.
         num_action_layers: Linear layers of the output projection (1 is a plain linear map).
         num_denoise_steps: Euler steps of synchronous generation.
         num_refine_steps: Euler steps of asynchronous regeneration.
-        execute_steps: Actions of a chunk that are executed before the next decision.
+        execute_steps: Actions of a chunk to execute before the next inference.
         coordinate_channels: Two image channels that hold each pixel's own x and y, for vision from scratch.
         image_token_embedding: A learned vector per camera and image token, for vision from scratch.
         attention: ``matmul`` (fastest for small networks on a CPU), ``sdpa``, or ``flash_attention_2``, which
             needs the flash-attn package and serves the vision tower; the masks of the language model are
             beyond it.
-        dtype: Of the backbone's weights; everything around it, and its rotary frequencies, are float32.
-        image_mean: Of each colour, subtracted from pixels in [0, 1].
-        image_std: Of each colour, by which they are divided.
-        prompt: What the backbone reads: images, instruction, and the text around them.
-        prompt_head_tokens: Tokens of the text before the images.
+        dtype: Type of the backbone's weights; all else, and its rotary frequencies, are float32.
+        image_mean: Mean of each color, subtracted from pixels in [0, 1].
+        image_std: Deviation of each color, the divisor of the difference.
+        prompt: Text around images and instruction.
+        prompt_head_tokens: Number of tokens before the images.
         rater: None for a policy without a confidence rater.
-        blank_images: Control experiment: trained blind, and shown black images whatever the cameras see.
-        strategy: How the policy decides unless told otherwise: fields of ``Strategy`` by name, without the
-            steps, which are ``num_denoise_steps`` and ``num_refine_steps``; what is left out is as in the
-            paper.
+        blank_images: Control experiment: replace all images by black ones, in training and inference.
+        strategy: Default strategy: fields of ``Strategy`` by name, without the steps, which are
+        ``num_denoise_steps`` and ``num_refine_steps``; missing fields are as in the paper.
     """
 
     backbone: Mapping[str, Any]
@@ -130,10 +129,10 @@ class AsyncVLAConfig:
             raise CheckpointError(f"strategy in config.json: {error}") from error
 
     def resolve(self, strategy: Strategy) -> Strategy:
-        """A strategy with this checkpoint's way to decide where it says nothing.
+        """Fill the open fields of a strategy with this checkpoint's defaults.
 
         Raises:
-            AsyncVLAError: If the two do not go together.
+            AsyncVLAError: If the two do not fit together.
         """
         steps = {"denoise_steps": self.num_denoise_steps, "refine_steps": self.num_refine_steps}
         return strategy.complete({**steps, **self.strategy})
@@ -174,12 +173,12 @@ class AsyncVLAConfig:
         return side % window == 0 or side <= window
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON-ready values, for ``config.json``."""
+        """Return JSON-ready values for ``config.json``."""
         return asdict(self)
 
     @staticmethod
     def from_dict(values: Mapping[str, Any]) -> AsyncVLAConfig:
-        """The inverse of ``to_dict``.
+        """Return the inverse of ``to_dict``.
 
         Raises:
             CheckpointError: If a key is unknown or missing.
@@ -188,14 +187,14 @@ class AsyncVLAConfig:
         if "backbone" not in values:
             raise CheckpointError("config.json has no 'backbone' (the keyword arguments of Qwen2_5_VLConfig)")
         rater = values.get("rater")
-        colours = {k: tuple(v) for k in ("image_mean", "image_std") if isinstance(v := values.get(k), list)}
+        colors = {k: tuple(v) for k in ("image_mean", "image_std") if isinstance(v := values.get(k), list)}
         return AsyncVLAConfig(
-            **{**values, **colours, "rater": RaterConfig.from_dict(rater) if rater else None}
+            **{**values, **colors, "rater": RaterConfig.from_dict(rater) if rater else None}
         )
 
 
 def load_config(folder: Path) -> AsyncVLAConfig:
-    """The shape of a checkpoint's network, without its weights.
+    """Read the configuration of a checkpoint's network.
 
     Raises:
         CheckpointError: If the folder is no checkpoint.

@@ -1,10 +1,10 @@
-"""One decision in normalised actions: hand over, draft, rate, refine.
+"""Inference of one chunk, in normalized actions: hand over, draft, rate, refine.
 
     old plan -> context, noise -> drafts -> one -> confidence -> select -> refine ...
 
-Draft, rating and refinement are those of arXiv 2511.14148, section 3.3, with controls. Strategies with the
-same seed share their noise, so that they can be compared in pairs: whatever is kept or selected, draft and
-refinements start from the same numbers, and the first draft is the same however many there are.
+Draft, rating and refinement follow arXiv 2511.14148, section 3.3, with controls. Strategies with the same
+seed share their noise, so that they can be compared in pairs: draft and refinements start from the same
+numbers whatever is kept or selected, and the first draft does not depend on the number of drafts.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Lap = Callable[[str], None]
 
 @dataclass(frozen=True)
 class _Context:
-    """What drafts begin with: kept actions (1, l, d), a mask (1, l) that is 0 on them, a pull."""
+    """Start of all drafts: kept actions (1, l, d), a mask (1, l) that is 0 on them, and guidance."""
 
     kept: Tensor
     mask: Tensor
@@ -41,13 +41,13 @@ class _Context:
 
 
 class Decider:
-    """Draws the noise and makes the passes that a strategy asks for, one observation at a time.
+    """Generate a chunk by the passes of a strategy, one observation at a time.
 
     Args:
         model: The network, or an engine that runs it.
         dim_mask: (d,), 1 where an action dim is real.
         generator: Source of all noise and of the random choice.
-        gripper: None if there is none.
+        gripper: The gripper's dim; None without one.
     """
 
     def __init__(
@@ -59,11 +59,10 @@ class Decider:
         self._gripper = gripper
 
     def check(self, strategy: Strategy) -> None:
-        """Find out before the first observation whether the policy can decide so.
+        """Check before the first observation that the policy can run a strategy.
 
         Raises:
-            ContractError: See ``check_strategy``; or the strategy needs the gradient of a network that an
-                engine runs.
+            ContractError: See ``check_strategy``; or the strategy needs gradients, which engines lack.
         """
         check_strategy(strategy, self._model.config)
         is_full = strategy.handover == "guided" and strategy.jacobian == "full"
@@ -74,13 +73,13 @@ class Decider:
             )
 
     def decide(self, prefix: Prefix, plan: Plan | None, strategy: Strategy, lap: Lap) -> Decision:
-        """Decide on one chunk.
+        """Generate one chunk.
 
         Args:
             prefix: The encoded observation.
-            plan: What older chunks would do; None if they have ended.
-            strategy: How; complete, see ``AsyncVLAConfig.resolve``.
-            lap: Called with ``sfm``, ``rater`` or ``afm`` whenever a piece of that stage is done.
+            plan: The plan of older chunks; None if they have ended.
+            strategy: Complete strategy, see ``AsyncVLAConfig.resolve``.
+            lap: Called with ``sfm``, ``rater`` or ``afm`` after each part of that stage.
 
         Raises:
             ContractError: See ``check``.
@@ -88,14 +87,14 @@ class Decider:
         self.check(strategy)
         if strategy.handover != "guided" or strategy.jacobian != "full":
             return self._decide(prefix, plan, strategy, lap)
-        with torch.inference_mode(False):
-            # What was computed in inference mode is unfit for a backward pass.
+        with torch.inference_mode(mode=False):
+            # Tensors of inference mode cannot be used in a backward pass.
             prefix = Prefix.of_tensors([part.clone() for part in prefix.tensors()])
             return self._decide(prefix, plan, strategy, lap)
 
     def _decide(self, prefix: Prefix, plan: Plan | None, strategy: Strategy, lap: Lap) -> Decision:
         assert strategy.rounds is not None and strategy.best_of is not None
-        # One draw each: the first draft is the same however many there are.
+        # One draw each, so that the first draft does not depend on the number of drafts.
         noise = torch.cat([self._noise() for _ in range(strategy.best_of)])
         context = self._context(prefix, plan, strategy, lap)
         draft = judged = self._draft(prefix, plan, context, noise, strategy=strategy, lap=lap)
@@ -105,7 +104,7 @@ class Decider:
                 confidence = self._rate(prefix, judged.actions, judged.drafts, judged.denoised)
                 judged = replace(judged, confidence=confidence)
                 lap("rate")
-            # Drawn in every case, so that all ways to select start from the same noise.
+            # Always drawn, so that all selections start from the same noise.
             noise, order = self._noise(), self._order(self._generator)
             chosen = self._select(judged, context.mask, order, strategy)
             if not chosen.any():
@@ -125,7 +124,7 @@ class Decider:
         )
 
     def _context(self, prefix: Prefix, plan: Plan | None, strategy: Strategy, lap: Lap) -> _Context:
-        """What the old plan leaves to be generated, and where it pulls."""
+        """Return the kept actions of the old plan, the mask of the others, and the guidance."""
         device = self._dim_mask.device
         mask = torch.ones(1, self._model.config.action_chunk_size, device=device)
         kept = torch.zeros(*mask.shape, len(self._dim_mask), device=device)
@@ -142,12 +141,12 @@ class Decider:
         if strategy.handover in JUDGING:
             confidence = self._model.rate(prefix, plan.actions, None)
             lap("rate")
-            # From numbers of its own, so that the noise of all handovers is the same.
+            # A separate generator, so that all handovers have the same noise.
             aside = torch.Generator()
             aside.set_state(self._generator.get_state())
             order = self._order(aside) if strategy.handover == "keep_random" else None
         threshold = confidence_threshold(strategy, self._model.config)
-        places = kept_places(plan, strategy.handover == "keep_all", confidence, threshold, order=order)
+        places = kept_places(plan, confidence, threshold, order, keeps_all=strategy.handover == "keep_all")
         return _Context(plan.actions, mask.masked_fill(places, 0), None)
 
     def _draft(
@@ -159,9 +158,9 @@ class Decider:
         strategy: Strategy,
         lap: Lap,
     ) -> Judged:
-        """One synchronous draft, of those that start from ``noise`` (n, l, d)."""
+        """Generate drafts from ``noise`` (n, l, d) synchronously and return one."""
         config, n = self._model.config, len(noise)
-        # Kept actions are beyond doubt.
+        # Kept actions have no variance.
         known = torch.zeros_like(context.mask) if watches(strategy, config) else None
         drafts, denoised = self._sample(prefix, context, known, noise, steps=strategy.denoise_steps)
         lap("draft")
@@ -180,7 +179,7 @@ class Decider:
         return Judged(draft, confidence, denoised, apart, drafts=drafts)
 
     def _rate(self, prefix: Prefix, actions: Tensor, drafts: Tensor, denoised: Tensor | None) -> Tensor:
-        """Confidence (m, l) of actions (m, l, d), with what the rater reads of them; see ``Judged``."""
+        """Compute the confidence (m, l) of actions (m, l, d), with the signals that the rater reads."""
         rater = self._model.config.rater
         reads = () if rater is None else rater.reads
         known = None if denoised is None else denoised[None]
@@ -195,12 +194,12 @@ class Decider:
         context: _Context,
         strategy: Strategy,
     ) -> tuple[Tensor, Tensor | None]:
-        """One draft made of all, without the rater, and its denoising variance."""
+        """Combine all drafts to one without the rater; return it and its denoising variance."""
         if len(drafts) == 1:
             return drafts, denoised
         if strategy.choose == "mean":
             mean = weighted_mean(drafts, torch.ones_like(drafts[..., 0]), self._gripper)
-            # What a rater has learned to read is the variance of one draft.
+            # A rater has learned to read the variance of a single draft.
             variance = None if denoised is None else denoised.mean(0, keepdim=True)
             return torch.where(context.mask[..., None] > 0, mean, context.kept), variance
         row = 0
@@ -213,7 +212,7 @@ class Decider:
     def _sample(
         self, prefix: Prefix, context: _Context, variance: Tensor | None, noise: Tensor, steps: int | None
     ) -> tuple[Tensor, Tensor | None]:
-        """Actions (n, l, d) of as much noise; their variance, if that (1, l) of the kept ones is given."""
+        """Generate actions (n, l, d); also their variance, if that of kept ones (1, l) is given."""
         assert steps is not None
         n, guidance = len(noise), context.guidance
         kept, mask = context.kept.expand(n, -1, -1), context.mask.expand(n, -1)
@@ -226,7 +225,7 @@ class Decider:
         return actions, torch.where(mask > 0, fresh, variance)
 
     def _select(self, judged: Judged, mask: Tensor, order: Tensor, strategy: Strategy) -> Tensor:
-        """Which actions to generate again, (1, l) bool."""
+        """Return which actions to generate again, (1, l) bool."""
         threshold = confidence_threshold(strategy, self._model.config)
         if strategy.select == "variance":
             assert strategy.threshold is not None

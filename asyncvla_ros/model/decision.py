@@ -1,4 +1,4 @@
-"""What is known of a chunk while it is decided on, and when it is."""
+"""A generated chunk, and drafts with their ratings before it."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Decision:
-    """What was decided.
+    """The outcome of one inference.
 
     Attributes:
-        actions: (1, l, d) normalised.
-        confidence: (1, l) of the synchronous draft; None where nothing was rated.
-        variance: (1, l) of the synchronous draft: of several, ``drafts.spread``; of one,
-            ``flow.denoising_variance``, None where nobody asked.
+        actions: (1, l, d) normalized.
+        confidence: (1, l) of the synchronous draft; None without a rating.
+        variance: (1, l) of the synchronous draft: ``drafts.spread`` of several, ``flow.denoising_variance``
+        of one; None if not computed.
         refined: (1, l) bool, True where an action was generated again.
         kept: (1, l) bool, True where an action is one of the old plan.
-        draft: (1, l, d), what was generated, where ``actions`` are an ensemble; else None.
+        draft: (1, l, d) generated actions, where ``actions`` are an ensemble; else None.
     """
 
     actions: Tensor
@@ -31,7 +31,7 @@ class Decision:
 
 @dataclass(frozen=True)
 class Judged:
-    """Actions (1, l, d) with what is known of each, (1, l); and all drafts (n, l, d)."""
+    """Actions (1, l, d) with confidence and variance (1, l), and all drafts (n, l, d)."""
 
     actions: Tensor
     confidence: Tensor | None
@@ -41,5 +41,5 @@ class Judged:
 
     @property
     def variance(self) -> Tensor | None:
-        """That of several drafts, else that of denoising the one."""
+        """Variance between drafts if there are several, else the denoising variance of the one."""
         return self.denoised if self.spread is None else self.spread

@@ -1,4 +1,4 @@
-"""How one draft is made of several, and how far they are apart; all in normalised actions."""
+"""Combining several drafts to one, and their distances; all in normalized actions."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-# The action dim that has two sides rather than a mean.
+# Name of the gripper's action dim.
 GRIPPER = "gripper"
 
 
 @dataclass(frozen=True)
 class Gripper:
-    """A dim whose mean of open and closed would be neither.
+    """The gripper's action dim, of which open and closed must not be averaged.
 
     Attributes:
         dim: Its index.
-        middle: Between open and closed.
+        middle: Value between open and closed.
     """
 
     dim: int
@@ -25,12 +25,12 @@ class Gripper:
 
 
 def weighted_mean(plans: Tensor, weights: Tensor, gripper: Gripper | None) -> Tensor:
-    """Mean of plans; of the gripper it is the mean of those on the side with more weight.
+    """Compute the weighted mean of plans; for the gripper, of those on the side with more weight.
 
     Args:
         plans: (k, l, d).
-        weights: (k, l) of each action, 0 where a plan has none; not all 0 at any place.
-        gripper: None if there is none. The last plan decides a draw.
+        weights: (k, l) of each action, 0 where a plan has none; at each place at least one is above 0.
+        gripper: The gripper's dim, in which the last plan decides a tie; None without one.
 
     Returns:
         (1, l, d).
@@ -47,7 +47,7 @@ def weighted_mean(plans: Tensor, weights: Tensor, gripper: Gripper | None) -> Te
 
 
 def medoid(drafts: Tensor, mask: Tensor) -> Tensor:
-    """Number of the draft that is nearest to all others, by the sum of distances (not of their squares).
+    """Return the index of the draft with the least sum of distances (not squared) to all others.
 
     Args:
         drafts: (..., n, l, d).
@@ -61,17 +61,17 @@ def medoid(drafts: Tensor, mask: Tensor) -> Tensor:
 
 
 def nearest(drafts: Tensor, plan: Tensor, weights: Tensor) -> int:
-    """Number of the draft that is nearest to a plan.
+    """Return the index of the draft that is nearest to a plan.
 
     Args:
         drafts: (n, l, d).
         plan: (1, l, d).
-        weights: (l,) of each place.
+        weights: (l,) weight of each place.
     """
     return int(((drafts - plan).square().sum(-1) * weights).sum(1).argmin())
 
 
 def spread(drafts: Tensor, chosen: Tensor, dim_mask: Tensor) -> Tensor:
-    """Mean squared distance of drafts (n, l, d) to the chosen one (1, l, d) over real dims (d,): (1, l)."""
+    """Compute the mean squared distance of drafts (n, l, d) to the chosen one (1, l, d), as (1, l)."""
     distance = ((drafts - chosen).square() * dim_mask).sum(-1) / dim_mask.sum()
     return distance.mean(0, keepdim=True)

@@ -1,15 +1,15 @@
-"""How the network of a decision is run: as it is, compiled, or as recorded CUDA graphs.
+"""Engines that run the network at inference: plain, compiled, or as recorded CUDA graphs.
 
     plain      the network itself
     onnx       ONNX Runtime on a CPU, see ``onnx_engine``
     compiled   each pass as one graph without breaks (torch.compile)
     graph      besides, on a GPU: prefix, draft, rating and refinement recorded and replayed as CUDA graphs
 
-A small batch on a GPU waits for kernels to be launched rather than for arithmetic; a recorded graph launches
-all of them at once. Graphs want the same shapes and addresses each time, so instructions are padded to
-buckets, inputs are copied to where they were when it was recorded, and what comes out is a copy.
+A small batch on a GPU waits for kernel launches rather than for arithmetic; a recorded graph launches all of
+them at once. A graph needs the same shapes and addresses each time, so instructions are padded to buckets,
+inputs are copied to the recorded addresses, and outputs are copies.
 
-The Euler loop is compiled step by step, for all steps are the same 36 layers, and recorded as a whole.
+The Euler loop is compiled step by step, because all steps are the same 36 layers, and recorded as a whole.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ from asyncvla_ros.model.asyncvla import AsyncVLA, Inputs
 from asyncvla_ros.model.config import AsyncVLAConfig
 from asyncvla_ros.model.prefix import Prefix
 
-# Tokens of a prefix are padded to a multiple of the first number up to the second, of the third beyond.
+# A prefix is padded to a multiple of the first number up to the second, to a multiple of the third beyond.
 FINE, FINE_UP_TO, COARSE = 16, 128, 64
 
 
 class CompiledEngine:
-    """The verbs of ``AsyncVLA`` that a decision needs, compiled. Not thread-safe.
+    """The methods of ``AsyncVLA`` that inference needs, compiled. Not thread-safe.
 
     Args:
         model: In eval mode; its weights must not move afterwards.
-        records: Whether CUDA graphs are recorded of what was compiled.
-        backend: Of torch.compile.
+        records: Whether the compiled passes are recorded as CUDA graphs.
+        backend: Backend of torch.compile.
     """
 
-    def __init__(self, model: AsyncVLA, records: bool = False, backend: str = "inductor") -> None:
+    def __init__(self, model: AsyncVLA, *, records: bool = False, backend: str = "inductor") -> None:
         self._model = model
         self._encode = torch.compile(_encode, fullgraph=True, backend=backend)
         self._suffix = torch.compile(model.backbone.suffix_pass, fullgraph=True, backend=backend)
@@ -101,8 +101,8 @@ class CompiledEngine:
         return self._run("rate", lambda *x: [self._rate(self._model, *x)], given)[0]
 
     def _run(self, name: str, work: Callable[..., list[Tensor]], given: list[Tensor]) -> list[Tensor]:
-        # Compilers and CUDA graphs do not get on with inference mode.
-        with torch.inference_mode(False), torch.no_grad():
+        # Compilers and CUDA graphs do not support inference mode.
+        with torch.inference_mode(mode=False), torch.no_grad():
             if self._recordings is None:
                 return work(*given)
             key = (name, *((tuple(x.shape), x.dtype) for x in given))
@@ -112,7 +112,7 @@ class CompiledEngine:
 
 
 class _Recording:
-    """A CUDA graph of some work on tensors of given shapes."""
+    """A CUDA graph of a function on tensors of given shapes."""
 
     WARMUPS = 3
 
@@ -136,7 +136,7 @@ class _Recording:
 
 
 def pad_words(inputs: Inputs, config: AsyncVLAConfig) -> Inputs:
-    """Instructions padded so that the prefix is as long as its bucket."""
+    """Pad instructions so that the prefix is as long as its bucket."""
     images = config.num_cameras * (2 + config.tokens_per_image)
     more = bucket(images + inputs.words.shape[1] + 1) - (images + inputs.words.shape[1] + 1)
     words, valid = (torch.nn.functional.pad(part, (0, more)) for part in (inputs.words, inputs.word_valid))
@@ -144,13 +144,13 @@ def pad_words(inputs: Inputs, config: AsyncVLAConfig) -> Inputs:
 
 
 def bucket(tokens: int) -> int:
-    """The length to which a prefix of so many tokens is padded."""
+    """Return the length to which a prefix with this number of tokens is padded."""
     step = FINE if tokens <= FINE_UP_TO else COARSE
     return -(-tokens // step) * step
 
 
 def buckets(config: AsyncVLAConfig, shortest: int, longest: int) -> list[int]:
-    """Words (counted with the prompt) of one instruction of each bucket that instructions can fall into.
+    """Return one length of instruction, prompt included, per bucket that instructions can fall into.
 
     Args:
         config: Shape of the network.

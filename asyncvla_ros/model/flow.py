@@ -51,7 +51,7 @@ class Guidance:
     is_full: bool = False
 
     def steer(self, velocity: VelocityField, x: Tensor, token_times: Tensor, step: int, steps: int) -> Tensor:
-        """The velocity of a step, pulled; arguments of ``VelocityField``, and how many steps there are."""
+        """Compute the guided velocity; arguments of ``VelocityField``, and the number of steps."""
         with torch.set_grad_enabled(self.is_full):
             x = x.detach().requires_grad_(self.is_full)
             v = velocity(x, token_times, step)
@@ -64,25 +64,25 @@ class Guidance:
 
 
 def interpolate(actions: Tensor, noise: Tensor, token_times: Tensor) -> Tensor:
-    """Point on the path from data to noise; (..., l, d), (..., l, d), (..., l) -> (..., l, d)."""
+    """Compute the point on the path from data to noise; (..., l, d), (..., l, d), (..., l) -> (..., l, d)."""
     tau = token_times[..., None]
     return (1 - tau) * actions + tau * noise
 
 
 def velocity_target(actions: Tensor, noise: Tensor) -> Tensor:
-    """What the network regresses: d x_tau / d tau = n - a."""
+    """Compute the network's target d x_tau / d tau = n - a."""
     return noise - actions
 
 
 def sample_times(shape: tuple[int, ...], generator: torch.Generator | None = None) -> Tensor:
-    """Training times tau ~ Beta(1.5, 1), by inverting its distribution function tau^1.5."""
+    """Sample training times tau ~ Beta(1.5, 1), by inverting its distribution function tau^1.5."""
     return torch.rand(shape, generator=generator) ** (1 / 1.5)
 
 
 def sample_masks(
     batch: int, length: int, p_sync: float, p_prefix: float, generator: torch.Generator | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Training masks (batch, length) float, each with at least one 1, and lengths of kept prefixes (batch,).
+    """Sample training masks (batch, length) float with at least one 1 each, and kept prefix lengths (batch,).
 
     With probability ``p_sync`` all ones; with ``p_prefix`` a kept contiguous prefix of random length (what
     real-time execution keeps, and what independent masks hardly ever show); else rho ~ U(0, 1) and
@@ -93,7 +93,7 @@ def sample_masks(
     independent = torch.rand(batch, length, generator=generator) < rho
     kept = torch.randint(0, length, (batch, 1), generator=generator)
     suffix = torch.arange(length)[None] >= kept
-    masks = torch.where(kind < p_sync, True, torch.where(kind < p_sync + p_prefix, suffix, independent))
+    masks = (kind < p_sync) | torch.where(kind < p_sync + p_prefix, suffix, independent)
     lone = torch.randint(0, length, (batch, 1), generator=generator)
     empty = ~masks.any(dim=1, keepdim=True)
     is_prefix = (kind >= p_sync) & (kind < p_sync + p_prefix)
@@ -103,7 +103,7 @@ def sample_masks(
 def keep_of_plan(
     masks: Tensor, prefixes: Tensor, age: int, generator: torch.Generator | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Masks that keep parts of a plan made ``age`` steps earlier; of all ones and prefixes nothing changes.
+    """Adapt masks to a kept plan that is ``age`` steps old; masks of all ones and of prefixes stay the same.
 
     ::
 
@@ -112,8 +112,8 @@ def keep_of_plan(
     Args:
         masks: (b, l) of ``sample_masks``.
         prefixes: (b,) lengths of kept prefixes.
-        age: Of the plan [actions].
-        generator: Of the lengths of what is executed meanwhile, up to half a chunk.
+        age: Age of the plan [actions].
+        generator: Source of the number of actions executed meanwhile, up to half a chunk.
 
     Returns:
         Masks, each with at least one 1, and how many leading actions are executed ones.
@@ -131,14 +131,14 @@ def keep_of_plan(
 def masked_velocity_loss(
     predicted: Tensor, target: Tensor, mask: Tensor, dim_mask: Tensor, counted: Tensor | None = None
 ) -> Tensor:
-    """Mean squared velocity error over generated tokens and real dims only.
+    """Compute the mean squared velocity error over generated tokens and real dims only.
 
     Args:
         predicted: (b, l, d).
         target: (b, l, d).
         mask: (b, l), 1 where a token is generated.
         dim_mask: (d,) or (b, l, d), 1 where an action dim is real rather than padding.
-        counted: What the sum is divided by; None: the velocities that count.
+        counted: Divisor of the sum; None: the number of summed velocities.
     """
     weight = mask[..., None] * dim_mask.expand_as(predicted)
     total = weight.sum() if counted is None else counted
@@ -162,8 +162,8 @@ def euler_sample(
         noise: (b, l, d), the start where ``mask`` is 1.
         mask: (b, l), 1 or 0.
         steps: Euler steps S, at least 1.
-        velocities: Receives V (b, l, d) of every step, for ``denoising_variance``.
-        guidance: Pulls what is generated towards a target.
+        velocities: List to which V (b, l, d) of every step is appended, for ``denoising_variance``.
+        guidance: Pull of generated actions towards a target.
 
     Raises:
         ValueError: If ``steps`` is below 1.
@@ -178,13 +178,13 @@ def euler_sample(
         v = guidance.steer(velocity, x, times, step, steps=steps) if guidance else velocity(x, times, step)
         if velocities is not None:
             velocities.append(v)
-        # `where` rather than a product: a kept token stays the same bits, even beside a non-finite velocity.
+        # `where` rather than a product: kept tokens stay bit-identical, even beside a non-finite velocity.
         x = torch.where(generate, x - v / steps, x)
     return x
 
 
 def denoising_variance(velocities: Sequence[Tensor], dim_mask: Tensor) -> Tensor:
-    """How much each generated token changed its mind while it was denoised: a free sign of doubt.
+    """Compute the variance of each token's estimates during denoising, a free signal of low confidence.
 
     At every step the clean action can be estimated as x_tau - tau * V. On a straight path all steps agree;
     this is the population variance of their estimates over the steps, mean over real dims (arXiv 2606.03847,
@@ -199,7 +199,7 @@ def denoising_variance(velocities: Sequence[Tensor], dim_mask: Tensor) -> Tensor
     """
     v = torch.stack(tuple(velocities)).float()
     tau = torch.linspace(1, 1 / len(v), len(v), device=v.device)[:, None, None, None]
-    # x_tau is the result plus what the remaining steps will take away; the result itself is in all estimates.
+    # x_tau is the result plus the remaining steps; the result itself is in all estimates.
     remaining = v.flip(0).cumsum(0).flip(0) / len(v)
     variance = (remaining - tau * v).var(dim=0, correction=0)
     return (variance * dim_mask).sum(-1) / dim_mask.sum()

@@ -1,10 +1,10 @@
-"""How a chunk follows the plan in execution; all in normalised actions.
+"""Handover from the plan in execution to a new chunk, in normalized actions.
 
 Places count from the observation; ``delay`` actions of the old plan are executed before the answer arrives:
 
     old plan      a0 a1 a2 a3 a4          length 5, delay 2
     commit        a0 a1 .. .. .. .. .. ..     kept as context, the others are generated
-    keep          a0 a1 .. a3 .. .. .. ..     besides, those in which the rater trusts
+    keep          a0 a1 .. a3 .. .. .. ..     in addition, those with high confidence
     keep_all      a0 a1 a2 a3 a4 .. .. ..
     guided        1  1  w2 w3 w4 0  0  0      weights of a pull, nothing is kept
 """
@@ -22,22 +22,22 @@ from asyncvla_ros.common.normalization import NormStats
 from asyncvla_ros.model.drafts import Gripper, weighted_mean
 from asyncvla_ros.types import ContractError, Previous
 
-# Of the keeping ones, those that ask the rater.
+# Handovers that keep actions by their confidence.
 JUDGING = ("keep", "keep_random")
 KEEPING = ("commit", "keep_all", *JUDGING)
-# How much less each younger plan counts than the one before it (ACT, arXiv 2304.13705).
+# Decay of the weight from each plan to the next younger one (ACT, arXiv 2304.13705).
 _DECAY = 0.01
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What older chunks would do.
+    """The plan of older chunks.
 
     Attributes:
-        actions: (1, l, d) of the plan in execution; from ``length`` on its last action again.
-        length: So many of them it has, at least 1.
-        delay: So many of them are executed before the answer arrives.
-        drafts: (k, l, d) of older chunks as they were generated, the newest last.
+        actions: (1, l, d) of the plan in execution; from ``length`` on the last action repeats.
+        length: Number of actions of the plan, at least 1.
+        delay: Number of actions to be executed before the answer arrives.
+        drafts: (k, l, d) of older chunks as generated, the newest last.
         known: (k, l) bool, False beyond the end of a draft.
     """
 
@@ -49,30 +49,30 @@ class Plan:
 
     @property
     def committed(self) -> int:
-        """Leading actions to keep where any are: at least one action of a chunk is generated."""
+        """Number of leading actions to keep; at least one action of a chunk is generated."""
         return min(self.delay, self.length, self.actions.shape[1] - 1)
 
     def later(self) -> Tensor:
-        """Whether a place may be kept beyond the committed ones, (1, l) bool."""
+        """Return which places after the committed ones may be kept, (1, l) bool."""
         return self.first(min(self.length, self.actions.shape[1] - 1)) & ~self.first(self.committed)
 
     def first(self, count: int) -> Tensor:
-        """The first places, (1, l) bool."""
+        """Return the first places, (1, l) bool."""
         return torch.arange(self.actions.shape[1], device=self.actions.device)[None] < count
 
     def weights(self) -> Tensor:
-        """``prefix_weights`` of the plan, (l,)."""
+        """Return ``prefix_weights`` of the plan, (l,)."""
         return prefix_weights(self.delay, self.length, self.actions.shape[1]).to(self.actions.device)
 
 
 def normalized_plan(previous: Previous, stats: NormStats, length: int, dim_mask: Tensor) -> Plan | None:
-    """A plan in the units of the network.
+    """Convert a plan to the units of the network.
 
     Args:
-        previous: In the units of the checkpoint; what is longer than a chunk is cut.
-        stats: Of the actions.
-        length: Of a chunk.
-        dim_mask: (d,), 1 where an action dim is real; tells how many there are, and the device.
+        previous: Plan in the checkpoint's units; cut to the length of a chunk.
+        stats: Statistics of actions.
+        length: Length of a chunk.
+        dim_mask: (d,), 1 where an action dim is real.
 
     Returns:
         None if nothing of the plan is left.
@@ -100,7 +100,7 @@ def normalized_plan(previous: Previous, stats: NormStats, length: int, dim_mask:
 def _padded(
     actions: np.ndarray, what: str, stats: NormStats, length: int, dim_mask: Tensor
 ) -> tuple[Tensor, int]:
-    """Normalised (l, d), the last action repeated, and how many of them were given."""
+    """Normalize actions and repeat the last one to (l, d); return them and the number of given ones."""
     given, dims = np.asarray(actions, np.float32), len(stats.mean)
     if given.ndim != 2 or given.shape[1] != dims or not np.isfinite(given).all():
         raise ContractError(f"{what} have shape {given.shape}, expected (k, {dims}) finite numbers")
@@ -112,7 +112,7 @@ def _padded(
 
 
 def prefix_weights(delay: int, end: int, total: int) -> Tensor:
-    """How much each place counts that an old plan has: 1 before ``delay``, then less, 0 from ``end`` on.
+    """Compute the weight of each place of an old plan: 1 before ``delay``, then less, 0 from ``end`` on.
 
     w = c (e^c - 1) / (e - 1) with c = (end - i) / (end - delay + 1) from ``delay`` to ``end`` (arXiv
     2506.07339, equation 5).
@@ -127,17 +127,17 @@ def prefix_weights(delay: int, end: int, total: int) -> Tensor:
 
 
 def kept_places(
-    plan: Plan, keeps_all: bool, confidence: Tensor | None, threshold: float, order: Tensor | None
+    plan: Plan, confidence: Tensor | None, threshold: float, order: Tensor | None, *, keeps_all: bool
 ) -> Tensor:
-    """Which actions of the old plan are context of the new chunk, (1, l) bool.
+    """Return which actions of the old plan are context of the new chunk, (1, l) bool.
 
     Args:
-        plan: Its committed actions always are.
-        keeps_all: Whether all others are.
-        confidence: (1, l) of the plan under the new observation. None: no others are; else those whose
-            confidence is at least the threshold, if that holds for their mean.
-        threshold: On both.
-        order: (l,) random permutation, in which as many others are taken instead; None: those themselves.
+        plan: The plan, whose committed actions are always kept.
+        keeps_all: Whether all other actions are kept, too.
+        confidence: (1, l) of the plan under the new observation. None: keep no others; else keep those with
+        at least the threshold, if their mean reaches it, too.
+        threshold: Least confidence.
+        order: (l,) random permutation from which equally many others are kept instead; None: not random.
     """
     later, committed = plan.later(), plan.first(plan.committed)
     if keeps_all:
@@ -153,7 +153,7 @@ def kept_places(
 
 
 def ensemble(plan: Plan, draft: Tensor, gripper: Gripper | None) -> Tensor:
-    """Mean of a new draft (1, l, d) and all older ones, of which the oldest counts most."""
+    """Average a new draft (1, l, d) and all older ones, of which the oldest counts most."""
     plans = torch.cat([plan.drafts, draft])
     known = torch.cat([plan.known, torch.ones_like(draft[..., 0], dtype=torch.bool)])
     age = torch.exp(-_DECAY * torch.arange(len(plans), device=draft.device))

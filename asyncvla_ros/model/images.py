@@ -1,4 +1,4 @@
-"""The one image preprocessing that training and serving share."""
+"""Image preprocessing, shared by training and serving."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from asyncvla_ros.types import ContractError
 
 
 def resize_image(image: np.ndarray, size: int) -> np.ndarray:
-    """Area-average an RGB image (h, w, 3) uint8 to (size, size, 3) uint8.
+    """Resize an RGB image by area averaging, (h, w, 3) uint8 -> (size, size, 3) uint8.
 
     Raises:
-        ContractError: If the image is of another shape or type.
+        ContractError: If the image has another shape or type.
     """
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
         raise ContractError(f"image is {image.shape} {image.dtype}, expected (height, width, 3) uint8 RGB")

@@ -1,6 +1,6 @@
-"""What follows from the config alone, as tensors on a device: colours, ids and places of an observation.
+"""Tensors that follow from the config alone: colors, token ids and patch places of an observation.
 
-Made once: a recorded CUDA graph may not copy from the host.
+They are made once, because a recorded CUDA graph must not copy from the host.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ class Layout:
     """Constants of an observation.
 
     Attributes:
-        config: From which they follow.
+        config: The config from which they follow.
         mean: (3, 1, 1), of pixels in [0, 1].
         std: (3, 1, 1).
-        coordinates: (2, h, w) each pixel's own x and y in [-1, 1], or (0, h, w) where nothing reads them.
-        image_ids: (cameras * (2 + tokens per image),) ids of all images and what stands around them.
+        coordinates: (2, h, w) each pixel's x and y in [-1, 1]; (0, h, w) if the config has no use for them.
+        image_ids: (cameras * (2 + tokens per image),) token ids of all images with start and end.
         patches: (grid * grid,) patches in merge-block order, window by window.
         places: (grid * grid, 2) row and column of each of them.
         window_ends: (windows,) patches up to the end of each window.
-        longest: Patches of the largest window.
-        back: (tokens per image,) where each token of an image is among those in windows.
+        longest: Number of patches of the largest window.
+        back: (tokens per image,) index of each image token in the order by windows.
     """
 
     def __init__(self, config: AsyncVLAConfig, device: torch.device) -> None:
@@ -68,13 +68,13 @@ class Layout:
         self.longest = max(sizes)
 
     def patchify(self, images: Tensor) -> Tensor:
-        """Images to the flattened patches of the vision tower, in merge-block order.
+        """Cut images into the flattened patches of the vision tower, in merge-block order.
 
         Args:
             images: (n, h, w, 3) uint8.
 
         Returns:
-            (n * grid * grid, channels * patch * patch) float32, normalised pixels.
+            (n * grid * grid, channels * patch * patch) float32, normalized pixels.
         """
         pixels = images.permute(0, 3, 1, 2).float() / (255 * self.std) - self.mean / self.std
         pixels = torch.cat([pixels, self.coordinates.expand(len(images), -1, -1, -1)], dim=1)

@@ -1,14 +1,14 @@
-"""The observation monitor: how foreign is what the policy sees?
+"""The observation monitor, which measures how far an observation is from the training data.
 
-A Gaussian fitted to features of the encoded observation, with one variance for each of the leading principal
-directions and one that all others share (probabilistic PCA, so that few frames suffice for many features):
+It is a Gaussian over features of the encoded observation, with one variance for each of the leading principal
+directions and a shared one for all others (probabilistic PCA, so that few frames suffice):
 
     f         = [state token, mean image token of each camera]       of ``Prefix.hidden``, (b, f)
     distance² = (sum_i (u_i . (f - m))² / v_i  +  |rest|² / v) / f
     surprise  = distance / the distance that one in twenty unseen frames exceeds
 
-A rater tells good drafts from bad ones where it has learned to; black images it has never seen, and rates as
-it likes. Distances of features find such observations (see FIPER, arXiv 2510.09459).
+A rater is not reliable on observations that it has not learned, such as black images. Distances of features
+find such observations (see FIPER, arXiv 2510.09459).
 """
 
 from __future__ import annotations
@@ -26,23 +26,23 @@ from asyncvla_ros.model.prefix import Prefix
 from asyncvla_ros.types import AsyncVLAError, CheckpointError
 
 MONITOR = "monitor.safetensors"
-# Leading directions with a variance of their own, at most: foreign observations differ from usual ones along
-# directions in which those hardly vary. And frames for each of them, at least.
+# Most leading directions, and least frames for each. Few suffice: foreign observations differ from usual ones
+# along directions in which usual ones hardly vary.
 DIRECTIONS, FRAMES_EACH = 256, 2
-# Frames that are as foreign as a surprise of 1, or more.
+# Share of unseen frames with a surprise of 1 or more.
 QUANTILE = 0.95
 
 
 @dataclass(frozen=True)
 class ObservationMonitor:
-    """What is usual, and the measure of what is not.
+    """Distribution of usual observations, which gives the surprise of others.
 
     Attributes:
-        mean: (f,) of the features.
-        directions: (f, r) orthonormal.
-        variances: (r,) of the features along them.
-        rest: () variance along each other direction.
-        scale: () distance of which the surprise is 1.
+        mean: (f,) mean of the features.
+        directions: (f, r) orthonormal directions.
+        variances: (r,) variances of the features along them.
+        rest: () variance along every other direction.
+        scale: () distance with surprise 1.
     """
 
     mean: Tensor
@@ -52,7 +52,7 @@ class ObservationMonitor:
     scale: Tensor
 
     def surprise(self, features: Tensor) -> Tensor:
-        """How foreign observations are, (b, f) -> (b,)."""
+        """Compute the surprise of observations, (b, f) -> (b,)."""
         x = features.float() - self.mean
         along = x @ self.directions
         beyond = (x.square().sum(-1) - along.square().sum(-1)).clamp(min=0)
@@ -60,28 +60,28 @@ class ObservationMonitor:
         return (squared / len(self.mean)).sqrt() / self.scale
 
     def to(self, device: torch.device | str) -> ObservationMonitor:
-        """The same on another device."""
+        """Return a copy on another device."""
         return ObservationMonitor(*(getattr(self, field.name).to(device) for field in fields(self)))
 
 
 def observation_features(prefix: Prefix, config: AsyncVLAConfig) -> Tensor:
-    """What the monitor reads of an encoded observation, (b, (1 + cameras) * width) float32."""
+    """Extract the monitor's features of an encoded observation, (b, (1 + cameras) * width) float32."""
     hidden, start = prefix.hidden, config.prompt_head_tokens
     images = hidden[:, start : start + config.num_cameras * (2 + config.tokens_per_image)]
-    # Of each image without the tokens around it.
+    # Each image without its start and end tokens.
     cameras = images.unflatten(1, (config.num_cameras, -1))[:, :, 1:-1].mean(2)
     return torch.cat([hidden[:, -1], cameras.flatten(1)], dim=1).float()
 
 
 def fit_monitor(seen: Tensor, unseen: Tensor) -> ObservationMonitor:
-    """Fit what is usual.
+    """Fit a monitor.
 
     Args:
         seen: (n, f) features of demonstrated frames.
-        unseen: (m, f) of frames of other episodes, which set the scale.
+        unseen: (m, f) features of frames of other episodes, which set the scale.
 
     Raises:
-        AsyncVLAError: If there are too few, or they are all the same.
+        AsyncVLAError: If there are too few frames, or all are the same.
     """
     if len(seen) < 2 or not len(unseen):
         raise AsyncVLAError(
@@ -95,7 +95,7 @@ def fit_monitor(seen: Tensor, unseen: Tensor) -> ObservationMonitor:
         raise AsyncVLAError("all frames for the monitor look the same, expected demonstrations that move")
     kept = max(1, min(DIRECTIONS, len(x) // FRAMES_EACH, x.shape[1] // 2))
     others = max(1, x.shape[1] - kept)
-    # Never zero: few frames span few directions, and any step out of them would be infinitely far.
+    # Never zero: few frames span few directions, and any distance outside of them would be infinite.
     rest = (variances[kept:].sum() / others).clamp(min=1e-6 * float(variances[0]))
     usual = ObservationMonitor(
         mean.float(),
@@ -109,21 +109,21 @@ def fit_monitor(seen: Tensor, unseen: Tensor) -> ObservationMonitor:
 
 
 def save_monitor(folder: Path, monitor: ObservationMonitor) -> None:
-    """Write it into a checkpoint folder."""
+    """Write the monitor into a checkpoint folder."""
     partial = folder / f"{MONITOR}.partial"
     partial.touch()
     mode = partial.stat().st_mode
     save_file({f.name: getattr(monitor, f.name).cpu().contiguous() for f in fields(monitor)}, partial)
-    # safetensors lets nobody but the owner read its files.
+    # safetensors makes files that only the owner can read.
     partial.chmod(mode)
     partial.replace(folder / MONITOR)
 
 
 def load_monitor(folder: Path, config: AsyncVLAConfig) -> ObservationMonitor | None:
-    """That of a checkpoint folder; None if it has none.
+    """Read the monitor of a checkpoint folder; None without one.
 
     Raises:
-        CheckpointError: If it is corrupt, or not of such a network.
+        CheckpointError: If it is corrupt or belongs to another network.
     """
     file = folder / MONITOR
     if not file.is_file():

@@ -1,4 +1,4 @@
-"""From an observation to the inputs of the network, with a clear error where it does not fit."""
+"""Conversion of observations to inputs of the network, with an error where they do not fit."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from asyncvla_ros.types import ContractError, Observation
 
 
 class ObservationReader:
-    """Reads the observations of a checkpoint's robot.
+    """Convert observations of a checkpoint's robot.
 
     Args:
-        checkpoint: Says which cameras and states there are, and what they are scaled by.
-        device: Of the network.
+        checkpoint: Gives the cameras, the states and their statistics.
+        device: Device of the network.
     """
 
     def __init__(self, checkpoint: Checkpoint, device: torch.device) -> None:
         self._features, self._stats = checkpoint.features, checkpoint.state_stats
         self._config, self._device = checkpoint.model.config, device
         tokenizer, limit, prompt = checkpoint.tokenizer, self._config.max_words, self._config.prompt
-        # An instruction is followed for many decisions.
+        # Cached, because many inferences have the same instruction.
         self.words = lru_cache(lambda instruction: encode_words(tokenizer, [instruction], limit, prompt))
         self.unknown_words = lru_cache(lambda instruction: unknown_words(tokenizer, instruction, limit))
 
     def inputs(self, observation: Observation) -> Inputs:
-        """Inputs of one observation, on the device.
+        """Convert one observation to inputs on the device.
 
         Raises:
             ContractError: If a camera is missing, or state or instruction do not fit the checkpoint.
@@ -46,7 +46,7 @@ class ObservationReader:
         )
 
     def blank(self, words: int) -> Inputs:
-        """A black observation with an instruction of so many words."""
+        """Return a black observation with an instruction of a given number of words."""
         size, cameras = self._config.image_size, self._config.num_cameras
         return Inputs(
             images=torch.zeros(1, cameras, size, size, 3, dtype=torch.uint8, device=self._device),

@@ -17,7 +17,7 @@ from asyncvla_ros.model.onnx_engine import DIGEST, ENCODE, RATE, STEP
 from asyncvla_ros.model.prefix import Prefix
 from asyncvla_ros.model.weights import SINGLE, current_name, network_digest, safetensors_header
 
-# Most drafts of one observation, and tokens of its prefix.
+# Greatest number of drafts of an observation, and of tokens of its prefix.
 DRAFTS, TOKENS = 64, 4096
 
 
@@ -50,11 +50,11 @@ class _Rate(nn.Module):
 
 @torch.no_grad()
 def export_onnx(model: AsyncVLA, folder: Path) -> None:
-    """Write the graphs of a network whose weights are in ``folder`` already.
+    """Write the graphs of a network beside its weights, which are in ``folder`` already.
 
     Args:
         model: On the CPU, in eval mode.
-        folder: A checkpoint with one file of weights.
+        folder: Checkpoint with a single file of weights.
 
     Raises:
         ImportError: If onnx or onnxscript is not installed.
@@ -68,7 +68,7 @@ def export_onnx(model: AsyncVLA, folder: Path) -> None:
         torch.ones_like(words, dtype=torch.bool),
         torch.zeros(1, config.max_state_dim),
     )
-    # Two of everything that may be several: a single one would be taken for a constant.
+    # Two of everything variable, because the exporter takes a size of 1 for a constant.
     prefix = model.encode(inputs).repeat(2).tensors()
     draft = torch.randn(2, config.action_chunk_size, config.max_action_dim)
     per_action = torch.full(draft.shape[:2], 0.5)
@@ -89,7 +89,7 @@ def _write(module: nn.Module, given: list[Tensor], shapes: Any, file: Path, mode
     import onnx
 
     with tempfile.TemporaryDirectory() as scratch, warnings.catch_warnings():
-        # Of the exporter about itself.
+        # Messages of the exporter about itself.
         warnings.simplefilter("ignore")
         whole = Path(scratch) / file.name
         # Unoptimized, so that weights keep their names; ONNX Runtime optimizes when it loads.
@@ -107,7 +107,7 @@ def _write(module: nn.Module, given: list[Tensor], shapes: Any, file: Path, mode
         graph = onnx.load(whole)
     _point_into_weights(graph, safetensors_header(file.parent / SINGLE))
     onnx.helper.set_model_props(graph, {DIGEST: network_digest(file.parent, model.config)})
-    # What the exporter noted of this machine's files.
+    # The exporter noted paths of this machine.
     del graph.graph.metadata_props[:]
     for node in graph.graph.node:
         del node.metadata_props[:]
@@ -116,7 +116,7 @@ def _write(module: nn.Module, given: list[Tensor], shapes: Any, file: Path, mode
 
 
 def _point_into_weights(graph: Any, header: Mapping[str, Any]) -> None:
-    """Weights of the graph become those of the file of weights, converted to float32 where they are read."""
+    """Refer the graph's weights to the file of weights, with conversions to float32."""
     from onnx import TensorProto, helper
 
     kinds = {"F16": TensorProto.FLOAT16, "BF16": TensorProto.BFLOAT16, "F32": TensorProto.FLOAT}

@@ -1,4 +1,4 @@
-"""What an encoded observation hands to every later pass."""
+"""The encoded observation that all later passes read."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Prefix:
-    """An encoded observation; everything that later passes need of it.
+    """An encoded observation, as later passes need it.
 
     Attributes:
         keys: Per layer, (b, heads, p, head_dim), rotated.
@@ -29,12 +29,12 @@ class Prefix:
     next_position: Tensor
 
     def tensors(self) -> list[Tensor]:
-        """All of it, in an order that ``of_tensors`` knows."""
+        """Return all tensors, in the order of ``of_tensors``."""
         return [self.hidden, self.positions, self.valid, self.next_position, *self.keys, *self.values]
 
     @staticmethod
     def of_tensors(tensors: Sequence[Tensor]) -> Prefix:
-        """The inverse of ``tensors``."""
+        """Return the inverse of ``tensors``."""
         hidden, positions, valid, next_position, *cache = tensors
         layers = len(cache) // 2
         return Prefix(
@@ -47,7 +47,7 @@ class Prefix:
         )
 
     def repeat(self, times: int) -> Prefix:
-        """Each observation ``times`` times in a row, for several drafts of each on one prefix pass."""
+        """Repeat each observation ``times`` times, for several drafts after one prefix pass."""
         if times == 1:
             return self
 
@@ -66,7 +66,7 @@ class Prefix:
 
 @dataclass(frozen=True)
 class Frame:
-    """Where tokens stand and whom they see: rotary cosines and sines (b, n, head_dim), and a mask."""
+    """Rotary embeddings (cosines and sines (b, n, head_dim)) and attention mask."""
 
     rotary: tuple[Tensor, Tensor]
     mask: Tensor | None

@@ -1,4 +1,4 @@
-"""A policy that begins with the weights of Qwen2.5-VL, with fresh heads around it."""
+"""A policy with the weights of Qwen2.5-VL and new heads."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from asyncvla_ros.robot.feature_file import read_json
 from asyncvla_ros.types import AsyncVLAError, CheckpointError
 
 NEEDED = ("config.json", "tokenizer.json")
-# What a network of ours keeps of the configuration of transformers, which has many more keys.
+# Keys to keep from transformers' configuration, which has many more.
 _TEXT = (
     "vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads",
     "num_key_value_heads", "hidden_act", "max_position_embeddings", "rms_norm_eps", "rope_parameters",
@@ -36,10 +36,10 @@ _IDS = ("image_token_id", "video_token_id", "vision_start_token_id", "vision_end
 
 
 def find_pretrained(source: str) -> Path:
-    """The folder of a model: a local one, or one of the Hugging Face hub, downloaded if need be.
+    """Find the folder of a model: a local one, or one of the Hugging Face hub, downloaded if necessary.
 
     Raises:
-        AsyncVLAError: It is neither, or cannot be downloaded.
+        AsyncVLAError: The name is neither, or the model cannot be downloaded.
     """
     if Path(source).is_dir():
         return Path(source)
@@ -53,15 +53,15 @@ def find_pretrained(source: str) -> Path:
 
 
 def pretrained_network_config(folder: Path, tokenizer: Tokenizer, **overrides: Any) -> AsyncVLAConfig:
-    """The network that a folder of Qwen2.5-VL becomes.
+    """Make the network config for a folder of Qwen2.5-VL.
 
     Args:
-        folder: In the form of transformers, old or new.
-        tokenizer: Of that folder.
+        folder: Folder as transformers writes it, old or new.
+        tokenizer: Tokenizer of the folder.
         overrides: Fields of ``AsyncVLAConfig``.
 
     Raises:
-        CheckpointError: If it holds another architecture, or its tokenizer does not know the prompt.
+        CheckpointError: If the folder has another architecture, or its tokenizer does not know the prompt.
     """
     kind = read_json(folder / "config.json").get("model_type")
     if kind != "qwen2_5_vl":
@@ -74,27 +74,27 @@ def pretrained_network_config(folder: Path, tokenizer: Tokenizer, **overrides: A
     }
     processor = folder / "preprocessor_config.json"
     seen = read_json(processor) if processor.is_file() else {}
-    colours = {
+    colors = {
         "image_mean": tuple(seen.get("image_mean", CLIP_MEAN)),
         "image_std": tuple(seen.get("image_std", CLIP_STD)),
     }
-    config = pretrained_config(backbone, **{**colours, **overrides})
+    config = pretrained_config(backbone, **{**colors, **overrides})
     known, embedded = tokenizer.get_vocab_size(), backbone["text_config"]["vocab_size"]
     if known > embedded:
         raise CheckpointError(f"{folder}/tokenizer.json has {known} tokens, config.json only {embedded}")
     return replace(config, prompt_head_tokens=head_tokens(tokenizer, config.prompt))
 
 
-def pretrained_policy(folder: Path, config: AsyncVLAConfig, random: bool = False) -> AsyncVLA:
-    """A network on the weights of a folder, or without them.
+def pretrained_policy(folder: Path, config: AsyncVLAConfig, *, random: bool = False) -> AsyncVLA:
+    """Build a network with the weights of a folder, or with random ones.
 
     Raises:
         CheckpointError: If weights are missing or left over.
     """
     if random:
         return AsyncVLA(config)
-    # The whole model, for it knows every way in which its weights were ever named; its output layer is its
-    # input embedding, so nothing is loaded twice.
+    # Load the whole model, because it knows all former names of its weights; its output layer is its input
+    # embedding, so nothing is loaded twice.
     whole, said = Qwen2_5_VLForConditionalGeneration.from_pretrained(
         folder,
         config=Qwen2_5_VLConfig(**config.backbone, tie_word_embeddings=True),

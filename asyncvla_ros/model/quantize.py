@@ -1,7 +1,6 @@
-"""Backbone weights in eight bits, for GPUs whose memory is what a decision waits for (torchao).
+"""Backbone weights in eight bits (torchao), for GPUs on which memory bandwidth limits inference.
 
-Half the bytes of bfloat16 are read at each Euler step. Whether the actions stay the same is measured, not
-assumed: they are compared before and after.
+An Euler step then reads half the bytes of bfloat16. The actions before and after are compared.
 """
 
 from __future__ import annotations
@@ -15,20 +14,20 @@ from asyncvla_ros.model.asyncvla import AsyncVLA
 from asyncvla_ros.strategy import WEIGHTS
 from asyncvla_ros.types import AsyncVLAError, CheckpointError
 
-# Root mean square over actions, in standard deviations of the data.
+# Greatest root mean square change of actions, in standard deviations of the data.
 LARGEST_ERROR = 0.05
 
 
 def quantize(model: AsyncVLA, weights: str, probe: Callable[[], Tensor]) -> None:
-    """Store the language model's matrices as ``weights``, in place; products are still of bfloat16.
+    """Store the language model's matrices as ``weights``, in place; products stay in bfloat16.
 
     Args:
         model: The network.
         weights: One of ``WEIGHTS``.
-        probe: Drafts on some observations, always the same, in normalised units.
+        probe: Generates drafts on fixed observations, in normalized units.
 
     Raises:
-        AsyncVLAError: If torchao is missing, or the choice is none of ``WEIGHTS``.
+        AsyncVLAError: If torchao is missing, or ``weights`` is not one of ``WEIGHTS``.
         CheckpointError: If the drafts change too much.
     """
     if weights not in WEIGHTS:

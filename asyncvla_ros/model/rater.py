@@ -1,7 +1,7 @@
-"""The confidence rater: how good is each action of a draft? (arXiv 2511.14148, section 3.3)
+"""The confidence rater, which rates each action of a draft (arXiv 2511.14148, section 3.3).
 
-It reads [prefix tokens, draft actions] with full attention and answers p_l in (0, 1) per action. It is
-trained with the policy frozen, on labels made from e_l, the mean squared error over dims between draft and
+It reads [prefix tokens, draft actions] with full attention and outputs p_l in (0, 1) per action. It is
+trained with the policy frozen, on labels from e_l, the mean squared error over dims between draft and
 demonstrated action:
 
     relative   q_l = alpha + beta * (max e - e_l) / (max e - min e + eps)   (the paper; over the chunk)
@@ -10,12 +10,12 @@ demonstrated action:
     pairwise   p(i is better than j) = sigmoid(z_i - z_j)                   (z: logits; see ``pairwise_loss``)
 
 The relative label always calls some action the worst; only the others can say "nothing to refine". Errors
-grow along the chunk: a rater of the first two labels gets far by knowing the place alone, while ``position``
-asks whether an action is bad for its place. All three mostly learn which observations are hard; ``pairwise``
-compares drafts of one observation, which is what choosing among them takes.
+grow along the chunk: a rater of the first two labels can score well from the place alone, while ``position``
+rates an action against others of its place. All three mostly learn which observations are hard; ``pairwise``
+compares drafts of one observation, as needed to choose among them.
 
 Beyond the paper, it may also read signals of each action, see ``model.signals``; the variance alone predicts
-errors about as well as reading the draft does.
+errors about as well as the draft does.
 """
 
 from __future__ import annotations
@@ -39,33 +39,33 @@ ALPHA, BETA, EPSILON = 0.01, 0.98, 1e-6
 
 
 def token_errors(draft: Tensor, demonstrated: Tensor, dim_mask: Tensor) -> Tensor:
-    """Mean squared error over real dims, (b, l, d), (b, l, d), (d,) -> (b, l)."""
+    """Compute the mean squared error over real dims, (b, l, d), (b, l, d), (d,) -> (b, l)."""
     return ((draft - demonstrated).square() * dim_mask).sum(-1) / dim_mask.sum()
 
 
 def relative_label(errors: Tensor) -> Tensor:
-    """The paper's label: 0.99 for the best action of each chunk, 0.01 for the worst; (b, l) -> (b, l)."""
+    """Compute the paper's label, 0.99 for a chunk's best action, 0.01 for its worst; (b, l) -> (b, l)."""
     high, low = errors.amax(dim=1, keepdim=True), errors.amin(dim=1, keepdim=True)
     return ALPHA + BETA * (high - errors) / (high - low + EPSILON)
 
 
 def absolute_label(errors: Tensor, scale: float | Tensor) -> Tensor:
-    """Calibrated label: 1 at no error, 0.5 at ``scale``, towards 0 beyond; any shapes that broadcast."""
+    """Compute the calibrated label: 1 without error, 0.5 at ``scale``; any shapes that broadcast."""
     return scale / (scale + errors)
 
 
 def confidence_label(errors: Tensor, config: RaterConfig) -> Tensor:
-    """The label that ``config`` asks for; of ``pairwise``, the absolute one that keeps it calibrated."""
+    """Compute the label of ``config``; for ``pairwise`` the absolute one, which keeps it calibrated."""
     if config.label == "relative":
         return relative_label(errors)
     return absolute_label(errors, torch.tensor(config.error_scale, device=errors.device))
 
 
 def pairwise_loss(logits: Tensor, errors: Tensor, executed: int) -> Tensor:
-    """Bradley and Terry's negative log-likelihood of the order of errors, mean over pairs of drafts.
+    """Compute Bradley and Terry's negative log-likelihood of the order of errors, mean over pairs of drafts.
 
-    Of one observation, actions of the same place are compared, and whole chunks: the mean logit of a chunk
-    with its mean error over the actions that are executed.
+    It compares drafts of one observation by actions at the same place, and as whole chunks: by mean logit and
+    mean error over the executed actions.
 
     Args:
         logits: (b, k, l) of k drafts of each observation.
@@ -77,7 +77,7 @@ def pairwise_loss(logits: Tensor, errors: Tensor, executed: int) -> Tensor:
 
 
 def _order_loss(logits: Tensor, errors: Tensor) -> Tensor:
-    """Mean over pairs along dim 1; (b, k, ...), (b, k, ...) -> ()."""
+    """Compute the mean over pairs along dim 1; (b, k, ...), (b, k, ...) -> ()."""
     i, j = torch.triu_indices(logits.shape[1], logits.shape[1], offset=1, device=logits.device)
     better = torch.sign(errors[:, j] - errors[:, i])
     ordered = functional.softplus(-better * (logits[:, i] - logits[:, j]))
@@ -101,11 +101,11 @@ class Rater(nn.Module):
         self.out = nn.Linear(config.hidden_size, 1)
 
     def forward(self, prefix: Prefix, draft: Tensor, signals: Tensor | None = None) -> Tensor:
-        """Confidence logits; the prefix gets no gradient.
+        """Compute the confidence logits; the prefix gets no gradient.
 
         Args:
             prefix: The encoded observation.
-            draft: (b, l, d) normalised.
+            draft: (b, l, d) normalized.
             signals: (b, l, k) of each action, in the order of ``RaterConfig.reads``; needed if that is not
                 empty.
 
@@ -120,7 +120,7 @@ class Rater(nn.Module):
         if self.signals_in is not None:
             if signals is None:
                 raise ValueError(f"this rater reads {self._reads}, expected signals (b, l, k), got None")
-            # From about 1e-4, where rounding to bfloat16 is as large, to 1; as a number about 0.
+            # Range of a variance: from about 1e-4, the rounding of bfloat16, to 1; scaled to about 0.
             tokens = tokens + self.signals_in(torch.log10(signals + 1e-4) + 2)
         dtype = self.norm.weight.dtype
         x = torch.cat([prefix.hidden.detach().to(dtype), tokens.to(dtype)], dim=1)

@@ -1,4 +1,4 @@
-"""What decides the shape of a rater, and what it has learned to say."""
+"""Shape of a rater, and the label it has learned."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from asyncvla_ros.model.config_checks import require_count, require_known
 from asyncvla_ros.types import CheckpointError
 
 RATER_LABELS = ("absolute", "position", "relative", "pairwise")
-# What a rater may read beside a draft: ``model.signals``.
+# Signals that a rater may read beside a draft, see ``model.signals``.
 SIGNALS = ("variance", "mean", "medoid")
 
 
@@ -22,11 +22,11 @@ class RaterConfig:
     Attributes:
         num_layers: Decoder layers.
         label: One of ``RATER_LABELS``, see ``model.rater``.
-        error_scale: Mean squared error at which the label is 0.5 (normalised action units): one number for
+        error_scale: Mean squared error at which the label is 0.5 (normalized action units): one number for
             ``absolute`` and ``pairwise``, one for each place in the chunk for ``position``, unused by
             ``relative``.
-        threshold: Actions rated below it are generated again.
-        reads: Which of ``SIGNALS`` it also reads of each action; the paper's reads none.
+        threshold: Confidence below which actions are refined.
+        reads: Which of ``SIGNALS`` of each action it also reads; none in the paper.
     """
 
     num_layers: int = 2
@@ -57,12 +57,12 @@ class RaterConfig:
 
     @property
     def compares(self) -> bool:
-        """Whether it reads how an action lies among the drafts of its observation."""
+        """Whether it compares each action with the other drafts of its observation."""
         return "mean" in self.reads or "medoid" in self.reads
 
     @staticmethod
     def from_dict(values: Mapping[str, Any]) -> RaterConfig:
-        """From the values of a config.json, also of before a rater could read more than the variance.
+        """Parse values of a config.json, also from before a rater could read more than the variance.
 
         Raises:
             CheckpointError: If a key is unknown, or a value impossible.

@@ -1,4 +1,4 @@
-"""Which engine runs a network, and on what."""
+"""Choice of the engine and device that run a network."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from asyncvla_ros.model.onnx_engine import OnnxEngine, has_graphs
 from asyncvla_ros.strategy import ENGINES
 from asyncvla_ros.types import AsyncVLAError
 
-#: What encodes, samples and rates.
+#: Runs a network: encodes, samples and rates.
 Runner = AsyncVLA | CompiledEngine | OnnxEngine
 
 
 def require_device(device: str) -> None:
-    """Find out whether torch can use a device.
+    """Check that torch can use a device.
 
     Raises:
-        AsyncVLAError: If it cannot.
+        AsyncVLAError: If torch cannot use it.
     """
     try:
         torch.empty(0, device=device)
@@ -34,13 +34,13 @@ def require_device(device: str) -> None:
 def resolve_engine(
     engine: str, device: torch.device, weights: str = "checkpoint", folder: Path | None = None
 ) -> str:
-    """Which of ``ENGINES`` runs on a device.
+    """Choose one of ``ENGINES`` for a device.
 
     Args:
-        engine: One of them, or ``auto``.
-        device: Where.
+        engine: One of ``ENGINES``, or ``auto``.
+        device: Device.
         weights: See ``Policy.from_checkpoint``.
-        folder: Of the checkpoint; None without one.
+        folder: Folder of the checkpoint; None without one.
 
     Raises:
         AsyncVLAError: If there is no such engine, it needs a GPU, or graphs that are not there.
@@ -62,16 +62,16 @@ def resolve_engine(
 
 
 def make_runner(model: AsyncVLA, engine: str, folder: Path | None) -> Runner:
-    """What runs a network.
+    """Make the runner of a network.
 
     Args:
         model: The network.
         engine: From ``resolve_engine``.
-        folder: Of its checkpoint; ``onnx`` needs it.
+        folder: Folder of its checkpoint, which ``onnx`` needs.
 
     Raises:
-        CheckpointError: If the graphs there are not of this network.
-        ImportError: If ``onnx`` is asked for, and onnxruntime is not installed.
+        CheckpointError: If the graphs there belong to another network.
+        ImportError: If ``onnx`` is chosen and onnxruntime is not installed.
     """
     if engine == "onnx":
         assert folder is not None

@@ -1,4 +1,4 @@
-"""Which actions of a draft are generated again."""
+"""Selection of the actions to refine."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ def select(
     variance: Tensor | None,
     order: Tensor,
 ) -> Tensor:
-    """Which actions to generate again, (1, l) bool; never one that is kept.
+    """Select the actions to refine, (1, l) bool; never kept ones.
 
     Args:
         how: ``rater``, ``random`` or ``variance``, see ``Strategy``.
-        threshold: On confidence or variance.
+        threshold: Threshold of confidence or variance.
         mask: (1, l), 0 on kept actions.
-        confidence: (1, l), or None: then nothing is doubted by the rater.
+        confidence: (1, l); None: no action has low confidence.
         variance: (1, l), read by ``variance``.
-        order: (l,) random permutation, in which ``random`` takes as many as are doubted.
+        order: (l,) random permutation, of which ``random`` takes as many actions as have low confidence.
     """
     free = mask > 0
     if how == "variance" and variance is not None:

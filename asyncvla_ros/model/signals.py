@@ -1,6 +1,6 @@
-"""Signals of doubt that cost no pass of the network; a rater may read them, and they are its rivals.
+"""Signals of uncertainty that need no pass of the network; inputs of a rater, or alternatives to it.
 
-variance   how much an action's estimate changed while it was denoised: ``flow.denoising_variance``
+variance   how much an action's estimate changed during denoising: ``flow.denoising_variance``
 mean       its squared distance to the mean of the k drafts of its observation, times k / (k - 1), so that
            its expectation does not depend on k
 medoid     its squared distance to the draft that is nearest to all others
@@ -20,12 +20,12 @@ from asyncvla_ros.model.rater import token_errors
 def action_signals(
     reads: Sequence[str], actions: Tensor, drafts: Tensor, variance: Tensor | None, dim_mask: Tensor
 ) -> Tensor | None:
-    """Signals of actions, in the order of ``RaterConfig.reads``; None if that is empty.
+    """Compute the signals of actions, in the order of ``RaterConfig.reads``; None if that is empty.
 
     Args:
         reads: Some of ``config.SIGNALS``.
-        actions: (b, m, l, d) normalised, of b observations.
-        drafts: (b, k, l, d) synchronous drafts of the same observations; at least two, if they are read.
+        actions: (b, m, l, d) normalized, of b observations.
+        drafts: (b, k, l, d) synchronous drafts of the same observations; at least two if they are read.
         variance: (b, m, l) denoising variance; may be None if it is not read.
         dim_mask: (d,), 1 where an action dim is real.
 
@@ -33,7 +33,7 @@ def action_signals(
         (b, m, l, len(reads)).
 
     Raises:
-        ValueError: If what is read is missing.
+        ValueError: If an input of the signals is missing.
     """
     if not reads:
         return None

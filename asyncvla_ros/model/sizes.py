@@ -1,4 +1,4 @@
-"""The sizes of the network: the same classes with other numbers.
+"""Sizes of the network: the same classes with other numbers.
 
 ========  ==========================  =====================================================================
 size      parameters                  for
@@ -15,7 +15,7 @@ from typing import Any
 
 from asyncvla_ros.model.config import AsyncVLAConfig
 
-# What Qwen2.5-VL was trained with: its image processor and its chat template.
+# Image processing and chat template with which Qwen2.5-VL was trained.
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 QWEN_PROMPT = (
@@ -25,10 +25,10 @@ QWEN_PROMPT = (
 
 
 def nano_config(vocab_size: int, **overrides: Any) -> AsyncVLAConfig:
-    """A network of a few million parameters that runs in real time on two CPU cores.
+    """Return the config of a few million parameters that run in real time on two CPU cores.
 
     Args:
-        vocab_size: Words of the tokenizer.
+        vocab_size: Number of words of the tokenizer.
         overrides: Fields of ``AsyncVLAConfig`` that differ from the nano defaults.
     """
     backbone = {
@@ -40,7 +40,7 @@ def nano_config(vocab_size: int, **overrides: Any) -> AsyncVLAConfig:
             "num_attention_heads": 6,
             "num_key_value_heads": 6,
             "max_position_embeddings": 512,
-            # With the usual theta of 1e6 the width section hardly turns on a grid of four by four tokens.
+            # With the usual theta of 1e6 the width section hardly rotates on a grid of four by four tokens.
             "rope_parameters": {"rope_type": "default", "rope_theta": 100.0, "mrope_section": [4, 6, 6]},
             "use_cache": False,
             "bos_token_id": None,
@@ -69,7 +69,7 @@ def nano_config(vocab_size: int, **overrides: Any) -> AsyncVLAConfig:
 
 
 def full_config(**overrides: Any) -> AsyncVLAConfig:
-    """Qwen2.5-VL-3B-Instruct with the heads of the paper: 3,771,607,072 parameters, rater not counted.
+    """Return Qwen2.5-VL-3B-Instruct with the heads of the paper: 3,771,607,072 parameters, rater not counted.
 
     Args:
         overrides: Fields of ``AsyncVLAConfig`` that differ from these.
@@ -113,7 +113,7 @@ def full_config(**overrides: Any) -> AsyncVLAConfig:
 
 
 def tiny_config(vocab_size: int, **overrides: Any) -> AsyncVLAConfig:
-    """The 3B model's shape in small: heads shared four to one, windows and full attention, sections."""
+    """Return the 3B model's shape in small: shared heads, windows and full attention, sections."""
     backbone = {
         "text_config": {
             "vocab_size": vocab_size,
@@ -153,7 +153,7 @@ def tiny_config(vocab_size: int, **overrides: Any) -> AsyncVLAConfig:
 
 
 def pretrained_config(backbone: dict[str, Any], **overrides: Any) -> AsyncVLAConfig:
-    """What every network that begins with Qwen2.5-VL's weights has in common."""
+    """Return the config that all networks with Qwen2.5-VL's weights share."""
     common: dict[str, Any] = {
         "image_size": 224,
         "max_words": 128,

@@ -1,4 +1,4 @@
-"""How long the stages of a decision take."""
+"""Durations of the stages of inference."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from asyncvla_ros.types import StageTimes
 
 
 class StageClock:
-    """Sums up how long each stage of a decision took, over all its laps.
+    """Sum up the duration of each stage over all its laps.
 
     Args:
-        device: Whose work is waited for at the end of a lap.
+        device: Device to synchronize at the end of a lap.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -22,13 +22,13 @@ class StageClock:
         self._began = self._last = time.perf_counter()
 
     def lap(self, stage: str) -> None:
-        """What happened since the last lap belongs to ``stage``."""
+        """Add the time since the last lap to ``stage``."""
         now = self._now()
         self._ms[stage] += 1e3 * (now - self._last)
         self._last = now
 
     def times(self) -> StageTimes:
-        """What was summed up so far, and the time since the begin."""
+        """Return the sums so far, and the time since the start."""
         return StageTimes(**self._ms, total=1e3 * (self._now() - self._began))
 
     def _now(self) -> float:

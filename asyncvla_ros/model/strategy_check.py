@@ -1,4 +1,4 @@
-"""What a strategy asks of a policy, and whether the policy has it."""
+"""What a strategy needs of a policy, and the check that the policy has it."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from asyncvla_ros.types import ContractError
 
 
 def check_strategy(strategy: Strategy, config: AsyncVLAConfig) -> None:
-    """Find out before the first observation whether a policy can decide so.
+    """Check before the first observation that a policy can run a strategy.
 
     Args:
-        strategy: Complete, see ``AsyncVLAConfig.resolve``.
-        config: Of the policy.
+        strategy: Complete strategy, see ``AsyncVLAConfig.resolve``.
+        config: Config of the policy.
 
     Raises:
-        ContractError: If the strategy needs a rater that is not there, the variance of a single step, or one
-            that the rater has not learned to read.
+        ContractError: If the strategy needs a rater that is missing, the variance of a single step, or a
+        variance that the rater has not learned to read.
     """
     _require_rater(strategy, config)
     _require_drafts(strategy, config)
@@ -25,18 +25,18 @@ def check_strategy(strategy: Strategy, config: AsyncVLAConfig) -> None:
 
 
 def rates(strategy: Strategy, config: AsyncVLAConfig) -> bool:
-    """Whether drafts are rated."""
+    """Return whether drafts are rated."""
     wanted = _rates_all(strategy) or (strategy.mode == "afm" and strategy.select != "variance")
     return wanted and config.rater is not None
 
 
 def watches(strategy: Strategy, config: AsyncVLAConfig) -> bool:
-    """Whether anything reads the variance of the denoising steps."""
+    """Return whether the strategy or the rater reads the variance of the denoising steps."""
     return _rater_watches(strategy, config) or (_selects_variance(strategy) and strategy.best_of == 1)
 
 
 def confidence_threshold(strategy: Strategy, config: AsyncVLAConfig) -> float:
-    """Confidence below which an action is doubted, and an old one not kept."""
+    """Return the confidence below which an action is refined, and an old one is not kept."""
     if strategy.threshold is not None and strategy.select != "variance":
         return strategy.threshold
     return config.rater.threshold if config.rater else 0.0
@@ -105,6 +105,6 @@ def _require_variance(strategy: Strategy, config: AsyncVLAConfig) -> None:
 
 
 def require_several(name: str, steps: int | None) -> None:
-    """ContractError if there is only one step, whose variance is to be read."""
+    """Raise ContractError if the variance of a single step is to be read."""
     if steps == 1:
         raise ContractError(f"{name} is 1, expected more: in one step the estimate of an action cannot vary")

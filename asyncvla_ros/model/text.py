@@ -1,4 +1,4 @@
-"""Instructions to token ids, with any ``tokenizers`` file: Qwen's own or the small word list of nano."""
+"""Conversion of instructions to token ids, by Qwen's tokenizer or by nano's word list."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from asyncvla_ros.common.lfs import lfs_remedy
 from asyncvla_ros.model.config import IMAGES, INSTRUCTION
 from asyncvla_ros.types import CheckpointError, ContractError
 
-# Their places are the ids that ``nano_config`` names.
+# Their indices are the ids in ``nano_config``.
 UNKNOWN = "<unk>"
 SPECIAL = ("<pad>", UNKNOWN, "<image>", "<video>", "<vision_start>", "<vision_end>")
 
 
 @dataclass(frozen=True)
 class Words:
-    """Token ids (b, t), padded at the end with 0, and which of them are real (b, t) bool."""
+    """Token ids (b, t), padded at the end with 0, and their mask (b, t) bool."""
 
     ids: Tensor
     valid: Tensor
 
 
 def build_tokenizer(instructions: Iterable[str]) -> Tokenizer:
-    """A word-level tokenizer over the words of some instructions; other words become ``UNKNOWN``."""
+    """Build a word-level tokenizer from the words of instructions; other words become ``UNKNOWN``."""
     splitter = Whitespace()
     words = sorted({w for text in instructions for w, _ in splitter.pre_tokenize_str(text.lower())})
     vocabulary = {word: i for i, word in enumerate([*SPECIAL, *words])}
@@ -42,7 +42,7 @@ def build_tokenizer(instructions: Iterable[str]) -> Tokenizer:
 
 
 def unknown_words(tokenizer: Tokenizer, instruction: str, max_words: int) -> tuple[str, ...]:
-    """Words of an instruction that no training has seen, each once.
+    """Return the words of an instruction that training has not seen, each once.
 
     Raises:
         ContractError: If the instruction is blank or too long, or none of its words is known.
@@ -61,7 +61,7 @@ def unknown_words(tokenizer: Tokenizer, instruction: str, max_words: int) -> tup
 
 
 def knows_all(tokenizer: Tokenizer, instructions: Iterable[str]) -> bool:
-    """Whether every word of some instructions has a token of its own."""
+    """Return whether every word of the instructions has its own token."""
     unknown = tokenizer.token_to_id(UNKNOWN)
     texts = [tokenizer.encode(text, add_special_tokens=False).ids for text in instructions]
     return unknown is None or not any(unknown in tokens for tokens in texts)
@@ -70,12 +70,12 @@ def knows_all(tokenizer: Tokenizer, instructions: Iterable[str]) -> bool:
 def encode_words(
     tokenizer: Tokenizer, instructions: Sequence[str], max_words: int, prompt: str = IMAGES + INSTRUCTION
 ) -> Words:
-    """Tokenize a batch of instructions in a prompt; its images are left out.
+    """Tokenize a batch of instructions in a prompt, without its images.
 
     Args:
-        tokenizer: Knows the special tokens of the prompt.
-        instructions: What is asked.
-        max_words: Tokens of the longest instruction, without the prompt.
+        tokenizer: Tokenizer that has the special tokens of the prompt.
+        instructions: One per observation.
+        max_words: Most tokens of an instruction, without the prompt.
         prompt: See ``AsyncVLAConfig``.
 
     Raises:
@@ -101,10 +101,10 @@ def encode_words(
 
 
 def load_tokenizer(folder: Path) -> Tokenizer:
-    """``tokenizer.json`` of a folder.
+    """Read ``tokenizer.json`` of a folder.
 
     Raises:
-        CheckpointError: If it cannot be read.
+        CheckpointError: If the file is unreadable.
     """
     file = folder / "tokenizer.json"
     try:
@@ -114,5 +114,5 @@ def load_tokenizer(folder: Path) -> Tokenizer:
 
 
 def head_tokens(tokenizer: Tokenizer, prompt: str) -> int:
-    """How many tokens of a prompt stand before its images."""
+    """Return how many tokens of a prompt stand before its images."""
     return len(tokenizer.encode(prompt.split(IMAGES)[0], add_special_tokens=False).ids)

@@ -15,24 +15,24 @@ from asyncvla_ros.model.layout import Layout
 
 
 def prefix_ids(words: Tensor, layout: Layout) -> Tensor:
-    """Token ids of head, images and words; (b, t) -> (b, cameras * (2 + tokens per image) + t)."""
+    """Return the token ids of head, images and words; (b, t) -> (b, cameras * (2 + tokens per image) + t)."""
     head = layout.config.prompt_head_tokens
     return torch.cat([words[:, :head], layout.image_ids.expand(len(words), -1), words[:, head:]], dim=1)
 
 
 def prefix_valid(word_valid: Tensor, config: AsyncVLAConfig) -> Tensor:
-    """Which tokens of head, images, words and state are real; (b, t) -> (b, p) bool."""
+    """Return which tokens of head, images, words and state are real; (b, t) -> (b, p) bool."""
     head = config.prompt_head_tokens
     images = word_valid.new_ones(len(word_valid), config.num_cameras * (2 + config.tokens_per_image))
     return torch.cat([word_valid[:, :head], images, word_valid[:, head:], images[:, :1]], dim=1)
 
 
 def prefix_positions(word_valid: Tensor, config: AsyncVLAConfig) -> tuple[Tensor, Tensor]:
-    """Multimodal rotary positions, equal to ``Qwen2_5_VLModel.get_rope_index`` without its Python loops.
+    """Compute multimodal rotary positions, as ``Qwen2_5_VLModel.get_rope_index`` but without Python loops.
 
     Args:
-        word_valid: (b, t) bool, False on padding, which takes no position; the head has none.
-        config: Gives head, cameras and grid.
+        word_valid: (b, t) bool, False on padding, which takes no position; the head has no padding.
+        config: Gives the head, cameras and grid.
 
     Returns:
         Positions (3, b, p) of head, images, words and state; and the first position after them, (b,).

@@ -1,8 +1,8 @@
 """Qwen2.5-VL's vision tower for images of one size: its own blocks, without the loops around them.
 
-transformers finds out anew in Python where windows begin, for images of any size. Here all images are
-alike, so places and windows follow from the config, and the whole tower is one graph for a compiler. The
-patches of a still are a matrix product: a tower for videos weighs two frames, which are the same here.
+transformers computes in Python where windows begin, for images of any size. Here all images have one size, so
+positions and windows follow from the config, and the whole tower is one graph for a compiler. The patch
+embedding is a matrix product: the tower's convolution over two frames has two equal frames here.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from asyncvla_ros.model.layout import Layout
 
 
 def see(visual: Any, images: Tensor, layout: Layout) -> Tensor:
-    """Images to tokens of the language model.
+    """Convert images to tokens of the language model.
 
     Args:
-        visual: Qwen2.5-VL vision tower.
+        visual: Vision tower of Qwen2.5-VL.
         images: (n, h, w, 3) uint8.
-        layout: Of these images.
+        layout: Layout of these images.
 
     Returns:
         (n * tokens per image, width).

@@ -1,4 +1,4 @@
-"""Weights in safetensors files: one, or several with an index, as Hugging Face writes them.
+"""Weights in safetensors files, one or several with an index, as Hugging Face writes them.
 
 Neither reading nor writing holds a second copy of the network: tensors go through one by one. Large networks
 are cut into shards with names of their own each time, so that the index, which is replaced in one step,
@@ -32,11 +32,11 @@ from asyncvla_ros.types import CheckpointError
 
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 SHARD_BYTES = 2 * 1000**3
-# Names of weights in files of before, and today's.
+# Former names of weights, and present ones.
 _RENAMED = {"rater.variance_in.weight": "rater.signals_in.weight"}
-# Problems that an error lists.
+# Most problems that an error lists.
 LISTED = 5
-# No network has so many names.
+# Greatest size of a header [bytes]; no network has so many names.
 MOST_HEADER = 2**26
 
 
@@ -49,10 +49,10 @@ def save_weights(
     """Write weights; an interrupted write leaves the previous ones in place.
 
     Args:
-        folder: Exists.
+        folder: Existing folder.
         weights: Name to tensor.
-        dtype: Type they are stored in; None: each in its own.
-        shard_bytes: Above this they are cut into several files.
+        dtype: Type in which they are stored; None: their own types.
+        shard_bytes: Size above which they are split into several files.
     """
     plan = split_torch_state_dict_into_shards(dict(weights), max_shard_size=shard_bytes)
     before = [file for file in folder.glob("model*.safetensors") if file.is_file()]
@@ -80,16 +80,16 @@ def _write(file: Path, weights: Mapping[str, Tensor], dtype: torch.dtype | None)
     partial.touch()
     mode = partial.stat().st_mode
     save_file({k: v.detach().to(dtype or v.dtype).contiguous() for k, v in weights.items()}, partial)
-    # safetensors lets nobody but the owner read its files.
+    # safetensors makes files that only the owner can read.
     partial.chmod(mode)
     partial.replace(file)
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """The files of the weights in a checkpoint folder, in order of their names.
+    """Return the files of the weights in a checkpoint folder, in order of their names.
 
     Raises:
-        CheckpointError: If there is none, or the index names files that are missing or elsewhere.
+        CheckpointError: If there are none, or the index names files that are missing or elsewhere.
     """
     if not (folder / INDEX).is_file():
         if not (folder / SINGLE).is_file():
@@ -106,7 +106,7 @@ def weight_files(folder: Path) -> list[Path]:
 
 
 def digest_weights(folder: Path) -> bytes:
-    """SHA-256 of the weights' files, or of their digests where there are several."""
+    """Return the SHA-256 of the file of weights, or of the digests of several files."""
     digests = []
     for file in weight_files(folder):
         with file.open("rb") as content:
@@ -115,10 +115,10 @@ def digest_weights(folder: Path) -> bytes:
 
 
 def safetensors_header(file: Path) -> dict[str, Any]:
-    """What a safetensors file says of its tensors by name, and as ``start`` where their bytes begin.
+    """Read a safetensors header: entries by name of tensor, and as ``start`` where their bytes begin.
 
     Raises:
-        CheckpointError: If it is none.
+        CheckpointError: If the file is no safetensors file.
     """
     try:
         with file.open("rb") as content:
@@ -130,30 +130,30 @@ def safetensors_header(file: Path) -> dict[str, Any]:
 
 
 def network_digest(folder: Path, config: AsyncVLAConfig) -> str:
-    """16 hex digits of how the weights of a checkpoint lie in their file, and of the network they make."""
+    """Compute 16 hex digits of the layout of a checkpoint's weights in their file, and of its network."""
     steps = ("num_denoise_steps", "num_refine_steps", "execute_steps")
     decisions = (*steps, "max_words", "blank_images", "strategy")
     shape = {name: value for name, value in config.to_dict().items() if name not in decisions}
     if config.rater:
-        # How many signals the weights show; which they are, a graph does not know.
+        # The weights show the number of signals; a graph does not know which they are.
         shape["rater"] = {"num_layers": config.rater.num_layers, "variance": bool(config.rater.reads)}
     text = json.dumps([safetensors_header(folder / SINGLE), shape], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def current_name(name: str) -> str:
-    """Today's name of a weight in a file."""
+    """Return the present name of a weight in a file."""
     return _RENAMED.get(name, name)
 
 
 def load_weights(model: nn.Module, folder: Path, device: str = "cpu") -> None:
-    """Give a network that was built on the meta device its weights, each in the type that the network has.
+    """Load weights into a network on the meta device, each in the type that the network has.
 
     Raises:
-        CheckpointError: If files are corrupt, do not fit the network, or hold numbers that are not finite.
+        CheckpointError: If files are corrupt, do not fit the network, or have values that are not finite.
     """
     if torch.device(device).type == "cpu":
-        # safetensors knows no "cpu:0".
+        # safetensors does not know "cpu:0".
         device = "cpu"
     files = weight_files(folder)
     expected = model.state_dict()
@@ -172,7 +172,7 @@ def load_weights(model: nn.Module, folder: Path, device: str = "cpu") -> None:
                 low, high = torch.aminmax(tensor)
                 if not (torch.isfinite(low) and torch.isfinite(high)):
                     bad.append(name)
-                # A copy, aligned: products of what is mapped from the file can differ in the last bits.
+                # An aligned copy, because products of mapped memory can differ in the last bits.
                 current = current_name(name)
                 weights[current] = tensor.to(expected[current].dtype, copy=device == "cpu")
         if bad:
@@ -182,10 +182,10 @@ def load_weights(model: nn.Module, folder: Path, device: str = "cpu") -> None:
 
 
 def read_weights(folder: Path, into: Mapping[str, Tensor]) -> None:
-    """Fill tensors, on whatever device, with what ``save_weights`` wrote.
+    """Fill tensors on any device with weights that ``save_weights`` wrote.
 
     Raises:
-        CheckpointError: If a file is corrupt, or does not hold just these tensors.
+        CheckpointError: If a file is corrupt, or does not have exactly these tensors.
     """
     left = dict(into)
     for file in weight_files(folder):
@@ -199,7 +199,7 @@ def read_weights(folder: Path, into: Mapping[str, Tensor]) -> None:
 
 
 def compute_rotary(model: nn.Module, device: str | torch.device = "cpu") -> None:
-    """The rotary frequencies, which no file holds, in float32 whatever the type of the weights."""
+    """Compute the rotary frequencies, which no file has, in float32 whatever the type of the weights."""
     for module in model.modules():
         if isinstance(module, Qwen2_5_VLRotaryEmbedding | Qwen2_5_VLVisionRotaryEmbedding):
             with torch.device("cpu"):

@@ -1,1 +1,1 @@
-"""What is seen together: streams in step, and the state when an image was made."""
+"""Observations: synchronized streams, the state at an image's time, and the episode monitor."""

@@ -1,15 +1,15 @@
-"""Is an episode going wrong? Signals of each decision, added up to one score that has a limit.
+"""The episode monitor, which combines signals of each inference to one score with a limit.
 
-Each signal is standardised by its decisions in successful episodes and averaged over the last few decisions;
-the score is the largest of them:
+Each signal is standardized by its values in successful episodes and averaged over the last few inferences;
+the score is the largest average:
 
-    score_t = max over signals s of  mean over the last w decisions of (s - mean_s) / std_s
+    score_t = max over signals s of  mean over the last w inferences of (s - mean_s) / std_s
 
 The limit is conformal over whole episodes (as in FAIL-Detect, arXiv 2503.08558): of episodes like the
 successful ones by which it was chosen, about a share alpha ever exceeds it.
 
-    surprise       how foreign the observation is, see ``model.monitor``
-    disagreement   how far the new plan is from the one before where they overlap (as STAC, arXiv 2410.04640)
+    surprise       distance of the observation from the training data, see ``model.monitor``
+    disagreement   distance of the new plan from the previous one in their overlap (as STAC, arXiv 2410.04640)
     doubt          1 - mean confidence of the rater
     variance       mean denoising variance of the draft
 """
@@ -32,7 +32,7 @@ SIGNALS = ("surprise", "disagreement", "doubt", "variance")
 LIMITS = "monitor.json"
 WINDOW = 4
 ALPHA = 0.05
-# What a doubtful episode is said to show.
+# Messages for a doubtful episode by signal.
 _TEXTS = {
     "surprise": "the observation is unlike those that the policy was trained on",
     "disagreement": "consecutive plans contradict each other",
@@ -43,15 +43,15 @@ _TEXTS = {
 
 @dataclass(frozen=True)
 class EpisodeLimits:
-    """What a monitor of episodes has learned.
+    """Parameters of an episode monitor.
 
     Attributes:
-        signals: Mean and standard deviation of each signal's decisions in successful episodes.
-        limit: Of the score.
-        window: Decisions of a running mean.
+        signals: Mean and standard deviation of each signal in successful episodes.
+        limit: Limit of the score.
+        window: Inferences of a running mean.
         alpha: Share of successful episodes that may exceed the limit.
-        episodes: Successful episodes by which it was chosen.
-        source: Of which kind these are: ``demonstrations`` or ``evaluation``.
+        episodes: Number of successful episodes by which the limit was chosen.
+        source: Kind of these episodes: ``demonstrations`` or ``evaluation``.
     """
 
     signals: Mapping[str, tuple[float, float]]
@@ -76,20 +76,20 @@ class EpisodeLimits:
             raise CheckpointError(f"the monitor's limit is {self.limit!r}, expected a number")
 
     def allowed(self, signal: str) -> float:
-        """The running mean of a signal from which on an episode is doubtful."""
+        """Return the running mean of a signal above which an episode is doubtful."""
         mean, std = self.signals[signal]
         return mean + self.limit * std
 
 
 @dataclass(frozen=True)
 class Doubt:
-    """What a monitor thinks of an episode up to a decision.
+    """State of an episode up to an inference.
 
     Attributes:
-        score: See the module.
-        signal: The one that decides the score; empty if none is known.
-        value: Its running mean.
-        allowed: From this on the episode is doubtful.
+        score: See the module's description.
+        signal: The signal with the largest average; empty if none is known.
+        value: Running mean of that signal.
+        allowed: Running mean above which the episode is doubtful.
     """
 
     score: float
@@ -108,10 +108,10 @@ class Doubt:
 
 
 class EpisodeMonitor:
-    """Follows one episode after the other. Not thread-safe.
+    """Monitor successive episodes. Not thread-safe.
 
     Args:
-        limits: What it has learned.
+        limits: Fitted parameters.
     """
 
     def __init__(self, limits: EpisodeLimits):
@@ -120,11 +120,11 @@ class EpisodeMonitor:
         self.reset()
 
     def reset(self) -> None:
-        """A new episode begins."""
+        """Begin a new episode."""
         self._recent = {name: deque(maxlen=self.limits.window) for name in self.limits.signals}
 
     def note(self, signals: Mapping[str, float | None]) -> Doubt:
-        """Takes the signals of a decision, those that are known, and says what it thinks now."""
+        """Note the known signals of an inference; return the state of the episode."""
         for name, recent in self._recent.items():
             value = signals.get(name)
             if value is not None and math.isfinite(value):
@@ -141,13 +141,13 @@ class EpisodeMonitor:
 
 
 def scores(limits: EpisodeLimits, episode: Sequence[Mapping[str, float | None]]) -> np.ndarray:
-    """The score after each decision of an episode, (decisions,)."""
+    """Compute the score after each inference of an episode, (inferences,)."""
     monitor = EpisodeMonitor(limits)
     return np.array([monitor.note(signals).score for signals in episode])
 
 
 def signals_of(chunk: ActionChunk) -> dict[str, float | None]:
-    """The signals of a decision, by the names in ``SIGNALS``."""
+    """Return the signals of an inference, by the names in ``SIGNALS``."""
     confidence, variance = (
         None if known is None else float(np.mean(known)) for known in (chunk.confidence, chunk.variance)
     )
@@ -161,15 +161,15 @@ def signals_of(chunk: ActionChunk) -> dict[str, float | None]:
 
 
 def disagreement(previous: Previous | None, chunk: ActionChunk, stats: NormStats) -> float | None:
-    """Mean squared distance of a plan to the one before where they overlap and nothing of it was kept.
+    """Compute the mean squared distance of a plan to the previous one, where they overlap and none was kept.
 
     Args:
-        previous: What was left of the plans before, as they were generated.
+        previous: Rest of the previous plans, as generated.
         chunk: The new plan.
-        stats: Of actions, in the units of the checkpoint.
+        stats: Statistics of actions, in the units of the checkpoint.
 
     Returns:
-        In normalised units; None if there is nothing to compare.
+        The distance in normalized units; None without overlap.
     """
     if previous is None:
         return None
@@ -188,15 +188,15 @@ def fit_limits(
     alpha: float = ALPHA,
     source: str = "evaluation",
 ) -> EpisodeLimits:
-    """Standardise signals, and choose the limit, on successful episodes.
+    """Fit limits: standardize signals and choose the limit on successful episodes.
 
-    The limit is the ceil((n + 1) (1 - alpha))-th smallest of the n episodes' largest scores; where there are
-    too few for that, the largest of all, and the share of false alarms may be above ``alpha``.
+    The limit is the ceil((n + 1) (1 - alpha))-th smallest of the n episodes' largest scores. With too few
+    episodes for that it is the largest, and the share of false alarms may exceed ``alpha``.
 
     Args:
-        episodes: Signals of each decision of each episode.
-        names: Signals to use; those that are never known are left out.
-        window: Decisions of a running mean.
+        episodes: Signals of each inference of each episode.
+        names: Signals to use, if they occur.
+        window: Inferences of a running mean.
         alpha: Share of successful episodes that may exceed the limit.
         source: See ``EpisodeLimits``.
 
@@ -217,15 +217,15 @@ def fit_limits(
 
 
 def save_limits(folder: Path, limits: EpisodeLimits) -> None:
-    """Write them into a checkpoint folder."""
+    """Write limits into a checkpoint folder."""
     (folder / LIMITS).write_text(json.dumps(asdict(limits), indent=1) + "\n")
 
 
 def load_limits(folder: Path) -> EpisodeLimits | None:
-    """Those of a checkpoint folder; None if it has none.
+    """Read the limits of a checkpoint folder; None without them.
 
     Raises:
-        CheckpointError: If the file cannot be read.
+        CheckpointError: If the file is unreadable.
     """
     file = folder / LIMITS
     if not file.is_file():

@@ -1,4 +1,4 @@
-"""The recent past of one state topic, to look up what was measured when an observation was made."""
+"""Recent samples of one state topic, to look up the state at the time of an observation."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ class StateTrace:
     """Samples in the order of their stamps.
 
     Args:
-        span_ns: How far back to remember [ns].
+        span_ns: Duration to remember [ns].
     """
 
     def __init__(self, span_ns: int):
@@ -19,7 +19,7 @@ class StateTrace:
         self._values: list[Mapping[str, float]] = []
 
     def add(self, stamp_ns: int, values: Mapping[str, float]) -> None:
-        """Remembers a sample of ``stamp_ns`` [ns]. One from before the last means that time jumped back."""
+        """Add a sample of ``stamp_ns`` [ns]; a stamp before the last one means that time jumped back."""
         if self._stamps and stamp_ns < self._stamps[-1]:
             self._stamps, self._values = [], []
         self._stamps.append(stamp_ns)
@@ -28,7 +28,7 @@ class StateTrace:
         del self._stamps[:old], self._values[:old]
 
     def at(self, stamp_ns: int) -> Mapping[str, float] | None:
-        """The last sample not after ``stamp_ns`` [ns], else the first one; None if there is none."""
+        """Return the last sample not after ``stamp_ns`` [ns], else the first one; None without samples."""
         if not self._stamps:
             return None
         return self._values[max(0, bisect_right(self._stamps, stamp_ns) - 1)]

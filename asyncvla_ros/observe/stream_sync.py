@@ -1,4 +1,4 @@
-"""The newest sample of each stream, handed out together when they belong together."""
+"""Synchronization of streams: the newest samples, handed out together when their times match."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ class StreamCounts:
     """What happened to the samples of one stream.
 
     Attributes:
-        received: All samples.
-        superseded: Replaced by a newer one before a snapshot used them (a fast stream, or a slow consumer).
-        out_of_order: Not newer than the sample at hand; dropped.
-        unusable: Without what is expected of them; dropped.
+        received: Number of samples.
+        superseded: Replaced by a newer one before use in a snapshot (fast stream, or slow consumer).
+        out_of_order: Dropped, because not newer than the sample at hand.
+        unusable: Dropped, because their content was not as expected.
     """
 
     received: int = 0
@@ -55,7 +55,7 @@ class _Slot(Generic[T]):
 
 
 class StreamSync(Generic[T]):
-    """A slot of one per stream: old samples are replaced, never queued.
+    """Keep one sample per stream; replace old samples, never queue them.
 
     Staleness is judged by acquisition stamps, because drivers deliver images 100 ms late and more. Not
     thread-safe: its owner locks.
@@ -64,11 +64,11 @@ class StreamSync(Generic[T]):
         streams: Names of the streams that make a snapshot.
         max_age_ns: Oldest permitted sample when a snapshot is taken [ns].
         max_skew_ns: Largest permitted time between the oldest and the newest sample [ns].
-        permits_ahead: Samples may be ahead of the clock: a simulated one may come after those of its time.
+        permits_ahead: Whether samples may be ahead of the clock: a simulated clock may lag behind them.
     """
 
     def __init__(
-        self, streams: Sequence[str], max_age_ns: int, max_skew_ns: int, permits_ahead: bool = False
+        self, streams: Sequence[str], max_age_ns: int, max_skew_ns: int, *, permits_ahead: bool = False
     ):
         self.max_age_ns = max_age_ns
         self.max_skew_ns = max_skew_ns
@@ -77,16 +77,16 @@ class StreamSync(Generic[T]):
         self._taken_ns: int | None = None
 
     def put(self, stream: str, stamp_ns: int, value: T, now_ns: int | None = None) -> bool:
-        """Stores a sample; False if it is overtaken: not newer than the one at hand.
+        """Store a sample; return False if it is not newer than the one at hand.
 
         Args:
-            stream: Of the sample.
-            stamp_ns: When it was acquired [ns, node clock].
+            stream: Name of its stream.
+            stamp_ns: Acquisition time [ns, node clock].
             value: The sample.
-            now_ns: When it came [ns, node clock], to tell one that is late from one that is old, if known.
+            now_ns: Arrival time [ns, node clock] if known, to tell a late sample from an old one.
 
         Raises:
-            KeyError: there is no such stream.
+            KeyError: the stream is unknown.
         """
         slot = self._slots[stream]
         slot.counts.received += 1
@@ -101,29 +101,29 @@ class StreamSync(Generic[T]):
         return True
 
     def reject(self, stream: str, reason: str) -> None:
-        """Counts a sample that cannot be used; ``reason`` is told until a good one comes."""
+        """Count an unusable sample; ``problems`` reports ``reason`` until a good one comes."""
         slot = self._slots[stream]
         slot.counts.received += 1
         slot.counts.unusable += 1
         slot.fault = reason
 
     def take(self, now_ns: int) -> Snapshot[T] | None:
-        """The newest snapshot; None while there are problems, or a stream has nothing new.
+        """Return the newest snapshot; None while there are problems, or a stream has nothing new.
 
         So there are as many snapshots as samples of the slowest stream: a fast one, such as joint states,
-        does not have the same images looked at twice.
+        does not repeat the same images.
         """
         if any(slot.used for slot in self._slots.values()):
             return None
         newest_ns = max(
             (slot.stamp_ns for slot in self._slots.values() if slot.stamp_ns is not None), default=0
         )
-        # Nobody waits for a clock: the world of a simulation may wait for this very snapshot.
+        # Do not wait for the clock: a simulated world may wait for this very snapshot.
         if self.problems(max(now_ns, newest_ns) if self._permits_ahead else now_ns):
             return None
         stamps = [slot.stamp_ns for slot in self._slots.values() if slot.stamp_ns is not None]
         oldest = min(stamps)
-        # One stream that went back must not take the others' snapshots with it.
+        # A stream that went back must not stop the snapshots of the others.
         if self._is_overtaken(oldest, self._taken_ns):
             return None
         self._taken_ns = oldest
@@ -133,19 +133,19 @@ class StreamSync(Generic[T]):
         return Snapshot(values=values, stamp_ns=oldest, skew_ns=max(stamps) - oldest)
 
     def _is_overtaken(self, stamp_ns: int, newest_ns: int | None) -> bool:
-        # Farther behind than any sample may be, it was not overtaken: the clock was set back, and the sample
-        # at hand is from before that, though it came after ``reset``.
+        # A sample behind by more than any age permits was not overtaken: the clock was set back, and the
+        # sample at hand is from before that, although it came after ``reset``.
         return newest_ns is not None and 0 <= newest_ns - stamp_ns <= self.max_age_ns
 
     def problems(self, now_ns: int, silence: Callable[[str], str] = lambda stream: "") -> list[str]:
-        """Why there is no usable snapshot, one line per stream; empty if there is one.
+        """Return why there is no usable snapshot, one line per stream; empty if there is one.
 
         Args:
             now_ns: [ns, node clock].
-            silence: Asked why nothing came of a stream.
+            silence: Returns why nothing came on a stream.
         """
         stamps = [slot.stamp_ns for slot in self._slots.values() if slot.stamp_ns is not None]
-        # A stream that is ahead of the clock itself makes none of the others late.
+        # A stream ahead of the clock does not make the others late.
         newest_ns = max((stamp_ns for stamp_ns in stamps if stamp_ns - now_ns <= self.max_age_ns), default=0)
         lines = []
         for stream, slot in self._slots.items():
@@ -178,7 +178,7 @@ class StreamSync(Generic[T]):
         return ""
 
     def ages_s(self, now_ns: int) -> dict[str, float]:
-        """Age of the sample at hand per stream [s]; NaN before the first one."""
+        """Return the age of the sample at hand per stream [s]; NaN before the first one."""
         return {
             stream: float("nan") if slot.stamp_ns is None else (now_ns - slot.stamp_ns) / 1e9
             for stream, slot in self._slots.items()
@@ -190,18 +190,18 @@ class StreamSync(Generic[T]):
         return {stream: slot.counts for stream, slot in self._slots.items()}
 
     def has_unused(self, stream: str) -> bool:
-        """Whether the sample at hand was in no snapshot yet."""
+        """Return whether the sample at hand was not in a snapshot yet."""
         slot = self._slots[stream]
         return slot.stamp_ns is not None and not slot.used
 
     def rearm(self) -> None:
-        """Lets ``take`` hand out the samples at hand once more."""
+        """Let ``take`` hand out the samples at hand once more."""
         self._taken_ns = None
         for slot in self._slots.values():
             slot.used = slot.stamp_ns is None
 
     def reset(self) -> None:
-        """Empties all slots, as a backward jump of the clock requires; counts stay."""
+        """Empty all slots after a backward jump of the clock; keep counts."""
         self._taken_ns = None
         for slot in self._slots.values():
             slot.stamp_ns, slot.value, slot.used = None, None, True

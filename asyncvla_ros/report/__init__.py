@@ -31,14 +31,14 @@ PREFACE = "preface.md"
 def report(folder: Path, out: Path) -> list[Path]:
     """Write ``out`` (Markdown) and figures beside it from all JSON files under ``folder``.
 
-    What ``folder`` says in words, in a file ``PREFACE``, comes before the tables.
+    The text of a file ``PREFACE`` in ``folder`` comes before the tables.
 
     Returns:
         The files written.
 
     Raises:
-        AsyncVLAError: If no file is a result of eval, bench or train-rater, one is no JSON file, or one is a
-            shard and the others are missing.
+        AsyncVLAError: If no file is a result of eval, bench or train-rater, one is no valid JSON, or shards
+        of an evaluation are missing.
     """
     found = load(folder)
     evaluations = merge_shards(found["eval"], libero_figures)
@@ -81,7 +81,7 @@ def report(folder: Path, out: Path) -> list[Path]:
 
 
 def _late_sections(evaluations: Sequence[Source], out: Path) -> tuple[list[str], list[Path]]:
-    """Late answers and moving worlds, and the pictures that were drawn."""
+    """Return the sections about late answers and moving worlds, and draw their pictures."""
     runs = runs_of(evaluations)
     if not runs:
         return [], []

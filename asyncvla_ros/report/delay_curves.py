@@ -1,4 +1,4 @@
-"""Success and jerk at seams against the delay of answers, as curves."""
+"""Curves of success and of jerk at seams over the delay of answers."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _SHIFT = 0.05
 
 
 def draw_delays(runs: Sequence[Run], out: Path) -> None:
-    """One column per world: success with Wilson intervals above, jerk at seams below.
+    """Draw one column per world: success with Wilson intervals above, jerk at seams below.
 
     Args:
-        runs: Of one policy and control, from ``runs_of``.
+        runs: Runs of one policy and control, from ``runs_of``.
         out: The picture.
     """
     from matplotlib.figure import Figure
@@ -35,12 +35,12 @@ def draw_delays(runs: Sequence[Run], out: Path) -> None:
         inside = [run for run in runs if run.setting.world == world]
         for name, curve in curves(inside):
             place = names.index(name)
-            # Intervals of several curves at one delay stand beside each other.
+            # Intervals of several curves at one delay are drawn side by side.
             shift, style = _SHIFT * (place - (len(names) - 1) / 2), _style(place)
             _draw(success, [_success(run) for run in curve], name, shift, style=style)
             _draw(jerk, [p for run in curve if (p := _jerk(run, inside))], name, shift, style=style)
         success.set(title=f"world {world}", ylim=(0, 1.02))
-        jerk.axhline(1.0, color="grey", linewidth=1)
+        jerk.axhline(1.0, color="gray", linewidth=1)
         jerk.set(xlabel="delay [control steps]", ylim=(0, None))
     grid[0, 0].set(ylabel="success (95 %, Wilson)")
     grid[1, 0].set(ylabel="jerk at seams, times switch\n(episodes both solved)")
@@ -53,10 +53,10 @@ def draw_delays(runs: Sequence[Run], out: Path) -> None:
 
 
 def curves(runs: Sequence[Run]) -> list[tuple[str, list[Run]]]:
-    """Name and runs, by delay, of each curve.
+    """Return the name and the runs, by delay, of each curve.
 
-    A strategy has one curve for answers asked for as often as the delay permits, and one for each interval
-    that is longer; lockstep begins them all.
+    A strategy has one curve for inference as often as the delay permits, and one for each longer interval;
+    all curves begin with lockstep.
     """
     found = []
     for arm in dict.fromkeys(run.arm for run in runs):
@@ -65,7 +65,7 @@ def curves(runs: Sequence[Run]) -> list[tuple[str, list[Run]]]:
         late = [run for run in own if run.setting.delay > 0]
         intervals = {run.setting.replan for run in late if run.setting.replan != run.setting.delay}
         soon = [run for run in late if run.setting.replan == run.setting.delay]
-        # Where the delay is as long as the interval, the two are one.
+        # If the delay is as long as the interval, both curves have the same runs.
         if not intervals or {run.setting.replan for run in soon} - intervals:
             found.append((arm, lockstep + soon))
         for interval in sorted(filter(None, intervals)):
@@ -80,7 +80,7 @@ def _success(run: Run) -> _Point:
 
 
 def _jerk(run: Run, runs: Sequence[Run]) -> _Point | None:
-    """Beside the same strategy with ``switch``; None if there is none, or nothing that both have solved."""
+    """Return the ratio of jerk to the same strategy with ``switch``; None without episodes both solved."""
     for other in runs:
         fits = other.setting == run.setting and other.arm == run.switch and other is not run
         if fits and run.episodes.keys() & other.episodes.keys():
@@ -100,5 +100,5 @@ def _draw(axes: Axes, points: Sequence[_Point], name: str, shift: float, style: 
 
 
 def _style(place: int) -> dict[str, Any]:
-    """More curves than there are colours must still be told apart."""
+    """Return a line style, so that more curves than colors stay distinct."""
     return {"color": f"C{place % 10}", "linestyle": ("-", "--", ":")[place // 10 % 3]}

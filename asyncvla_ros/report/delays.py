@@ -1,4 +1,4 @@
-"""Answers that come late, and worlds that move: success, steps and jerk of strategies, and their pairs."""
+"""Comparison of strategies with late answers and in moving worlds: success, steps and jerk."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from asyncvla_ros.types import AsyncVLAError
 #: Suite, task and initial state.
 _Key = tuple[str, int, int]
 _Ratio = tuple[float, tuple[float, float]] | None
-#: What is compared on the episodes that both have solved, and what to call it.
+#: Figures to compare on the episodes that both solved, with their names.
 RATIOS = {"steps": "steps", "jerk_inside": "jerk inside", "jerk_seam": "jerk at seams"}
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What the strategies of a comparison have in common.
+    """Settings that the strategies of a comparison share.
 
     Attributes:
-        policy: Begin of its checkpoint's fingerprint.
-        control: What makes the episodes others than the official ones, and their seed.
-        world: What happens in it.
-        delay: From an observation to its answer [control steps].
-        replan: From one observation to the next [control steps]; None: as the checkpoint says.
+        policy: Start of the checkpoint's fingerprint.
+        control: Differences from the official episodes, and the seed.
+        world: Motion of the world.
+        delay: Time from an observation to its answer [control steps].
+        replan: Time between observations [control steps]; None: the checkpoint's.
     """
 
     policy: str
@@ -37,7 +37,7 @@ class Setting:
 
     @property
     def timing(self) -> tuple[str, str, str]:
-        """World, delay and replan, as a table has them."""
+        """World, delay and replan as cells of a table."""
         return self.world, str(self.delay), "-" if self.replan is None else str(self.replan)
 
 
@@ -46,10 +46,10 @@ class Run:
     """Episodes of one strategy in one setting.
 
     Attributes:
-        setting: Of the episodes.
+        setting: Setting of the episodes.
         arm: The strategy.
         switch: The same strategy with handover ``switch``.
-        episodes: As the results have them.
+        episodes: Episodes as in the results.
     """
 
     setting: Setting
@@ -59,29 +59,29 @@ class Run:
 
     @property
     def suites(self) -> tuple[str, ...]:
-        """Whose episodes it has."""
+        """Suites of its episodes."""
         return tuple(sorted({suite for suite, _, _ in self.episodes}))
 
     def of(self, suites: Sequence[str]) -> Run:
-        """The episodes of some suites."""
+        """Return the episodes of some suites."""
         return replace(self, episodes={k: e for k, e in self.episodes.items() if k[0] in suites})
 
 
 @dataclass(frozen=True)
 class Pairing:
-    """A run beside another one on the episodes that both have.
+    """Comparison of a run with a baseline on their common episodes.
 
     Attributes:
-        run: The one.
-        baseline: The other.
-        suites: Whose episodes.
-        solved: How many each has solved.
-        pairs: Episodes of both.
+        run: The run.
+        baseline: The baseline.
+        suites: Suites of the episodes.
+        solved: Number of episodes that each solved.
+        pairs: Number of common episodes.
         gain: Success of the run minus that of the baseline, see ``paired_difference``.
-        ci95: Of the gain.
-        p: Of McNemar's exact test.
-        both: Pairs that both have solved.
-        ratios: On those, run to baseline, see ``paired_ratio``, for each of ``RATIOS``.
+        ci95: 95 % interval of the gain.
+        p: p-value of McNemar's exact test.
+        both: Number of pairs that both solved.
+        ratios: On those, ratios of run to baseline for ``RATIOS``, see ``paired_ratio``.
     """
 
     run: Run
@@ -97,7 +97,7 @@ class Pairing:
 
 
 def runs_of(evaluations: Sequence[Source]) -> list[Run]:
-    """Late answers and moving worlds, and lockstep in a still world where its strategy is among those.
+    """Return runs with late answers or moving worlds, and lockstep runs of the same strategies.
 
     Raises:
         AsyncVLAError: If two files have the same episode.
@@ -141,7 +141,7 @@ def _subject(run: Run) -> tuple[str, str, str]:
 
 
 def pairings(runs: Sequence[Run]) -> Iterator[Pairing]:
-    """Every strategy beside its own with ``switch``, and beside itself in lockstep: by suite, then pooled."""
+    """Compare each strategy with itself with ``switch`` and in lockstep: by suite, then pooled."""
     for run in runs:
         for other in runs:
             same_world = replace(other.setting, delay=run.setting.delay, replan=run.setting.replan)
@@ -160,7 +160,7 @@ def _by_suite(run: Run, baseline: Run) -> Iterator[Pairing]:
 
 
 def pair(run: Run, baseline: Run) -> Pairing:
-    """Both on the episodes that both have, at least one."""
+    """Compare two runs on their common episodes, at least one."""
     keys = sorted(run.episodes.keys() & baseline.episodes.keys())
     one, other = [baseline.episodes[k] for k in keys], [run.episodes[k] for k in keys]
     before, after = [bool(e["success"]) for e in one], [bool(e["success"]) for e in other]
@@ -187,7 +187,7 @@ def _ratio(pairs: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]], name: s
 
 
 def delay_table(runs: Sequence[Run]) -> str:
-    """One row per run and suite, and one for all suites of a run."""
+    """Make one row per run and suite, and one for all suites of a run."""
     head = ("policy", "control", "world", "delay", "replan", "strategy", "suites", "solved")
     rows = []
     for whole in runs:
@@ -203,7 +203,7 @@ def _row(run: Run) -> list[str]:
     rows = list(run.episodes.values())
     solved, n = sum(e["success"] for e in rows), len(rows)
     low, high = wilson_interval(solved, n)
-    # Of all episodes: what a solved task costs.
+    # Over all episodes: the cost of a solved task.
     decisions = sum(e["decisions"] for e in rows) if all("decisions" in e for e in rows) else None
     dry = sum(e.get("dry_steps", 0) for e in rows) / n
     moved = sum(e.get("moved_step") is not None for e in rows)
@@ -217,7 +217,7 @@ def _row(run: Run) -> list[str]:
 
 
 def pairing_table(found: Sequence[Pairing]) -> str:
-    """One row per pairing; ratios are of the episodes that both have solved."""
+    """Make one row per pairing; ratios are over the episodes that both solved."""
     rows = []
     for p in found:
         s, other = p.run.setting, p.baseline.setting

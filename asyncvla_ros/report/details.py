@@ -11,15 +11,15 @@ from asyncvla_ros.report.results import Source, controls_of, strategy_of, table
 
 
 def rated_demos(demos: Sequence[Source]) -> list[Source]:
-    """The raters of decisions on demonstrations, where their rivals were measured, too."""
+    """Return evaluations of raters on demonstrations that also have figures of the free signals."""
     rated = [Source(source.name, source.values.get("calibration") or {}) for source in demos]
-    # Files that differ in how they refine have rated the same drafts.
+    # Files that differ only in refinement have rated the same drafts.
     distinct = {str(s.values): s for s in rated if "auroc_worst_quarter_variance" in s.values}
     return list(distinct.values())
 
 
 def rater_table(raters: Sequence[Source]) -> str:
-    """Ranking and calibration of each rater, beside what costs nothing."""
+    """Tabulate ranking and calibration of each rater beside the free signals."""
     keys = {
         "auroc_worst_quarter": "AUROC rater",
         "auroc_worst_quarter_variance": "variance",
@@ -42,12 +42,12 @@ def _interval(limits: Sequence[float] | None, digits: int = 3) -> str:
 
 
 def draw_reliability(raters: Sequence[Source], out: Path) -> None:
-    """Mean label against mean confidence; the size of a point is the share of actions in its bin."""
+    """Draw mean label against mean confidence; the size of a point is its bin's share of actions."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     axes = figure.subplots()
-    axes.plot([0, 1], [0, 1], color="grey", linewidth=1, label="calibrated")
+    axes.plot([0, 1], [0, 1], color="gray", linewidth=1, label="calibrated")
     for source in raters:
         bins = source.values.get("reliability", [])
         total = sum(b["count"] for b in bins) or 1
@@ -60,7 +60,7 @@ def draw_reliability(raters: Sequence[Source], out: Path) -> None:
 
 
 def accuracy_table(demos: Sequence[Source]) -> str:
-    """Mean absolute error of each strategy, over all dofs but the gripper and for each dof."""
+    """Tabulate each strategy's mean absolute error, over all dofs but the gripper and per dof."""
     names = list(dict.fromkeys(n for s in demos for a in _accuracies(s) for n in a[1]["mae_per_dof"]))
     rows = [
         [source.name, strategy, str(source.values["frames"]), f"{a['mae']:.4f}"]
@@ -73,7 +73,7 @@ def accuracy_table(demos: Sequence[Source]) -> str:
 
 
 def refinement_table(demos: Sequence[Source]) -> str:
-    """What refinement does to the refined actions; empty if no source has any."""
+    """Tabulate the error of refined actions before and after; empty if no source has any."""
     rows = [
         [
             source.name,
@@ -92,16 +92,16 @@ def refinement_table(demos: Sequence[Source]) -> str:
 
 
 def draw_horizon(demos: Sequence[Source], out: Path) -> None:
-    """Mean absolute error at each step of the chunk."""
+    """Draw the mean absolute error at each step of the chunk."""
     from cycler import cycler
     from matplotlib import rcParams
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 3.5), layout="constrained")
     axes = figure.subplots()
-    # More curves than there are colours must still be told apart.
+    # Line styles keep more curves than colors distinct.
     axes.set_prop_cycle(cycler(linestyle=["-", "--", ":"]) * rcParams["axes.prop_cycle"])
-    # Files that differ in how they refine have their drafts in common.
+    # Files that differ only in refinement have the same drafts.
     curves = {(strategy, tuple(a["mae_per_step"])): s.name for s in demos for strategy, a in _accuracies(s)}
     times = Counter(strategy for strategy, _ in curves)
     for (strategy, error), name in curves.items():
@@ -113,13 +113,13 @@ def draw_horizon(demos: Sequence[Source], out: Path) -> None:
 
 
 def _accuracies(source: Source) -> list[tuple[str, Mapping[str, Any]]]:
-    """Strategy and accuracy; the synchronous draft first."""
+    """Yield each strategy with its accuracy, the synchronous draft first."""
     accuracies = source.values["action_accuracy"]
     return [(strategy_of(source.values, mode), accuracy) for mode, accuracy in accuracies.items()]
 
 
 def expert_table(experts: Sequence[Source]) -> str:
-    """Solved and tried, per task; every other placement is widened."""
+    """Tabulate solved and tried episodes per task; every other placement is widened."""
     tasks = sorted({int(task) for source in experts for task in source.values["per_task"]})
     rows = []
     for source in experts:
@@ -131,7 +131,7 @@ def expert_table(experts: Sequence[Source]) -> str:
 
 
 def approach_table(evaluations: Sequence[Source]) -> str:
-    """Where the hand went first, where things do not stand at their usual places; empty if nowhere."""
+    """Tabulate where the hand went first among displaced objects; empty if none was displaced."""
     rows = []
     for source in evaluations:
         found = Counter(e.get("approached") for e in source.values["episodes"])
@@ -154,7 +154,7 @@ def approach_table(evaluations: Sequence[Source]) -> str:
 
 
 def bench_table(benches: Sequence[Source]) -> str:
-    """Milliseconds per stage, with the prefix cache and without."""
+    """Tabulate [ms] per stage, with and without the prefix cache."""
     rows = [
         [source.name, stage]
         + [f"{source.values[k][stage][p]:.1f}" for k in ("cached_ms", "uncached_ms") for p in ("p50", "p95")]

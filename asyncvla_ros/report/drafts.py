@@ -1,4 +1,4 @@
-"""Choosing among drafts of one observation, and how actions answer those that are kept before them."""
+"""Tables of the choice among drafts, and of the gain from kept actions to the actions after them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from asyncvla_ros.report.results import Source, strategy_of, table
 
 
 def within_table(sources: Sequence[Source]) -> str:
-    """A row for each signal of each source and for the mean of the drafts; empty if none compared them."""
+    """Make a row per signal of each source, and for the mean of drafts; empty without comparisons."""
     rows = [row for source in sources for row in _rows(source)]
     head = (
         *("file", "signal", "drafts", "pairs in order, same place (95 %)", "whole chunk (95 %)"),
@@ -19,7 +19,7 @@ def within_table(sources: Sequence[Source]) -> str:
 
 
 def loop_gain_table(demos: Sequence[Source]) -> str:
-    """By the number of kept actions, the gain of a dof on itself and of all on all; empty if not measured."""
+    """Tabulate, by number of kept actions, the gain of a dof on itself and of all on all; may be empty."""
     rows = []
     for source in demos:
         if gain := source.values.get("loop_gain"):

@@ -1,9 +1,9 @@
-"""How well a monitor of episodes tells failures from successes, from what evaluations kept of each decision.
+"""Quality of the episode monitor, from the signals that evaluations stored for each inference.
 
-Failures run until the step limit, so whatever grows with time tells them from successes in the end. Hence
-every figure is given twice: over whole episodes, and over the first ``early`` decisions, which three in four
-successes also need; and beside the time that has passed, which costs nothing. Ranking is within tasks: which
-tasks are hard is known beforehand.
+Failures run until the step limit, so any signal that grows with time separates them from successes in the
+end. Hence every figure is given twice: over whole episodes, and over the first ``early`` inferences, which
+three in four successes also need; and beside elapsed time, which costs nothing. Ranking is within tasks,
+because it is known beforehand which tasks are hard.
 """
 
 from __future__ import annotations
@@ -38,15 +38,15 @@ _RESAMPLES = 500
 
 @dataclass(frozen=True)
 class WatchedEpisode:
-    """An evaluated episode with the signals of its decisions.
+    """An evaluated episode with the signals of its inferences.
 
     Attributes:
         task: Suite and index.
         init: Initial state.
-        success: Whether it was solved.
-        steps: Control steps.
-        replan: Control steps from one decision to the next.
-        signals: Of each decision, by the names in ``SIGNALS``.
+        success: Whether the task was solved.
+        steps: Number of control steps.
+        replan: Control steps between inferences.
+        signals: Signals of each inference, by the names in ``SIGNALS``.
     """
 
     task: str
@@ -58,10 +58,10 @@ class WatchedEpisode:
 
 
 def watched_episodes(files: Sequence[Path]) -> tuple[list[WatchedEpisode], str]:
-    """Episodes of evaluations, and the fingerprint of their checkpoint.
+    """Read the episodes of evaluations, and the fingerprint of their checkpoint.
 
     Raises:
-        AsyncVLAError: If a file is no evaluation, holds no signals, or they are of different policies.
+        AsyncVLAError: If a file is no evaluation, has no signals, or belongs to another policy.
     """
     found: list[WatchedEpisode] = []
     policies: set[str] = set()
@@ -70,7 +70,7 @@ def watched_episodes(files: Sequence[Path]) -> tuple[list[WatchedEpisode], str]:
             values = json.loads(file.read_text(encoding="utf-8"))
             suite, rows = values["suite"], values["episodes"]
             policies.add(values["settings"]["checkpoint"])
-            # The last decision of an episode may be executed in part.
+            # The last chunk of an episode may be executed in part.
             replan = max(
                 (math.ceil(row["steps"] / row["decisions"]) for row in rows if row["decisions"]), default=1
             )
@@ -115,8 +115,8 @@ def monitor_figures(
     """Choose limits on the successes of every other initial state, and measure on all other episodes.
 
     Args:
-        episodes: Of one policy.
-        window: Decisions of a running mean.
+        episodes: Episodes of one policy.
+        window: Inferences of a running mean.
         alpha: Share of successful episodes that may exceed the limit.
         names: Signals to use.
 
@@ -166,7 +166,7 @@ def monitor_figures(
 def _aurocs(
     series: Mapping[str, Sequence[np.ndarray]], failed: np.ndarray, tasks: np.ndarray, early: int | None
 ) -> dict[str, Any]:
-    """By name, of the largest value of each episode's series, over the first ``early`` decisions."""
+    """Compute AUROC by name of each episode's largest value over the first ``early`` inferences."""
     largest = {name: np.array([values[:early].max() for values in many]) for name, many in series.items()}
     found: dict[str, Any] = {name: _within(values, failed, tasks) for name, values in largest.items()}
     rng = np.random.default_rng(0)
@@ -179,7 +179,7 @@ def _aurocs(
 
 
 def _within(score: np.ndarray, failed: np.ndarray, tasks: np.ndarray) -> float | None:
-    """Probability that a failure scores above a success of the same task; None without such a pair."""
+    """Compute the probability that a failure scores above a success of its task; None without a pair."""
     total, pairs = 0.0, 0
     for task in np.unique(tasks):
         mine = tasks == task
@@ -190,7 +190,7 @@ def _within(score: np.ndarray, failed: np.ndarray, tasks: np.ndarray) -> float |
 
 
 def _task_only(failed: np.ndarray, tasks: np.ndarray) -> float:
-    """AUROC of the share of failures among the other episodes of the task."""
+    """Compute the AUROC of the share of failures among the other episodes of the task."""
     shares = []
     for i, task in enumerate(tasks):
         others = (tasks == task) & (np.arange(len(tasks)) != i)
@@ -225,7 +225,7 @@ def _first_above(values: np.ndarray, limit: float) -> int | None:
 
 
 def _share(first: Sequence[int | None], early: int) -> dict[str, Any]:
-    """Of episodes with an alarm; ``first`` is the decision of the first one."""
+    """Compute the share of episodes with an alarm; ``first`` is the inference of the first one."""
     count = sum(place is not None for place in first)
     soon = sum(place is not None and place < early for place in first)
     return {

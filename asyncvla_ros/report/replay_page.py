@@ -1,4 +1,4 @@
-"""The report of a replay: one page that needs nothing but itself."""
+"""The report of a replay, as one self-contained page."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from asyncvla_ros.report.replay_pictures import (
 )
 from asyncvla_ros.report.replay_record import ReplayRecord, Seen
 
-# Beyond so many problems or gaps the page says how many more there are.
+# Most problems or gaps to list; the page counts the rest.
 LISTED = 20
 _STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;color:#222;max-width:70rem;margin:2rem auto;padding:0 1rem}
@@ -38,11 +38,11 @@ svg{max-width:100%;height:auto}img{max-width:100%;border-radius:3px}
 
 
 def replay_page(figures: Mapping[str, Any], record: ReplayRecord) -> str:
-    """The page.
+    """Write the page.
 
     Args:
-        figures: What metrics.json holds.
-        record: Decisions and images.
+        figures: Content of metrics.json.
+        record: Chunks and images.
     """
     names, units = list(figures["mae"]), figures["units"]
     sections = [

@@ -1,4 +1,4 @@
-"""Pictures of a replay, as SVG that a page holds."""
+"""Pictures of a replay, as SVG for a page."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 
 from asyncvla_ros.report.replay_record import Moment, ReplayRecord
-from asyncvla_ros.view.colours import LOWEST, SCALE
+from asyncvla_ros.view.colors import LOWEST, SCALE
 
-# Names in a legend at most.
+# Most names in a legend.
 NAMED = 8
 _DONE, _PREDICTED = "#222222", "#d1495b"
 
 
 def draw_over_time(record: ReplayRecord, names: Sequence[str], units: Mapping[str, str]) -> str:
-    """What was done, and the first and the last action of each chunk when they are due; a row per dof."""
+    """Draw the recorded motion and the first and last action of each chunk over time, a row per dof."""
     moments = [record.columns[key] for key in sorted(record.columns)]
     times = np.array([moment.time_s for moment in moments])
     figure, rows = _figure(11, 1.35 * len(names) + 0.6, len(names))
@@ -40,7 +40,7 @@ def draw_over_time(record: ReplayRecord, names: Sequence[str], units: Mapping[st
 
 
 def draw_horizon(mae_by_step: Mapping[str, Sequence[float | None]], units: Mapping[str, str]) -> str:
-    """Mean absolute error at each step of the chunk; dofs of one unit share axes."""
+    """Draw the mean absolute error at each step of the chunk; dofs of one unit share axes."""
     groups: dict[str, list[str]] = {}
     for name in mae_by_step:
         groups.setdefault(units[name], []).append(name)
@@ -51,16 +51,16 @@ def draw_horizon(mae_by_step: Mapping[str, Sequence[float | None]], units: Mappi
             error = errors[name]
             axes.plot(range(1, len(error) + 1), error, marker=".", label=name, linewidth=1)
         axes.set(xlabel="step of the chunk", ylabel=f"mean absolute error [{unit}]", ylim=(0, None))
-        # Of many, those with the largest errors.
+        # Only the dofs with the largest errors.
         handles, labels = axes.get_legend_handles_labels()
         axes.legend(handles[:NAMED], labels[:NAMED], fontsize=7)
     return _svg(figure)
 
 
 def draw_reliability(confidence: Mapping[str, Any]) -> str:
-    """Mean label against mean confidence; the size of a point is the share of actions in its bin."""
+    """Draw mean label against mean confidence; the size of a point is its bin's share of actions."""
     figure, (axes,) = _figure(4.2, 3.6, 1)
-    axes.plot([0, 1], [0, 1], color="grey", linewidth=1)
+    axes.plot([0, 1], [0, 1], color="gray", linewidth=1)
     bins = confidence["reliability"]
     total = sum(one["count"] for one in bins) or 1
     sizes = [500 * one["count"] / total + 6 for one in bins]
@@ -70,7 +70,7 @@ def draw_reliability(confidence: Mapping[str, Any]) -> str:
 
 
 def draw_confidence(record: ReplayRecord) -> str:
-    """Confidence of each action of each chunk over time; a dot where it was generated again."""
+    """Draw the confidence of each chunk's actions over time, with a dot for refined actions."""
     import matplotlib
 
     moments = [record.columns[key] for key in sorted(record.columns)]
@@ -79,9 +79,9 @@ def draw_confidence(record: ReplayRecord) -> str:
     edges = np.append(times, times[-1] + (np.median(np.diff(times)) if len(times) > 1 else 1.0))
     figure, (axes,) = _figure(11, 2.1, 1)
     scale = matplotlib.colormaps[SCALE](np.linspace(LOWEST, 1.0, 256))
-    colours = matplotlib.colors.ListedColormap(scale)
+    colors = matplotlib.colors.ListedColormap(scale)
     steps = np.arange(rated.shape[0] + 1) + 0.5
-    mesh = axes.pcolormesh(edges, steps, rated, vmin=0, vmax=1, cmap=colours, rasterized=True)
+    mesh = axes.pcolormesh(edges, steps, rated, vmin=0, vmax=1, cmap=colors, rasterized=True)
     again = np.array([moment.refined for moment in moments]).T
     row, column = np.nonzero(again)
     axes.plot((edges[:-1] + edges[1:])[column] / 2, row + 1, "k.", markersize=1.5)
@@ -92,7 +92,7 @@ def draw_confidence(record: ReplayRecord) -> str:
 
 
 def draw_moment(moment: Moment, names: Sequence[str], tolerance: Mapping[str, float]) -> str:
-    """Error of each action and dof of one chunk, in tolerances."""
+    """Draw the error of each action and dof of one chunk, in tolerances."""
     limits = np.array([tolerance[name] for name in names])
     error = np.abs(moment.predicted - moment.done) / limits
     figure, (axes,) = _figure(4.6, 0.2 * len(names) + 1.0, 1)
@@ -116,7 +116,7 @@ def _figure(width: float, height: float, rows: int, columns: int = 1) -> tuple[A
 
 
 def _svg(figure: Any) -> str:
-    """The picture without the head of a file; its text stays text."""
+    """Render an SVG element without a file header; text stays text."""
     import matplotlib
 
     out = io.StringIO()

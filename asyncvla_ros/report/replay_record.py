@@ -1,4 +1,4 @@
-"""What a report of a replay shows beside its figures: a bounded choice of decisions, however long it was."""
+"""Choice of the chunks that a replay's report shows, bounded whatever the length of the recording."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-# Columns of the pictures over time, thumbnails, and worst moments.
+# Numbers of columns of the pictures over time, of thumbnails, and of worst moments.
 COLUMNS, THUMBNAILS, WORST = 1000, 12, 8
 
 
 @dataclass(frozen=True)
 class Moment:
-    """One decision.
+    """One chunk beside the recorded motion.
 
     Attributes:
-        time_s: Since the begin of the recording [s].
+        time_s: Time since the start of the recording [s].
         predicted: (l, d) [units of the contract].
-        done: (l, d), NaN where it is not known.
+        done: (l, d) recorded actions, NaN where unknown.
         confidence: (l,), NaN without a rater.
-        refined: (l,) bool, generated again.
-        error: Mean error in tolerances; NaN if nothing of it is known.
-        instruction: What was to be done.
+        refined: (l,) bool, true for refined actions.
+        error: Mean error in tolerances; NaN if no recorded action is known.
+        instruction: The task.
     """
 
     time_s: float
@@ -37,7 +37,7 @@ class Moment:
 
 @dataclass(frozen=True)
 class Seen:
-    """A decision with what the cameras saw: key to JPEG."""
+    """A chunk with the camera images, JPEG by key."""
 
     moment: Moment
     images: Mapping[str, bytes]
@@ -45,13 +45,13 @@ class Seen:
 
 @dataclass
 class ReplayRecord:
-    """Chooses the decisions that are shown.
+    """Choose the chunks to show.
 
     Attributes:
-        duration_s: Of the recording [s].
-        columns: Of the pictures over time: the first decision of each piece of time.
-        thumbnails: Evenly over time.
-        worst: With the largest errors, the worst one of each piece of time.
+        duration_s: Duration of the recording [s].
+        columns: Columns of the pictures over time: the first chunk of each interval.
+        thumbnails: Chunks evenly spaced in time.
+        worst: Chunks with the largest errors, at most one per interval.
     """
 
     duration_s: float
@@ -61,12 +61,12 @@ class ReplayRecord:
     _candidate: tuple[int, Seen] | None = None
 
     def add(self, moment: Moment, block: int, images: Callable[[], Mapping[str, bytes]]) -> None:
-        """Looks at a decision.
+        """Consider a chunk.
 
         Args:
-            moment: The decision.
-            block: Number of its piece of time; of each, one is among the worst at most.
-            images: Makes its images, if they are needed.
+            moment: The chunk.
+            block: Number of its interval, of which at most one chunk is among the worst.
+            images: Called for its images if they are needed.
         """
         share = moment.time_s / max(self.duration_s, 1e-9)
         self.columns.setdefault(int(COLUMNS * share), moment)
@@ -89,6 +89,6 @@ class ReplayRecord:
 
     @property
     def worst(self) -> list[Seen]:
-        """The worst moments, the worst one first."""
+        """The moments with the largest errors, the worst one first."""
         self._settle()
         return [seen for _, _, seen in sorted(self._heap, key=lambda entry: entry[:2], reverse=True)]

@@ -1,4 +1,4 @@
-"""JSON files that hold results, and what they have in common."""
+"""JSON files of results, and their common parts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from asyncvla_ros.strategy import Strategy
 from asyncvla_ros.types import AsyncVLAError
 
-#: Settings of an evaluation that make it another than the official one, and what to call them.
+#: Settings by which an evaluation differs from the official one, with their names.
 CONTROLS = {
     "blank_images": "blank images",
     "displace_m": "displaced",
@@ -31,14 +31,14 @@ _KINDS = {
 
 @dataclass(frozen=True)
 class Source:
-    """A JSON file and what it holds."""
+    """A JSON file with its content."""
 
     name: str
     values: Mapping[str, Any]
 
 
 def load(folder: Path) -> dict[str, list[Source]]:
-    """Sort the JSON files under a folder by what they are; others are ignored."""
+    """Sort the JSON files under a folder by kind; ignore others."""
     found: dict[str, list[Source]] = {kind: [] for kind in _KINDS}
     for file in sorted(folder.rglob("*.json")):
         try:
@@ -46,7 +46,7 @@ def load(folder: Path) -> dict[str, list[Source]]:
         except (json.JSONDecodeError, UnicodeDecodeError) as error:
             raise AsyncVLAError(f"{file} is no JSON file: {error}") from error
         if not isinstance(values, dict) or "latency_ms" in values:
-            continue  # Of a demo: over ROS, with other noise.
+            continue  # A demo's result: over ROS, with other noise.
         for kind, key in _KINDS.items():
             if key in values:
                 found[kind].append(Source(str(file.relative_to(folder).with_suffix("")), values))
@@ -59,18 +59,18 @@ def load(folder: Path) -> dict[str, list[Source]]:
 
 
 def strategy_of(values: Mapping[str, Any], mode: str | None = None) -> str:
-    """``arm_of``, and how much of a chunk is executed; with ``mode``, the same in another one."""
+    """Return ``arm_of`` and the number of executed actions; ``mode`` replaces the mode."""
     arm = arm_of(values, **({} if mode is None else {"mode": mode}))
     executed = values["settings"].get("execute_steps")
     return f"{arm}, execute_steps {executed}" if executed else arm
 
 
 def arm_of(values: Mapping[str, Any], **instead: Any) -> str:
-    """Mode, and what differs from the paper's way to decide; with other values of some fields."""
+    """Return the mode and the differences from the paper's strategy; arguments replace fields."""
     default = vars(Strategy().complete({}))
     said = {k: v for k, v in values["settings"]["strategy"].items() if v is not None}
     given = {**default, **said, **instead}
-    # What nothing reads makes no difference: of drafts, of a single one, of handovers without guidance.
+    # Fields that nothing reads make no difference: the choice of a single draft, guidance without ``guided``.
     ignored = {
         "mode",
         *(_REFINING if given["mode"] == "sfm" else ()),
@@ -86,12 +86,12 @@ def arm_of(values: Mapping[str, Any], **instead: Any) -> str:
 
 
 def short(fingerprint: str | None) -> str:
-    """What is enough of a checkpoint's fingerprint to tell policies apart; ``-`` for none."""
+    """Return the start of a checkpoint's fingerprint, which identifies a policy; ``-`` for none."""
     return (fingerprint or "-")[:4]
 
 
 def controls_of(values: Mapping[str, Any]) -> str:
-    """What makes an evaluation another than the official one; empty if nothing does."""
+    """Return the differences of an evaluation from the official one; empty if there are none."""
     settings = values["settings"]
     delay, world = settings.get("delay", 0), settings.get("world", "still")
     timing = f"delay {delay}, replan {settings['replan']}" if delay else ""
@@ -99,7 +99,7 @@ def controls_of(values: Mapping[str, Any]) -> str:
 
 
 def placed(values: Mapping[str, Any]) -> str:
-    """What makes an evaluation another than the official one, but its delay and its world."""
+    """Return the differences from the official evaluation, except delay and world."""
     settings = values["settings"]
     placement = settings.get("placement", "official")
     names = [(name, settings.get(key)) for key, name in CONTROLS.items()]
@@ -112,7 +112,7 @@ def placed(values: Mapping[str, Any]) -> str:
 
 
 def provenance_lines(sources: Iterable[Source]) -> list[str]:
-    """One line per combination of versions and machine."""
+    """Make one line per combination of versions and machine."""
     made = {
         "; ".join(
             ", ".join(f"{k} {v}" for k, v in source.values.get(part, {}).items())
@@ -125,6 +125,6 @@ def provenance_lines(sources: Iterable[Source]) -> list[str]:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table."""
+    """Format a Markdown table."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

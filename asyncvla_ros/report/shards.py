@@ -1,4 +1,4 @@
-"""Results of the shards of one evaluation as the result of the whole."""
+"""Merging the results of an evaluation's shards."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ from asyncvla_ros.types import AsyncVLAError
 #: Settings that may differ between the shards of one evaluation.
 _FREE = ("shard", "workers")
 
-#: Makes the figures of all episodes, which are as the files have them, in the order of the shards.
+#: Computes figures of all episodes, given as in the files and in the order of the shards.
 Figures = Callable[[Sequence[Mapping[str, Any]]], dict[str, Any]]
 
 
 def libero_figures(episodes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Figures of LIBERO episodes, by task and initial state, as an evaluation orders them."""
+    """Compute figures of LIBERO episodes, in an evaluation's order: by task and initial state."""
     made = [Episode(**frozen(values)) for values in episodes]
     return figures_of(sorted(made, key=lambda episode: (episode.task, episode.init)))
 
 
 def bridge_figures(episodes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Figures of Bridge episodes, whose order is that of the tasks that were asked for."""
+    """Compute figures of Bridge episodes, in the order of the requested tasks."""
     return bridge.figures_of(
         [bridge.BridgeEpisode(**{**values, "tick_ms": tuple(values["tick_ms"])}) for values in episodes]
     )
 
 
 def merge_shards(evaluations: Sequence[Source], figures: Figures) -> list[Source]:
-    """Evaluations, with one source in place of the shards of each evaluation that was shared out.
+    """Replace the shards of each evaluation by one source.
 
     Args:
-        evaluations: All of one simulator.
-        figures: Of its episodes.
+        evaluations: Evaluations in one simulator.
+        figures: Computes the figures of its episodes.
 
     Raises:
-        AsyncVLAError: a shard is missing or there twice, or its episodes are.
+        AsyncVLAError: a shard or an episode is missing or occurs twice.
     """
     merged = []
     shared_out = [source for source in evaluations if _shard(source) != WHOLE]
@@ -63,7 +63,7 @@ def _shard(source: Source) -> Shard:
 
 
 def _fixed(source: Source) -> dict[str, Any]:
-    """What the shards of one evaluation have in common."""
+    """Return the settings that the shards of one evaluation share."""
     settings: Mapping[str, Any] = source.values["settings"]
     return {key: value for key, value in settings.items() if key not in _FREE}
 

@@ -1,4 +1,4 @@
-"""SimplerEnv's benchmarks, whose success is that after the last step of an episode, or after any."""
+"""Table of SimplerEnv's benchmarks, with success after the last step of an episode and after any step."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _HEAD = (
 
 
 def simpler_table(bridge: Sequence[Source], evaluations: Sequence[Source]) -> str:
-    """A row for each task of a Bridge evaluation, one for all of them, and one for each Fractal evaluation.
+    """Make a row per Bridge task, one for all of them, and one per Fractal evaluation.
 
     Args:
         bridge: Bridge evaluations.
-        evaluations: Others; those that know no success after any step are left out.
+        evaluations: Other evaluations; those without success after any step are left out.
 
     Returns:
-        A Markdown table; empty if nothing is of SimplerEnv.
+        A Markdown table; empty without evaluations in SimplerEnv.
     """
     rows = [row for source in bridge for row in _bridge_rows(source)]
     rows += [_fractal_row(source) for source in evaluations if "success_ever_rate" in source.values]
@@ -40,7 +40,7 @@ def _bridge_rows(source: Source) -> list[list[str]]:
         [
             *(source.name, "Bridge", task, *actor, str(row["n"])),
             *(_interval(row[kind]["rate"], row[kind]["ci95"]) for kind in ("success_last", "success_ever")),
-            # Decisions are measured over all tasks.
+            # Inference is timed over all tasks.
             _decision(v) if row is v or len(of_tasks) == 1 else "-",
         ]
         for task, row in of_tasks.items()

@@ -1,4 +1,4 @@
-"""Success: of each evaluation, by task, and of pairs of strategies on the same episodes."""
+"""Tables of success: per evaluation, per task, and for pairs of strategies on the same episodes."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from asyncvla_ros.report.results import Source, controls_of, short, strategy_of,
 from asyncvla_ros.sim.evaluation.stats import mcnemar, paired_difference, wilson_interval
 from asyncvla_ros.types import AsyncVLAError
 
-#: What other strategies are compared with.
+#: Baselines for other strategies.
 _PLAIN = ("sfm", "afm")
-#: Of one strategy on one suite: success by (task, initial state).
+#: Success by (task, initial state), of one strategy on one suite.
 _Outcomes = dict[tuple[int, int], bool]
 _SUCCESS_HEAD = (
     *("file", "suite", "policy", "strategy", "control", "solved", "success (95 %, Wilson)"),
@@ -22,7 +22,7 @@ _SUCCESS_HEAD = (
 
 
 def success_table(evaluations: Sequence[Source]) -> str:
-    """One row per evaluation."""
+    """Make one row per evaluation."""
     rows = []
     for source in evaluations:
         v = source.values
@@ -48,7 +48,7 @@ def success_table(evaluations: Sequence[Source]) -> str:
 
 
 def task_table(evaluations: Sequence[Source]) -> str:
-    """Solved and tried, per task."""
+    """Tabulate solved and tried episodes per task."""
     tasks = sorted({e["task"] for source in evaluations for e in source.values["episodes"]})
     rows = []
     for source in evaluations:
@@ -62,19 +62,19 @@ def task_table(evaluations: Sequence[Source]) -> str:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two strategies of the same policy on the episodes that both of them played.
+    """Comparison of two strategies of a policy on their common episodes.
 
     Attributes:
-        policy: Begin of its checkpoint's fingerprint, or "-".
-        control: What makes the episodes others than the official ones, and their seed.
-        strategy: The one.
-        baseline: What it is compared with.
-        suites: Whose episodes.
-        solved: Episodes that strategy and baseline solved.
-        pairs: Shared episodes.
+        policy: Start of the checkpoint's fingerprint, or "-".
+        control: Differences from the official episodes, and the seed.
+        strategy: The strategy.
+        baseline: The baseline.
+        suites: Suites of the episodes.
+        solved: Numbers of episodes that strategy and baseline solved.
+        pairs: Number of common episodes.
         gain: Success of the strategy minus that of the baseline.
-        ci95: Of the gain, see ``paired_difference``.
-        p: Of McNemar's exact test.
+        ci95: 95 % interval of the gain, see ``paired_difference``.
+        p: p-value of McNemar's exact test.
     """
 
     policy: str
@@ -90,9 +90,9 @@ class Comparison:
 
 
 def compare(evaluations: Sequence[Source]) -> Iterator[Comparison]:
-    """Strategies on the same episodes, where policy, seed and controls agree: by suite, then pooled.
+    """Compare strategies on common episodes of one policy, seed and control: by suite, then pooled.
 
-    Each with the plain ones, and one that refines also with its drafts alone.
+    Each is compared with the plain strategies; one that refines also with its drafts alone.
     """
     groups: dict[Any, dict[str, dict[str, _Outcomes]]] = {}
     drafts = {strategy_of(s.values): strategy_of(s.values, "sfm") for s in evaluations}
@@ -112,7 +112,7 @@ def compare(evaluations: Sequence[Source]) -> Iterator[Comparison]:
     for (policy, seed, controls), strategies in groups.items():
         control = f"{controls}, seed {seed}" if controls else f"seed {seed}"
         for strategy, baseline in itertools.product(strategies, strategies):
-            # Plain strategies are compared among themselves only: with their drafts.
+            # Plain strategies are compared only with their drafts.
             plain = () if strategy in _PLAIN else _PLAIN
             if baseline == strategy or baseline not in (drafts[strategy], *plain):
                 continue
@@ -142,7 +142,7 @@ def _compared(
 
 
 def comparison_table(comparisons: Iterable[Comparison]) -> str:
-    """One row per pair of strategies and suite, or suites."""
+    """Make one row per pair of strategies and suite, or all suites."""
     rows = [
         [
             c.policy,

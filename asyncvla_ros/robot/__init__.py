@@ -1,1 +1,1 @@
-"""What the robot is: contract, outputs, limits, kinematics."""
+"""Description of a robot: contract, outputs, limits, kinematics."""

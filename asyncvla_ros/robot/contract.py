@@ -20,7 +20,7 @@ ADAPTERS = (
     "gripper_command",
     "parallel_gripper_command",
 )
-# An arm reaches a command within this, unless its contract says otherwise [s].
+# Default time in which an arm reaches a command [s].
 LAG_S = 0.25
 
 
@@ -58,9 +58,9 @@ class PoseSource:
 
 @dataclass(frozen=True)
 class WorkspaceLimit:
-    """The state a change moves, and the range in which it must stay [unit of the dof].
+    """The state that a delta dof moves, and the range in which it must stay [unit of the dof].
 
-    A dof that is a target needs none: its ``minimum`` and ``maximum`` are its workspace.
+    A target dof needs none: its ``minimum`` and ``maximum`` are its workspace.
     """
 
     state: str
@@ -70,13 +70,13 @@ class WorkspaceLimit:
 
 @dataclass(frozen=True)
 class DriverState:
-    """A topic on which the driver says whether the arm obeys: program running, safety mode, robot mode.
+    """A topic that says whether the arm obeys: program running, safety mode or robot mode.
 
     Attributes:
         topic: Relative to the node's namespace unless it begins with a slash.
         message: Its type, such as ``std_msgs/msg/Bool``.
-        field: The field that counts, a bool or an integer.
-        ready: Values with which the arm obeys; with any other one it is not ours.
+        field: The field to read, a bool or an integer.
+        ready: Values with which the arm obeys; with any other value the controller must not move it.
     """
 
     topic: str
@@ -87,7 +87,7 @@ class DriverState:
 
 @dataclass(frozen=True)
 class EnableSwitch:
-    """A ``std_msgs/Bool`` heartbeat: nothing moves unless true comes at least every ``timeout_s`` [s]."""
+    """A ``std_msgs/Bool`` heartbeat; the arm moves only while true comes every ``timeout_s`` [s]."""
 
     topic: str
     timeout_s: float
@@ -108,7 +108,7 @@ class GuardedFrame:
     Attributes:
         link: Name in the URDF.
         box: Minimum and maximum of x, y and z in the base frame [m]; None: no box.
-        planes: All of them count.
+        planes: The link must be on the permitted side of all of them.
     """
 
     link: str
@@ -118,7 +118,7 @@ class GuardedFrame:
 
 @dataclass(frozen=True)
 class ToolGuard:
-    """Where links may be and how fast the tool may move, for targets of joints.
+    """Permitted positions of links and speed of the tool, for joint targets.
 
     Attributes:
         tool: Link whose speed is limited.
@@ -137,21 +137,21 @@ class Dof:
 
     Attributes:
         name: As in the checkpoint's feature contract.
-        unit: Physical unit: ``m``, ``rad`` or ``normalized``; of a change per control step if ``is_delta``.
+        unit: Physical unit: ``m``, ``rad`` or ``normalized``; of the delta per control step if ``is_delta``.
         scale: Physical unit per unit of the checkpoint.
-        is_delta: The command is a change per control step, not a target.
+        is_delta: Whether commands are deltas per control step, not targets.
         minimum: Smallest permitted command [unit].
         maximum: Largest permitted command [unit].
-        velocity: Largest permitted velocity [unit/s], None: not limited here.
-        acceleration: Largest permitted acceleration [unit/s²], None: not limited here; needs ``velocity``.
-        jerk: Largest permitted jerk [unit/s³], None: not limited here; needs ``acceleration``.
-        workspace: Of a change: where it may lead, None: not limited here.
-        holds_command: Of a target: a hold keeps what was commanded last, not what is measured. A gripper
-            needs it, to keep its grip. Without a state of its name it begins at its first command.
-        stop_acceleration: Of an emergency stop [unit/s²], None: ``acceleration``.
-        stop_jerk: Of an emergency stop [unit/s³], None: ``jerk``.
-        following_error: Of a measured target: farther from every command of the last ``lag_s`` it is not
-            following [unit]; None: a tenth of a second at full velocity, 0.1 units without one.
+        velocity: Largest permitted velocity [unit/s]; None: not limited by the contract.
+        acceleration: Largest permitted acceleration [unit/s²]; needs ``velocity``. None: not limited.
+        jerk: Largest permitted jerk [unit/s³]; needs ``acceleration``. None: not limited.
+        workspace: Range to which a delta may lead; None: not limited.
+        holds_command: Whether a hold keeps the last command of a target, not its measured position. A gripper
+        needs this to keep its grip. Without a state of its name it starts at its first command.
+        stop_acceleration: Acceleration of an emergency stop [unit/s²]; None: ``acceleration``.
+        stop_jerk: Jerk of an emergency stop [unit/s³]; None: ``jerk``.
+        following_error: Greatest distance of a measured target from its commands of the last ``lag_s``
+        [unit]; None: a tenth of a second at full velocity, 0.1 units without one.
     """
 
     name: str
@@ -172,17 +172,17 @@ class Dof:
 
 @dataclass(frozen=True)
 class Output:
-    """One way by which commands leave the controller.
+    """One output of the controller: a message to a driver.
 
     Attributes:
-        adapter: One of ``ADAPTERS``: the message and what it means.
-        topic: Where it goes; the name of the action for the gripper commands.
-        dofs: Names of the action dims it carries, in the order of its values; one that drives several joints
-            stands there for each of them.
+        adapter: One of ``ADAPTERS``: the message and its meaning.
+        topic: Topic to publish; for gripper commands the name of the action.
+        dofs: Names of the action dims it carries, in the order of its values; a dim that drives several
+        joints is listed once per joint.
         joints: Names of the robot's joints, one per dof; as the dofs unless the message names joints.
-        travel: Joint positions [m or rad] where its only dof is at its minimum and at its maximum; None: the
-            dof is the joint's position itself.
-        max_effort: Of a gripper [N or Nm]; 0: the driver decides.
+        travel: Joint positions [m or rad] at the minimum and at the maximum of its only dof; None: the dof is
+        the joint's position.
+        max_effort: Greatest effort of a gripper [N or Nm]; 0: the driver decides.
     """
 
     adapter: str
@@ -195,25 +195,25 @@ class Output:
 
 @dataclass(frozen=True)
 class RobotContract:
-    """Everything policy_node and controller_node must agree on about one robot.
+    """Everything that policy_node and controller_node must agree on about one robot.
 
     Attributes:
         name: Name of the robot.
         control_hz: Rate at which actions are executed [Hz].
         base_frame: Frame of Cartesian states and actions.
         cameras: Camera topics.
-        state: State topics; their names one after the other are the policy's state.
+        state: State topics; their names, in order, are the policy's state.
         action_space: One of ``ACTION_SPACES``.
         dofs: Action dims in order.
-        outputs: How commands leave the controller; arm and gripper may take different ways.
-        chunk_timeout_s: The controller holds when the newest chunk's observation is older [s].
-        observation_timeout_s: The controller holds when the robot's state is older [s].
-        command_hz: Rate at which tracked commands are sent [Hz], None: ``control_hz``.
+        outputs: Outputs of the controller; arm and gripper may have different ones.
+        chunk_timeout_s: Age of the newest chunk's observation above which the controller holds [s].
+        observation_timeout_s: Age of the robot's state above which the controller holds [s].
+        command_hz: Rate at which tracked commands are sent [Hz]; None: ``control_hz``.
         ramp_s: Time in which the blend factor of actions grows from 0 to 1 after activation [s].
-        lag_s: How long after a command the arm may be where it was commanded [s].
-        driver_states: What the driver says of itself; any that is not ready: the arm is not ours.
-        enable: Switch that must be held, None: none.
-        guard: Of links and tool, None: none; needs a URDF.
+        lag_s: Longest time from a command until the arm is where it was commanded [s].
+        driver_states: States of the driver; the controller moves the arm only while all are ready.
+        enable: Switch that must be held; None: no switch.
+        guard: Limits of links and tool, which need a URDF; None: no limits.
     """
 
     name: str

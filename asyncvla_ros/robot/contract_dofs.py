@@ -1,4 +1,4 @@
-"""Reading the action dims of a robot contract: what each is, and its limits."""
+"""Reading the action dims of a robot contract, with their limits."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from asyncvla_ros.robot.contract import HOLDS, UNITS, Dof, WorkspaceLimit
 from asyncvla_ros.types import ContractError
 
 LIMITS = ("step", "position", "velocity", "acceleration", "jerk", "workspace", "stop", "following_error")
-# A limit, and the one it needs.
+# Each limit, and the limit it needs.
 NEEDS = (("acceleration", "velocity"), ("jerk", "acceleration"))
 
 
@@ -19,12 +19,12 @@ def parse_dof(data: Any, where: str, space: str, states: Sequence[str]) -> Dof:
 
     Args:
         data: The parsed YAML.
-        where: Begins the messages, such as ``ur5e.yaml: action.dofs[2]``.
+        where: Place for messages, such as ``ur5e.yaml: action.dofs[2]``.
         space: Action space of the contract.
         states: Names of all states.
 
     Raises:
-        ContractError: a limit is missing, impossible, or not for such a dof.
+        ContractError: a limit is missing, impossible, or does not apply to such a dof.
     """
     section = Section(data, where, ("name", "unit", "scale", "limits", "hold"))
     limits = Section(section.raw("limits"), f"{where}.limits", LIMITS)
@@ -44,11 +44,13 @@ def parse_dof(data: Any, where: str, space: str, states: Sequence[str]) -> Dof:
         velocity=limits.optional_positive("velocity"),
         acceleration=limits.optional_positive("acceleration"),
         jerk=limits.optional_positive("jerk"),
-        workspace=_workspace(limits, is_delta, states),
+        workspace=_workspace(limits, states, is_delta=is_delta),
         holds_command=holds_command,
         stop_acceleration=stop_acceleration,
         stop_jerk=stop_jerk,
-        following_error=_following_error(limits, is_delta, holds_command, name, states=states),
+        following_error=_following_error(
+            limits, name, states, is_delta=is_delta, holds_command=holds_command
+        ),
     )
     for key, needed in NEEDS:
         if limits.has(key) and not limits.has(needed):
@@ -57,7 +59,7 @@ def parse_dof(data: Any, where: str, space: str, states: Sequence[str]) -> Dof:
 
 
 def _range(limits: Section, space: str) -> tuple[bool, float, float]:
-    """Return whether the dof is a change per step, and its smallest and largest command [unit]."""
+    """Return whether the dof is a delta per step, and its smallest and largest command [unit]."""
     is_delta = limits.has("step")
     if is_delta == limits.has("position"):
         raise ContractError(
@@ -74,7 +76,7 @@ def _range(limits: Section, space: str) -> tuple[bool, float, float]:
     return is_delta, minimum, maximum
 
 
-def _workspace(limits: Section, is_delta: bool, states: Sequence[str]) -> WorkspaceLimit | None:
+def _workspace(limits: Section, states: Sequence[str], *, is_delta: bool) -> WorkspaceLimit | None:
     if not limits.has("workspace"):
         return None
     where = f"{limits.where}.workspace"
@@ -85,7 +87,7 @@ def _workspace(limits: Section, is_delta: bool, states: Sequence[str]) -> Worksp
 
 
 def _stop(limits: Section) -> tuple[float | None, float | None]:
-    """Return acceleration [unit/s²] and jerk [unit/s³] of the emergency stop; None: those of the motion."""
+    """Return the emergency stop's acceleration [unit/s²] and jerk [unit/s³]; None: those of the motion."""
     if not limits.has("stop"):
         return None, None
     section = Section(limits.raw("stop"), f"{limits.where}.stop", ("acceleration", "jerk"))
@@ -105,7 +107,7 @@ def _stop(limits: Section) -> tuple[float | None, float | None]:
 
 
 def _following_error(
-    limits: Section, is_delta: bool, holds_command: bool, name: str, states: Sequence[str]
+    limits: Section, name: str, states: Sequence[str], *, is_delta: bool, holds_command: bool
 ) -> float | None:
     where = f"{limits.where}.following_error"
     if not limits.has("following_error"):

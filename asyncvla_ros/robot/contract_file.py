@@ -1,4 +1,4 @@
-"""Reading ``config/robots/<name>.yaml``; every mistake is named with its place and the choices."""
+"""Reading ``config/robots/<name>.yaml``; messages name the place of a mistake and the choices."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ KEYS = ("name", "control_hz", "base_frame", "cameras", "state", "action", "outpu
 OPTIONAL_KEYS = ("command_hz", "ramp_s", "lag_s", "driver_state", "enable", "guard")
 # position (3) and two columns of the rotation matrix (6), see transforms.pose_to_state.
 POSE_SIZE = 9
-# What new-robot writes where only a person knows the answer.
+# Placeholder that new-robot writes where only a person knows the answer.
 FILL_IN = "FILL_IN"
 
 
 def load_robot(path: Path) -> RobotContract:
-    """Reads and checks a contract file.
+    """Read and check a contract file.
 
     Raises:
-        ContractError: the file is missing, is no YAML, has a key twice, is not filled in, or says something
-            impossible; the message says where.
+        ContractError: the file is missing, is no YAML, repeats a key, is not filled in, or has an impossible
+        value; the message names the place.
     """
     text, data = read_yaml(path, "robot contract")
     blanks = [str(n) for n, line in enumerate(text.splitlines(), 1) if FILL_IN in line.split("#")[0]]
@@ -50,7 +50,7 @@ def load_robot(path: Path) -> RobotContract:
 
 
 def parse_robot(data: Any, where: str) -> RobotContract:
-    """A contract from parsed YAML; ``where`` begins the messages of ``ContractError``."""
+    """Return a contract from parsed YAML; ``where`` begins the messages of ``ContractError``."""
     root = Section(data, where, (*KEYS, *OPTIONAL_KEYS))
     action = Section(root.raw("action"), f"{where}: action", ("space", "dofs"))
     timeouts = Section(root.raw("timeouts"), f"{where}: timeouts", ("chunk_s", "observation_s"))

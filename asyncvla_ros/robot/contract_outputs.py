@@ -1,4 +1,4 @@
-"""Reading the outputs of a robot contract: which adapter takes which action dims, and whether it can."""
+"""Reading the outputs of a robot contract: adapters and the action dims they carry."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from asyncvla_ros.common.yaml_section import Section
 from asyncvla_ros.robot.contract import ADAPTERS, Dof, Output
 from asyncvla_ros.types import ContractError
 
-# Keys beside adapter and topic.
+# Keys besides adapter and topic.
 KEYS = {
     "action_command": (),
     "joint_trajectory": ("dofs", "joints", "travel"),
@@ -20,13 +20,13 @@ KEYS = {
     "gripper_command": ("dofs", "travel", "max_effort"),
     "parallel_gripper_command": ("dofs", "joints", "travel", "max_effort"),
 }
-# What their numbers are: changes per control step, or targets. action_command carries either.
+# Kind of their numbers: deltas per control step, or targets. action_command carries either.
 TAKES_DELTAS = {"forward_velocity": True, "twist": True} | dict.fromkeys(
     ("joint_trajectory", "forward_position", "pose", "gripper_command", "parallel_gripper_command"), False
 )
-# Where one dof may drive several joints alike, such as the fingers of a gripper.
+# Adapters in which one dof may drive several joints alike, such as the fingers of a gripper.
 MANY_JOINTS = ("joint_trajectory", "forward_position")
-# Adapters that stand for a fixed number of numbers: how many, in which action space, and which.
+# Adapters with a fixed number of values: how many, in which action space, and which.
 FIXED = {
     "twist": (6, ("delta_ee_pose",), "dx dy dz [m] and the rotation vector drx dry drz [rad] in base_frame"),
     "pose": (9, ("ee_pose",), "x y z and two columns of the rotation matrix, as in the state"),
@@ -36,19 +36,19 @@ FIXED = {
 
 
 def parse_outputs(items: Sequence[Any], where: str, space: str, dofs: Sequence[Dof]) -> tuple[Output, ...]:
-    """The outputs of a contract.
+    """Return the outputs of a contract.
 
     Args:
         items: The parsed YAML list.
-        where: Begins the messages, such as ``ur5e.yaml``.
+        where: Place for messages, such as ``ur5e.yaml``.
         space: Action space of the contract.
         dofs: All action dims in order.
 
     Raises:
-        ContractError: an adapter cannot carry its dofs, or a dof leaves by no output or by several.
+        ContractError: an adapter cannot carry its dofs, or a dof has no output or several.
     """
     outputs = tuple(_output(item, f"{where}: outputs[{i}]", space, dofs) for i, item in enumerate(items))
-    # action_command carries everything, for simulators and bags, whatever else moves the robot.
+    # action_command carries all dofs, for simulators and bags, besides the other outputs.
     carried = [name for output in outputs if output.adapter != "action_command" for name in set(output.dofs)]
     if not carried:
         return outputs
@@ -94,7 +94,7 @@ def _output(data: Any, where: str, space: str, dofs: Sequence[Dof]) -> Output:
 
 
 def _check_kind(adapter: str, where: str, space: str, dofs: Sequence[Dof]) -> None:
-    """ContractError if the adapter cannot carry such numbers."""
+    """Raise ContractError if the adapter cannot carry deltas, or targets, of these dofs."""
     if adapter in FIXED:
         count, spaces, meaning = FIXED[adapter]
         if len(dofs) != count or (spaces and space not in spaces):

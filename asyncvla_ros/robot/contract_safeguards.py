@@ -1,4 +1,4 @@
-"""Reading what a robot contract says of when the arm may move, and where links and tool may be."""
+"""Reading a robot contract's driver states, enable switch and guard."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ SHORTEST = 1e-9
 
 
 def parse_driver_states(items: Sequence[Any], where: str) -> tuple[DriverState, ...]:
-    """Read what the driver says of itself.
+    """Read the states of the driver.
 
     Args:
         items: The parsed YAML list.
-        where: Begins the messages, such as ``ur5e.yaml: driver_state``.
+        where: Place for messages, such as ``ur5e.yaml: driver_state``.
 
     Raises:
-        ContractError: an entry cannot be, or two contradict each other.
+        ContractError: an entry is impossible, or two contradict each other.
     """
     states = tuple(_driver_state(item, f"{where}[{i}]") for i, item in enumerate(items))
     distinct([f"{state.field} of {state.topic}" for state in states], where)
@@ -68,7 +68,7 @@ def _driver_state(data: Any, where: str) -> DriverState:
 
 
 def parse_enable(data: Any, where: str) -> EnableSwitch:
-    """Read the switch that must be held; ``where`` begins the messages of ``ContractError``."""
+    """Read the switch that must be held; ``where`` is the place in messages of ``ContractError``."""
     section = Section(data, where, ("topic", "timeout_s"))
     return EnableSwitch(section.topic("topic"), section.positive("timeout_s"))
 
@@ -79,23 +79,23 @@ def check_topics(
     enable: EnableSwitch | None,
     where: str,
 ) -> None:
-    """Raise ContractError if a topic brings two different things; several driver states may share one."""
+    """Raise ContractError if a topic has two different uses; several driver states may share one."""
     topics = [source.topic for source in sources] + list(dict.fromkeys(state.topic for state in states))
     topics += [] if enable is None else [enable.topic]
     distinct(topics, f"{where}: topics of cameras, state, driver_state and enable")
 
 
 def parse_guard(data: Any, where: str, space: str, dofs: Sequence[Dof]) -> ToolGuard:
-    """Read where links may be, and how fast the tool may move.
+    """Read the permitted positions of links and the speed limit of the tool.
 
     Args:
         data: The parsed YAML.
-        where: Begins the messages, such as ``ur5e.yaml: guard``.
+        where: Place for messages, such as ``ur5e.yaml: guard``.
         space: Action space of the contract.
         dofs: All action dims.
 
     Raises:
-        ContractError: nothing is limited, nowhere is permitted, or such an arm cannot be guarded.
+        ContractError: nothing is limited, no position is permitted, or such an arm cannot be guarded.
     """
     section = Section(data, where, ("tool", "tool_speed", "frames"))
     if space != "joint_position":

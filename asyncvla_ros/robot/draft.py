@@ -1,4 +1,4 @@
-"""A commented robot contract to start from, written from what is known of a robot."""
+"""A draft of a robot contract, with comments, from what is known of a robot."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from asyncvla_ros.robot.contract import CameraSource
 from asyncvla_ros.robot.contract_file import FILL_IN
 from asyncvla_ros.robot.urdf import Urdf, UrdfJoint
 
-# Parts of a topic that name the kind of image rather than the camera.
-GENERIC = re.compile(r"image\w*|color|colour|rgb|compressed|raw|rect|camera|cam")
-# Not pictures a policy can read.
-NO_COLOUR = re.compile(r"depth|infra|disparity", re.IGNORECASE)
+# Parts of a topic's name that say the kind of image rather than the camera.
+GENERIC = re.compile(r"image\w*|colou?r|rgb|compressed|raw|rect|camera|cam")
+# Images that a policy cannot read.
+NO_COLOR = re.compile(r"depth|infra|disparity", re.IGNORECASE)
 
 TEMPLATE = Template("""\
 # A starting contract. Replace every $fill_in and read every line: the limits are what keeps the arm safe.
@@ -79,14 +79,14 @@ timeouts: {chunk_s: 1.0, observation_s: 0.5}
 
 @dataclass(frozen=True)
 class LiveTopics:
-    """What a running robot publishes and obeys.
+    """Topics of a running robot.
 
     Attributes:
         joint_topic: The sensor_msgs/JointState with the most joints; empty: none.
         joints: Their names.
         images: Topic to transport, ``raw`` or ``compressed``.
-        trajectory_topics: trajectory_msgs/JointTrajectory topics that somebody obeys.
-        urdf: What is published as robot_description; None: nothing.
+        trajectory_topics: trajectory_msgs/JointTrajectory topics with a subscriber.
+        urdf: The published robot_description; None: nothing.
     """
 
     joint_topic: str
@@ -97,11 +97,11 @@ class LiveTopics:
 
 
 def cameras_of(images: dict[str, str]) -> tuple[tuple[CameraSource, ...], tuple[str, ...]]:
-    """The cameras among image topics, and the topics that are none; raw where there is a choice."""
+    """Return the cameras among image topics, raw where there is a choice, and the other topics."""
     cameras: dict[str, CameraSource] = {}
     others = []
     for topic, transport in sorted(images.items()):
-        if NO_COLOUR.search(topic) or (transport == "compressed" and topic.rpartition("/")[0] in images):
+        if NO_COLOR.search(topic) or (transport == "compressed" and topic.rpartition("/")[0] in images):
             others.append(topic)
             continue
         parts = [part for part in topic.split("/") if part and not GENERIC.fullmatch(part)]
@@ -112,7 +112,7 @@ def cameras_of(images: dict[str, str]) -> tuple[tuple[CameraSource, ...], tuple[
 
 
 def draft(name: str, urdf: Urdf | None, live: LiveTopics | None) -> str:
-    """The YAML text of a contract; FILL_IN marks what only a person or a checkpoint knows.
+    """Return the YAML text of a contract; FILL_IN marks what only a person or a checkpoint knows.
 
     Args:
         name: Name of the robot.
@@ -143,7 +143,7 @@ def draft(name: str, urdf: Urdf | None, live: LiveTopics | None) -> str:
 
 
 def _joints(urdf: Urdf | None, live: LiveTopics | None) -> Sequence[UrdfJoint]:
-    """The joints to name: those of the URDF that are published, or whatever is known."""
+    """Return the joints to list: those of the URDF that are published, or all that are known."""
     published = live.joints if live else ()
     if urdf is None:
         return [UrdfJoint(name, FILL_IN, None, None) for name in published or (FILL_IN,)]
@@ -169,11 +169,11 @@ def _dof(joint: UrdfJoint) -> str:
 
 
 def _inwards(low: float, high: float) -> tuple[str, str]:
-    """The limits with four decimals, never wider."""
+    """Round limits to four decimals, inwards."""
     return f"{math.ceil(low * 1e4 - 1e-6) / 1e4:g}", f"{math.floor(high * 1e4 + 1e-6) / 1e4:g}"
 
 
 def _text(value: str) -> str:
-    """A YAML scalar that is read as this text."""
+    """Return a YAML scalar that is read as this text."""
     plain = re.fullmatch(r"[~/]?[A-Za-z_][\w./-]*", value)
     return value if plain and isinstance(yaml.safe_load(value), str) else json.dumps(value)

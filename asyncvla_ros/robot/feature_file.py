@@ -1,4 +1,4 @@
-"""Reading what a checkpoint expects of a robot (``features.json``), without its network."""
+"""Reading a checkpoint's feature contract (``features.json``) without its network."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from asyncvla_ros.common.lfs import lfs_remedy
 from asyncvla_ros.robot.contract import ACTION_SPACES
 from asyncvla_ros.types import CameraFeature, CheckpointError, FeatureContract
 
-# Of an image, on a side [px].
+# Greatest side of an image [px].
 LARGEST = 8192
 
 
 def load_features(folder: Path) -> FeatureContract:
-    """The feature contract of a checkpoint folder.
+    """Return the feature contract of a checkpoint folder.
 
     Raises:
         CheckpointError: the folder is no checkpoint, or the file is no feature contract.
@@ -42,7 +42,7 @@ def load_features(folder: Path) -> FeatureContract:
 
 
 def _problems(features: FeatureContract) -> Iterator[str]:
-    """What the types of JSON permit, and a feature contract does not."""
+    """Yield each value that a feature contract does not permit."""
     for what, names in (
         ("cameras", [camera.key for camera in features.cameras]),
         ("state_names", features.state_names),
@@ -65,7 +65,7 @@ def _problems(features: FeatureContract) -> Iterator[str]:
 
 
 def read_json(file: Path) -> dict[str, Any]:
-    """The object in a JSON file; CheckpointError if there is none."""
+    """Return the object in a JSON file; CheckpointError if there is none."""
     try:
         values = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:

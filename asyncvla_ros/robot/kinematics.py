@@ -32,7 +32,7 @@ class Joint:
     axis: np.ndarray
 
     def transform(self, position: float) -> np.ndarray:
-        """(4, 4) pose_child_in_parent at a position [rad or m]."""
+        """Return (4, 4) pose_child_in_parent at a position [rad or m]."""
         moved = np.eye(4)
         if self.kind in TURNING:
             moved[:3, :3] = _turn(self.axis, position)
@@ -53,10 +53,10 @@ class Chain:
         return tuple(joint.name for joint in self.joints if joint.kind != "fixed")
 
     def points(self, positions: np.ndarray) -> np.ndarray:
-        """Positions of the last link's origin for many poses at once.
+        """Compute the positions of the last link's origin for many poses at once.
 
         Args:
-            positions: (k, n) of the joints ``names`` [rad or m].
+            positions: (k, n) positions of the joints ``names`` [rad or m].
 
         Returns:
             (k, 3) float64 in the base frame [m].
@@ -74,7 +74,7 @@ class Chain:
         return points
 
     def pose(self, positions: Mapping[str, float]) -> np.ndarray:
-        """Pose of the last link.
+        """Compute the pose of the last link.
 
         ::
 
@@ -101,23 +101,22 @@ class Chain:
 
 
 def load_chain(urdf: str, base: str, tip: str) -> Chain:
-    """The chain from link ``base`` to link ``tip``.
+    """Return the chain from link ``base`` to link ``tip``.
 
     Args:
         urdf: The XML of a robot description.
         base: Frame of the poses.
-        tip: Link whose pose is wanted.
+        tip: Link whose pose is computed.
 
     Raises:
-        ContractError: no valid URDF, an unknown link, no chain between the two, or a joint that is not
-            supported in it.
+        ContractError: no valid URDF, an unknown link, no chain between the two, or an unsupported joint.
     """
     root = robot_element(urdf, "robot description")
     links = [link.get("name", "") for link in root.findall("link")]
     for link in (base, tip):
         if link not in links:
             raise ContractError(f"robot description: no link {link!r}; the links are {', '.join(links)}")
-    # Only joints between links; <ros2_control> and <transmission> name joints, too.
+    # Only joints between links count; <ros2_control> and <transmission> name joints, too.
     above = {link_of(joint, "child"): joint for joint in root.findall("joint")}
     joints: list[Joint] = []
     link = tip
@@ -151,7 +150,7 @@ def _joint(element: ElementTree.Element) -> Joint:
 def _vector(
     element: ElementTree.Element, tag: str, key: str, default: tuple[float, float, float]
 ) -> np.ndarray:
-    """(3,) float64 of an attribute such as ``<origin xyz="0 0 1"/>``."""
+    """Return (3,) float64 of an attribute such as ``<origin xyz="0 0 1"/>``."""
     child = element.find(tag)
     text = None if child is None else child.get(key)
     try:
@@ -167,14 +166,14 @@ def _vector(
 
 
 def _turn(axis: np.ndarray, angle: float) -> np.ndarray:
-    """(3, 3) rotation about a unit vector by an angle [rad], after Rodrigues."""
+    """Return the rotation (3, 3) about a unit vector by an angle [rad], after Rodrigues."""
     x, y, z = axis
     cross = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
     return np.eye(3) + np.sin(angle) * cross + (1.0 - np.cos(angle)) * cross @ cross
 
 
 def _turned(axis: np.ndarray, angles: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """(k, 3) points turned about a unit vector by (k,) angles [rad] each, after Rodrigues."""
+    """Turn points (k, 3) about a unit vector by angles (k,) [rad], after Rodrigues."""
     cos, sin = np.cos(angles)[:, None], np.sin(angles)[:, None]
     along = (points @ axis)[:, None] * axis
     return along + cos * (points - along) + sin * np.cross(axis, points)

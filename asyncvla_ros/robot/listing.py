@@ -1,4 +1,4 @@
-"""A robot contract in tables, for a person."""
+"""A robot contract as tables for a person."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def _tables_of_interfaces(robot: RobotContract) -> tuple[Listing, ...]:
 
 
 def _tables_of_safeguards(robot: RobotContract) -> tuple[Listing, ...]:
-    """List what stops the arm, and how far it goes then; no rows where the contract has no such thing."""
+    """List what stops the arm, and how far it goes then; no rows for what the contract lacks."""
     followed = [d for d in robot.dofs if not (d.is_delta or d.holds_command) and d.name in robot.state_names]
     switches = () if robot.enable is None else ((robot.enable.topic, f"{robot.enable.timeout_s:g} s"),)
     return (
@@ -136,7 +136,7 @@ def _stops_row(robot: RobotContract, one: DofStops) -> tuple[str, ...]:
 
 
 def _stop(stop: Stop, unit: str) -> tuple[str, str]:
-    """Write time and way, rounded up."""
+    """Format the duration and distance of a stop, rounded up."""
     degrees = f" ({math.ceil(math.degrees(stop.distance))}°)" if unit == "rad" else ""
     return (
         f"{math.ceil(100 * stop.time_s) / 100:.2f} s",

@@ -1,4 +1,4 @@
-"""Whether a robot and a policy fit together."""
+"""Differences between what a policy expects and what a robot offers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from asyncvla_ros.types import FeatureContract
 
 
 def mismatches(robot: RobotContract, features: FeatureContract) -> list[str]:
-    """What the checkpoint expects and the robot does not offer, one line each; empty if they fit.
+    """Return what the checkpoint expects and the robot does not offer, one line each; empty if they fit.
 
     The robot may have more cameras than the checkpoint uses.
     """

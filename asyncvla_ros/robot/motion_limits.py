@@ -1,4 +1,4 @@
-"""The limits that hold for the motion of a dof: those of its contract, or what follows from its velocity.
+"""Limits of a dof's motion: those of its contract, or those that follow from its velocity.
 
 Units are those of the dof: velocity [unit/s], acceleration [unit/s²], jerk [unit/s³].
 """
@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 
 from asyncvla_ros.robot.contract import Dof
 
-# Without a limit of its own a dof may be behind by what it moves in this time at full velocity [s] ...
+# Default following error: the distance in this time at full velocity [s] ...
 FOLLOWING_S = 0.1
-# ... or, without a limit of velocity, by this [unit].
+# ... or, without a velocity limit, this distance [unit].
 FOLLOWING = 0.1
 
 
@@ -33,11 +33,11 @@ class MotionLimits:
 def motion_limits(dof: Dof, period_s: float) -> MotionLimits:
     """Return the limits of a tracked dof's motion and of its hold.
 
-    Where acceleration or jerk has no limit, what the velocity limit can use within two periods is taken. The
-    step limits of a change bound its velocity as well.
+    A missing limit of acceleration or jerk is the most that the velocity limit can use within two periods.
+    The step limits of a delta bound its velocity as well.
 
     Args:
-        dof: One with a velocity limit.
+        dof: A dof with a velocity limit.
         period_s: Time between two commands [s].
     """
     assert dof.velocity is not None
@@ -64,5 +64,5 @@ def stop_limits(dof: Dof, period_s: float) -> MotionLimits:
 
 
 def following_limit(dof: Dof) -> float:
-    """Return how far a measured target may be from where it was commanded [unit]."""
+    """Return how far a measured target may be from its command [unit]."""
     return dof.following_error or (FOLLOWING_S * dof.velocity if dof.velocity else FOLLOWING)

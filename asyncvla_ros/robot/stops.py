@@ -1,4 +1,4 @@
-"""How long and how far a stop from full velocity takes, for each tracked dof of a contract."""
+"""Duration and distance of a stop from full velocity, for each tracked dof of a contract."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from asyncvla_ros.robot.contract import RobotContract
 from asyncvla_ros.robot.motion_limits import MotionLimits, motion_limits, stop_limits
 
-# The worst acceleration at the beginning of a stop is looked for among so many.
+# Number of accelerations at the start of a stop among which the worst is searched.
 ACCELERATIONS = 257
 
 
 @dataclass(frozen=True)
 class Stop:
-    """Duration [s] of a stop, and the way meanwhile [unit]."""
+    """Duration [s] and distance [unit] of a stop."""
 
     time_s: float
     distance: float
@@ -27,9 +27,9 @@ class DofStops:
     Attributes:
         name: Of the dof.
         unit: Of the dof and of the distances.
-        speed: Full velocity, where they begin [unit/s].
-        hold: Within the limits of the motion: hold, deactivation.
-        emergency: Within the limits of the emergency stop.
+        speed: Full velocity, at which the stops begin [unit/s].
+        hold: Stop within the limits of the motion: hold, deactivation.
+        emergency: Stop within the limits of the emergency stop.
     """
 
     name: str
@@ -65,7 +65,7 @@ def stop_from(velocity: float, acceleration: float, max_acceleration: float, jer
 
 
 def worst_stop(motion: MotionLimits, stop: MotionLimits) -> Stop:
-    """Compute the longest duration and the longest way of a stop, whatever motion within its limits it ends.
+    """Compute the longest duration and distance of a stop from any motion within its limits.
 
     A dof that accelerates is at ``speed - a²/(2j)`` at most, since it could not keep to its velocity limit
     otherwise; all accelerations from 0 to the limit are tried.
@@ -85,7 +85,7 @@ def worst_stop(motion: MotionLimits, stop: MotionLimits) -> Stop:
 
 
 def stops(robot: RobotContract) -> tuple[DofStops, ...]:
-    """Compute the worst stops of the dofs with a velocity limit, in order; the others are not tracked."""
+    """Compute the worst stops of the tracked dofs, which have a velocity limit, in order."""
     period_s = robot.period_ns / 1e9
     found = []
     for dof in robot.dofs:

@@ -1,4 +1,4 @@
-"""What a robot contract needs of a URDF: which joints move, how far and how fast."""
+"""Reading a URDF for a robot contract: moving joints with their ranges and velocities."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class UrdfJoint:
     Attributes:
         name: As in joint_states.
         unit: ``rad``, or ``m`` of a prismatic joint.
-        limits: Smallest and largest position [unit], of soft limits where there are some; None: turns without
-            end, or the file gives no range.
-        velocity: Largest velocity [unit/s]; None: the file says nothing.
-        is_continuous: It turns without end.
+        limits: Smallest and largest position [unit], of soft limits if there are any; None: the joint turns
+        without end, or the file gives no range.
+        velocity: Largest velocity [unit/s]; None: not given.
+        is_continuous: Whether it turns without end.
     """
 
     name: str
@@ -35,24 +35,24 @@ class UrdfJoint:
 
 @dataclass(frozen=True)
 class Urdf:
-    """The link everything hangs from, and the joints that move, from there outwards."""
+    """The root link, and the moving joints from there outwards."""
 
     root: str
     joints: tuple[UrdfJoint, ...]
 
 
 def read_urdf(text: str, where: str) -> Urdf:
-    """Reads a URDF.
+    """Read a URDF.
 
     Args:
         text: The XML.
-        where: Begins the messages, such as the file's name.
+        where: Place for messages, such as the file's name.
 
     Raises:
-        ContractError: this is no URDF, or nothing in it moves.
+        ContractError: the text is no URDF, or no joint moves.
     """
     robot = robot_element(text, where)
-    # Not those of transmissions, which only repeat names.
+    # Not the joints of transmissions, which only repeat names.
     elements = robot.findall("joint")
     try:
         children = distinct([link_of(joint, "child") for joint in elements], f"{where}: children of joints")
@@ -71,10 +71,10 @@ def read_urdf(text: str, where: str) -> Urdf:
 
 
 def robot_element(text: str, where: str) -> ElementTree.Element:
-    """The element ``<robot>`` of a URDF.
+    """Return the element ``<robot>`` of a URDF.
 
     Raises:
-        ContractError: this is no URDF; ``where`` begins the message.
+        ContractError: the text is no URDF; ``where`` begins the message.
     """
     if not text.strip():
         raise ContractError(f"{where}: it is empty; did xacro fail?")
@@ -88,12 +88,21 @@ def robot_element(text: str, where: str) -> ElementTree.Element:
         raise ContractError(f"{where}: this is xacro; first write the URDF: xacro {where} > robot.urdf")
     if robot.tag != "robot":
         raise ContractError(f"{where}: expected the root element <robot>, found <{robot.tag}>")
+    _require_names(robot, where)
+    _require_links(robot, where)
+    return robot
+
+
+def _require_names(robot: ElementTree.Element, where: str) -> None:
     for kind in ("link", "joint"):
         names = [element.get("name") for element in robot.findall(kind)]
         nameless = names.count(None) + names.count("")
         if nameless:
             raise ContractError(f"{where}: {nameless} of {len(names)} elements <{kind}> have no name")
         distinct([name for name in names if name], f"{where}: names of {kind}s")
+
+
+def _require_links(robot: ElementTree.Element, where: str) -> None:
     for joint in robot.findall("joint"):
         missing = [
             f"<{end} link=...>"
@@ -102,18 +111,17 @@ def robot_element(text: str, where: str) -> ElementTree.Element:
         ]
         if missing:
             raise ContractError(f"{where}: joint {joint.get('name')} has no {' and no '.join(missing)}")
-    return robot
 
 
 def link_of(joint: ElementTree.Element, end: str) -> str:
-    """The link at the ``parent`` or ``child`` end of a joint of a ``robot_element``."""
+    """Return the link at the ``parent`` or ``child`` end of a joint of a ``robot_element``."""
     element = joint.find(end)
     assert element is not None
     return element.attrib["link"]
 
 
 def _outwards(link: str, elements: list[ElementTree.Element]) -> list[ElementTree.Element]:
-    """The moving joints below a link, depth first; those that only mimic others are left out."""
+    """Return the moving joints below a link, depth first, without joints that only mimic others."""
     found = []
     below: dict[str, list[ElementTree.Element]] = defaultdict(list)
     for element in elements:
@@ -129,7 +137,7 @@ def _outwards(link: str, elements: list[ElementTree.Element]) -> list[ElementTre
 
 def _joint(element: ElementTree.Element) -> UrdfJoint:
     kind = element.attrib["type"]
-    # What is not given is 0; a velocity of 0 means that nobody filled it in.
+    # A missing value is 0; a velocity of 0 means that nobody filled it in.
     lower, upper = _number(element, "limit", "lower"), _number(element, "limit", "upper")
     lower = max(lower, _number(element, "safety_controller", "soft_lower_limit", lower))
     upper = min(upper, _number(element, "safety_controller", "soft_upper_limit", upper))

@@ -11,19 +11,19 @@ from asyncvla_ros.types import ContractError
 
 
 def tighten(robot: RobotContract, urdf: Urdf) -> RobotContract:
-    """The contract with each joint's position and velocity limits cut to those of the URDF.
+    """Return the contract with each joint's position and velocity limits cut to those of the URDF.
 
-    The tighter bound wins. A dof belongs to the joint of the state of its name, else to the joint of its own
-    name; dofs without a physical unit belong to none. For a change per step the joint's range limits where it
-    may lead (``Dof.workspace``).
+    The tighter bound wins. A dof belongs to the joint behind the state of its name, else to the joint of its
+    own name; dofs without a physical unit belong to none. For a delta dof the joint's range limits where
+    deltas may lead (``Dof.workspace``).
 
     Args:
         robot: A contract with a joint action space.
         urdf: The robot description.
 
     Raises:
-        ContractError: a joint or its range is missing in the URDF, it moves in another unit, or no common
-            range is left.
+        ContractError: a joint or its range is missing in the URDF, it moves in another unit, or the ranges do
+        not overlap.
     """
     if robot.action_space not in ("joint_position", "delta_joint_position"):
         raise ContractError(
@@ -39,7 +39,9 @@ def tighten(robot: RobotContract, urdf: Urdf) -> RobotContract:
         if dof.unit == "normalized":
             dofs.append(dof)
         elif joint in joints:
-            dofs.append(_tightened(dof, joints[joint], dof.name in names, f"{robot.name}: joint {joint}"))
+            dofs.append(
+                _tightened(dof, joints[joint], f"{robot.name}: joint {joint}", is_measured=dof.name in names)
+            )
         else:
             raise ContractError(
                 f"{robot.name}: dof {dof.name} is joint {joint}, which the URDF does not move; "
@@ -48,7 +50,7 @@ def tighten(robot: RobotContract, urdf: Urdf) -> RobotContract:
     return replace(robot, dofs=tuple(dofs))
 
 
-def _tightened(dof: Dof, joint: UrdfJoint, is_measured: bool, where: str) -> Dof:
+def _tightened(dof: Dof, joint: UrdfJoint, where: str, *, is_measured: bool) -> Dof:
     if dof.unit != joint.unit:
         raise ContractError(
             f"{where} moves in {joint.unit} in the URDF (prismatic: m, revolute and continuous: rad), but "

@@ -1,1 +1,1 @@
-"""Policies for programs elsewhere: a server of msgpack over WebSockets, and its client."""
+"""Remote inference: a server of msgpack over WebSockets, and its client."""

@@ -1,4 +1,4 @@
-"""Ask a policy server for actions: this file alone, with numpy, msgpack and websockets 15 or newer."""
+"""Client of the policy server, in one file that needs numpy, msgpack and websockets 15 or newer."""
 
 import contextlib
 import math
@@ -11,7 +11,7 @@ DTYPES = {"uint8": "|u1", "float32": "<f4", "float64": "<f8", "int64": "<i8", "b
 
 
 class RequestError(RuntimeError):
-    """What the server says of a request that it refused."""
+    """The server refused a request; the message is its reason."""
 
 
 class PolicyClient:
@@ -29,11 +29,11 @@ class PolicyClient:
         self._connection.close()
 
     def features(self):
-        """What the policy sees, answers and was loaded from."""
+        """Return the policy's feature contract and its checkpoint."""
         return self.ask({"request": "features"})
 
     def infer(self, images, state, instruction, **options):
-        """Decide once: images (h, w, 3) uint8 by camera key, state (s,) -> actions (l, d) and more."""
+        """Run inference: images (h, w, 3) uint8 by camera key, state (s,) -> actions (l, d) and more."""
         return self.ask(
             {"request": "infer", "images": images, "state": state, "instruction": instruction, **options}
         )
@@ -48,7 +48,7 @@ class PolicyClient:
 
 
 def from_array(value):
-    """An array as {dtype, shape, data}, a number of numpy as a number; TypeError for anything else."""
+    """Convert an array to {dtype, shape, data}, a numpy number to a number; TypeError for all else."""
     if isinstance(value, np.generic):
         return value.item()
     if not isinstance(value, np.ndarray) or value.dtype.name not in DTYPES:
@@ -58,12 +58,12 @@ def from_array(value):
 
 
 def to_array(value):
-    """The array of {dtype, shape, data}, any other map as it is; ValueError if the parts do not fit."""
+    """Convert {dtype, shape, data} to an array, keep other maps; ValueError if the parts do not fit."""
     if value.keys() != {"dtype", "shape", "data"}:
         return value
     if value["dtype"] not in DTYPES:
         raise ValueError(f"dtype is {value['dtype']!r}, expected one of {list(DTYPES)}")
-    # A number times a list is a list of that length: memory for whoever asks.
+    # A number times a list would be a list of that length, so that a sender could exhaust the memory.
     if not isinstance(value["shape"], list) or not all(isinstance(size, int) for size in value["shape"]):
         raise ValueError(f"shape is {str(value['shape'])[:80]}, expected a list of integers")
     kind = np.dtype(DTYPES[value["dtype"]])

@@ -1,7 +1,7 @@
-"""The policy server: clients over WebSockets, one decision at a time.
+"""The policy server: clients over WebSockets, one inference at a time.
 
-The policy lives on a thread of its own, because it is not thread-safe and a CUDA graph belongs to the thread
-that captured it. The event loop therefore stays free: it accepts clients and refuses nonsense meanwhile.
+The policy has its own thread, because it is not thread-safe and a CUDA graph belongs to the thread that
+captured it. So the event loop stays free to accept clients and refuse bad requests meanwhile.
 """
 
 from __future__ import annotations
@@ -33,20 +33,20 @@ if TYPE_CHECKING:
     from asyncvla_ros.policy import Policy
 
 MAX_CLIENTS = 16
-#: Characters: an error quotes what it found, which may be long.
+#: Greatest length of an error [characters], because it quotes input, which may be long.
 MAX_ERROR = 1000
-#: A client that simulates may leave pings unanswered for long [s].
+#: Time for an answer to a ping [s], which a simulating client may delay.
 _PING_TIMEOUT_S = 600
-#: How long a client may take to say goodbye [s].
+#: Time for a client to close [s].
 _CLOSE_TIMEOUT_S = 2
 
 
 class Answers:
-    """Answers requests with a policy, from one thread.
+    """Answer requests with a policy, in one thread.
 
     Args:
-        policy: Decides.
-        about: Joins the reply to ``features``, such as which checkpoint it is.
+        policy: The policy.
+        about: Further entries of the reply to ``features``, such as the checkpoint.
     """
 
     def __init__(self, policy: Policy, about: Mapping[str, Any]) -> None:
@@ -62,7 +62,7 @@ class Answers:
         self._requests = {"features": self._tell_features, "infer": self._infer}
 
     def answer(self, raw: bytes | str) -> bytes:
-        """The reply to a message; what is wrong with it is a reply too, so this raises nothing."""
+        """Return the reply to a message; errors are replies, too, so nothing is raised."""
         try:
             message = unpack(raw)
             name = message.get("request")
@@ -71,7 +71,7 @@ class Answers:
             return pack(self._requests[name](message))
         except AsyncVLAError as error:
             return pack({"error": str(error)[:MAX_ERROR]})
-        except Exception as error:  # The server outlives what one request breaks.
+        except Exception as error:  # An error of one request must not end the server.
             traceback.print_exc()
             return pack({"error": f"the policy failed ({type(error).__name__}: {error})"[:MAX_ERROR]})
 
@@ -88,7 +88,7 @@ class Answers:
 async def run_server(
     policy: Policy, host: str, port: int, about: Mapping[str, Any], on_ready: Callable[[int], None]
 ) -> None:
-    """Serve until cancelled.
+    """Serve until canceled.
 
     Args:
         policy: Decides; this warms it up.
@@ -124,9 +124,9 @@ async def run_server(
             host,
             port,
             process_request=admit,
-            # A page in a browser names its origin; no page may talk to the policy.
+            # A browser page sends its origin; no page may use the policy.
             origins=[None],
-            # Images do not shrink, and a small message must not unfold into a large one.
+            # No compression: images do not shrink, and a small message must not expand to a large one.
             compression=None,
             max_size=MAX_MESSAGE,
             max_queue=1,
@@ -141,7 +141,7 @@ async def run_server(
 
 
 def _quiet_logger() -> logging.Logger:
-    """Of the WebSocket library: it prints a page for each client that breaks off."""
+    """Return a logger that hides the WebSocket library's tracebacks of lost clients."""
     logger = logging.getLogger(f"{__name__}.websockets")
     logger.setLevel(logging.CRITICAL)
     return logger

@@ -1,4 +1,4 @@
-"""Messages of the policy server: msgpack in and out, with everything that arrives checked."""
+"""Messages of the policy server in msgpack, with checks of everything that arrives."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from asyncvla_ros.types import (
     Previous,
 )
 
-#: Bytes of a message: five images of 1080p. The server refuses longer ones before it reads them.
+#: Greatest size of a message [bytes]: five images of 1080p. The server refuses longer ones before reading.
 MAX_MESSAGE = 32 * 2**20
-#: Height and width of an image [px].
+#: Greatest height and width of an image [px].
 MAX_SIDE = 4096
-#: Maps and lists of a message, and entries of each.
+#: Greatest number of maps and lists in a message, and of entries of each.
 MAX_CONTAINERS = 256
 MAX_ENTRIES = 64
 MAX_TEXT = 2000
-#: What a request may cost: without a limit, one number would keep everybody waiting for ever.
+#: Greatest cost of a request: without a limit, one number could block all clients for ever.
 MAX_WORK = {"rounds": 16, "denoise_steps": 200, "refine_steps": 200, "best_of": 64}
 
-#: Control steps: longer ago than any chunk lasts.
+#: Greatest delay [control steps], above the length of any chunk.
 MAX_DELAY = 2**16
 
 _INFER = ("request", "images", "state", "instruction", "previous", "committed", "seed", "strategy")
@@ -43,7 +43,7 @@ _NUMBERS = ("threshold", "guidance")
 
 @dataclass(frozen=True)
 class InferRequest:
-    """One decision asked for; the fields are those of ``Policy.infer``."""
+    """A request of inference, with the fields of ``Policy.infer``."""
 
     observation: Observation
     strategy: Strategy
@@ -52,22 +52,22 @@ class InferRequest:
 
 
 def pack(message: Mapping[str, Any]) -> bytes:
-    """A message as msgpack, arrays as {dtype, shape, data}."""
+    """Pack a message as msgpack, arrays as {dtype, shape, data}."""
     return msgpack.packb(message, default=from_array)
 
 
 def unpack(raw: bytes | str) -> dict[str, Any]:
-    """The map that a message holds.
+    """Unpack the map in a message.
 
     Raises:
-        ContractError: If it holds anything else, or too much.
+        ContractError: If the message is no map, or too large.
     """
     if not isinstance(raw, bytes):
         raise ContractError("the message is text, expected binary msgpack")
     counted = itertools.count(1)
 
     def limited(container: Any) -> Any:
-        # A byte can claim a container, which takes a hundred bytes of memory.
+        # One byte can declare a container, which needs a hundred bytes of memory.
         if next(counted) > MAX_CONTAINERS:
             raise ValueError(f"more than {MAX_CONTAINERS} maps and lists")
         return to_array(container) if isinstance(container, dict) else container
@@ -90,10 +90,10 @@ def unpack(raw: bytes | str) -> dict[str, Any]:
 
 
 def infer_request(message: Mapping[str, Any]) -> InferRequest:
-    """What an ``infer`` message asks for.
+    """Parse an ``infer`` message.
 
     Raises:
-        AsyncVLAError: If a field is missing, unknown, of another type or too large.
+        AsyncVLAError: If a field is missing, unknown, too large or has another type.
     """
     _require_known(message, _INFER, "fields of infer")
     images = _typed(message, "images", dict)
@@ -117,14 +117,14 @@ def infer_request(message: Mapping[str, Any]) -> InferRequest:
 
 
 def chunk_reply(chunk: ActionChunk) -> dict[str, Any]:
-    """What answers ``infer``: the chunk's fields, its times in milliseconds."""
+    """Build the reply to ``infer``: the chunk's fields, with times in [ms]."""
     signals = ("confidence", "variance", "surprise", "disagreement")
     names = ("actions", "refined", "committed", "kept", "draft", *signals)
     return {**{name: getattr(chunk, name) for name in names}, "times_ms": chunk.times.by_key()}
 
 
 def features_reply(features: FeatureContract) -> dict[str, Any]:
-    """A feature contract as msgpack knows it."""
+    """Build the reply to ``features`` from a feature contract."""
     values = asdict(features)
     return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
@@ -170,14 +170,14 @@ def _strategy(given: Any) -> Strategy:
 def _image(name: str, value: Any) -> np.ndarray:
     if not isinstance(value, np.ndarray):
         raise ContractError(f"{name} is {_kind(value)}, expected an array (height, width, 3) of uint8")
-    # Channels and type are the policy's to check.
+    # The policy checks channels and type.
     if value.ndim == 3 and not (min(value.shape) > 0 and max(value.shape) <= MAX_SIDE):
         raise ContractError(f"{name} has shape {value.shape}, expected sides of 1 to {MAX_SIDE} pixels")
     return value
 
 
 def _numbers(name: str, value: Any, dims: int) -> np.ndarray:
-    """The array as float32, if it holds numbers in so many dimensions."""
+    """Return an array as float32 if it holds numbers and has the expected number of dimensions."""
     if not isinstance(value, np.ndarray) or value.dtype.kind not in "fi" or value.ndim != dims:
         raise ContractError(f"{name} is {_kind(value)}, expected an array of {dims} dimensions with numbers")
     with np.errstate(over="ignore"):

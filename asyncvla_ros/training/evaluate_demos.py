@@ -50,7 +50,9 @@ def evaluate_demos(settings: DemoSettings) -> dict[str, Any]:
     policy = Policy.from_checkpoint(settings.policy, settings.device, settings.threads)
     require_contract(settings.data, policy.features)
     config = policy.network.config
-    episodes = load_episodes(settings.data, config.image_size, settings.cache, settings.skip_broken)
+    episodes = load_episodes(
+        settings.data, config.image_size, settings.cache, skip_broken=settings.skip_broken
+    )
     frames = unseen_frames(episodes, load_records(settings.policy), settings, policy.chunk_size)
     strategy = settings.strategy.complete(config.strategy)
     asked = infer_demos(policy, episodes, frames, strategy, seed=settings.seed)
@@ -115,7 +117,7 @@ def unseen_frames(
         AsyncVLAError: If there are none, or it is not known which they are.
     """
     trained_on, rated_on = records
-    frames = episodes.unseen(settings.data, trained_on, settings.fresh)
+    frames = episodes.unseen(settings.data, trained_on, fresh=settings.fresh)
     given = episodes.record(settings.data, 0)
     if given.is_of(rated_on):
         frames = frames[episodes.measuring(frames, RaterSettings.validation)]

@@ -55,7 +55,7 @@ def initial_checkpoint(settings: InitSettings, overrides: Mapping[str, Any]) -> 
                 f"--size is '3b', but {source} has tokens of width {config.hidden_size}, expected "
                 f"{full_config().hidden_size}; give --size tiny for other sizes"
             )
-        model = pretrained_policy(folder, config, settings.random)
+        model = pretrained_policy(folder, config, random=settings.random)
     robots = tuple((one.name, one.features, one.state_stats, one.action_stats) for one in mixture.robots)
     stats = robot.state_stats, robot.action_stats
     nothing = DataRecord.of_nothing()

@@ -65,7 +65,9 @@ def load_rater_episodes(settings: RaterSettings, base: Checkpoint) -> Episodes:
         AsyncVLAError: If they cannot be read.
     """
     size = base.model.config.image_size
-    return load_episodes(settings.data, size, settings.cache, settings.skip_broken, decode=settings.decode)
+    return load_episodes(
+        settings.data, size, settings.cache, skip_broken=settings.skip_broken, decode=settings.decode
+    )
 
 
 def error_scale(drafter: Drafter, data: RaterData, settings: RaterSettings) -> float | tuple[float, ...]:
@@ -88,7 +90,7 @@ def _split(episodes: Episodes, base: Checkpoint, settings: RaterSettings) -> tup
     Raises:
         AsyncVLAError: If it is not known which these are, or there are too few for both.
     """
-    frames = episodes.unseen(settings.data, base.trained_on, settings.fresh)
+    frames = episodes.unseen(settings.data, base.trained_on, fresh=settings.fresh)
     measuring = episodes.measuring(frames, settings.validation)
     if measuring.all() or not measuring.any():
         count = len(np.unique(episodes.episode[frames]))

@@ -1,1 +1,1 @@
-"""What people see of chunks: colours, marker geometry, overlay and pictures. No ROS."""
+"""Display of chunks: colors, marker geometry, overlay and pictures. No ROS."""

@@ -1,4 +1,4 @@
-"""Which path is to be seen now, from chunks and robot state as they arrive."""
+"""The path to display now, from chunks and robot state as they arrive."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from asyncvla_ros.robot.kinematics import Chain, load_chain
 from asyncvla_ros.types import ContractError
 from asyncvla_ros.view.chunk_view import ChunkView, chunk_view, is_stale
 
-# Older robot state is not looked up: no policy answers so late [ns].
+# Age up to which robot state is stored [ns]; no policy answers later.
 TRACE_SPAN = 10 * 10**9
 
 
 class ChunkDisplay:
-    """The newest chunk, drawn from where the robot was when the chunk's observation was made.
+    """The newest chunk as a path from the robot's pose at the chunk's observation.
 
     Args:
-        robot: Base frame, state, action dims and when a chunk is stale.
+        robot: Base frame, state, action dims and timeout of chunks.
 
     Raises:
         ContractError: the actions of this robot cannot be drawn, see ``ChunkPath``.
@@ -43,30 +43,30 @@ class ChunkDisplay:
 
     @property
     def needs_description(self) -> bool:
-        """Whether the path takes the robot's URDF: joint actions."""
+        """Whether the path needs the robot's URDF, as joint actions do."""
         return not self._path.is_cartesian
 
     def describe(self, urdf: str, tip_link: str) -> None:
-        """Takes the URDF; ContractError if it has no chain from the base frame to ``tip_link``."""
+        """Set the URDF; ContractError if it has no chain from the base frame to ``tip_link``."""
         self._chain = load_chain(urdf, self._base_frame, tip_link)
 
     def observe(self, topic: str, stamp_ns: int, values: Mapping[str, float]) -> None:
-        """Takes the part of the robot's state that came on ``topic``, measured at ``stamp_ns`` [ns]."""
+        """Note the part of the robot's state on ``topic``, measured at ``stamp_ns`` [ns]."""
         self._traces[topic].add(stamp_ns, values)
 
     def show(self, chunk: StampedChunk) -> None:
-        """Replaces the chunk that is shown; one that is none of this robot is nothing to see."""
+        """Replace the displayed chunk; a chunk that does not fit this robot is not displayed."""
         self._rejection = check_content(chunk, self._robot)
         self._chunk, self._points = (None if self._rejection else chunk), None
 
     def chunk(self, now_ns: int) -> StampedChunk | None:
-        """The chunk that counts at ``now_ns`` [ns]; None when there is none, it is stale or an end."""
+        """Return the valid chunk at ``now_ns`` [ns]; None without one, or if it is stale or an end."""
         if self._chunk is None or self._chunk.is_end or is_stale(self._chunk, now_ns, self._timeout_ns):
             return None
         return self._chunk
 
     def view(self, now_ns: int) -> ChunkView | None:
-        """What to draw at ``now_ns`` [ns]; None: nothing, and ``problem`` says why if that is an error."""
+        """Return the view at ``now_ns`` [ns]; None: nothing to draw, with an error in ``problem``."""
         self.problem = "" if self._rejection is None else f"chunk rejected: {self._rejection}"
         chunk = self.chunk(now_ns)
         if chunk is None:

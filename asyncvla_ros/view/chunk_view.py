@@ -1,4 +1,4 @@
-"""A chunk as it is to be seen now: points, colours, what was generated again, what is over."""
+"""View of a chunk at one time: points, colors, refined actions, executed actions."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from asyncvla_ros.control.chunk import StampedChunk
-from asyncvla_ros.view.colours import confidence_rgba
+from asyncvla_ros.view.colors import confidence_rgba
 
-# Opacity of actions that are over.
+# Opacity of executed actions.
 FADED = 0.25
 
 
@@ -19,39 +19,39 @@ class ChunkView:
 
     Attributes:
         points: (l + 1, 3) positions in the base frame [m].
-        colours: (l, 4) RGBA in [0, 1]: confidence, faded where the action is over.
-        refined: (l,) bool, generated again.
-        executed: How many leading actions are over.
+        colors: (l, 4) RGBA in [0, 1]: confidence, faded for executed actions.
+        refined: (l,) bool, true for refined actions.
+        executed: Number of leading actions that have been executed.
     """
 
     points: np.ndarray
-    colours: np.ndarray
+    colors: np.ndarray
     refined: np.ndarray
     executed: int
 
     @property
     def segments(self) -> np.ndarray:
-        """(l, 2, 3) begin and end of each action [m]."""
+        """(l, 2, 3) start and end of each action [m]."""
         return np.stack([self.points[:-1], self.points[1:]], axis=1)
 
 
 def chunk_view(chunk: StampedChunk, points: np.ndarray, now_ns: int) -> ChunkView:
-    """What a chunk looks like at ``now_ns``.
+    """Compute the view of a chunk at ``now_ns``.
 
     Args:
-        chunk: With ``l`` actions.
+        chunk: Chunk of ``l`` actions.
         points: (l + 1, 3), see ``ChunkPath.points``.
         now_ns: Node clock [ns]; actions whose control step has ended are faded.
     """
     confidence, refined = ratings(chunk)
     executed = chunk.executed_at(now_ns)
-    colours = confidence_rgba(confidence)
-    colours[:executed, 3] *= FADED
-    return ChunkView(points, colours, refined, executed)
+    colors = confidence_rgba(confidence)
+    colors[:executed, 3] *= FADED
+    return ChunkView(points, colors, refined, executed)
 
 
 def ratings(chunk: StampedChunk) -> tuple[np.ndarray, np.ndarray]:
-    """Confidence (l,), NaN where there is none, and (l,) bool, where an action was generated again."""
+    """Return the confidence (l,), NaN where unknown, and the refined actions (l,) bool."""
     length = len(chunk.actions)
     confidence, refined = chunk.confidence, chunk.refined
     return (
@@ -61,5 +61,5 @@ def ratings(chunk: StampedChunk) -> tuple[np.ndarray, np.ndarray]:
 
 
 def is_stale(chunk: StampedChunk, now_ns: int, timeout_ns: int) -> bool:
-    """Whether a chunk is nothing to show any more: its observation is too old, or time jumped back."""
+    """Return whether a chunk is too old to display, or from before a backward jump of time."""
     return not -chunk.step_ns <= now_ns - chunk.stamp_ns <= timeout_ns

@@ -1,4 +1,4 @@
-"""A chunk as what rviz and Foxglove draw, in numbers: whoever makes the messages, makes them of this."""
+"""Geometry of a chunk's markers for rviz and Foxglove, independent of messages."""
 
 from __future__ import annotations
 
@@ -8,32 +8,32 @@ import numpy as np
 
 from asyncvla_ros.view.chunk_view import ChunkView
 
-# Of visualization_msgs/Marker.
+# Constants of visualization_msgs/Marker.
 LINE_LIST, CUBE_LIST, SPHERE_LIST = 5, 6, 7
 ADD, DELETE, DELETE_ALL = 0, 2, 3
-# Thickness of the path, of an action, of one that was generated again [m].
+# Size of the path, of an action and of a refined action [m].
 LINE, BALL, CUBE = 0.004, 0.010, 0.014
-# Should who shows them die, they go away, too [s].
+# Lifetime of a marker [s], so that markers disappear with their node.
 LIFETIME = 2
 
 
 @dataclass(frozen=True)
 class MarkerPart:
-    """One marker; without points one that is taken away.
+    """One marker; without points it is deleted.
 
     Attributes:
         name: Its namespace.
         kind: ``LINE_LIST``, ``CUBE_LIST`` or ``SPHERE_LIST``.
-        size: Of its lines, cubes or balls [m].
+        size: Size of its lines, cubes or balls [m].
         points: (n, 3) [m] in the base frame.
-        colours: (n, 4) RGBA in [0, 1].
+        colors: (n, 4) RGBA in [0, 1].
     """
 
     name: str
     kind: int
     size: float
     points: np.ndarray
-    colours: np.ndarray
+    colors: np.ndarray
 
     @property
     def action(self) -> int:
@@ -42,11 +42,11 @@ class MarkerPart:
 
 
 def marker_parts(view: ChunkView) -> tuple[MarkerPart, ...]:
-    """The path as lines, actions as balls, and as cubes where they were generated again."""
+    """Return the path as lines, actions as balls, and refined actions as cubes."""
     ends, again = view.points[1:], view.refined
-    lines, pairs = view.segments.reshape(-1, 3), np.repeat(view.colours, 2, axis=0)
+    lines, pairs = view.segments.reshape(-1, 3), np.repeat(view.colors, 2, axis=0)
     return (
-        MarkerPart("path", LINE_LIST, LINE, lines, colours=pairs),
-        MarkerPart("actions", SPHERE_LIST, BALL, ends[~again], colours=view.colours[~again]),
-        MarkerPart("refined", CUBE_LIST, CUBE, ends[again], colours=view.colours[again]),
+        MarkerPart("path", LINE_LIST, LINE, lines, pairs),
+        MarkerPart("actions", SPHERE_LIST, BALL, ends[~again], view.colors[~again]),
+        MarkerPart("refined", CUBE_LIST, CUBE, ends[again], view.colors[again]),
     )

@@ -1,4 +1,4 @@
-"""A camera picture with what the policy thinks below it."""
+"""A camera image with a panel of the policy's state."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 
 from asyncvla_ros.control.types import Mode
-from asyncvla_ros.view.colours import confidence_rgba
+from asyncvla_ros.view.colors import confidence_rgba
 
-# Pictures from small cameras are enlarged, so that the text fits [px].
+# Least width [px]; images of small cameras are enlarged, so that the text fits.
 MIN_WIDTH = 480
 PANEL = 96
 MARGIN = 10
@@ -26,16 +26,16 @@ _MODES = {
 
 @dataclass(frozen=True)
 class Caption:
-    """What is written below the picture.
+    """Content of the panel.
 
     Attributes:
         instruction: The task the chunk follows; empty: none.
-        mode: Of the controller; None: unknown.
-        reason: Why it is in this mode.
+        mode: Mode of the controller; None: unknown.
+        reason: Reason for the mode.
         confidence: (l,) of the actions of the chunk, NaN where unknown; empty without a chunk.
-        refined: (l,) bool, generated again.
-        executed: How many leading actions are over.
-        latency_s: Of the inference [s].
+        refined: (l,) bool, true for refined actions.
+        executed: Number of leading actions that have been executed.
+        latency_s: Duration of inference [s].
     """
 
     instruction: str = ""
@@ -48,11 +48,11 @@ class Caption:
 
 
 def draw_overlay(image: np.ndarray, caption: Caption) -> np.ndarray:
-    """A picture with a panel: instruction, mode, a bar of the confidence of each action, latency.
+    """Draw a panel below an image: instruction, mode, a bar of each action's confidence, latency.
 
     Args:
         image: (h, w, 3) uint8 RGB.
-        caption: What to write.
+        caption: Content of the panel.
 
     Returns:
         (h' + PANEL, w', 3) uint8 RGB, where w' is at least ``MIN_WIDTH``.
@@ -66,12 +66,12 @@ def draw_overlay(image: np.ndarray, caption: Caption) -> np.ndarray:
         caption.instruction or "no instruction",
         MARGIN,
         20,
-        colour=_INK if caption.instruction else _DIM,
+        color=_INK if caption.instruction else _DIM,
     )
     mode = "controller unknown" if caption.mode is None else f"{caption.mode.name} {caption.reason}"
-    _write(panel, mode, MARGIN, 40, colour=_DIM if caption.mode is None else _MODES[caption.mode])
+    _write(panel, mode, MARGIN, 40, color=_DIM if caption.mode is None else _MODES[caption.mode])
     _draw_bar(panel, caption)
-    _write(panel, _figures(caption), MARGIN, 88, colour=_DIM)
+    _write(panel, _figures(caption), MARGIN, 88, color=_DIM)
     return np.vstack([picture, panel])
 
 
@@ -86,21 +86,21 @@ def _figures(caption: Caption) -> str:
 
 
 def _draw_bar(panel: np.ndarray, caption: Caption) -> None:
-    """One cell per action: filled up to and coloured by its confidence, framed where generated again."""
+    """Draw one cell per action, filled and colored by its confidence, with a frame if refined."""
     top, bottom, width = 48, 72, panel.shape[1] - 2 * MARGIN
     cv2.rectangle(panel, (MARGIN, top), (MARGIN + width, bottom), _GROOVE, -1)
     edges = np.linspace(MARGIN, MARGIN + width, len(caption.confidence) + 1).round().astype(int)
-    colours = (255 * confidence_rgba(caption.confidence)[:, :3]).round().astype(int)
-    colours[: caption.executed] = (colours[: caption.executed] + 2 * np.array(_PAPER)) // 3
+    colors = (255 * confidence_rgba(caption.confidence)[:, :3]).round().astype(int)
+    colors[: caption.executed] = (colors[: caption.executed] + 2 * np.array(_PAPER)) // 3
     heights = np.nan_to_num(np.clip(caption.confidence, 0.0, 1.0), nan=1.0) * (bottom - top)
     for i, (left, right) in enumerate(zip(edges[:-1] + 1, edges[1:] - 1, strict=True)):
-        colour = tuple(colours[i].tolist())
-        cv2.rectangle(panel, (int(left), bottom - int(heights[i])), (int(right), bottom), colour, -1)
+        color = tuple(colors[i].tolist())
+        cv2.rectangle(panel, (int(left), bottom - int(heights[i])), (int(right), bottom), color, -1)
         if caption.refined[i]:
             cv2.rectangle(panel, (int(left), top), (int(right), bottom), _INK, 1)
 
 
-def _write(panel: np.ndarray, text: str, left: int, base: int, colour: tuple[int, int, int]) -> None:
-    # OpenCV's fonts know ASCII only.
+def _write(panel: np.ndarray, text: str, left: int, base: int, color: tuple[int, int, int]) -> None:
+    # OpenCV's fonts have only ASCII.
     plain = text.encode("ascii", "replace").decode()
-    cv2.putText(panel, plain, (left, base), cv2.FONT_HERSHEY_SIMPLEX, 0.42, colour, 1, cv2.LINE_AA)
+    cv2.putText(panel, plain, (left, base), cv2.FONT_HERSHEY_SIMPLEX, 0.42, color, 1, cv2.LINE_AA)

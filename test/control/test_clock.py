@@ -6,8 +6,10 @@ from support.contracts import MS
 
 def _run(clock: MotionClock, node_ns: list[int], is_simulated: bool) -> list[int]:
     """Motion time [ms] after each 20 ms of steady time."""
-    first = clock.read(0, node_ns[0], is_simulated)
-    times = [clock.read(20 * MS * n, at, is_simulated) for n, at in enumerate(node_ns[1:], start=1)]
+    first = clock.read(0, node_ns[0], is_simulated=is_simulated)
+    times = [
+        clock.read(20 * MS * n, at, is_simulated=is_simulated) for n, at in enumerate(node_ns[1:], start=1)
+    ]
     return [(at - first) // MS for at in times]
 
 

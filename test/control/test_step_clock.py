@@ -21,7 +21,7 @@ class NodeClock:
 
 
 def test_in_lockstep_there_is_no_time_but_that_of_the_last_tick():
-    clock = StepClock(True, lambda: NodeClock(77 * MS))
+    clock = StepClock(lambda: NodeClock(77 * MS), lockstep=True)
     assert not clock.has_begun
     clock.tick(5 * MS)
     assert clock.has_begun
@@ -29,18 +29,18 @@ def test_in_lockstep_there_is_no_time_but_that_of_the_last_tick():
 
 
 def test_a_chunk_that_overtakes_its_tick_proves_the_time():
-    clock = StepClock(True, lambda: NodeClock(0))
+    clock = StepClock(lambda: NodeClock(0), lockstep=True)
     clock.tick(5 * MS)
     assert clock.arrival_ns(6 * MS) == 6 * MS
     assert clock.arrival_ns(4 * MS) == 5 * MS
-    assert StepClock(False, lambda: NodeClock(5 * MS)).arrival_ns(6 * MS) == 5 * MS
+    assert StepClock(lambda: NodeClock(5 * MS), lockstep=False).arrival_ns(6 * MS) == 5 * MS
 
 
 def test_motion_goes_on_by_a_simulated_clock_while_it_runs(monkeypatch):
     steady = SimpleNamespace(ns=10**12)
     monkeypatch.setattr(step_clock.time, "monotonic_ns", lambda: steady.ns)
     node = NodeClock(10**9, is_simulated=True)
-    clock = StepClock(False, lambda: node)
+    clock = StepClock(lambda: node, lockstep=False)
     began = clock.motion_ns()
     steady.ns += 40 * MS
     node.ns += 20 * MS
@@ -51,7 +51,7 @@ def test_motion_goes_on_by_a_simulated_clock_while_it_runs(monkeypatch):
 def test_a_deadline_counts_steady_time_unless_the_world_waits(monkeypatch, lockstep):
     steady = SimpleNamespace(ns=10**12)
     monkeypatch.setattr(step_clock.time, "monotonic_ns", lambda: steady.ns)
-    is_late = StepClock(lockstep, lambda: NodeClock(0)).deadline(10 * MS)
+    is_late = StepClock(lambda: NodeClock(0), lockstep=lockstep).deadline(10 * MS)
     steady.ns += 10 * MS
     assert not is_late()
     steady.ns += 1

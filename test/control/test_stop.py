@@ -28,7 +28,9 @@ class Rig:
         for _ in range(periods):
             self.now_ns += 25 * MS
             self.state.observe("joint_states", self.now_ns, {DOF.name: self.place}, self.now_ns)
-            goals = self.stop.goals([commanded], at_rest, self.state, self.now_ns, has_let_go)
+            goals = self.stop.goals(
+                [commanded], self.state, self.now_ns, at_rest=at_rest, has_let_go=has_let_go
+            )
         return goals
 
     def held(self):

@@ -117,12 +117,12 @@ def test_the_enable_switch_must_be_held():
     texts = []
     for value, at_ns, now_ns in ((None, 0, 0), (True, 0, 600 * MS), (False, 700 * MS, 700 * MS)):
         if value is not None:
-            supervisor.note_enable(value, at_ns)
+            supervisor.note_enable(at_ns, is_on=value)
         verdict = supervisor.verdict(now_ns)
         assert verdict is not None and verdict.reason is Reason.NOT_ENABLED
         texts.append(verdict.text)
     assert "nothing came" in texts[0] and "0.60 s" in texts[1] and "is off" in texts[2]
-    supervisor.note_enable(True, 800 * MS)
+    supervisor.note_enable(800 * MS, is_on=True)
     assert supervisor.verdict(1200 * MS) is None
 
 

@@ -34,7 +34,7 @@ class Tracker(JerkLimitedTracker):
 
     def stop(self, emergency=False, permits=None):
         self.now_ns += self.period_ns
-        super().stop(self.now_ns, emergency, permits)
+        super().stop(self.now_ns, emergency=emergency, permits=permits)
 
 
 def _dof(velocity=2.0, acceleration: float | None = 10.0, jerk: float | None = 500.0, **changes) -> Dof:

@@ -69,7 +69,7 @@ def test_names_that_number_the_dims_are_put_in_order(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("info", [{"is_depth_map": True}, {"video.is_depth_map": True}])
-def test_depth_cameras_beside_colours_are_left_out(tmp_path: Path, info: dict[str, bool]) -> None:
+def test_depth_cameras_beside_colors_are_left_out(tmp_path: Path, info: dict[str, bool]) -> None:
     depth = {"shape": [480, 640, 3], "info": info}
     write_info(tmp_path, ["j1", "j2"], **{"observation.images.depth": depth})
     assert feature_contract([tmp_path], "joint_position").cameras == (CameraFeature("top", 480, 640),)
@@ -120,7 +120,7 @@ def test_a_dataset_without_cameras_is_refused(tmp_path: Path) -> None:
     info = json.loads((tmp_path / "meta" / "info.json").read_text())
     del info["features"]["observation.images.top"]
     (tmp_path / "meta" / "info.json").write_text(json.dumps(info))
-    with pytest.raises(AsyncVLAError, match=r"no camera with colours, expected .*\*.*'observation.image'"):
+    with pytest.raises(AsyncVLAError, match=r"no camera with colors, expected .*\*.*'observation.image'"):
         feature_contract([tmp_path], "joint_position")
 
 

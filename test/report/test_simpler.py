@@ -12,7 +12,7 @@ from asyncvla_ros.report import report
 from asyncvla_ros.report.results import load
 from asyncvla_ros.report.shards import bridge_figures, merge_shards
 from asyncvla_ros.sim.simpler import fractal_results as fractal
-from asyncvla_ros.sim.simpler.bridge.results import EXPERT, BridgeConfig, BridgeEpisode, summarise
+from asyncvla_ros.sim.simpler.bridge.results import EXPERT, BridgeConfig, BridgeEpisode, summarize
 from asyncvla_ros.strategy import Strategy
 from asyncvla_ros.types import AsyncVLAError
 
@@ -28,7 +28,7 @@ def episode(task: str, init: int) -> BridgeEpisode:
 
 
 def write(file: Path, config: BridgeConfig, **changes: Any) -> dict[str, Any]:
-    result = summarise([episode(*pair) for pair in config.episodes], config)
+    result = summarize([episode(*pair) for pair in config.episodes], config)
     file.write_text(json.dumps({**result, **changes}))
     return json.loads(json.dumps(result))
 
@@ -71,7 +71,7 @@ def test_the_page_has_both_successes_of_bridge_by_task_and_together(tmp_path: Pa
 def test_the_page_has_both_successes_of_fractal(tmp_path: Path) -> None:
     config = fractal.FractalConfig("google_robot_pick_coke_can", 4, Strategy("sfm"))
     episodes = [fractal.Episode(i, "pick coke can", i > 2, i > 1, 80, (20.0, 40.0), 0.25) for i in range(4)]
-    result = fractal.summarise(episodes, config, {"checkpoint": "77b0aa"}, 513)
+    result = fractal.summarize(episodes, config, {"checkpoint": "77b0aa"}, 513)
     (tmp_path / "coke.json").write_text(json.dumps(result))
     text = page(tmp_path)
     assert "| coke | google_robot_pick_coke_can | 77b0 | sfm | - | 1/4 | 25.0% (4.6% to 69.9%) |" in text

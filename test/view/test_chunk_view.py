@@ -5,23 +5,23 @@ import pytest
 
 from asyncvla_ros.view.chunk_display import ChunkDisplay
 from asyncvla_ros.view.chunk_view import FADED, chunk_view
-from asyncvla_ros.view.colours import UNKNOWN, confidence_rgba
+from asyncvla_ros.view.colors import UNKNOWN, confidence_rgba
 from support.contracts import MS, STEP_NS, chunk, libero_panda
 
 LUMA = np.array([0.2126, 0.7152, 0.0722])
 
 
 def test_more_confidence_is_brighter():
-    colours = confidence_rgba(np.linspace(0.0, 1.0, 50))
-    assert np.all(np.diff(colours[:, :3] @ LUMA) > 0)
-    assert np.all(colours[:, 3] == 1.0)
+    colors = confidence_rgba(np.linspace(0.0, 1.0, 50))
+    assert np.all(np.diff(colors[:, :3] @ LUMA) > 0)
+    assert np.all(colors[:, 3] == 1.0)
 
 
-def test_unknown_is_grey_and_what_is_out_of_range_is_clipped():
-    colours = confidence_rgba(np.array([np.nan, -1.0, 0.0, 1.0, 2.0]))
-    np.testing.assert_array_equal(colours[0], UNKNOWN)
-    np.testing.assert_array_equal(colours[1], colours[2])
-    np.testing.assert_array_equal(colours[3], colours[4])
+def test_unknown_is_gray_and_what_is_out_of_range_is_clipped():
+    colors = confidence_rgba(np.array([np.nan, -1.0, 0.0, 1.0, 2.0]))
+    np.testing.assert_array_equal(colors[0], UNKNOWN)
+    np.testing.assert_array_equal(colors[1], colors[2])
+    np.testing.assert_array_equal(colors[3], colors[4])
     assert confidence_rgba(np.zeros(0)).shape == (0, 4)
 
 
@@ -35,13 +35,13 @@ def test_what_is_over_fades(steps, executed):
     given = chunk(stamp_ns=1000 * MS, confidence=np.full(8, 0.5, np.float32))
     view = chunk_view(given, POINTS, 1000 * MS + round(steps * STEP_NS))
     assert view.executed == executed
-    np.testing.assert_array_equal(view.colours[:executed, 3], FADED)
-    np.testing.assert_array_equal(view.colours[executed:, 3], 1.0)
+    np.testing.assert_array_equal(view.colors[:executed, 3], FADED)
+    np.testing.assert_array_equal(view.colors[executed:, 3], 1.0)
 
 
-def test_without_a_rater_all_is_grey_and_nothing_refined():
+def test_without_a_rater_all_is_gray_and_nothing_refined():
     view = chunk_view(chunk(), POINTS, 0)
-    np.testing.assert_array_equal(view.colours, np.tile(UNKNOWN, (8, 1)))
+    np.testing.assert_array_equal(view.colors, np.tile(UNKNOWN, (8, 1)))
     assert not view.refined.any()
     np.testing.assert_array_equal(view.segments[3], POINTS[3:5])
 

@@ -25,7 +25,7 @@ class ControllerNode(ManagedNode):
         super().__init__("controller")
         self._params = Parameters(self, ControllerParameters, self._on_change)
         # Asked for at each reading: whoever steps a clock exchanges it.
-        self._step_clock = StepClock(self._params.values.lockstep, lambda: self.get_clock())
+        self._step_clock = StepClock(lambda: self.get_clock(), lockstep=self._params.values.lockstep)
         #: From configure to cleanup.
         self._session: ControllerSession | None = None
         #: What the last session left latched; it outlives the lifecycle, until it is reset.

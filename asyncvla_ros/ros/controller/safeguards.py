@@ -129,7 +129,7 @@ class Safeguards:
                     self._supervisor.note_driver(index, int(getattr(message, state.field)))
 
     def _on_enable(self, message: Bool) -> None:
-        self._supervisor.note_enable(bool(message.data), self._motion_ns())
+        self._supervisor.note_enable(self._motion_ns(), is_on=bool(message.data))
 
 
 def message_type(state: DriverState) -> Any:

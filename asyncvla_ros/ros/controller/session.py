@@ -77,7 +77,9 @@ class ControllerSession:
         self._lockstep = values.lockstep
         urdf_topic = node.resolve_topic_name(values.urdf_topic or "robot_description")
         self._robot, urdf = read_robot(values, urdf_topic)
-        self.controller = Controller(self._robot, self._lockstep, values.execute_steps, urdf)
+        self.controller = Controller(
+            self._robot, lockstep=self._lockstep, execute_steps=values.execute_steps, urdf=urdf
+        )
         self.controller.limit_tool_speed(values.tool_speed)
         self.controller.supervisor.latch = latch
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
@@ -227,7 +229,7 @@ class ControllerSession:
     def _note_unacknowledged(self) -> None:
         topics = self._outputs.unacknowledged()
         are_all, has_come = len(topics) == self._outputs.needed, self._outputs.take_arrivals()
-        self.controller.supervisor.note_unacknowledged(topics, are_all, has_come)
+        self.controller.supervisor.note_unacknowledged(topics, are_all=are_all, has_come=has_come)
 
     def send_command(self, decide: Callable[[int, int], Command]) -> Command:
         """Sends a command of this moment; one that was held up on its way is made anew, a few times.

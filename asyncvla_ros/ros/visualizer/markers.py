@@ -34,5 +34,5 @@ def _marker(part: MarkerPart, frame_id: str) -> Marker:
     marker.scale = Vector3(x=part.size, y=part.size, z=part.size)
     marker.lifetime = Duration(sec=LIFETIME)
     marker.points = [Point(x=x, y=y, z=z) for x, y, z in part.points.tolist()]
-    marker.colors = [ColorRGBA(r=r, g=g, b=b, a=a) for r, g, b, a in part.colours.tolist()]
+    marker.colors = [ColorRGBA(r=r, g=g, b=b, a=a) for r, g, b, a in part.colors.tolist()]
     return marker

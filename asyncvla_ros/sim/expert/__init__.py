@@ -1,1 +1,1 @@
-"""The scripted demonstrator: skills on the simulator's privileged state."""
+"""The scripted expert: skills on the simulator's privileged state."""

@@ -1,7 +1,7 @@
-"""Skills of the scripted expert for what is not picked up: drawers, the stove's knob, a plate to push.
+"""Skills of the scripted expert for drawers, the stove's knob, and a plate to push.
 
-All three go HOVER ──> DESCEND ──> CLOSE ──> CARRY and back to HOVER when they lose hold. For a drawer "hover"
-is in front of its handle, "descend" the way to it and "carry" the pull.
+All three run HOVER ──> DESCEND ──> CLOSE ──> CARRY, and return to HOVER if they lose hold. For a drawer,
+"hover" is in front of its handle, "descend" the way to it and "carry" the pull.
 """
 
 from __future__ import annotations
@@ -12,18 +12,19 @@ from scipy.spatial.transform import Rotation
 from asyncvla_ros.sim.expert.motion import DOWN, Phase, closed_firmly, motion_action
 from asyncvla_ros.sim.libero.scene import Scene
 
+_APPROACH = (Phase.HOVER, Phase.DESCEND, Phase.CLOSE)
 _STANDOFF_M = 0.10
-#: So well aimed, off the way and turned, the fingers move in: there is room for more correction on the way.
+#: Lateral offset [m] and angle [rad] below which the fingers move in; more is corrected on the way.
 _ASIDE_M, _ROUGHLY_LEVEL_RAD = 0.03, 0.25
-#: Off the middle of a handle towards the robot's base, for an arm that is less stretched [m].
+#: Offset from the middle of a handle towards the robot's base, so that the arm is less stretched [m].
 _NEARER_M = 0.014
 _HOVER_M = 0.07
-#: Distance along the way at which the fingers are around a handle or knob, and off the way [m].
+#: Distance along the way at which the fingers are around a handle or knob [m], and lateral offset [m].
 _REACHED_M = 0.014
 _OFF_M = 0.06
 _TURNED_RAD = 0.15
 _LOST_M = 0.05
-#: Opening at which a drawer is let go, and below which it counts as closed again [m].
+#: Opening at which a drawer is released, and below which it counts as closed again [m].
 _WIDE_OPEN_M = 0.15
 _CLOSED_M = 0.10
 _CLEAR_M = 0.06
@@ -31,15 +32,15 @@ _PULL_M = 0.06
 _STALLED_STEPS = 50
 _LET_GO_STEPS = 8
 _KNOB_DEPTH_M = 0.02
-#: The knob is near the robot's base: a hand that leans outwards keeps the arm from folding too far [rad].
+#: Outward tilt of the hand [rad], so that the arm does not fold too far: the knob is near the base.
 _LEAN_RAD = 0.45
 _TURN_STEP_RAD = 0.45
-#: The wrist turns a knob this far before it takes hold again [rad].
+#: Turn of the wrist before it grasps the knob again [rad].
 _LONGEST_TURN_RAD = 1.2
-#: Fingertips reach this far below the grip point [m].
+#: Distance of the fingertips below the grasp point [m].
 _FINGERTIP_M = 0.014
 _FLOOR_REACHED_M = 0.012
-#: How far below the plate's floor the arm is sent to press on it [m].
+#: Depth below the plate's floor of the goal that presses on it [m].
 _PRESS_M = 0.012
 _PUSH_M = 0.05
 
@@ -49,7 +50,7 @@ _SIDEWAYS = Rotation.from_euler("z", np.pi / 2).as_matrix() @ DOWN
 
 
 class _Skill:
-    """The state all skills keep: which phase, and for how many steps."""
+    """State of all skills: the phase and its number of steps."""
 
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
@@ -64,7 +65,7 @@ class _Skill:
 
 
 class OpenDrawer(_Skill):
-    """Pulls a drawer open by its handle, with the gripper horizontal, and leaves the handle.
+    """Pull a drawer open by its handle with a horizontal gripper, and leave the handle.
 
     Args:
         scene: the simulator's privileged view.
@@ -77,13 +78,13 @@ class OpenDrawer(_Skill):
         self._left = self._opening() > _CLOSED_M
 
     def done(self) -> bool:
-        """Whether the drawer is open and the hand off its handle."""
+        """Return whether the drawer is open and the hand has left its handle."""
         if self._opening() < _CLOSED_M:
             self._left = False
         return self._left
 
     def act(self) -> np.ndarray:
-        """The action for the current state, (7,) float32 in [-1, 1]."""
+        """Return the action for the current state, (7,) float32 in [-1, 1]."""
         position, rotation = self._scene.ee_pose()
         handle, out = self._scene.handle(self._drawer)
         away = np.array([*self._scene.away_from_base(handle), 0.0])
@@ -101,13 +102,20 @@ class OpenDrawer(_Skill):
             Phase.RETREAT: position + _PULL_M * out,
         }
         closed = self.phase in (Phase.CLOSE, Phase.CARRY)
-        return motion_action((position, rotation), (goals[self.phase], level), closed)
+        return motion_action((position, rotation), (goals[self.phase], level), closed=closed)
 
     def _opening(self) -> float:
         return -self._scene.joint_value(self._drawer)
 
     def _advance(self, along: float, off: float, angle: float) -> None:
+        """Move to the phase that fits the state; at most one transition a step."""
         self._steps += 1
+        if self.phase in _APPROACH:
+            self._approach(along, off, angle)
+        else:
+            self._pull(along, off)
+
+    def _approach(self, along: float, off: float, angle: float) -> None:
         if self.phase is Phase.HOVER:
             if off < _ASIDE_M and 0.02 < along < _STANDOFF_M + 0.03 and angle < _ROUGHLY_LEVEL_RAD:
                 self._enter(Phase.DESCEND)
@@ -116,10 +124,11 @@ class OpenDrawer(_Skill):
                 self._enter(Phase.HOVER)
             elif abs(along) < _REACHED_M and off < 0.025:
                 self._enter(Phase.CLOSE)
-        elif self.phase is Phase.CLOSE:
-            if self._closed_firmly():
-                self._enter(Phase.CARRY)
-        elif self.phase is Phase.CARRY:
+        elif self._closed_firmly():
+            self._enter(Phase.CARRY)
+
+    def _pull(self, along: float, off: float) -> None:
+        if self.phase is Phase.CARRY:
             if self._opening() > _WIDE_OPEN_M:
                 self._enter(Phase.OPEN)
             elif np.hypot(along, off) > _LOST_M:
@@ -133,7 +142,7 @@ class OpenDrawer(_Skill):
 
 
 class TurnKnob(_Skill):
-    """Grips a knob's bar from above and turns it on.
+    """Grasp a knob's bar from above and turn it on.
 
     Args:
         scene: the simulator's privileged view.
@@ -146,11 +155,11 @@ class TurnKnob(_Skill):
         self._gripped_at = 0.0
 
     def done(self) -> bool:
-        """Whether it is on."""
+        """Return whether the stove is on."""
         return self._scene.holds(self._goal)
 
     def act(self) -> np.ndarray:
-        """The action for the current state, (7,) float32 in [-1, 1]."""
+        """Return the action for the current state, (7,) float32 in [-1, 1]."""
         position, rotation = self._scene.ee_pose()
         angle = self._scene.joint_value(self._goal[1])
         knob = self._scene.knob(self._goal[1]) - np.array([0.0, 0.0, _KNOB_DEPTH_M])
@@ -165,10 +174,17 @@ class TurnKnob(_Skill):
             Phase.OPEN: (position, rotation),
             Phase.RETREAT: (position + np.array([0.0, 0.0, _PULL_M]), rotation),
         }[self.phase]
-        return motion_action((position, rotation), goal, self.phase in (Phase.CLOSE, Phase.CARRY))
+        return motion_action((position, rotation), goal, closed=self.phase in (Phase.CLOSE, Phase.CARRY))
 
     def _advance(self, offset: np.ndarray, turn: float, angle: float) -> None:
+        """Move to the phase that fits the state; at most one transition a step."""
         self._steps += 1
+        if self.phase in _APPROACH:
+            self._approach(offset, turn, angle)
+        else:
+            self._turn(offset, angle)
+
+    def _approach(self, offset: np.ndarray, turn: float, angle: float) -> None:
         off = float(np.linalg.norm(offset[:2]))
         if self.phase is Phase.HOVER:
             if off < 0.02 and offset[2] < _HOVER_M + 0.02 and turn < _TURNED_RAD:
@@ -178,11 +194,12 @@ class TurnKnob(_Skill):
                 self._enter(Phase.HOVER)
             elif off < _REACHED_M and abs(offset[2]) < _REACHED_M:
                 self._enter(Phase.CLOSE)
-        elif self.phase is Phase.CLOSE:
-            if self._closed_firmly():
-                self._gripped_at = angle
-                self._enter(Phase.CARRY)
-        elif self.phase is Phase.CARRY:
+        elif self._closed_firmly():
+            self._gripped_at = angle
+            self._enter(Phase.CARRY)
+
+    def _turn(self, offset: np.ndarray, angle: float) -> None:
+        if self.phase is Phase.CARRY:
             if (
                 np.linalg.norm(offset) > _LOST_M
                 or self._steps > _STALLED_STEPS
@@ -197,9 +214,9 @@ class TurnKnob(_Skill):
 
 
 class PushPlate(_Skill):
-    """Pushes a plate along the table from within, with closed fingers pressed against its floor and rim.
+    """Push a plate along the table from within, with closed fingers pressed against its floor and rim.
 
-    The rim is ahead of the plate's centre, so the plate follows instead of turning away.
+    The rim is ahead of the plate's center, so the plate follows and does not turn away.
 
     Args:
         scene: the simulator's privileged view.
@@ -211,20 +228,20 @@ class PushPlate(_Skill):
         self._goal = goal
 
     def done(self) -> bool:
-        """Whether it is where it belongs."""
+        """Return whether the plate is at its goal."""
         return self._scene.holds(self._goal)
 
     def act(self) -> np.ndarray:
-        """The action for the current state, (7,) float32 in [-1, 1]."""
+        """Return the action for the current state, (7,) float32 in [-1, 1]."""
         position, rotation = self._scene.ee_pose()
         _, plate, place = self._goal
         box = self._scene.object_box(plate)
-        floor = np.array([*box.centre[:2], box.low[2] + _FINGERTIP_M])
-        way = self._scene.place_position(place)[:2] - box.centre[:2]
+        floor = np.array([*box.center[:2], box.low[2] + _FINGERTIP_M])
+        way = self._scene.place_position(place)[:2] - box.center[:2]
         step = way / max(float(np.linalg.norm(way)), 1e-6) * _PUSH_M
         offset = position - floor
         self._advance(offset, float(box.size[:2].min()) / 2)
-        # Over the rim, not against it.
+        # Move over the rim, not against it.
         beside = np.linalg.norm(offset[:2]) > _LOST_M and offset[2] < _HOVER_M / 2
         goal = {
             Phase.HOVER: np.array([*(position if beside else floor)[:2], floor[2] + _HOVER_M]),
@@ -245,11 +262,11 @@ class PushPlate(_Skill):
 
 
 def _facing(direction: np.ndarray) -> np.ndarray:
-    """(3, 3) horizontal gripper that points along (3,) ``direction``, its fingers closing vertically."""
+    """Return the rotation (3, 3) of a gripper along ``direction`` (3,), with vertical closing."""
     heading = np.arctan2(direction[1], direction[0])
     return Rotation.from_euler("xz", [-np.pi / 2, heading + np.pi / 2]).as_matrix() @ DOWN
 
 
 def _angle(rotation: np.ndarray, goal: np.ndarray) -> float:
-    """Angle between two (3, 3) rotations [rad]."""
+    """Return the angle between two (3, 3) rotations [rad]."""
     return float(np.linalg.norm(Rotation.from_matrix(goal @ rotation.T).as_rotvec()))

@@ -1,7 +1,7 @@
-"""Scripted demonstrator: acts with the first skill of the task whose postcondition does not hold yet.
+"""The scripted expert, which runs the first skill whose postcondition does not hold yet.
 
-What it does is nearly a function of the simulator's state, so its actions stay right when something else
-(noise, a learner) moved the arm.
+Its action is nearly a function of the simulator's state, so it stays right after noise or another policy has
+moved the arm.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from asyncvla_ros.sim.libero.scene import Scene
 from asyncvla_ros.types import AsyncVLAError
 
 _ELBOW = 3
-#: Angle of the elbow at which the arm is straight; beyond, up to -0.07, it is over-stretched [rad].
+#: Angle of the elbow at which the arm is straight [rad]; above it, up to -0.07, it is over-stretched.
 _STRAIGHT_RAD = -0.47
 #: Rotation that bends a straight arm [action units].
 _UNLOCK = 0.5
 
 
 class Expert:
-    """Demonstrates the task of a scene; make a new one for every episode.
+    """Demonstrate the task of a scene; make a new expert for every episode.
 
     Args:
         scene: the simulator's privileged view, after the reset.
@@ -38,15 +38,15 @@ class Expert:
 
     @property
     def phase(self) -> Phase:
-        """What the current skill is doing."""
+        """Phase of the current skill."""
         return self._current().phase
 
     def act(self) -> np.ndarray:
-        """The action for the current state, (7,) float32 in [-1, 1]."""
+        """Return the action for the current state, (7,) float32 in [-1, 1]."""
         action = self._current().act()
         if self._scene.joint_positions()[_ELBOW] > _STRAIGHT_RAD:
-            # Every way back leads through the singularity, from which corrections hold the arm off; tilting
-            # the fingers towards the base takes the wrist outwards and lets the elbow bend.
+            # Every way back leads through the singularity, from which corrections push the arm away; tilting
+            # the fingers towards the base moves the wrist outwards and lets the elbow bend.
             outwards = self._scene.away_from_base(self._scene.ee_pose()[0])
             action[:6] = 0.0
             action[3:5] = _UNLOCK * np.array([-outwards[1], outwards[0]])
@@ -57,7 +57,7 @@ class Expert:
 
 
 def skills_for(scene: Scene, goal: tuple[str, ...], style: tuple[int, int] | None = None) -> list[Skill]:
-    """The skills that make a goal, e.g. ``("on", "bowl", "plate")``, true, in order."""
+    """Return the skills, in order, that reach a goal, e.g. ``("on", "bowl", "plate")``."""
     kind, name, *place = goal
     if kind == "open":
         return [OpenDrawer(scene, name)]

@@ -1,4 +1,4 @@
-"""Disturbance of the expert's actions, so that demonstrations show how to come back."""
+"""Disturbance of the expert's actions, so that demonstrations show recovery."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ class NoiseConfig:
     """Disturbance of the executed action, in action units.
 
     Attributes:
-        std_range: standard deviation of the correlated noise, drawn once per episode.
-        correlation: of the noise from one control step to the next.
+        std_range: range of the standard deviation of correlated noise, drawn once per episode.
+        correlation: correlation of the noise between control steps.
         aligned_scale: factor on the noise while the expert aligns and closes the fingers.
-        kick_probability: per step, of a random action held for ``kick_steps``.
-        slip_probability: per episode, of opening the gripper once on the way to the goal.
+        kick_probability: probability per step of a random action held for ``kick_steps``.
+        slip_probability: probability per episode of opening the gripper once on the way to the goal.
     """
 
     std_range: tuple[float, float] = (0.05, 0.3)
@@ -33,7 +33,7 @@ DEFAULT_NOISE = NoiseConfig()
 
 
 class Disturbance:
-    """Turns the expert's actions into disturbed ones, over one episode."""
+    """Disturb the expert's actions during one episode."""
 
     def __init__(self, config: NoiseConfig, rng: np.random.Generator) -> None:
         self._config = config
@@ -46,14 +46,14 @@ class Disturbance:
         self._slip_left = 0
 
     def apply(self, action: np.ndarray, phase: Phase) -> np.ndarray:
-        """The action to execute.
+        """Disturb an action.
 
         Args:
-            action: (7,) the expert's.
+            action: (7,) the expert's action.
             phase: the expert's phase.
 
         Returns:
-            (7,) in [-1, 1].
+            (7,) action to execute, in [-1, 1].
         """
         config, rng = self._config, self._rng
         rho = config.correlation

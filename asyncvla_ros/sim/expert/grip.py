@@ -1,4 +1,4 @@
-"""Where to close the fingers on an object so that fingers and palm clear what stands around it."""
+"""Choice of a grasp in which fingers and palm clear the surroundings."""
 
 from __future__ import annotations
 
@@ -17,53 +17,53 @@ from asyncvla_ros.sim.libero.scene import COMFORTABLE_ARM_M, Scene
 _WIDEST_GRIP_M = 0.072
 _FINGER_OPENING_M = 0.08
 _FINGER_HALF_WIDTH_M = 0.011
-#: Misalignment across the fingers at which a grip still holds [m].
+#: Greatest misalignment across the fingers [m].
 _ACROSS_TOLERANCE_M = 0.012
-#: Distance to neighbours beyond which more makes no difference [m].
+#: Distance to neighbors above which more makes no difference [m].
 _MARGIN_M = 0.008
 _YAWS_DEG = (0.0, 15.0, -15.0, 30.0, -30.0, 90.0)
 _HARMLESS_FALL_M = 0.06
 #: Rim of LIBERO's black bowl relative to its body [m].
 _RIM_RADIUS_M, _RIM_HEIGHT_M = 0.0495, 0.040
 _RIM_TOLERANCE_M = np.array([0.015, 0.012])
-#: Small enough that a grip follows its surroundings smoothly: a policy learns that better than jumps.
+#: Small enough that grasps change smoothly with their surroundings, which a policy learns better than jumps.
 _RIM_STEP_DEG = 10.0
-#: Turns away from the radius at which the fingers still hold the rim, to reach beside something tall [rad].
+#: Turns away from the radius at which fingers still hold the rim, to avoid something tall [rad].
 _RIM_SKEWS_RAD = (0.0, 0.45, -0.45)
-#: Leans of a hand that holds a rim, to reach under something that hangs over the object [rad].
+#: Tilts of a hand that holds a rim, to reach under something above the object [rad].
 _RIM_LEANS_RAD = (0.0, 0.7, -0.7)
 _HARMLESS_SINK_M = 0.01
-#: Beyond, the last joint comes near its limit [rad].
+#: Range of yaw in which the last joint is not near its limit [rad].
 _YAW_RANGE_RAD = (-1.7, 2.7)
-#: How far those limits move for a hand that leans sideways, per sine of the lean [rad].
+#: Shift of those limits for a hand that tilts sideways, per sine of the tilt [rad].
 _LEAN_TURNS_WRIST_RAD = 2.4
-#: Sine of the angle by which a hand may lean towards the robot's base; beyond, the wrist cannot bend.
+#: Sine of the greatest tilt towards the robot's base, above which the wrist cannot bend.
 _MOST_BACKWARDS = 0.2
-#: How far above its grip an object must at least be lifted [m].
+#: Least height to lift an object [m].
 _LIFT_M = 0.06
-#: Grips that are nearer to each other than both are nearly the same.
+#: Differences below which two grasps are nearly the same.
 _OTHER_POINT_M, _OTHER_YAW_RAD = 0.011, 0.2
 _SHIFTS_M = (0.0, 0.012, -0.012, 0.024, -0.024)
 
-#: Most ways to hold a bowl that are told apart, and what another one costs: more than a free way is worth,
-#: and less than one that is blocked [m].
+#: Greatest number of styles of a bowl, and the cost of another style than the requested one [m]: more than
+#: the gain of a freer way, and less than the cost of a blocked one.
 MOST_STYLES = 4
 _OTHER_STYLE = 0.03
 
-#: Grip point (3,) in the world [m], yaw, tolerance (2,) and lean, see :class:`Grip`.
+#: Grasp point (3,) in the world [m], yaw, tolerance (2,) and lean, see :class:`Grip`.
 Way = tuple[np.ndarray, float, np.ndarray, float]
 
 
 @dataclass(frozen=True)
 class Grip:
-    """A way to hold the target.
+    """A grasp of the target.
 
     Attributes:
-        offset: (3,) grip point in the target's frame [m].
-        yaw: turn about world z of fingers that close along world y [rad].
-        tolerance: (2,) misalignment along and across the closing direction at which the fingers still
-            straddle the object [m].
-        lean: turn about the closing direction of fingers that otherwise point straight down [rad].
+        offset: (3,) grasp point in the target's frame [m].
+        yaw: turn of the gripper about world z, 0 for fingers that close along world y [rad].
+        tolerance: (2,) greatest misalignment along and across the closing direction at which the fingers
+        straddle the object [m].
+        lean: tilt about the closing direction, 0 for fingers that point straight down [rad].
     """
 
     offset: np.ndarray
@@ -82,35 +82,35 @@ class Grip:
         return np.asarray(-self.rotation[:, 2])
 
     def off_way(self, to_grip: np.ndarray) -> float:
-        """How far (3,) ``to_grip`` [m, world axes] leads beside the way to the grip [m]."""
+        """Return the lateral offset of ``to_grip`` (3,) [m, world axes] from the way to the grasp [m]."""
         return float(np.linalg.norm(to_grip @ self.rotation[:, :2]))
 
     def yaw_error(self, rotation: np.ndarray) -> float:
-        """Angle between the gripper's (3, 3) ``rotation`` and that of the grip [rad]."""
+        """Return the angle between the gripper's ``rotation`` (3, 3) and that of the grasp [rad]."""
         return float(Rotation.from_matrix(self.rotation @ rotation.T).magnitude())
 
     def misalignment(self, to_grip: np.ndarray) -> float:
-        """How far (3,) ``to_grip`` [m, world axes] exceeds the tolerance [m]; 0 when aligned."""
+        """Return by how much ``to_grip`` (3,) [m, world axes] exceeds the tolerance [m]; 0 when aligned."""
         along_across = to_grip @ self.rotation[:, :2]
         return float(np.clip(np.abs(along_across) - self.tolerance, 0.0, None).max())
 
 
 def grip_height(box: Box) -> float:
-    """Height at which to hold a box [m]: near the top of tall ones, just above the ground for flat ones."""
+    """Return the height at which to grasp a box [m]: near the top, but above the ground if it is flat."""
     return float(max(box.low[2] + 0.012, box.high[2] - 0.035))
 
 
 def choose_grip(
     scene: Scene, target: str, place: str, rank: int = 0, style: tuple[int, int] | None = None
 ) -> Grip:
-    """How to hold an object as it lies now.
+    """Choose a grasp of an object in its present pose.
 
     Args:
         scene: the scene.
         target: the object.
-        place: object or region where it will be let go.
-        rank: 0 for the best grip, 1 for the next one that is not nearly the same, ...
-        style: (m, n): of a bowl's rim, the m-th of n equal parts, counted from +y, if it can be held there.
+        place: object or region where it will be released.
+        rank: 0 for the best grasp, 1 for the next one that is not nearly the same, ...
+        style: (m, n): the m-th of n equal parts of a bowl's rim, counted from +y, if it can be held there.
     """
     body, box = scene.body_position(target), scene.object_box(target)
     rotation = scene.body_rotation(target)
@@ -127,9 +127,9 @@ def choose_grip(
     scores = []
     for point, yaw, _, lean in grips:
         free = min(clearance(point, yaw, obstacles, lean), _MARGIN_M)
-        # At the place the fingers may open above their surroundings, but a fall from high up scatters things.
+        # At the place the fingers may open above their surroundings, but objects must not fall from high up.
         let_go = scene.place_position(place)[:2] + (point - body)[:2]
-        # (A hand that leans is taken for an upright one.)
+        # (A tilted hand counts as an upright one.)
         fall = free_height(let_go, yaw, obstacles) - (point[2] - box.low[2]) - scene.support_height(place)
         # Of a bowl that lies on its side only the upper rim can be held.
         sunk = max(grip[0][2] for grip in grips) - point[2]
@@ -139,7 +139,7 @@ def choose_grip(
         if style is not None and "bowl" in target and rim_part(point - body, style[1]) != style[0]:
             score -= _OTHER_STYLE
         scores.append(score)
-    # A stable sort: among equally good grips the plainer one comes first.
+    # A stable sort: among equally good grasps the one with less deviation comes first.
     order = np.argsort(-np.array(scores), kind="stable")
     others = cycle(distinct(grips[i] for i in order))
     point, yaw, tolerance, lean = next(islice(others, rank, None))
@@ -147,13 +147,13 @@ def choose_grip(
 
 
 def rim_part(offset: np.ndarray, parts: int) -> int:
-    """Which of the equal parts of a rim, the first one around +y, a point (3,) beside its centre is in."""
+    """Return the index of the part of a rim that contains a point (3,); the first part is around +y."""
     angle = np.arctan2(offset[1], offset[0]) - np.pi / 2
     return int(np.round(angle / (2 * np.pi / parts))) % parts
 
 
 def distinct(ways: Iterable[Way]) -> Iterator[Way]:
-    """Without those that are nearly the same as one before: what stops the one stops the other."""
+    """Drop grasps that are nearly the same as an earlier one, because the same obstacles block both."""
     kept: list[Way] = []
     for point, yaw, tolerance, lean in ways:
         near = (
@@ -168,32 +168,32 @@ def distinct(ways: Iterable[Way]) -> Iterator[Way]:
 
 
 def nearest_turn(grip: Grip, rotation: np.ndarray) -> Grip:
-    """Of a grip and the same one turned by 180 degrees, the nearest that the wrist can reach.
+    """Choose the nearer of a grasp and its turn by 180 degrees, within the limits of the wrist.
 
     Args:
-        grip: the grip.
-        rotation: (3, 3) of the gripper as it is now.
+        grip: the grasp.
+        rotation: (3, 3) present rotation of the gripper.
     """
     low, high = np.array(_YAW_RANGE_RAD) + _LEAN_TURNS_WRIST_RAD * grip.up[1]
-    # Seen from the turned hand the same lean is the opposite one.
+    # In the frame of the turned hand the same tilt has the opposite sign.
     turns = [replace(grip, yaw=grip.yaw + turn, lean=-grip.lean) for turn in (-np.pi, np.pi)]
     reachable = [turned for turned in (turns[0], grip, turns[1]) if low <= turned.yaw <= high]
     return min(reachable, key=lambda turned: turned.yaw_error(rotation))
 
 
 def held_point(scene: Scene, target: str, grip: Grip) -> np.ndarray:
-    """(3,) where a grip holds an object as it lies now [m]."""
+    """Return the point (3,) at which a grasp holds an object in its present pose [m]."""
     return scene.body_position(target) + scene.body_rotation(target) @ grip.offset
 
 
 def rim_grips(body: np.ndarray, rotation: np.ndarray) -> list[tuple[np.ndarray, float, np.ndarray]]:
-    """Ways to hold the rim of a bowl, plainest first; as :func:`box_grips`.
+    """Yield grasps of a bowl's rim, least deviation first, as :func:`box_grips`.
 
-    Constants, since the box is not reliable while a bowl still rocks.
+    The rim is constant, because the bowl's box is not reliable while it rocks.
 
     Args:
         body: (3,) position of the bowl [m].
-        rotation: (3, 3) its orientation.
+        rotation: (3, 3) its rotation.
     """
     angles = np.radians(np.arange(0.0, 360.0, _RIM_STEP_DEG))
     out = np.stack([np.cos(angles), np.sin(angles), np.zeros_like(angles)], axis=1)
@@ -204,17 +204,17 @@ def rim_grips(body: np.ndarray, rotation: np.ndarray) -> list[tuple[np.ndarray, 
         yaw = float(np.arctan(-x / y) if abs(y) > 1e-6 else np.pi / 2) + skew
         grips.append((point, yaw, _RIM_TOLERANCE_M))
         costs.append((round(abs(yaw) + 2 * abs(skew), 2), -point[1]))
-    # Equally turned grips lie opposite each other; the one at larger y leaves more room for the arm.
+    # Grasps with the same yaw are opposite each other; the one at larger y leaves more room for the arm.
     return [grips[i] for i in sorted(range(len(grips)), key=costs.__getitem__)]
 
 
 def box_grips(box: Box) -> list[tuple[np.ndarray, float, np.ndarray]]:
-    """Ways to hold a box, the plainest first.
+    """Yield grasps of a box, least deviation first.
 
     Returns:
-        Grip point (3,) in the world [m], yaw [rad] and tolerance (2,) [m] of each.
+        Grasp point (3,) in the world [m], yaw [rad] and tolerance (2,) [m] of each.
     """
-    centre = np.array([*box.centre[:2], grip_height(box)])
+    center = np.array([*box.center[:2], grip_height(box)])
     widest = max(_WIDEST_GRIP_M, float(box.size[:2].min()))
     grips = []
     for yaw_deg, shift in sorted(product(_YAWS_DEG, _SHIFTS_M), key=_plainness):
@@ -225,12 +225,12 @@ def box_grips(box: Box) -> list[tuple[np.ndarray, float, np.ndarray]]:
         if width > widest or abs(shift) > max(0.0, length / 2 - _FINGER_HALF_WIDTH_M):
             continue
         slack = max(0.004, min((_FINGER_OPENING_M - width) / 2 - 0.003, _ACROSS_TOLERANCE_M))
-        point = centre + np.array([0.0, shift, 0.0] if sideways else [shift, 0.0, 0.0])
+        point = center + np.array([0.0, shift, 0.0] if sideways else [shift, 0.0, 0.0])
         grips.append((point, float(np.radians(yaw_deg)), np.array([slack, _ACROSS_TOLERANCE_M])))
     return grips
 
 
 def _plainness(candidate: tuple[float, float]) -> float:
-    """Cost of a yaw [deg] and a shift [m]: 12 mm off the centre are as bad as a turn by 10 degrees."""
+    """Return the cost of a yaw [deg] and a shift [m]: 12 mm off center cost as much as 10 degrees."""
     yaw_deg, shift = candidate
     return abs(yaw_deg) + abs(shift) * 10.0 / 0.012

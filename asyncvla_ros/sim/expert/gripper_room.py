@@ -1,4 +1,4 @@
-"""How much room an open gripper has between boxes."""
+"""Clearance of an open gripper between boxes."""
 
 from __future__ import annotations
 
@@ -9,42 +9,42 @@ from asyncvla_ros.sim.libero.boxes import Obstacles
 
 #: Edges shorter than this, seen from above, count as vertical [m].
 _VERTICAL_M = 1e-6
-#: The open gripper as boxes: half size along and across the closing direction, and underside above the
-#: grip point [m]. Fingers, palm, wrist end of the hand, flange.
+#: The open gripper as boxes: half size along and across the closing direction, and height of the underside
+#: above the grasp point [m]. Fingers, palm, wrist end of the hand, flange.
 _PARTS_M = ((0.068, 0.011, -0.014), (0.102, 0.023, 0.026), (0.105, 0.033, 0.085), (0.06, 0.06, 0.125))
-#: Boxes closer than this are in the way of opening the fingers [m].
+#: Clearance below which a box blocks the opening of the fingers [m].
 _RELEASE_MARGIN_M = 0.004
 
 
 def closing_axes(yaw: float) -> np.ndarray:
-    """(2, 2): unit vectors along and across the direction in which the fingers close."""
+    """Return unit vectors (2, 2) along and across the closing direction of the fingers."""
     return np.array([[-np.sin(yaw), np.cos(yaw)], [np.cos(yaw), np.sin(yaw)]])
 
 
 def leaning(yaw: float, lean: float) -> np.ndarray:
-    """(3, 3) turn of an upright gripper about the direction in which its fingers close; see ``grip.Grip``."""
+    """Return the rotation (3, 3) of an upright gripper about its closing direction; see ``grip.Grip``."""
     return Rotation.from_rotvec(lean * np.array([-np.sin(yaw), np.cos(yaw), 0.0])).as_matrix()
 
 
 def part_gaps(point: np.ndarray, yaw: float, obstacles: Obstacles, half: tuple[float, float]) -> np.ndarray:
-    """Horizontal distance of boxes from a rectangle around the grip point [m], negative where they overlap.
+    """Compute horizontal distances of boxes from a rectangle around the grasp point, negative for overlaps.
 
     Args:
-        point: (2,) or longer, the grip point [m].
+        point: (2,) or longer, the grasp point [m].
         yaw: see ``grip.Grip`` [rad].
         obstacles: n boxes.
-        half: half size of the rectangle along and across the closing direction [m].
+        half: half the size of the rectangle along and across the closing direction [m].
 
     Returns:
         (n,) [m].
     """
     axes = closing_axes(yaw)
     part_edges = np.array(half)[:, None] * axes
-    to_box, box_edges = obstacles.centre[:, :2] - point[:2], obstacles.edges[:, :, :2]
-    # Seen from above both are convex: they are apart if the normal of some edge separates them.
+    to_box, box_edges = obstacles.center[:, :2] - point[:2], obstacles.edges[:, :, :2]
+    # Both outlines are convex: they are apart if the normal of some edge separates them.
     across = np.stack([-box_edges[..., 1], box_edges[..., 0]], axis=2)
     length = np.linalg.norm(across, axis=2, keepdims=True)
-    # A vertical edge is a point from above, without a normal; the closing direction stands in for it.
+    # A vertical edge is a point in this projection, without a normal; use the closing direction instead.
     across = np.where(length > _VERTICAL_M, across / np.maximum(length, _VERTICAL_M), axes[0])
     normals = np.concatenate([np.broadcast_to(axes, (len(to_box), 2, 2)), across], axis=1)
     apart = np.abs(np.einsum("nad,nd->na", normals, to_box))
@@ -54,21 +54,21 @@ def part_gaps(point: np.ndarray, yaw: float, obstacles: Obstacles, half: tuple[f
 
 
 def clearance(point: np.ndarray, yaw: float, obstacles: Obstacles, lean: float = 0.0) -> float:
-    """Least distance between the open gripper, on its way to a grip, and boxes, across this way [m].
+    """Compute the clearance of the open gripper from boxes across its way to a grasp [m].
 
     Args:
-        point: (3,) the grip point [m].
+        point: (3,) the grasp point [m].
         yaw: see ``grip.Grip`` [rad].
         obstacles: boxes, of which there may be none.
         lean: see ``grip.Grip`` [rad].
 
     Returns:
-        Negative when they overlap, infinite when nothing reaches up to the gripper.
+        The clearance: negative for an overlap, infinite if no box reaches up to the gripper.
     """
     if lean:
-        # Seen from the hand it is the boxes that are turned.
+        # In the frame of the hand the boxes are turned.
         turn = leaning(yaw, lean)
-        obstacles = Obstacles(point + (obstacles.centre - point) @ turn, obstacles.edges @ turn)
+        obstacles = Obstacles(point + (obstacles.center - point) @ turn, obstacles.edges @ turn)
     least = np.inf
     for half_along, half_across, underside in _PARTS_M:
         gaps = part_gaps(point, yaw, obstacles, (half_along, half_across))
@@ -78,7 +78,7 @@ def clearance(point: np.ndarray, yaw: float, obstacles: Obstacles, lean: float =
 
 
 def free_height(xy: np.ndarray, yaw: float, obstacles: Obstacles) -> float:
-    """Lowest height of the grip point at (2,) ``xy`` [m] at which the open gripper touches no box [m]."""
+    """Return the least height of a grasp point at ``xy`` (2,) [m] at which the gripper touches no box [m]."""
     lowest = -np.inf
     for half_along, half_across, underside in _PARTS_M:
         gaps = part_gaps(xy, yaw, obstacles, (half_along, half_across))

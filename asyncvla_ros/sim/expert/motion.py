@@ -1,4 +1,4 @@
-"""What all skills of the scripted expert share: phases and proportional control of the end effector."""
+"""Common parts of the scripted expert's skills: phases and proportional control of the end effector."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-#: One action unit, as LIBERO's controller defines it [m], [rad].
+#: One action unit of LIBERO's controller [m], [rad].
 POSITION_UNIT_M = 0.05
 ROTATION_UNIT_RAD = 0.5
 #: Gripper straight down, fingers closing along world y.
@@ -20,7 +20,7 @@ _FINGER_VELOCITIES = slice(7, 9)
 
 
 class Phase(enum.Enum):
-    """What a skill is doing; decides how strongly a demonstration may be disturbed."""
+    """Phase of a skill, on which the strength of disturbances depends."""
 
     HOVER = "hover"
     DESCEND = "descend"
@@ -33,45 +33,45 @@ class Phase(enum.Enum):
 
 
 class Skill(Protocol):
-    """One thing the expert can do; nearly a function of the simulator's state."""
+    """A skill of the expert, nearly a function of the simulator's state."""
 
     @property
     def phase(self) -> Phase:
-        """What it is doing."""
+        """Phase of the skill."""
 
     def done(self) -> bool:
-        """Whether it is not needed (any more)."""
+        """Return whether the skill's postcondition holds."""
 
     def act(self) -> np.ndarray:
-        """The action for the current state, (7,) float32 in [-1, 1]."""
+        """Return the action for the current state, (7,) float32 in [-1, 1]."""
 
 
 def closed_firmly(joint_velocities: np.ndarray, steps: int) -> bool:
-    """Whether fingers that have been closing for some control steps have stopped, or should have by now.
+    """Return whether closing fingers have stopped, or must have stopped after so many control steps.
 
     Args:
         joint_velocities: (9,), see ``Scene.joint_velocities``.
-        steps: Since they began to close.
+        steps: Control steps since they began to close.
     """
     speed = float(np.abs(joint_velocities[_FINGER_VELOCITIES]).max())
     return (steps > 5 and speed < _FINGERS_STOPPED_M_S) or steps > 20
 
 
 def translation_action(position: np.ndarray, goal: np.ndarray) -> np.ndarray:
-    """Proportional step from ``position`` to ``goal``, both (3,) [m]; (3,) in action units."""
+    """Compute the proportional step from ``position`` to ``goal``, both (3,) [m]; (3,) in action units."""
     return np.clip(_GAIN * (goal - position) / POSITION_UNIT_M, -1.0, 1.0)
 
 
 def rotation_action(rotation: np.ndarray, goal: np.ndarray) -> np.ndarray:
-    """Proportional step from one (3, 3) rotation to another, world axes; (3,) in action units."""
+    """Compute the proportional step between two rotations (3, 3), world axes; (3,) in action units."""
     error = Rotation.from_matrix(goal @ rotation.T).as_rotvec()
     return np.clip(_GAIN * error / ROTATION_UNIT_RAD, -_MAX_ROTATION, _MAX_ROTATION)
 
 
 def motion_action(
-    pose: tuple[np.ndarray, np.ndarray], goal: tuple[np.ndarray, np.ndarray], closed: bool
+    pose: tuple[np.ndarray, np.ndarray], goal: tuple[np.ndarray, np.ndarray], *, closed: bool
 ) -> np.ndarray:
-    """Step of the end effector from one pose towards another.
+    """Compute a step of the end effector from one pose towards another.
 
     Args:
         pose: position (3,) [m] and rotation (3, 3), in the world.

@@ -1,4 +1,4 @@
-"""Skill of the scripted expert: take an object and leave it in or on something.
+"""Skill of the scripted expert to pick an object and place it in or on something.
 
 HOVER ──> DESCEND ──> CLOSE ──> LIFT ──> CARRY ──> LOWER ──> OPEN ──> RETREAT
   ^          │          │        │        │         │
@@ -16,34 +16,34 @@ from asyncvla_ros.sim.libero.boxes import Box, Obstacles
 from asyncvla_ros.sim.libero.scene import Scene
 
 _HOVER_M = 0.055
-#: Height at which fingers or the held object pass over things [m].
+#: Clearance of fingers or the held object over things [m].
 _CLEARANCE_M = 0.04
-#: Half width of the swath that must be free of obstacles on the way [m].
+#: Half the width of the path that must be free of obstacles [m].
 _SWATH_M = 0.06
-#: So near the grip point, in x and y, the gripper goes down [m].
+#: Distance from the grasp point, in x and y, below which the gripper descends [m].
 _ABOVE_GRIP_M = 0.03
 _HEIGHT_TOLERANCE_M = 0.012
 _YAW_TOLERANCE_RAD = 0.15
-#: The gripper turns by more than this only above everything around [rad].
+#: Greatest turn of the gripper below the height of its surroundings [rad].
 _SWING_RAD = 0.4
 _PLACE_TOLERANCE_M = 0.012
 #: Distance from the held point at which the object counts as lost [m].
 _SLIP_M = 0.04
-#: Nearer to its base than this the arm cannot lift: it would have to fold beyond a joint limit [m].
+#: Least distance from the base for lifting [m]: nearer, the arm would fold beyond a joint limit.
 _FOLDED_REACH_M = 0.46
-#: How far an object is kept from what hangs over it, and how steeply it slides out from under it [m].
+#: Clearance of an object from what hangs over it [m], and slope at which it slides out from under it.
 _ASIDE_MARGIN_M, _SLIDE_M = 0.003, 0.005
-#: Aiming so far beyond the end of the slide keeps the last part from becoming slow [m].
+#: Distance beyond the end of the slide to aim at, so that its last part is not slow [m].
 _SLIDE_ON_M = 0.02
-#: If it has not come out by then, something holds it and it is lifted where it is [control steps].
+#: Time after which a blocked object is lifted where it is [control steps].
 _SLIDE_STEPS = 25
-#: A descent that takes longer has met something: the next best grip is tried.
+#: Longest descent [control steps]; a longer one is blocked, and the next best grasp is tried.
 _DESCENT_STEPS = 50
 _HOLDING = (Phase.LIFT, Phase.CARRY, Phase.LOWER)
 
 
 class PickAndPlace:
-    """Makes ``goal`` true; make a new one for every episode.
+    """Pick and place until ``goal`` holds; make a new skill for every episode.
 
     Args:
         scene: the simulator's privileged view, after the reset.
@@ -62,18 +62,18 @@ class PickAndPlace:
         self._grip: Grip
 
     def done(self) -> bool:
-        """Whether the object is where it belongs and let go."""
+        """Return whether the object is at its goal and released."""
         return self.phase not in (Phase.CLOSE, *_HOLDING) and self._scene.holds(self._goal)
 
     def act(self) -> np.ndarray:
-        """The action for the current state, (7,) float32 in [-1, 1]."""
+        """Return the action for the current state, (7,) float32 in [-1, 1]."""
         if self.phase is Phase.HOVER and self._phase_steps == 0:
-            # Not before: what another skill does first, e.g. to a drawer, decides which grips are free.
-            self._grip = choose_grip(self._scene, self._target, self._place, self._stalls, style=self._style)
+            # Not earlier: another skill may act first, e.g. on a drawer, and change which grasps are free.
+            self._grip = choose_grip(self._scene, self._target, self._place, self._stalls, self._style)
         pose = self._scene.ee_pose()
         self._advance(*pose)
         closed = self.phase in (Phase.CLOSE, *_HOLDING)
-        return motion_action(pose, (self._goal_position(*pose), self._grip.rotation), closed)
+        return motion_action(pose, (self._goal_position(*pose), self._grip.rotation), closed=closed)
 
     def _enter(self, phase: Phase) -> None:
         self.phase = phase
@@ -83,6 +83,16 @@ class PickAndPlace:
         """Move to the phase that fits the state; at most one transition a step."""
         self._phase_steps += 1
         to_grip = self._grip_point() - position
+        if self.phase in _HOLDING:
+            self._advance_holding(position, float(np.linalg.norm(to_grip)))
+        elif self.phase is Phase.OPEN and self._phase_steps > 8:
+            self._enter(Phase.RETREAT)
+        elif self.phase is Phase.RETREAT and self._phase_steps > 20:
+            self._enter(Phase.HOVER)
+        else:
+            self._advance_approach(position, rotation, to_grip)
+
+    def _advance_approach(self, position: np.ndarray, rotation: np.ndarray, to_grip: np.ndarray) -> None:
         off_way = self._grip.off_way(to_grip)
         if self.phase is Phase.HOVER:
             turned = self._grip.yaw_error(rotation) < _YAW_TOLERANCE_RAD
@@ -96,15 +106,8 @@ class PickAndPlace:
             elif self._phase_steps > _DESCENT_STEPS:
                 self._stalls += 1
                 self._enter(Phase.HOVER)
-        elif self.phase is Phase.CLOSE:
-            if closed_firmly(self._scene.joint_velocities(), self._phase_steps):
-                self._enter(Phase.LIFT)
-        elif self.phase in _HOLDING:
-            self._advance_holding(position, float(np.linalg.norm(to_grip)))
-        elif self.phase is Phase.OPEN and self._phase_steps > 8:
-            self._enter(Phase.RETREAT)
-        elif self.phase is Phase.RETREAT and self._phase_steps > 20:
-            self._enter(Phase.HOVER)
+        elif self.phase is Phase.CLOSE and closed_firmly(self._scene.joint_velocities(), self._phase_steps):
+            self._enter(Phase.LIFT)
 
     def _advance_holding(self, position: np.ndarray, slip: float) -> None:
         if slip > _SLIP_M:
@@ -124,7 +127,7 @@ class PickAndPlace:
                 self._enter(Phase.OPEN)
 
     def _goal_position(self, position: np.ndarray, rotation: np.ndarray) -> np.ndarray:
-        """(3,) where the end effector should be in this phase [m]."""
+        """Return the end effector's goal (3,) in this phase [m]."""
         grip = self._grip_point()
         if self.phase is Phase.HOVER:
             return self._hover_position(position, rotation, grip)
@@ -159,7 +162,7 @@ class PickAndPlace:
         return grip + (height - grip[2]) / self._grip.up[2] * self._grip.up
 
     def _rising_position(self, position: np.ndarray, height: float) -> np.ndarray:
-        """Straight up, but first out from under things and from where the arm would have to fold."""
+        """Return the goal (3,) of lifting: up, but first out from under things and away from the base [m]."""
         aside = way_from_under(self._scene.object_box(self._target), self._scene.obstacles(self._target))
         if aside.any() and self._phase_steps < _SLIDE_STEPS:
             return position + np.append(aside + _SLIDE_ON_M * np.sign(aside), _SLIDE_M)
@@ -174,17 +177,17 @@ class PickAndPlace:
         return float(self._scene.object_box(self._target).high[2]) + _HOVER_M
 
     def _hang(self) -> float:
-        """How far the object reaches below the held point [m]."""
+        """Return the distance from the held point down to the bottom of the object [m]."""
         return float(self._grip_point()[2] - self._scene.object_box(self._target).low[2])
 
     def _carry_height(self, position: np.ndarray, place: np.ndarray) -> float:
-        """Height at which the held object clears everything on the way [m]."""
+        """Return the height at which the held object clears everything on the way [m]."""
         obstacles = self._scene.obstacles(self._target)
         over = highest_between(position, place, obstacles) + self._hang() + _CLEARANCE_M
         return max(over, float(place[2]) + _CLEARANCE_M)
 
     def _place_point(self, position: np.ndarray) -> np.ndarray:
-        """(3,) where the end effector should let go [m]."""
+        """Return the point (3,) at which the end effector should release [m]."""
         scene, held = self._scene, self._grip_point() - self._scene.body_position(self._target)
         goal = scene.place_position(self._place)
         xy = goal[:2] + held[:2]
@@ -197,7 +200,7 @@ class PickAndPlace:
 
 
 def highest_between(start: np.ndarray, end: np.ndarray, obstacles: Obstacles) -> float:
-    """Top of what stands under a straight way in x and y [m]; minus infinity when nothing does.
+    """Return the greatest height of obstacles under a straight path in x and y [m]; minus infinity without.
 
     Args:
         start: (3,) [m].
@@ -211,7 +214,7 @@ def highest_between(start: np.ndarray, end: np.ndarray, obstacles: Obstacles) ->
 
 
 def way_from_under(box: Box, obstacles: Obstacles) -> np.ndarray:
-    """Shortest way, along x or y, on which a box leaves what hangs over it.
+    """Return the shortest shift, along x or y, that moves a box out from under what hangs over it.
 
     Args:
         box: the object.

@@ -1,1 +1,1 @@
-"""LIBERO as a robot: tasks, scenes, rendering, the world that moves on."""
+"""LIBERO as a robot: tasks, scenes, rendering, and a world with a clock."""

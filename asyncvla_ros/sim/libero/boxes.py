@@ -16,11 +16,13 @@ class Box:
     high: np.ndarray
 
     @property
-    def centre(self) -> np.ndarray:
+    def center(self) -> np.ndarray:
+        """(3,) center of the box [m]."""
         return (self.low + self.high) / 2
 
     @property
     def size(self) -> np.ndarray:
+        """(3,) edge lengths [m]."""
         return self.high - self.low
 
 
@@ -29,46 +31,46 @@ class Obstacles:
     """Boxes in the world frame, of any orientation [m].
 
     Attributes:
-        centre: (n, 3).
-        edges: (n, 3, 3) vectors from the centre of each box to the centres of three of its faces.
+        center: (n, 3) centers of the boxes.
+        edges: (n, 3, 3) vectors from the center of each box to the centers of three of its faces.
     """
 
-    centre: np.ndarray
+    center: np.ndarray
     edges: np.ndarray
 
     @property
     def low(self) -> np.ndarray:
         """(n, 3) lower corners of the axis-aligned boxes around them."""
-        return np.asarray(self.centre - np.abs(self.edges).sum(axis=1))
+        return np.asarray(self.center - np.abs(self.edges).sum(axis=1))
 
     @property
     def high(self) -> np.ndarray:
         """(n, 3) upper corners of the axis-aligned boxes around them."""
-        return np.asarray(self.centre + np.abs(self.edges).sum(axis=1))
+        return np.asarray(self.center + np.abs(self.edges).sum(axis=1))
 
 
 def geom_boxes(model: Any, data: Any, geoms: np.ndarray) -> Obstacles:
-    """Boxes around geoms, each aligned with its geom.
+    """Compute boxes around geoms, each aligned with its geom.
 
     Args:
         model: ``MjModel``.
         data: ``MjData``.
-        geoms: (n,) their ids.
+        geoms: (n,) ids of the geoms.
     """
     rotations = data.geom_xmat[geoms].reshape(-1, 3, 3)
-    centres = data.geom_xpos[geoms] + np.einsum("gij,gj->gi", rotations, model.geom_aabb[geoms, :3])
-    return Obstacles(centres, np.einsum("gij,gj->gji", rotations, model.geom_aabb[geoms, 3:]))
+    centers = data.geom_xpos[geoms] + np.einsum("gij,gj->gi", rotations, model.geom_aabb[geoms, :3])
+    return Obstacles(centers, np.einsum("gij,gj->gji", rotations, model.geom_aabb[geoms, 3:]))
 
 
 def colliding_geoms(model: Any, root: int) -> np.ndarray:
-    """Ids of the colliding geoms of an object, over all its bodies.
+    """Return the ids of an object's colliding geoms, over all its bodies.
 
     Args:
         model: ``MjModel``.
         root: Id of its root body.
     """
     bodies = {root}
-    # Bodies are numbered depth first: a parent always comes before its children.
+    # Bodies are numbered depth first, so a parent always comes before its children.
     for body in range(root + 1, model.nbody):
         if model.body_parentid[body] in bodies:
             bodies.add(body)

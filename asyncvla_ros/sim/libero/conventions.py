@@ -1,11 +1,11 @@
-"""Conventions in which a policy sees and moves LIBERO: cameras, images, state, gripper.
+"""Conventions of a policy's observations and actions in LIBERO: cameras, images, state, gripper.
 
-Datasets of the same demonstrations differ in them. What a dataset's values mean follows from its feature
-contract where that is unambiguous, and is stated where it is not, under ``conventions`` in the checkpoint's
-features.json or on the command line.
+Datasets of the same demonstrations differ in them. They follow from a dataset's feature contract where that
+is unambiguous; otherwise they are stated under ``conventions`` in the checkpoint's features.json or on the
+command line.
 
-robosuite gives images bottom row first. Public datasets hold them turned by 180 degrees: upright, but with
-left and right swapped::
+robosuite renders images bottom row first. Public datasets store them rotated by 180 degrees: upright, but
+with left and right swapped::
 
     upside_down   L  R  (as robosuite)   upright   base     mirrored   base
                   base                             L  R                R  L
@@ -28,27 +28,27 @@ STATE_NAMES = (
 )
 ACTION_NAMES = ("dx", "dy", "dz", "drx", "dry", "drz", "gripper")
 
-#: Camera to the keys under which datasets have it.
+#: Keys of datasets by LIBERO's camera.
 CAMERA_KEYS = {
     "agentview": ("agentview", "image"),
     "wrist": ("wrist", "wrist_image", "image2"),
 }
-#: State of public datasets: unnamed, or with names that say Euler angles where there is an axis-angle vector.
+#: State names of public datasets: none, or names of Euler angles although it is an axis-angle vector.
 _PUBLIC_STATE_SIZE = 8
 _PUBLIC_STATE_BEGINS = ("x", "y", "z", "roll", "pitch", "yaw")
 STATES = ("own", "axis_angle")
 IMAGES = ("upright", "mirrored", "upside_down")
-#: Gripper convention to the factor and offset that make it LIBERO's: -1 opens, +1 closes.
+#: Factor and offset by gripper convention, which convert it to LIBERO's: -1 opens, +1 closes.
 _GRIPPERS = {"env": (1.0, 0.0), "open_is_one": (-2.0, 1.0), "closed_is_one": (2.0, -1.0)}
-#: Public datasets of frames that are 1/20 s apart say either [Hz].
+#: Rates that public datasets state for frames 1/20 s apart [Hz].
 _RATES_HZ = (10.0, 20.0)
-#: In LIBERO's own convention hardly any gripper action is this near 0.
+#: Distance from 0 below which hardly any gripper action in LIBERO's convention lies.
 _NEAR_ZERO = 0.25
 
 
 @dataclass(frozen=True)
 class CameraView:
-    """One camera of a policy: ``camera`` of LIBERO, under ``key``, ``height`` x ``width`` pixels."""
+    """One camera of a policy: LIBERO's ``camera`` under ``key``, ``height`` x ``width`` [px]."""
 
     key: str
     camera: str
@@ -58,7 +58,7 @@ class CameraView:
 
 @dataclass(frozen=True)
 class LiberoConventions:
-    """How LIBERO is shown to a policy, and what its actions mean; by default as ``asyncvla collect`` records.
+    """Conventions of observations and actions; by default those of ``asyncvla collect``.
 
     Attributes:
         cameras: in the order of the policy.
@@ -76,7 +76,7 @@ class LiberoConventions:
     gripper: str = "env"
 
     def oriented(self, bottom_up: np.ndarray) -> np.ndarray:
-        """An image as the policy sees it.
+        """Return an image in the policy's orientation.
 
         Args:
             bottom_up: (h, w, 3) uint8, as robosuite renders it.
@@ -87,7 +87,7 @@ class LiberoConventions:
         return np.ascontiguousarray(bottom_up[::-1, ::columns])
 
     def env_actions(self, actions: np.ndarray) -> np.ndarray:
-        """(l, 7) actions of the policy as LIBERO's own."""
+        """Convert actions (l, 7) of the policy to LIBERO's."""
         if self.gripper == "env":
             return actions
         factor, offset = _GRIPPERS[self.gripper]
@@ -100,12 +100,12 @@ OWN = LiberoConventions()
 
 
 def conventions_of(features: FeatureContract, stated: Mapping[str, str] | None = None) -> LiberoConventions:
-    """The conventions of a policy's training data.
+    """Return the conventions of a policy's training data.
 
     Args:
-        features: its contract, whose ``conventions`` count where the contract leaves a choice.
-        stated: the same from the command line, which count more: ``state``, ``images``, ``gripper``, and
-            ``camera.KEY`` for a camera of any name.
+        features: its feature contract, whose ``conventions`` decide what the rest leaves open.
+        stated: conventions of the command line, which take precedence: ``state``, ``images``, ``gripper``,
+        and ``camera.KEY`` for a camera of any name.
 
     Raises:
         AsyncVLAError: a convention, camera, state, action or rate that LIBERO does not offer.
@@ -126,14 +126,14 @@ def conventions_of(features: FeatureContract, stated: Mapping[str, str] | None =
 
 
 def require_gripper_range(conventions: LiberoConventions, lowest: float) -> None:
-    """Refuse a gripper convention that the training data contradict.
+    """Refuse a gripper convention that contradicts the training data.
 
     Args:
-        conventions: of the policy.
+        conventions: conventions of the policy.
         lowest: first percentile of the gripper's actions in the training data.
 
     Raises:
-        AsyncVLAError: the values are of the other kind.
+        AsyncVLAError: the values belong to another convention.
     """
     if conventions.gripper == "env" and abs(lowest) < _NEAR_ZERO:
         raise AsyncVLAError(

@@ -21,17 +21,17 @@ from asyncvla_ros.sim.libero.tasks import Task, get_task, load_init_states
 from asyncvla_ros.types import AsyncVLAError, Observation, RunError
 
 CONTROL_HZ = 20.0
-#: Each camera and its name in the simulator.
+#: Cameras with their names in the simulator.
 CAMERAS = {"agentview": "agentview", "wrist": "robot0_eye_in_hand"}
 JOINT_NAMES = (*(f"panda_joint{i}" for i in range(1, 8)), "panda_finger_joint1", "panda_finger_joint2")
-#: Holds still with open fingers.
+#: Action that holds still with open fingers.
 IDLE_ACTION = np.array([0, 0, 0, 0, 0, 0, -1], dtype=np.float32)
 
 RENDERINGS = ("full", "decimated", "off")
-#: Official initial states have this much joint noise [rad]; LIBERO's own reset has none.
+#: Joint noise of official initial states [rad]; LIBERO's reset has none.
 _JOINT_NOISE_RAD = 0.02
 _SETTLE_STEPS = 20
-#: Objects are placed up to 7 cm above the table, which is 90 cm above the floor [m].
+#: Drop of the lowest object that counts as a fall [m]; objects start up to 7 cm above the table, at 90 cm.
 _FALL_M = 0.3
 _PLACEMENT_ATTEMPTS = 10
 _SEED_STRIDE = 7919
@@ -82,6 +82,7 @@ class LiberoEnv:
 
     @property
     def instruction(self) -> str:
+        """The task in natural language."""
         return self.task.instruction
 
     @property
@@ -109,40 +110,40 @@ class LiberoEnv:
         return position - self.scene.base_position(), matrix_to_quat_xyzw(rotation)
 
     def reset(self, seed: int, placement: str = "official", widen_m: float = WIDEN_M) -> None:
-        """Random placement of the objects and of the arm.
+        """Reset to a random placement of the objects and the arm.
 
         Args:
-            seed: determines the placement.
+            seed: seed of the placement.
             placement: one of ``placement.PLACEMENTS``.
-            widen_m: of ``widened`` placements, see ``placement.arrange``.
+            widen_m: shift of ``widened`` placements, see ``placement.arrange``.
 
         Raises:
-            AsyncVLAError: no such placement.
-            RunError: no room was found for it.
+            AsyncVLAError: the kind of placement is unknown.
+            RunError: no room was found.
         """
         for attempt in range(_PLACEMENT_ATTEMPTS):
             self._reset_robosuite(seed + attempt * _SEED_STRIDE)
             arrange(self.scene, placement, np.random.default_rng(seed), widen_m)
             standing = self.scene.lowest_object()
             self._settle()
-            # LIBERO at times places objects inside one another; they then burst apart, off the table.
+            # LIBERO sometimes places objects inside each other, which then burst apart and off the table.
             if self.scene.lowest_object() > standing - _FALL_M:
                 return
         raise RunError(f"objects fell off the table for seed {seed} in {_PLACEMENT_ATTEMPTS} placements")
 
     def reset_to_init(self, index: int, displace_m: float = 0.0, seed: int = 0) -> None:
-        """Official initial state ``index`` (for evaluation, never for training).
+        """Reset to the official initial state ``index`` (for evaluation, never for training).
 
         Args:
-            index: which state.
-            displace_m: control experiment: displaces the objects by up to this much in x and y [m].
-            seed: determines the displacement.
+            index: index of the state.
+            displace_m: greatest displacement of objects in x and y, a control experiment [m].
+            seed: seed of the displacement.
 
         Raises:
-            AsyncVLAError: no such state.
+            AsyncVLAError: the state does not exist.
         """
         self.require_init(index)
-        # Fixtures are no part of an official state; a fixed seed makes them the same every time.
+        # Fixtures are not part of an official state; a fixed seed makes them the same every time.
         self._reset_robosuite(seed=0)
         self._env.sim.set_state_from_flattened(self.init_states()[index])
         self._env.sim.forward()
@@ -151,7 +152,7 @@ class LiberoEnv:
         self._settle()
 
     def require_init(self, index: int) -> None:
-        """Raise AsyncVLAError unless there is such an official initial state."""
+        """Raise AsyncVLAError unless the official initial state exists."""
         count = len(self.init_states())
         if not 0 <= index < count:
             raise AsyncVLAError(
@@ -160,7 +161,7 @@ class LiberoEnv:
             )
 
     def init_states(self) -> np.ndarray:
-        """Official initial states, (n, state size) float64."""
+        """Return the official initial states, (n, state size) float64."""
         if self._init_states is None:
             self._init_states = load_init_states(self.task)
         return self._init_states
@@ -184,7 +185,7 @@ class LiberoEnv:
         return put_hand(self._env, position, rotation, opening)
 
     def observe(self, stamp_ns: int = 0, conventions: LiberoConventions = OWN) -> Observation:
-        """What the policy sees now; the only call that renders."""
+        """Return the present observation; the only call that renders."""
         return Observation(
             images=self.render_images(conventions),
             state=self.state(conventions),
@@ -193,7 +194,7 @@ class LiberoEnv:
         )
 
     def state(self, conventions: LiberoConventions = OWN) -> np.ndarray:
-        """(11,) float32 in the order of STATE_NAMES, or (8,) in that of public datasets."""
+        """Return the state (11,) float32 in the order of STATE_NAMES, or (8,) in that of public datasets."""
         fingers = self.joint_positions[7:].astype(np.float32)
         if conventions.state == "own":
             return np.concatenate([pose_to_state(*self.ee_pose_in_base), fingers])
@@ -202,11 +203,11 @@ class LiberoEnv:
         return np.concatenate([position, rotation, fingers]).astype(np.float32)
 
     def render_images(self, conventions: LiberoConventions = OWN) -> dict[str, np.ndarray]:
-        """Camera key to (h, w, 3) uint8 RGB; by default (224, 224, 3), upright."""
+        """Render images (h, w, 3) uint8 RGB by camera key; by default (224, 224, 3), upright."""
         if self._render == "off":
             raise AsyncVLAError("this environment was made with render='off', expected 'full' or 'decimated'")
         images = {}
-        # Another environment of this process may have made its own context current.
+        # Another environment of this process may have made its GL context current.
         self._env.sim._render_context_offscreen.gl_ctx.make_current()
         for view in conventions.cameras:
             bottom_up = self._env.sim.render(
@@ -218,16 +219,16 @@ class LiberoEnv:
     def _reset_robosuite(self, seed: int) -> None:
         from robosuite.utils.errors import RandomizationError
 
-        # LIBERO adds the pose of a fixture to that of its regions as if the fixture were still at the origin,
-        # which without a hard reset it is not.
+        # LIBERO adds a fixture's pose to that of its regions as if the fixture were still at the origin,
+        # which is wrong without a hard reset.
         for name in self._env.fixtures_dict:
             body = self._env.obj_body_id[name]
             self._env.sim.model.body_pos[body] = 0.0
             self._env.sim.model.body_quat[body] = (1.0, 0.0, 0.0, 0.0)
-        # The gripper integrates its commands over resets.
+        # The gripper would integrate its commands across resets.
         gripper = self._env.robots[0].gripper
         gripper.current_action = np.zeros(gripper.dof)
-        # robosuite draws from numpy's global generator.
+        # robosuite uses numpy's global generator.
         np.random.seed(seed % 2**32)
         for _ in range(100):
             try:
@@ -238,13 +239,13 @@ class LiberoEnv:
         raise RunError(f"no valid object placement found for seed {seed} in 100 tries")
 
     def _settle(self) -> None:
-        """Let objects come to rest; 20 steps, since a bowl needs more than LIBERO's 5 to 10."""
+        """Let objects come to rest for 20 steps, because a bowl needs more than LIBERO's 5 to 10."""
         for _ in range(_SETTLE_STEPS):
             self.step(IDLE_ACTION)
 
 
-def _make_env(task: Task, with_renderer: bool) -> Any:
-    """The robosuite environment of a task, without its own (slow) observations."""
+def _make_env(task: Task, *, with_renderer: bool) -> Any:
+    """Make the robosuite environment of a task, without its slow observations."""
     prepare_import()
     logging.getLogger("robosuite_logs").setLevel(logging.ERROR)
     with contextlib.redirect_stdout(io.StringIO()):
@@ -254,7 +255,7 @@ def _make_env(task: Task, with_renderer: bool) -> Any:
             bddl_file_name=str(task.scene_file),
             use_camera_obs=False,
             has_offscreen_renderer=with_renderer,
-            # A hard reset recompiles the model: 4 s instead of 0.03 s, for the same placements.
+            # A hard reset would recompile the model: 4 s instead of 0.03 s, for the same placements.
             hard_reset=False,
             ignore_done=True,
             control_freq=int(CONTROL_HZ),

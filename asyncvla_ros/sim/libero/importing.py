@@ -1,4 +1,4 @@
-"""What must be true before LIBERO, robosuite, numba and mujoco are imported."""
+"""Preparation for the import of LIBERO, robosuite, numba and mujoco."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from asyncvla_ros.sim.libero.rendering import choose_gl_backend
 
 
 def prepare_import() -> None:
-    """Chooses the GL backend, and keeps robosuite to what this user may write. Idempotent.
+    """Choose the GL backend and make robosuite and numba write only to places of this user. Idempotent.
 
     Raises:
-        AsyncVLAError: nothing can be rendered headless here.
+        AsyncVLAError: headless rendering is not possible here.
     """
     choose_gl_backend()
     spec = importlib.util.find_spec("robosuite")
@@ -28,17 +28,17 @@ def prepare_import() -> None:
 
 
 def _write_no_log(robosuite: Path) -> None:
-    """Its log is /tmp/robosuite.log, which belongs to the first user of a machine; others could not start."""
+    """Disable robosuite's log, /tmp/robosuite.log, which only the first user of a machine can write."""
     name = "robosuite.macros_private"
     if name not in sys.modules and not (robosuite / "macros_private.py").exists():
-        # robosuite's own place for such settings.
+        # robosuite's module for private settings.
         settings = types.ModuleType(name)
         settings.FILE_LOGGING_LEVEL = None  # type: ignore[attr-defined]
         sys.modules[name] = settings
 
 
 def _find_a_cache(robosuite: Path) -> None:
-    """numba caches beside the sources, else below the home directory; else it fails."""
+    """Give numba a cache if neither the sources' folder nor the home directory is writable."""
     home = next(folder for folder in (Path.home(), *Path.home().parents) if folder.exists())
     if "NUMBA_CACHE_DIR" in os.environ or os.access(robosuite, os.W_OK) or os.access(home, os.W_OK):
         return

@@ -1,4 +1,4 @@
-"""The arm put somewhere without a motion, for images of it there."""
+"""Inverse kinematics that puts the arm at a pose without motion, for images of it there."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 _ITERATIONS = 30
-#: How near the hand must come, and the damping of the steps towards it.
+#: Tolerance of the hand's pose, and damping of the steps towards it.
 _NEAR_M, _NEAR_RAD, _DAMPING = 0.005, 0.05, 1e-3
-#: Largest step of a joint [rad].
+#: Greatest step of a joint [rad].
 _STEP_RAD = 0.3
 
 
 def put_hand(env: Any, position: np.ndarray, rotation: np.ndarray, opening: float) -> bool:
-    """Put the point between the fingertips at a pose, whatever else is there.
+    """Put the point between the fingertips at a pose, without regard to collisions.
 
     Args:
         env: The robosuite environment.
         position: (3,) in the world [m].
         rotation: (3, 3) in the world.
-        opening: Of each finger from the middle [m].
+        opening: Distance of each finger from the middle [m].
 
     Returns:
-        Whether the arm reaches it; if not, nothing has moved.
+        Whether the arm reaches the pose; if not, it has not moved.
     """
     robot, model, data = env.robots[0], env.sim.model._model, env.sim.data._data
     before, site, jacobian = data.qpos.copy(), robot.eef_site_id, np.zeros((6, model.nv))
@@ -47,5 +47,5 @@ def put_hand(env: Any, position: np.ndarray, rotation: np.ndarray, opening: floa
 
 
 def _error(at: np.ndarray, turned: np.ndarray, position: np.ndarray, rotation: np.ndarray) -> np.ndarray:
-    """(6,) from one pose to another: translation [m] and rotation vector [rad]."""
+    """Return the difference (6,) of two poses: translation [m] and rotation vector [rad]."""
     return np.concatenate([position - at, Rotation.from_matrix(rotation @ turned.T).as_rotvec()])

@@ -10,19 +10,19 @@ from asyncvla_ros.common.written import indices, indices_or_all
 
 
 def suite_option() -> Any:
-    """The suite, which has the tasks."""
+    """Declare the suite."""
     return option("libero_object", "LIBERO suite.")
 
 
 def tasks_option() -> Any:
-    """Indices of tasks; empty: all, see ``tasks.task_indices``."""
+    """Declare the indices of tasks; empty means all, see ``tasks.task_indices``."""
     return option(
         "all", "Task indices such as 0,1 or 0-4, or all.", read=partial(indices_or_all, what="tasks")
     )
 
 
 def inits_option(default: str) -> Any:
-    """Initial states of a task, as they are written."""
+    """Declare the initial states of a task."""
     return option(default, "Official initial states such as 0-9.", read=partial(indices, what="inits"))
 
 

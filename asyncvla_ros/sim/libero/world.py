@@ -1,12 +1,12 @@
-"""LIBERO as a world with a clock: episodes, control steps, and when the robot is observed. No ROS.
+"""LIBERO as a world with a clock: episodes, control steps and times of observations. No ROS.
 
-Lockstep, the benchmark's protocol: the world shows an observation and stands still; each command that
-answers it moves the world one control step; after ``execute_steps`` of them it shows the next observation.
+Lockstep, the benchmark's protocol: the world gives an observation and stands still; each command that
+answers it moves the world one control step; after ``execute_steps`` of them it gives the next observation.
 
     observe t0   cmd   cmd   cmd   cmd   observe t4   cmd ...
     clock   t0    t1    t2    t3    t4
 
-Free-running: the world moves one control step per tick, with the command that is due or with none.
+Free-running: the world moves one control step per tick, with the due command or without one.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from asyncvla_ros.types import AsyncVLAError, Observation
 
 
 class State(IntEnum):
-    """State of an episode; the numbers are those of EpisodeStatus."""
+    """State of an episode, with the numbers of EpisodeStatus."""
 
     IDLE = 0
     RUNNING = 1
@@ -31,23 +31,38 @@ class State(IntEnum):
 
 
 class Environment(Protocol):
-    """What the world needs of a simulator; ``LiberoEnv`` is one."""
+    """A simulator as the world needs it, such as ``LiberoEnv``."""
 
     @property
-    def success(self) -> bool: ...
+    def success(self) -> bool:
+        """Whether the goal of the task holds now."""
+
     @property
-    def instruction(self) -> str: ...
-    def reset(self, seed: int) -> None: ...
-    def require_init(self, index: int) -> None: ...
-    def reset_to_init(self, index: int) -> None: ...
-    def step(self, action: np.ndarray) -> None: ...
-    def observe(self, stamp_ns: int = 0) -> Observation: ...
-    def close(self) -> None: ...
+    def instruction(self) -> str:
+        """The task in natural language."""
+
+    def reset(self, seed: int) -> None:
+        """Begin at a random placement."""
+
+    def require_init(self, index: int) -> None:
+        """Raise AsyncVLAError unless the official initial state exists."""
+
+    def reset_to_init(self, index: int) -> None:
+        """Begin at an official initial state."""
+
+    def step(self, action: np.ndarray) -> None:
+        """Run one control step."""
+
+    def observe(self, stamp_ns: int = 0) -> Observation:
+        """Return the present observation, stamped ``stamp_ns`` [ns]."""
+
+    def close(self) -> None:
+        """Release the simulator."""
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """Which episode: ``init`` is an official initial state, or None for a random placement from ``seed``."""
+    """An episode to run: ``init`` is an official initial state; None: a random placement from ``seed``."""
 
     suite: str
     task: int
@@ -68,11 +83,11 @@ class World:
     """One simulator, one clock, one episode at a time.
 
     Args:
-        make_env: Suite and task to an environment.
-        max_steps: Suite to the longest episode [control steps].
-        step_ns: Control step [ns].
-        execute_steps: Commands between two observations in lockstep.
-        hold_action: (d,) what a step without a command does; its last entry, the gripper, is kept as it was.
+        make_env: Makes the environment of a suite and task.
+        max_steps: Longest episode by suite [control steps].
+        step_ns: Duration of a control step [ns].
+        execute_steps: Number of commands between two observations in lockstep.
+        hold_action: (d,) action of a step without a command; its last entry, the gripper, keeps its value.
     """
 
     def __init__(
@@ -96,19 +111,19 @@ class World:
         self.scenario: Scenario | None = None
         self.state = State.IDLE
         self.episode_id = self.steps = self.held_steps = self.max_steps = 0
-        # Never 0, which ROS takes for "no time yet".
+        # Never 0, which means "no time yet" in ROS.
         self.now_ns = round(1e9 / step_ns) * step_ns
         self.decision_ns = self.now_ns
 
     def start(self, scenario: Scenario, now_ends: Callable[[], None] = lambda: None) -> None:
-        """Begin an episode; time goes on from where it was, by more than any chunk spans.
+        """Begin an episode; advance time by more than the length of any chunk.
 
         Args:
-            scenario: What to begin.
-            now_ends: Called as soon as the running episode is certain to end.
+            scenario: The episode.
+            now_ends: Called when it is certain that the running episode ends.
 
         Raises:
-            AsyncVLAError: If there is no such suite, task or initial state; the running episode goes on.
+            AsyncVLAError: If the suite, task or initial state does not exist; the running episode goes on.
             RunError: If the objects cannot be placed; no episode runs then.
         """
         limit = self._max_steps(scenario.suite)
@@ -140,7 +155,7 @@ class World:
         self.decision_ns = self.now_ns
 
     def obey(self, command: DueAction) -> bool:
-        """Lockstep: move one step if the command answers the latest observation and is due now."""
+        """Move one step in lockstep, if the command answers the latest observation and is due now."""
         expected = (self.now_ns, self.decision_ns)
         if self.state is not State.RUNNING or (command.due_ns, command.observation_ns) != expected:
             return False
@@ -150,7 +165,7 @@ class World:
         return True
 
     def tick(self, command: DueAction | None) -> None:
-        """Free-running: move one step, with a command or holding."""
+        """Move one step when free-running, with a command or holding."""
         if self.state is not State.RUNNING:
             return
         if command is None:
@@ -161,11 +176,11 @@ class World:
 
     @property
     def awaits_decision(self) -> bool:
-        """Whether the present instant is one at which the robot is observed in lockstep."""
+        """Whether an observation is due now in lockstep."""
         return self.state is State.RUNNING and self.decision_ns == self.now_ns
 
     def observe(self) -> Observation:
-        """What the robot's sensors show now.
+        """Return the present observation.
 
         Raises:
             AsyncVLAError: If no episode has begun.

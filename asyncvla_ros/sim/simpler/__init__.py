@@ -1,1 +1,1 @@
-"""SimplerEnv's tasks: Bridge in a process of its own, Fractal behind a policy server."""
+"""SimplerEnv's tasks: Bridge in a separate process, Fractal behind a policy server."""

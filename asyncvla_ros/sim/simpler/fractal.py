@@ -1,6 +1,6 @@
-"""Measure a policy server in SimplerEnv's Google-robot tasks; see docs/fractal.md.
+"""Evaluate a policy server in SimplerEnv's Google-robot tasks; see docs/fractal.md.
 
-Runs in SimplerEnv's own Python, which needs neither torch nor the rest of this package's requirements.
+It runs in SimplerEnv's Python, which needs neither torch nor the rest of this package's requirements.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from websockets.exceptions import WebSocketException
 
 from asyncvla_ros.serve.client import PolicyClient, RequestError
 from asyncvla_ros.sim.evaluation.inference import Inference, noise_seed
-from asyncvla_ros.sim.simpler.fractal_results import Episode, FractalConfig, summarise
+from asyncvla_ros.sim.simpler.fractal_results import Episode, FractalConfig, summarize
 from asyncvla_ros.sim.simpler.google_robot import (
     ACTION_DIM,
     CAMERA,
@@ -34,10 +34,10 @@ from asyncvla_ros.types import ActionChunk, AsyncVLAError, ContractError, StageT
 
 
 def check_policy(features: dict[str, Any], execute_steps: int | None) -> None:
-    """Find out whether a served policy can drive the Google robot.
+    """Check that a served policy can drive the Google robot.
 
     Raises:
-        AsyncVLAError: If not; names every difference.
+        AsyncVLAError: If it cannot; the message names every difference.
     """
     wanted = {
         "cameras": (1, len(features["cameras"])),
@@ -58,7 +58,7 @@ def check_policy(features: dict[str, Any], execute_steps: int | None) -> None:
 def run_episode(
     env: Any, client: PolicyClient, features: dict[str, Any], config: FractalConfig, number: int
 ) -> Episode:
-    """Drive one episode to its end; a task that is solved goes on, because it can be undone."""
+    """Run one episode to its end; a solved task continues, because it can be undone."""
     world, camera = env.unwrapped, features["cameras"][0]["key"]
     execute = config.execute_steps or features["execute_steps"]
     options = {"obj_init_options": {"episode_id": number}}
@@ -71,7 +71,7 @@ def run_episode(
     steps = 0
     while steps < max_steps(config.task) and not ended:
         if (now := world.get_language_instruction()) != instruction:
-            # The next part of a long task: what was planned for the last one is void.
+            # The next part of a long task: the plan for the previous one is void.
             instruction, gripper, pending = now, StickyGripper(), []
         if not pending:
             seed = noise_seed(config.seed, number, len(inferences))
@@ -108,7 +108,7 @@ def evaluate(
     config: FractalConfig,
     on_episode: Callable[[dict[str, Any]], None] = lambda figures: None,
 ) -> dict[str, Any]:
-    """Run all episodes; ``on_episode`` gets the figures so far after each.
+    """Run all episodes; call ``on_episode`` with the figures so far after each.
 
     Raises:
         AsyncVLAError: If policy and environment do not fit.
@@ -116,7 +116,7 @@ def evaluate(
     """
     features = client.features()
     check_policy(features, config.execute_steps)
-    # Steps stay unsaid, as elsewhere: they are those of the checkpoint, which is known.
+    # Steps stay open, as elsewhere: they are the checkpoint's, which is recorded.
     own = {k: v for k, v in features.get("strategy", {}).items() if not k.endswith("_steps")}
     config = replace(config, strategy=config.strategy.complete(own))
     if env.unwrapped.control_freq != CONTROL_HZ:
@@ -125,7 +125,7 @@ def evaluate(
     figures: dict[str, Any] = {}
     for number in range(config.episodes):
         episodes.append(run_episode(env, client, features, config, number=number))
-        figures = summarise(episodes, config, features, env.unwrapped.sim_freq)
+        figures = summarize(episodes, config, features, env.unwrapped.sim_freq)
         on_episode(figures)
     return figures
 
@@ -160,7 +160,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Entry point: errors meant for the user are one line; exit codes as those of ``asyncvla``."""
+    """Run the command line: errors for the user are one line; exit codes as those of ``asyncvla``."""
     asked = _arguments()
 
     def report(figures: dict[str, Any]) -> None:

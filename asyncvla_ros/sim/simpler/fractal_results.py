@@ -1,4 +1,4 @@
-"""What an evaluation on the Google robot was asked to measure, and the figures made of its episodes."""
+"""Settings, episodes and figures of an evaluation on the Google robot."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _PACKAGES = ("simpler_env", "mani_skill2_real2sim", "sapien", "gymnasium", "scip
 
 @dataclass(frozen=True)
 class FractalConfig:
-    """What to measure.
+    """Settings of an evaluation.
 
     Attributes:
         task: Name of a SimplerEnv task, such as ``google_robot_pick_coke_can``.
-        episodes: How many, numbered from 0; a number chooses the scene where the task has a list of them.
-        strategy: How the policy decides.
-        seed: Of scenes and noise.
-        execute_steps: Actions executed of each chunk; None: as the checkpoint says.
+        episodes: Number of episodes; an episode's number selects the scene if the task has a list of them.
+        strategy: Strategy of the policy.
+        seed: Seed of scenes and noise.
+        execute_steps: Number of executed actions per chunk; None: the checkpoint's.
     """
 
     task: str
@@ -46,10 +46,10 @@ class Episode:
     inferences: tuple[Inference, ...]
 
 
-def summarise(
+def summarize(
     episodes: list[Episode], config: FractalConfig, features: dict[str, Any], sim_hz: float
 ) -> dict[str, Any]:
-    """The JSON-ready result of some episodes, in the form of ``asyncvla eval``."""
+    """Return the JSON-ready result of episodes, in the form of ``asyncvla eval``."""
     n, won = len(episodes), sum(e.success for e in episodes)
     ever = sum(e.success_ever for e in episodes)
     kept = ("init", "instruction", "success", "success_ever", "steps")

@@ -1,6 +1,6 @@
-"""SimplerEnv's Google robot as the Fractal data describe it: state in, action out.
+"""SimplerEnv's Google robot in the convention of the Fractal data: state in, action out.
 
-Runs in SimplerEnv's own Python: numpy, scipy and the standard library only.
+It runs in SimplerEnv's Python, with only numpy, scipy and the standard library.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from scipy.spatial.transform import Rotation
 CAMERA = "overhead_camera"
 CONTROL_HZ = 3.0
 STATE_DIM, ACTION_DIM = 8, 7
-#: Control steps for which the gripper goes on once it has begun to open or close.
+#: Number of control steps of opening or closing.
 STICKY_STEPS = 15
-#: Change of the policy's gripper value from which on the gripper is meant to open or close.
+#: Least change of the policy's gripper value that opens or closes.
 _INTENDED = 0.5
-#: Control steps of an episode by begin of the task's name; all other tasks have the last one.
+#: Control steps of an episode by start of the task's name; the last one is for all other tasks.
 _STEPS = {
     "google_robot_open": 113,
     "google_robot_close": 113,
@@ -27,10 +27,10 @@ _STEPS = {
 
 
 def max_steps(task: str) -> int:
-    """Control steps after which an episode of a task ends.
+    """Return the length of a task's episode [control steps].
 
     Raises:
-        ValueError: If it is no task of the Google robot.
+        ValueError: If the task is not one of the Google robot.
     """
     for begin, steps in _STEPS.items():
         if task.startswith(begin):
@@ -39,17 +39,17 @@ def max_steps(task: str) -> int:
 
 
 def robot_state(env: Any, obs: dict[str, Any]) -> np.ndarray:
-    """Pose of the tool in the robot's base, and how far the gripper is closed.
+    """Return the pose of the tool in the robot's base, and the closedness of the gripper.
 
     Args:
         env: The environment behind its wrappers.
-        obs: Its newest observation.
+        obs: Newest observation.
 
     Returns:
         (8,) float32: x, y, z [m], quaternion xyzw with w >= 0, closedness from 0 (open) to 1.
     """
     if (told := obs["agent"].get("eef_pos")) is not None:
-        # Forks of the simulator tell it: position, quaternion wxyz, openness.
+        # Forks of the simulator give it: position, quaternion wxyz, openness.
         position, rotation, closed = told[:3], _rotation(told[3:7]), 1 - told[7]
     else:
         base, tool = env.agent.base_pose, env.tcp.pose
@@ -61,24 +61,24 @@ def robot_state(env: Any, obs: dict[str, Any]) -> np.ndarray:
 
 
 def env_action(action: np.ndarray, gripper: StickyGripper) -> np.ndarray:
-    """What the environment executes for an action of the policy.
+    """Convert an action of the policy to an action of the environment.
 
     Args:
-        action: (7,) change of x, y, z [m], of roll, pitch, yaw about fixed axes [rad], gripper openness.
-        gripper: Of this episode; it moves on by one step.
+        action: (7,) delta of x, y, z [m], of roll, pitch, yaw about fixed axes [rad], gripper openness.
+        gripper: Gripper of this episode, which advances by one step.
 
     Returns:
-        (7,) float64: change of x, y, z [m], axis times angle [rad], gripper: 1 closes, -1 opens.
+        (7,) float64: delta of x, y, z [m], axis times angle [rad], gripper: 1 closes, -1 opens.
     """
     turn = Rotation.from_euler("xyz", action[3:6]).as_rotvec()
     return np.hstack([action[:3], turn, gripper.step(float(action[6]))]).astype(np.float64)
 
 
 class StickyGripper:
-    """Turns openness that the policy wants into closing (+) or opening (-) that goes on for a while.
+    """Convert wanted openness to closing (+) or opening (-) commands that last for some steps.
 
-    The robot's gripper takes changes, and one control step moves it by a fraction of its range. So a large
-    change of what the policy wants is repeated::
+    The robot's gripper takes deltas, and one control step moves it by a fraction of its range. So a large
+    change of the wanted openness is repeated::
 
         wanted   1.0  1.0  0.0  0.0  0.0 ...            0.0  1.0
         command  0.0  0.0  1.0  1.0  1.0 (15 in all)    0.0 -1.0 ...
@@ -90,7 +90,7 @@ class StickyGripper:
         self._left = 0
 
     def step(self, wanted: float) -> float:
-        """The command of this control step for an openness from 0 (closed) to 1."""
+        """Return this control step's command for an openness from 0 (closed) to 1."""
         change = 0.0 if self._wanted is None else self._wanted - wanted
         self._wanted = wanted
         if not self._left and abs(change) > _INTENDED:

@@ -45,9 +45,9 @@ def test_the_plainest_grip_comes_first_and_none_is_wider_than_the_fingers() -> N
 
 
 def _box(low: tuple[float, ...], high: tuple[float, ...], yaw: float = 0.0) -> Obstacles:
-    centre, half = (np.array(low) + high) / 2, (np.array(high) - low) / 2
+    center, half = (np.array(low) + high) / 2, (np.array(high) - low) / 2
     turn = Rotation.from_euler("z", yaw).as_matrix()
-    return Obstacles(centre[None], (turn * half).T[None])
+    return Obstacles(center[None], (turn * half).T[None])
 
 
 def test_a_can_beside_a_flat_object_is_in_the_way_of_the_palm_only() -> None:

@@ -13,7 +13,7 @@ from asyncvla_ros.sim.libero.scene import COMFORTABLE_ARM_M
 from asyncvla_ros.types import AsyncVLAError
 
 #: Black bowl between the plate and the ramekin; another one stands next to the ramekin.
-BETWEEN, FROM_CENTRE = 0, 2
+BETWEEN, FROM_CENTER = 0, 2
 
 
 @pytest.fixture(scope="module")
@@ -81,12 +81,12 @@ def test_free_things_are_apart_within_reach_and_repeat(spatial: LiberoEnv) -> No
 
 
 def test_what_the_table_places_stays_and_what_is_on_furniture_goes_with_it() -> None:
-    with LiberoEnv("libero_spatial", FROM_CENTRE, "off") as env:
+    with LiberoEnv("libero_spatial", FROM_CENTER, "off") as env:
         env.reset(0)
-        centre = _place(env, "akita_black_bowl_1")
+        center = _place(env, "akita_black_bowl_1")
         for seed in range(3):
             env.reset(seed, "free")
-            assert np.linalg.norm(_place(env, "akita_black_bowl_1") - centre) < 0.06
+            assert np.linalg.norm(_place(env, "akita_black_bowl_1") - center) < 0.06
     with LiberoEnv("libero_spatial", 7, "off") as env:
         offsets = []
         for seed in range(3):

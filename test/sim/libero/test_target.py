@@ -43,7 +43,7 @@ def test_the_target_jumps_before_a_hand_that_comes_down_to_it_and_stays_there(en
         world, target, before = make_world("jump", env, 0, 0), Target(env.scene, STACK), places(env)
         for step in range(60):
             hand = env.scene.ee_pose()[0]
-            way = env.scene.object_box(STACK[1]).centre - hand
+            way = env.scene.object_box(STACK[1]).center - hand
             world.advance(step)
             if world.moved_step is not None:
                 break

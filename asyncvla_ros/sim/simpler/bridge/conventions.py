@@ -1,6 +1,6 @@
-"""What BridgeData calls state and action, and what mani-skill's WidowX makes of them.
+"""State and action of BridgeData, and their conversion for mani-skill's WidowX.
 
-state  = x y z, euler xyz of R_ee_in_base · Rᵀ, 0, openness          (R: how the gripper is held by default)
+state  = x y z, euler xyz of R_ee_in_base · Rᵀ, 0, openness          (R: default orientation of the gripper)
 action = dx dy dz, droll dpitch dyaw, open (1) or closed (0)
 command of mani-skill = dx dy dz, rotation vector, 1 (open) or -1 (closed)
 """
@@ -16,21 +16,21 @@ CONTROL_HZ = 5.0
 STATE_NAMES = ("x", "y", "z", "roll", "pitch", "yaw", "pad", "gripper")
 ACTION_NAMES = ("x", "y", "z", "roll", "pitch", "yaw", "gripper")
 ACTION_SPACE = "delta_ee_pose"
-#: The gripper points down in BridgeData, and its angles are small then.
+#: Default rotation in BridgeData: the gripper points down, so that its angles are small.
 DEFAULT_ROTATION = np.array([[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [-1.0, 0.0, 0.0]])
-#: Positions of a finger that is closed and one that is open [m].
+#: Positions of a closed and of an open finger [m].
 FINGER_CLOSED_M, FINGER_OPEN_M = 0.015, 0.037
 
 
 def bridge_state(pose_ee_in_base: np.ndarray, fingers_m: np.ndarray) -> np.ndarray:
-    """The state of a policy that learned from BridgeData.
+    """Compute the state for a policy trained on BridgeData.
 
     Args:
         pose_ee_in_base: (4, 4) pose of ``ee_gripper_link`` [m].
         fingers_m: (2,) positions of the finger joints [m].
 
     Returns:
-        (8,) float32 in the order of STATE_NAMES; openness is 0 closed to 1 open.
+        (8,) float32 in the order of STATE_NAMES; openness is from 0 (closed) to 1 (open).
     """
     rotation = Rotation.from_matrix(pose_ee_in_base[:3, :3] @ DEFAULT_ROTATION.T)
     openness = np.mean((fingers_m - FINGER_CLOSED_M) / (FINGER_OPEN_M - FINGER_CLOSED_M))
@@ -39,10 +39,10 @@ def bridge_state(pose_ee_in_base: np.ndarray, fingers_m: np.ndarray) -> np.ndarr
 
 
 def simulator_command(action: np.ndarray) -> np.ndarray:
-    """The command of mani-skill's controller for an action of a policy.
+    """Convert an action of a policy to a command of mani-skill's controller.
 
-    Its rotation is given as SimplerEnv's clients give it, as a vector. mani-skill 3 takes its three numbers
-    for turns about one axis after the other, which differs by at most 0.2 degrees for 0.1 rad.
+    The rotation is a vector, as in SimplerEnv's clients. mani-skill 3 reads its three numbers as successive
+    turns about the axes, which differs by at most 0.2 degrees for 0.1 rad.
 
     Args:
         action: (7,) in the order of ACTION_NAMES [m, rad].
@@ -56,10 +56,10 @@ def simulator_command(action: np.ndarray) -> np.ndarray:
 
 
 def require_bridge_policy(features: FeatureContract) -> None:
-    """Find out before the simulator starts whether a policy can act in it.
+    """Check before the simulator starts that a policy can act in it.
 
     Raises:
-        ContractError: If not; says what was found and what was expected.
+        ContractError: If it cannot; the message says what was found and expected.
     """
     found = {
         "cameras": len(features.cameras),

@@ -1,4 +1,4 @@
-"""A scripted motion that knows all poses: grasp the object, carry it to its target, let go, draw back."""
+"""A scripted motion from privileged poses: grasp the object, carry it to its target, release, draw back."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from asyncvla_ros.sim.simpler.bridge.world import Frame
 from asyncvla_ros.types import AsyncVLAError
 
 _OPEN, _CLOSED = 1.0, 0.0
-#: Of the point between the fingertips in a control step [m]; of the gripper about the vertical [rad].
+#: Greatest step of the point between the fingertips [m], and turn of the gripper about the vertical [rad].
 _STEP_M, _STEP_RAD = 0.035, 0.3
-#: Control steps that the fingers take.
+#: Duration of closing or opening [control steps].
 _GRIP_STEPS = 3
-#: The arm has arrived this near to where it was sent [m], and is not waited for any longer than that.
+#: Distance at which the arm has arrived [m], and longest time to wait for it [control steps].
 _ARRIVED_M, _WAIT_STEPS = 0.004, 3
 
-#: Yields actions (7,), is sent the frame after each; a part of a motion returns the last one.
+#: Yields actions (7,), receives the frame after each; a part of a motion returns the last frame.
 Motion = Generator[np.ndarray, Frame, None]
 Part = Generator[np.ndarray, Frame, Frame]
 
 
 @dataclass(frozen=True)
 class Grasp:
-    """How the object of a task is held; heights are along the vertical.
+    """The grasp of a task's object; heights are vertical.
 
     Attributes:
-        symmetry_rad: The object looks the same to the fingers when it is turned by this much.
-        along_m: Where along its length (x) it is grasped, from its origin [m].
+        symmetry_rad: Turn after which the object has the same shape for the fingers.
+        along_m: Position of the grasp along its length (x), from its origin [m].
         above_m: Height of the point between the fingertips above the object's origin [m].
-        release_m: Height of the object's origin above that of the target when it is let go [m].
-        clearance_m: Height above table and target at which the object is carried [m].
+        release_m: Height of the object's origin above the target's at release [m].
+        clearance_m: Height of the carried object above table and target [m].
     """
 
     symmetry_rad: float = math.pi
@@ -52,7 +52,7 @@ GRASPS = {
 
 
 def require_expert(task: BridgeTask) -> None:
-    """Raise AsyncVLAError unless a motion was written for this task."""
+    """Raise AsyncVLAError unless there is a motion for this task."""
     if task.name not in GRASPS:
         raise AsyncVLAError(
             f"no scripted motion for Bridge task {task.name!r}, there is for {', '.join(GRASPS)}"
@@ -60,11 +60,11 @@ def require_expert(task: BridgeTask) -> None:
 
 
 class BridgeExpert:
-    """Acts in one episode, in the convention of policies.
+    """The expert of one episode, with actions in the convention of policies.
 
     Args:
-        task: Which task.
-        first: The world after the reset.
+        task: The task.
+        first: Frame after the reset.
 
     Raises:
         AsyncVLAError: There is no motion for this task.
@@ -76,7 +76,7 @@ class BridgeExpert:
         self._begun = False
 
     def act(self, frame: Frame) -> np.ndarray:
-        """The next action (7,), see ``conventions``; at the end it holds still."""
+        """Return the next action (7,), see ``conventions``; hold still at the end."""
         if self._begun:
             return self._motion.send(frame)
         self._begun = True
@@ -84,14 +84,14 @@ class BridgeExpert:
 
 
 class _Arm:
-    """Goes to places by small steps from where it was told to be; the controller adds steps to that, too."""
+    """Move to goals in small steps from the last target, because the controller adds steps to it, too."""
 
     def __init__(self, first: Frame) -> None:
         self._commanded = first.pose_ee_in_base[:3, 3].copy()
         self._gripper = _OPEN
 
     def pick_and_place(self, grasp: Grasp, frame: Frame) -> Motion:
-        """The whole motion; never ends."""
+        """Yield the actions of the whole motion, without end."""
         source = frame.pose_source_in_base
         grasped = source[:3, 3] + grasp.along_m * source[:3, 0] + [0.0, 0.0, grasp.above_m]
         up = np.array([0.0, 0.0, grasp.clearance_m])
@@ -110,7 +110,7 @@ class _Arm:
             yield from self._grip(_OPEN)
 
     def _go(self, frame: Frame, goal: np.ndarray, turn_rad: float = 0.0) -> Part:
-        """Move the point between the fingertips to a goal (3,) [m], turning by so much meanwhile."""
+        """Move the point between the fingertips to a goal (3,) [m], with a turn on the way."""
         waited = 0
         while waited < _WAIT_STEPS:
             way = goal - self._commanded
@@ -133,7 +133,7 @@ class _Arm:
 
 
 def _turn(pose_ee: np.ndarray, pose_object: np.ndarray, symmetry_rad: float) -> float:
-    """The smallest turn about the vertical that makes the fingers close across the object [rad]."""
+    """Return the smallest turn about the vertical with which fingers close across the object [rad]."""
     fingers, across = pose_ee[:2, 1], pose_object[:2, 1]
     angle = math.atan2(across[1], across[0]) - math.atan2(fingers[1], fingers[0])
     return angle - symmetry_rad * round(angle / symmetry_rad)

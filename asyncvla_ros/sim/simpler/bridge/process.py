@@ -1,4 +1,4 @@
-"""A Bridge task in a process of its own, which alone imports mani-skill and loads its Vulkan."""
+"""A Bridge task in a separate process, the only one that imports mani-skill and loads its Vulkan."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from asyncvla_ros.sim.simpler.bridge.world import Frame
 from asyncvla_ros.types import AsyncVLAError, RunError
 
 _SERVER = "asyncvla_ros.sim.simpler.bridge.server"
-#: Of a process that was told to end, before it is killed [s].
+#: Time for the process to end before it is killed [s].
 _END_S = 10.0
 _LAST_LINES = 5
-#: Words of SAPIEN where it finds nothing to render with.
+#: Message of SAPIEN without a device to render with.
 _NO_VULKAN = ("rendering device", "ErrorIncompatibleDriver", "Vulkan", "vk::")
 
 
@@ -31,11 +31,11 @@ class BridgeSim:
     """The handle of the simulator's process: ``reset``, then ``step``.
 
     Args:
-        task: Which task.
+        task: The task.
 
     Raises:
-        AsyncVLAError: Files of the task are missing, or there is no Vulkan.
-        RunError: The simulator cannot start, or (of every method) ended.
+        AsyncVLAError: Files of the task or a Vulkan driver are missing.
+        RunError: The simulator cannot start; from any method, if it has ended.
     """
 
     def __init__(self, task: BridgeTask) -> None:
@@ -69,14 +69,14 @@ class BridgeSim:
 
     @property
     def pid(self) -> int:
-        """Of the simulator's process."""
+        """Process id of the simulator."""
         return self._process.pid
 
     def reset(self, placement: int, seed: int) -> Frame:
         """Begin an episode from one of the task's placements.
 
         Raises:
-            AsyncVLAError: There is no such placement.
+            AsyncVLAError: The placement does not exist.
         """
         if not 0 <= placement < self.task.placements:
             raise AsyncVLAError(
@@ -86,7 +86,7 @@ class BridgeSim:
         return self._ask("reset", placement, seed)
 
     def step(self, command: np.ndarray) -> Frame:
-        """Run one control step (1/5 s) with a command (7,) as ``simulator_command`` returns it."""
+        """Run one control step (1/5 s) with a command (7,) of ``simulator_command``."""
         return self._ask("step", command)
 
     def close(self) -> None:
@@ -130,7 +130,7 @@ class BridgeSim:
 
 
 def _environment() -> dict[str, str]:
-    """Variables of the simulator's process, which has to find this package wherever it was imported from."""
+    """Return the environment of the simulator's process, with this package on its path."""
     variables = vulkan_environment(os.environ)
     path = [str(PACKAGE.parent), *filter(None, [variables.get("PYTHONPATH")])]
     return {**variables, "PYTHONPATH": os.pathsep.join(path)}

@@ -1,4 +1,4 @@
-"""What a Bridge evaluation was asked to measure, what an episode showed, and the figures made of many."""
+"""Settings, episodes and figures of a Bridge evaluation."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from asyncvla_ros.sim.evaluation.stats import percentiles, wilson_interval
 from asyncvla_ros.sim.simpler.bridge.tasks import TASKS
 from asyncvla_ros.strategy import Strategy
 
-#: Stands for the checkpoint where no policy acts.
+#: Value of ``checkpoint`` without a policy.
 EXPERT = "expert"
 
 
@@ -34,18 +34,18 @@ def _task_names(written: tuple[str, ...]) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class BridgeConfig:
-    """What to measure.
+    """Settings of an evaluation.
 
     Attributes:
         tasks: Names of tasks.
         inits: Initial placements; mani-skill calls their numbers ``episode_id``.
-        strategy: How the policy decides.
-        seed: Determines the noise the policy draws, and what mani-skill draws.
-        execute_steps: Actions executed of each chunk; None: as the checkpoint says.
+        strategy: Strategy of the policy.
+        seed: Seed of the policy's noise and of mani-skill.
+        execute_steps: Number of executed actions per chunk; None: the checkpoint's.
         checkpoint: ``fingerprint`` of the policy's checkpoint, or ``EXPERT``.
         device: torch device of the policy.
         video_dir: Folder for one MP4 per episode; None for no videos.
-        shard: Which of the episodes; the others are run elsewhere.
+        shard: Share of the episodes to run here.
     """
 
     tasks: tuple[str, ...] = option(
@@ -73,15 +73,15 @@ class BridgeConfig:
 
 @dataclass(frozen=True)
 class BridgeEpisode:
-    """One episode, which always runs to the limit of its task.
+    """One episode, which always runs to its task's limit of steps.
 
     Attributes:
         task: Name of the task.
         init: Placement.
-        seed: Of the simulator.
-        steps: Control steps.
-        success_last: Solved after the last step: SIMPLER's definition.
-        success_ever: Solved after any step.
+        seed: Seed of the simulator.
+        steps: Number of control steps.
+        success_last: Whether solved after the last step, SIMPLER's definition.
+        success_ever: Whether solved after any step.
         tick_ms: Duration of each inference [ms].
     """
 
@@ -112,8 +112,8 @@ class BridgeEpisode:
         )
 
 
-def summarise(episodes: Sequence[BridgeEpisode], config: BridgeConfig) -> dict[str, Any]:
-    """The JSON-ready result of some episodes; a shard's also has all that its figures are made of."""
+def summarize(episodes: Sequence[BridgeEpisode], config: BridgeConfig) -> dict[str, Any]:
+    """Return the JSON-ready result of episodes; that of a shard also has the episodes' raw values."""
     return {
         "benchmark": "simpler_bridge",
         **figures_of(episodes),
@@ -127,7 +127,7 @@ def summarise(episodes: Sequence[BridgeEpisode], config: BridgeConfig) -> dict[s
 
 
 def figures_of(episodes: Sequence[BridgeEpisode]) -> dict[str, Any]:
-    """Derive what some episodes, at least one, say about a policy; tasks and episodes in their order."""
+    """Compute figures of episodes, at least one; tasks and episodes in their order."""
     names = dict.fromkeys(episode.task for episode in episodes)
     return {
         **_success(episodes),
@@ -148,7 +148,7 @@ def figures_of(episodes: Sequence[BridgeEpisode]) -> dict[str, Any]:
 
 
 def _success(episodes: Sequence[BridgeEpisode]) -> dict[str, Any]:
-    """``n`` and both definitions of success, each with rate and 95 % interval."""
+    """Compute ``n`` and success by both definitions, each with rate and 95 % interval."""
     return {
         "n": len(episodes),
         "success_last": _rate([e.success_last for e in episodes]),

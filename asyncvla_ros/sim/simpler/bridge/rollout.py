@@ -1,4 +1,4 @@
-"""Measure a policy, or the scripted motion, on Bridge tasks; the world waits for each inference."""
+"""Evaluate a policy or the scripted motion on Bridge tasks; the world waits for each inference."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from asyncvla_ros.sim.simpler.bridge.conventions import (
 )
 from asyncvla_ros.sim.simpler.bridge.expert import BridgeExpert, require_expert
 from asyncvla_ros.sim.simpler.bridge.process import BridgeSim
-from asyncvla_ros.sim.simpler.bridge.results import BridgeConfig, BridgeEpisode, summarise
+from asyncvla_ros.sim.simpler.bridge.results import BridgeConfig, BridgeEpisode, summarize
 from asyncvla_ros.sim.simpler.bridge.tasks import BridgeTask, get_task
 from asyncvla_ros.types import AsyncVLAError, Observation
 
@@ -26,17 +26,17 @@ if TYPE_CHECKING:
     from asyncvla_ros.sim.simpler.bridge.world import Frame
 
 
-#: Answers the frame of a control step with the actions (k, 7) to execute next, and how they were inferred.
+#: Returns the next actions (k, 7) for the frame of a control step, and how they were inferred.
 Act = Callable[["Frame", int], tuple[np.ndarray, Inference | None]]
-#: Begins an episode: the task, its placement, the first frame.
+#: Begins an episode from the task, its placement and the first frame.
 Actor = Callable[[BridgeTask, int, "Frame"], Act]
 
 
 def expert_actor(config: BridgeConfig) -> Actor:
-    """The scripted motion.
+    """Return the scripted motion as an actor.
 
     Raises:
-        AsyncVLAError: There is none for one of the tasks.
+        AsyncVLAError: A task has no motion.
     """
     for name in config.tasks:
         require_expert(get_task(name))
@@ -49,15 +49,15 @@ def expert_actor(config: BridgeConfig) -> Actor:
 
 
 class PolicyActor:
-    """A policy, which sees what a policy of BridgeData sees.
+    """A policy as an actor, with observations as in BridgeData.
 
     Args:
-        policy: Of one camera, state and action of Bridge.
-        config: Strategy, seed and how much of a chunk is executed.
+        policy: Policy with one camera and Bridge's state and action.
+        config: Strategy, seed and number of executed actions.
 
     Raises:
-        ContractError: The policy is for another robot, or cannot decide so.
-        AsyncVLAError: Fewer or more actions are to be executed than a chunk has.
+        ContractError: The policy is for another robot, or cannot run the strategy.
+        AsyncVLAError: The number of executed actions does not fit the chunk.
     """
 
     def __init__(self, policy: Policy, config: BridgeConfig) -> None:
@@ -72,7 +72,7 @@ class PolicyActor:
         self._camera = policy.features.cameras[0].key
 
     def __call__(self, task: BridgeTask, init: int, first: Frame) -> Act:
-        """Begin an episode; its noise does not depend on which others run."""
+        """Begin an episode, with noise that does not depend on other episodes."""
         seeds = np.random.SeedSequence((self._config.seed, *task.name.encode(), init))
 
         def act(frame: Frame, step: int) -> tuple[np.ndarray, Inference]:
@@ -91,20 +91,21 @@ def evaluate(
     on_episode: Callable[[BridgeEpisode], None] = lambda episode: None,
     done: tuple[BridgeEpisode, ...] = (),
 ) -> dict[str, Any]:
-    """Run all episodes of the shard and summarise them.
+    """Run all episodes of the shard and summarize them.
 
     Args:
-        config: What to measure.
-        actor: Who acts.
+        config: Settings.
+        actor: The actor.
         on_episode: Called after each new episode.
-        done: Episodes that are finished already and are not run again.
+        done: Finished episodes, which are not run again.
 
     Returns:
         JSON-ready: n, success_last and success_ever {successes, rate, ci95}, per_task, episodes, tick_ms,
         versions, machine, settings.
 
     Raises:
-        AsyncVLAError: Unknown task or placement, more shards than episodes, or files of a task are missing.
+        AsyncVLAError: A task or placement is unknown, files of a task are missing, or there are more shards
+        than episodes.
         RunError: The simulator failed.
     """
     require_placements(config)
@@ -114,11 +115,11 @@ def evaluate(
         for episode in _run_task(config, get_task(name), left, actor):
             on_episode(episode)
             finished[name, episode.init] = episode
-    return summarise([finished[episode] for episode in config.episodes], config)
+    return summarize([finished[episode] for episode in config.episodes], config)
 
 
 def require_placements(config: BridgeConfig) -> None:
-    """Raise AsyncVLAError unless there are such tasks and all of them have such placements."""
+    """Raise AsyncVLAError unless all tasks exist and have the placements."""
     if not config.tasks or not config.inits:
         raise AsyncVLAError("expected at least one task and one placement")
     for task in map(get_task, config.tasks):
@@ -140,7 +141,7 @@ def _run_task(
 
 
 def run_episode(sim: BridgeSim, actor: Actor, config: BridgeConfig, init: int) -> BridgeEpisode:
-    """Let an actor act from a placement to the limit of the task, beyond success."""
+    """Run an actor from a placement to the task's limit of steps, also beyond success."""
     task = sim.task
     frame = sim.reset(init, config.seed)
     act = actor(task, init, frame)

@@ -1,4 +1,4 @@
-"""The simulator's process, which ``BridgeSim`` starts with a file descriptor and the name of a task."""
+"""The simulator's process, started by ``BridgeSim`` with a file descriptor and the name of a task."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from asyncvla_ros.sim.simpler.bridge.world import BridgeWorld, Frame
 
 
 def serve(connection: Connection, name: str) -> None:
-    """Answer requests until the other side hangs up.
+    """Answer requests until the other side closes.
 
-    The world is made first, which is answered with None. A request is ``(verb, *arguments)``; an answer is
-    ``(True, frame)``, or ``(False, what went wrong)``.
+    The first answer is None, when the world is ready. A request is ``(verb, *arguments)``; an answer is
+    ``(True, frame)``, or ``(False, error)``.
     """
     world: BridgeWorld | None = None
     request: tuple[Any, ...] = ("make",)
@@ -26,7 +26,7 @@ def serve(connection: Connection, name: str) -> None:
                 answer: tuple[bool, Frame | str | None] = (True, None)
             else:
                 answer = (True, _answer(world, request))
-        except Exception as error:  # the border: whatever the simulator says reaches the user over there
+        except Exception as error:  # the border: errors of the simulator go to the user's process
             traceback.print_exc()
             answer = (False, f"{type(error).__name__}: {error}")
         connection.send(answer)

@@ -1,4 +1,4 @@
-"""The four Bridge tasks of SimplerEnv and the files each of them needs."""
+"""The four Bridge tasks of SimplerEnv, with their files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from asyncvla_ros.types import AsyncVLAError
 _DATASET = Path("tasks/bridge_v2_real2sim_dataset")
 _ROBOT = Path("robots/widowx")
 _MESHES = ("textured.obj", "textured.dae", "textured.glb")
-#: What mani-skill's own download calls them.
+#: Names in mani-skill's own download.
 _DOWNLOADS = {_ROBOT: "widowx250s", _DATASET: "bridge_v2_real2sim"}
 
 
@@ -20,12 +20,12 @@ class BridgeTask:
     """One task.
 
     Attributes:
-        name: What users type.
-        env_id: mani-skill's name of it.
-        instruction: What the policy is told.
-        max_steps: Control steps of an episode.
-        placements: Different initial placements; mani-skill calls their numbers ``episode_id``.
-        models: Folders of the objects: what is moved, where to, what else is there.
+        name: Name for users.
+        env_id: Name in mani-skill.
+        instruction: Instruction for the policy.
+        max_steps: Control steps per episode.
+        placements: Number of initial placements; mani-skill calls their numbers ``episode_id``.
+        models: Folders of the objects: the object to move, its target, and others.
         listing: File that describes the models.
         overlay: Photograph behind robot and objects.
         table: Mesh of the table.
@@ -85,10 +85,10 @@ TASKS = {
 
 
 def get_task(name: str) -> BridgeTask:
-    """The task of that name.
+    """Return the task with a name.
 
     Raises:
-        AsyncVLAError: There is none; lists those there are.
+        AsyncVLAError: The name is unknown; the message lists the tasks.
     """
     if name not in TASKS:
         raise AsyncVLAError(f"Bridge task is {name!r}, choose one of {', '.join(TASKS)}")
@@ -96,15 +96,15 @@ def get_task(name: str) -> BridgeTask:
 
 
 def asset_folder() -> Path:
-    """Where mani-skill looks for its files: ``data`` in MS_ASSET_DIR, or in ``~/.maniskill``."""
+    """Return the folder of mani-skill's files: ``data`` in MS_ASSET_DIR, or in ``~/.maniskill``."""
     return Path(os.environ.get("MS_ASSET_DIR") or Path.home() / ".maniskill").expanduser() / "data"
 
 
 def require_assets(task: BridgeTask) -> None:
-    """Find out before the simulator starts whether its files are there.
+    """Check before the simulator starts that its files exist.
 
     Raises:
-        AsyncVLAError: If not; one line says which are missing and how to get them.
+        AsyncVLAError: If files are missing; the message lists them and says how to get them.
     """
     folder = asset_folder()
     missing = [path for path in needed_files(task) if not any((folder / choice).is_file() for choice in path)]
@@ -120,7 +120,7 @@ def require_assets(task: BridgeTask) -> None:
 
 
 def needed_files(task: BridgeTask) -> list[tuple[Path, ...]]:
-    """Files below ``asset_folder``; of alternatives any one will do."""
+    """Return the needed files below ``asset_folder``; one of alternatives suffices."""
     custom = _DATASET / "custom"
     return [
         (_ROBOT / "wx250s.urdf",),

@@ -1,4 +1,4 @@
-"""Which Vulkan the simulator renders with: that of a GPU, or the software Vulkan of ``tools/vulkan.py``."""
+"""Choice of the simulator's Vulkan: that of a GPU, or the software Vulkan of ``tools/vulkan.py``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from asyncvla_ros.paths import PACKAGE
 
-#: Where ``tools/vulkan.py`` unpacks it in a checkout.
+#: Folder of ``tools/vulkan.py`` in a checkout.
 UNPACKED = PACKAGE.parent / ".cache" / "vulkan"
 _NVIDIA = Path("/proc/driver/nvidia/version")
 _CHOSEN = ("VK_ICD_FILENAMES", "VK_DRIVER_FILES")
@@ -19,10 +19,10 @@ REMEDY = (
 
 
 def vulkan_environment(environment: Mapping[str, str], unpacked: Path = UNPACKED) -> dict[str, str]:
-    """The variables of a process that renders; what the user has chosen, and a GPU, go first.
+    """Return the environment of a process that renders; the user's choice and a GPU take precedence.
 
     Args:
-        environment: Variables of this process.
+        environment: Environment of this process.
         unpacked: Folder of the software Vulkan.
 
     Returns:
@@ -37,5 +37,5 @@ def vulkan_environment(environment: Mapping[str, str], unpacked: Path = UNPACKED
 
 
 def render_backend() -> str:
-    """mani-skill's name of the device that renders."""
+    """Return mani-skill's name of the rendering device."""
     return "gpu" if _NVIDIA.exists() else "cpu"

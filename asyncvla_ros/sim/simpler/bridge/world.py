@@ -1,4 +1,4 @@
-"""A Bridge task in mani-skill. Only the simulator's own process imports it: see ``process.py``."""
+"""A Bridge task in mani-skill. Only the simulator's process imports this: see ``process.py``."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ class Frame:
     """The world after a control step, or after a reset.
 
     Attributes:
-        image: (480, 640, 3) uint8 RGB, robot and objects before the photograph.
+        image: (480, 640, 3) uint8 RGB, robot and objects in front of the photograph.
         pose_ee_in_base: (4, 4) [m].
         fingers_m: (2,) positions of the finger joints [m].
         success: Whether the task is solved now.
-        pose_source_in_base: (4, 4) of what is to be moved [m]; for an expert, never for a policy.
-        pose_target_in_base: (4, 4) of where it belongs [m]; the same.
+        pose_source_in_base: (4, 4) pose of the object to move [m]; for an expert, never for a policy.
+        pose_target_in_base: (4, 4) pose of its target [m]; likewise.
     """
 
     image: np.ndarray
@@ -40,7 +40,7 @@ class BridgeWorld:
     """One task, driven at 5 Hz.
 
     Args:
-        task: Its files must be there, see ``require_assets``.
+        task: The task, whose files must exist, see ``require_assets``.
     """
 
     def __init__(self, task: BridgeTask) -> None:
@@ -58,25 +58,26 @@ class BridgeWorld:
         ).unwrapped
 
     def reset(self, placement: int, seed: int) -> Frame:
-        """Place the objects; what happened before leaves no trace, for the scene is built anew.
+        """Rebuild the scene and place the objects, so that nothing of earlier episodes remains.
 
         Args:
-            placement: Which of the task's placements.
-            seed: Of what mani-skill draws.
+            placement: Index of the task's placement.
+            seed: Seed of mani-skill.
         """
         observation, info = self._env.reset(seed=seed, options={"episode_id": placement, "reconfigure": True})
         return self._frame(observation, info)
 
     def step(self, command: np.ndarray) -> Frame:
-        """Run one control step; goes on after success, which mani-skill would end the episode at.
+        """Run one control step; continue after success, which would end an episode of mani-skill.
 
         Args:
-            command: (7,) as ``simulator_command`` returns.
+            command: (7,) command of ``simulator_command``.
         """
         observation, _, _, _, info = self._env.step(np.asarray(command, np.float32))
         return self._frame(observation, info)
 
     def close(self) -> None:
+        """Release the simulator."""
         self._env.close()
 
     def _frame(self, observation: dict[str, Any], info: dict[str, Any]) -> Frame:

@@ -1,24 +1,24 @@
-"""Colour by confidence: one scale for markers, overlay and pictures."""
+"""Color by confidence: one scale for markers, overlay and pictures."""
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
 
-# Perceptually ordered, also for colour-blind eyes and in grey; yellow: sure.
+# A perceptually ordered scale, also for color-blind people and in gray; yellow is high confidence.
 SCALE = "viridis"
-# The darkest part of the scale cannot be told from a dark background.
+# Start of the used part of the scale: the darkest part is invisible on a dark background.
 LOWEST = 0.15
 UNKNOWN = (0.55, 0.55, 0.55, 1.0)
-# (256, 3) RGB of the scale. OpenCV's: a node does not load matplotlib, and what it may print with it.
+# (256, 3) RGB of the scale, from OpenCV, because a node should not load matplotlib.
 _RGB = cv2.applyColorMap(np.arange(256, dtype=np.uint8)[:, None], cv2.COLORMAP_VIRIDIS)[:, 0, ::-1] / 255
 
 
 def confidence_rgba(confidence: np.ndarray) -> np.ndarray:
-    """Colours of confidences.
+    """Map confidences to colors.
 
     Args:
-        confidence: (l,) in (0, 1), clipped to it; NaN: unknown, grey.
+        confidence: (l,), clipped to [0, 1]; NaN: unknown, gray.
 
     Returns:
         (l, 4) float64 RGBA in [0, 1].
