@@ -37,7 +37,7 @@ class _Block:
     count: np.ndarray
 
 
-class Comparison:
+class ReplayComparison:
     """Sums up errors, decision by decision; memory grows with the blocks, and by some bytes an action.
 
     Args:

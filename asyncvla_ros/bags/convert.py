@@ -20,7 +20,7 @@ from typing import Any
 
 from asyncvla_ros.bags.episode import DISCARDED, FAILURE, RECORDING, read_note
 from asyncvla_ros.bags.frame_settings import ConvertSettings
-from asyncvla_ros.bags.frames import NO_ACTION, Frame, Frames
+from asyncvla_ros.bags.frames import NO_ACTION, RecordedFrame, RecordedFrames
 from asyncvla_ros.bags.reader import BagReader
 from asyncvla_ros.data.lerobot_writer import DatasetWriter, dataset_features
 from asyncvla_ros.robot.contract import RobotContract
@@ -141,7 +141,7 @@ def _convert_one(bag: Path, robot: RobotContract, part: Path, settings: ConvertS
         result.skipped[reason] = [str(bag)]
     else:
         with BagReader(bag) as reader:
-            _write(Frames(reader, robot, settings.frames), robot, part / "data", result)
+            _write(RecordedFrames(reader, robot, settings.frames), robot, part / "data", result)
             result.problems += reader.problems
     part.mkdir(parents=True, exist_ok=True)
     values = {**vars(result), "dropped": dict(result.dropped)}
@@ -157,9 +157,9 @@ def _left_out(outcome: str, settings: ConvertSettings) -> str:
     return CUT_SHORT if outcome == RECORDING and not settings.frames.failures else ""
 
 
-def _write(frames: Frames, robot: RobotContract, folder: Path, result: Converted) -> None:
+def _write(frames: RecordedFrames, robot: RobotContract, folder: Path, result: Converted) -> None:
     writer: DatasetWriter | None = None
-    pending: list[Frame] = []
+    pending: list[RecordedFrame] = []
     length, is_open = 0, False
     try:
         for frame in frames:
@@ -186,7 +186,7 @@ def _write(frames: Frames, robot: RobotContract, folder: Path, result: Converted
         raise
 
 
-def _end(writer: DatasetWriter | None, pending: list[Frame], length: int, result: Converted) -> int:
+def _end(writer: DatasetWriter | None, pending: list[RecordedFrame], length: int, result: Converted) -> int:
     """Ends an episode, if there is one; returns the length of the next."""
     if pending:
         result.dropped["alone between two gaps"] += len(pending)
@@ -198,7 +198,7 @@ def _end(writer: DatasetWriter | None, pending: list[Frame], length: int, result
     return 0
 
 
-def _features(robot: RobotContract, frame: Frame) -> dict[str, dict[str, Any]]:
+def _features(robot: RobotContract, frame: RecordedFrame) -> dict[str, dict[str, Any]]:
     assert frame.observation is not None
     sizes = {key: (image.shape[0], image.shape[1]) for key, image in frame.observation.images.items()}
     return dataset_features(sizes, robot.state_names, robot.dof_names)

@@ -34,7 +34,7 @@ NO_ACTION = "nothing was done"
 
 
 @dataclass(frozen=True)
-class Frame:
+class RecordedFrame:
     """A control step; ``dropped`` says why it is none to learn from.
 
     Attributes:
@@ -59,7 +59,7 @@ class _Waiting:
     problem: str
 
 
-class Frames:
+class RecordedFrames:
     """The frames of a recording, one after the other.
 
     Args:
@@ -87,14 +87,14 @@ class Frames:
         self._observations = Observations(sources, self._topics.streams, robot.base_frame, *limits)
         self._waiting: deque[_Waiting] = deque()
 
-    def __iter__(self) -> Iterator[Frame]:
+    def __iter__(self) -> Iterator[RecordedFrame]:
         half_ns, begin_ns, count, newest_ns = self._robot.step_ns // 2, None, 0, 0
         topics = {*self._topics.streams, *self._done.topics}
         for stamp_ns, one in by_stamp(self._bag.messages(topics), LATEST_NS):
             if newest_ns and not -JUMP_NS < stamp_ns - newest_ns < JUMP_NS:
                 # Time was set: what comes is another piece.
                 yield from self._finish(None)
-                yield Frame(stamp_ns, dropped="time jumped")
+                yield RecordedFrame(stamp_ns, dropped="time jumped")
                 self._observations.reset()
                 self._done.forget(None)
                 begin_ns, newest_ns = None, 0
@@ -124,7 +124,7 @@ class Frames:
         streams = ", ".join(sorted({problem.partition(":")[0] for problem in problems}))
         return f"no {streams}" if streams else "no observation"
 
-    def _finish(self, now_ns: int | None) -> Iterator[Frame]:
+    def _finish(self, now_ns: int | None) -> Iterator[RecordedFrame]:
         """Frames of which it is known what was done at ``now_ns`` [ns]; None: all."""
         ahead_ns = self._done.ahead_ns + self._robot.step_ns
         while self._waiting and (now_ns is None or self._waiting[0].stamp_ns + ahead_ns <= now_ns):
@@ -132,24 +132,26 @@ class Frames:
             yield self._frame(step)
             self._done.forget(step.stamp_ns)
 
-    def _frame(self, step: _Waiting) -> Frame:
+    def _frame(self, step: _Waiting) -> RecordedFrame:
         if step.snapshot is None:
-            return Frame(step.stamp_ns, dropped=step.problem)
+            return RecordedFrame(step.stamp_ns, dropped=step.problem)
         reason = self._instructions.reason(step.stamp_ns, self._settings.failures)
         if reason:
-            return Frame(step.stamp_ns, dropped=reason)
+            return RecordedFrame(step.stamp_ns, dropped=reason)
         action = self._done.at(self._asked(step.stamp_ns))[0]
         if not np.isfinite(action).all():
             known = np.isfinite(action)
             missing = [
                 name for name, is_known in zip(self._robot.dof_names, known, strict=True) if not is_known
             ]
-            return Frame(step.stamp_ns, dropped=NO_ACTION + f" with {', '.join(missing)}" * bool(known.any()))
+            return RecordedFrame(
+                step.stamp_ns, dropped=NO_ACTION + f" with {', '.join(missing)}" * bool(known.any())
+            )
         try:
             observation = self._observation(step.snapshot, self._instructions.at(step.stamp_ns))
         except ContractError as error:
-            return Frame(step.stamp_ns, dropped=str(error))
-        return Frame(step.stamp_ns, observation, (action / self._robot.scale).astype(np.float32))
+            return RecordedFrame(step.stamp_ns, dropped=str(error))
+        return RecordedFrame(step.stamp_ns, observation, (action / self._robot.scale).astype(np.float32))
 
     def _asked(self, stamp_ns: int) -> StampedChunk:
         """A chunk of one action, which is due at ``stamp_ns`` [ns]."""

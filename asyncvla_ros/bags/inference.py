@@ -15,7 +15,7 @@ from asyncvla_ros.types import ActionChunk, AsyncVLAError
 _worker: Policy | None = None
 
 
-class Inference:
+class InferencePool:
     """A policy that is asked and answers later; use as a context manager.
 
     Args:
@@ -40,7 +40,7 @@ class Inference:
         self._pool: ProcessPoolExecutor | None = None
         self._stack = ExitStack()
 
-    def __enter__(self) -> Inference:
+    def __enter__(self) -> InferencePool:
         if self.workers == 1:
             self.policy.warmup()
             return self

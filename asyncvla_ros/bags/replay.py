@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from asyncvla_ros.bags.comparison import Comparison
+from asyncvla_ros.bags.comparison import ReplayComparison
 from asyncvla_ros.bags.done import CHUNK, find_done
-from asyncvla_ros.bags.inference import Inference
+from asyncvla_ros.bags.inference import InferencePool
 from asyncvla_ros.bags.instructions import Instructions
 from asyncvla_ros.bags.observations import Observations, RecordedClock
 from asyncvla_ros.bags.predictions import Predictions
@@ -81,7 +81,7 @@ class Replay:
     def __init__(
         self,
         bag: BagReader,
-        inference: Inference,
+        inference: InferencePool,
         robot: RobotContract,
         settings: ReplaySettings,
         out: Path,
@@ -106,7 +106,7 @@ class Replay:
         self._oldest_ns = limits[0] + limits[1]
         self._session = ChunkSession(robot)
         self._duration_ns = bag.end_ns - bag.start_ns
-        self._comparison = Comparison(robot, policy.chunk_size, self._duration_ns, policy.rater)
+        self._comparison = ReplayComparison(robot, policy.chunk_size, self._duration_ns, policy.rater)
         self.record = ReplayRecord(1e-9 * self._duration_ns)
         self._predictions = Predictions(out / "predictions", robot, self._topics, settings.tip_link)
         self._asked: deque[_Asked] = deque()

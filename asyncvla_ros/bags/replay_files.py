@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from asyncvla_ros.bags.episode import read_note
-from asyncvla_ros.bags.inference import Inference
+from asyncvla_ros.bags.inference import InferencePool
 from asyncvla_ros.bags.reader import BagReader
 from asyncvla_ros.bags.replay import Replay
 from asyncvla_ros.bags.replay_settings import ReplaySettings
@@ -62,7 +62,7 @@ def run_replay(
     contract = load_robot(robot_file(robot))
     if (out / PREDICTIONS).exists():
         raise AsyncVLAError(f"{out / PREDICTIONS} exists already, expected an --out without it")
-    with BagReader(bag) as reader, Inference(checkpoint, device, threads, workers) as inference:
+    with BagReader(bag) as reader, InferencePool(checkpoint, device, threads, workers) as inference:
         replay = Replay(reader, inference, contract, settings, out=out)
         figures = replay.run(advance)
         known = {"folder": inference.name, "fingerprint": fingerprint(checkpoint or shipped_checkpoint())}

@@ -31,7 +31,7 @@ TOLERANCE = "what rounding stamps to 1 ns, float64 and float32 fields permits; s
 
 
 @dataclass(frozen=True)
-class Case:
+class SafetyCase:
     """One contract, one kind of arm, and how many chunks they get."""
 
     robot: RobotContract
@@ -40,7 +40,7 @@ class Case:
     seed: int
 
 
-def cases(chunks: int, seed: int, robots: Iterable[RobotContract]) -> list[Case]:
+def cases(chunks: int, seed: int, robots: Iterable[RobotContract]) -> list[SafetyCase]:
     """Every contract with every kind of arm that makes sense for it, with equal shares of ``chunks``."""
     pairs = [
         (robot, arm)
@@ -51,7 +51,8 @@ def cases(chunks: int, seed: int, robots: Iterable[RobotContract]) -> list[Case]
     ]
     share, more = divmod(chunks, len(pairs))
     return [
-        Case(robot, arm, share + (number < more), seed + number) for number, (robot, arm) in enumerate(pairs)
+        SafetyCase(robot, arm, share + (number < more), seed + number)
+        for number, (robot, arm) in enumerate(pairs)
     ]
 
 
@@ -126,7 +127,7 @@ def _run(work: Callable[..., Any], jobs: Sequence[tuple[Any, ...]], processes: i
         yield from pool.map(work, *zip(*jobs, strict=True))
 
 
-def run_case(case: Case, make_controller: MakeController = Controller) -> dict[str, Any]:
+def run_case(case: SafetyCase, make_controller: MakeController = Controller) -> dict[str, Any]:
     """The figures of one contract with one kind of arm."""
     began, began_cpu = time.perf_counter(), time.process_time()
     is_guarded = case.robot.name == "guarded_arm"

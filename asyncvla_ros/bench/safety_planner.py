@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from asyncvla_ros.control.drive import drives
-from asyncvla_ros.control.motion import State
+from asyncvla_ros.control.motion import MotionState
 from asyncvla_ros.control.tracker import JerkLimitedTracker, tracked
 from asyncvla_ros.robot.contract import RobotContract
 
@@ -36,13 +36,13 @@ def run_planner(robot: RobotContract, commands: int, seed: int) -> dict[str, Any
     speed = np.array([dof.velocity for dof in dofs], float)
     at_ns, exceptions = 10**12, 0
     tracker.begin([0.0 if dof.is_delta else (dof.minimum + dof.maximum) / 2 for dof in dofs], at_ns)
-    goals: list[State] = []
+    goals: list[MotionState] = []
     left = 0
     for _ in range(commands):
         if left == 0:
             places = low + (high - low) * (rng.random(len(dofs)) * (1 + 2 * BEYOND) - BEYOND)
             rates = rng.normal(0, 0.5, len(dofs)) * speed * (rng.random() < 0.5)
-            goals = [State(p, v, 0.0) for p, v in zip(places.tolist(), rates.tolist(), strict=True)]
+            goals = [MotionState(p, v, 0.0) for p, v in zip(places.tolist(), rates.tolist(), strict=True)]
             left = int(rng.integers(1, KEPT))
         left -= 1
         is_late = rng.integers(LATE_EVERY) == 0

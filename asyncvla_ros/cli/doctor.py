@@ -61,7 +61,7 @@ print(json.dumps([PRIORITY, take_realtime_priority(PRIORITY, True)]))
 
 
 @dataclass(frozen=True)
-class Answer:
+class ProgramOutput:
     """What a program printed, or why it failed."""
 
     is_good: bool
@@ -153,16 +153,18 @@ def python(code: str) -> list[str]:
     return [sys.executable, "-c", code]
 
 
-def ask(command: Sequence[str]) -> Answer:
+def ask(command: Sequence[str]) -> ProgramOutput:
     """Run a program; of one that fails, the last line it wrote."""
     try:
         result = subprocess.run(command, capture_output=True, text=True, timeout=ASK_TIMEOUT_S, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
-        return Answer(False, str(error))
+        return ProgramOutput(False, str(error))
     if result.returncode == 0:
-        return Answer(True, result.stdout.strip())
+        return ProgramOutput(True, result.stdout.strip())
     said = (result.stderr + result.stdout).strip().splitlines()
-    return Answer(False, said[-1] if said else f"{command[0]} ended with exit code {result.returncode}")
+    return ProgramOutput(
+        False, said[-1] if said else f"{command[0]} ended with exit code {result.returncode}"
+    )
 
 
 def python_version() -> Finding:
@@ -173,7 +175,7 @@ def python_version() -> Finding:
     return Finding(OK, "Python", version)
 
 
-def ros(rclpy: Answer) -> Finding:
+def ros(rclpy: ProgramOutput) -> Finding:
     """Whether ROS 2 is there, and one that this package is tried with."""
     if not rclpy.is_good:
         remedy = (
@@ -186,7 +188,7 @@ def ros(rclpy: Answer) -> Finding:
     return Finding(OK, "ROS", distribution or "rclpy found; ROS_DISTRO is not set")
 
 
-def messages(found: Answer) -> Finding:
+def messages(found: ProgramOutput) -> Finding:
     """Whether asyncvla_msgs is built."""
     if found.is_good:
         return Finding(OK, "messages", "asyncvla_msgs is built")
@@ -224,7 +226,7 @@ def middleware(name: str, receive_file: Path = Path("/proc/sys/net/core/rmem_max
         )
 
 
-def real_time(tried: Answer) -> Iterator[Finding]:
+def real_time(tried: ProgramOutput) -> Iterator[Finding]:
     """Whether the controller would be granted what it may ask for."""
     if not tried.is_good:
         yield Finding(WARNING, "real time", f"not tried: {tried.text}")
@@ -261,7 +263,7 @@ def cores(count: int) -> Finding:
     return Finding(WARNING, "cores", f"{count}, expected {CORES}: driver, controller and policy share them")
 
 
-def gpu(torch: Answer) -> Finding:
+def gpu(torch: ProgramOutput) -> Finding:
     """Whether the policy runs here, and on what."""
     if not torch.is_good:
         text = f"torch cannot be imported ({torch.text}): the controller runs here, the policy does not"
@@ -287,7 +289,7 @@ def weights(folder: Path) -> Finding:
     return Finding(OK, "checkpoint", f"{folder.name}: {features.action_space} at {features.control_hz:g} Hz")
 
 
-def clock(timedatectl: Answer, chronyc: Answer) -> Finding:
+def clock(timedatectl: ProgramOutput, chronyc: ProgramOutput) -> Finding:
     """Whether stamps of other machines can be compared with ours; not needed for one machine."""
     matters = "matters if another machine stamps images or joint states"
     if timedatectl.text == "yes" or (chronyc.is_good and "Normal" in chronyc.text):

@@ -22,9 +22,9 @@ from asyncvla_ros.cli.options import (
 )
 from asyncvla_ros.cli.settings_command import with_settings
 from asyncvla_ros.common.written import key_values
-from asyncvla_ros.sim.evaluation.expert_config import ExpertConfig
-from asyncvla_ros.sim.evaluation.results import Episode, EvalConfig
-from asyncvla_ros.training.demo_settings import DemoSettings
+from asyncvla_ros.sim.evaluation.expert_settings import ExpertSettings
+from asyncvla_ros.sim.evaluation.results import EpisodeResult, EvalSettings
+from asyncvla_ros.training.demo_settings import DemoEvalSettings
 from asyncvla_ros.types import AsyncVLAError
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ eval_app.command("monitor")(eval_monitor)
 @eval_app.command("libero")
 @with_settings
 def eval_libero(
-    config: EvalConfig,
+    config: EvalSettings,
     strategy: StrategyOptions,
     checkpoint: CheckpointOption = None,
     convention: ConventionOption = None,
@@ -66,12 +66,12 @@ def eval_libero(
         write_json(_evaluate(config, load), json_out)
         return
     with sole_writer(json_out.with_name(f"{json_out.name}.lock"), f"an evaluation into {json_out}"):
-        log = EpisodeLog(json_out, config, Episode)
+        log = EpisodeLog(json_out, config, EpisodeResult)
         write_json(_evaluate(config, load, log), json_out)
         log.close(config)
 
 
-def _timed(config: EvalConfig, checkpoint: Path) -> EvalConfig:
+def _timed(config: EvalSettings, checkpoint: Path) -> EvalSettings:
     """With those ``execute_steps`` and ``replan`` that count, of which only one is used."""
     from asyncvla_ros.model.config import load_config
     from asyncvla_ros.sim.evaluation.timing import Timing
@@ -100,7 +100,7 @@ def _conventions(checkpoint: Path, stated: dict[str, str]) -> LiberoConventions:
 
 
 def _evaluate(
-    config: EvalConfig, load: Callable[[], Policy], log: EpisodeLog[Episode] | None = None
+    config: EvalSettings, load: Callable[[], Policy], log: EpisodeLog[EpisodeResult] | None = None
 ) -> dict[str, Any]:
     """Evaluate with a progress bar, noting episodes in ``log`` and leaving out those that it has."""
     from rich.console import Console
@@ -115,7 +115,7 @@ def _evaluate(
         bar = progress.add_task("eval", total=len(config.episodes), completed=len(done), text="")
         solved = [episode.success for episode in done]
 
-        def report(episode: Episode) -> None:
+        def report(episode: EpisodeResult) -> None:
             if log:
                 log.append(episode)
             solved.append(episode.success)
@@ -134,7 +134,7 @@ def _evaluate(
 
 @eval_app.command("expert")
 @with_settings
-def eval_expert(config: ExpertConfig, json_out: JsonOption = None) -> None:
+def eval_expert(config: ExpertSettings, json_out: JsonOption = None) -> None:
     """Let the scripted expert, which knows all poses, solve tasks from random placements."""
     from rich.console import Console
 
@@ -151,7 +151,7 @@ def eval_expert(config: ExpertConfig, json_out: JsonOption = None) -> None:
 
 @eval_app.command("demos")
 @with_settings
-def eval_demos(settings: DemoSettings, strategy: StrategyOptions, json_out: JsonOption = None) -> None:
+def eval_demos(settings: DemoEvalSettings, strategy: StrategyOptions, json_out: JsonOption = None) -> None:
     """Compare a policy with demonstrations that trained neither it nor its rater."""
     from rich.console import Console
 

@@ -10,7 +10,7 @@ import typer
 
 from asyncvla_ros.cli.options import THREADS, CheckpointOption, JsonOption, StrategyOptions, write_json
 from asyncvla_ros.cli.settings_command import with_settings
-from asyncvla_ros.sim.simpler.bridge.results import EXPERT, BridgeConfig, BridgeEpisode
+from asyncvla_ros.sim.simpler.bridge.results import EXPERT, BridgeEpisode, BridgeSettings
 
 if TYPE_CHECKING:
     from asyncvla_ros.sim.evaluation.episode_log import EpisodeLog
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @with_settings
 def eval_bridge(
-    config: BridgeConfig,
+    config: BridgeSettings,
     strategy: StrategyOptions,
     checkpoint: CheckpointOption = None,
     expert: Annotated[
@@ -55,7 +55,7 @@ def eval_bridge(
 
 
 def _evaluate(
-    config: BridgeConfig, checkpoint: Path, log: EpisodeLog[BridgeEpisode] | None = None
+    config: BridgeSettings, checkpoint: Path, log: EpisodeLog[BridgeEpisode] | None = None
 ) -> dict[str, Any]:
     """Evaluate, telling each episode, noting them in ``log`` and leaving out those that it has."""
     from rich.console import Console
@@ -81,7 +81,7 @@ def _evaluate(
     return figures
 
 
-def _actor(config: BridgeConfig, checkpoint: Path) -> Actor:
+def _actor(config: BridgeSettings, checkpoint: Path) -> Actor:
     from asyncvla_ros.policy import Policy
     from asyncvla_ros.sim.simpler.bridge.rollout import PolicyActor, expert_actor
 

@@ -24,7 +24,7 @@ from asyncvla_ros.cli.settings_command import settings_command, with_settings
 from asyncvla_ros.model.config import AsyncVLAConfig, load_config
 from asyncvla_ros.paths import shipped_checkpoint
 from asyncvla_ros.ros.demo.settings import DemoSettings
-from asyncvla_ros.sim.collection import CollectConfig, PartReport
+from asyncvla_ros.sim.collection import CollectSettings, PartReport
 from asyncvla_ros.strategy import Strategy
 from asyncvla_ros.training.rater_settings import RaterSettings
 from asyncvla_ros.training.settings import TrainSettings
@@ -110,7 +110,7 @@ def demo_table(figures: dict[str, Any]) -> Any:
 
 @app.command()
 @with_settings
-def collect(config: CollectConfig) -> None:
+def collect(config: CollectSettings) -> None:
     """Record demonstrations of the scripted expert as LeRobot v3 datasets (random placements only)."""
     from rich.console import Console
 

@@ -10,7 +10,7 @@ from asyncvla_ros.control.action_schedule import ScheduledAction
 from asyncvla_ros.control.drive import EARLIEST, Drive, drives
 from asyncvla_ros.control.goals import Goals
 from asyncvla_ros.control.last_command import LastCommand
-from asyncvla_ros.control.motion import Path, State
+from asyncvla_ros.control.motion import MotionState, Path
 from asyncvla_ros.control.orientation import (
     COLUMNS,
     as_rotation,
@@ -287,7 +287,7 @@ class CommandGenerator:
             if goals is None:
                 self._tracker.stop(at_ns, emergency=self.stop.is_emergency, permits=permits)
             else:
-                self._tracker.follow([State(place, 0.0, 0.0) for place in goals], at_ns, permits)
+                self._tracker.follow([MotionState(place, 0.0, 0.0) for place in goals], at_ns, permits)
             values = self._with_tracked(values)
         if np.isnan(values).all():
             return None

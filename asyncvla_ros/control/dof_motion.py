@@ -6,12 +6,12 @@ import math
 from typing import NamedTuple
 
 from asyncvla_ros.control.drive import GAP_PERIODS, Drive, quintic_s, stops_within
-from asyncvla_ros.control.motion import Bounds, Path, Phase, State, end_within, stop_phases
+from asyncvla_ros.control.motion import Bounds, MotionState, Path, Phase, end_within, stop_phases
 from asyncvla_ros.control.planner import Hull, Planner
 from asyncvla_ros.robot.contract import Dof
 from asyncvla_ros.robot.motion_limits import MotionLimits, following_limit, motion_limits, stop_limits
 
-Move = tuple[Path | None, State]
+Move = tuple[Path | None, MotionState]
 """A motion to its end at rest, or None if not needed, and the state now."""
 # Time to a goal [periods]: meeting it at once would take full jerk in every period.
 HORIZON = 4
@@ -82,7 +82,7 @@ class DofMotion:
         self._stop_bounds = _bounds(dof, stop_limits(dof, period_ns / 1e9))
         self._planner = Planner(self.bounds, HORIZON * period_ns / 1e9, is_delta=dof.is_delta)
         self._margin = 0.0
-        self.state = State(0.0, 0.0, 0.0)
+        self.state = MotionState(0.0, 0.0, 0.0)
         self.path: Path | None = None
         self.limit_stops = 0
 
@@ -99,10 +99,10 @@ class DofMotion:
         limits = f"[{self.bounds.minimum:g}, {self.bounds.maximum:g}]"
         return f"{self.dof.name} is measured at {position:.6g} {self.dof.unit}, outside {limits}"
 
-    def rest_at(self, position: float) -> State:
+    def rest_at(self, position: float) -> MotionState:
         """Return the state at rest at a measured position [unit], or at the nearest one inside the limits."""
         is_free = self._begins_anywhere(position)
-        return State(position if is_free else self._inside(position), 0.0, 0.0)
+        return MotionState(position if is_free else self._inside(position), 0.0, 0.0)
 
     def _begins_anywhere(self, position: float) -> bool:
         return self.dof.is_delta or (self.dof.holds_command and math.isnan(position))
@@ -116,7 +116,9 @@ class DofMotion:
             self._margin = high - low
             self.state = self.state._replace(position=low)
 
-    def towards(self, goal: State, step: Step, share: float, hull: Hull | None, *, is_asked: bool) -> Move:
+    def towards(
+        self, goal: MotionState, step: Step, share: float, hull: Hull | None, *, is_asked: bool
+    ) -> Move:
         """Move towards a goal, or a piece of the stop where that would lead to a limit.
 
         Args:
@@ -142,7 +144,7 @@ class DofMotion:
         ways += stop_phases(after.velocity, after.acceleration, self.bounds.acceleration, self.bounds.jerk)
         return self._joined(begin_ns, state, ways, step.at_ns)
 
-    def _bounds_from(self, state: State) -> Bounds:
+    def _bounds_from(self, state: MotionState) -> Bounds:
         """Return the bounds, widened to a delta dof that was pushed outside: it never goes farther out."""
         low, high = self.bounds.minimum, self.bounds.maximum - self._margin
         return self.bounds._replace(minimum=min(low, state.position), maximum=max(high, state.position))
@@ -163,17 +165,19 @@ class DofMotion:
         rest = Path(at_ns, self.path.at(at_ns), self.path.between(at_ns, self.path.end_ns))
         return rest, rest.at(at_ns)
 
-    def _begin(self, step: Step) -> tuple[int, State]:
+    def _begin(self, step: Step) -> tuple[int, MotionState]:
         """Return the time [ns] and the state from which the motion continues."""
         begin_ns, state = step.begin_ns(self.kind), self.state
         if self.kind is Drive.TRAJECTORY:
             return begin_ns, state if self.path is None else self.path.at(begin_ns)
         if step.is_after_gap:
             velocity = state.velocity if self.kind is Drive.RATE else 0.0
-            state = State(state.position, velocity, 0.0)
+            state = MotionState(state.position, velocity, 0.0)
         return begin_ns, state
 
-    def _joined(self, begin_ns: int, state: State, ways: list[Phase], at_ns: int) -> tuple[Path, State]:
+    def _joined(
+        self, begin_ns: int, state: MotionState, ways: list[Phase], at_ns: int
+    ) -> tuple[Path, MotionState]:
         """Join the new motion to the sent trajectory at the branch; return it and the state now."""
         path = self.path
         if self.kind is not Drive.TRAJECTORY or path is None:
@@ -187,9 +191,9 @@ class DofMotion:
                 new = Path(at_ns, new.end, ())
         return new, new.at(at_ns)
 
-    def _first_goal(self, goal: State, at_ns: int) -> Move:
+    def _first_goal(self, goal: MotionState, at_ns: int) -> Move:
         """Give the driver of an unmeasured gripper time for the way to the first goal."""
-        state = State(self._inside(goal.position), 0.0, 0.0)
+        state = MotionState(self._inside(goal.position), 0.0, 0.0)
         if self.kind is not Drive.TRAJECTORY:
             return None, state
         # The gripper may stand outside of its range, or at the other end.

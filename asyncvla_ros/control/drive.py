@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import math
 
-from asyncvla_ros.control.motion import Bounds, State, can_stop
+from asyncvla_ros.control.motion import Bounds, MotionState, can_stop
 from asyncvla_ros.robot.contract import RobotContract
 
 # Periods without a command after which a driver stands still, or continues at its last velocity.
@@ -70,7 +70,9 @@ def quintic_s(way: float, bounds: Bounds) -> float:
     )
 
 
-def stops_within(kind: Drive, before: State, after: State, bounds: Bounds, period_ns: int) -> bool:
+def stops_within(
+    kind: Drive, before: MotionState, after: MotionState, bounds: Bounds, period_ns: int
+) -> bool:
     """Return whether the driver's quickest stop from a state stays within every bound.
 
     A rate lasts until the next command, which may be late, so a stop by rates goes farther than the planned

@@ -10,7 +10,7 @@ import numpy as np
 from asyncvla_ros.control.action_schedule import ScheduledAction
 from asyncvla_ros.control.drive import Drive
 from asyncvla_ros.control.interpolation import hull, interpolate_chunk
-from asyncvla_ros.control.motion import State
+from asyncvla_ros.control.motion import MotionState
 from asyncvla_ros.control.orientation import COLUMNS, goal_columns, has_orientation
 from asyncvla_ros.control.planner import Hull
 from asyncvla_ros.control.tracker import JerkLimitedTracker
@@ -57,7 +57,7 @@ class Goals:
 
     def of(
         self, action: ScheduledAction, values: np.ndarray, blend: float, now_ns: int, at_ns: int
-    ) -> tuple[list[State], list[Hull | None]]:
+    ) -> tuple[list[MotionState], list[Hull | None]]:
         """Return the goals (k,) of tracked dofs ``goal_ahead_ns`` from now, and the hulls of the ways there.
 
         Args:
@@ -69,11 +69,11 @@ class Goals:
         """
         ahead: dict[Drive, list[list[float]]] = {}
         rates, starts = (values * (1e9 / self._robot.period_ns)).tolist(), self._ramp_start.tolist()
-        goals: list[State] = []
+        goals: list[MotionState] = []
         hulls: list[Hull | None] = []
         for index in self._index.tolist():
             if self._robot.dofs[index].is_delta:
-                goals.append(State(0.0, rates[index], 0.0))
+                goals.append(MotionState(0.0, rates[index], 0.0))
                 hulls.append(None)
                 continue
             kind = self._kinds[index]
@@ -85,16 +85,16 @@ class Goals:
             start = starts[index]
             if not math.isnan(start):
                 place, low, high = (start + blend * (to - start) for to in (place, low, high))
-            goals.append(State(place, blend * slope, blend * bend))
+            goals.append(MotionState(place, blend * slope, blend * bend))
             hulls.append((low, high))
         return (self._turning(goals) if self._has_orientation else goals), hulls
 
-    def _turning(self, goals: list[State]) -> list[State]:
+    def _turning(self, goals: list[MotionState]) -> list[MotionState]:
         """Return goals of a pose whose orientation takes the shortest way and is not too far ahead."""
         places = np.flatnonzero((self._index >= COLUMNS.start) & (self._index < COLUMNS.stop)).tolist()
         commanded = [self._tracker.positions[place] for place in places]
         aimed = goal_columns(commanded, [goals[place].position for place in places])
         for place, at in zip(places, commanded if aimed is None else aimed.tolist(), strict=True):
             if at != goals[place].position:
-                goals[place] = State(at, 0.0, 0.0)
+                goals[place] = MotionState(at, 0.0, 0.0)
         return goals

@@ -16,7 +16,7 @@ Phase = tuple[float, float]
 """Duration [s] and the constant jerk meanwhile [unit/s³]."""
 
 
-class State(NamedTuple):
+class MotionState(NamedTuple):
     """Position, velocity and acceleration of one dof."""
 
     position: float
@@ -35,11 +35,11 @@ class Bounds(NamedTuple):
     jerk: float
 
 
-def move(state: State, phase: Phase) -> State:
+def move(state: MotionState, phase: Phase) -> MotionState:
     """Return the state after one phase."""
     t, jerk = phase
     position, velocity, acceleration = state
-    return State(
+    return MotionState(
         position + t * (velocity + t * (acceleration / 2 + t * jerk / 6)),
         velocity + t * (acceleration + t * jerk / 2),
         acceleration + t * jerk,
@@ -95,7 +95,7 @@ class Path:
 
     __slots__ = ("_begins_s", "_states", "end", "end_ns", "phases", "start_ns")
 
-    def __init__(self, start_ns: int, start: State, phases: Sequence[Phase]):
+    def __init__(self, start_ns: int, start: MotionState, phases: Sequence[Phase]):
         self.start_ns = start_ns
         self.phases = [phase for phase in phases if phase[0] > 0]
         self._begins_s, self._states = [0.0], [start]
@@ -103,10 +103,10 @@ class Path:
             self._begins_s.append(self._begins_s[-1] + phase[0])
             self._states.append(move(self._states[-1], phase))
         # A rounding error of the velocity must not become drift.
-        self.end = State(self._states[-1].position, 0.0, 0.0)
+        self.end = MotionState(self._states[-1].position, 0.0, 0.0)
         self.end_ns = start_ns + math.ceil(self._begins_s[-1] * 1e9)
 
-    def at(self, time_ns: int) -> State:
+    def at(self, time_ns: int) -> MotionState:
         """Return the state at ``time_ns`` [ns]: the start before the path, at rest after it."""
         if time_ns >= self.end_ns:
             return self.end
@@ -158,20 +158,20 @@ class Path:
         return [self.start_ns + round(begin_s * 1e9) for begin_s in self._begins_s]
 
 
-def stop(state: State, bounds: Bounds, duration_s: float) -> State:
+def stop(state: MotionState, bounds: Bounds, duration_s: float) -> MotionState:
     """Return the state after ``duration_s`` [s] of the quickest stop; exactly at rest after its end."""
     phases = stop_phases(state.velocity, state.acceleration, bounds.acceleration, bounds.jerk)
     return Path(0, state, phases).at(round(duration_s * 1e9))
 
 
-def rest_position(state: State, bounds: Bounds) -> float:
+def rest_position(state: MotionState, bounds: Bounds) -> float:
     """Return the position at which the quickest stop ends."""
     for phase in stop_phases(state.velocity, state.acceleration, bounds.acceleration, bounds.jerk):
         state = move(state, phase)
     return state.position
 
 
-def can_stop(state: State, bounds: Bounds) -> bool:
+def can_stop(state: MotionState, bounds: Bounds) -> bool:
     """Return whether the quickest stop from a state stays within every bound: then the state is safe."""
     v, a = state.velocity, state.acceleration
     if not abs(a) <= bounds.acceleration:
@@ -190,7 +190,7 @@ def can_stop(state: State, bounds: Bounds) -> bool:
     return all(bounds.minimum <= p <= bounds.maximum for p in _extremes(state, phases))
 
 
-def _extremes(state: State, phases: Sequence[Phase]) -> Iterator[float]:
+def _extremes(state: MotionState, phases: Sequence[Phase]) -> Iterator[float]:
     """Yield the positions at phase ends and turning points; the motion stays between them."""
     yield state.position
     for duration, jerk in phases:
@@ -213,7 +213,7 @@ def _roots(a: float, b: float, c: float) -> tuple[float, ...]:
     return (q / a, c / q) if q else (0.0,)
 
 
-def end_within(state: State, phases: Sequence[Phase], bounds: Bounds) -> State | None:
+def end_within(state: MotionState, phases: Sequence[Phase], bounds: Bounds) -> MotionState | None:
     """Return the state at the end of a motion; None if velocity, acceleration or jerk leave their bounds."""
     for duration, jerk in phases:
         after = move(state, (duration, jerk))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ruckig
 
-from asyncvla_ros.control.motion import Bounds, Phase, State, can_stop, cut, rest_position
+from asyncvla_ros.control.motion import Bounds, MotionState, Phase, can_stop, cut, rest_position
 
 # Share of each limit that plans keep in reserve, so that rounding cannot exceed the limit.
 RESERVE = 1e-6
@@ -42,27 +42,27 @@ class Planner:
         else:
             given.minimum_duration = ahead_s
 
-    def feasible(self, goal: State) -> State:
+    def feasible(self, goal: MotionState) -> MotionState:
         """Return the nearest goal that can be reached and left again within the limits."""
         bounds, share = self._bounds, 1 - RESERVE
         if self._is_delta:
             speed = min(max(goal.velocity, share * bounds.min_velocity), share * bounds.max_velocity)
-            return State(0.0, speed, 0.0)
+            return MotionState(0.0, speed, 0.0)
         inset = RESERVE * (bounds.maximum - bounds.minimum)
         position = min(max(goal.position, bounds.minimum + inset), bounds.maximum - inset)
         if position == goal.position:
             # The run-up to a moving goal is the stop after it, reversed in time.
             velocity, acceleration = goal.velocity / share, goal.acceleration / share
-            if can_stop(State(position, velocity, acceleration), bounds) and can_stop(
-                State(position, -velocity, acceleration), bounds
+            if can_stop(MotionState(position, velocity, acceleration), bounds) and can_stop(
+                MotionState(position, -velocity, acceleration), bounds
             ):
                 return goal
-        return State(position, 0.0, 0.0)
+        return MotionState(position, 0.0, 0.0)
 
     def phases(
         self,
-        state: State,
-        goal: State,
+        state: MotionState,
+        goal: MotionState,
         duration_s: float,
         velocity_share: float = 1.0,
         hull: Hull | None = None,
@@ -99,7 +99,7 @@ class Planner:
         before = zip(brake.t, brake.j, strict=True) if brake.duration else ()
         return cut([*before, *zip(profile.t, profile.j, strict=True)], duration_s)
 
-    def _stays(self, state: State, goal: State, hull: Hull) -> bool:
+    def _stays(self, state: MotionState, goal: MotionState, hull: Hull) -> bool:
         way = self._trajectory.position_extrema[0]
         slack = RESERVE * (self._bounds.maximum - self._bounds.minimum)
         low, high = min(*hull, state.position, goal.position), max(*hull, state.position, goal.position)

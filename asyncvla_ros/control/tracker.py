@@ -9,7 +9,7 @@ import numpy as np
 
 from asyncvla_ros.control.dof_motion import ARRIVAL_SHARE, DofMotion, Move, Step
 from asyncvla_ros.control.drive import Drive, quintic_s
-from asyncvla_ros.control.motion import Path, State
+from asyncvla_ros.control.motion import MotionState, Path
 from asyncvla_ros.control.planner import Hull
 from asyncvla_ros.robot.contract import Dof
 from asyncvla_ros.robot.motion_limits import following_limit
@@ -90,7 +90,7 @@ class JerkLimitedTracker:
     def _arrival_ns(
         self,
         indices: Sequence[int],
-        states: Sequence[State],
+        states: Sequence[MotionState],
         at_ns: int,
         slowest_s: float = 0.0,
         ways: Sequence[float] = (),
@@ -137,7 +137,7 @@ class JerkLimitedTracker:
 
     def follow(
         self,
-        goals: Sequence[State],
+        goals: Sequence[MotionState],
         at_ns: int,
         permits: Permits | None = None,
         hulls: Sequence[Hull | None] = (),

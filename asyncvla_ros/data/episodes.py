@@ -14,7 +14,7 @@ from rich.progress import track
 from asyncvla_ros.common.data_record import DataRecord, held_out
 from asyncvla_ros.data.columns import Columns, load_columns
 from asyncvla_ros.data.dataset import dataset_info
-from asyncvla_ros.data.frames import DECODE, Frames, ImageArray, decoded_images, lazy_images
+from asyncvla_ros.data.frames import DECODE, ConcatenatedImages, ImageArray, decoded_images, lazy_images
 from asyncvla_ros.data.rows import Column, Rows, blocks
 from asyncvla_ros.data.spec import DatasetSpec, dataset_specs
 from asyncvla_ros.types import AsyncVLAError
@@ -40,7 +40,7 @@ class Episodes:
         datasets: Per dataset the digest of states and actions, and the number of episodes.
     """
 
-    images: Frames
+    images: ConcatenatedImages
     state: Column
     actions: Column
     privileged: Column | None
@@ -198,7 +198,7 @@ def joined_episodes(columns: Sequence[Columns], images: Sequence[ImageArray]) ->
     privileged = [one.privileged for one in columns if one.privileged is not None]
     executed = [one.executed for one in columns if one.executed is not None]
     return Episodes(
-        images=Frames(images, [one.row for one in columns]),
+        images=ConcatenatedImages(images, [one.row for one in columns]),
         state=Rows([one.state for one in columns]),
         actions=Rows([one.action for one in columns]),
         privileged=Rows(privileged) if len(privileged) == len(columns) else None,

@@ -46,7 +46,7 @@ class PictureSource(Protocol):
         """Yield the pictures at rows (b,) in any order: index into ``rows`` and picture (h, w, 3) uint8."""
 
 
-class Frames:
+class ConcatenatedImages:
     """Images of several datasets, read as one.
 
     Args:

@@ -16,7 +16,7 @@ from transformers import AutoModel, Qwen2_5_VLConfig
 from asyncvla_ros.model import attention
 from asyncvla_ros.model.config import AsyncVLAConfig
 from asyncvla_ros.model.layout import Layout
-from asyncvla_ros.model.prefix import Frame, Prefix
+from asyncvla_ros.model.prefix import AttentionContext, Prefix
 from asyncvla_ros.model.tokens import prefix_ids, prefix_positions, prefix_valid
 from asyncvla_ros.model.vision import see
 
@@ -134,13 +134,13 @@ class Backbone(nn.Module):
         frame = self.suffix_frame(prefix, length, draws)
         return lambda embedded: self.suffix_pass(prefix, frame, embedded)
 
-    def suffix_frame(self, prefix: Prefix, length: int, draws: int) -> Frame:
+    def suffix_frame(self, prefix: Prefix, length: int, draws: int) -> AttentionContext:
         """Compute rotary embeddings and attention mask of the action tokens of ``behind``."""
         positions = self._suffix_positions(prefix.next_position, draws, length)
         mask = attention.suffix_mask(prefix.valid, draws, length)
         return self._frame(positions, mask, prefix.hidden.dtype)
 
-    def suffix_pass(self, prefix: Prefix, frame: Frame, embedded: Tensor) -> Tensor:
+    def suffix_pass(self, prefix: Prefix, frame: AttentionContext, embedded: Tensor) -> Tensor:
         """Run one suffix pass of ``behind`` through transformers' layers."""
         language, x = self.qwen.language_model, embedded.to(prefix.hidden.dtype)
         return run_layers(language.layers, language.norm, x, frame, cache=_PrefixInFront(prefix))
@@ -171,14 +171,14 @@ class Backbone(nn.Module):
         step = torch.arange(length, device=next_position.device).repeat(draws)
         return (next_position[:, None] + step)[None].expand(3, -1, -1)
 
-    def _frame(self, positions: Tensor, mask: Tensor, dtype: torch.dtype) -> Frame:
+    def _frame(self, positions: Tensor, mask: Tensor, dtype: torch.dtype) -> AttentionContext:
         rotary = self.qwen.language_model.rotary_emb
         return frame_tokens(rotary, positions, mask, self.config.attention, dtype=dtype)
 
 
 def frame_tokens(
     rotary: nn.Module, positions: Tensor, mask: Tensor, implementation: str, dtype: torch.dtype
-) -> Frame:
+) -> AttentionContext:
     """Compute rotary embeddings and attention mask, as the layers take them.
 
     Args:
@@ -194,11 +194,11 @@ def frame_tokens(
         is_needed = torch.compiler.is_compiling() or not bool(mask.all())
         ready = attention.additive(mask) if is_needed else None
     # The rotary embedding reads only the type and device of its first argument.
-    return Frame(rotary(torch.empty(0, dtype=dtype, device=positions.device), positions), ready)
+    return AttentionContext(rotary(torch.empty(0, dtype=dtype, device=positions.device), positions), ready)
 
 
 def run_layers(
-    layers: nn.ModuleList, norm: nn.Module, x: Tensor, frame: Frame, cache: object = None
+    layers: nn.ModuleList, norm: nn.Module, x: Tensor, frame: AttentionContext, cache: object = None
 ) -> Tensor:
     """Run the decoder layers and the final norm over embeddings (b, n, width)."""
     for layer in layers:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from asyncvla_ros.model import flow
 from asyncvla_ros.model.asyncvla import AsyncVLA
-from asyncvla_ros.model.decision import Decision, Judged
+from asyncvla_ros.model.decision import Judged, SampledChunk
 from asyncvla_ros.model.drafts import Gripper, medoid, nearest, spread, weighted_mean
 from asyncvla_ros.model.handover import JUDGING, KEEPING, Plan, ensemble, kept_places
 from asyncvla_ros.model.prefix import Prefix
@@ -72,7 +72,7 @@ class Decider:
                 "'plain' can; load the policy with it, or use jacobian 'identity'"
             )
 
-    def decide(self, prefix: Prefix, plan: Plan | None, strategy: Strategy, lap: Lap) -> Decision:
+    def decide(self, prefix: Prefix, plan: Plan | None, strategy: Strategy, lap: Lap) -> SampledChunk:
         """Generate one chunk.
 
         Args:
@@ -92,7 +92,7 @@ class Decider:
             prefix = Prefix.of_tensors([part.clone() for part in prefix.tensors()])
             return self._decide(prefix, plan, strategy, lap)
 
-    def _decide(self, prefix: Prefix, plan: Plan | None, strategy: Strategy, lap: Lap) -> Decision:
+    def _decide(self, prefix: Prefix, plan: Plan | None, strategy: Strategy, lap: Lap) -> SampledChunk:
         assert strategy.rounds is not None and strategy.best_of is not None
         # One draw each, so that the first draft does not depend on the number of drafts.
         noise = torch.cat([self._noise() for _ in range(strategy.best_of)])
@@ -119,7 +119,7 @@ class Decider:
         actions, made = judged.actions, None
         if strategy.handover == "ensemble" and plan is not None:
             actions, made = ensemble(plan, judged.actions, self._gripper), judged.actions
-        return Decision(
+        return SampledChunk(
             actions, draft.confidence, draft.variance, refined, kept=context.mask == 0, draft=made
         )
 

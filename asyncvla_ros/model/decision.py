@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Decision:
+class SampledChunk:
     """The outcome of one inference.
 
     Attributes:

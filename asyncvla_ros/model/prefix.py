@@ -65,7 +65,7 @@ class Prefix:
 
 
 @dataclass(frozen=True)
-class Frame:
+class AttentionContext:
     """Rotary embeddings (cosines and sines (b, n, head_dim)) and attention mask."""
 
     rotary: tuple[Tensor, Tensor]

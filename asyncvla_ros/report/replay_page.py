@@ -17,7 +17,7 @@ from asyncvla_ros.report.replay_pictures import (
     draw_over_time,
     draw_reliability,
 )
-from asyncvla_ros.report.replay_record import ReplayRecord, Seen
+from asyncvla_ros.report.replay_record import PicturedMoment, ReplayRecord
 
 # Most problems or gaps to list; the page counts the rest.
 LISTED = 20
@@ -181,7 +181,7 @@ def _gaps(gaps: Sequence[Mapping[str, Any]]) -> Iterable[str]:
         yield f"<p><small>The longest; {len(gaps) - LISTED} more are in metrics.json.</small></p>"
 
 
-def _moment(seen: Seen, names: Sequence[str], tolerance: Mapping[str, float]) -> str:
+def _moment(seen: PicturedMoment, names: Sequence[str], tolerance: Mapping[str, float]) -> str:
     moment = seen.moment
     pictures = "".join(map(_image, seen.images.values()))
     known = moment.confidence[np.isfinite(moment.confidence)]

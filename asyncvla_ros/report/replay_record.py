@@ -36,7 +36,7 @@ class Moment:
 
 
 @dataclass(frozen=True)
-class Seen:
+class PicturedMoment:
     """A chunk with the camera images, JPEG by key."""
 
     moment: Moment
@@ -56,9 +56,9 @@ class ReplayRecord:
 
     duration_s: float
     columns: dict[int, Moment] = field(default_factory=dict)
-    thumbnails: dict[int, Seen] = field(default_factory=dict)
-    _heap: list[tuple[float, float, Seen]] = field(default_factory=list)
-    _candidate: tuple[int, Seen] | None = None
+    thumbnails: dict[int, PicturedMoment] = field(default_factory=dict)
+    _heap: list[tuple[float, float, PicturedMoment]] = field(default_factory=list)
+    _candidate: tuple[int, PicturedMoment] | None = None
 
     def add(self, moment: Moment, block: int, images: Callable[[], Mapping[str, bytes]]) -> None:
         """Consider a chunk.
@@ -71,13 +71,13 @@ class ReplayRecord:
         share = moment.time_s / max(self.duration_s, 1e-9)
         self.columns.setdefault(int(COLUMNS * share), moment)
         if int(THUMBNAILS * share) not in self.thumbnails:
-            self.thumbnails[int(THUMBNAILS * share)] = Seen(moment, images())
+            self.thumbnails[int(THUMBNAILS * share)] = PicturedMoment(moment, images())
         if not np.isfinite(moment.error):
             return
         if self._candidate is not None and self._candidate[0] != block:
             self._settle()
         if self._candidate is None or moment.error > self._candidate[1].moment.error:
-            self._candidate = block, Seen(moment, images())
+            self._candidate = block, PicturedMoment(moment, images())
 
     def _settle(self) -> None:
         if self._candidate is not None:
@@ -88,7 +88,7 @@ class ReplayRecord:
             self._candidate = None
 
     @property
-    def worst(self) -> list[Seen]:
+    def worst(self) -> list[PicturedMoment]:
         """The moments with the largest errors, the worst one first."""
         self._settle()
         return [seen for _, _, seen in sorted(self._heap, key=lambda entry: entry[:2], reverse=True)]

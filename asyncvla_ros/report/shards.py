@@ -10,7 +10,7 @@ from asyncvla_ros.common.same_settings import require_same_settings
 from asyncvla_ros.common.shard import SHARD_EPISODES, WHOLE, Shard
 from asyncvla_ros.report.results import Source
 from asyncvla_ros.sim.evaluation.episode_log import frozen
-from asyncvla_ros.sim.evaluation.results import Episode, figures_of
+from asyncvla_ros.sim.evaluation.results import EpisodeResult, figures_of
 from asyncvla_ros.sim.simpler.bridge import results as bridge
 from asyncvla_ros.types import AsyncVLAError
 
@@ -23,7 +23,7 @@ Figures = Callable[[Sequence[Mapping[str, Any]]], dict[str, Any]]
 
 def libero_figures(episodes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Compute figures of LIBERO episodes, in an evaluation's order: by task and initial state."""
-    made = [Episode(**frozen(values)) for values in episodes]
+    made = [EpisodeResult(**frozen(values)) for values in episodes]
     return figures_of(sorted(made, key=lambda episode: (episode.task, episode.init)))
 
 

@@ -61,7 +61,7 @@ def task_table(evaluations: Sequence[Source]) -> str:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class PairedComparison:
     """Comparison of two strategies of a policy on their common episodes.
 
     Attributes:
@@ -89,7 +89,7 @@ class Comparison:
     p: float
 
 
-def compare(evaluations: Sequence[Source]) -> Iterator[Comparison]:
+def compare(evaluations: Sequence[Source]) -> Iterator[PairedComparison]:
     """Compare strategies on common episodes of one policy, seed and control: by suite, then pooled.
 
     Each is compared with the plain strategies; one that refines also with its drafts alone.
@@ -128,7 +128,7 @@ def _compared(
     played: Mapping[str, _Outcomes],
     played_by_baseline: Mapping[str, _Outcomes],
     suites: tuple[str, ...],
-) -> Comparison:
+) -> PairedComparison:
     before: list[bool] = []
     after: list[bool] = []
     for suite in suites:
@@ -138,10 +138,10 @@ def _compared(
         after += [other[k] for k in shared]
     gain, interval = paired_difference(before, after)
     solved, p = (sum(after), sum(before)), mcnemar(before, after)
-    return Comparison(*names, suites, solved, len(before), gain=gain, ci95=interval, p=p)
+    return PairedComparison(*names, suites, solved, len(before), gain=gain, ci95=interval, p=p)
 
 
-def comparison_table(comparisons: Iterable[Comparison]) -> str:
+def comparison_table(comparisons: Iterable[PairedComparison]) -> str:
     """Make one row per pair of strategies and suite, or all suites."""
     rows = [
         [

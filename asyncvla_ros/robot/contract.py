@@ -117,7 +117,7 @@ class GuardedFrame:
 
 
 @dataclass(frozen=True)
-class ToolGuard:
+class ToolLimits:
     """Permitted positions of links and speed of the tool, for joint targets.
 
     Attributes:
@@ -231,7 +231,7 @@ class RobotContract:
     lag_s: float = LAG_S
     driver_states: tuple[DriverState, ...] = ()
     enable: EnableSwitch | None = None
-    guard: ToolGuard | None = None
+    guard: ToolLimits | None = None
 
     @property
     def period_ns(self) -> int:

@@ -18,7 +18,7 @@ from asyncvla_ros.robot.contract import (
     JointStateSource,
     Plane,
     PoseSource,
-    ToolGuard,
+    ToolLimits,
 )
 from asyncvla_ros.types import ContractError
 
@@ -85,7 +85,7 @@ def check_topics(
     distinct(topics, f"{where}: topics of cameras, state, driver_state and enable")
 
 
-def parse_guard(data: Any, where: str, space: str, dofs: Sequence[Dof]) -> ToolGuard:
+def parse_guard(data: Any, where: str, space: str, dofs: Sequence[Dof]) -> ToolLimits:
     """Read the permitted positions of links and the speed limit of the tool.
 
     Args:
@@ -113,7 +113,7 @@ def parse_guard(data: Any, where: str, space: str, dofs: Sequence[Dof]) -> ToolG
     items = section.items("frames") if section.has("frames") else []
     frames = tuple(_frame(item, f"{where}.frames[{i}]") for i, item in enumerate(items))
     distinct([frame.link for frame in frames], f"{where}.frames")
-    return ToolGuard(section.text("tool"), section.optional_positive("tool_speed"), frames)
+    return ToolLimits(section.text("tool"), section.optional_positive("tool_speed"), frames)
 
 
 def _frame(data: Any, where: str) -> GuardedFrame:

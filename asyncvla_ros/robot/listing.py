@@ -14,11 +14,11 @@ from asyncvla_ros.robot.contract import (
     Output,
     PoseSource,
     RobotContract,
-    ToolGuard,
+    ToolLimits,
 )
 from asyncvla_ros.robot.contract_safeguards import BOOL
 from asyncvla_ros.robot.motion_limits import following_limit, stop_limits
-from asyncvla_ros.robot.stops import DofStops, Stop, stops
+from asyncvla_ros.robot.stops import DofStops, WorstStop, stops
 
 MESSAGES = {
     "action_command": "asyncvla_msgs/ActionCommand",
@@ -135,7 +135,7 @@ def _stops_row(robot: RobotContract, one: DofStops) -> tuple[str, ...]:
     )
 
 
-def _stop(stop: Stop, unit: str) -> tuple[str, str]:
+def _stop(stop: WorstStop, unit: str) -> tuple[str, str]:
     """Format the duration and distance of a stop, rounded up."""
     degrees = f" ({math.ceil(math.degrees(stop.distance))}°)" if unit == "rad" else ""
     return (
@@ -150,7 +150,7 @@ def _ready(state: DriverState) -> str:
     return ", ".join(map(str, state.ready))
 
 
-def _guard_rows(guard: ToolGuard) -> tuple[tuple[str, str], ...]:
+def _guard_rows(guard: ToolLimits) -> tuple[tuple[str, str], ...]:
     speed = () if guard.speed is None else ((guard.tool, f"tool: {guard.speed:g} m/s at most"),)
     return (*speed, *(row for frame in guard.frames for row in _frame_rows(frame)))
 

@@ -13,7 +13,7 @@ ACCELERATIONS = 257
 
 
 @dataclass(frozen=True)
-class Stop:
+class WorstStop:
     """Duration [s] and distance [unit] of a stop."""
 
     time_s: float
@@ -35,11 +35,11 @@ class DofStops:
     name: str
     unit: str
     speed: float
-    hold: Stop
-    emergency: Stop
+    hold: WorstStop
+    emergency: WorstStop
 
 
-def stop_from(velocity: float, acceleration: float, max_acceleration: float, jerk: float) -> Stop:
+def stop_from(velocity: float, acceleration: float, max_acceleration: float, jerk: float) -> WorstStop:
     """Compute the quickest jerk-limited stop of a dof that moves forward.
 
     ::
@@ -61,10 +61,10 @@ def stop_from(velocity: float, acceleration: float, max_acceleration: float, jer
         brake_s = 2 * math.sqrt(max(0.0, peak) / jerk)
     else:
         brake_s = peak / max_acceleration + max_acceleration / jerk
-    return Stop(ease_s + brake_s, way + peak * brake_s / 2)
+    return WorstStop(ease_s + brake_s, way + peak * brake_s / 2)
 
 
-def worst_stop(motion: MotionLimits, stop: MotionLimits) -> Stop:
+def worst_stop(motion: MotionLimits, stop: MotionLimits) -> WorstStop:
     """Compute the longest duration and distance of a stop from any motion within its limits.
 
     A dof that accelerates is at ``speed - a²/(2j)`` at most, since it could not keep to its velocity limit
@@ -81,7 +81,7 @@ def worst_stop(motion: MotionLimits, stop: MotionLimits) -> Stop:
         acceleration = largest * index / (ACCELERATIONS - 1)
         velocity = speed - acceleration**2 / (2 * motion.jerk)
         stops.append(stop_from(velocity, acceleration, stop.acceleration, stop.jerk))
-    return Stop(max(one.time_s for one in stops), max(one.distance for one in stops))
+    return WorstStop(max(one.time_s for one in stops), max(one.distance for one in stops))
 
 
 def stops(robot: RobotContract) -> tuple[DofStops, ...]:

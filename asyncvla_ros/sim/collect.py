@@ -14,7 +14,7 @@ from asyncvla_ros.common.same_settings import fixed_settings, require_same_setti
 from asyncvla_ros.common.shard import WHOLE
 from asyncvla_ros.common.sole_writer import sole_writer
 from asyncvla_ros.common.worker_pool import worker_pool
-from asyncvla_ros.sim.collection import CollectConfig, PartReport, plan_parts
+from asyncvla_ros.sim.collection import CollectSettings, PartReport, plan_parts
 from asyncvla_ros.sim.libero.tasks import get_task
 from asyncvla_ros.sim.record_part import collect_part
 from asyncvla_ros.types import AsyncVLAError
@@ -25,7 +25,7 @@ _FREE = ("tasks", "episodes_per_task", "out", "workers", "shard")
 _RENAMED = {"episodes_per_shard": "episodes_per_part"}
 
 
-def collect(config: CollectConfig, on_part: Callable[[PartReport, int, int], None] | None = None) -> None:
+def collect(config: CollectSettings, on_part: Callable[[PartReport, int, int], None] | None = None) -> None:
     """Collect what is still missing of a collection.
 
     Args:
@@ -63,7 +63,7 @@ def collect(config: CollectConfig, on_part: Callable[[PartReport, int, int], Non
                 raise failed
 
 
-def _require_same_collection(config: CollectConfig) -> None:
+def _require_same_collection(config: CollectSettings) -> None:
     """Datasets of different collections in one folder would pass for one."""
     now = fixed_settings(asdict(config), _FREE)
     if config.learner is not None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from asyncvla_ros.common.options import option, seed_option, shard_option, simulators_option
 from asyncvla_ros.common.shard import Shard
 from asyncvla_ros.common.written import shares
-from asyncvla_ros.sim.expert.disturbance import DEFAULT_NOISE, NoiseConfig
+from asyncvla_ros.sim.expert.disturbance import DEFAULT_NOISE, NoiseSettings
 from asyncvla_ros.sim.expert.grip import MOST_STYLES
 from asyncvla_ros.sim.libero.options import rendering_option, suite_option, tasks_option
 from asyncvla_ros.sim.libero.placement import PLACEMENTS
@@ -29,7 +29,7 @@ DEFAULT_PLACEMENTS = ("official=0.2", "widened=0.2", "exchanged=0.2", "free=0.4"
 
 
 @dataclass(frozen=True)
-class CollectConfig:
+class CollectSettings:
     """What to collect and where.
 
     Attributes:
@@ -66,7 +66,7 @@ class CollectConfig:
     workers: int = simulators_option()
     rendering: str = rendering_option("decimated")
     learner: Path | None = option(None, "DAgger: this policy drives first, the expert says what was right.")
-    noise: NoiseConfig = DEFAULT_NOISE
+    noise: NoiseSettings = DEFAULT_NOISE
     shard: Shard = shard_option()
 
     def __post_init__(self) -> None:
@@ -111,7 +111,7 @@ class PartReport:
     wall_s: float
 
 
-def plan_parts(config: CollectConfig) -> tuple[Part, ...]:
+def plan_parts(config: CollectSettings) -> tuple[Part, ...]:
     """The parts of a collection that are of its shard, round-robin over the tasks."""
     if config.episodes_per_task < 1 or config.episodes_per_part < 1:
         raise AsyncVLAError(

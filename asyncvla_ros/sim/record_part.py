@@ -19,7 +19,7 @@ import numpy as np
 
 from asyncvla_ros.common.sole_writer import sole_writer
 from asyncvla_ros.data.lerobot_writer import PRIVILEGED_NAMES, DatasetWriter, dataset_features
-from asyncvla_ros.sim.collection import CollectConfig, Part, PartReport
+from asyncvla_ros.sim.collection import CollectSettings, Part, PartReport
 from asyncvla_ros.sim.expert.demonstrator import Expert
 from asyncvla_ros.sim.expert.disturbance import Disturbance
 from asyncvla_ros.sim.libero.conventions import ACTION_NAMES, OWN, STATE_NAMES
@@ -38,7 +38,7 @@ _ATTEMPTS = 20
 _LEARNER_SHARE = (0.1, 0.55)
 
 
-def collect_part(config: CollectConfig, part: Part) -> PartReport:
+def collect_part(config: CollectSettings, part: Part) -> PartReport:
     """Collect one part into ``config.out / part.name``.
 
     Raises:
@@ -50,7 +50,7 @@ def collect_part(config: CollectConfig, part: Part) -> PartReport:
         return _collect_part(config, part)
 
 
-def _collect_part(config: CollectConfig, part: Part) -> PartReport:
+def _collect_part(config: CollectSettings, part: Part) -> PartReport:
     start = time.perf_counter()
     cameras = {view.key: (view.height, view.width) for view in OWN.cameras}
     features = dataset_features(
@@ -88,7 +88,7 @@ def _collect_part(config: CollectConfig, part: Part) -> PartReport:
     return PartReport(part, part.count, attempts, frames, wall_s=time.perf_counter() - start)
 
 
-def _failure(config: CollectConfig, part: Part, first: int) -> str:
+def _failure(config: CollectSettings, part: Part, first: int) -> str:
     if config.views:
         return f"no scene for view {first} of {config.suite} task {part.task}, seed {config.seed}"
     return (
@@ -97,7 +97,7 @@ def _failure(config: CollectConfig, part: Part, first: int) -> str:
     )
 
 
-def _reset(env: LiberoEnv, config: CollectConfig, rng: np.random.Generator) -> bool:
+def _reset(env: LiberoEnv, config: CollectSettings, rng: np.random.Generator) -> bool:
     """Make a scene; False if there was no room for one."""
     kinds, shares = zip(*config.placements, strict=True)
     try:
@@ -134,7 +134,7 @@ def record_views(
 def record_episode(
     env: LiberoEnv,
     writer: DatasetWriter,
-    config: CollectConfig,
+    config: CollectSettings,
     rng: np.random.Generator,
     learner: Policy | None = None,
 ) -> int:

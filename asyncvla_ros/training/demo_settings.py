@@ -19,7 +19,7 @@ from asyncvla_ros.strategy import Strategy
 
 
 @dataclass(frozen=True)
-class DemoSettings:
+class DemoEvalSettings:
     """What to compare.
 
     Attributes:

@@ -27,7 +27,7 @@ from asyncvla_ros.policy import Policy
 from asyncvla_ros.training.batches import Batches
 from asyncvla_ros.training.demo_figures import demo_figures
 from asyncvla_ros.training.demo_inference import infer_demos
-from asyncvla_ros.training.demo_settings import DemoSettings
+from asyncvla_ros.training.demo_settings import DemoEvalSettings
 from asyncvla_ros.training.drafts import Drafter
 from asyncvla_ros.training.loop_gain import loop_gain
 from asyncvla_ros.training.rated_drafts import rate_drafts
@@ -36,7 +36,7 @@ from asyncvla_ros.training.within_observation import within_observation
 from asyncvla_ros.types import AsyncVLAError
 
 
-def evaluate_demos(settings: DemoSettings) -> dict[str, Any]:
+def evaluate_demos(settings: DemoEvalSettings) -> dict[str, Any]:
     """Compare a policy with demonstrations.
 
     Returns:
@@ -84,7 +84,7 @@ def evaluate_demos(settings: DemoSettings) -> dict[str, Any]:
 
 
 def _within_observation(
-    base: Checkpoint, settings: DemoSettings, episodes: Episodes, frames: np.ndarray
+    base: Checkpoint, settings: DemoEvalSettings, episodes: Episodes, frames: np.ndarray
 ) -> dict[str, Any] | None:
     """See ``training.within_observation``; by the network itself, all drafts of an observation at once."""
     rater = base.model.config.rater
@@ -102,7 +102,7 @@ def _within_observation(
 def unseen_frames(
     episodes: Episodes,
     records: tuple[DataRecord | None, DataRecord | None],
-    settings: DemoSettings,
+    settings: DemoEvalSettings,
     length: int,
 ) -> np.ndarray:
     """Choose frames (n,) of episodes that trained neither policy nor rater, with a whole chunk from there.

@@ -46,7 +46,7 @@ def marker_parts(view: ChunkView) -> tuple[MarkerPart, ...]:
     ends, again = view.points[1:], view.refined
     lines, pairs = view.segments.reshape(-1, 3), np.repeat(view.colors, 2, axis=0)
     return (
-        MarkerPart("path", LINE_LIST, LINE, lines, pairs),
-        MarkerPart("actions", SPHERE_LIST, BALL, ends[~again], view.colors[~again]),
-        MarkerPart("refined", CUBE_LIST, CUBE, ends[again], view.colors[again]),
+        MarkerPart("path", LINE_LIST, LINE, lines, colors=pairs),
+        MarkerPart("actions", SPHERE_LIST, BALL, ends[~again], colors=view.colors[~again]),
+        MarkerPart("refined", CUBE_LIST, CUBE, ends[again], colors=view.colors[again]),
     )

@@ -9,7 +9,7 @@ import pytest
 
 from asyncvla_ros.bags.convert import ConvertSettings, convert
 from asyncvla_ros.bags.episode import DISCARDED, FAILURE, SUCCESS, EpisodeNote
-from asyncvla_ros.bags.frames import Frames, FrameSettings
+from asyncvla_ros.bags.frames import FrameSettings, RecordedFrames
 from asyncvla_ros.bags.from_dataset import draft_contract, read_episode, write_bag
 from asyncvla_ros.bags.reader import BagReader
 from asyncvla_ros.robot.contract_file import load_robot
@@ -22,7 +22,7 @@ LIFT = FrameSettings(instruction="lift it")
 
 def frames(bag, settings=LIFT):
     with BagReader(bag) as reader:
-        return list(Frames(reader, two_joints(), settings))
+        return list(RecordedFrames(reader, two_joints(), settings))
 
 
 def run(bags, out, settings=LIFT, **changes):

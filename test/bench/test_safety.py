@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from asyncvla_ros.bench import safety as bench
-from asyncvla_ros.bench.safety import Case, bench_safety, cases, is_clean, run_case
+from asyncvla_ros.bench.safety import SafetyCase, bench_safety, cases, is_clean, run_case
 from asyncvla_ros.bench.safety_contracts import contracts, held_arm, joint_arm, pose_arm
 from asyncvla_ros.cli.bench import bench_app
 from asyncvla_ros.control.controller import Controller
@@ -109,7 +109,7 @@ def _shifted(path, late_ns):
 
 @pytest.mark.parametrize("robot", ["gazebo_arm", "held_arm"])
 def test_nominal_time_is_caught(robot):
-    figures = run_case(Case(CONTRACTS[robot], "ideal", 300, 0), _NominalTime)
+    figures = run_case(SafetyCase(CONTRACTS[robot], "ideal", 300, 0), _NominalTime)
     assert figures["violations"]["acceleration"] and figures["violations"]["jerk"]
 
 

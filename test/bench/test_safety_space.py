@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from asyncvla_ros.bench.safety_audit import DriverAudit
-from asyncvla_ros.robot.contract import GuardedFrame, Plane, ToolGuard, WorkspaceLimit
+from asyncvla_ros.robot.contract import GuardedFrame, Plane, ToolLimits, WorkspaceLimit
 from support.motions import FULL, LATE, MS, T0, P, joint, output, robot, seen
 
 
@@ -35,12 +35,12 @@ def links(positions: np.ndarray) -> dict[str, np.ndarray]:
 @pytest.mark.parametrize(
     ("guard", "is_left"),
     [
-        (ToolGuard("tool", 1.5, ()), False),
-        (ToolGuard("tool", 1.49, ()), True),
-        (ToolGuard("tool", None, (GuardedFrame("elbow", ((-1, 1), (-0.3, 0.3), (-1, 1)), ()),)), False),
-        (ToolGuard("tool", None, (GuardedFrame("elbow", ((-1, 1), (-0.3, 0.2), (-1, 1)), ()),)), True),
-        (ToolGuard("tool", None, (GuardedFrame("tool", None, (Plane((1.0, 0.0, 0.0), 0.1),)),)), True),
-        (ToolGuard("tool", None, (GuardedFrame("tool", None, (Plane((1.0, 0.0, 0.0), -0.6),)),)), False),
+        (ToolLimits("tool", 1.5, ()), False),
+        (ToolLimits("tool", 1.49, ()), True),
+        (ToolLimits("tool", None, (GuardedFrame("elbow", ((-1, 1), (-0.3, 0.3), (-1, 1)), ()),)), False),
+        (ToolLimits("tool", None, (GuardedFrame("elbow", ((-1, 1), (-0.3, 0.2), (-1, 1)), ()),)), True),
+        (ToolLimits("tool", None, (GuardedFrame("tool", None, (Plane((1.0, 0.0, 0.0), 0.1),)),)), True),
+        (ToolLimits("tool", None, (GuardedFrame("tool", None, (Plane((1.0, 0.0, 0.0), -0.6),)),)), False),
     ],
 )
 def test_the_guard_of_links_and_tool(guard, is_left):
@@ -53,7 +53,7 @@ def test_the_guard_of_links_and_tool(guard, is_left):
 
 
 def test_the_speed_of_the_tool_can_be_limited_later():
-    made = robot(joint(), guard=ToolGuard("tool", 1.5, ()))
+    made = robot(joint(), guard=ToolLimits("tool", 1.5, ()))
     one = DriverAudit(made, output("forward_position"), links=links)
     one.begin(T0, np.zeros(1))
     for now, value in zip(LATE, FULL.states(LATE)[:, 0], strict=True):

@@ -7,7 +7,16 @@ import ruckig
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from asyncvla_ros.control.motion import Bounds, State, can_stop, cut, end_within, move, stop, stop_phases
+from asyncvla_ros.control.motion import (
+    Bounds,
+    MotionState,
+    can_stop,
+    cut,
+    end_within,
+    move,
+    stop,
+    stop_phases,
+)
 
 BOUNDS = Bounds(-1.0, 1.0, -2.0, 2.0, 10.0, 500.0)
 SPEEDS = st.floats(-2, 2)
@@ -17,7 +26,7 @@ ACCELERATIONS = st.floats(-10, 10)
 @given(SPEEDS, ACCELERATIONS)
 def test_the_stop_ends_at_rest_as_soon_as_that_of_ruckig(velocity, acceleration):
     phases = stop_phases(velocity, acceleration, 10.0, 500.0)
-    state = State(0.0, velocity, acceleration)
+    state = MotionState(0.0, velocity, acceleration)
     for phase in phases:
         state = move(state, phase)
     assert state.velocity == pytest.approx(0, abs=1e-12) and state.acceleration == pytest.approx(0, abs=1e-12)
@@ -34,7 +43,7 @@ def test_the_stop_ends_at_rest_as_soon_as_that_of_ruckig(velocity, acceleration)
 
 @given(st.floats(-1, 1), SPEEDS, ACCELERATIONS)
 def test_a_state_that_can_stop_never_leaves_the_bounds_while_it_does(position, velocity, acceleration):
-    state = State(position, velocity, acceleration)
+    state = MotionState(position, velocity, acceleration)
     assume(can_stop(state, BOUNDS))
     for _ in range(800):
         state = stop(state, BOUNDS, 0.002)
@@ -46,13 +55,13 @@ def test_a_state_that_can_stop_never_leaves_the_bounds_while_it_does(position, v
 @pytest.mark.parametrize(
     "state",
     [
-        State(0.95, 2.0, 0.0),
-        State(-0.95, -2.0, 0.0),
-        State(0.0, 2.0, 5.0),
-        State(0.0, 0.0, 11.0),
-        State(1.1, 0.0, 0.0),
-        State(0.0, math.nan, 0.0),
-        State(0.9999, -0.05, 10.0),
+        MotionState(0.95, 2.0, 0.0),
+        MotionState(-0.95, -2.0, 0.0),
+        MotionState(0.0, 2.0, 5.0),
+        MotionState(0.0, 0.0, 11.0),
+        MotionState(1.1, 0.0, 0.0),
+        MotionState(0.0, math.nan, 0.0),
+        MotionState(0.9999, -0.05, 10.0),
     ],
 )
 def test_states_that_cannot_stop_in_time(state):
@@ -64,8 +73,8 @@ def test_pieces_of_a_motion():
     assert cut(phases, 0.05) == [(0.05, 5.0)]
     assert cut(phases, 0.2) == [(0.1, 5.0), (pytest.approx(0.1), -5.0)]
     assert cut(phases, 1.0)[-1] == (pytest.approx(0.7), 0.0)
-    rest = State(0.0, 0.0, 0.0)
+    rest = MotionState(0.0, 0.0, 0.0)
     assert end_within(rest, [(0.02, 500.0), (0.02, -500.0)], BOUNDS)
     assert not end_within(rest, [(0.02, 501.0)], BOUNDS)
     assert not end_within(rest, [(0.03, 500.0)], BOUNDS), "acceleration 15"
-    assert not end_within(State(0.0, 1.95, 10.0), [(0.04, -500.0)], BOUNDS), "2.05 on the way"
+    assert not end_within(MotionState(0.0, 1.95, 10.0), [(0.04, -500.0)], BOUNDS), "2.05 on the way"

@@ -16,7 +16,7 @@ from asyncvla_ros.robot.contract import (
     Output,
     Plane,
     RobotContract,
-    ToolGuard,
+    ToolLimits,
 )
 from asyncvla_ros.types import ContractError
 from support.urdf import PLANAR
@@ -43,7 +43,7 @@ def _robot(
         ramp_s=0.0,
         state=(JointStateSource("joint_states", JOINTS, JOINTS),),
         outputs=outputs,
-        guard=ToolGuard("tip", speed, frames),
+        guard=ToolLimits("tip", speed, frames),
     )
 
 

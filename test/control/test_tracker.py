@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from asyncvla_ros.control.dof_motion import HORIZON
 from asyncvla_ros.control.drive import Drive
-from asyncvla_ros.control.motion import State
+from asyncvla_ros.control.motion import MotionState
 from asyncvla_ros.control.tracker import JerkLimitedTracker
 from asyncvla_ros.robot.contract import Dof, WorkspaceLimit
 
@@ -59,7 +59,7 @@ def test_whatever_is_asked_for_the_samples_keep_every_limit(steps, begin):
     for what, position, velocity, count in steps:
         for _ in range(count):
             if what == "go":
-                tracker.follow([State(position, velocity, 0.0)] * len(DOFS))
+                tracker.follow([MotionState(position, velocity, 0.0)] * len(DOFS))
             else:
                 tracker.stop()
             samples.append(tracker.commands)
@@ -77,7 +77,7 @@ def test_reaches_a_target_and_a_limit_and_stays():
     tracker.begin([0.2])
     for target, expected in ((0.7, 0.7), (9.0, 1.0), (-9.0, -1.0)):
         for _ in range(200):
-            tracker.follow([State(target, 0.0, 0.0)])
+            tracker.follow([MotionState(target, 0.0, 0.0)])
         assert tracker.commands == pytest.approx([expected], abs=1e-5)
     assert tracker.limit_stops == 0
 
@@ -86,7 +86,7 @@ def test_a_steady_ramp_is_met_and_followed():
     tracker = Tracker(DOFS[:1], PERIOD)
     tracker.begin([-0.9])
     for step in range(120):
-        tracker.follow([State(-0.9 + 0.01 * step, 1.0, 0.0)])
+        tracker.follow([MotionState(-0.9 + 0.01 * step, 1.0, 0.0)])
     assert tracker.commands[0] == pytest.approx(-0.9 + 0.01 * (119 - HORIZON + 1), abs=1e-4)
 
 
@@ -94,7 +94,7 @@ def test_a_velocity_that_could_not_be_kept_up_is_not_aimed_at():
     tracker = Tracker(DOFS[:1], PERIOD)
     tracker.begin([0.9])
     for _ in range(300):
-        tracker.follow([State(0.999, -1.9, 0.0)])
+        tracker.follow([MotionState(0.999, -1.9, 0.0)])
     assert tracker.commands[0] == pytest.approx(0.999, abs=1e-5), "no run-up beyond the limit"
 
 
@@ -102,7 +102,7 @@ def test_stops_and_is_at_rest():
     tracker = Tracker(DOFS, PERIOD)
     tracker.begin([0.0] * 4)
     for _ in range(10):
-        tracker.follow([State(1.0, 0.0, 0.0)] * 4)
+        tracker.follow([MotionState(1.0, 0.0, 0.0)] * 4)
     assert not tracker.at_rest
     for _ in range(100):
         tracker.stop()
@@ -126,7 +126,7 @@ def test_changes_are_limited_as_rates():
     tracker.begin([0.0])
     changes = [0.0] * 3
     for goal in [9.0] * 30 + [-9.0] * 30:
-        tracker.follow([State(0.0, goal, 0.0)])
+        tracker.follow([MotionState(0.0, goal, 0.0)])
         changes.append(tracker.commands[0])
     rates = np.array(changes) / 0.05
     assert rates.max() == pytest.approx(0.5, abs=1e-5) and rates.min() == pytest.approx(-0.2, abs=1e-5)
@@ -141,14 +141,14 @@ def test_changes_stay_in_the_workspace_or_come_back_to_it():
     position = 0.0
     for _ in range(50):
         tracker.set_measured([position], [position])
-        tracker.follow([State(0.0, 0.5, 0.0)])
+        tracker.follow([MotionState(0.0, 0.5, 0.0)])
         position += tracker.commands[0]
         assert position <= 0.1 + TOLERANCE
     assert position > 0.05
     position = 0.3
     for _ in range(50):
         tracker.set_measured([position], [position])
-        tracker.follow([State(0.0, -0.5, 0.0)])
+        tracker.follow([MotionState(0.0, -0.5, 0.0)])
         assert tracker.commands[0] <= TOLERANCE
         position += tracker.commands[0]
     assert -0.1 - TOLERANCE <= position < 0
@@ -160,12 +160,12 @@ def test_a_command_that_was_not_sent_is_taken_back():
         one.begin([0.0])
         one.now_ns += 2 * 10**9
         for _ in range(5):
-            one.follow([State(0.5, 0.0, 0.0)])
-    tracker.follow([State(-0.5, 0.0, 0.0)])
+            one.follow([MotionState(0.5, 0.0, 0.0)])
+    tracker.follow([MotionState(-0.5, 0.0, 0.0)])
     tracker.take_back()
     for one in (tracker, other):
         one.now_ns = START_NS + 3 * 10**9
-        one.follow([State(0.5, 0.0, 0.0)])
+        one.follow([MotionState(0.5, 0.0, 0.0)])
     assert tracker.positions == other.positions and tracker.velocities == other.velocities
 
 
@@ -173,12 +173,12 @@ def test_the_first_command_that_is_sent_moves_nothing_though_one_was_taken_back(
     tracker = Tracker([_dof()], PERIOD, Drive.HELD)
     tracker.begin([0.25])
     for _ in range(2):
-        tracker.follow([State(0.5, 0.0, 0.0)])
+        tracker.follow([MotionState(0.5, 0.0, 0.0)])
         assert tracker.positions == [0.25]
         tracker.take_back()
-    tracker.follow([State(0.5, 0.0, 0.0)])
+    tracker.follow([MotionState(0.5, 0.0, 0.0)])
     assert tracker.positions == [0.25]
-    tracker.follow([State(0.5, 0.0, 0.0)])
+    tracker.follow([MotionState(0.5, 0.0, 0.0)])
     assert tracker.positions[0] > 0.25
 
 
@@ -190,7 +190,7 @@ def test_where_only_the_motion_that_was_sent_is_permitted_it_is_followed_to_its_
         tracker.now_ns += 2 * 10**9
         for _ in range(10):
             tracker.now_ns += PERIOD_NS
-            super(Tracker, tracker).follow([State(0.8, 0.0, 0.0)], tracker.now_ns, lambda paths: True)
+            super(Tracker, tracker).follow([MotionState(0.8, 0.0, 0.0)], tracker.now_ns, lambda paths: True)
         (sent,) = tracker.paths
         assert sent is not None
         least = sent.end.position - TOLERANCE if name == "kept" else np.inf
@@ -205,7 +205,7 @@ def test_an_emergency_stop_asks_nobody():
     tracker = Tracker([_dof()], PERIOD, Drive.TRAJECTORY)
     tracker.begin([0.0])
     tracker.now_ns += 2 * 10**9
-    tracker.follow([State(0.8, 0.0, 0.0)])
+    tracker.follow([MotionState(0.8, 0.0, 0.0)])
     asked = []
     tracker.stop(emergency=True, permits=lambda paths: bool(asked.append(paths)))
     assert not asked
@@ -226,7 +226,7 @@ def test_an_unmeasured_gripper_has_time_from_wherever_it_stands():
     gripper = _dof(velocity=4.0, acceleration=40.0, jerk=400.0, holds_command=True)
     tracker = Tracker([gripper], PERIOD, Drive.TRAJECTORY)
     assert tracker.begin([float("nan")]) == ""
-    tracker.follow([State(1.0, 0.0, 0.0)])
+    tracker.follow([MotionState(1.0, 0.0, 0.0)])
     (path,) = tracker.paths
     assert path is not None
     # From a tenth of a second of its speed outside of the other end, on a quintic.

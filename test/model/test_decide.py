@@ -12,7 +12,7 @@ from torch import Tensor
 from asyncvla_ros.model.asyncvla import AsyncVLA, Inputs
 from asyncvla_ros.model.config import RaterConfig
 from asyncvla_ros.model.decide import Decider
-from asyncvla_ros.model.decision import Decision
+from asyncvla_ros.model.decision import SampledChunk
 from asyncvla_ros.model.handover import Plan
 from asyncvla_ros.model.prefix import Prefix
 from asyncvla_ros.model.select import select
@@ -67,7 +67,7 @@ class AnyPrefix:
         return self
 
 
-def decide(network: Any, strategy: Strategy, plan: Plan | None = None) -> tuple[Decision, list[str]]:
+def decide(network: Any, strategy: Strategy, plan: Plan | None = None) -> tuple[SampledChunk, list[str]]:
     laps: list[str] = []
     decider = Decider(cast(AsyncVLA, network), torch.ones(1), torch.Generator().manual_seed(0))
     decision = decider.decide(cast(Prefix, AnyPrefix()), plan, strategy.complete(STEPS), laps.append)

@@ -16,7 +16,7 @@ from asyncvla_ros.model import flow
 from asyncvla_ros.model.asyncvla import AsyncVLA
 from asyncvla_ros.model.config import RaterConfig
 from asyncvla_ros.model.decide import Decider
-from asyncvla_ros.model.decision import Decision
+from asyncvla_ros.model.decision import SampledChunk
 from asyncvla_ros.model.drafts import Gripper
 from asyncvla_ros.model.handover import Plan, normalized_plan, prefix_weights
 from asyncvla_ros.model.prefix import Prefix
@@ -71,7 +71,7 @@ class Follower:
         return torch.tensor([self._trust])
 
 
-def decide(network: Follower, plan: Plan | None = PLAN, seed: int = 0, **strategy: Any) -> Decision:
+def decide(network: Follower, plan: Plan | None = PLAN, seed: int = 0, **strategy: Any) -> SampledChunk:
     decider = Decider(
         cast(AsyncVLA, network), torch.ones(1), torch.Generator().manual_seed(seed), Gripper(0, -100.0)
     )
@@ -79,7 +79,7 @@ def decide(network: Follower, plan: Plan | None = PLAN, seed: int = 0, **strateg
     return decider.decide(cast(Prefix, None), plan, chosen, lambda stage: None)
 
 
-def values(decision: Decision) -> list[float]:
+def values(decision: SampledChunk) -> list[float]:
     return [round(float(v), 4) for v in decision.actions.flatten()]
 
 

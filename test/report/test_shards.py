@@ -11,26 +11,26 @@ from asyncvla_ros.common.shard import Shard
 from asyncvla_ros.report import report
 from asyncvla_ros.report.results import load
 from asyncvla_ros.report.shards import libero_figures, merge_shards
-from asyncvla_ros.sim.evaluation.results import Episode, EvalConfig, figures_of, summarise
+from asyncvla_ros.sim.evaluation.results import EpisodeResult, EvalSettings, figures_of, summarise
 from asyncvla_ros.types import AsyncVLAError
 
-CONFIG = EvalConfig("libero_object", (0, 2), (0, 1, 2), checkpoint="4f2a")
+CONFIG = EvalSettings("libero_object", (0, 2), (0, 1, 2), checkpoint="4f2a")
 
 
-def episode(task: int, init: int) -> Episode:
+def episode(task: int, init: int) -> EpisodeResult:
     """One whose every figure differs from those of the others."""
     k = 3 * task + init
-    return Episode(
+    return EpisodeResult(
         task, init, k % 3 > 0, 80 + k, (10.0 + k, 30.0 - k), k / 10, k / 20, 1.0 * k, 2.0 * k, 0.1 * k
     )
 
 
-def write(file: Path, config: EvalConfig, **changes: Any) -> None:
+def write(file: Path, config: EvalSettings, **changes: Any) -> None:
     result = summarise([episode(*pair) for pair in config.episodes], config)
     file.write_text(json.dumps({**result, **changes}))
 
 
-def write_shards(folder: Path, count: int, config: EvalConfig = CONFIG) -> None:
+def write_shards(folder: Path, count: int, config: EvalSettings = CONFIG) -> None:
     for index in range(1, count + 1):
         write(folder / f"eval_{index}.json", replace(config, shard=Shard(index, count), workers=index))
 

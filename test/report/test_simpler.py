@@ -12,13 +12,13 @@ from asyncvla_ros.report import report
 from asyncvla_ros.report.results import load
 from asyncvla_ros.report.shards import bridge_figures, merge_shards
 from asyncvla_ros.sim.simpler import fractal_results as fractal
-from asyncvla_ros.sim.simpler.bridge.results import EXPERT, BridgeConfig, BridgeEpisode, summarize
+from asyncvla_ros.sim.simpler.bridge.results import EXPERT, BridgeEpisode, BridgeSettings, summarize
 from asyncvla_ros.strategy import Strategy
 from asyncvla_ros.types import AsyncVLAError
 
 NO_TICKS = {"p50": 0.0, "p95": 0.0}
 #: In another order than that of the alphabet, as a user may ask for them.
-CONFIG = BridgeConfig(("spoon", "carrot"), (2, 0, 1), seed=3, checkpoint="4f2a77")
+CONFIG = BridgeSettings(("spoon", "carrot"), (2, 0, 1), seed=3, checkpoint="4f2a77")
 
 
 def episode(task: str, init: int) -> BridgeEpisode:
@@ -27,13 +27,13 @@ def episode(task: str, init: int) -> BridgeEpisode:
     return BridgeEpisode(task, init, 3, 60 + k, k > 3, k > 1, (10.0 + k, 30.0 - k))
 
 
-def write(file: Path, config: BridgeConfig, **changes: Any) -> dict[str, Any]:
+def write(file: Path, config: BridgeSettings, **changes: Any) -> dict[str, Any]:
     result = summarize([episode(*pair) for pair in config.episodes], config)
     file.write_text(json.dumps({**result, **changes}))
     return json.loads(json.dumps(result))
 
 
-def write_shards(folder: Path, count: int, config: BridgeConfig = CONFIG) -> None:
+def write_shards(folder: Path, count: int, config: BridgeSettings = CONFIG) -> None:
     for index in range(1, count + 1):
         write(folder / f"bridge_{index}.json", replace(config, shard=Shard(index, count)))
 
@@ -69,8 +69,10 @@ def test_the_page_has_both_successes_of_bridge_by_task_and_together(tmp_path: Pa
 
 
 def test_the_page_has_both_successes_of_fractal(tmp_path: Path) -> None:
-    config = fractal.FractalConfig("google_robot_pick_coke_can", 4, Strategy("sfm"))
-    episodes = [fractal.Episode(i, "pick coke can", i > 2, i > 1, 80, (20.0, 40.0), 0.25) for i in range(4)]
+    config = fractal.FractalSettings("google_robot_pick_coke_can", 4, Strategy("sfm"))
+    episodes = [
+        fractal.FractalEpisode(i, "pick coke can", i > 2, i > 1, 80, (20.0, 40.0), 0.25) for i in range(4)
+    ]
     result = fractal.summarize(episodes, config, {"checkpoint": "77b0aa"}, 513)
     (tmp_path / "coke.json").write_text(json.dumps(result))
     text = page(tmp_path)

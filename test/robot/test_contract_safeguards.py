@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from asyncvla_ros.robot.contract import LAG_S, DriverState, EnableSwitch, GuardedFrame, Plane, ToolGuard
+from asyncvla_ros.robot.contract import LAG_S, DriverState, EnableSwitch, GuardedFrame, Plane, ToolLimits
 from asyncvla_ros.robot.contract_file import parse_robot
 from asyncvla_ros.types import ContractError
 from support.contracts import contract_data, with_value
@@ -51,14 +51,14 @@ def test_what_there_may_be():
     assert robot.enable == EnableSwitch("~/enable", 0.5)
     planes = (Plane((0.0, 0.0, 1.0), 0.02), Plane((0.6, 0.8, 0.0), -1.0))
     box = ((-0.8, 0.8), (-0.8, 0.8), (0.02, 1.2))
-    assert robot.guard == ToolGuard("tool0", 1.0, (GuardedFrame("wrist", box, planes),))
+    assert robot.guard == ToolLimits("tool0", 1.0, (GuardedFrame("wrist", box, planes),))
 
 
 def test_a_guard_of_either_kind():
     guard = _parse(guard={"tool": "tool0", "tool_speed": 0.25}).guard
-    assert guard == ToolGuard("tool0", 0.25, ())
+    assert guard == ToolLimits("tool0", 0.25, ())
     guard = _parse(guard={"tool": "tool0", "frames": [{"link": "a", "planes": [PLANE]}]}).guard
-    assert guard == ToolGuard("tool0", None, (GuardedFrame("a", None, (Plane((0, 0, 1), 0.02),)),))
+    assert guard == ToolLimits("tool0", None, (GuardedFrame("a", None, (Plane((0, 0, 1), 0.02),)),))
 
 
 DRIVER_MISTAKES = [

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from asyncvla_ros.robot.contract import EnableSwitch, GuardedFrame, Plane, ToolGuard
+from asyncvla_ros.robot.contract import EnableSwitch, GuardedFrame, Plane, ToolLimits
 from asyncvla_ros.robot.listing import Listing, listings
 from support.contracts import shipped_robot, untracked_panda
 
@@ -33,7 +33,7 @@ def test_stops_following_errors_and_driver_states():
 
 def test_enable_switch_and_guard():
     box = ((-0.8, 0.8), (-0.8, 0.8), (0.0, 1.2))
-    guard = ToolGuard("tool0", 0.25, (GuardedFrame("wrist", box, (Plane((0.0, 0.6, 0.8), 0.1),)),))
+    guard = ToolLimits("tool0", 0.25, (GuardedFrame("wrist", box, (Plane((0.0, 0.6, 0.8), 0.1),)),))
     tables = _tables(replace(shipped_robot("so101"), enable=EnableSwitch("~/enable", 0.5), guard=guard))
     assert tables["enable switch"].rows == (("~/enable", "0.5 s"),)
     assert tables["guard"].rows == (

@@ -8,14 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asyncvla_ros.robot.motion_limits import MotionLimits
-from asyncvla_ros.robot.stops import Stop, stop_from, stops, worst_stop
+from asyncvla_ros.robot.stops import WorstStop, stop_from, stops, worst_stop
 from support.contracts import shipped_robot
 
 POSITIVE = st.floats(0.1, 100.0)
 SHARE = st.floats(0.0, 1.0)
 
 
-def _ruckig_stop(velocity: float, acceleration: float, max_acceleration: float, jerk: float) -> Stop:
+def _ruckig_stop(velocity: float, acceleration: float, max_acceleration: float, jerk: float) -> WorstStop:
     """An independent implementation of the quickest stop."""
     given = ruckig.InputParameter(1)
     given.control_interface = ruckig.ControlInterface.Velocity
@@ -25,7 +25,7 @@ def _ruckig_stop(velocity: float, acceleration: float, max_acceleration: float, 
     given.max_acceleration, given.max_jerk = [max_acceleration], [jerk]
     trajectory = ruckig.Trajectory(1)
     assert ruckig.Ruckig(1).calculate(given, trajectory) >= 0
-    return Stop(trajectory.duration, trajectory.at_time(trajectory.duration)[0][0])
+    return WorstStop(trajectory.duration, trajectory.at_time(trajectory.duration)[0][0])
 
 
 @pytest.mark.parametrize(

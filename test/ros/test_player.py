@@ -7,7 +7,7 @@ import pytest
 from rosgraph_msgs.msg import Clock
 
 from asyncvla_msgs.msg import ActionChunk
-from asyncvla_ros.bags.inference import Inference
+from asyncvla_ros.bags.inference import InferencePool
 from asyncvla_ros.bags.reader import BagReader
 from asyncvla_ros.bags.replay import Replay
 from asyncvla_ros.bags.replay_settings import ReplaySettings
@@ -58,7 +58,7 @@ def test_live_and_offline_decide_the_same_bit_for_bit(ros_client, tmp_path):
     assert policy.stop() == 0
     times = [to_ns(one.clock) for one in clock.messages]
     assert times == sorted(times) and times[0] >= BEGIN_NS and times[-1] == BEGIN_NS + (STEPS - 1) * STEP_NS
-    with BagReader(bag) as reader, Inference(checkpoint, "cpu", 1, 1) as inference:
+    with BagReader(bag) as reader, InferencePool(checkpoint, "cpu", 1, 1) as inference:
         deciding = Deciding(Strategy(), SEED)
         settings = ReplaySettings(deciding, instruction=INSTRUCTION)
         Replay(reader, inference, two_joints(), settings, tmp_path / "replay").run(lambda share: None)

@@ -10,12 +10,12 @@ import pytest
 from asyncvla_ros.common.shard import Shard
 from asyncvla_ros.data.lerobot_writer import PRIVILEGED_NAMES, dataset_features
 from asyncvla_ros.sim.collect import collect, collect_part
-from asyncvla_ros.sim.collection import CollectConfig, Part, PartReport, plan_parts
+from asyncvla_ros.sim.collection import CollectSettings, Part, PartReport, plan_parts
 from asyncvla_ros.types import AsyncVLAError, RunError
 
 
 def test_parts_alternate_between_tasks_and_cover_each_episode_once(tmp_path: Path) -> None:
-    config = CollectConfig("libero_object", (2, 5), 7, out=tmp_path, episodes_per_part=3)
+    config = CollectSettings("libero_object", (2, 5), 7, out=tmp_path, episodes_per_part=3)
     parts = plan_parts(config)
     assert [p.name for p in parts[:3]] == ["task02_0000", "task05_0000", "task02_0003"]
     for task in (2, 5):
@@ -24,7 +24,7 @@ def test_parts_alternate_between_tasks_and_cover_each_episode_once(tmp_path: Pat
 
 
 def test_shards_share_the_parts_of_the_whole_evenly_over_the_tasks(tmp_path: Path) -> None:
-    config = CollectConfig("libero_object", (2, 5), 8, out=tmp_path, episodes_per_part=2)
+    config = CollectSettings("libero_object", (2, 5), 8, out=tmp_path, episodes_per_part=2)
     shards = [plan_parts(replace(config, shard=Shard(index, 2))) for index in (1, 2)]
     assert shards[0] + shards[1] == plan_parts(config)
     for parts in shards:
@@ -37,11 +37,11 @@ def test_shards_collect_into_one_folder_at_the_same_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each runs while the other has begun, and the whole then finds nothing missing."""
-    config = CollectConfig("libero_object", (0, 1), 1, out=tmp_path, workers=1)
+    config = CollectSettings("libero_object", (0, 1), 1, out=tmp_path, workers=1)
     shards = [replace(config, shard=Shard(index, 2)) for index in (1, 2)]
     begun: list[str] = []
 
-    def collect_part(config: CollectConfig, part: Part) -> PartReport:
+    def collect_part(config: CollectSettings, part: Part) -> PartReport:
         if part.task == 0:
             collect(shards[1])
         begun.append(part.name)
@@ -62,7 +62,7 @@ def test_shards_collect_into_one_folder_at_the_same_time(
 
 
 def test_a_dataset_is_collected_by_one_process(tmp_path: Path) -> None:
-    config = CollectConfig("libero_object", (0,), 1, out=tmp_path)
+    config = CollectSettings("libero_object", (0,), 1, out=tmp_path)
     (part,) = plan_parts(config)
     with (tmp_path / ".task00_0000.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -74,7 +74,7 @@ def test_a_collection_of_an_older_version_continues(tmp_path: Path) -> None:
     info = tmp_path / "task00_0000" / "meta" / "info.json"
     info.parent.mkdir(parents=True)
     info.write_text('{"total_episodes": 5}')
-    config = CollectConfig("libero_object", (0,), 5, out=tmp_path)
+    config = CollectSettings("libero_object", (0,), 5, out=tmp_path)
     collect(config)
     file = tmp_path / "collection.json"
     file.write_text(file.read_text().replace("episodes_per_part", "episodes_per_shard"))
@@ -83,20 +83,20 @@ def test_a_collection_of_an_older_version_continues(tmp_path: Path) -> None:
 
 def test_no_episodes_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(AsyncVLAError, match="at least one episode"):
-        plan_parts(CollectConfig("libero_object", (0,), 0, out=tmp_path))
+        plan_parts(CollectSettings("libero_object", (0,), 0, out=tmp_path))
 
 
 def test_a_second_collection_into_the_same_folder_is_refused(tmp_path: Path) -> None:
     with (tmp_path / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with pytest.raises(AsyncVLAError, match="another process runs a collection into"):
-            collect(CollectConfig("libero_object", (0,), 1, out=tmp_path))
+            collect(CollectSettings("libero_object", (0,), 1, out=tmp_path))
 
 
 def test_an_episode_that_cannot_be_solved_ends_nothing_but_its_shard(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def collect_part(config: CollectConfig, part: Part) -> PartReport:
+    def collect_part(config: CollectSettings, part: Part) -> PartReport:
         if part.task == 0:
             raise RunError("the expert failed 20 times")
         return PartReport(part, part.count, 1, 100, 1.0)
@@ -106,7 +106,7 @@ def test_an_episode_that_cannot_be_solved_ends_nothing_but_its_shard(
     collected: list[int] = []
     with pytest.raises(RunError, match="failed 20 times"):
         collect(
-            CollectConfig("libero_object", (0, 1, 2), 1, out=tmp_path, workers=1),
+            CollectSettings("libero_object", (0, 1, 2), 1, out=tmp_path, workers=1),
             lambda report, done, planned: collected.append(report.part.task),
         )
     assert sorted(collected) == [1, 2]
@@ -117,7 +117,7 @@ def test_a_folder_holds_one_collection(tmp_path: Path) -> None:
         info = tmp_path / f"task{task:02d}_0000" / "meta" / "info.json"
         info.parent.mkdir(parents=True)
         info.write_text('{"total_episodes": 5}')
-    config = CollectConfig("libero_object", (0,), 5, out=tmp_path)
+    config = CollectSettings("libero_object", (0,), 5, out=tmp_path)
     collect(config)  # nothing is missing
     collect(replace(config, tasks=(1,), workers=1))
     for other in (
@@ -151,4 +151,4 @@ def test_features_name_every_dim() -> None:
 )
 def test_placements_and_styles_are_checked(tmp_path, changes, message) -> None:
     with pytest.raises(AsyncVLAError, match=message):
-        CollectConfig("libero_object", (0,), 1, out=tmp_path, **changes)
+        CollectSettings("libero_object", (0,), 1, out=tmp_path, **changes)

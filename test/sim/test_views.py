@@ -11,7 +11,7 @@ import pytest
 
 from asyncvla_ros.data.episodes import load_episodes
 from asyncvla_ros.sim.collect import collect
-from asyncvla_ros.sim.collection import CollectConfig, Part
+from asyncvla_ros.sim.collection import CollectSettings, Part
 from asyncvla_ros.sim.libero.env import LiberoEnv
 from asyncvla_ros.sim.libero.tasks import list_tasks
 from asyncvla_ros.sim.record_part import collect_part
@@ -72,7 +72,7 @@ def test_the_hand_is_put_where_it_can_be_and_else_stays(env: LiberoEnv) -> None:
 def test_views_load_back_as_episodes_of_one_frame(
     tmp_path: Path,
 ) -> None:
-    config = CollectConfig(
+    config = CollectSettings(
         "libero_goal", (3,), 5, out=tmp_path / "views", views=2, episodes_per_part=5, workers=1
     )
     collect(config)
@@ -80,12 +80,12 @@ def test_views_load_back_as_episodes_of_one_frame(
     assert episodes.count == 5 and episodes.is_view(np.arange(5)).all()
     assert episodes.privileged is not None and np.abs(episodes.privileged[np.arange(5)]).max() < 2
     with pytest.raises(AsyncVLAError, match=r"holds another collection \(views: 2 there, 3 here\)"):
-        collect(CollectConfig("libero_goal", (3,), 5, out=config.out, views=3, episodes_per_part=5))
+        collect(CollectSettings("libero_goal", (3,), 5, out=config.out, views=3, episodes_per_part=5))
 
 
 def test_nobody_drives_in_a_view(tmp_path: Path) -> None:
     with pytest.raises(AsyncVLAError, match=r"views is 2 with the learner .* nobody drives in a view"):
-        CollectConfig("libero_goal", (3,), 5, out=tmp_path, views=2, learner=tmp_path)
+        CollectSettings("libero_goal", (3,), 5, out=tmp_path, views=2, learner=tmp_path)
 
 
 def test_where_there_is_no_room_another_scene_is_made(
@@ -101,7 +101,7 @@ def test_where_there_is_no_room_another_scene_is_made(
         reset(env, seed, placement)
 
     monkeypatch.setattr(LiberoEnv, "reset", full)
-    config = CollectConfig("libero_goal", (3,), 4, out=tmp_path / "views", views=2)
+    config = CollectSettings("libero_goal", (3,), 4, out=tmp_path / "views", views=2)
     report = collect_part(config, Part(3, 0, 4))
     assert report.episodes == 4 and len(calls) == 4 and len(set(calls)) == 4
     demonstrations = replace(config, out=tmp_path / "demonstrations", views=0)

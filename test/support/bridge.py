@@ -9,7 +9,7 @@ import numpy as np
 
 from asyncvla_ros.sim.simpler.bridge.conventions import ACTION_NAMES, DEFAULT_ROTATION, STATE_NAMES
 from asyncvla_ros.sim.simpler.bridge.tasks import TASKS, BridgeTask
-from asyncvla_ros.sim.simpler.bridge.world import Frame
+from asyncvla_ros.sim.simpler.bridge.world import BridgeState
 from asyncvla_ros.types import CameraFeature, FeatureContract
 from support.checkpoints import tiny_checkpoint
 
@@ -41,19 +41,19 @@ class FakeSim:
 
     def __exit__(self, *_: object) -> None: ...
 
-    def reset(self, placement: int, seed: int) -> Frame:
+    def reset(self, placement: int, seed: int) -> BridgeState:
         self.resets.append((placement, seed))
         self.commands = []
         return self._frame()
 
-    def step(self, command: np.ndarray) -> Frame:
+    def step(self, command: np.ndarray) -> BridgeState:
         self.commands.append(command)
         return self._frame()
 
-    def _frame(self) -> Frame:
+    def _frame(self) -> BridgeState:
         pose = np.eye(4)
         pose[:3, :3] = DEFAULT_ROTATION
         done = len(self.commands)
         image = np.full((480, 640, 3), done, np.uint8)
         solved = self.solved_from <= done < self.solved_until
-        return Frame(image, pose, np.full(2, 0.037), solved, pose, pose)
+        return BridgeState(image, pose, np.full(2, 0.037), solved, pose, pose)

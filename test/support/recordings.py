@@ -203,7 +203,7 @@ class KnowingPolicy:
 
 
 class KnowingInference:
-    """``bags.inference.Inference`` of such a policy, at once."""
+    """``bags.inference.InferencePool`` of such a policy, at once."""
 
     name, workers = "knowing", 1
 

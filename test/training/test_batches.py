@@ -10,7 +10,7 @@ import torch
 from asyncvla_ros.common.data_record import DataRecord
 from asyncvla_ros.common.normalization import NormStats
 from asyncvla_ros.data.episodes import Episodes
-from asyncvla_ros.data.frames import Frames
+from asyncvla_ros.data.frames import ConcatenatedImages
 from asyncvla_ros.data.mixture import Mixture, Robot
 from asyncvla_ros.model.asyncvla import AsyncVLA
 from asyncvla_ros.model.checkpoint import Checkpoint
@@ -32,7 +32,7 @@ def episodes() -> Episodes:
     frame = np.arange(n, dtype=np.float32)
     images = np.broadcast_to(np.arange(n, dtype=np.uint8)[:, None, None, None, None], (n, 2, 28, 28, 3))
     return Episodes(
-        images=Frames([images[:4], images[4:]]),
+        images=ConcatenatedImages([images[:4], images[4:]]),
         state=np.stack([frame, -frame], 1),
         actions=frame[:, None].repeat(3, 1),
         privileged=frame[:, None],

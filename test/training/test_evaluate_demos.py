@@ -8,7 +8,7 @@ import pytest
 
 from asyncvla_ros.common.data_record import DataRecord
 from asyncvla_ros.data.episodes import Episodes
-from asyncvla_ros.data.frames import Frames
+from asyncvla_ros.data.frames import ConcatenatedImages
 from asyncvla_ros.model.config import RaterConfig
 from asyncvla_ros.training.demo_figures import action_accuracy, calibration, refinement
 from asyncvla_ros.training.demo_inference import DemoInference
@@ -24,7 +24,7 @@ def _episodes(count: int, length: int, *digests: str) -> Episodes:
     frames = count * length
     parts = np.split(np.zeros((frames, 1, 2, 2, 3), np.uint8), len(digests) or 1)
     return Episodes(
-        images=Frames(parts),
+        images=ConcatenatedImages(parts),
         state=np.zeros((frames, 1), np.float32),
         actions=np.zeros((frames, 3), np.float32),
         privileged=None,

@@ -10,7 +10,7 @@ import torch
 
 from asyncvla_ros.common.normalization import NormStats
 from asyncvla_ros.data.episodes import Episodes
-from asyncvla_ros.data.frames import Frames
+from asyncvla_ros.data.frames import ConcatenatedImages
 from asyncvla_ros.model.asyncvla import AsyncVLA
 from asyncvla_ros.model.checkpoint import Checkpoint
 from asyncvla_ros.model.sizes import nano_config
@@ -38,7 +38,7 @@ def test_it_is_the_slope_of_the_answer(executed: bool) -> None:
         (CameraFeature("a", 28, 28),), ("x",), ("dx", "dy", "gripper"), "delta_ee_pose", 20
     )
     episodes = Episodes(
-        images=Frames([np.zeros((n, 1, 28, 28, 3), np.uint8)]),
+        images=ConcatenatedImages([np.zeros((n, 1, 28, 28, 3), np.uint8)]),
         state=np.zeros((n, 1), np.float32),
         actions=actions,
         privileged=None,

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from asyncvla_ros.data.episodes import Episodes
-from asyncvla_ros.data.frames import Frames
+from asyncvla_ros.data.frames import ConcatenatedImages
 from asyncvla_ros.data.mixture import Mixture, Robot
 from asyncvla_ros.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from asyncvla_ros.model.config import RaterConfig
@@ -78,7 +78,7 @@ def episodes() -> Episodes:
     """Six episodes of 4 random frames."""
     rng = np.random.default_rng(0)
     return Episodes(
-        images=Frames([rng.integers(0, 256, (24, 2, 112, 112, 3), dtype=np.uint8)]),
+        images=ConcatenatedImages([rng.integers(0, 256, (24, 2, 112, 112, 3), dtype=np.uint8)]),
         state=rng.normal(size=(24, 11)).astype(np.float32),
         actions=rng.normal(size=(24, 7)).astype(np.float32),
         privileged=None,

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 
 from asyncvla_ros.common.normalization import NormStats
 from asyncvla_ros.data.episodes import Episodes
-from asyncvla_ros.data.frames import Frames
+from asyncvla_ros.data.frames import ConcatenatedImages
 from asyncvla_ros.data.mixture import Mixture, Robot
 from asyncvla_ros.model.checkpoint import load_checkpoint
 from asyncvla_ros.training.objective import PolicyLoss
@@ -35,7 +35,7 @@ def demonstrations(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.set_num_threads(1)
     rng, n = np.random.default_rng(0), 10
     episodes = Episodes(
-        images=Frames([rng.integers(0, 256, (n, 2, 112, 112, 3), dtype=np.uint8)]),
+        images=ConcatenatedImages([rng.integers(0, 256, (n, 2, 112, 112, 3), dtype=np.uint8)]),
         state=rng.normal(size=(n, 11)).astype(np.float32),
         actions=rng.normal(size=(n, 7)).astype(np.float32),
         privileged=rng.normal(size=(n, 6)).astype(np.float32),

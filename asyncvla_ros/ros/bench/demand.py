@@ -21,7 +21,7 @@ STANDING = 1e-9
 STANDING_NS = 25_000_000
 
 
-class Received(NamedTuple):
+class ReceivedTrajectory(NamedTuple):
     """An entry of a driver's log, see ``LoggedDriver``.
 
     Attributes:
@@ -42,7 +42,7 @@ class Received(NamedTuple):
         return self.stamp_ns == 0
 
 
-def received(entry: JointTrajectory, measured: np.ndarray, offset_ns: int) -> Received:
+def received(entry: JointTrajectory, measured: np.ndarray, offset_ns: int) -> ReceivedTrajectory:
     """An entry in steady time.
 
     Args:
@@ -51,7 +51,7 @@ def received(entry: JointTrajectory, measured: np.ndarray, offset_ns: int) -> Re
         offset_ns: How far the system clock is ahead of the steady one [ns].
     """
     arrived_ns = int(entry.header.frame_id) - offset_ns
-    return Received(arrived_ns, to_ns(entry.header.stamp), trajectory(entry, offset_ns), measured)
+    return ReceivedTrajectory(arrived_ns, to_ns(entry.header.stamp), trajectory(entry, offset_ns), measured)
 
 
 def state_at(way: Trajectory, at_ns: int) -> np.ndarray:
@@ -99,7 +99,7 @@ class Demand(NamedTuple):
         return Demand(self.times_ns[:count], self.positions[:count])
 
 
-def demand_between(entries: Sequence[Received], begin_ns: int, end_ns: int) -> Demand:
+def demand_between(entries: Sequence[ReceivedTrajectory], begin_ns: int, end_ns: int) -> Demand:
     """What a driver that interpolates from what it demands makes of a log, from ``begin_ns`` to ``end_ns``.
 
     Args:

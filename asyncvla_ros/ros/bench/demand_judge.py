@@ -14,7 +14,7 @@ from asyncvla_ros.bench.safety_drivers import TrajectoryDriver
 from asyncvla_ros.data.message_content import to_ns
 from asyncvla_ros.robot.contract import Output, RobotContract
 from asyncvla_ros.ros.bench.arm import JOINTS
-from asyncvla_ros.ros.bench.demand import GRID_NS, Received, received
+from asyncvla_ros.ros.bench.demand import GRID_NS, ReceivedTrajectory, received
 from asyncvla_ros.ros.bench.fault_clocks import clock_offset_ns
 
 FROM_DESIRED, FROM_MEASURED = "trajectory_from_desired", "trajectory_from_measured"
@@ -60,7 +60,7 @@ class DemandJudge:
     def __init__(self, robot: RobotContract):
         output = _output(robot, "joint_trajectory")
         self.offset_ns = clock_offset_ns()
-        self.entries: list[Received] = []
+        self.entries: list[ReceivedTrajectory] = []
         self._drivers = {
             name: TrajectoryDriver(name == FROM_DESIRED) for name in (FROM_DESIRED, FROM_MEASURED)
         }
@@ -116,7 +116,7 @@ class DemandJudge:
         self._latest_ns, self._refusals = 0, set()
         return problems
 
-    def _receive(self, entry: Received) -> None:
+    def _receive(self, entry: ReceivedTrajectory) -> None:
         arrived_ns, way = entry.arrived_ns, entry.trajectory
         if not entry.is_begin:
             self._latest_ns = max(self._latest_ns, arrived_ns - way.start_ns)

@@ -10,7 +10,7 @@ import numpy as np
 from asyncvla_ros.control.robot_state import AGREEMENT
 from asyncvla_ros.control.types import Mode, Reason
 from asyncvla_ros.robot.motion_limits import following_limit
-from asyncvla_ros.ros.bench.demand import Received
+from asyncvla_ros.ros.bench.demand import ReceivedTrajectory
 from asyncvla_ros.ros.bench.fault_outcome import Outcome
 from asyncvla_ros.ros.bench.fault_problems import place_problems, reason_problems
 from asyncvla_ros.ros.bench.fault_rig import HOLD_S, REST_S, Rig, start_arm
@@ -121,7 +121,7 @@ def _elsewhere(positions: np.ndarray) -> float:
     return round(mean - float(np.copysign(ELSEWHERE, mean)), 3)
 
 
-def _first(rig: Rig, since_ns: int) -> Received | None:
+def _first(rig: Rig, since_ns: int) -> ReceivedTrajectory | None:
     """The first trajectory that a driver got since ``since_ns`` [ns, system clock]."""
     demand = rig.the_demand
     came = (one for one in demand.entries if one.arrived_ns + demand.offset_ns >= since_ns)

@@ -25,7 +25,7 @@ Make = Callable[[Rig, int, float], Outcome]
 
 
 @dataclass(frozen=True)
-class Case:
+class FaultCase:
     """One kind of fault.
 
     Attributes:
@@ -47,27 +47,29 @@ def _never(rig: Rig, slack_s: float) -> float | None:
     return None
 
 
-def _missing(fault: Fault, kind: RigKind) -> Case:
-    return Case(kind, partial(live_through, fault=fault), lambda rig, slack_s: fault.timeout_s(rig) + slack_s)
+def _missing(fault: Fault, kind: RigKind) -> FaultCase:
+    return FaultCase(
+        kind, partial(live_through, fault=fault), lambda rig, slack_s: fault.timeout_s(rig) + slack_s
+    )
 
 
-CASES: dict[str, Case] = {
+CASES: dict[str, FaultCase] = {
     **{name: _missing(fault, PLAIN) for name, fault in FAULTS.items()},
-    "controller_killed": Case(PLAIN, partial(restart, ending=signal.SIGKILL), _never),
-    "controller_stopped": Case(PLAIN, partial(restart, ending=signal.SIGINT), _within_slack),
+    "controller_killed": FaultCase(PLAIN, partial(restart, ending=signal.SIGKILL), _never),
+    "controller_stopped": FaultCase(PLAIN, partial(restart, ending=signal.SIGINT), _within_slack),
     **{name: _missing(fault, SIMULATED) for name, fault in SIM_FAULTS.items()},
     **{
-        name: Case(STEPPED, partial(set_clock, by_s=by_s, reasons=reasons), _within_slack)
+        name: FaultCase(STEPPED, partial(set_clock, by_s=by_s, reasons=reasons), _within_slack)
         for name, (by_s, reasons) in STEPS.items()
     },
     **{
-        f"controller_frozen_{freeze_ms}": Case(DRIVEN, partial(freeze, freeze_ms=freeze_ms), _never)
+        f"controller_frozen_{freeze_ms}": FaultCase(DRIVEN, partial(freeze, freeze_ms=freeze_ms), _never)
         for freeze_ms in FREEZES_MS
     },
-    "estop": Case(DRIVEN, stop_in_motion, _within_slack),
-    "drives_off_moved_by_hand": Case(DRIVEN, move_by_hand, _within_slack),
-    "driver_restarted": Case(DRIVEN, restart_driver, _never),
-    "driver_late": Case(DRIVEN, come_late, _never),
-    "second_controller": Case(DRIVEN, add_publisher, lambda rig, slack_s: LOOK_S + slack_s),
-    "task_canceled": Case(DRIVEN, cancel_task, _within_slack),
+    "estop": FaultCase(DRIVEN, stop_in_motion, _within_slack),
+    "drives_off_moved_by_hand": FaultCase(DRIVEN, move_by_hand, _within_slack),
+    "driver_restarted": FaultCase(DRIVEN, restart_driver, _never),
+    "driver_late": FaultCase(DRIVEN, come_late, _never),
+    "second_controller": FaultCase(DRIVEN, add_publisher, lambda rig, slack_s: LOOK_S + slack_s),
+    "task_canceled": FaultCase(DRIVEN, cancel_task, _within_slack),
 }

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from asyncvla_ros.control.types import Mode, Reason
-from asyncvla_ros.ros.bench.demand import Demand, Received, demand_between, state_at
-from asyncvla_ros.ros.bench.fault_record import TOLERANCE, Record
+from asyncvla_ros.ros.bench.demand import Demand, ReceivedTrajectory, demand_between, state_at
+from asyncvla_ros.ros.bench.fault_record import TOLERANCE, FaultRecord
 
 # Of a command to float32 [rad].
 ROUNDING = 1e-6
@@ -16,7 +16,9 @@ ROUNDING = 1e-6
 SPEED_TOLERANCE = 1e-4
 
 
-def hold_problems(record: Record, fault_ns: int, limit_ms: float, reasons: frozenset[Reason]) -> list[str]:
+def hold_problems(
+    record: FaultRecord, fault_ns: int, limit_ms: float, reasons: frozenset[Reason]
+) -> list[str]:
     """What is wrong with the hold after a fault; empty: nothing.
 
     Args:
@@ -47,7 +49,7 @@ def reason_problems(given: set[Reason], expected: frozenset[Reason]) -> list[str
     return [f"the reason is {found or 'missing'}, expected {wanted}"]
 
 
-def start_problems(record: Record, measured: np.ndarray, permitted: np.ndarray) -> list[str]:
+def start_problems(record: FaultRecord, measured: np.ndarray, permitted: np.ndarray) -> list[str]:
     """What is wrong with how a motion began; empty: nothing.
 
     Args:
@@ -68,7 +70,9 @@ def place_problems(first: np.ndarray, measured: np.ndarray) -> list[str]:
     return [f"the first command is {error:.2g} rad from the measured pose"] if error > TOLERANCE else []
 
 
-def latch_problems(record: Record, fault_ns: int, limit_ms: float, mode: Mode, reason: Reason) -> list[str]:
+def latch_problems(
+    record: FaultRecord, fault_ns: int, limit_ms: float, mode: Mode, reason: Reason
+) -> list[str]:
     """Whether a latched mode came too late, for another reason, or moved the arm on.
 
     Args:
@@ -92,7 +96,9 @@ def latch_problems(record: Record, fault_ns: int, limit_ms: float, mode: Mode, r
     return problems
 
 
-def permitted_speeds(sent: Sequence[Received], asked_ns: int, branch_ns: int, jerk: np.ndarray) -> np.ndarray:
+def permitted_speeds(
+    sent: Sequence[ReceivedTrajectory], asked_ns: int, branch_ns: int, jerk: np.ndarray
+) -> np.ndarray:
     """(6,) the highest speeds that an emergency stop may let be [rad/s].
 
     ::

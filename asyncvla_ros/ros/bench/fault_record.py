@@ -42,7 +42,7 @@ class Told(NamedTuple):
     sent_ns: int = 0
 
 
-class Seen(NamedTuple):
+class JointSample(NamedTuple):
     """Where the joints are: arrival [ns, system clock], (d,) positions [rad]."""
 
     arrived_ns: int
@@ -50,11 +50,11 @@ class Seen(NamedTuple):
 
 
 @dataclass
-class Record:
+class FaultRecord:
     """Filled by the thread of the observer, read by the one that makes things fail."""
 
     commands: list[Told] = field(default_factory=list)
-    body: list[Seen] = field(default_factory=list)
+    body: list[JointSample] = field(default_factory=list)
     statuses: list[tuple[int, Mode, Reason]] = field(default_factory=list)
     measured_ns: int = 0
     accepted: int = 0
@@ -71,7 +71,7 @@ class Record:
 
     def note_body(self, message: JointState, now_ns: int) -> None:
         """Keeps where the joints are."""
-        self.body.append(Seen(now_ns, np.asarray(message.position, float)))
+        self.body.append(JointSample(now_ns, np.asarray(message.position, float)))
 
     def note_measured(self, message: JointState, now_ns: int) -> None:
         """Keeps the stamp [ns, node clock] of the newest joint state the nodes can have."""

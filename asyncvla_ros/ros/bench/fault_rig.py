@@ -24,7 +24,7 @@ from asyncvla_ros.ros import qos
 from asyncvla_ros.ros.bench.arm import write_contract, write_driven_contract
 from asyncvla_ros.ros.bench.demand_judge import CommandJudge, DemandJudge
 from asyncvla_ros.ros.bench.fault_clocks import SimClock, SystemClock
-from asyncvla_ros.ros.bench.fault_record import Record
+from asyncvla_ros.ros.bench.fault_record import FaultRecord
 from asyncvla_ros.ros.bench.graph import (
     ALL,
     ARM_NODE,
@@ -35,7 +35,7 @@ from asyncvla_ros.ros.bench.graph import (
     STEPPED_CONTROLLER,
     start_graph,
 )
-from asyncvla_ros.ros.bench.observer import Answer, Observer
+from asyncvla_ros.ros.bench.observer import Observer, TimedResponse
 from asyncvla_ros.ros.processes import NodeProcesses
 from asyncvla_ros.types import RunError
 
@@ -81,7 +81,7 @@ class Rig:
     observer: Observer
     contract: Path
     robot: RobotContract
-    record: Record
+    record: FaultRecord
     rng: np.random.Generator
     kind: RigKind
     clock: SimClock | None = None
@@ -137,7 +137,7 @@ class Rig:
         if not all(one.successful for one in results):
             raise RunError(f"parameter {key} of node {node} cannot be {value}: {results}")
 
-    def trigger(self, service: str) -> Answer:
+    def trigger(self, service: str) -> TimedResponse:
         """Calls a service of the controller.
 
         Raises:
@@ -201,7 +201,9 @@ def running_rig(
     with tempfile.TemporaryDirectory() as folder:
         contract = (write_driven_contract if kind.is_driven else write_contract)(Path(folder))
         with NodeProcesses(Path(folder) / "logs", {}) as nodes, Observer(nodes) as observer:
-            rig = Rig(nodes, observer, contract, load_robot(contract), record=Record(), rng=rng, kind=kind)
+            rig = Rig(
+                nodes, observer, contract, load_robot(contract), record=FaultRecord(), rng=rng, kind=kind
+            )
             _equip(rig)
             # Cameras have a driver of their own: the arm's must not stand still.
             timed = {"autostart": True, "use_sim_time": kind.use_sim_time, "joint_hz": 0.0}

@@ -14,7 +14,7 @@ import numpy as np
 
 from asyncvla_ros.common.stalls import StallWatcher
 from asyncvla_ros.ros.bench.demand_judge import merged
-from asyncvla_ros.ros.bench.fault_cases import CASES, Case
+from asyncvla_ros.ros.bench.fault_cases import CASES, FaultCase
 from asyncvla_ros.ros.bench.fault_outcome import Outcome, summary
 from asyncvla_ros.ros.bench.fault_rig import ARM, Rig, running_rig
 from asyncvla_ros.ros.bench.settings import FaultSettings
@@ -89,7 +89,7 @@ class Repeats:
         say: Gets a line for each fault made.
     """
 
-    def __init__(self, name: str, case: Case, settings: FaultSettings, watcher: StallWatcher, say: Say):
+    def __init__(self, name: str, case: FaultCase, settings: FaultSettings, watcher: StallWatcher, say: Say):
         self._name, self._case, self._watcher, self._say = name, case, watcher, say
         self._times, self._grace_s = settings.times(name), settings.grace_s
         self._stalled = 0

@@ -19,7 +19,7 @@ from asyncvla_ros.ros.processes import NodeProcesses
 from asyncvla_ros.types import RunError
 
 
-class Answer(NamedTuple):
+class TimedResponse(NamedTuple):
     """Of a service: the response, when it was asked for and when it came [ns, system clock]."""
 
     response: Any
@@ -75,7 +75,7 @@ class Observer:
 
         self.node.create_subscription(kind, topic, arrived, profile)
 
-    def call(self, kind: Any, name: str, request: Any, timeout_s: float) -> Answer:
+    def call(self, kind: Any, name: str, request: Any, timeout_s: float) -> TimedResponse:
         """Calls a service.
 
         Raises:
@@ -87,7 +87,7 @@ class Observer:
             raise RunError(f"nobody offers the service {name}")
         asked_ns = time.time_ns()
         response, came_ns = self.result(client.call_async(request), f"answer of {name}", timeout_s)
-        return Answer(response, asked_ns, came_ns)
+        return TimedResponse(response, asked_ns, came_ns)
 
     def result(self, future: Any, what: str, timeout_s: float) -> tuple[Any, int]:
         """What a future brings, and when it did [ns, system clock].

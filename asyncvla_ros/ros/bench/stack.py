@@ -28,7 +28,7 @@ WARM_UP = 60
 
 
 @dataclass
-class _Record:
+class _StackTimes:
     """Times in ns of the system clock, at the observer."""
 
     pictures: list[int] = field(default_factory=list)
@@ -71,7 +71,7 @@ def bench_stack(settings: StackSettings) -> dict[str, Any]:
     Raises:
         RunError: a node failed, or did not come up.
     """
-    record = _Record()
+    record = _StackTimes()
     with isolated_domain() as isolation, tempfile.TemporaryDirectory() as folder:
         os.environ.update({**isolation, **fastdds_environment(processes=4)})
         contract = write_contract(Path(folder), settings.transport)

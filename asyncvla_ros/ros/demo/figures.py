@@ -11,7 +11,7 @@ import numpy as np
 from asyncvla_ros.common.provenance import provenance
 from asyncvla_ros.robot.contract import RobotContract
 from asyncvla_ros.ros.demo.pictures import annotate, write_gif, write_timeline
-from asyncvla_ros.ros.demo.recorder import Decision
+from asyncvla_ros.ros.demo.recorder import InferenceTrace
 from asyncvla_ros.ros.demo.settings import DemoSettings
 from asyncvla_ros.sim.evaluation.stats import percentiles, wilson_interval
 from asyncvla_ros.sim.evaluation.video import write_video
@@ -26,7 +26,7 @@ class DemoEpisode:
     init: int
     success: bool
     steps: int
-    decisions: tuple[Decision, ...]
+    decisions: tuple[InferenceTrace, ...]
 
 
 def summarise(settings: DemoSettings, episodes: Sequence[DemoEpisode]) -> dict[str, Any]:

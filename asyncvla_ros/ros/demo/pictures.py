@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from asyncvla_ros.ros.demo.recorder import Decision
+from asyncvla_ros.ros.demo.recorder import InferenceTrace
 
 _VIEW = 336
 _HEAD, _FOOT = 44, 96
@@ -16,7 +16,7 @@ _INK, _PAPER, _DIM = (235, 235, 235), (24, 26, 30), (130, 135, 145)
 _REFINED = (255, 196, 0)
 
 
-def annotate(decision: Decision, instruction: str, title: str) -> np.ndarray:
+def annotate(decision: InferenceTrace, instruction: str, title: str) -> np.ndarray:
     """Both cameras with instruction, and a bar per action: height and colour are its confidence.
 
     Returns:
@@ -71,7 +71,9 @@ def write_gif(path: Path, frames: Sequence[np.ndarray], fps: float, width: int =
     pages[0].save(path, save_all=True, append_images=pages[1:], duration=duration, loop=0, optimize=True)
 
 
-def write_timeline(path: Path, decisions: Sequence[Decision], names: Sequence[str], step_s: float) -> None:
+def write_timeline(
+    path: Path, decisions: Sequence[InferenceTrace], names: Sequence[str], step_s: float
+) -> None:
     """Executed actions over time, confidence per decision and action, what was refined, gripper.
 
     Args:

@@ -19,7 +19,7 @@ from asyncvla_ros.ros import qos
 
 
 @dataclass
-class Decision:
+class InferenceTrace:
     """One observation and what came of it; times are wall clock at the onlooker [s].
 
     Attributes:
@@ -53,7 +53,7 @@ class Recorder:
     def __init__(self, node: Node, robot: RobotContract, chunk_topic: str, command_topic: str) -> None:
         self._lock = threading.Lock()
         self._cameras = [camera.key for camera in robot.cameras]
-        self._decisions: dict[int, Decision] = {}
+        self._decisions: dict[int, InferenceTrace] = {}
         for camera in robot.cameras:
             node.create_subscription(
                 Image, camera.topic, self._image_taker(camera.key), qos.sensor("reliable")
@@ -61,7 +61,7 @@ class Recorder:
         node.create_subscription(ActionChunk, chunk_topic, self._on_chunk, qos.CHUNK)
         node.create_subscription(ActionCommand, command_topic, self._on_command, qos.COMMAND)
 
-    def take(self) -> list[Decision]:
+    def take(self) -> list[InferenceTrace]:
         """What was collected since the last call and is complete, oldest first."""
         with self._lock:
             decisions, self._decisions = self._decisions, {}
@@ -70,14 +70,14 @@ class Recorder:
         ]
         return sorted(whole, key=lambda d: d.stamp_ns)
 
-    def newest(self) -> Decision | None:
+    def newest(self) -> InferenceTrace | None:
         """The newest decision whose chunk has arrived."""
         with self._lock:
             decided = [d for d in self._decisions.values() if d.actions is not None]
         return max(decided, key=lambda d: d.stamp_ns, default=None)
 
-    def _at(self, stamp_ns: int) -> Decision:
-        return self._decisions.setdefault(stamp_ns, Decision(stamp_ns))
+    def _at(self, stamp_ns: int) -> InferenceTrace:
+        return self._decisions.setdefault(stamp_ns, InferenceTrace(stamp_ns))
 
     def _image_taker(self, key: str) -> Callable[[Image], None]:
         def take(message: Image) -> None:

@@ -16,7 +16,7 @@ from asyncvla_ros.ros.lifecycle import ManagedNode
 from asyncvla_ros.ros.parameters import Parameters
 from asyncvla_ros.sim.libero.env import IDLE_ACTION, LiberoEnv
 from asyncvla_ros.sim.libero.tasks import max_steps
-from asyncvla_ros.sim.libero.world import DueAction, Environment, Scenario, State, World
+from asyncvla_ros.sim.libero.world import DueAction, Environment, EpisodeState, Scenario, World
 from asyncvla_ros.types import AsyncVLAError, RunError
 
 # A peer that was restarted missed the pending observation: show it again after so much silence [s].
@@ -99,7 +99,7 @@ class Simulation:
             try:
                 event = self._events.get(timeout=REPEAT_PERIOD)
             except queue.Empty:
-                if world.state is State.RUNNING:
+                if world.state is EpisodeState.RUNNING:
                     # Somebody missed the last word: between two decisions that is the clock alone.
                     self._show()
                 continue
@@ -121,7 +121,7 @@ class Simulation:
             try:
                 event = self._events.get(timeout=max(0.0, deadline - time.monotonic()))
             except queue.Empty:
-                was_running = world.state is State.RUNNING
+                was_running = world.state is EpisodeState.RUNNING
                 world.tick(due)
                 due = None
                 if was_running:
@@ -150,7 +150,7 @@ class Simulation:
         world = self.world
 
         def now_ends() -> None:
-            if world.state is State.RUNNING:
+            if world.state is EpisodeState.RUNNING:
                 self._streams.publish_status(world, EpisodeStatus.STATE_ABORTED)
 
         try:
@@ -173,9 +173,9 @@ class Simulation:
         """In the log, of an episode that has just ended."""
         world = self.world
         steps = f"{world.steps} control steps"
-        if world.state is State.SUCCESS:
+        if world.state is EpisodeState.SUCCESS:
             self._node.get_logger().info(f"episode {world.episode_id}: solved after {steps}")
-        elif world.state is State.TIMEOUT:
+        elif world.state is EpisodeState.TIMEOUT:
             self._node.get_logger().info(f"episode {world.episode_id}: not solved in {steps}")
 
     def _show(self) -> None:

@@ -19,7 +19,7 @@ from asyncvla_ros.data.message_content import to_ns
 from asyncvla_ros.ros.conversions import to_duration
 from asyncvla_ros.ros.lifecycle import ManagedNode
 from asyncvla_ros.ros.policy.ordered_group import OrderedGroup
-from asyncvla_ros.ros.policy.tasks import Task, TaskSlot
+from asyncvla_ros.ros.policy.tasks import TaskRun, TaskSlot
 from asyncvla_ros.types import AsyncVLAError
 
 Result = RunTask.Result
@@ -58,7 +58,7 @@ class RunTaskServer:
         self._tasks = tasks
         #: Goals that have not ended, and those of them that a client canceled. The threads of this server
         #: share them without a lock: each touch is one operation, which Python makes whole.
-        self._by_goal: dict[bytes, Task] = {}
+        self._by_goal: dict[bytes, TaskRun] = {}
         self._canceled: set[bytes] = set()
         self._order = OrderedGroup()
         # Names below are absolute: what renames the main node on the command line must not rename this one.
@@ -118,14 +118,14 @@ class RunTaskServer:
             # Whatever happened: else the client would wait forever.
             handle.execute()
 
-    def _begun(self, goal: RunTask.Goal) -> Task:
+    def _begun(self, goal: RunTask.Goal) -> TaskRun:
         """The task of an accepted goal; it has ended if the node was deactivated since."""
         now_ns = self._now_ns()
         try:
             return self._tasks.begin(goal.instruction, now_ns, to_ns(goal.time_limit))
         except AsyncVLAError as error:
             termination = Result.TERMINATION_DEACTIVATED
-            return Task(goal.instruction, now_ns, termination=termination, text=str(error))
+            return TaskRun(goal.instruction, now_ns, termination=termination, text=str(error))
 
     def _cancel(self, handle: ServerGoalHandle) -> CancelResponse:
         task = self._by_goal.get(_key(handle))
@@ -145,7 +145,7 @@ class RunTaskServer:
         result.elapsed = to_duration(max(0, self._now_ns() - task.began_ns))
         return result
 
-    def _finish(self, handle: ServerGoalHandle, task: Task) -> None:
+    def _finish(self, handle: ServerGoalHandle, task: TaskRun) -> None:
         key = _key(handle)
         del self._by_goal[key]
         is_canceled = key in self._canceled
@@ -174,14 +174,14 @@ class RunTaskServer:
         response.termination, response.text = task.termination, task.text
         return response
 
-    def _say(self, task: Task) -> None:
+    def _say(self, task: TaskRun) -> None:
         self._node.get_logger().info(f"task {task.instruction!r} has ended: {task.text}")
 
-    def _wait(self, task: Task) -> None:
+    def _wait(self, task: TaskRun) -> None:
         self._tasks.wait(task, POLL)
         self._tasks.check_limit(task, self._now_ns())
 
-    def _feedback(self, task: Task) -> Any:
+    def _feedback(self, task: TaskRun) -> Any:
         elapsed_ns = max(0, self._now_ns() - task.began_ns)
         feedback = RunTask.Feedback(mean_confidence=task.confidence, chunks=task.chunks)
         feedback.elapsed = to_duration(elapsed_ns)

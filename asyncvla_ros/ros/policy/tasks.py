@@ -14,7 +14,7 @@ NOT_ACTIVE = "the node is not active; activate it first"
 
 
 @dataclass
-class Task:
+class TaskRun:
     """One run of an instruction. Written under the lock of its ``TaskSlot``; any thread may read it.
 
     Attributes:
@@ -56,7 +56,7 @@ class Followed:
     """
 
     instruction: str
-    task: Task | None
+    task: TaskRun | None
     end_reason: str = ""
 
 
@@ -112,7 +112,7 @@ class TaskSlot:
         return self._standing if followed is None else followed.instruction
 
     @property
-    def _task(self) -> Task | None:
+    def _task(self) -> TaskRun | None:
         return None if self._followed is None else self._followed.task
 
     def open(self) -> None:
@@ -154,7 +154,7 @@ class TaskSlot:
             raise AsyncVLAError("the instruction is empty; say what the robot shall do")
         self._judge(instruction)
 
-    def begin(self, instruction: str, now_ns: int, limit_ns: int) -> Task:
+    def begin(self, instruction: str, now_ns: int, limit_ns: int) -> TaskRun:
         """Starts a task in place of a running one.
 
         Args:
@@ -167,11 +167,11 @@ class TaskSlot:
         """
         with self._changed:
             self.check(instruction)
-            task = Task(instruction, now_ns, limit_ns, episode_id=self._running_episode)
+            task = TaskRun(instruction, now_ns, limit_ns, episode_id=self._running_episode)
             self._switch(Result.TERMINATION_PREEMPTED, f"replaced by the task {instruction!r}", task)
             return task
 
-    def end(self, termination: int, text: str, task: Task) -> None:
+    def end(self, termination: int, text: str, task: TaskRun) -> None:
         """Ends the running task if it is this one, for a late cancel must not hit the next."""
         with self._changed:
             if task is self._task:
@@ -210,13 +210,13 @@ class TaskSlot:
                 self._stop()
             return True
 
-    def wait(self, task: Task, timeout_s: float) -> None:
+    def wait(self, task: TaskRun, timeout_s: float) -> None:
         """Returns when a chunk was published, the task ended, or ``timeout_s`` [s] of wall time passed."""
         with self._changed:
             chunks = task.chunks
             self._changed.wait_for(lambda: task.has_ended or task.chunks != chunks, timeout_s)
 
-    def check_limit(self, task: Task, now_ns: int) -> None:
+    def check_limit(self, task: TaskRun, now_ns: int) -> None:
         """Ends the task if its time is over at ``now_ns`` [ns, node clock]."""
         if task.limit_ns and now_ns - task.began_ns >= task.limit_ns:
             self.end(Result.TERMINATION_TIME_LIMIT, f"time limit of {task.limit_ns / 1e9:g} s reached", task)
@@ -233,7 +233,7 @@ class TaskSlot:
             elif task.episode_id == episode_id:
                 self._switch(termination, text)
 
-    def _switch(self, termination: int, text: str, task: Task | None = None) -> None:
+    def _switch(self, termination: int, text: str, task: TaskRun | None = None) -> None:
         """Ends what is followed, ends its motion, then follows ``task``, else the standing instruction."""
         ended, self._followed = self._followed, None
         if ended is not None:

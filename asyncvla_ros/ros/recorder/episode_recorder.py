@@ -18,7 +18,7 @@ from asyncvla_ros.ros.diagnostics import Report
 from asyncvla_ros.ros.recorder.asked_policy import AskedPolicy
 from asyncvla_ros.ros.recorder.episode_writer import Channel, EpisodeWriter
 from asyncvla_ros.ros.recorder.folder import next_number
-from asyncvla_ros.ros.recorder.pre_roll import PreRoll, Received
+from asyncvla_ros.ros.recorder.pre_roll import PreRoll, ReceivedMessage
 
 # What is still on its way when an episode ends belongs to it [s].
 TAIL_S = 0.5
@@ -109,7 +109,7 @@ class EpisodeRecorder:
         self._node.get_logger().info(f"recording {folder}")
         return folder
 
-    def put(self, one: Received, is_latched: bool, lost: int) -> None:
+    def put(self, one: ReceivedMessage, is_latched: bool, lost: int) -> None:
         """Takes a message for the episode in progress, or for the one that may begin next.
 
         Args:

@@ -14,7 +14,7 @@ SPAN_S, LARGEST = 1.0, 128 * 2**20
 
 
 @dataclass(frozen=True)
-class Received:
+class ReceivedMessage:
     """A message as it came.
 
     Attributes:
@@ -39,11 +39,11 @@ class PreRoll:
     """
 
     def __init__(self) -> None:
-        self._newest: deque[Received] = deque()
+        self._newest: deque[ReceivedMessage] = deque()
         self._size = 0
-        self._latched: dict[str, deque[Received]] = {}
+        self._latched: dict[str, deque[ReceivedMessage]] = {}
 
-    def add(self, one: Received, is_latched: bool) -> None:
+    def add(self, one: ReceivedMessage, is_latched: bool) -> None:
         """Keeps a message."""
         if is_latched:
             topic = one.channel.topic

@@ -35,7 +35,7 @@ from asyncvla_ros.ros.recorder.keyboard import Keyboard
 from asyncvla_ros.ros.recorder.listening import Listening
 from asyncvla_ros.ros.recorder.occasions import Occasions
 from asyncvla_ros.ros.recorder.parameters import RecorderParameters
-from asyncvla_ros.ros.recorder.pre_roll import Received
+from asyncvla_ros.ros.recorder.pre_roll import ReceivedMessage
 from asyncvla_ros.types import AsyncVLAError, RunError
 
 OUTCOMES = {
@@ -136,7 +136,7 @@ class RecorderSession:
         if clock.ros_time_is_active:
             # A simulated clock may come after what it is the time of.
             now_ns = max(now_ns, stamp_ns)
-        received = Received(channel, now_ns, stamp_ns, content, at_s=time.monotonic())
+        received = ReceivedMessage(channel, now_ns, stamp_ns, content, at_s=time.monotonic())
         if one.topic == values.episode_status_topic and values.around == "episodes":
             status = deserialize_message(content, EpisodeStatus)
             self._occasions.note_before(status, now_ns)

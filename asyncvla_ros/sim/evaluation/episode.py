@@ -14,7 +14,7 @@ import numpy as np
 from asyncvla_ros.control.action_schedule import ScheduledAction
 from asyncvla_ros.sim.evaluation.approach import FirstApproach
 from asyncvla_ros.sim.evaluation.inference import Inference, noise_seed
-from asyncvla_ros.sim.evaluation.results import Episode, EvalConfig, Executed
+from asyncvla_ros.sim.evaluation.results import EpisodeResult, EvalSettings, Executed
 from asyncvla_ros.sim.evaluation.timing import TimedPlan, Timing
 from asyncvla_ros.sim.evaluation.video import side_by_side, write_video
 from asyncvla_ros.sim.evaluation.worlds import make_world
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from asyncvla_ros.policy import Policy
 
 
-def run_episode(policy: Policy, env: LiberoEnv, config: EvalConfig, init: int) -> Episode:
+def run_episode(policy: Policy, env: LiberoEnv, config: EvalSettings, init: int) -> EpisodeResult:
     """Let the policy act from the environment's current state until success or the suite's step limit.
 
     Raises:
@@ -36,7 +36,7 @@ def run_episode(policy: Policy, env: LiberoEnv, config: EvalConfig, init: int) -
     execute = policy.execute_steps if config.execute_steps is None else config.execute_steps
     timing = Timing.of(config.delay, config.replan, execute, policy.chunk_size)
     plan, world = TimedPlan(timing), make_world(config.world, env, config.seed, init)
-    eyes, record, approach = _Eyes(env, config, init), _Record(), FirstApproach(env.scene)
+    eyes, record, approach = _Eyes(env, config, init), _EpisodeRecord(), FirstApproach(env.scene)
     step, success = 0, env.success
     while step < limit and not success:
         world.advance(step)
@@ -51,7 +51,7 @@ def run_episode(policy: Policy, env: LiberoEnv, config: EvalConfig, init: int) -
         step, success = step + 1, env.success
     eyes.write_video(success, timing)
     return replace(
-        Episode.of(
+        EpisodeResult.of(
             env.task.index, init, success, step, inferences=record.inferences, executed=record.executed
         ),
         moved_step=world.moved_step,
@@ -59,7 +59,7 @@ def run_episode(policy: Policy, env: LiberoEnv, config: EvalConfig, init: int) -
     )
 
 
-class _Record:
+class _EpisodeRecord:
     """The inferences of an episode, and the actions that were executed."""
 
     def __init__(self) -> None:
@@ -78,7 +78,7 @@ class _Record:
 class _Eyes:
     """What the policy sees of an episode, and people in its video."""
 
-    def __init__(self, env: LiberoEnv, config: EvalConfig, init: int) -> None:
+    def __init__(self, env: LiberoEnv, config: EvalSettings, init: int) -> None:
         self._env, self._config, self._init = env, config, init
         self._task = env.task.index
         self._instruction = env.instruction

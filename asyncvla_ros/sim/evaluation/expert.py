@@ -11,7 +11,7 @@ import numpy as np
 
 from asyncvla_ros.common.provenance import provenance
 from asyncvla_ros.common.worker_pool import worker_pool
-from asyncvla_ros.sim.evaluation.expert_config import ExpertConfig
+from asyncvla_ros.sim.evaluation.expert_settings import ExpertSettings
 from asyncvla_ros.sim.evaluation.stats import wilson_interval
 from asyncvla_ros.sim.expert.demonstrator import Expert
 from asyncvla_ros.sim.expert.disturbance import DEFAULT_NOISE, Disturbance
@@ -19,7 +19,7 @@ from asyncvla_ros.sim.libero.env import LiberoEnv
 from asyncvla_ros.sim.libero.tasks import max_steps
 
 
-def evaluate_expert(config: ExpertConfig, on_task: Callable[[int, dict[str, Any]], None]) -> dict[str, Any]:
+def evaluate_expert(config: ExpertSettings, on_task: Callable[[int, dict[str, Any]], None]) -> dict[str, Any]:
     """Let the expert act in every task.
 
     Args:
@@ -49,13 +49,13 @@ def evaluate_expert(config: ExpertConfig, on_task: Callable[[int, dict[str, Any]
     }
 
 
-def _run_task(config: ExpertConfig, task: int) -> list[int]:
+def _run_task(config: ExpertSettings, task: int) -> list[int]:
     """Control steps of each episode, 0 where the expert failed."""
     with LiberoEnv(config.suite, task, "off") as env:
         return [_run_episode(env, config, task, episode) for episode in range(config.episodes)]
 
 
-def _run_episode(env: LiberoEnv, config: ExpertConfig, task: int, episode: int) -> int:
+def _run_episode(env: LiberoEnv, config: ExpertSettings, task: int, episode: int) -> int:
     rng = np.random.default_rng((config.seed, task, episode))
     env.reset(int(rng.integers(2**31)), config.placement)
     expert, disturbance = Expert(env.scene), Disturbance(DEFAULT_NOISE, rng)

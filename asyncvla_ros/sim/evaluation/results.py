@@ -37,7 +37,7 @@ from asyncvla_ros.strategy import Strategy
 
 
 @dataclass(frozen=True)
-class EvalConfig:
+class EvalSettings:
     """What to measure.
 
     Attributes:
@@ -117,7 +117,7 @@ class Executed:
 
 
 @dataclass(frozen=True)
-class Episode:
+class EpisodeResult:
     """One evaluated episode.
 
     Attributes:
@@ -169,7 +169,7 @@ class Episode:
         steps: int,
         inferences: Sequence[Inference],
         executed: Sequence[Executed],
-    ) -> Episode:
+    ) -> EpisodeResult:
         """Derive what is kept of an episode.
 
         Args:
@@ -186,7 +186,7 @@ class Episode:
             POSITION_UNIT_M,
             CONTROL_HZ,
         )
-        return Episode(
+        return EpisodeResult(
             task,
             init,
             success,
@@ -206,7 +206,7 @@ class Episode:
         )
 
 
-def summarise(episodes: list[Episode], config: EvalConfig) -> dict[str, Any]:
+def summarise(episodes: list[EpisodeResult], config: EvalSettings) -> dict[str, Any]:
     """Make the JSON-ready result of some episodes; a shard's also has all that its figures are made of."""
     return {
         "suite": config.suite,
@@ -221,7 +221,7 @@ def summarise(episodes: list[Episode], config: EvalConfig) -> dict[str, Any]:
     }
 
 
-def figures_of(episodes: Sequence[Episode]) -> dict[str, Any]:
+def figures_of(episodes: Sequence[EpisodeResult]) -> dict[str, Any]:
     """Derive what LIBERO episodes, at least one, say about a policy."""
     successes = sum(episode.success for episode in episodes)
     ticks = [tick for episode in episodes for tick in episode.tick_ms]
@@ -258,12 +258,12 @@ def figures_of(episodes: Sequence[Episode]) -> dict[str, Any]:
     }
 
 
-def _by_task(episodes: Sequence[Episode]) -> dict[int, list[bool]]:
+def _by_task(episodes: Sequence[EpisodeResult]) -> dict[int, list[bool]]:
     tasks = sorted({episode.task for episode in episodes})
     return {task: [e.success for e in episodes if e.task == task] for task in tasks}
 
 
-def _by_inference(episodes: Sequence[Episode], field: str) -> float | None:
+def _by_inference(episodes: Sequence[EpisodeResult], field: str) -> float | None:
     """Mean over all inferences of what episodes hold as a mean over theirs."""
     known = [(getattr(e, field), len(e.tick_ms)) for e in episodes if e.tick_ms]
     if not known or any(value is None for value, _ in known):
@@ -276,6 +276,6 @@ def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 3)
 
 
-def _median(episodes: Sequence[Episode], field: str) -> float | None:
+def _median(episodes: Sequence[EpisodeResult], field: str) -> float | None:
     known = [value for e in episodes if (value := getattr(e, field)) is not None]
     return round(float(np.median(known)), 3) if known else None

@@ -12,7 +12,7 @@ import numpy as np
 from asyncvla_ros.common.worker_pool import worker_pool
 from asyncvla_ros.sim.evaluation.episode import run_episode
 from asyncvla_ros.sim.evaluation.inference import noise_seed
-from asyncvla_ros.sim.evaluation.results import Episode, EvalConfig, summarise
+from asyncvla_ros.sim.evaluation.results import EpisodeResult, EvalSettings, summarise
 from asyncvla_ros.sim.evaluation.worlds import require_world
 from asyncvla_ros.sim.libero.env import LiberoEnv
 from asyncvla_ros.sim.libero.tasks import get_task, load_init_states
@@ -28,9 +28,9 @@ _PLACEMENT = 2**31
 
 def evaluate(
     load_policy: Callable[[], Policy],
-    config: EvalConfig,
-    on_episode: Callable[[Episode], None] | None = None,
-    done: tuple[Episode, ...] = (),
+    config: EvalSettings,
+    on_episode: Callable[[EpisodeResult], None] | None = None,
+    done: tuple[EpisodeResult, ...] = (),
 ) -> dict[str, Any]:
     """Run all episodes and summarise them.
 
@@ -51,7 +51,7 @@ def evaluate(
     units = _work_units(config, {(episode.task, episode.init) for episode in done})
     workers = min(config.workers, len(units))
     if not units:
-        episodes: list[Episode] = []
+        episodes: list[EpisodeResult] = []
     elif workers == 1:
         policy = load_policy()
         policy.warmup()
@@ -67,7 +67,9 @@ def evaluate(
     return summarise(episodes, config)
 
 
-def run_task(policy: Policy, config: EvalConfig, task: int, inits: tuple[int, ...]) -> Iterator[Episode]:
+def run_task(
+    policy: Policy, config: EvalSettings, task: int, inits: tuple[int, ...]
+) -> Iterator[EpisodeResult]:
     """Evaluate one task, an episode per initial state."""
     with LiberoEnv(config.suite, task, config.render) as env:
         for init in inits:
@@ -80,7 +82,7 @@ def run_task(policy: Policy, config: EvalConfig, task: int, inits: tuple[int, ..
             yield run_episode(policy, env, config, init)
 
 
-def _work_units(config: EvalConfig, done: set[tuple[int, int]]) -> list[tuple[int, tuple[int, ...]]]:
+def _work_units(config: EvalSettings, done: set[tuple[int, int]]) -> list[tuple[int, tuple[int, ...]]]:
     """List (task, initial states) to run as one, at least one per worker where there are enough episodes."""
     if not config.tasks or not config.inits:
         raise AsyncVLAError("expected at least one task and one initial state")
@@ -108,13 +110,13 @@ def _work_units(config: EvalConfig, done: set[tuple[int, int]]) -> list[tuple[in
 
 def _run_parallel(
     load_policy: Callable[[], Policy],
-    config: EvalConfig,
+    config: EvalSettings,
     units: list[tuple[int, tuple[int, ...]]],
     workers: int,
-    report: Callable[[Episode], None],
-) -> list[Episode]:
-    results: multiprocessing.Queue[Episode] = multiprocessing.get_context("spawn").Queue()
-    episodes: list[Episode] = []
+    report: Callable[[EpisodeResult], None],
+) -> list[EpisodeResult]:
+    results: multiprocessing.Queue[EpisodeResult] = multiprocessing.get_context("spawn").Queue()
+    episodes: list[EpisodeResult] = []
     total = sum(len(inits) for _, inits in units)
     with worker_pool(workers, _start_worker, (load_policy, config, results)) as pool:
         futures = [pool.submit(_run_unit, task, inits) for task, inits in units]
@@ -137,8 +139,8 @@ _worker: dict[str, Any] = {}
 
 def _start_worker(
     load_policy: Callable[[], Policy],
-    config: EvalConfig,
-    results: multiprocessing.Queue[Episode],
+    config: EvalSettings,
+    results: multiprocessing.Queue[EpisodeResult],
 ) -> None:
     _worker.update(load=load_policy, config=config, results=results)
 

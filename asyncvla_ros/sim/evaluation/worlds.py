@@ -10,7 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
-from asyncvla_ros.sim.expert.disturbance import Disturbance, NoiseConfig
+from asyncvla_ros.sim.expert.disturbance import Disturbance, NoiseSettings
 from asyncvla_ros.sim.expert.motion import Phase
 from asyncvla_ros.sim.libero.env import CONTROL_HZ, LiberoEnv
 from asyncvla_ros.sim.libero.target import Target, movable_target
@@ -28,7 +28,7 @@ _DIRECTIONS = 16
 _PATH_STEP_M = 0.01
 
 
-class World(Protocol):
+class Perturbation(Protocol):
     """What happens beside the robot.
 
     Attributes:
@@ -117,14 +117,14 @@ class Kicks(Still):
     """Now and then the arm is pushed, as while demonstrations are made; see ``Disturbance``."""
 
     def __init__(self, rng: np.random.Generator) -> None:
-        self._disturbance = Disturbance(NoiseConfig(std_range=(0.0, 0.0), slip_probability=0.0), rng)
+        self._disturbance = Disturbance(NoiseSettings(std_range=(0.0, 0.0), slip_probability=0.0), rng)
 
     def obey(self, action: np.ndarray) -> np.ndarray:
         """The action, or a kick instead of its motion."""
         return self._disturbance.apply(action, Phase.HOVER)
 
 
-def make_world(name: str, env: LiberoEnv, seed: int, init: int) -> World:
+def make_world(name: str, env: LiberoEnv, seed: int, init: int) -> Perturbation:
     """The world of an episode that has just been reset.
 
     Raises:

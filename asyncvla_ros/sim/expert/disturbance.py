@@ -10,7 +10,7 @@ from asyncvla_ros.sim.expert.motion import Phase
 
 
 @dataclass(frozen=True)
-class NoiseConfig:
+class NoiseSettings:
     """Disturbance of the executed action, in action units.
 
     Attributes:
@@ -29,13 +29,13 @@ class NoiseConfig:
     slip_probability: float = 0.08
 
 
-DEFAULT_NOISE = NoiseConfig()
+DEFAULT_NOISE = NoiseSettings()
 
 
 class Disturbance:
     """Disturb the expert's actions during one episode."""
 
-    def __init__(self, config: NoiseConfig, rng: np.random.Generator) -> None:
+    def __init__(self, config: NoiseSettings, rng: np.random.Generator) -> None:
         self._config = config
         self._rng = rng
         self._std = rng.uniform(*config.std_range)

@@ -97,7 +97,7 @@ def arrange(scene: Scene, kind: str, rng: np.random.Generator, widen_m: float = 
         groups = _groups(scene)
         for restart in range(_RESTARTS):
             # Objects that are too large to exchange places exactly may miss them by more and more.
-            if _place_groups(scene, groups, kind, rng, _JITTER_M * (1 + restart / 4)):
+            if _place_groups(scene, groups, kind, rng, jitter_m=_JITTER_M * (1 + restart / 4)):
                 return
         raise RunError(f"no room for a placement of kind {kind!r} was found in {_RESTARTS} tries")
 

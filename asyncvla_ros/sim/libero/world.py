@@ -21,7 +21,7 @@ import numpy as np
 from asyncvla_ros.types import AsyncVLAError, Observation
 
 
-class State(IntEnum):
+class EpisodeState(IntEnum):
     """State of an episode, with the numbers of EpisodeStatus."""
 
     IDLE = 0
@@ -109,7 +109,7 @@ class World:
         self._env_of: tuple[str, int] | None = None
         self.env: Environment | None = None
         self.scenario: Scenario | None = None
-        self.state = State.IDLE
+        self.state = EpisodeState.IDLE
         self.episode_id = self.steps = self.held_steps = self.max_steps = 0
         # Never 0, which means "no time yet" in ROS.
         self.now_ns = round(1e9 / step_ns) * step_ns
@@ -139,7 +139,7 @@ class World:
                 env.close()
             raise
         now_ends()
-        self.state = State.IDLE
+        self.state = EpisodeState.IDLE
         if self._env_of != task:
             self.close()
             self.env, self._env_of = env, task
@@ -147,7 +147,7 @@ class World:
             env.reset(scenario.seed)
         else:
             env.reset_to_init(scenario.init)
-        self.scenario, self.state, self.max_steps = scenario, State.RUNNING, limit
+        self.scenario, self.state, self.max_steps = scenario, EpisodeState.RUNNING, limit
         self.episode_id += 1
         self.steps = self.held_steps = 0
         self._hold = self._idle_action.copy()
@@ -157,7 +157,7 @@ class World:
     def obey(self, command: DueAction) -> bool:
         """Move one step in lockstep, if the command answers the latest observation and is due now."""
         expected = (self.now_ns, self.decision_ns)
-        if self.state is not State.RUNNING or (command.due_ns, command.observation_ns) != expected:
+        if self.state is not EpisodeState.RUNNING or (command.due_ns, command.observation_ns) != expected:
             return False
         self._move(command.action)
         if (self.now_ns - self.decision_ns) // self._step_ns >= self._execute_steps:
@@ -166,7 +166,7 @@ class World:
 
     def tick(self, command: DueAction | None) -> None:
         """Move one step when free-running, with a command or holding."""
-        if self.state is not State.RUNNING:
+        if self.state is not EpisodeState.RUNNING:
             return
         if command is None:
             self.held_steps += 1
@@ -177,7 +177,7 @@ class World:
     @property
     def awaits_decision(self) -> bool:
         """Whether an observation is due now in lockstep."""
-        return self.state is State.RUNNING and self.decision_ns == self.now_ns
+        return self.state is EpisodeState.RUNNING and self.decision_ns == self.now_ns
 
     def observe(self) -> Observation:
         """Return the present observation.
@@ -193,7 +193,7 @@ class World:
         """Release the simulator. Idempotent."""
         if self.env is not None:
             self.env.close()
-        self.env, self._env_of, self.state = None, None, State.IDLE
+        self.env, self._env_of, self.state = None, None, EpisodeState.IDLE
 
     def _move(self, action: np.ndarray) -> None:
         assert self.env is not None
@@ -202,6 +202,6 @@ class World:
         self.steps += 1
         self.now_ns += self._step_ns
         if self.env.success:
-            self.state = State.SUCCESS
+            self.state = EpisodeState.SUCCESS
         elif self.steps >= self.max_steps:
-            self.state = State.TIMEOUT
+            self.state = EpisodeState.TIMEOUT

@@ -18,7 +18,7 @@ from websockets.exceptions import WebSocketException
 
 from asyncvla_ros.serve.client import PolicyClient, RequestError
 from asyncvla_ros.sim.evaluation.inference import Inference, noise_seed
-from asyncvla_ros.sim.simpler.fractal_results import Episode, FractalConfig, summarize
+from asyncvla_ros.sim.simpler.fractal_results import FractalEpisode, FractalSettings, summarize
 from asyncvla_ros.sim.simpler.google_robot import (
     ACTION_DIM,
     CAMERA,
@@ -56,8 +56,8 @@ def check_policy(features: dict[str, Any], execute_steps: int | None) -> None:
 
 
 def run_episode(
-    env: Any, client: PolicyClient, features: dict[str, Any], config: FractalConfig, number: int
-) -> Episode:
+    env: Any, client: PolicyClient, features: dict[str, Any], config: FractalSettings, number: int
+) -> FractalEpisode:
     """Run one episode to its end; a solved task continues, because it can be undone."""
     world, camera = env.unwrapped, features["cameras"][0]["key"]
     execute = config.execute_steps or features["execute_steps"]
@@ -87,7 +87,7 @@ def run_episode(
         obs, _, done, ended, _ = env.step(env_action(pending.pop(0), gripper))
         success, steps = bool(done), steps + 1
         ever = ever or success
-    return Episode(number, first, success, ever, steps=steps, inferences=tuple(inferences))
+    return FractalEpisode(number, first, success, ever, steps=steps, inferences=tuple(inferences))
 
 
 def chunk_of_reply(reply: Mapping[str, Any]) -> ActionChunk:
@@ -105,7 +105,7 @@ def chunk_of_reply(reply: Mapping[str, Any]) -> ActionChunk:
 def evaluate(
     env: Any,
     client: PolicyClient,
-    config: FractalConfig,
+    config: FractalSettings,
     on_episode: Callable[[dict[str, Any]], None] = lambda figures: None,
 ) -> dict[str, Any]:
     """Run all episodes; call ``on_episode`` with the figures so far after each.
@@ -121,7 +121,7 @@ def evaluate(
     config = replace(config, strategy=config.strategy.complete(own))
     if env.unwrapped.control_freq != CONTROL_HZ:
         raise ContractError(f"{config.task} runs at {env.unwrapped.control_freq} Hz, expected {CONTROL_HZ:g}")
-    episodes: list[Episode] = []
+    episodes: list[FractalEpisode] = []
     figures: dict[str, Any] = {}
     for number in range(config.episodes):
         episodes.append(run_episode(env, client, features, config, number=number))
@@ -153,7 +153,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--episodes", type=int, default=25, help="how many (25)")
     parser.add_argument("--url", default="ws://127.0.0.1:8765", help="address that asyncvla serve printed")
     parser.add_argument("--mode", choices=MODES, help="default: as the checkpoint says")
-    parser.add_argument("--seed", type=int, default=FractalConfig.seed, help="of scenes and noise (0)")
+    parser.add_argument("--seed", type=int, default=FractalSettings.seed, help="of scenes and noise (0)")
     parser.add_argument("--execute-steps", type=int, help="actions executed of each chunk")
     parser.add_argument("--json", type=Path, required=True, help="receives the figures after each episode")
     return parser.parse_args()
@@ -180,7 +180,7 @@ def main() -> None:
                 f"--episodes is {asked.episodes} and --seed is {asked.seed}, expected at least 1 and 0"
             )
         asked.json.parent.mkdir(parents=True, exist_ok=True)
-        config = FractalConfig(
+        config = FractalSettings(
             asked.task, asked.episodes, Strategy(asked.mode), asked.seed, execute_steps=asked.execute_steps
         )
         with PolicyClient(asked.url) as client:

@@ -16,7 +16,7 @@ _PACKAGES = ("simpler_env", "mani_skill2_real2sim", "sapien", "gymnasium", "scip
 
 
 @dataclass(frozen=True)
-class FractalConfig:
+class FractalSettings:
     """Settings of an evaluation.
 
     Attributes:
@@ -35,7 +35,7 @@ class FractalConfig:
 
 
 @dataclass(frozen=True)
-class Episode:
+class FractalEpisode:
     """One episode: success at its last control step, and at any; its inferences, at least one."""
 
     init: int
@@ -47,7 +47,7 @@ class Episode:
 
 
 def summarize(
-    episodes: list[Episode], config: FractalConfig, features: dict[str, Any], sim_hz: float
+    episodes: list[FractalEpisode], config: FractalSettings, features: dict[str, Any], sim_hz: float
 ) -> dict[str, Any]:
     """Return the JSON-ready result of episodes, in the form of ``asyncvla eval``."""
     n, won = len(episodes), sum(e.success for e in episodes)

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
-from asyncvla_ros.control.motion import Path, State, stop_phases
+from asyncvla_ros.control.motion import MotionState, Path, stop_phases
 from asyncvla_ros.robot.contract_file import load_robot
 from asyncvla_ros.ros.bench.arm import JOINTS, STOP, write_driven_contract
 from asyncvla_ros.ros.bench.arm_driver import LoggedDriver
-from asyncvla_ros.ros.bench.demand import GRID_NS, Received, demand_between, received, state_at
+from asyncvla_ros.ros.bench.demand import GRID_NS, ReceivedTrajectory, demand_between, received, state_at
 from asyncvla_ros.ros.bench.demand_judge import KEPT, DemandJudge, merged
 from asyncvla_ros.ros.bench.fault_problems import permitted_speeds, rise_problems
 from asyncvla_ros.ros.conversions import to_duration, to_time
@@ -30,7 +30,7 @@ WAY = [(RISE_S, JERK), (RISE_S, -JERK), (0.3, 0.0), (RISE_S, -JERK), (RISE_S, JE
 
 
 def path(begin_ms: float = 0.0, phases: list[tuple[float, float]] = WAY, position: float = 0.1) -> Path:
-    return Path(BEGIN_NS + round(begin_ms * MS), State(position, 0.0, 0.0), phases)
+    return Path(BEGIN_NS + round(begin_ms * MS), MotionState(position, 0.0, 0.0), phases)
 
 
 def sent(way: Path, at_ms: float) -> JointTrajectory:
@@ -56,7 +56,7 @@ def log(way: Path, at_ms: list[float], delay_ms: float = 2.0) -> list[JointTraje
     return entries
 
 
-def entries_of(messages: list[JointTrajectory]) -> list[Received]:
+def entries_of(messages: list[JointTrajectory]) -> list[ReceivedTrajectory]:
     return [received(message, np.full(6, 0.1), OFFSET_NS) for message in messages]
 
 

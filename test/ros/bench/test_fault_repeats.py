@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from asyncvla_ros.common.stalls import Stall
-from asyncvla_ros.ros.bench.fault_cases import PLAIN, Case
+from asyncvla_ros.ros.bench.fault_cases import PLAIN, FaultCase
 from asyncvla_ros.ros.bench.fault_outcome import Outcome, summary
 from asyncvla_ros.ros.bench.faults import MADE_AGAIN, FaultSettings, Repeats
 from asyncvla_ros.types import RunError
@@ -46,7 +46,7 @@ class Script:
 
 
 def run(script: Script, times: int, **settings: Any) -> tuple[dict[str, Any], bool, list[str]]:
-    case = Case(PLAIN, script.make, lambda rig, slack_s: slack_s)
+    case = FaultCase(PLAIN, script.make, lambda rig, slack_s: slack_s)
     said: list[str] = []
     watcher: Any = script
     repeats = Repeats("estop", case, FaultSettings(estops=times, **settings), watcher, said.append)

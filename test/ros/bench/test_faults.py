@@ -14,7 +14,7 @@ from asyncvla_msgs.msg import ActionCommand, ControllerStatus
 from asyncvla_ros.control.types import Mode, Reason
 from asyncvla_ros.ros.bench.fault_cases import CASES
 from asyncvla_ros.ros.bench.fault_problems import hold_problems, latch_problems, start_problems
-from asyncvla_ros.ros.bench.fault_record import STILL, Record, Seen, Told
+from asyncvla_ros.ros.bench.fault_record import STILL, FaultRecord, JointSample, Told
 from asyncvla_ros.ros.bench.faults import FaultSettings
 from asyncvla_ros.ros.bench.missing_cases import DRY
 from asyncvla_ros.ros.processes import NodeProcesses
@@ -62,16 +62,16 @@ def test_cases_are_chosen_by_what_their_names_begin_with():
     assert [FaultSettings().times(name) for name in ("policy_killed", "estop", "clock_back")] == [50, 100, 5]
 
 
-def _record(held_after_ms: int = 400, rests_at: float = 0.5, back_ms: int | None = None) -> Record:
+def _record(held_after_ms: int = 400, rests_at: float = 0.5, back_ms: int | None = None) -> FaultRecord:
     """An arm that moves, is held at 0.5 rad by an UNDERRUN, and rests; from 0 ms on, 10 ms apart."""
-    record = Record()
+    record = FaultRecord()
     for number in range(100):
         at_ms = 10 * number
         is_held = at_ms >= held_after_ms and at_ms != back_ms
         position = min(0.5, 0.5 * at_ms / held_after_ms)
         source, targets = HOLD if is_held else CHUNK, np.array([position])
         record.commands.append(Told(at_ms * MS, source, targets, 0, at_ms * MS))
-        record.body.append(Seen(at_ms * MS, np.array([min(rests_at, position)])))
+        record.body.append(JointSample(at_ms * MS, np.array([min(rests_at, position)])))
     record.statuses.append((held_after_ms * MS, Mode.HOLDING, Reason.UNDERRUN))
     return record
 
@@ -117,7 +117,7 @@ def test_a_latch_that_is_late_or_lets_the_arm_go_on_is_a_problem(record, entered
 def test_an_arm_that_does_not_rest_under_a_latch_is_a_problem():
     record = _record()
     record.statuses.append((400 * MS, Mode.ESTOP, Reason.ESTOP))
-    record.body[-1] = Seen(record.body[-1].arrived_ns, np.array([0.6]))
+    record.body[-1] = JointSample(record.body[-1].arrived_ns, np.array([0.6]))
     assert latch_problems(record, 0, 420.0, Mode.ESTOP, Reason.ESTOP) == ["the arm does not rest"]
 
 
@@ -131,7 +131,7 @@ def test_a_command_that_was_longer_on_its_way_than_the_hold_is_no_problem():
 
 
 def test_a_restart_must_begin_where_the_arm_is_and_not_jump():
-    record, measured, permitted = Record(), np.array([0.3]), np.array([0.02])
+    record, measured, permitted = FaultRecord(), np.array([0.3]), np.array([0.02])
     record.commands = [Told(0, CHUNK, np.array([target]), 0) for target in (0.3, 0.3005, 0.31)]
     assert start_problems(record, measured, permitted) == []
     assert start_problems(record, measured + 0.01, permitted) == [
@@ -163,7 +163,7 @@ def test_one_node_can_be_ended_and_started_again(tmp_path):
 
 
 def test_the_modes_and_reasons_of_a_record_are_those_of_the_message():
-    record = Record()
+    record = FaultRecord()
     message = ControllerStatus(
         mode=ControllerStatus.MODE_HOLDING, reason_code=ControllerStatus.REASON_CLOCK_JUMP, accepted_chunks=3
     )

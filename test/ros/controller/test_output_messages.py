@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from asyncvla_ros.common.transforms import pose_to_state
-from asyncvla_ros.control.motion import Path, State, stop_phases
+from asyncvla_ros.control.motion import MotionState, Path, stop_phases
 from asyncvla_ros.control.output_values import OutputValues
 from asyncvla_ros.control.types import Command
 from asyncvla_ros.data.message_content import to_ns
@@ -47,7 +47,7 @@ def stopping(robot: RobotContract, share: float, start_ns: int = AT_NS) -> Comma
     for place, (dof, position) in enumerate(zip(robot.dofs, values, strict=True)):
         speed = share * (dof.velocity or 1.0) / (1 + place)
         phases = stop_phases(speed, 0.0, dof.acceleration or 1.0, dof.jerk or 10.0) if speed else ()
-        paths.append(Path(start_ns, State(position, speed, 0.0), phases))
+        paths.append(Path(start_ns, MotionState(position, speed, 0.0), phases))
     return Command(values, None, NOW_NS, AT_NS, tuple(paths))
 
 
@@ -173,7 +173,7 @@ def test_grippers_open_at_minus_one(name, opened, closed):
 
 def test_a_gripper_moved_by_a_trajectory_gets_its_motion_in_meters():
     robot = shipped_robot("widowx_250")
-    path = Path(AT_NS, State(0.5, 1.0, 2.0), stop_phases(1.0, 2.0, 4.0, 40.0))
+    path = Path(AT_NS, MotionState(0.5, 1.0, 2.0), stop_phases(1.0, 2.0, 4.0, 40.0))
     command = Command(np.full(len(robot.dofs), 0.5), None, NOW_NS, AT_NS, (None,) * 5 + (path,))
     message = output_messages.joint_trajectory(values_of(robot, 2), command, NOW_NS)
     assert message.joint_names == ["left_finger"]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from asyncvla_ros.control.drive import Drive
-from asyncvla_ros.control.motion import State
+from asyncvla_ros.control.motion import MotionState
 from asyncvla_ros.control.output_values import OutputValues
 from asyncvla_ros.control.tracker import JerkLimitedTracker
 from asyncvla_ros.control.types import Command
@@ -27,17 +27,17 @@ NOW_NS, AT_NS, STREAM_MS = 1_800_000_000_123_456_789, 3_456_789_012_345, 2_000
 # Times at which the demand is looked at [ms], until long after the last command.
 TIMES_MS = np.arange(STREAM_MS + 2_500)
 
-Goal = Callable[[float], State]
+Goal = Callable[[float], MotionState]
 
 
-def sine(time_s: float) -> State:
+def sine(time_s: float) -> MotionState:
     """Well within the limits."""
-    return State(0.2 * (1 - np.cos(3 * time_s)), 0.6 * np.sin(3 * time_s), 1.8 * np.cos(3 * time_s))
+    return MotionState(0.2 * (1 - np.cos(3 * time_s)), 0.6 * np.sin(3 * time_s), 1.8 * np.cos(3 * time_s))
 
 
-def leap(time_s: float) -> State:
+def leap(time_s: float) -> MotionState:
     """From one end of the range to the other and back, as fast as it may be."""
-    return State(9.0 if time_s < 1.2 else -9.0, 0.0, 0.0)
+    return MotionState(9.0 if time_s < 1.2 else -9.0, 0.0, 0.0)
 
 
 def stream(goal: Goal, late_ms: Callable[[int], int], delay_ms: int) -> np.ndarray:
@@ -97,7 +97,7 @@ def test_the_demand_follows_a_goal_that_moves_slowly_enough(lateness):
 
 
 def test_a_stream_that_ceases_in_full_acceleration_goes_on_for_two_periods_and_brakes():
-    goals = {False: State(0.0, 0.0, 0.0), True: State(3.0, 0.0, 0.0)}
+    goals = {False: MotionState(0.0, 0.0, 0.0), True: MotionState(3.0, 0.0, 0.0)}
     demand = stream(lambda time_s: goals[time_s > 1.6], LATENESS["on time"], 0)
     velocity, acceleration, _ = derivatives(demand)
     period_ms = ROBOT.period_ns // MS

@@ -24,7 +24,7 @@ from asyncvla_ros.ros.controller.node import ControllerNode
 from asyncvla_ros.ros.conversions import to_time
 from asyncvla_ros.ros.policy.node import PolicyNode
 from asyncvla_ros.sim.evaluation.episode import run_episode
-from asyncvla_ros.sim.evaluation.results import EvalConfig
+from asyncvla_ros.sim.evaluation.results import EvalSettings
 from asyncvla_ros.strategy import Strategy
 from asyncvla_ros.types import ActionChunk, Observation, Previous
 from support.node_thread import NodeThread
@@ -196,7 +196,7 @@ def test_nodes_execute_what_an_evaluation_with_the_same_delay_does(
     ros_client: RosClient, replan: int
 ) -> None:
     policy, table = NumberedPolicy(), Table()
-    config = EvalConfig("libero_object", (0,), (0,), delay=2, replan=replan)
+    config = EvalSettings("libero_object", (0,), (0,), delay=2, replan=replan)
     episode = run_episode(policy, table, config, 0)  # type: ignore[arg-type]
     expected = {
         step: (round(100 * action[0]), round(100 * action[1]))

@@ -11,7 +11,7 @@ import pytest
 from asyncvla_ros.policy import Policy
 from asyncvla_ros.sim.evaluation.episode import run_episode
 from asyncvla_ros.sim.evaluation.inference import noise_seed
-from asyncvla_ros.sim.evaluation.results import Episode, EvalConfig, summarise
+from asyncvla_ros.sim.evaluation.results import EpisodeResult, EvalSettings, summarise
 from asyncvla_ros.sim.libero.conventions import LiberoConventions
 from asyncvla_ros.sim.libero.tasks import list_tasks
 from asyncvla_ros.types import ActionChunk, AsyncVLAError, Observation
@@ -29,13 +29,13 @@ class SteppingPolicy(StillPolicy):
         return chunk
 
 
-def _run(policy: StillPolicy, config: EvalConfig, task: int, solved_after: int) -> Episode:
+def _run(policy: StillPolicy, config: EvalSettings, task: int, solved_after: int) -> EpisodeResult:
     world = FakeWorld(list_tasks(config.suite)[task], solved_after)
     return run_episode(policy, world, config, 0)  # type: ignore[arg-type]
 
 
 def test_an_episode_measures_what_was_executed() -> None:
-    config = EvalConfig("libero_goal", (0,), (0,))
+    config = EvalSettings("libero_goal", (0,), (0,))
     episode = _run(SteppingPolicy(), config, 0, solved_after=16)
     assert (episode.success, episode.steps, len(episode.tick_ms)) == (True, 16, 4)
     assert episode.refined == 0.5 and episode.confidence == pytest.approx(0.5)
@@ -46,14 +46,16 @@ def test_an_episode_measures_what_was_executed() -> None:
 
 
 def test_fewer_actions_of_each_chunk_are_more_decisions() -> None:
-    episode = _run(StillPolicy(), EvalConfig("libero_goal", (0,), (0,), execute_steps=2), 0, solved_after=10)
+    episode = _run(
+        StillPolicy(), EvalSettings("libero_goal", (0,), (0,), execute_steps=2), 0, solved_after=10
+    )
     assert (episode.steps, len(episode.tick_ms)) == (10, 5)
 
 
 def test_a_policy_sees_and_moves_the_world_in_its_conventions() -> None:
     """Each action is one control step, also of a policy whose data say 10 Hz; the still policy says -1."""
     conventions = LiberoConventions(images="mirrored", gripper="open_is_one")
-    config = EvalConfig("libero_goal", (0,), (0,), conventions=conventions)
+    config = EvalSettings("libero_goal", (0,), (0,), conventions=conventions)
     world = FakeWorld(list_tasks("libero_goal")[0], solved_after=8)
     episode = run_episode(StillPolicy(), world, config, 0)  # type: ignore[arg-type]
     assert [action[-1] for action in world.executed] == [3.0] * 8
@@ -78,7 +80,7 @@ class CountingPolicy(StillPolicy):
 
 def test_late_answers_continue_the_plan_before_and_the_arm_waits_for_the_first() -> None:
     policy, world = CountingPolicy(), FakeWorld(list_tasks("libero_goal")[0], solved_after=9)
-    config = EvalConfig("libero_goal", (0,), (0,), delay=2, replan=3)
+    config = EvalSettings("libero_goal", (0,), (0,), delay=2, replan=3)
     episode = run_episode(policy, world, config, 0)  # type: ignore[arg-type]
     done = [(round(10 * a[0]), round(100 * a[1]), a[6]) for a in world.executed]
     hold, first = [(0, 0, -1.0)] * 2, [(1, place, 1.0) for place in (2, 3, 4)]
@@ -92,7 +94,7 @@ def test_late_answers_continue_the_plan_before_and_the_arm_waits_for_the_first()
 
 
 def test_a_policy_whose_chunks_are_too_short_for_the_delay_is_refused() -> None:
-    config = EvalConfig("libero_goal", (0,), (0,), delay=5, replan=5)
+    config = EvalSettings("libero_goal", (0,), (0,), delay=5, replan=5)
     with pytest.raises(AsyncVLAError, match="delay is 5, expected 0 to 4"):
         _run(StillPolicy(), config, 0, 4)
 
@@ -109,26 +111,26 @@ def test_what_an_answer_says_of_itself_is_kept_for_each_decision() -> None:
             told = replace(chunk, variance=variance, surprise=n / 10, kept=np.arange(8) < n)
             return replace(told, disagreement=apart)
 
-    episode = _run(Telling(), EvalConfig("libero_goal", (0,), (0,)), 0, solved_after=8)
+    episode = _run(Telling(), EvalSettings("libero_goal", (0,), (0,)), 0, solved_after=8)
     assert episode.confidences == (0.5, 0.5) and episode.variances == (1.0, 2.0)
     assert episode.disagreements == (None, 0.3)
     assert episode.surprises == (0.1, 0.2) and episode.kept == pytest.approx(1.5 / 8)
-    row = json.loads(json.dumps(summarise([episode], EvalConfig("libero_goal", (0,), (0,)))))["episodes"][0]
+    row = json.loads(json.dumps(summarise([episode], EvalSettings("libero_goal", (0,), (0,)))))["episodes"][0]
     assert (row["surprises"], row["decisions"], row["kept"]) == ([0.1, 0.2], 2, 0.188)
-    assert _run(StillPolicy(), EvalConfig("libero_goal", (0,), (0,)), 0, 4).variances == ()
+    assert _run(StillPolicy(), EvalSettings("libero_goal", (0,), (0,)), 0, 4).variances == ()
 
 
 def test_the_wrong_instruction_is_that_of_the_next_task() -> None:
     tasks = list_tasks("libero_goal")
     for task, told in ((0, 1), (9, 0)):
         policy = StillPolicy()
-        _run(policy, EvalConfig("libero_goal", (0,), (0,), wrong_instruction=True), task, 4)
+        _run(policy, EvalSettings("libero_goal", (0,), (0,), wrong_instruction=True), task, 4)
         assert policy.instructions == [tasks[told].instruction] != [tasks[task].instruction]
 
 
 def test_a_blind_policy_is_told_the_right_instruction_and_sees_black() -> None:
     policy = StillPolicy()
-    _run(policy, EvalConfig("libero_goal", (0,), (0,), blank_images=True), 3, 4)
+    _run(policy, EvalSettings("libero_goal", (0,), (0,), blank_images=True), 3, 4)
     assert policy.instructions == [list_tasks("libero_goal")[3].instruction] and policy.brightest == 0
 
 
@@ -147,7 +149,7 @@ def test_noise_seeds_differ_and_repeat() -> None:
 def test_a_policy_of_the_full_sizes_shape_acts(tmp_path: Path) -> None:
     policy: Any = Policy.from_checkpoint(full_shape_checkpoint(tmp_path / "full"))
     world = FakeWorld(list_tasks("libero_goal")[0], 6)
-    episode = run_episode(policy, world, EvalConfig("libero_goal", (0,), (0,)), 0)  # type: ignore[arg-type]
+    episode = run_episode(policy, world, EvalSettings("libero_goal", (0,), (0,)), 0)  # type: ignore[arg-type]
     assert episode.success and episode.steps == 6 and len(episode.tick_ms) == 2
     assert episode.confidence is not None and 0 < episode.confidence < 1
     assert np.isfinite(world.executed).all() and np.abs(world.executed).max() > 0

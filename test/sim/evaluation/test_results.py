@@ -4,14 +4,14 @@ import json
 
 import pytest
 
-from asyncvla_ros.sim.evaluation.results import Episode, EvalConfig, summarise
+from asyncvla_ros.sim.evaluation.results import EpisodeResult, EvalSettings, summarise
 
-CONFIG = EvalConfig("libero_object", (0,), (0, 1, 2, 3))
+CONFIG = EvalSettings("libero_object", (0,), (0, 1, 2, 3))
 
 
-def _episode(init: int, success: bool, refined: float = 0.5, decisions: int = 2) -> Episode:
+def _episode(init: int, success: bool, refined: float = 0.5, decisions: int = 2) -> EpisodeResult:
     ticks = (10.0, 20.0) * (decisions // 2)
-    return Episode(0, init, success, 100, ticks, refined, 0.7, 8 * refined, None, 4 * refined)
+    return EpisodeResult(0, init, success, 100, ticks, refined, 0.7, 8 * refined, None, 4 * refined)
 
 
 def test_an_episode_becomes_a_row() -> None:

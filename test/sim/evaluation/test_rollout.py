@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from asyncvla_ros.common.shard import Shard
-from asyncvla_ros.sim.evaluation.results import Episode, EvalConfig
+from asyncvla_ros.sim.evaluation.results import EpisodeResult, EvalSettings
 from asyncvla_ros.sim.evaluation.rollout import _work_units, evaluate
 from asyncvla_ros.sim.libero.tasks import list_tasks
 from support.fake_world import FakeWorld
@@ -33,7 +33,7 @@ def test_choices_are_made_on_random_placements_that_repeat(
             resets.append((seed, widen_m))
 
     monkeypatch.setattr(LIBERO_ENV, lambda suite, task, _: Placed(list_tasks(suite)[task], 4))
-    config = EvalConfig(
+    config = EvalSettings(
         "libero_goal",
         (0,),
         (0, 99),
@@ -52,13 +52,13 @@ def _plain_world(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(LIBERO_ENV, lambda suite, task, _: FakeWorld(list_tasks(suite)[task], 4))
 
 
-def _episode(task: int, init: int, success: bool) -> Episode:
-    return Episode(task, init, success, 100, (10.0, 20.0), 0.5, 0.7, 4.0, None, 2.0)
+def _episode(task: int, init: int, success: bool) -> EpisodeResult:
+    return EpisodeResult(task, init, success, 100, (10.0, 20.0), 0.5, 0.7, 4.0, None, 2.0)
 
 
 def test_finished_episodes_are_not_run_again(monkeypatch: pytest.MonkeyPatch) -> None:
     _plain_world(monkeypatch)
-    config, run = EvalConfig("libero_goal", (0, 1), (0, 1), workers=1), list[Episode]()
+    config, run = EvalSettings("libero_goal", (0, 1), (0, 1), workers=1), list[EpisodeResult]()
     done = (_episode(0, 1, success=False), _episode(1, 0, success=True))
     result = evaluate(StillPolicy, config, run.append, done)  # type: ignore[arg-type]
     assert [(e.task, e.init) for e in run] == [(0, 0), (1, 1)]
@@ -73,11 +73,11 @@ def test_finished_episodes_are_not_run_again(monkeypatch: pytest.MonkeyPatch) ->
 def test_shards_run_the_episodes_of_the_whole_with_the_same_seeds(monkeypatch: pytest.MonkeyPatch) -> None:
     _plain_world(monkeypatch)
 
-    def run(config: EvalConfig) -> tuple[list[dict[str, Any]], list[int | None]]:
+    def run(config: EvalSettings) -> tuple[list[dict[str, Any]], list[int | None]]:
         policy = StillPolicy()
         return evaluate(lambda: policy, config)["episodes"], policy.seeds  # type: ignore[arg-type,return-value]
 
-    config = EvalConfig("libero_goal", (0, 1, 2), (0, 1, 4), workers=1)
+    config = EvalSettings("libero_goal", (0, 1, 2), (0, 1, 4), workers=1)
     whole = run(config)
     shards = [run(replace(config, shard=Shard(index, 2))) for index in (1, 2)]
     assert [len(episodes) for episodes, _ in shards] == [4, 5]
@@ -85,7 +85,7 @@ def test_shards_run_the_episodes_of_the_whole_with_the_same_seeds(monkeypatch: p
 
 
 def test_a_continued_evaluation_has_work_for_all_workers() -> None:
-    config = EvalConfig("libero_goal", (0, 1, 2), (0, 1, 2, 3), workers=2)
+    config = EvalSettings("libero_goal", (0, 1, 2), (0, 1, 2, 3), workers=2)
     assert _work_units(config, set()) == [(task, (0, 1, 2, 3)) for task in range(3)]
     done = {(task, init) for task in (0, 1) for init in range(4)}
     assert _work_units(config, done) == [(2, (0, 1)), (2, (2, 3))]
@@ -104,7 +104,7 @@ def test_what_others_have_finished_survives_a_failure(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr("asyncvla_ros.sim.evaluation.rollout.worker_pool", threads)
     monkeypatch.setattr("asyncvla_ros.sim.evaluation.rollout._worker", {})
-    config, run = EvalConfig("libero_goal", (0,), (0, 1, 2, 3, 4, 5), workers=2), list[Episode]()
+    config, run = EvalSettings("libero_goal", (0,), (0, 1, 2, 3, 4, 5), workers=2), list[EpisodeResult]()
     with pytest.raises(RuntimeError, match="the simulator broke"):
         evaluate(StillPolicy, config, run.append)  # type: ignore[arg-type]
     assert sorted(e.init for e in run) == [0, 1, 2]

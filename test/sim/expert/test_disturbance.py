@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from asyncvla_ros.sim.expert.disturbance import Disturbance, NoiseConfig
+from asyncvla_ros.sim.expert.disturbance import Disturbance, NoiseSettings
 from asyncvla_ros.sim.expert.motion import Phase
 
 
 def test_executed_actions_stay_in_range_and_repeat_with_the_seed() -> None:
-    config = NoiseConfig(std_range=(0.3, 0.3), kick_probability=0.1)
+    config = NoiseSettings(std_range=(0.3, 0.3), kick_probability=0.1)
     action = np.array([1, -1, 0, 0, 0, 0, 1], dtype=np.float32)
     runs = []
     for _ in range(2):
@@ -20,7 +20,7 @@ def test_executed_actions_stay_in_range_and_repeat_with_the_seed() -> None:
 
 
 def test_a_slip_opens_the_gripper_once_while_carrying() -> None:
-    config = NoiseConfig(slip_probability=1.0)
+    config = NoiseSettings(slip_probability=1.0)
     disturbance = Disturbance(config, np.random.default_rng(0))
     action = np.array([0, 0, 0, 0, 0, 0, 1], dtype=np.float32)
     opened = [disturbance.apply(action, Phase.CARRY)[6] < 0 for _ in range(60)]

@@ -11,8 +11,8 @@ import pytest
 
 from asyncvla_ros.data.dataset import dataset_roots
 from asyncvla_ros.sim.collect import collect
-from asyncvla_ros.sim.collection import CollectConfig
-from asyncvla_ros.sim.evaluation.results import EvalConfig
+from asyncvla_ros.sim.collection import CollectSettings
+from asyncvla_ros.sim.evaluation.results import EvalSettings
 from asyncvla_ros.sim.evaluation.rollout import evaluate
 from asyncvla_ros.sim.expert.demonstrator import Expert
 from asyncvla_ros.sim.libero.conventions import STATE_NAMES
@@ -146,7 +146,7 @@ def test_the_expert_opens_pushes_and_turns(suite: str, task: int) -> None:
 def test_collected_demonstrations_load_back_and_a_rerun_continues(tmp_path: Path) -> None:
     from lerobot.datasets.lerobot_dataset import LeRobotDataset
 
-    config = CollectConfig("libero_object", (9,), 1, out=tmp_path / "data", episodes_per_part=1, workers=1)
+    config = CollectSettings("libero_object", (9,), 1, out=tmp_path / "data", episodes_per_part=1, workers=1)
     collect(config)
     (root,) = dataset_roots(config.out)
     written = root.stat().st_mtime_ns
@@ -175,7 +175,7 @@ def test_evaluation_of_a_policy_that_does_nothing(tmp_path: Path) -> None:
         return policies[-1]
 
     sfm = Strategy("sfm")
-    config = EvalConfig(
+    config = EvalSettings(
         "libero_object", (1,), (4,), sfm, video_dir=tmp_path, render="decimated", blank_images=True
     )
     result = evaluate(load, config)  # type: ignore[arg-type]
@@ -190,6 +190,6 @@ def test_evaluation_of_a_policy_that_does_nothing(tmp_path: Path) -> None:
 
 
 def test_evaluation_rejects_unknown_initial_states() -> None:
-    config = EvalConfig("libero_object", (0,), (0, 50), workers=1)
+    config = EvalSettings("libero_object", (0,), (0, 50), workers=1)
     with pytest.raises(AsyncVLAError, match="0 to 49"):
         evaluate(StillPolicy, config)  # type: ignore[arg-type]

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from asyncvla_ros.sim.libero.world import DueAction, Scenario, State, World
+from asyncvla_ros.sim.libero.world import DueAction, EpisodeState, Scenario, World
 from asyncvla_ros.types import AsyncVLAError, Observation, RunError
 
 STEP = 50_000_000
@@ -71,10 +71,10 @@ def test_lockstep_ignores_what_does_not_answer_the_latest_observation():
 
 
 def test_an_episode_ends_with_success_or_out_of_steps():
-    for goal, end in ((3, State.SUCCESS), (1000, State.TIMEOUT)):
+    for goal, end in ((3, EpisodeState.SUCCESS), (1000, EpisodeState.TIMEOUT)):
         world = make_world(FakeEnv(goal), limit=5)
         world.start(Scenario("s", 0, 0))
-        while world.state is State.RUNNING:
+        while world.state is EpisodeState.RUNNING:
             assert world.obey(command(world))
         assert world.state is end and world.steps == min(goal, 5)
         assert not world.obey(command(world))
@@ -108,7 +108,7 @@ def test_a_refused_reset_leaves_the_simulator_usable():
     with pytest.raises(AsyncVLAError):
         world.start(Scenario("s", 0, 99))
     world.start(Scenario("s", 0, 1))
-    assert world.state is State.RUNNING
+    assert world.state is EpisodeState.RUNNING
 
 
 def test_a_refused_reset_of_another_task_leaves_the_episode_running():
@@ -124,7 +124,7 @@ def test_a_refused_reset_of_another_task_leaves_the_episode_running():
         world.start(Scenario("s", 1, 99), lambda: ends.append(world.episode_id))
     assert not ends
     assert made[1].closed and not made[0].closed
-    assert world.state is State.RUNNING and world.obey(command(world)) and made[0].actions
+    assert world.state is EpisodeState.RUNNING and world.obey(command(world)) and made[0].actions
     world.start(Scenario("s", 1, 9), lambda: ends.append(world.episode_id))
     assert ends == [1] and world.episode_id == 2 and made[0].closed
 
@@ -139,10 +139,10 @@ def test_no_episode_runs_after_a_reset_that_failed():
     world.start(Scenario("s", 0, 0))
     with pytest.raises(RunError, match="fell off"):
         world.start(Scenario("s", 0, None, seed=1), lambda: ends.append(world.episode_id))
-    assert ends == [1] and world.state is State.IDLE
+    assert ends == [1] and world.state is EpisodeState.IDLE
     assert not world.obey(command(world)) and not env.actions
     world.start(Scenario("s", 0, 1))
-    assert world.state is State.RUNNING and world.episode_id == 2
+    assert world.state is EpisodeState.RUNNING and world.episode_id == 2
 
 
 def test_another_task_gets_another_simulator():
@@ -158,6 +158,6 @@ def test_another_task_gets_another_simulator():
     world.start(Scenario("s", 1, 0))
     assert len(made) == 2 and made[0].closed
     world.close()
-    assert made[1].closed and world.state is State.IDLE
+    assert made[1].closed and world.state is EpisodeState.IDLE
     with pytest.raises(AsyncVLAError, match="reset one first"):
         world.observe()

@@ -16,7 +16,7 @@ from asyncvla_ros.model.checkpoint import fingerprint
 from asyncvla_ros.report import report
 from asyncvla_ros.serve.client import PolicyClient
 from asyncvla_ros.sim.simpler import fractal
-from asyncvla_ros.sim.simpler.fractal import FractalConfig, evaluate
+from asyncvla_ros.sim.simpler.fractal import FractalSettings, evaluate
 from asyncvla_ros.strategy import Strategy
 from asyncvla_ros.types import AsyncVLAError
 from support.blocked_imports import run_with_only
@@ -61,7 +61,7 @@ def run(
     task: str, client: Any, solved: tuple[int, ...] = (), **settings: Any
 ) -> tuple[dict, GoogleRobotTask]:
     env = GoogleRobotTask(task, solved)
-    config = FractalConfig(task, **{"episodes": 1, **settings})
+    config = FractalSettings(task, **{"episodes": 1, **settings})
     return evaluate(TimeLimit(env), client, config), env
 
 
@@ -128,7 +128,7 @@ def test_settings_that_cannot_be_are_refused():
     env = GoogleRobotTask(PICK)
     env.control_freq = 5
     with pytest.raises(AsyncVLAError, match="runs at 5 Hz, expected 3"):
-        evaluate(TimeLimit(env), ScriptedClient(), FractalConfig(PICK, 1))
+        evaluate(TimeLimit(env), ScriptedClient(), FractalSettings(PICK, 1))
 
 
 @pytest.fixture(scope="module")
@@ -145,7 +145,7 @@ def url(checkpoint: Path) -> Iterator[str]:
 def test_a_served_policy_drives_the_robot(url: str, checkpoint: Path):
     env = GoogleRobotTask(PICK, (80,))
     with PolicyClient(url) as client:
-        config = FractalConfig(PICK, 1, Strategy("sfm"), execute_steps=8)
+        config = FractalSettings(PICK, 1, Strategy("sfm"), execute_steps=8)
         first = evaluate(TimeLimit(env), client, config)
         moved = np.array(env.actions)
         evaluate(TimeLimit(env), client, config)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from asyncvla_ros.sim.simpler.bridge.tasks import BridgeTask
-from asyncvla_ros.sim.simpler.bridge.world import Frame
+from asyncvla_ros.sim.simpler.bridge.world import BridgeState
 from asyncvla_ros.types import AsyncVLAError
 
 _OPEN, _CLOSED = 1.0, 0.0
@@ -21,8 +21,8 @@ _GRIP_STEPS = 3
 _ARRIVED_M, _WAIT_STEPS = 0.004, 3
 
 #: Yields actions (7,), receives the frame after each; a part of a motion returns the last frame.
-Motion = Generator[np.ndarray, Frame, None]
-Part = Generator[np.ndarray, Frame, Frame]
+Motion = Generator[np.ndarray, BridgeState, None]
+Part = Generator[np.ndarray, BridgeState, BridgeState]
 
 
 @dataclass(frozen=True)
@@ -70,12 +70,12 @@ class BridgeExpert:
         AsyncVLAError: There is no motion for this task.
     """
 
-    def __init__(self, task: BridgeTask, first: Frame) -> None:
+    def __init__(self, task: BridgeTask, first: BridgeState) -> None:
         require_expert(task)
         self._motion = _Arm(first).pick_and_place(GRASPS[task.name], first)
         self._begun = False
 
-    def act(self, frame: Frame) -> np.ndarray:
+    def act(self, frame: BridgeState) -> np.ndarray:
         """Return the next action (7,), see ``conventions``; hold still at the end."""
         if self._begun:
             return self._motion.send(frame)
@@ -86,11 +86,11 @@ class BridgeExpert:
 class _Arm:
     """Move to goals in small steps from the last target, because the controller adds steps to it, too."""
 
-    def __init__(self, first: Frame) -> None:
+    def __init__(self, first: BridgeState) -> None:
         self._commanded = first.pose_ee_in_base[:3, 3].copy()
         self._gripper = _OPEN
 
-    def pick_and_place(self, grasp: Grasp, frame: Frame) -> Motion:
+    def pick_and_place(self, grasp: Grasp, frame: BridgeState) -> Motion:
         """Yield the actions of the whole motion, without end."""
         source = frame.pose_source_in_base
         grasped = source[:3, 3] + grasp.along_m * source[:3, 0] + [0.0, 0.0, grasp.above_m]
@@ -109,7 +109,7 @@ class _Arm:
         while True:
             yield from self._grip(_OPEN)
 
-    def _go(self, frame: Frame, goal: np.ndarray, turn_rad: float = 0.0) -> Part:
+    def _go(self, frame: BridgeState, goal: np.ndarray, turn_rad: float = 0.0) -> Part:
         """Move the point between the fingertips to a goal (3,) [m], with a turn on the way."""
         waited = 0
         while waited < _WAIT_STEPS:

@@ -16,7 +16,7 @@ import numpy as np
 from asyncvla_ros.paths import PACKAGE
 from asyncvla_ros.sim.simpler.bridge.tasks import BridgeTask, require_assets
 from asyncvla_ros.sim.simpler.bridge.vulkan import REMEDY, vulkan_environment
-from asyncvla_ros.sim.simpler.bridge.world import Frame
+from asyncvla_ros.sim.simpler.bridge.world import BridgeState
 from asyncvla_ros.types import AsyncVLAError, RunError
 
 _SERVER = "asyncvla_ros.sim.simpler.bridge.server"
@@ -72,7 +72,7 @@ class BridgeSim:
         """Process id of the simulator."""
         return self._process.pid
 
-    def reset(self, placement: int, seed: int) -> Frame:
+    def reset(self, placement: int, seed: int) -> BridgeState:
         """Begin an episode from one of the task's placements.
 
         Raises:
@@ -85,7 +85,7 @@ class BridgeSim:
             )
         return self._ask("reset", placement, seed)
 
-    def step(self, command: np.ndarray) -> Frame:
+    def step(self, command: np.ndarray) -> BridgeState:
         """Run one control step (1/5 s) with a command (7,) of ``simulator_command``."""
         return self._ask("step", command)
 
@@ -99,7 +99,7 @@ class BridgeSim:
             self._process.wait()
         self._output.close()
 
-    def _ask(self, *request: Any) -> Frame:
+    def _ask(self, *request: Any) -> BridgeState:
         try:
             self._connection.send(request)
         except OSError as error:
@@ -108,7 +108,7 @@ class BridgeSim:
         assert frame is not None, "only the first answer has no frame"
         return frame
 
-    def _receive(self) -> Frame | None:
+    def _receive(self) -> BridgeState | None:
         try:
             done, answer = self._connection.recv()
         except (EOFError, OSError) as error:

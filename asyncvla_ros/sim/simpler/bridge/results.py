@@ -33,7 +33,7 @@ def _task_names(written: tuple[str, ...]) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True)
-class BridgeConfig:
+class BridgeSettings:
     """Settings of an evaluation.
 
     Attributes:
@@ -112,7 +112,7 @@ class BridgeEpisode:
         )
 
 
-def summarize(episodes: Sequence[BridgeEpisode], config: BridgeConfig) -> dict[str, Any]:
+def summarize(episodes: Sequence[BridgeEpisode], config: BridgeSettings) -> dict[str, Any]:
     """Return the JSON-ready result of episodes; that of a shard also has the episodes' raw values."""
     return {
         "benchmark": "simpler_bridge",

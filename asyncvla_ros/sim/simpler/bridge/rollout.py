@@ -17,22 +17,22 @@ from asyncvla_ros.sim.simpler.bridge.conventions import (
 )
 from asyncvla_ros.sim.simpler.bridge.expert import BridgeExpert, require_expert
 from asyncvla_ros.sim.simpler.bridge.process import BridgeSim
-from asyncvla_ros.sim.simpler.bridge.results import BridgeConfig, BridgeEpisode, summarize
+from asyncvla_ros.sim.simpler.bridge.results import BridgeEpisode, BridgeSettings, summarize
 from asyncvla_ros.sim.simpler.bridge.tasks import BridgeTask, get_task
 from asyncvla_ros.types import AsyncVLAError, Observation
 
 if TYPE_CHECKING:
     from asyncvla_ros.policy import Policy
-    from asyncvla_ros.sim.simpler.bridge.world import Frame
+    from asyncvla_ros.sim.simpler.bridge.world import BridgeState
 
 
 #: Returns the next actions (k, 7) for the frame of a control step, and how they were inferred.
-Act = Callable[["Frame", int], tuple[np.ndarray, Inference | None]]
+Act = Callable[["BridgeState", int], tuple[np.ndarray, Inference | None]]
 #: Begins an episode from the task, its placement and the first frame.
-Actor = Callable[[BridgeTask, int, "Frame"], Act]
+Actor = Callable[[BridgeTask, int, "BridgeState"], Act]
 
 
-def expert_actor(config: BridgeConfig) -> Actor:
+def expert_actor(config: BridgeSettings) -> Actor:
     """Return the scripted motion as an actor.
 
     Raises:
@@ -41,7 +41,7 @@ def expert_actor(config: BridgeConfig) -> Actor:
     for name in config.tasks:
         require_expert(get_task(name))
 
-    def begin(task: BridgeTask, init: int, first: Frame) -> Act:
+    def begin(task: BridgeTask, init: int, first: BridgeState) -> Act:
         expert = BridgeExpert(task, first)
         return lambda frame, step: (expert.act(frame)[None], None)
 
@@ -60,7 +60,7 @@ class PolicyActor:
         AsyncVLAError: The number of executed actions does not fit the chunk.
     """
 
-    def __init__(self, policy: Policy, config: BridgeConfig) -> None:
+    def __init__(self, policy: Policy, config: BridgeSettings) -> None:
         require_bridge_policy(policy.features)
         policy.check(config.strategy)
         self._execute = policy.execute_steps if config.execute_steps is None else config.execute_steps
@@ -71,11 +71,11 @@ class PolicyActor:
         self._policy, self._config = policy, config
         self._camera = policy.features.cameras[0].key
 
-    def __call__(self, task: BridgeTask, init: int, first: Frame) -> Act:
+    def __call__(self, task: BridgeTask, init: int, first: BridgeState) -> Act:
         """Begin an episode, with noise that does not depend on other episodes."""
         seeds = np.random.SeedSequence((self._config.seed, *task.name.encode(), init))
 
-        def act(frame: Frame, step: int) -> tuple[np.ndarray, Inference]:
+        def act(frame: BridgeState, step: int) -> tuple[np.ndarray, Inference]:
             state = bridge_state(frame.pose_ee_in_base, frame.fingers_m)
             observation = Observation({self._camera: frame.image}, state, task.instruction)
             seed = int(seeds.spawn(1)[0].generate_state(1)[0])
@@ -86,7 +86,7 @@ class PolicyActor:
 
 
 def evaluate(
-    config: BridgeConfig,
+    config: BridgeSettings,
     actor: Actor,
     on_episode: Callable[[BridgeEpisode], None] = lambda episode: None,
     done: tuple[BridgeEpisode, ...] = (),
@@ -118,7 +118,7 @@ def evaluate(
     return summarize([finished[episode] for episode in config.episodes], config)
 
 
-def require_placements(config: BridgeConfig) -> None:
+def require_placements(config: BridgeSettings) -> None:
     """Raise AsyncVLAError unless all tasks exist and have the placements."""
     if not config.tasks or not config.inits:
         raise AsyncVLAError("expected at least one task and one placement")
@@ -131,7 +131,7 @@ def require_placements(config: BridgeConfig) -> None:
 
 
 def _run_task(
-    config: BridgeConfig, task: BridgeTask, inits: list[int], actor: Actor
+    config: BridgeSettings, task: BridgeTask, inits: list[int], actor: Actor
 ) -> Iterator[BridgeEpisode]:
     if not inits:
         return
@@ -140,7 +140,7 @@ def _run_task(
             yield run_episode(sim, actor, config, init)
 
 
-def run_episode(sim: BridgeSim, actor: Actor, config: BridgeConfig, init: int) -> BridgeEpisode:
+def run_episode(sim: BridgeSim, actor: Actor, config: BridgeSettings, init: int) -> BridgeEpisode:
     """Run an actor from a placement to the task's limit of steps, also beyond success."""
     task = sim.task
     frame = sim.reset(init, config.seed)

@@ -8,7 +8,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from asyncvla_ros.sim.simpler.bridge.tasks import get_task
-from asyncvla_ros.sim.simpler.bridge.world import BridgeWorld, Frame
+from asyncvla_ros.sim.simpler.bridge.world import BridgeState, BridgeWorld
 
 
 def serve(connection: Connection, name: str) -> None:
@@ -23,7 +23,7 @@ def serve(connection: Connection, name: str) -> None:
         try:
             if world is None:
                 world = BridgeWorld(get_task(name))
-                answer: tuple[bool, Frame | str | None] = (True, None)
+                answer: tuple[bool, BridgeState | str | None] = (True, None)
             else:
                 answer = (True, _answer(world, request))
         except Exception as error:  # the border: errors of the simulator go to the user's process
@@ -39,7 +39,7 @@ def serve(connection: Connection, name: str) -> None:
             return
 
 
-def _answer(world: BridgeWorld, request: tuple[Any, ...]) -> Frame:
+def _answer(world: BridgeWorld, request: tuple[Any, ...]) -> BridgeState:
     verb, *arguments = request
     if verb == "reset":
         return world.reset(*arguments)

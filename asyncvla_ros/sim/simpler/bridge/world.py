@@ -16,7 +16,7 @@ _EE_LINK = "ee_gripper_link"
 
 
 @dataclass(frozen=True)
-class Frame:
+class BridgeState:
     """The world after a control step, or after a reset.
 
     Attributes:
@@ -57,7 +57,7 @@ class BridgeWorld:
             render_backend=render_backend(),
         ).unwrapped
 
-    def reset(self, placement: int, seed: int) -> Frame:
+    def reset(self, placement: int, seed: int) -> BridgeState:
         """Rebuild the scene and place the objects, so that nothing of earlier episodes remains.
 
         Args:
@@ -67,7 +67,7 @@ class BridgeWorld:
         observation, info = self._env.reset(seed=seed, options={"episode_id": placement, "reconfigure": True})
         return self._frame(observation, info)
 
-    def step(self, command: np.ndarray) -> Frame:
+    def step(self, command: np.ndarray) -> BridgeState:
         """Run one control step; continue after success, which would end an episode of mani-skill.
 
         Args:
@@ -80,10 +80,10 @@ class BridgeWorld:
         """Release the simulator."""
         self._env.close()
 
-    def _frame(self, observation: dict[str, Any], info: dict[str, Any]) -> Frame:
+    def _frame(self, observation: dict[str, Any], info: dict[str, Any]) -> BridgeState:
         env = self._env
         robot = env.agent.robot
-        return Frame(
+        return BridgeState(
             image=observation["sensor_data"][CAMERA]["rgb"][0].cpu().numpy(),
             pose_ee_in_base=self._in_base(robot.links_map[_EE_LINK].pose),
             fingers_m=robot.qpos[0, -2:].cpu().numpy().astype(np.float64),

@@ -15,7 +15,7 @@ from asyncvla_ros.sim.simpler.bridge.conventions import bridge_state, simulator_
 from asyncvla_ros.sim.simpler.bridge.expert import BridgeExpert
 from asyncvla_ros.sim.simpler.bridge.process import BridgeSim
 from asyncvla_ros.sim.simpler.bridge.tasks import get_task
-from asyncvla_ros.sim.simpler.bridge.world import Frame
+from asyncvla_ros.sim.simpler.bridge.world import BridgeState
 from asyncvla_ros.types import AsyncVLAError, RunError
 from support.bridge_assets import GREY, made_assets
 
@@ -36,7 +36,7 @@ def stack(assets) -> Iterator[BridgeSim]:
         yield sim
 
 
-def steps(sim: BridgeSim, *action: float, count: int = 1) -> Frame:
+def steps(sim: BridgeSim, *action: float, count: int = 1) -> BridgeState:
     for _ in range(count):
         frame = sim.step(simulator_command(np.array(action)))
     return frame
@@ -130,5 +130,5 @@ def test_without_vulkan_the_user_is_told_what_to_run(assets, monkeypatch, tmp_pa
     assert "python3 tools/vulkan.py" in str(raised.value) and "\n" not in str(raised.value)
 
 
-def _seen(frame: Frame) -> tuple[np.ndarray, np.ndarray]:
+def _seen(frame: BridgeState) -> tuple[np.ndarray, np.ndarray]:
     return frame.pose_ee_in_base, frame.fingers_m

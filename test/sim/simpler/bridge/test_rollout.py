@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from asyncvla_ros.sim.simpler.bridge.results import BridgeConfig, BridgeEpisode
+from asyncvla_ros.sim.simpler.bridge.results import BridgeEpisode, BridgeSettings
 from asyncvla_ros.sim.simpler.bridge.rollout import PolicyActor, evaluate, run_episode
 from asyncvla_ros.sim.simpler.bridge.tasks import get_task
 from asyncvla_ros.types import AsyncVLAError, ContractError, Observation
@@ -30,7 +30,7 @@ class BridgePolicy(StillPolicy):
 
 
 def test_an_episode_goes_on_beyond_success_and_tells_both_definitions():
-    policy, config = BridgePolicy(), BridgeConfig(("carrot",), (3,), seed=7)
+    policy, config = BridgePolicy(), BridgeSettings(("carrot",), (3,), seed=7)
     sim = FakeSim(get_task("carrot"))
     episode = run_episode(sim, PolicyActor(policy, config), config, 3)
     assert (episode.success_last, episode.success_ever) == (False, True)
@@ -41,7 +41,7 @@ def test_an_episode_goes_on_beyond_success_and_tells_both_definitions():
 
 
 def test_the_policy_sees_the_camera_and_state_at_each_decision_and_the_rest_is_cut_off():
-    policy, config = BridgePolicy(), BridgeConfig(("eggplant",), (0,), execute_steps=7)
+    policy, config = BridgePolicy(), BridgeSettings(("eggplant",), (0,), execute_steps=7)
     sim = FakeSim(get_task("eggplant"))
     episode = run_episode(sim, PolicyActor(policy, config), config, 0)
     assert episode.steps == 120 and len(episode.tick_ms) == 18
@@ -54,7 +54,7 @@ def test_the_policy_sees_the_camera_and_state_at_each_decision_and_the_rest_is_c
 
 def test_noise_depends_on_seed_task_placement_and_decision_alone():
     def seeds(init: int, **changes: object) -> list[int | None]:
-        config = replace(BridgeConfig(("carrot",), (init,)), **changes)
+        config = replace(BridgeSettings(("carrot",), (init,)), **changes)
         policy = BridgePolicy()
         run_episode(FakeSim(get_task(config.tasks[0])), PolicyActor(policy, config), config, init)
         return policy.seeds
@@ -67,7 +67,7 @@ def test_noise_depends_on_seed_task_placement_and_decision_alone():
 
 def test_the_result_has_both_rates_with_intervals_by_task_and_together(monkeypatch):
     monkeypatch.setattr(SIM, FakeSim)
-    config = BridgeConfig(("carrot", "spoon"), (0, 1))
+    config = BridgeSettings(("carrot", "spoon"), (0, 1))
     done = (BridgeEpisode("spoon", 1, 0, 60, True, True, ()),)
     told: list[BridgeEpisode] = []
     figures = evaluate(config, PolicyActor(BridgePolicy(), config), told.append, done)
@@ -91,7 +91,7 @@ def test_the_result_has_both_rates_with_intervals_by_task_and_together(monkeypat
 
 
 def test_what_cannot_be_run_is_said_before_the_simulator_starts():
-    config = BridgeConfig(("carrot",), (0,))
+    config = BridgeSettings(("carrot",), (0,))
     with pytest.raises(ContractError, match="cameras 2, expected 1"):
         PolicyActor(StillPolicy(), config)
     with pytest.raises(AsyncVLAError, match="execute_steps is 9, expected 1 to 8"):

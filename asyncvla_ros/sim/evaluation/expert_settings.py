@@ -10,7 +10,7 @@ from asyncvla_ros.sim.libero.tasks import task_indices
 
 
 @dataclass(frozen=True)
-class ExpertConfig:
+class ExpertSettings:
     """What to measure.
 
     Attributes:
