@@ -23,6 +23,7 @@ class OrderedGroup(CallbackGroup):
     def __init__(self) -> None:
         super().__init__()
         self._lock = threading.Lock()
+        #: The thread between its take and ``let_next``; exchanged under the lock, read without.
         self._thread: int | None = None
 
     def can_execute(self, entity: Any) -> bool:
