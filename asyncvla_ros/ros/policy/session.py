@@ -40,10 +40,9 @@ if TYPE_CHECKING:
 class PolicySession:
     """Keeps what the robot shows, has the policy decide on the newest of it, and publishes the answers.
 
-    Threads: callbacks of the node, and so transitions and changes of parameters, run one at a time in the
-    thread of its executor. Inferences run in the thread of ``InferenceLoop``: ``_infer``, what it calls, and
-    ``_crashed``. Tasks begin and end in the threads of ``RunTaskServer``. No field is exchanged after
-    ``__init__``.
+    Threads: callbacks of the node, transitions among them, run in that of its executor, one at a time;
+    ``_infer``, what it calls and ``_crashed`` in that of ``InferenceLoop``; tasks begin and end in those of
+    ``RunTaskServer``. No field is exchanged after ``__init__``.
 
     Args:
         node: Owns topics and services.
@@ -102,10 +101,8 @@ class PolicySession:
         node.get_logger().info(f"ready: robot {robot.name}, cameras {', '.join(self._robot_policy.cameras)}")
 
     def _make_sync(self, sources: dict[str, Source]) -> StreamSync[Any]:
-        values, clock = self._params.values, self._clock()
-        return StreamSync(
-            list(sources), values.max_age_ns, values.max_skew_ns, permits_ahead=clock.ros_time_is_active
-        )
+        values, is_simulated = self._params.values, self._clock().ros_time_is_active
+        return StreamSync(list(sources), values.max_age_ns, values.max_skew_ns, permits_ahead=is_simulated)
 
     def _subscribe_streams(self, sources: dict[str, Source]) -> dict[str, Stream]:
         reliability = self._params.values.sensor_reliability
@@ -160,7 +157,7 @@ class PolicySession:
     def report(self) -> Report:
         """What ``/diagnostics`` says."""
         values, instruction = self._params.values, self._tasks.instruction
-        now_ns, clock = self._now_ns(), clock_problem(self._node)
+        now_ns, clock, is_active = self._now_ns(), clock_problem(self._node), self._node.is_active
         doubt = self._doubt.text_of(self._tasks.followed)
         if doubt and values.on_doubt == HOLD:
             doubt = f"held: {doubt}"
@@ -173,7 +170,7 @@ class PolicySession:
                 now_ns,
                 instruction,
                 strategy=strategy,
-                is_active=self._node.is_active,
+                is_active=is_active,
                 doubt=doubt,
             )
         words = ", ".join(self._unknown_words(instruction))
@@ -209,9 +206,9 @@ class PolicySession:
         followed = self._tasks.followed
         if followed is None:
             return
-        began = time.perf_counter()
+        instruction, began = followed.instruction, time.perf_counter()
         try:
-            answer = self._answer(snapshot, followed.instruction)
+            answer = self._answer(snapshot, instruction)
         except AsyncVLAError as error:
             self._figures.note_failure(str(error))
             self._node.get_logger().error(f"no chunk: {error}", throttle_duration_sec=1.0)
@@ -223,10 +220,8 @@ class PolicySession:
                 if self._tasks.hold(followed):
                     self._figures.note_held(answer)
                 return
-        words = self._unknown_words(followed.instruction)
-        send = partial(
-            self._chunks.publish, answer, snapshot.stamp_ns, followed.instruction, words, latency_s
-        )
+        words = self._unknown_words(instruction)
+        send = partial(self._chunks.publish, answer, snapshot.stamp_ns, instruction, words, latency_s)
         if self._tasks.publish(followed, mean_confidence(answer), send):
             self._figures.note_chunk(answer, latency_s)
         else:
