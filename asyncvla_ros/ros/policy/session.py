@@ -129,9 +129,8 @@ class PolicySession:
 
     def stop(self) -> None:
         """Ends the running task, its motion and the inference thread. Idempotent."""
-        text = "the policy node was deactivated"
         try:
-            self._tasks.close(Result.TERMINATION_DEACTIVATED, text, NOT_ACTIVE)
+            self._tasks.close(Result.TERMINATION_DEACTIVATED, "the policy node was deactivated", NOT_ACTIVE)
         finally:
             self._loop.stop()
 
