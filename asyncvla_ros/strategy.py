@@ -63,11 +63,11 @@ class Strategy:
     """
 
     mode: str | None = option(
-        None, "afm (generate some actions of the draft again) or sfm (the draft alone).", choices=MODES
+        None, "afm (refine some actions of the draft) or sfm (the draft alone).", choices=MODES
     )
     select: str | None = option(
         None,
-        "What afm generates again: what the rater doubts, as many at random, or what varied while denoised.",
+        "What afm refines: what the rater doubts, as many at random, or what varied while denoised.",
         choices=SELECTIONS,
     )
     threshold: float | None = option(

@@ -24,7 +24,7 @@ def bench_policy_command(
     random: Annotated[bool, typer.Option("--random", help="Goes with --size: no weights are read.")] = False,
     json_out: JsonOption = None,
 ) -> None:
-    """Time one decision: prefix, SFM, rater, AFM; with the prefix cache and without."""
+    """Time one decision: prefix, draft, rate, refine; with the prefix cache and without."""
     from rich.console import Console
     from rich.table import Table
 

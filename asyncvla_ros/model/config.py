@@ -42,7 +42,7 @@ class AsyncVLAConfig:
         max_action_dim: Action dims after padding.
         num_action_layers: Linear layers of the output projection (1 is a plain linear map).
         num_denoise_steps: Euler steps of synchronous generation.
-        num_refine_steps: Euler steps of asynchronous regeneration.
+        num_refine_steps: Euler steps of a refinement.
         execute_steps: Actions of a chunk to execute before the next inference.
         coordinate_channels: Two image channels that hold each pixel's own x and y, for vision from scratch.
         image_token_embedding: A learned vector per camera and image token, for vision from scratch.

@@ -79,7 +79,7 @@ class Decider:
             prefix: The encoded observation.
             plan: The plan of older chunks; None if they have ended.
             strategy: Complete strategy, see ``AsyncVLAConfig.resolve``.
-            lap: Called with ``sfm``, ``rater`` or ``afm`` after each part of that stage.
+            lap: Called with ``draft``, ``rate`` or ``refine`` after each part of that stage.
 
         Raises:
             ContractError: See ``check``.
@@ -225,7 +225,7 @@ class Decider:
         return actions, torch.where(mask > 0, fresh, variance)
 
     def _select(self, judged: Judged, mask: Tensor, order: Tensor, strategy: Strategy) -> Tensor:
-        """Return which actions to generate again, (1, l) bool."""
+        """Return which actions to refine, (1, l) bool."""
         threshold = confidence_threshold(strategy, self._model.config)
         if strategy.select == "variance":
             assert strategy.threshold is not None

@@ -16,7 +16,7 @@ class SampledChunk:
         confidence: (1, l) of the synchronous draft; None without a rating.
         variance: (1, l) of the synchronous draft: ``drafts.spread`` of several, ``flow.denoising_variance``
         of one; None if not computed.
-        refined: (1, l) bool, True where an action was generated again.
+        refined: (1, l) bool, True where an action was refined.
         kept: (1, l) bool, True where an action is one of the old plan.
         draft: (1, l, d) generated actions, where ``actions`` are an ensemble; else None.
     """

@@ -44,7 +44,7 @@ class RaterSettings:
         "Also: variance (while denoised), mean or medoid (distance to that of the drafts); repeatable.",
     )
     num_layers: int = option(2, "Decoder layers of the rater.", 1)
-    threshold: float = option(0.5, "Actions rated below it are generated again.", 0)
+    threshold: float = option(0.5, "Actions rated below it are refined.", 0)
     doubtful: float = option(0.2, "Share of actions with an error above the label's scale.", 0)
     steps: int = option(600, "Optimizer steps.", 1)
     batch: int = option(64, "Observations per step, over all processes.", 1)
