@@ -12,11 +12,12 @@ from asyncvla_ros.data.frames import ConcatenatedImages
 from asyncvla_ros.model.config import RaterConfig
 from asyncvla_ros.training.demo_figures import action_accuracy, calibration, refinement
 from asyncvla_ros.training.demo_inference import DemoInference
-from asyncvla_ros.training.evaluate_demos import DemoSettings, unseen_frames
+from asyncvla_ros.training.demo_settings import DemoEvalSettings
+from asyncvla_ros.training.evaluate_demos import unseen_frames
 from asyncvla_ros.types import ActionChunk, AsyncVLAError, StageTimes
 
 NAMES = ("dx", "dy", "gripper")
-SETTINGS = DemoSettings(data=(), checkpoint=Path())
+SETTINGS = DemoEvalSettings(data=(), checkpoint=Path())
 
 
 def _episodes(count: int, length: int, *digests: str) -> Episodes:

@@ -21,22 +21,22 @@ TRAJECTORY_TOPIC, DRIVES_TOPIC = "arm/joint_trajectory", "arm/drives_on"
 
 
 def camera_topic(camera: str, transport: str) -> str:
-    """Where a camera publishes, ``raw`` or ``compressed``."""
+    """Return the topic of a camera whose transport is ``raw`` or ``compressed``."""
     return f"{camera}/image_raw" + ("/compressed" if transport == "compressed" else "")
 
 
 def write_contract(folder: Path, transport: str = "raw") -> Path:
-    """Writes the contract of an arm that obeys ``ActionCommand`` into a folder and returns its path.
+    """Write the contract of an arm that obeys ``ActionCommand``; return its path.
 
     Args:
-        folder: Where to.
-        transport: Of the cameras: ``raw`` or ``compressed``.
+        folder: Folder of the file.
+        transport: Transport of the cameras, ``raw`` or ``compressed``.
     """
     return _write(folder, _contract(transport))
 
 
 def write_driven_contract(folder: Path) -> Path:
-    """Writes the contract of an arm whose driver follows trajectories, and says whether its drives are on."""
+    """Write the contract of an arm whose driver follows trajectories and says whether its drives are on."""
     contract = _contract("raw")
     contract |= {"name": DRIVEN_NAME, "command_hz": DRIVEN_HZ}
     limits = {**LIMITS, "stop": STOP}

@@ -14,7 +14,7 @@ from asyncvla_ros.ros.bench.arm import JOINTS
 
 
 def trajectory(message: JointTrajectory, offset_ns: int = 0) -> Trajectory:
-    """The numbers of a message, its stamp less ``offset_ns`` [ns].
+    """Convert a message; ``offset_ns`` [ns] is subtracted from its stamp.
 
     Raises:
         ValueError: it is not of the joints of the bench arm in their order, or its points are uneven.
@@ -36,7 +36,7 @@ def _given(rows: Sequence[Sequence[float]]) -> np.ndarray | None:
 
 
 class LoggedDriver:
-    """Follows trajectories from what it demands, and keeps a log of them for who judges.
+    """Follow trajectories from the demanded position, and log them for the judge.
 
     A log entry is the message as it came, its frame the time [ns, system clock] at which it did; the first
     one has one point, where the driver stands.
@@ -54,12 +54,12 @@ class LoggedDriver:
         self.first_entry.header.frame_id = str(now_ns)
 
     def receive(self, message: JointTrajectory, arrived_ns: int) -> JointTrajectory:
-        """Follows it from ``arrived_ns`` [ns, system clock] on; returns the log entry."""
+        """Follow a trajectory from ``arrived_ns`` [ns, system clock] on; return the log entry."""
         self._model.receive(arrived_ns, trajectory(message))
         self._model.forget(arrived_ns)
         message.header.frame_id = str(arrived_ns)
         return message
 
     def demand(self, now_ns: int) -> np.ndarray:
-        """(6,) positions it demands at ``now_ns`` [ns, system clock]."""
+        """Return the (6,) positions demanded at ``now_ns`` [ns, system clock]."""
         return self._model.demand(now_ns)

@@ -73,7 +73,7 @@ class ArmParameters:
 
 
 class ArmNode(SteppedClocks, ManagedNode):
-    """Publishes while active.
+    """Publish images and joint states while active; obey commands.
 
     ``~/shutter`` has the stamp of each picture; ``~/sent`` says at the end how many each camera sent;
     ``~/body`` says where the joints are, even while joint states are frozen, and ``~/obeyed`` which commands
@@ -88,7 +88,7 @@ class ArmNode(SteppedClocks, ManagedNode):
         self._has_joints = False
 
     def configure(self) -> None:
-        """Creates publishers and makes the picture."""
+        """Create publishers and make the picture."""
         values = self._params.values
         self._image = _picture(values.width, values.height, values.transport)
         kind = Image if values.transport == "raw" else CompressedImage
@@ -121,7 +121,7 @@ class ArmNode(SteppedClocks, ManagedNode):
             self.subscribe(JointTrajectory, TRAJECTORY_TOPIC, follow, ALL)
 
     def activate(self) -> None:
-        """Starts the timers."""
+        """Start the timers."""
         values = self._params.values
         self._periodic: list[Any] = []
         if values.cameras:
@@ -133,12 +133,12 @@ class ArmNode(SteppedClocks, ManagedNode):
             self._start(1.0 / values.joint_hz, self._feel)
 
     def _start(self, period_s: float, action: Any) -> None:
-        """A driver's own clock is steady, whatever its stamps say."""
+        """Start a timer on a steady clock, as a driver's own is, whatever its stamps say."""
         clock = Clock(clock_type=ClockType.STEADY_TIME)
         self._periodic.append(self.create_timer(period_s, action, clock=clock))
 
     def deactivate(self) -> None:
-        """Ends the timers."""
+        """End the timers."""
         for timer in self.__dict__.pop("_periodic", []):
             self.destroy_timer(timer)
 
@@ -197,7 +197,7 @@ class ArmNode(SteppedClocks, ManagedNode):
 
 
 def _picture(width: int, height: int, transport: str) -> Any:
-    """A gradient with some noise, so that a JPEG of it has a usual size."""
+    """Return a gradient with some noise, so that its JPEG has a usual size."""
     rng = np.random.default_rng(0)
     ramp = np.linspace(0, 200, width)[None, :, None] + rng.integers(0, 40, (height, width, 3))
     pixels = ramp.astype(np.uint8)
@@ -210,7 +210,7 @@ def _picture(width: int, height: int, transport: str) -> Any:
 
 
 def main() -> None:
-    """Runs the node."""
+    """Run the node."""
     run_node(ArmNode)
 
 

@@ -30,7 +30,7 @@ STEPS = {
 
 
 def set_clock(rig: Rig, number: int, slack_s: float, by_s: float, reasons: frozenset[Reason]) -> Outcome:
-    """The clock is set in motion, and the arm is held; then once more, with an emergency stop meanwhile."""
+    """Set the clock in motion, so that the arm is held; then once more, with an emergency stop meanwhile."""
     record, orders = rig.record, rig.the_orders
     step_ns, begin_ns = _step(rig, by_s)
     rig.observer.settle(lambda: record.held_ns(step_ns) is not None, HOLD_S)
@@ -43,7 +43,7 @@ def set_clock(rig: Rig, number: int, slack_s: float, by_s: float, reasons: froze
         record.pose_error(),
     )
     mended_ns = time.time_ns()
-    rig.set("cameras", "frozen_cameras", False)
+    rig.set("cameras", frozen_cameras=False)
     recovered_ns = rig.wait_for_motion(mended_ns)
     gaps = [orders.longest_gap_ns(begin_ns, time.monotonic_ns())]
     problems += orders.problems()
@@ -64,24 +64,24 @@ def set_clock(rig: Rig, number: int, slack_s: float, by_s: float, reasons: froze
 
 
 def _step(rig: Rig, by_s: float) -> tuple[int, int]:
-    """Sets the clock in motion; returns when [ns, system clock] and [ns, steady].
+    """Set the clock in motion; return when [ns, system clock] and [ns, steady].
 
     Images cease shortly before: else the first chunk of the new time would come before the arm rests.
     """
     while True:
         rig.move()
         began_s = time.monotonic()
-        rig.set("cameras", "frozen_cameras", True)
+        rig.set("cameras", frozen_cameras=True)
         if time.monotonic() - began_s < FREEZE_S:
             break
-        rig.set("cameras", "frozen_cameras", False)
+        rig.set("cameras", frozen_cameras=False)
     at_ns = rig.the_system_clock.step(by_s)
     time.sleep(max(0.0, (at_ns - time.monotonic_ns()) / 1e9))
     return at_ns + clock_offset_ns(), at_ns
 
 
 def _stop_meanwhile(rig: Rig, by_s: float, slack_s: float) -> tuple[float, int, list[str]]:
-    """An emergency stop right after the step: how long it took [ms], the longest gap [ns], and problems."""
+    """Stop right after the step; return how long it took [ms], the longest gap [ns], and problems."""
     record, orders = rig.record, rig.the_orders
     _, begin_ns = _step(rig, by_s)
     time.sleep(rig.rng.uniform(0.0, ESTOP_S))
@@ -94,7 +94,7 @@ def _stop_meanwhile(rig: Rig, by_s: float, slack_s: float) -> tuple[float, int, 
         problems.append(f"stopped after {stop_ms:.1f} ms, limit {limit_ms:.1f} ms")
     if Reason.ESTOP not in record.reasons(asked_ns, Mode.ESTOP):
         problems.append("no ESTOP")
-    rig.set("cameras", "frozen_cameras", False)
+    rig.set("cameras", frozen_cameras=False)
     reset_ns = rig.trigger("reset").asked_ns
     rig.wait_for_motion(reset_ns)
     return stop_ms, orders.longest_gap_ns(begin_ns, time.monotonic_ns()), problems

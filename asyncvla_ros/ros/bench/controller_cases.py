@@ -20,7 +20,7 @@ FREEZES_MS = (50, 100, 350, 2000)
 
 
 def restart(rig: Rig, number: int, slack_s: float, ending: signal.Signals) -> Outcome:
-    """The controller ends by a signal and is started again; SIGINT leaves it time for a last hold."""
+    """End the controller by a signal and restart it; SIGINT leaves it time for a last hold."""
     record, limit_s = rig.record, None if ending is signal.SIGKILL else slack_s
     rig.move()
     fault_ns = time.time_ns()
@@ -45,12 +45,12 @@ def restart(rig: Rig, number: int, slack_s: float, ending: signal.Signals) -> Ou
         held_ms=held_ms,
         limit_ms=None if limit_s is None else 1e3 * limit_s,
         standstill_ms=(standstill_ns - fault_ns) / 1e6,
-        pose_error=float(np.abs(record.commands[0].targets - measured).max()),
+        pose_error=float(np.abs(record.commands[0].positions - measured).max()),
     )
 
 
 def rest_limit_s(rig: Rig, slack_s: float) -> float:
-    """How long the arm may move on when commands cease [s].
+    """Return how long the arm may move after the last command [s].
 
     ::
 
@@ -61,7 +61,7 @@ def rest_limit_s(rig: Rig, slack_s: float) -> float:
 
 
 def freeze(rig: Rig, number: int, slack_s: float, freeze_ms: int) -> Outcome:
-    """The controller stands still for so long [ms]; its driver goes on along the last trajectory."""
+    """Stop the controller's process for ``freeze_ms`` [ms]; its driver follows the last trajectory."""
     demand, problems = rig.the_demand, []
     rig.move()
     fault_ns = time.time_ns()

@@ -43,7 +43,7 @@ class ReceivedTrajectory(NamedTuple):
 
 
 def received(entry: JointTrajectory, measured: np.ndarray, offset_ns: int) -> ReceivedTrajectory:
-    """An entry in steady time.
+    """Convert a log entry to steady time.
 
     Args:
         entry: Of the log.
@@ -55,7 +55,7 @@ def received(entry: JointTrajectory, measured: np.ndarray, offset_ns: int) -> Re
 
 
 def state_at(way: Trajectory, at_ns: int) -> np.ndarray:
-    """(3, 6) position [rad], velocity [rad/s] and acceleration [rad/s²] that a trajectory demands."""
+    """Return the (3, 6) position [rad], velocity [rad/s] and acceleration [rad/s²] of a trajectory."""
     times = way.start_ns + way.times_ns
     states = way.states
     index = int(np.searchsorted(times, at_ns, side="right")) - 1
@@ -85,7 +85,7 @@ class Demand(NamedTuple):
         return np.abs(np.diff(self.positions, axis=0)) / (GRID_NS / 1e9)
 
     def rest_ns(self, after_ns: int) -> int | None:
-        """Since when it stands, the first time after ``after_ns`` [ns, steady]; None: it never does."""
+        """Return when it first comes to rest after ``after_ns`` [ns, steady]; None: never."""
         is_still = np.abs(np.diff(self.positions, axis=0)).max(axis=1) <= STANDING
         looks = STANDING_NS // GRID_NS
         for index in np.flatnonzero(self.times_ns >= after_ns):
@@ -94,19 +94,19 @@ class Demand(NamedTuple):
         return None
 
     def until(self, end_ns: int) -> Demand:
-        """The part of it before ``end_ns`` [ns, steady]."""
+        """Return the part before ``end_ns`` [ns, steady]."""
         count = int(np.searchsorted(self.times_ns, end_ns))
         return Demand(self.times_ns[:count], self.positions[:count])
 
 
 def demand_between(entries: Sequence[ReceivedTrajectory], begin_ns: int, end_ns: int) -> Demand:
-    """What a driver that interpolates from what it demands makes of a log, from ``begin_ns`` to ``end_ns``.
+    """Replay a log to a driver that interpolates from the demanded position; return its demand.
 
     Args:
         entries: In order; a trajectory that has begun when it arrives says by itself what is demanded, so one
             that came before ``begin_ns`` is enough.
-        begin_ns: [ns, steady].
-        end_ns: [ns, steady].
+        begin_ns: First time of the demand [ns, steady].
+        end_ns: End of the demand [ns, steady].
 
     Raises:
         ValueError: there is no entry before ``begin_ns``.

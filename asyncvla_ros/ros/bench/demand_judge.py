@@ -1,4 +1,4 @@
-"""Judges, through all faults, whether what drivers make of the commands keeps every limit."""
+"""Check, through all faults, whether the drivers' demand keeps every limit."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ KEPT = 200
 
 
 class Verdicts:
-    """Which limits were broken since one asked last, by model of a driver."""
+    """Limits broken since the last query, by driver model."""
 
     def __init__(self, audits: Mapping[str, DriverAudit]):
         self.audits = audits
         self._told = {name: dict(audit.violations) for name, audit in audits.items()}
 
     def problems(self) -> list[str]:
-        """What is new; empty: nothing."""
+        """Return the new violations; empty: none."""
         lines = []
         for name, audit in self.audits.items():
             new = {kind: count - self._told[name][kind] for kind, count in audit.violations.items()}
@@ -44,12 +44,12 @@ class Verdicts:
         return lines
 
     def figures(self) -> dict[str, Any]:
-        """By model what ``DriverAudit.figures`` says."""
+        """Return the metrics of each model, see ``DriverAudit.figures``."""
         return {name: audit.figures() for name, audit in self.audits.items()}
 
 
 class DemandJudge:
-    """Of trajectories: by a driver that begins at what it demands, and by one that begins where it measures.
+    """Judge trajectories by two drivers: one begins at the demanded, one at the measured position.
 
     Time is steady: the system clock, of which stamps and arrivals are, is converted once.
 
@@ -73,32 +73,32 @@ class DemandJudge:
         self._is_begun = False
 
     def note_entry(self, entry: JointTrajectory, now_ns: int) -> None:
-        """Keeps an entry of the driver's log."""
+        """Keep an entry of the driver's log."""
         self.entries.append(received(entry, self._measured, self.offset_ns))
 
     def note_body(self, message: JointState, now_ns: int) -> None:
-        """Keeps where the joints are."""
+        """Keep the joint positions."""
         self._measured = np.asarray(message.position, float)
 
     def forget(self) -> None:
-        """A new fault is made: only the newest entries matter any more. Comes after ``problems``."""
+        """Drop all but the newest entries before a new fault; call ``problems`` first."""
         surplus = min(self._judged, len(self.entries) - KEPT)
         if surplus > 0:
             del self.entries[:surplus]
             self._judged -= surplus
 
     def allow_stop(self, at_ns: int) -> None:
-        """From ``at_ns`` [ns, steady] on the limits of an emergency stop count."""
+        """Apply the limits of an emergency stop from ``at_ns`` [ns, steady] on."""
         for audit in self._audits.values():
             audit.allow_stop(at_ns)
 
     def stop_over(self, at_ns: int) -> None:
-        """At ``at_ns`` [ns, steady] the emergency stop is over."""
+        """Note that the emergency stop is over at ``at_ns`` [ns, steady]."""
         for audit in self._audits.values():
             audit.stop_over(at_ns)
 
     def problems(self, until_ns: int) -> list[str]:
-        """What the demand broke since one asked last, until ``until_ns`` [ns, steady]."""
+        """Return the violations since the last call, until ``until_ns`` [ns, steady]."""
         while self._judged < len(self.entries):
             self._receive(self.entries[self._judged])
             self._judged += 1
@@ -137,12 +137,12 @@ class DemandJudge:
         self._is_begun = not entry.is_begin
 
     def figures(self) -> dict[str, Any]:
-        """By model: samples, violations, largest jump [rad] and largest shares of the limits."""
+        """Return samples, violations, largest jump [rad] and largest shares of the limits by model."""
         return self._verdicts.figures()
 
 
 class CommandJudge:
-    """Of action commands, by what the controller says it sent: a driver goes to each one at that time.
+    """Judge action commands by the controller's log: a driver goes to each one when it was sent.
 
     Args:
         robot: A contract with action commands.
@@ -158,17 +158,17 @@ class CommandJudge:
         self._is_begun = False
 
     def note_sent(self, entry: JointState, now_ns: int) -> None:
-        """Keeps a command, stamped in steady time."""
+        """Keep a command, stamped in steady time."""
         self._values.append(np.asarray(entry.position, float))
         self.sent_ns.append(to_ns(entry.header.stamp))
 
     def forget(self) -> None:
-        """A new fault is made. Comes after ``problems``."""
+        """Drop what was judged before a new fault; call ``problems`` first."""
         del self.sent_ns[: self._judged], self._values[: self._judged]
         self._judged = 0
 
     def problems(self) -> list[str]:
-        """What the commands broke since one asked last."""
+        """Return the violations since the last call."""
         count = len(self.sent_ns)
         for sent_ns, values in zip(
             self.sent_ns[self._judged : count], self._values[self._judged : count], strict=True
@@ -182,7 +182,7 @@ class CommandJudge:
         return self._verdicts.problems()
 
     def longest_gap_ns(self, begin_ns: int, end_ns: int) -> int:
-        """The longest time between two commands that overlaps an interval [ns, steady], or its own length."""
+        """Return the longest gap between commands that overlaps an interval [ns, steady]; at most its length."""
         times = [time for time in self.sent_ns]
         inner = [time for time in times if begin_ns < time < end_ns]
         before = [time for time in times if time <= begin_ns][-1:] or [begin_ns]
@@ -190,12 +190,12 @@ class CommandJudge:
         return int(np.diff([*before, *inner, *after]).max())
 
     def figures(self) -> dict[str, Any]:
-        """By model: samples, violations, largest jump [rad] and largest shares of the limits."""
+        """Return samples, violations, largest jump [rad] and largest shares of the limits by model."""
         return self._verdicts.figures()
 
 
 def merged(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
-    """The figures of two judges, by model: counts are added, of the others the largest counts."""
+    """Merge the metrics of two judges by model: add counts, keep the larger of other values."""
     both = {**one, **other}
     for name in one.keys() & other.keys():
         first, second = one[name], other[name]

@@ -26,11 +26,11 @@ LATE_S = 1.5
 
 
 def move_by_hand(rig: Rig, number: int, slack_s: float) -> Outcome:
-    """Drives go off in motion, a hand moves the arm, drives come back."""
+    """Switch the drives off in motion, move the arm by hand, switch the drives on."""
     record = rig.record
     rig.move()
     fault_ns = time.time_ns()
-    rig.set("arm", "drives_on", False)
+    rig.set("arm", drives_on=False)
     # They are off when the call returns.
     limit_ms = (time.time_ns() - fault_ns) / 1e6 + 1e3 * slack_s
     rig.observer.settle(lambda: record.held_ns(fault_ns) is not None, HOLD_S)
@@ -40,7 +40,7 @@ def move_by_hand(rig: Rig, number: int, slack_s: float) -> Outcome:
     if held_ms is not None and held_ms > limit_ms:
         problems.append(f"held after {held_ms:.1f} ms, limit {limit_ms:.1f} ms")
     before = record.body[-1].positions
-    rig.set("arm", "by_hand", BY_HAND if number % 2 else -BY_HAND)
+    rig.set("arm", by_hand=BY_HAND if number % 2 else -BY_HAND)
     nearness = AGREEMENT * following_limit(rig.robot.dofs[0])
     rig.observer.settle(lambda: _has_followed(rig, before, nearness), HAND_S)
     error = record.pose_error()
@@ -50,9 +50,9 @@ def move_by_hand(rig: Rig, number: int, slack_s: float) -> Outcome:
         )
     problems += reason_problems(record.reasons(fault_ns), frozenset({Reason.DRIVER_NOT_READY}))
     mended_ns = time.time_ns()
-    rig.set("arm", "drives_on", True)
+    rig.set("arm", drives_on=True)
     recovered_ns = rig.wait_for_motion(mended_ns)
-    rig.set("arm", "by_hand", 0.0)
+    rig.set("arm", by_hand=0.0)
     return Outcome(
         problems=problems + rig.demand_problems(),
         recovered_ms=(recovered_ns - mended_ns) / 1e6,
@@ -63,14 +63,14 @@ def move_by_hand(rig: Rig, number: int, slack_s: float) -> Outcome:
 
 
 def _has_followed(rig: Rig, before: np.ndarray, nearness: float) -> bool:
-    """Whether a hand has moved the arm all the way, and the command is there."""
+    """Return whether the hand has moved the arm all the way, and the command is there."""
     record = rig.record
     moved = float(np.abs(record.body[-1].positions - before).min())
     return moved > BY_HAND - nearness and record.is_still() and record.pose_error() <= nearness
 
 
 def restart_driver(rig: Rig, number: int, slack_s: float) -> Outcome:
-    """The driver is killed, of odd ``number`` in motion, else while the arm is held; then it is elsewhere."""
+    """Kill the driver, in motion if ``number`` is odd, else during a hold; restart it elsewhere."""
     record = rig.record
     rig.move()
     if not number % 2:
@@ -88,7 +88,7 @@ def restart_driver(rig: Rig, number: int, slack_s: float) -> Outcome:
 
 
 def come_late(rig: Rig, number: int, slack_s: float) -> Outcome:
-    """Chunks come for a while, and the driver does not listen yet."""
+    """Send chunks for a while before the driver listens."""
     record = rig.record
     rig.move()
     place = _elsewhere(record.body[-1].positions)
@@ -107,7 +107,7 @@ def come_late(rig: Rig, number: int, slack_s: float) -> Outcome:
     if not record.is_still():
         problems.append("the arm moved though its driver did not listen")
     mended_ns = time.time_ns()
-    rig.set("arm", "is_listening", True)
+    rig.set("arm", is_listening=True)
     return _move_again(rig, mended_ns, place, problems)
 
 
@@ -116,20 +116,20 @@ def _is_unheard(rig: Rig) -> bool:
 
 
 def _elsewhere(positions: np.ndarray) -> float:
-    """A place for all joints, towards the middle of their range [rad]."""
+    """Return another place for all joints, towards the middle of their range [rad]."""
     mean = float(positions.mean())
     return round(mean - float(np.copysign(ELSEWHERE, mean)), 3)
 
 
 def _first(rig: Rig, since_ns: int) -> ReceivedTrajectory | None:
-    """The first trajectory that a driver got since ``since_ns`` [ns, system clock]."""
+    """Return the first trajectory that arrived since ``since_ns`` [ns, system clock]."""
     demand = rig.the_demand
     came = (one for one in demand.entries if one.arrived_ns + demand.offset_ns >= since_ns)
     return next((one for one in came if not one.is_begin), None)
 
 
 def _move_again(rig: Rig, mended_ns: int, place: float, problems: list[str]) -> Outcome:
-    """The first trajectory since ``mended_ns`` [ns, system clock] must begin where all joints are [rad]."""
+    """Check that the first trajectory since ``mended_ns`` [ns, system clock] begins at ``place`` [rad]."""
     recovered_ns = rig.wait_for_motion(mended_ns)
     first = _first(rig, mended_ns)
     assert first is not None

@@ -11,7 +11,7 @@ PRIORITY = 50
 
 
 def main() -> None:
-    """Runs the node."""
+    """Run the node."""
     try:
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(PRIORITY))
     except PermissionError:

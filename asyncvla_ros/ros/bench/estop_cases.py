@@ -23,7 +23,7 @@ AFTER_NS = 100_000_000
 
 
 def stop_in_motion(rig: Rig, number: int, slack_s: float) -> Outcome:
-    """An emergency stop; of odd ``number`` while the motion begins, else at any moment of it."""
+    """Stop while a motion begins if ``number`` is odd, else at any moment of it."""
     record, demand = rig.record, rig.the_demand
     _begin_motion(rig) if number % 2 else rig.move()
     demand.allow_stop(time.monotonic_ns())
@@ -58,7 +58,7 @@ def stop_in_motion(rig: Rig, number: int, slack_s: float) -> Outcome:
 
 
 def _begin_motion(rig: Rig) -> None:
-    """Waits for a random moment in which a motion begins."""
+    """Wait for a random moment while a motion begins."""
     rig.move()
     rig.the_demand.allow_stop(time.monotonic_ns())
     rig.trigger("estop")
@@ -71,7 +71,7 @@ def _begin_motion(rig: Rig) -> None:
 
 
 def first_braking(rig: Rig, asked_ns: int) -> int | None:
-    """Which entry of the driver's log is the first command of a stop asked for at ``asked_ns`` [ns, system].
+    """Return the log index of the first command of a stop requested at ``asked_ns`` [ns, system clock].
 
     Action commands say which ones are a hold; the trajectory of the same stamp is the same command.
     """
@@ -85,7 +85,7 @@ def first_braking(rig: Rig, asked_ns: int) -> int | None:
 
 
 def _follow_stop(rig: Rig, asked_ns: int, first: int) -> tuple[int, list[str]]:
-    """When the demand came to rest [ns, steady], and what was wrong with its way there.
+    """Return when the demand came to rest [ns, steady], and problems on its way there.
 
     Args:
         rig: With the log of the driver.

@@ -22,7 +22,7 @@ READINGS = 100
 
 
 class SimClock:
-    """Publishes ``/clock``, at the pace of wall time, until it is set back."""
+    """Publish ``/clock`` at the pace of wall time; it can be set back."""
 
     def __init__(self, node: Node):
         self._publisher = node.create_publisher(ClockMessage, "/clock", qos.LOCKSTEP_CLOCK)
@@ -38,7 +38,7 @@ class SimClock:
             self._publisher.publish(message)
 
     def set_back(self, by_s: float) -> None:
-        """Goes on from ``by_s`` [s] ago; tells it at once."""
+        """Set the clock back by ``by_s`` [s] and publish it."""
         with self._lock:
             self._began_ns += round(by_s * 1e9)
         self._tick()
@@ -55,14 +55,14 @@ class SystemClock:
         self._publisher = node.create_publisher(Int64MultiArray, TOPIC, qos.STATUS)
 
     def step(self, by_s: float) -> int:
-        """Sets it by ``by_s`` [s] for all nodes at the same moment, soon; returns when [ns, steady]."""
+        """Step the clock of all nodes by ``by_s`` [s] at one moment, soon; return when [ns, steady]."""
         at_ns = time.monotonic_ns() + NOTICE_NS
         self._publisher.publish(step_message(at_ns, round(by_s * 1e9)))
         return at_ns
 
 
 def clock_offset_ns() -> int:
-    """How far the system clock of this machine is ahead of its steady clock [ns]."""
+    """Return how far the system clock is ahead of the steady clock [ns]."""
     readings = []
     for _ in range(READINGS):
         before_ns, system_ns, after_ns = time.monotonic_ns(), time.time_ns(), time.monotonic_ns()

@@ -1,4 +1,4 @@
-"""What a fault led to, and the figures of many."""
+"""Outcome of a fault, and metrics of many."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from asyncvla_ros.ros.bench.observer import tails
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one fault led to.
+    """Outcome of one fault.
 
     Attributes:
-        problems: What must not be; empty: passed.
+        problems: Violated expectations; empty: passed.
         recovered_ms: From the end of the fault to the first command from a chunk [ms]; None: none came.
         held_ms: From the fault to the first hold [ms]; None: there was none, or nobody who could hold.
         limit_ms: What was permitted this time [ms]; None: there was nobody who could hold.
@@ -33,11 +33,11 @@ class Outcome:
 
 
 def summary(outcomes: Sequence[Outcome], limit_s: float | None, stalled: int = 0) -> dict[str, Any]:
-    """The figures of one case.
+    """Compute the metrics of one case.
 
     Args:
-        outcomes: Those that count.
-        limit_s: Of a hold by design [s]; None: nobody could hold.
+        outcomes: Outcomes that count.
+        limit_s: Limit of a hold by design [s]; None: nobody could hold.
         stalled: Failed tries during which the machine stood still; they were made again.
     """
     held = [(one.held_ms, one.limit_ms) for one in outcomes]

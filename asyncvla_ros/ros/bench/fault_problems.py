@@ -1,4 +1,4 @@
-"""What must not be after a fault, told from the record of it."""
+"""Violated expectations after a fault, from its record."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SPEED_TOLERANCE = 1e-4
 def hold_problems(
     record: FaultRecord, fault_ns: int, limit_ms: float, reasons: frozenset[Reason]
 ) -> list[str]:
-    """What is wrong with the hold after a fault; empty: nothing.
+    """Return the problems of the hold after a fault; empty: none.
 
     Args:
         record: From before the fault until the arm rests.
@@ -42,7 +42,7 @@ def hold_problems(
 
 
 def reason_problems(given: set[Reason], expected: frozenset[Reason]) -> list[str]:
-    """Whether none of the reasons that the controller gave is one it must give."""
+    """Return a problem if the controller gave none of the expected reasons."""
     if given & expected:
         return []
     wanted, found = (", ".join(sorted(one.name for one in some)) for some in (expected, given))
@@ -50,14 +50,14 @@ def reason_problems(given: set[Reason], expected: frozenset[Reason]) -> list[str
 
 
 def start_problems(record: FaultRecord, measured: np.ndarray, permitted: np.ndarray) -> list[str]:
-    """What is wrong with how a motion began; empty: nothing.
+    """Return the problems of the start of a motion; empty: none.
 
     Args:
         record: From the first command on.
         measured: (d,) where the arm stood [rad].
         permitted: (d,) largest change from one command to the next [rad].
     """
-    problems = place_problems(record.commands[0].targets, measured)
+    problems = place_problems(record.commands[0].positions, measured)
     steps = record.largest_steps()
     if (steps > permitted + ROUNDING).any():
         problems.append(f"a command jumped by {steps.max():.2g} rad")
@@ -65,7 +65,7 @@ def start_problems(record: FaultRecord, measured: np.ndarray, permitted: np.ndar
 
 
 def place_problems(first: np.ndarray, measured: np.ndarray) -> list[str]:
-    """Whether a first command (d,) is elsewhere than where the arm was (d,) [rad]."""
+    """Return a problem if a first command (d,) is not where the arm was measured (d,) [rad]."""
     error = float(np.abs(first - measured).max())
     return [f"the first command is {error:.2g} rad from the measured pose"] if error > TOLERANCE else []
 
@@ -73,7 +73,7 @@ def place_problems(first: np.ndarray, measured: np.ndarray) -> list[str]:
 def latch_problems(
     record: FaultRecord, fault_ns: int, limit_ms: float, mode: Mode, reason: Reason
 ) -> list[str]:
-    """Whether a latched mode came too late, for another reason, or moved the arm on.
+    """Return problems of a latched mode: too late, another reason, or the arm moves on.
 
     Args:
         record: From before the fault until the arm rests.
@@ -99,7 +99,7 @@ def latch_problems(
 def permitted_speeds(
     sent: Sequence[ReceivedTrajectory], asked_ns: int, branch_ns: int, jerk: np.ndarray
 ) -> np.ndarray:
-    """(6,) the highest speeds that an emergency stop may let be [rad/s].
+    """Return the (6,) highest speeds that an emergency stop permits [rad/s].
 
     ::
 
@@ -121,7 +121,7 @@ def permitted_speeds(
 
 
 def rise_problems(demand: Demand, permitted: np.ndarray) -> list[str]:
-    """Whether the speed of a joint was higher than (6,) ``permitted`` [rad/s] while it was to stop."""
+    """Return a problem if a joint was faster than (6,) ``permitted`` [rad/s] during the stop."""
     excess = demand.speeds.max(axis=0) - permitted
     if (excess > SPEED_TOLERANCE).any():
         joint = int(np.argmax(excess))

@@ -21,7 +21,7 @@ INSTRUCTION = "sweep"
 def cancel_task(rig: Rig, number: int, slack_s: float) -> Outcome:
     """A task is begun, canceled in motion, and another one begun; in the end the instruction stands again."""
     record = rig.record
-    rig.set("policy", "instruction", "")
+    rig.set("policy", instruction="")
     client: Any = ActionClient(rig.observer.node, RunTask, "policy/run_task")
     try:
         goal = _begin(rig, client)
@@ -41,7 +41,7 @@ def cancel_task(rig: Rig, number: int, slack_s: float) -> Outcome:
         mended_ns = time.time_ns()
         _begin(rig, client)
         recovered_ns = rig.wait_for_motion(mended_ns)
-        rig.set("policy", "instruction", INSTRUCTION)
+        rig.set("policy", instruction=INSTRUCTION)
     finally:
         client.destroy()
     return Outcome(
