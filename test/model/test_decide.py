@@ -77,7 +77,7 @@ def decide(network: Any, strategy: Strategy, plan: Plan | None = None) -> tuple[
 def test_rounds_stop_when_nothing_is_doubted():
     network = Scripted([[[0.9, 0.4, 0.9, 0.4]], [[0.9, 0.9, 0.9, 0.3]], [[0.9, 0.9, 0.9, 0.9]]])
     decision, laps = decide(network, Strategy(rounds=5))
-    assert laps == ["sfm", "rater", "afm", "rater", "afm", "rater"]
+    assert laps == ["draft", "rate", "refine", "rate", "refine", "rate"]
     assert network.variances == [None] * 3
     assert [mask.tolist() for mask, _ in network.samples] == [[[1, 1, 1, 1]], [[0, 1, 0, 1]], [[0, 0, 0, 1]]]
     assert [steps for _, steps in network.samples] == [10, 5, 5]
@@ -90,14 +90,14 @@ def test_rounds_stop_when_nothing_is_doubted():
 def test_one_round_rates_once():
     network = Scripted([[[0.1, 0.1, 0.9, 0.9]]])
     _, laps = decide(network, Strategy(denoise_steps=3, refine_steps=2))
-    assert laps == ["sfm", "rater", "afm"] and [steps for _, steps in network.samples] == [3, 2]
+    assert laps == ["draft", "rate", "refine"] and [steps for _, steps in network.samples] == [3, 2]
 
 
 def test_the_most_confident_draft_counts_without_its_committed_actions():
     """Means over the last three: 0.5, 0.6, 0.4; over all four the first would win."""
     ratings = [[[1.0, 0.5, 0.5, 0.5], [0.1, 0.6, 0.6, 0.6], [0.9, 0.4, 0.4, 0.4]]]
     decision, laps = decide(Scripted(ratings), Strategy("sfm", best_of=3, handover="commit"), ZEROS)
-    assert laps == ["sfm", "rater"]
+    assert laps == ["draft", "rate"]
     assert decision.actions.flatten().tolist() == [0, 101, 101, 101]
     assert decision.confidence is not None
     assert decision.confidence.flatten().tolist() == pytest.approx([0.1, 0.6, 0.6, 0.6])
@@ -112,7 +112,7 @@ def test_variance_is_judged_again_only_where_it_was_refined():
     network = Scripted([], velocities)
     decision, laps = decide(network, Strategy(select="variance", threshold=0.5, rounds=3))
     assert decision.refined.tolist() == [[False, True, True, True]]
-    assert laps == ["sfm", "afm"] and decision.confidence is None
+    assert laps == ["draft", "refine"] and decision.confidence is None
     assert decision.variance is not None and decision.variance.tolist() == [[0, 1, 4, 9]]
 
 

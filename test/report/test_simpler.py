@@ -5,16 +5,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from asyncvla_ros.common.shard import Shard
 from asyncvla_ros.report import report
 from asyncvla_ros.report.results import load
 from asyncvla_ros.report.shards import bridge_figures, merge_shards
+from asyncvla_ros.sim.evaluation.inference import Inference
 from asyncvla_ros.sim.simpler import fractal_results as fractal
 from asyncvla_ros.sim.simpler.bridge.results import EXPERT, BridgeEpisode, BridgeSettings, summarize
 from asyncvla_ros.strategy import Strategy
-from asyncvla_ros.types import AsyncVLAError
+from asyncvla_ros.types import ActionChunk, AsyncVLAError, StageTimes
 
 NO_TICKS = {"p50": 0.0, "p95": 0.0}
 #: In another order than that of the alphabet, as a user may ask for them.
@@ -25,6 +27,12 @@ def episode(task: str, init: int) -> BridgeEpisode:
     """One whose every figure differs from those of the others."""
     k = init + 3 * (task == "carrot")
     return BridgeEpisode(task, init, 3, 60 + k, k > 3, k > 1, (10.0 + k, 30.0 - k))
+
+
+def answer(ms: float) -> ActionChunk:
+    """A chunk of four actions, one of them refined, after so many ms."""
+    refined = np.arange(4) == 3
+    return ActionChunk(np.zeros((4, 7)), None, refined, committed=0, times=StageTimes(0, 0, 0, 0, total=ms))
 
 
 def write(file: Path, config: BridgeSettings, **changes: Any) -> dict[str, Any]:
@@ -70,8 +78,10 @@ def test_the_page_has_both_successes_of_bridge_by_task_and_together(tmp_path: Pa
 
 def test_the_page_has_both_successes_of_fractal(tmp_path: Path) -> None:
     config = fractal.FractalSettings("google_robot_pick_coke_can", 4, Strategy("sfm"))
+    inferences = tuple(Inference(0, 0, "pick coke can", answer(ms)) for ms in (20.0, 40.0))
     episodes = [
-        fractal.FractalEpisode(i, "pick coke can", i > 2, i > 1, 80, (20.0, 40.0), 0.25) for i in range(4)
+        fractal.FractalEpisode(i, "pick coke can", i > 2, i > 1, steps=80, inferences=inferences)
+        for i in range(4)
     ]
     result = fractal.summarize(episodes, config, {"checkpoint": "77b0aa"}, 513)
     (tmp_path / "coke.json").write_text(json.dumps(result))
