@@ -17,7 +17,7 @@ _REFINED = (255, 196, 0)
 
 
 def annotate(decision: InferenceTrace, instruction: str, title: str) -> np.ndarray:
-    """Both cameras with instruction, and a bar per action: height and colour are its confidence.
+    """Draw all cameras, the instruction, and a bar per action whose height and color are its confidence.
 
     Returns:
         (476, 336 * cameras, 3) uint8 RGB.
@@ -55,13 +55,13 @@ def annotate(decision: InferenceTrace, instruction: str, title: str) -> np.ndarr
 
 
 def confidence_colour(value: float) -> tuple[int, int, int]:
-    """Red (0) over yellow to green (1), RGB."""
+    """Map a confidence in [0, 1] to an RGB color, from red over yellow to green."""
     value = min(max(value, 0.0), 1.0)
     return (int(230 * min(1.0, 2 * (1 - value))), int(200 * min(1.0, 2 * value)), 70)
 
 
 def write_gif(path: Path, frames: Sequence[np.ndarray], fps: float, width: int = 480) -> None:
-    """An animation small enough for a README."""
+    """Write an animation small enough for a README."""
     from PIL import Image
 
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -74,11 +74,11 @@ def write_gif(path: Path, frames: Sequence[np.ndarray], fps: float, width: int =
 def write_timeline(
     path: Path, decisions: Sequence[InferenceTrace], names: Sequence[str], step_s: float
 ) -> None:
-    """Executed actions over time, confidence per decision and action, what was refined, gripper.
+    """Plot executed actions, confidence and refined actions of each inference, and the gripper over time.
 
     Args:
         path: The PNG to write.
-        decisions: Of one episode.
+        decisions: The inferences of one episode.
         names: One per action dim; the last is the gripper.
         step_s: Control step [s].
     """
