@@ -102,7 +102,7 @@ class ControllerMachine(RuleBasedStateMachine):
 
     @rule(jump_ns=st.sampled_from([-5_000 * MS, -1, 700 * MS]))
     def node_clock_jumps(self, jump_ns: int) -> None:
-        """The next step is so much later than the one before it, by the node clock."""
+        """Move the node clock forward before the next step."""
         self.judged.node_ns += jump_ns - ARM.period_ns
         if jump_ns < 0:
             self.judged.newest, self.judged.seen_ns, self.judged.has_jumped = None, None, True

@@ -34,7 +34,7 @@ class Rig:
         return goals
 
     def held(self):
-        """A hold at 0, where the arm rests."""
+        """Begin a hold at 0, where the arm rests."""
         assert self.ask(periods=12) is None
         assert self.stop.state is StopState.HOLDING
         return self

@@ -71,7 +71,7 @@ def test_the_full_size_has_the_papers_parameters():
 def test_a_policy_begins_with_the_weights_of_the_folder(
     folder: Path, config: AsyncVLAConfig, new_names: bool
 ):
-    """transformers writes the old names of Qwen2.5-VL-3B-Instruct, and its network has new ones."""
+    """Check both: transformers writes the old names of Qwen2.5-VL-3B-Instruct, and its network has new ones."""
     file = folder / "model.safetensors"
     stored = load_file(file)
     visual = stored["visual.blocks.1.mlp.up_proj.weight"].clone()

@@ -25,7 +25,7 @@ RGB = np.kron(COLOURS, np.ones((8, 8, 1), np.uint8))
 
 
 def _image(pixels: np.ndarray, encoding: str, padding: int = 0, big: bool = False) -> Image:
-    """A message with ``padding`` bytes of rubbish at the end of each row."""
+    """Make a message with ``padding`` random bytes at the end of each row."""
     order = pixels.astype(pixels.dtype.newbyteorder(">" if big else "<"))
     rows = np.frombuffer(order.tobytes(), np.uint8).reshape(len(pixels), -1)
     padded = np.pad(rows, ((0, 0), (0, padding)), constant_values=199)
@@ -177,7 +177,7 @@ def _encoded(suffix: str, picture: np.ndarray = RGB) -> bytes:
 
 
 def _claiming(suffix: str, width: int, height: int) -> bytes:
-    """A small picture whose header claims another size."""
+    """Make a small picture whose header claims another size."""
     data = bytearray(_encoded(suffix))
     if suffix == ".png":
         data[16:24] = struct.pack(">II", width, height)

@@ -46,7 +46,10 @@ def test_what_is_refused_is_said_with_its_remedy():
 
 
 def test_nothing_asked_for_changes_nothing():
-    body = "print(json.dumps([take_realtime_priority(0, lock_memory=False), os.sched_getscheduler(0) == os.SCHED_OTHER]))"
+    body = (
+        "refused = take_realtime_priority(0, lock_memory=False)\n"
+        "print(json.dumps([refused, os.sched_getscheduler(0) == os.SCHED_OTHER]))"
+    )
     assert result(DROP_RIGHTS + body) == [[], True]
 
 

@@ -67,13 +67,13 @@ def data_file(root: Path) -> Path:
 
 
 def write_columns(root: Path, columns: dict[str, Any]) -> None:
-    """The table of a dataset."""
+    """Read the table of a dataset."""
     data_file(root).parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.table(columns), data_file(root))
 
 
 def change_columns(root: Path, **columns: Any) -> None:
-    """Replaces columns of the table; one that is None is left out."""
+    """Replace columns of the table; one that is None is left out."""
     table = pq.read_table(data_file(root)).to_pydict() | columns
     write_columns(root, {key: value for key, value in table.items() if value is not None})
 

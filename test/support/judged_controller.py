@@ -52,7 +52,7 @@ class JudgedController:
         self._forget(is_active=False)
 
     def _forget(self, is_active: bool) -> None:
-        """An activation knows nothing of what came before it."""
+        """Activate the controller, which then knows nothing of what came before."""
         self.is_active = is_active
         self.newest: StampedChunk | None = None
         self.seen_ns: int | None = None
@@ -82,7 +82,7 @@ class JudgedController:
             assert self.steady_ns - began_ns < STOPPED_NS, "a stop ends"
 
     def send(self, actions: np.ndarray, age_ms: int = 0) -> None:
-        """A chunk of (l, d) actions arrives whose observation is so old."""
+        """Receive a chunk of (l, d) actions whose observation has this age."""
         if not self.is_active:
             return
         self._note_truths()
@@ -101,7 +101,7 @@ class JudgedController:
         return where[:MEASURED].copy()
 
     def see(self, values: np.ndarray) -> None:
-        """The arm is measured at (m,) values [unit]."""
+        """Measure the arm at (m,) values [unit]."""
         if not self.is_active:
             return
         named = dict(zip(ARM.state_names, values.tolist(), strict=True))
@@ -109,7 +109,7 @@ class JudgedController:
         self.seen_ns, self.is_broken, self.is_known = self.node_ns, False, True
 
     def run(self, periods: int, late_ns: int = 0, is_sent: bool = True, is_seen: bool = True) -> None:
-        """So many steps, each so much later than a period; what the arm and the driver are told is judged."""
+        """Run this many steps, each ``late_ns`` longer than a period; judge what arm and driver are told."""
         for _ in range(periods):
             if not self.is_active and self.controller.at_rest:
                 return
@@ -146,7 +146,7 @@ class JudgedController:
         assert self._newest_age_ns() <= CHUNK_NS and command.action.due_ns <= self.node_ns
 
     def _judge_reason(self, is_followed: bool) -> None:
-        """A reason is true now, or was less than a step ago: a hold ends with the next action that is due."""
+        """Check that the reason is true now, or was less than a step ago: a hold ends with a due action."""
         self._note_truths()
         reason, mode = self.controller.reason, self.controller.mode
         assert mode in MODES.get(reason, (Mode.IDLE, Mode.HOLDING))

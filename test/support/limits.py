@@ -34,12 +34,12 @@ class HoldingDriver:
         self.stand(standing)
 
     def stand(self, pose: np.ndarray) -> None:
-        """The arm stands at (d,) ``pose`` [unit], whatever was commanded before."""
+        """Set the arm to (d,) ``pose`` [unit], whatever was commanded before."""
         self._times: np.ndarray = np.full(4, -math.inf)
         self._rows = np.tile(np.where(self._is_delta, 0.0, pose), (4, 1))
 
     def hear(self, at_ns: int, values: np.ndarray) -> None:
-        """A command (d,) [unit] arrives at ``at_ns`` [ns]; NaN: nothing is said about that dof."""
+        """Take a command (d,) [unit] at ``at_ns`` [ns]; NaN: that dof is not commanded."""
         at_s = at_ns / 1e9
         if at_s - self._times[-1] > GAP_PERIODS * self._period_s + 1e-9:
             self._times = at_s - self._period_s * np.arange(4, 0, -1)

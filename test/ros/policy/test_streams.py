@@ -64,7 +64,7 @@ def said(ros_client):
 
 
 def publish(robot: RobotPeer, stamp_ns: int, *topics: str) -> None:
-    """Publishes a part of an observation."""
+    """Publish a part of an observation."""
     for topic in topics:
         make = {"joint_states": joint_message, "ee_pose": pose_message}.get(topic, image_message)
         robot.publishers[topic].publish(make(stamp_ns))
