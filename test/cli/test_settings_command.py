@@ -110,8 +110,8 @@ def scene_of(*words: str) -> tuple[Scene, bool, Strategy]:
 
     def command(
         scene: Scene,
-        live: Annotated[bool, typer.Option("--live")] = False,
         *,
+        live: Annotated[bool, typer.Option("--live")] = False,
         strategy: Annotated[Strategy, "How it decides"],
     ) -> None:
         seen.append((scene, live, strategy))

@@ -35,7 +35,7 @@ class ControllerMachine(RuleBasedStateMachine):
     """A policy, an arm, two clocks and a person, who do everything in any order."""
 
     @initialize(share=st.sampled_from([0.1, 0.4, 0.9]), is_moving=st.booleans())
-    def begin(self, share: float, is_moving: bool) -> None:
+    def begin(self, share: float, *, is_moving: bool) -> None:
         self.judged = JudgedController(_pose(share))
         self.controller = self.judged.controller
         self.judged.start()

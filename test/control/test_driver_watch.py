@@ -28,7 +28,7 @@ class Rig:
         self.run(20)
         assert self.sent
 
-    def run(self, periods, sees=True):
+    def run(self, periods, *, sees=True):
         """Run this many periods; return their commands, None where none was sent."""
         for _ in range(periods):
             if sees:

@@ -15,7 +15,20 @@ from support.contracts import MS, shipped_robot
 JOINTS = ("pan", "lift")
 ARM = replace(
     shipped_robot("gazebo_arm"),
-    dofs=tuple(Dof(name, "rad", 1.0, False, -3.0, 3.0, 1.0, 4.0, 40.0) for name in JOINTS),
+    dofs=tuple(
+        Dof(
+            name,
+            "rad",
+            1.0,
+            is_delta=False,
+            minimum=-3.0,
+            maximum=3.0,
+            velocity=1.0,
+            acceleration=4.0,
+            jerk=40.0,
+        )
+        for name in JOINTS
+    ),
     state=(JointStateSource("joint_states", JOINTS, JOINTS),),
     lag_s=0.2,
 )

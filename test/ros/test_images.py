@@ -24,7 +24,7 @@ COLOURS = np.array([[[250, 10, 20], [10, 240, 30]], [[20, 30, 230], [120, 120, 1
 RGB = np.kron(COLOURS, np.ones((8, 8, 1), np.uint8))
 
 
-def _image(pixels: np.ndarray, encoding: str, padding: int = 0, big: bool = False) -> Image:
+def _image(pixels: np.ndarray, encoding: str, padding: int = 0, *, big: bool = False) -> Image:
     """Make a message with ``padding`` random bytes at the end of each row."""
     order = pixels.astype(pixels.dtype.newbyteorder(">" if big else "<"))
     rows = np.frombuffer(order.tobytes(), np.uint8).reshape(len(pixels), -1)
@@ -44,7 +44,7 @@ def _mosaic(pattern: str) -> np.ndarray:
     return mosaic
 
 
-def _uyvy(y_first: bool) -> np.ndarray:
+def _uyvy(*, y_first: bool) -> np.ndarray:
     """(h, w, 2) 4:2:2 with ITU-R 601 coefficients; the colours of RGB change at even columns only."""
     r, g, b = (RGB[..., i].astype(np.float32) for i in range(3))
     luma = 16 + 0.257 * r + 0.504 * g + 0.098 * b
@@ -72,10 +72,10 @@ ENCODED = {
     "bgr16": (WIDE[..., ::-1], RGB, 0),
     "rgba16": (np.concatenate([WIDE, WIDE[..., :1]], 2), RGB, 0),
     "bgra16": (np.concatenate([WIDE[..., ::-1], WIDE[..., :1]], 2), RGB, 0),
-    "yuv422": (_uyvy(False), RGB, 4),
-    "uyvy": (_uyvy(False), RGB, 4),
-    "yuv422_yuy2": (_uyvy(True), RGB, 4),
-    "yuyv": (_uyvy(True), RGB, 4),
+    "yuv422": (_uyvy(y_first=False), RGB, 4),
+    "uyvy": (_uyvy(y_first=False), RGB, 4),
+    "yuv422_yuy2": (_uyvy(y_first=True), RGB, 4),
+    "yuyv": (_uyvy(y_first=True), RGB, 4),
     **{f"bayer_{p}8": (_mosaic(p), RGB, 2) for p in ("rggb", "bggr", "gbrg", "grbg")},
     **{f"bayer_{p}16": (_mosaic(p).astype(np.uint16) << 8, RGB, 2) for p in ("rggb", "bggr", "gbrg", "grbg")},
 }

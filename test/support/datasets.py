@@ -44,7 +44,7 @@ def write_dataset(
     (root / "meta").mkdir(parents=True)
     info = {"codebase_version": "v3.0", "fps": FPS, "features": every}
     (root / "meta" / "info.json").write_text(json.dumps(info))
-    write_tasks(root, tasks, task_column)
+    write_tasks(root, tasks, task_column=task_column)
     state = np.arange(count)[:, None] * np.array([1.0, -1.0])
     columns: dict[str, Any] = {
         "observation.state": state.tolist(),
@@ -78,7 +78,7 @@ def change_columns(root: Path, **columns: Any) -> None:
     write_columns(root, {key: value for key, value in table.items() if value is not None})
 
 
-def write_tasks(root: Path, tasks: Sequence[str], task_column: bool = False) -> None:
+def write_tasks(root: Path, tasks: Sequence[str], *, task_column: bool = False) -> None:
     """``meta/tasks.parquet``."""
     import pandas as pd
 

@@ -51,7 +51,7 @@ class JudgedController:
         self.session_id, self.chunk_id = 1, 0
         self._forget(is_active=False)
 
-    def _forget(self, is_active: bool) -> None:
+    def _forget(self, *, is_active: bool) -> None:
         """Activate the controller, which then knows nothing of what came before."""
         self.is_active = is_active
         self.newest: StampedChunk | None = None
@@ -108,7 +108,7 @@ class JudgedController:
         self.controller.observe("joint_states", self.node_ns, named)
         self.seen_ns, self.is_broken, self.is_known = self.node_ns, False, True
 
-    def run(self, periods: int, late_ns: int = 0, is_sent: bool = True, is_seen: bool = True) -> None:
+    def run(self, periods: int, late_ns: int = 0, *, is_sent: bool = True, is_seen: bool = True) -> None:
         """Run this many steps, each ``late_ns`` longer than a period; judge what arm and driver are told."""
         for _ in range(periods):
             if not self.is_active and self.controller.at_rest:
@@ -117,11 +117,11 @@ class JudgedController:
                 self.see(self.measured())
             self.node_ns += ARM.period_ns + late_ns
             self.steady_ns += ARM.period_ns + late_ns
-            self._judge(self.controller.update(self.node_ns, self.steady_ns), is_sent)
+            self._judge(self.controller.update(self.node_ns, self.steady_ns), is_sent=is_sent)
 
-    def _judge(self, command: Command, is_sent: bool = True) -> None:
+    def _judge(self, command: Command, *, is_sent: bool = True) -> None:
         self._judge_action(command)
-        self._judge_reason(command.action is not None)
+        self._judge_reason(is_followed=command.action is not None)
         if command.values is None:
             return
         assert self.is_known, "nothing is sent before the pose is known"
@@ -145,7 +145,7 @@ class JudgedController:
         assert self.newest is not None and not self.newest.is_end and not self.is_starved
         assert self._newest_age_ns() <= CHUNK_NS and command.action.due_ns <= self.node_ns
 
-    def _judge_reason(self, is_followed: bool) -> None:
+    def _judge_reason(self, *, is_followed: bool) -> None:
         """Check that the reason is true now, or was less than a step ago: a hold ends with a due action."""
         self._note_truths()
         reason, mode = self.controller.reason, self.controller.mode

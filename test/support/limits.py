@@ -28,7 +28,7 @@ class HoldingDriver:
     def __init__(self, robot: RobotContract, standing: np.ndarray):
         self._robot, self._period_s = robot, robot.period_ns / 1e9
         self._is_delta = np.array([dof.is_delta for dof in robot.dofs])
-        self._limits = {is_stop: _limits(robot, is_stop) for is_stop in (False, True)}
+        self._limits = {is_stop: _limits(robot, is_stop=is_stop) for is_stop in (False, True)}
         self.is_emergency = False
         self.breaks: list[str] = []
         self.stand(standing)
@@ -73,7 +73,7 @@ class HoldingDriver:
             self.breaks.append(f"{name}: derivative {order} is {found[index]:.6g} at {at_s:.3f} s")
 
 
-def _limits(robot: RobotContract, is_stop: bool) -> np.ndarray:
+def _limits(robot: RobotContract, *, is_stop: bool) -> np.ndarray:
     """(3, d) of velocity, acceleration and jerk; without one, infinite."""
     rows = []
     for dof in robot.dofs:

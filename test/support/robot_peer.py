@@ -57,7 +57,7 @@ class RobotPeer:
         pose: Whether to publish the end effector's pose too.
     """
 
-    def __init__(self, client: RosClient, cameras: bool = True, pose: bool = True):
+    def __init__(self, client: RosClient, *, cameras: bool = True, pose: bool = True):
         self._client = client
         kinds: dict[str, type] = {"joint_states": JointState}
         if pose:

@@ -30,6 +30,7 @@ class TrajectoryController:
         joints: Sequence[str],
         position: np.ndarray,
         now_ns: int,
+        *,
         interpolates_from_desired: bool = True,
     ):
         self._joints = list(joints)
@@ -37,7 +38,7 @@ class TrajectoryController:
         self.restart(position, now_ns)
 
     def restart(self, position: np.ndarray, now_ns: int) -> None:
-        """Forgets its trajectory, as when it is activated: it holds (n,) ``position`` [m or rad]."""
+        """Forget the trajectory, as at an activation, and hold (n,) ``position`` [m or rad]."""
         self._driver.restart(now_ns, np.asarray(position, float))
 
     def accept(self, message: JointTrajectory, now_ns: int) -> str:
