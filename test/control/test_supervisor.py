@@ -106,8 +106,8 @@ def test_whole_turns_are_no_error(turns):
     rig = Rig()
     assert rig.run([2.9, 0.0], [2.9 + 2 * math.pi * turns, 0.0], 20) is None
     assert nearest(ARM.dofs[0], 2.9 - 2 * math.pi, 3.0) == pytest.approx(2.9)
-    metre = replace(ARM.dofs[0], unit="m")
-    assert nearest(metre, 2.9 - 2 * math.pi, 3.0) == 2.9 - 2 * math.pi
+    linear = replace(ARM.dofs[0], unit="m")
+    assert nearest(linear, 2.9 - 2 * math.pi, 3.0) == 2.9 - 2 * math.pi
 
 
 def test_the_driver_must_be_ready():

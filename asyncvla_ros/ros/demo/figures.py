@@ -29,7 +29,7 @@ class DemoEpisode:
     decisions: tuple[InferenceTrace, ...]
 
 
-def summarise(settings: DemoSettings, episodes: Sequence[DemoEpisode]) -> dict[str, Any]:
+def summarize(settings: DemoSettings, episodes: Sequence[DemoEpisode]) -> dict[str, Any]:
     """Compute the metrics of the measuring contract; latencies are wall clock at an observer."""
     decisions = [d for e in episodes for d in e.decisions]
     solved = sum(e.success for e in episodes)

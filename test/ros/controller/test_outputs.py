@@ -1,4 +1,4 @@
-"""controller_node towards the controllers of a robot; the test plays all its neighbours."""
+"""controller_node towards the controllers of a robot; the test plays all its neighbors."""
 
 from __future__ import annotations
 
