@@ -29,7 +29,7 @@ from asyncvla_ros.ros.launching.values import value, when
 
 
 def generate_launch_description() -> LaunchDescription:
-    """What ``ros2 launch`` runs."""
+    """Return what ``ros2 launch`` runs."""
     return LaunchDescription(
         [
             *middleware(processes=3),

@@ -45,7 +45,7 @@ FIXED = {"robot": "gazebo_arm", "use_sim_time": "true", "urdf_topic": "robot_des
 
 
 def _description() -> ParameterValue:
-    """The arm as URDF."""
+    """Return the arm's URDF."""
     arm = shipped("config", "gazebo", "asyncvla_arm.urdf.xacro")
     controllers = shipped("config", "gazebo", "controllers.yaml")
     command = Command([FindExecutable(name="xacro"), " ", arm, " controllers:=", controllers])
@@ -53,14 +53,14 @@ def _description() -> ParameterValue:
 
 
 def _headless() -> PythonExpression:
-    """Options of a Gazebo without a window, if none is wanted."""
+    """Return the options of a Gazebo without a window, if ``gui`` is false."""
     return PythonExpression(
         ["'-s --headless-rendering ' if '", LaunchConfiguration("gui"), "'.lower() == 'false' else ''"]
     )
 
 
 def generate_launch_description() -> LaunchDescription:
-    """What ``ros2 launch`` runs."""
+    """Return what ``ros2 launch`` runs."""
     return LaunchDescription(
         [
             *middleware(processes=5),

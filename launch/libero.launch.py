@@ -25,34 +25,34 @@ from asyncvla_ros.ros.launching.values import ExecuteSteps, TaskInstruction, shi
 
 
 def _file(name: str) -> ParameterFile:
-    """A parameter file of ``config/libero``."""
+    """Return a parameter file of ``config/libero``."""
     return ParameterFile(shipped("config", "libero", name))
 
 
 def _world() -> dict[str, ParameterValue]:
-    """Parameters of all nodes that act in it."""
+    """Return the parameters of all nodes that act in the world."""
     return {"lockstep": value("lockstep", bool), **start_parameters()}
 
 
 def _steps() -> dict[str, ParameterValue]:
-    """Controller and simulator must agree on it."""
+    """Return the number of executed actions, on which controller and simulator must agree."""
     return {"execute_steps": ParameterValue(ExecuteSteps(LaunchConfiguration("checkpoint")), value_type=int)}
 
 
 def _policy() -> dict[str, ParameterValue]:
-    """As always, with the instruction of the task."""
+    """Return the policy's parameters, with the instruction of the task."""
     text = TaskInstruction(*map(LaunchConfiguration, ("instruction", "suite", "task")))
     return {**policy_parameters(), "instruction": ParameterValue(text, value_type=str)}
 
 
 def _episode() -> dict[str, ParameterValue | bool]:
-    """Parameters of the simulator, which makes the clock the others follow."""
+    """Return the simulator's parameters; it has no simulated time, as it publishes the clock."""
     numbers = {name: value(name, int) for name in ("task", "init")}
     return {"suite": value("suite"), **numbers, "use_sim_time": False}
 
 
 def generate_launch_description() -> LaunchDescription:
-    """What ``ros2 launch`` runs."""
+    """Return what ``ros2 launch`` runs."""
     return LaunchDescription(
         [
             *middleware(processes=3),

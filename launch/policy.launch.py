@@ -21,14 +21,14 @@ from asyncvla_ros.ros.launching.nodes import (
 
 
 def generate_launch_description() -> LaunchDescription:
-    """What ``ros2 launch`` runs."""
+    """Return what ``ros2 launch`` runs."""
     return LaunchDescription(
         [
             *middleware(processes=2),
             *shared("checkpoint", "robot", "device", "instruction"),
             *shared("namespace", "use_sim_time", "params_file", "autostart"),
             reads_first(robot_parameters(), start_parameters(), policy_parameters()),
-            # Holds, idle, before the policy acts: it needs no model and so is up first.
+            # The controller needs no model, so it is active and holds before the policy acts.
             controller(tuning(), robot_parameters(), start_parameters()),
             policy(tuning(), robot_parameters(), start_parameters(), policy_parameters()),
         ]

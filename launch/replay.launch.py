@@ -1,4 +1,4 @@
-r"""Plays a bag into policy and visualizer: what would the policy have done?
+r"""Plays a bag to policy and visualizer, to see what the policy would have done.
 
     ros2 launch asyncvla_ros replay.launch.py bag:=my_bag robot:=ur5e checkpoint:=my_checkpoint \
         instruction:="pick up the cup" rviz:=true
@@ -30,7 +30,7 @@ NAME = "replayed_policy"
 
 
 def _play(context: LaunchContext) -> list[ExecuteProcess]:
-    """Plays what the policy sees, with the clock of the recording."""
+    """Play what the policy observes, with the clock of the recording."""
     robot, namespace, bag, rate = (
         LaunchConfiguration(name).perform(context) for name in ("robot", "namespace", "bag", "rate")
     )
@@ -40,7 +40,7 @@ def _play(context: LaunchContext) -> list[ExecuteProcess]:
 
 
 def generate_launch_description() -> LaunchDescription:
-    """What ``ros2 launch`` runs."""
+    """Return what ``ros2 launch`` runs."""
     return LaunchDescription(
         [
             *middleware(processes=3),

@@ -15,7 +15,7 @@ from asyncvla_ros.ros.launching.values import BaseFrame, shipped, value
 
 
 def generate_launch_description() -> LaunchDescription:
-    """What ``ros2 launch`` runs."""
+    """Return what ``ros2 launch`` runs."""
     return LaunchDescription(
         [
             argument("robot", "libero_panda", "Contract that names the base frame"),

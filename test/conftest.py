@@ -32,7 +32,7 @@ def _has_gpu() -> bool:
 
 
 def _has_vulkan() -> bool:
-    """Tried in a process of its own, which also finds whether mani-skill's renderer is installed."""
+    """Try it in a separate process, which also finds whether mani-skill's renderer is installed."""
     try_it = f"import sapien; sapien.render.RenderSystem({'cuda' if render_backend() == 'gpu' else 'cpu'!r})"
     command, variables = [sys.executable, "-c", try_it], vulkan_environment(os.environ)
     return subprocess.run(command, env=variables, capture_output=True, check=False).returncode == 0
@@ -56,7 +56,7 @@ def _skip(items: list[pytest.Item], marker: str, reason: str) -> None:
 
 @pytest.fixture(autouse=True)
 def ros_domain(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[int | None]:
-    """Gives each test marked ``ros`` a ROS_DOMAIN_ID of its own, on this machine only."""
+    """Give each test marked ``ros`` a ROS_DOMAIN_ID of its own, on this machine only."""
     if request.node.get_closest_marker("ros") is None:
         yield None
         return
@@ -68,7 +68,7 @@ def ros_domain(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.fixture
 def start_process(ros_domain: int | None) -> Iterator[Callable[..., NodeProcess]]:
-    """Starts ``python <arguments>`` processes and ends them, with all their children, after the test.
+    """Start ``python <arguments>`` processes; end them, with all their children, after the test.
 
     Their output is printed at the end: pytest shows it when the test failed.
     """
@@ -87,7 +87,7 @@ def start_process(ros_domain: int | None) -> Iterator[Callable[..., NodeProcess]
 
 @pytest.fixture
 def start_node(start_process: Callable[..., NodeProcess]) -> Callable[..., NodeProcess]:
-    """Starts ``asyncvla_ros.ros.<module>``: ``start_node("policy_node", params={...}, remap={...})``."""
+    """Start ``asyncvla_ros.ros.<module>``: ``start_node("policy_node", params={...}, remap={...})``."""
 
     def start(module: str, env: dict[str, str] | None = None, **options: Any) -> NodeProcess:
         return start_process(*node_command(module, **options), env=env)
@@ -97,7 +97,7 @@ def start_node(start_process: Callable[..., NodeProcess]) -> Callable[..., NodeP
 
 @pytest.fixture
 def ros_client(ros_domain: int | None) -> Iterator[RosClient]:
-    """A spinning node in the test's own process, see ``support.ros_client``."""
+    """Yield a spinning node in the test's own process, see ``support.ros_client``."""
     from support.ros_client import RosClient
 
     assert ros_domain is not None, "a test that uses ros_client must be marked ros"

@@ -11,7 +11,7 @@ from asyncvla_ros.types import AsyncVLAError
 
 @pytest.fixture
 def checkout(tmp_path, monkeypatch):
-    """A checkout with two robots; ``paths`` believes to be in it."""
+    """Make a checkout with two robots, and have ``paths`` find it."""
     robots = tmp_path / "config" / "robots"
     robots.mkdir(parents=True)
     for name in ("arm_b", "arm_a"):

@@ -18,7 +18,7 @@ SEED = "7"
 
 @pytest.fixture
 def asyncvla(start_process):
-    """Runs ``asyncvla`` as a user would, with all its worker processes ended whatever happens."""
+    """Run ``asyncvla`` as a user would, and end all its worker processes whatever happens."""
 
     def run(*arguments: str | Path) -> None:
         # One thread: several would spin at their barriers for as long as anything else runs on this machine.

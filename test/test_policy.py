@@ -68,7 +68,7 @@ def test_refinement_changes_exactly_what_the_rater_doubts(policy: Policy, observ
 
 
 def doubting_half(policy: Policy, observation: Observation, **changes: Any) -> tuple[ActionChunk, np.ndarray]:
-    """A decision with the median confidence of the draft as threshold, and that confidence."""
+    """Infer with the median confidence of the draft as threshold; return the chunk and that confidence."""
     confidence = policy.infer(observation, Strategy(threshold=0.0), seed=0).confidence
     assert confidence is not None
     strategy = Strategy(threshold=float(np.median(confidence)), **changes)

@@ -56,7 +56,7 @@ print(json.dumps([torch.__version__, name]))
 REAL_TIME = """
 import json
 from asyncvla_ros.ros.realtime import PRIORITY, take_realtime_priority
-print(json.dumps([PRIORITY, take_realtime_priority(PRIORITY, True)]))
+print(json.dumps([PRIORITY, take_realtime_priority(PRIORITY, lock_memory=True)]))
 """
 
 

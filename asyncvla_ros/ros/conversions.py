@@ -1,4 +1,4 @@
-"""Messages to the package's own values and back; times are integer nanoseconds of the node clock."""
+"""Converts messages to the package's own values and back; times are integer nanoseconds of the node clock."""
 
 from __future__ import annotations
 
@@ -13,22 +13,28 @@ from asyncvla_ros.data.message_content import NS, to_ns
 
 
 def to_time(time_ns: int) -> Time:
-    """A time message from nanoseconds."""
+    """Return the time message of ``time_ns`` [ns]."""
     return Time(sec=time_ns // NS, nanosec=time_ns % NS)
 
 
 def to_duration(duration_ns: int) -> Duration:
-    """A duration message from nanoseconds."""
+    """Return the duration message of ``duration_ns`` [ns]."""
     return Duration(sec=duration_ns // NS, nanosec=duration_ns % NS)
 
 
 def floats(values: np.ndarray) -> array.array:
-    """A float32[] field; assigned as an array it is not checked element by element."""
+    """Convert numbers to a float32[] field, as an array: rclpy checks a list element by element."""
     return array.array("f", np.ascontiguousarray(values, np.float32).tobytes())
 
 
 def chunk_to_message(chunk: StampedChunk, frame_id: str, latency_ns: int) -> ActionChunkMessage:
-    """The message of a chunk whose actions are in physical units."""
+    """Convert a chunk, whose actions are in physical units, to its message.
+
+    Args:
+        chunk: What is sent.
+        frame_id: Base frame of the robot.
+        latency_ns: Wall time of the inference [ns].
+    """
     message = ActionChunkMessage(
         session_id=chunk.session_id,
         chunk_id=chunk.chunk_id,
@@ -51,7 +57,10 @@ def chunk_to_message(chunk: StampedChunk, frame_id: str, latency_ns: int) -> Act
 
 
 def chunk_from_message(message: ActionChunkMessage) -> StampedChunk:
-    """A chunk as received. Actions that fill no matrix stay flat; ``check_chunk`` rejects them."""
+    """Convert a message to the chunk it holds.
+
+    Actions that do not fill a (length, dofs) matrix stay flat; ``check_chunk`` rejects them.
+    """
     actions = np.array(message.actions, np.float32)
     dofs = len(message.dof_names)
     if dofs and actions.size % dofs == 0:

@@ -1,4 +1,4 @@
-"""``/diagnostics`` once per second of wall time, also while a simulated clock stands still."""
+"""Publishes ``/diagnostics`` once per second of wall time, also while a simulated clock stands still."""
 
 from __future__ import annotations
 

@@ -17,14 +17,14 @@ from asyncvla_ros.ros.side_node import side_node
 from asyncvla_ros.types import ContractError, RunError
 
 IMAGES = {"sensor_msgs/msg/Image": "raw", "sensor_msgs/msg/CompressedImage": "compressed"}
-# rclpy has no event for changes of the graph: a timer looks so often [s].
+# Period of the timer that looks at the graph [s]: rclpy has no event for its changes.
 LOOK_PERIOD = 0.1
-# Nothing new for so long after the first find: that is all [s].
+# The search ends when nothing new has appeared for so long [s].
 QUIET_S = 1.5
 
 
 def robot_description(topic: str, patience_s: float) -> str:
-    """The URDF that is published, latched, on a topic.
+    """Return the URDF that is published, latched, on a topic.
 
     Raises:
         ContractError: there is none within ``patience_s`` [s] of wall time.
@@ -43,7 +43,9 @@ def robot_description(topic: str, patience_s: float) -> str:
 
 
 def discover(patience_s: float) -> LiveTopics:
-    """Looks around for at most ``patience_s`` [s] of wall time; ends early when nothing new appears.
+    """Find the topics of a running robot within ``patience_s`` [s] of wall time.
+
+    Ends early when nothing new has appeared for a while.
 
     Raises:
         RunError: neither joint states nor images are published.
@@ -105,7 +107,7 @@ class _Search:
             self._news()
 
     def found(self) -> LiveTopics:
-        """Everything noted so far."""
+        """Return everything noted so far."""
         joint_topics = [topic for topic, kind in self._types.items() if kind.endswith("/JointState")]
         best = max(sorted(joint_topics), key=lambda topic: len(self._joints.get(topic, ())), default="")
         return LiveTopics(

@@ -1,4 +1,4 @@
-"""A ROS_DOMAIN_ID nobody else on this machine uses: neither demo nor tests ever talk to a real robot."""
+"""Reserves a ROS_DOMAIN_ID of this machine, so that demo and tests never reach a real robot."""
 
 from __future__ import annotations
 
@@ -18,7 +18,11 @@ DOMAINS = range(1, 102)
 
 @contextmanager
 def free_domain() -> Iterator[int]:
-    """Reserves a domain id until the block ends."""
+    """Reserve a domain id until the block ends.
+
+    Raises:
+        RunError: all of them are in use.
+    """
     first = os.getpid() % len(DOMAINS)
     for domain in [*DOMAINS[first:], *DOMAINS[:first]]:
         with _lock_file(domain) as lock:
@@ -34,15 +38,15 @@ def free_domain() -> Iterator[int]:
 
 @contextmanager
 def _lock_file(domain: int) -> Iterator[int]:
-    """A file that all users of the machine can lock, whoever made it.
+    """Open the lock file of a domain, which every user of the machine can lock.
 
     Raises:
-        RunError: there can be none.
+        RunError: the file cannot be opened.
     """
     path = Path(tempfile.gettempdir()) / f"asyncvla-ros-domain-{domain}.lock"
     try:
         try:
-            # Who may only read a file may lock it all the same.
+            # Another user made the file: reading it is enough to lock it.
             descriptor = os.open(path, os.O_RDONLY)
         except FileNotFoundError:
             descriptor = os.open(path, os.O_RDONLY | os.O_CREAT, 0o644)
@@ -56,13 +60,13 @@ def _lock_file(domain: int) -> Iterator[int]:
 
 @contextmanager
 def isolated_domain() -> Iterator[dict[str, str]]:
-    """The environment of processes that meet each other in a domain of their own, and nobody else."""
+    """Yield the environment of processes that find each other and nobody else, in a reserved domain."""
     with free_domain() as domain:
         yield {"ROS_DOMAIN_ID": str(domain), "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
 
 
 def _has_participant(domain: int) -> bool:
-    """Whether some process holds the first unicast discovery port of the domain."""
+    """Return whether some process holds the first unicast discovery port of the domain."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
             probe.bind(("0.0.0.0", 7400 + 250 * domain + 10))

@@ -1,7 +1,7 @@
-"""Exit codes of a node that will not start however often it is tried."""
+"""Exit codes of a node that cannot start, however often it is tried."""
 
 from __future__ import annotations
 
-# Its parameters are wrong; what they name (checkpoint, contract, drivers) does not fit.
+# Wrong parameters; a checkpoint, contract or driver that does not fit.
 WRONG_PARAMETERS, REFUSED = 2, 3
 HOPELESS = (WRONG_PARAMETERS, REFUSED)

@@ -1,4 +1,4 @@
-"""RGB arrays as messages."""
+"""Converts RGB arrays to messages."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from std_msgs.msg import Header
 
 
 def rgb_message(image: np.ndarray, header: Header) -> Image:
-    """The message of an (h, w, 3) uint8 RGB image."""
+    """Convert an (h, w, 3) uint8 RGB image to its message."""
     height, width = image.shape[:2]
     message = Image(header=header, height=height, width=width, encoding="rgb8", step=3 * width)
     message.data = array.array("B", image.tobytes())

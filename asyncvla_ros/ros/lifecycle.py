@@ -28,7 +28,7 @@ from asyncvla_ros.ros.exit_codes import REFUSED, WRONG_PARAMETERS
 from asyncvla_ros.ros.middleware import keep_image_memory
 from asyncvla_ros.types import AsyncVLAError
 
-# So long a woken thread waits at most for one that computes [s]; Python's own choice is 5 ms.
+# Longest time that a woken thread waits for one that computes [s]; Python's default is 5 ms.
 SWITCH_INTERVAL = 0.0005
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 # How long the callback in progress may take before the node is deactivated beside it [s].
@@ -51,23 +51,23 @@ class ManagedNode(LifecycleNode):
         super().__init__(name)
         self.resources = ExitStack()
         self.is_active = self.is_configuring = False
-        #: Whether a transition failed for a reason that is known, and told.
+        #: Whether a transition failed for a known reason, which was logged.
         self.is_refused = False
 
     def configure(self) -> None:
-        """Checks parameters and creates everything; undone by closing ``resources``."""
+        """Check parameters and create everything; closing ``resources`` undoes it."""
         raise NotImplementedError
 
     def activate(self) -> None:
-        """Starts to act."""
+        """Start to act."""
         raise NotImplementedError
 
     def deactivate(self) -> None:
-        """Stops to act; may be called when nothing is active."""
+        """Stop acting. May be called when nothing is active."""
         raise NotImplementedError
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Runs ``configure``; after a failure nothing of it is left."""
+        """Run ``configure``; after a failure release what it created."""
         self.is_configuring = True
         result = self._guarded("configure", self.configure)
         self.is_configuring = False
@@ -76,7 +76,7 @@ class ManagedNode(LifecycleNode):
         return result
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Enables the publishers, then runs ``activate``."""
+        """Enable the publishers, then run ``activate``."""
         super().on_activate(state)
         result = self._guarded("activate", self.activate)
         self.is_active = result is TransitionCallbackReturn.SUCCESS
@@ -86,26 +86,26 @@ class ManagedNode(LifecycleNode):
         return result
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Runs ``deactivate``, then disables the publishers."""
+        """Run ``deactivate``, then disable the publishers."""
         self.is_active = False
         result = self._guarded("deactivate", self.deactivate)
         super().on_deactivate(state)
         return result
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Tears down."""
+        """Tear down."""
         return self._guarded("clean up", self.teardown)
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Tears down from any state."""
+        """Tear down from any state."""
         return self._guarded("shut down", self.teardown)
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Tears down after an unexpected error; the node can be configured again."""
+        """Tear down after an unexpected error, so that the node can be configured again."""
         return self._guarded("recover from an error", self.teardown)
 
     def teardown(self) -> None:
-        """Stops acting and releases everything ``configure`` created. Idempotent."""
+        """Stop acting and release everything ``configure`` created. Idempotent."""
         if self.is_active:
             self.is_active = False
             self.deactivate()
@@ -115,29 +115,29 @@ class ManagedNode(LifecycleNode):
         self.resources.close()
 
     def start(self) -> bool:
-        """Configures and activates; False, with the reason logged, if that fails."""
+        """Configure and activate. Return False, with the reason logged, if that fails."""
         self.is_refused, success = False, TransitionCallbackReturn.SUCCESS
         return self.trigger_configure() == success and self.trigger_activate() == success
 
     def subscribe(self, kind: type, topic: str, callback: Callable[..., None], qos: QoSProfile) -> None:
-        """A subscription that lives until the teardown."""
+        """Subscribe until the teardown."""
         subscription = self.create_subscription(kind, topic, callback, qos)
         self.resources.callback(self.destroy_subscription, subscription)
 
     def subscribe_raw(
         self, kind: type, topic: str, callback: Callable[[bytes], None], qos: QoSProfile
     ) -> None:
-        """A subscription that takes messages as they came, serialized; it lives until the teardown."""
+        """Subscribe to serialized messages, as they came, until the teardown."""
         subscription = self.create_subscription(kind, topic, callback, qos, raw=True)
         self.resources.callback(self.destroy_subscription, subscription)
 
     def destroy_node(self) -> None:
-        """Also lets go of the state machine, which would keep the node's shared memory beyond the process."""
+        """Destroy the node and its state machine, whose shared memory would outlive the process."""
         super().destroy_node()
         self._state_machine.destroy_when_not_in_use()
 
     def on_clock_set_back(self, action: Callable[[], None]) -> None:
-        """Calls ``action`` whenever the node clock jumps back, until the teardown."""
+        """Call ``action`` whenever the node clock jumps back, until the teardown."""
         backward = JumpThreshold(
             min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=True
         )
@@ -145,7 +145,7 @@ class ManagedNode(LifecycleNode):
         self.resources.callback(handle.unregister)
 
     def advertise(self, kind: type, topic: str, qos: QoSProfile, events: Any = None) -> Any:
-        """A publisher that publishes while the node is active and lives until the teardown."""
+        """Create a publisher that lives until the teardown and publishes while the node is active."""
         publisher: Any = self.create_lifecycle_publisher(kind, topic, qos, event_callbacks=events)
         self.resources.callback(self.destroy_lifecycle_publisher, publisher)
         return publisher
@@ -154,7 +154,7 @@ class ManagedNode(LifecycleNode):
         try:
             action()
         except (AsyncVLAError, OSError) as error:
-            # Of the operating system: a disk that is full, a file that may not be read.
+            # An OSError is a full disk or a file without permission, not a bug.
             self.is_refused = True
             self.get_logger().error(f"cannot {what}: {error}")
             return TransitionCallbackReturn.FAILURE
@@ -165,13 +165,14 @@ class ManagedNode(LifecycleNode):
 
 
 def run_node(create: Callable[[], ManagedNode]) -> NoReturn:
-    """Runs a node until SIGINT or SIGTERM; deactivates and tears it down, then ends the process.
+    """Run a node until SIGINT or SIGTERM, deactivate it, tear it down, and end the process.
 
-    Exit code: 0 after a signal, 1 if the node failed, 2 if its parameters are wrong, 3 if it was to start by
-    itself and what it was given (checkpoint, contract, drivers) does not fit: to start it again is no help.
+    Exit code: 0 after a signal; 1 if the node failed; 2 if its parameters are wrong; 3 if it was to start by
+    itself and what it was given (checkpoint, contract, drivers) does not fit. After 2 and 3 starting it again
+    does not help.
 
-    Signals are waited for here rather than left to rclpy, which would close the context at once: a controller
-    could not send its last hold any more.
+    The signals are handled here rather than by rclpy, which would close the context at once: a controller
+    could not send its last hold.
 
     Args:
         create: Makes the node; it has a boolean parameter ``autostart``.
@@ -188,7 +189,7 @@ def _run(create: Callable[[], ManagedNode]) -> int:
     sys.setswitchinterval(SWITCH_INTERVAL)
     # Any thread may be the one a signal hits; the wake-up descriptor brings it here all the same.
     woken, waker = socket.socketpair()
-    waker.setblocking(False)
+    waker.settimeout(0.0)
     signal.set_wakeup_fd(waker.fileno())
     for number in STOP_SIGNALS:
         signal.signal(number, lambda *_: None)
@@ -238,14 +239,14 @@ class _Spinner:
         self._thread.start()
 
     def stop(self, timeout: float) -> bool:
-        """Whether the thread has ended, after ``timeout`` [s] at most; no callback begins any more."""
+        """Begin no more callbacks; return whether the thread has ended within ``timeout`` [s]."""
         self._is_stopping = True
         self._executor.create_task(lambda: None)
         self._thread.join(timeout)
         return not self._thread.is_alive()
 
     def close(self) -> None:
-        """Releases the executor of a thread that has ended."""
+        """Release the executor of a thread that has ended."""
         self._executor.shutdown()
 
     def _spin(self) -> None:

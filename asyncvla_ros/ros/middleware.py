@@ -23,7 +23,7 @@ SEGMENT_BYTES = 64 * 2**20
 
 
 def keep_image_memory() -> None:
-    """Has the allocator of this process keep the memory of one image for the next.
+    """Make the allocator of this process keep the memory of one image for the next.
 
     By default glibc asks the kernel for each block of that size and gives it back; the page faults make
     taking a 640x480 image in Python five times as slow. Without glibc nothing changes.
@@ -37,14 +37,15 @@ def keep_image_memory() -> None:
 
 
 def fastdds_profile() -> Path:
-    """The shipped Fast DDS profile for processes that exchange images."""
+    """Return the shipped Fast DDS profile for processes that exchange images."""
     return share_dir() / "config" / "fastdds.xml"
 
 
 def udp_environment() -> dict[str, str]:
-    """Variables that have Fast DDS share no memory in a process that must not stand still.
+    """Return the environment variables with which Fast DDS uses no shared memory.
 
-    Who sends to a process over shared memory can stand still for seconds when it is killed; docs/faults.md.
+    For a process that must never be blocked: when a process is killed, those that send to it over shared
+    memory can block for seconds (docs/faults.md).
     """
     name, config = _variable(), share_dir() / "config"
     is_local = os.environ.get(_DISCOVERY) == "LOCALHOST"
@@ -56,20 +57,20 @@ def udp_environment() -> dict[str, str]:
 
 
 def use_udp_alone() -> None:
-    """Applies ``udp_environment`` here, before ``rclpy.init``; network settings of the user's own stay."""
+    """Apply ``udp_environment`` to this process, before ``rclpy.init``; network settings of the user stay."""
     is_fastdds = os.environ.get("RMW_IMPLEMENTATION", "rmw_fastrtps_cpp").startswith("rmw_fastrtps")
     if is_fastdds and not has_own_profile() and not any(map(os.environ.get, _OWN_NETWORK)):
         os.environ.update(udp_environment())
 
 
 def has_own_profile() -> bool:
-    """Whether the user has set another Fast DDS profile than the shipped one for images."""
+    """Return whether the user has set another Fast DDS profile than the shipped one for images."""
     profiles = {Path(os.environ[name]).resolve() for name in _PROFILE_VARIABLES if os.environ.get(name)}
     return not profiles <= {fastdds_profile().resolve()}
 
 
 def remove_dead_segments() -> int:
-    """Frees the shared memory of Fast DDS processes that were killed; how many had some.
+    """Free the shared memory of Fast DDS processes that were killed; return the number of segments.
 
     A living process holds a lock on the file beside each of its segments.
     """
@@ -91,11 +92,11 @@ def remove_dead_segments() -> int:
 
 
 def fastdds_environment(processes: int) -> dict[str, str]:
-    """Variables that make Fast DDS use the shipped profile in each of so many processes.
+    """Return the environment variables with which ``processes`` processes use the shipped Fast DDS profile.
 
-    Empty if the shared memory of this machine is too small for it, as in a container with the usual 64 MB:
-    Fast DDS would give up shared memory altogether. Its defaults carry messages up to 512 KB. What processes
-    that were killed left there is removed first.
+    Empty if the shared memory of this machine is too small for it, as in a container with the usual 64 MB.
+    Then the profile would make Fast DDS use no shared memory at all, while its defaults still carry messages
+    up to 512 KB. Segments that killed processes left there are removed first.
     """
     remove_dead_segments()
     if not SHARED_MEMORY.is_dir() or shutil.disk_usage(SHARED_MEMORY).free < processes * SEGMENT_BYTES:
@@ -104,5 +105,5 @@ def fastdds_environment(processes: int) -> dict[str, str]:
 
 
 def _variable() -> str:
-    """Fast DDS 2 reads the older name only; Fast DDS 3 warns about it."""
+    """Return the name of the profile variable; Fast DDS 2 reads only the older, Fast DDS 3 warns of it."""
     return _PROFILE_VARIABLES[os.environ.get("ROS_DISTRO") in ("humble", "jazzy")]

@@ -18,7 +18,7 @@ P = TypeVar("P")
 
 @dataclasses.dataclass(frozen=True)
 class Declaration:
-    """What is declared of a parameter; ``parameter`` describes it."""
+    """Declaration of one parameter; the attributes are the arguments of ``parameter``."""
 
     default: Any
     description: str
@@ -39,7 +39,7 @@ def parameter(
     read_only: bool = False,
     is_topic: bool = False,
 ) -> Any:
-    """A dataclass field that is a node parameter; its type is that of ``default``.
+    """Create a dataclass field that is a node parameter; its type is that of ``default``.
 
     Args:
         default: Value unless a parameter file or the command line gives another one.
@@ -57,7 +57,7 @@ def parameter(
 
 
 def declarations(kind: type) -> dict[str, Declaration]:
-    """The parameters of a dataclass whose fields are made by ``parameter``, by name."""
+    """Return the declarations of a dataclass whose fields are made by ``parameter``, by name."""
     return {field.name: field.metadata["declaration"] for field in dataclasses.fields(kind)}
 
 
@@ -120,7 +120,7 @@ def _descriptor(declaration: Declaration) -> ParameterDescriptor:
 
 def _check(name: str, value: Any, declaration: Declaration) -> None:
     if value is None:
-        # What an empty list, which has no type, comes as.
+        # An empty list, which has no type, arrives as None.
         raise AsyncVLAError(f"parameter {name} has no value, expected one such as {declaration.default!r}")
     if declaration.choices and value not in declaration.choices:
         raise AsyncVLAError(f"parameter {name} is {value!r}, expected one of {_listed(declaration.choices)}")

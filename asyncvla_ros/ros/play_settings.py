@@ -1,4 +1,4 @@
-"""How a recording is played; apart, so that the command line needs no ROS."""
+"""Settings of ``asyncvla play``, in a file of their own so that the command line needs no ROS."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from asyncvla_ros.common.options import option
 
 @dataclass(frozen=True)
 class PlaySettings:
-    """How to play.
+    """How to play a recording.
 
     Attributes:
         rate: Times real time.
-        start_s: So much of the begin is left out [s].
-        loop: Begins anew at the end.
-        namespace: Of the robot in the recording; None: found.
+        start_s: Time that is skipped at the beginning [s].
+        loop: Start again at the end.
+        namespace: Namespace of the robot in the recording; None: find it.
     """
 
     rate: float = option(1.0, "Times real time.", 0.01)
-    start_s: float = option(0.0, "Leave out so much of the begin (s).", 0, flag="--start")
-    loop: bool = option(False, "Begin anew at the end.", flag="--loop")
+    start_s: float = option(0.0, "Skip this much of the beginning (s).", 0, flag="--start")
+    loop: bool = option(False, "Start again at the end.", flag="--loop")
     namespace: str | None = namespace_option()

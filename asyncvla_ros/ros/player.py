@@ -1,4 +1,4 @@
-"""``asyncvla play``: a recording to running nodes, where rosbag2 is not installed."""
+"""``asyncvla play``: plays a recording to running nodes, where rosbag2 is not installed."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from asyncvla_ros.ros.recorder.keyboard import Keyboard
 from asyncvla_ros.ros.side_node import side_node
 from asyncvla_ros.types import AsyncVLAError
 
-# What is played beside what a policy observes.
+# Topics that are played in addition to what a policy observes.
 SCENERY = ("/tf", "/tf_static", "robot_description")
-# Waits so long at most for those who listen; and /clock goes on so often while nothing is published [s].
+# Longest wait for subscribers; longest time between two messages on /clock [s].
 DISCOVERY_S, CLOCK_S = 5.0, 0.01
 DEPTH = 50
 
 
 class Pace:
-    """Says when a time of the recording has come; may be held.
+    """Waits until a time of the recording has come; can be paused.
 
     Args:
         rate: Times real time.
@@ -47,12 +47,12 @@ class Pace:
         self._played_ns, self._since_s = 0, time.monotonic()
 
     def begin(self, at_ns: int) -> None:
-        """Goes on from ``at_ns`` [ns of the recording]."""
+        """Continue from ``at_ns`` [ns of the recording]."""
         with self._changed:
             self._played_ns, self._since_s = at_ns, time.monotonic()
 
     def hold(self) -> bool:
-        """Holds, or goes on; returns whether it holds now."""
+        """Pause or resume; return whether it is paused now."""
         with self._changed:
             self._played_ns, self._since_s = self._now_ns(), time.monotonic()
             self._is_held = not self._is_held
@@ -60,7 +60,7 @@ class Pace:
             return self._is_held
 
     def end(self) -> None:
-        """Nothing is waited for any more."""
+        """End every wait, now and later."""
         with self._changed:
             self._is_over = True
             self._changed.notify_all()
@@ -71,10 +71,10 @@ class Pace:
         return self._is_over
 
     def wait(self, at_ns: int, tick: Callable[[int], None]) -> bool:
-        """Waits until ``at_ns`` [ns of the recording]; False: it was ended.
+        """Wait until ``at_ns``; return False if it was ended before.
 
         Args:
-            at_ns: [ns].
+            at_ns: Time of the recording [ns].
             tick: Called with the time of the recording [ns], often.
         """
         while True:
@@ -95,12 +95,12 @@ class Pace:
 
 
 def play(bag: Path, robot: str | None, settings: PlaySettings) -> None:
-    """Plays a recording until its end, or q.
+    """Play a recording until its end, or until the key q.
 
     Args:
         bag: The recording.
-        robot: Its contract: only what a policy observes is played. None: everything.
-        settings: How.
+        robot: Contract, name or path, of which only what a policy observes is played; None: play everything.
+        settings: Rate, start, loop and namespace.
 
     Raises:
         AsyncVLAError: it cannot be read, or has nothing to play.
@@ -108,24 +108,19 @@ def play(bag: Path, robot: str | None, settings: PlaySettings) -> None:
     with BagReader(bag) as reader, side_node("player") as (node, _), ExitStack() as stack:
         topics = _topics(reader, robot, settings)
         pace = Pace(settings.rate)
-        publishers = {topic: _publisher(node, reader, topic) for topic in sorted(topics)}
+        publishers = _publishers(node, reader, topics)
         clock = node.create_publisher(Clock, "/clock", qos.LOCKSTEP_CLOCK)
-        unknown = [topic for topic, publisher in publishers.items() if publisher is None]
-        if unknown:
-            print(f"not played, for its messages are not installed: {', '.join(unknown)}")
         if Keyboard.is_there():
             stack.enter_context(Keyboard(lambda key: _on_key(key, pace)))
-        _wait_for_listeners([one for one in publishers.values() if one is not None])
+        _wait_for_listeners(list(publishers.values()))
         while True:
             for one in _paced(reader, topics, settings, pace, clock=clock):
-                publisher = publishers[one.topic]
-                if publisher is not None:
-                    publisher.publish(one.message)
+                if one.topic in publishers:
+                    publishers[one.topic].publish(one.message)
             if not settings.loop or pace.is_over:
                 break
         for publisher in publishers.values():
-            if publisher is not None:
-                publisher.wait_for_all_acked()
+            publisher.wait_for_all_acked()
         for problem in reader.problems:
             print(f"note: {problem}")
 
@@ -140,10 +135,17 @@ def _topics(reader: BagReader, robot: str | None, settings: PlaySettings) -> set
     return set(found.streams) | (scenery & set(reader.topics))
 
 
-def _publisher(node: Any, reader: BagReader, topic: str) -> Any:
-    kind = message_class(sorted(reader.topics[topic])[0])
-    if kind is None:
-        return None
+def _publishers(node: Any, reader: BagReader, topics: set[str]) -> dict[str, Any]:
+    """Create a publisher for each topic whose message type is installed; name the others."""
+    kinds = {topic: message_class(sorted(reader.topics[topic])[0]) for topic in sorted(topics)}
+    unknown = [topic for topic, kind in kinds.items() if kind is None]
+    if unknown:
+        print(f"not played, for its messages are not installed: {', '.join(unknown)}")
+    known = {topic: kind for topic, kind in kinds.items() if kind is not None}
+    return {topic: _publisher(node, reader, topic, kind) for topic, kind in known.items()}
+
+
+def _publisher(node: Any, reader: BagReader, topic: str, kind: type) -> Any:
     is_latched = reader.durability(topic) == QosDurability.TRANSIENT_LOCAL
     durability = DurabilityPolicy.TRANSIENT_LOCAL if is_latched else DurabilityPolicy.VOLATILE
     profile = QoSProfile(depth=DEPTH, reliability=ReliabilityPolicy.RELIABLE, durability=durability)
@@ -151,7 +153,11 @@ def _publisher(node: Any, reader: BagReader, topic: str) -> Any:
 
 
 def _wait_for_listeners(publishers: list[Any]) -> None:
-    """Discovery takes a while; a topic that nobody wants is not waited for longer than that."""
+    """Wait until each topic has a subscriber, at most as long as discovery takes; name those without.
+
+    Raises:
+        AsyncVLAError: there are no topics.
+    """
     if not publishers:
         raise AsyncVLAError("nothing to play")
     ticker, deadline = threading.Event(), time.monotonic() + DISCOVERY_S
@@ -166,7 +172,7 @@ def _wait_for_listeners(publishers: list[Any]) -> None:
 def _paced(
     reader: BagReader, topics: set[str], settings: PlaySettings, pace: Pace, clock: Any
 ) -> Iterator[Recorded]:
-    """Messages when their time has come, each after the clock."""
+    """Yield each message when its time has come, after the clock was published."""
     told_ns = -1
 
     def tell(now_ns: int) -> None:

@@ -89,7 +89,7 @@ class NodeProcesses:
         return code
 
     def restart(self, name: str) -> None:
-        """Start a node that ended once more, as it was started before; its log goes on."""
+        """Start a node that has ended once more, with the same command; append to its log."""
         command, environment = self._commands[name]
         with (self._logs / f"{name}.log").open("ab") as log:
             self._running[name] = subprocess.Popen(
@@ -104,11 +104,11 @@ class NodeProcesses:
             )
 
     def check(self) -> None:
-        """Make sure that all nodes run.
+        """Check that all nodes run.
 
         Raises:
             RunError: One ended; with the end of its log.
-            AsyncVLAError: The same, of a node that says that it cannot run as it was started.
+            AsyncVLAError: The same, if its exit code says that starting it again cannot help.
         """
         for name, process in self._running.items():
             code = process.poll()
@@ -117,20 +117,20 @@ class NodeProcesses:
                 raise error(f"node {name} ended with exit code {code}\n{self.tail(name)}")
 
     def tail(self, name: str) -> str:
-        """The last lines of a node's log."""
+        """Return the last lines of a node's log."""
         file = self._logs / f"{name}.log"
         lines = file.read_text(errors="replace").splitlines()[-_TAIL_LINES:]
         return "\n".join([f"--- {file}", *lines])
 
     def tails(self) -> str:
-        """The last lines of the logs of all nodes that run."""
+        """Return the last lines of the logs of all nodes that run."""
         return "\n".join(map(self.tail, self._running))
 
     def stop(self) -> None:
         """End all nodes, the last started first: SIGINT, then SIGTERM, then SIGKILL. Idempotent."""
         processes = list(reversed(self._running.values()))
         for process in processes:
-            # One that is stopped would take no other signal.
+            # A process that SIGSTOP has stopped would take no other signal.
             _signal_group(process, signal.SIGCONT)
         for number, grace in zip((signal.SIGINT, signal.SIGTERM), _GRACE, strict=True):
             for process in processes:
@@ -147,7 +147,7 @@ class NodeProcesses:
 
 
 def _yaml(value: object) -> str:
-    """A parameter as the command line wants it: a folder that is called 7, or on, stays a text."""
+    """Quote a parameter for the command line, so that a folder named ``7`` or ``on`` stays a text."""
     return json.dumps(value if isinstance(value, bool | int | float) else str(value), ensure_ascii=False)
 
 
@@ -160,6 +160,6 @@ def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> N
 
 
 def _die_with_parent() -> None:
-    """Linux: SIGKILL for this child when its parent dies, however it dies."""
+    """Have the kernel kill this child when its parent dies, however it dies; Linux only."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

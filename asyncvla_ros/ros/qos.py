@@ -1,4 +1,4 @@
-"""Quality of service of every topic, once; the table of docs/ros-interface.md."""
+"""Quality of service of every topic, as in the table of docs/ros-interface.md."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ LOCKSTEP_CLOCK = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
 
 
 def sensor(reliability: str) -> QoSProfile:
-    """Cameras: the newest sample; ``reliable`` for simulators that publish each one once."""
+    """Return the profile of cameras: the newest sample; ``reliable`` where each is published only once."""
     return QoSProfile(depth=1, reliability=RELIABILITIES[reliability])
 
 
 def state(reliability: str) -> QoSProfile:
-    """Robot state: a few samples, so that one with some of the joints does not push out a whole one."""
+    """Return the profile of robot state: a few samples, as one may hold only some of the joints."""
     return QoSProfile(depth=5, reliability=RELIABILITIES[reliability])

@@ -18,26 +18,26 @@ _LIMITS = "/etc/security/limits.d/99-realtime.conf"
 _JOIN = "sudo groupadd --force realtime && sudo usermod -aG realtime $USER, then log in again"
 
 
-def take_realtime_priority(priority: int, lock_memory: bool) -> list[str]:
-    """Give the calling thread a real-time priority, and keep the memory of this process from being paged out.
+def take_realtime_priority(priority: int, *, lock_memory: bool) -> list[str]:
+    """Give the calling thread real-time priority and lock the memory of this process.
 
-    Call it in the thread whose lateness counts. Of an rclpy process that is the one that spins the executor
-    and so runs the timers: call it in a callback. Threads and processes that it starts later do not inherit
-    the priority, and the threads of the middleware keep theirs: a timer needs none of them.
+    Call it in the thread that must not be late. In an rclpy process that is the thread that spins the
+    executor and so runs the timers: call it in a callback. Threads and processes that it starts later do not
+    inherit the priority. The threads of the middleware keep their own: a timer does not depend on them.
 
     A thread with this priority (SCHED_FIFO) runs until it waits. One that never waits, such as a busy loop,
-    keeps its core from everything else, the shell of whoever wants to end it included: Linux leaves the
-    others 5 % of the time (kernel.sched_rt_runtime_us). Python's lock knows no priorities: whoever waits for
-    it waits for the thread that holds it, which the scheduler may have set aside. So no other thread of such
-    a process should compute in Python.
+    takes its core from everything else, even from the shell that would end it: Linux leaves the others 5 % of
+    the time (kernel.sched_rt_runtime_us). Python's global lock ignores priorities: this thread may wait for
+    one that holds the lock and that the scheduler has set aside. So no other thread of such a process should
+    compute in Python.
 
     Args:
         priority: 1 (lowest) to 99 of SCHED_FIFO; 0: leave it as it is.
-        lock_memory: Also lock the memory of the whole process, now and later; it is resident then, 8 MiB for
-            the stack of each thread included.
+        lock_memory: Also lock the memory of the whole process, now and later. All of it is resident then,
+            8 MiB for the stack of each thread included.
 
     Returns:
-        What was refused, a sentence each, with the remedy; empty if all was granted.
+        A sentence for each request that was refused, with the remedy; empty if all were granted.
     """
     refused = []
     if priority:
@@ -67,7 +67,7 @@ def _lock_memory() -> list[str]:
     if sys.platform != "linux":
         return [f"memory not locked: {sys.platform} is not Linux"]
     limit = resource.getrlimit(resource.RLIMIT_MEMLOCK)[0]
-    # With a limit it could be granted now, and the next allocation fail.
+    # Under a limit the lock could succeed now and a later allocation fail.
     if limit == resource.RLIM_INFINITY or _may_lock_any():
         libc = ctypes.CDLL(None, use_errno=True)
         if libc.mlockall(_MCL_CURRENT | _MCL_FUTURE) == 0:
@@ -83,7 +83,7 @@ def _lock_memory() -> list[str]:
 
 
 def _may_lock_any() -> bool:
-    """Whether this process has the capability that makes the limit void."""
+    """Return whether this process has the capability CAP_IPC_LOCK, which lifts the limit."""
     try:
         status = Path("/proc/self/status").read_text()
     except OSError:

@@ -1,4 +1,4 @@
-"""A warning that is said at once, and then less and less often while it stays true."""
+"""Logs a warning at once, and then less and less often while it stays true."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import time
 
 from rclpy.node import Node
 
-# From the first time to the second one, at most between two, and after how long it is news again [s].
+# Shortest and longest time between two log lines of a warning, and the silence after which it is new [s].
 FIRST_S, LAST_S, QUIET_S = 2.0, 60.0, 10.0
 _NUMBER = re.compile(r"\d[\d.]*")
 
 
 class RepeatedWarning:
-    """Writes to the log of a node; what differs by its numbers alone is the same warning.
+    """Writes warnings to the log of a node; texts that differ in numbers only are the same warning.
 
     ::
 
@@ -21,7 +21,7 @@ class RepeatedWarning:
         log    x . x . . . x . . . . . . . x . .        after 2, 4, 8, ... up to 60 s
 
     Args:
-        node: Whose log it is.
+        node: The node whose log it is.
     """
 
     def __init__(self, node: Node):
@@ -30,7 +30,7 @@ class RepeatedWarning:
         self._said_s = self._due_s = self._wait_s = 0.0
 
     def say(self, text: str) -> bool:
-        """Writes the warning, unless it was written lately; returns whether it did."""
+        """Write the warning unless it was written lately; return whether it was written now."""
         now_s, form = time.monotonic(), _NUMBER.sub("#", text)
         if form != self._text or now_s - self._said_s > QUIET_S + self._wait_s:
             self._text, self._wait_s, self._due_s = form, FIRST_S, now_s

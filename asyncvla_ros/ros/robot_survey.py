@@ -1,4 +1,4 @@
-"""Looks at a running robot as policy and controller would see it: each stream, each output, the clock."""
+"""Surveys a running robot as policy and controller would see it: each stream, each output, the clock."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from asyncvla_ros.ros.side_node import side_node
 from asyncvla_ros.ros.stream_watch import Stream, publication_problem
 from asyncvla_ros.types import ContractError
 
-# Samples that are older, or further ahead, are refused by a policy with its default parameters [s].
+# A policy with default parameters rejects samples that are older, or further ahead, than this [s].
 MAX_OFFSET_S = 0.5
-# A policy takes no more observations than its slowest stream has samples.
+# A stream below this share of the action rate is doubtful: the slowest stream limits inference.
 SLOW = 0.9
 
 
@@ -34,8 +34,8 @@ class Look:
 
     Attributes:
         name: A camera's key, or the topic.
-        is_fault: Whether a robot cannot be driven like that.
-        is_doubtful: Whether it may not be what is wanted.
+        is_fault: Whether the robot cannot be driven like this.
+        is_doubtful: Whether this is possibly not intended.
         text: What was found, and what was expected.
     """
 
@@ -55,12 +55,12 @@ class _Tally:
 
 
 def survey_robot(robot: RobotContract, reliability: str, seconds: float) -> Iterator[Look]:
-    """Listens to everything that a contract names, for ``seconds`` [s] of wall time.
+    """Listen to everything that a contract names, and yield what was seen of each.
 
     Args:
         robot: Names the topics.
-        reliability: Of the subscriptions to cameras and robot state, as of policy and controller.
-        seconds: How long.
+        reliability: QoS of the subscriptions to cameras and robot state, as in policy and controller.
+        seconds: How long to listen [s, wall time].
     """
     with side_node("asyncvla_doctor") as (node, executor):
         tallies = {name: _subscribe(node, source, reliability) for name, source in _sources(robot)}
@@ -112,7 +112,7 @@ def _look(node: Node, robot: RobotContract, name: str, tally: _Tally, seconds: f
         content = _content(robot, tally)
     except ContractError as error:
         return Look(name, str(error), is_fault=True)
-    # Since the first one: who has just come may not be known yet.
+    # The rate counts from the first sample: discovery may have taken some of the time.
     lasted_s = (tally.came_ns[-1] - tally.came_ns[0]) / 1e9
     rate_hz = (len(tally.came_ns) - 1) / lasted_s if lasted_s else 0.0
     offset_s = statistics.median(tally.offsets_s)

@@ -1,4 +1,4 @@
-"""A node beside those of a process, for a moment."""
+"""Makes a temporary node beside those of a process."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from rclpy.node import Node
 
 @contextmanager
 def side_node(name: str) -> Iterator[tuple[Node, SingleThreadedExecutor]]:
-    """Make a node with context and executor of its own, so that it works where another executor is busy.
+    """Make a node with its own context and executor, so that it works while another executor is busy.
 
-    The remappings of this process are not for it.
+    The remappings of this process do not apply to it.
     """
     context = rclpy.Context()
     context.init(args=[])

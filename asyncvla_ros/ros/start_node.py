@@ -8,7 +8,7 @@ import signal
 
 
 def start_node(package: str) -> None:
-    """Loads and runs ``asyncvla_ros.ros.PACKAGE.node``."""
+    """Load and run ``asyncvla_ros.ros.PACKAGE.node``."""
     for number in (signal.SIGINT, signal.SIGTERM):
         # Nothing has begun; the node has handlers of its own once it is there.
         signal.signal(number, lambda *_: os._exit(0))

@@ -1,4 +1,4 @@
-"""Why nothing comes on a topic: nobody publishes it, as another type, or with another quality of service."""
+"""Finds why a topic is silent: no publisher, or one with another type or quality of service."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Stream:
     """What a node subscribes to.
 
     Attributes:
-        topic: As it is subscribed to.
+        topic: Name given to the subscription.
         kind: Type of its messages.
         profile: Quality of service of the subscription.
     """
@@ -28,11 +28,11 @@ class Stream:
 
 
 class StreamWatch:
-    """Asks the graph about the streams of a node, when one of them is silent.
+    """Asks the ROS graph why a stream of a node is silent.
 
     Args:
         node: The subscriber.
-        streams: By the name that people know them by.
+        streams: Streams by the name used in messages to people.
     """
 
     def __init__(self, node: Node, streams: Mapping[str, Stream]):
@@ -40,13 +40,13 @@ class StreamWatch:
         self._streams = dict(streams)
 
     def silence(self, name: str) -> str:
-        """Why nothing comes on a stream, as far as the graph says; else an empty text."""
+        """Return why a stream is silent, as far as the ROS graph says; empty if it says nothing."""
         stream = self._streams.get(name)
         return "" if stream is None else publication_problem(self._node, stream)
 
 
 def publication_problem(node: Node, stream: Stream) -> str:
-    """What is wrong with how a topic is published; empty if nothing is."""
+    """Return why the publishers of a topic do not serve this subscription; empty if one does."""
     found = node.get_publishers_info_by_topic(node.resolve_topic_name(stream.topic))
     if not found:
         return "nobody publishes it"
@@ -65,7 +65,7 @@ def publication_problem(node: Node, stream: Stream) -> str:
 
 
 def clock_problem(node: Node) -> str:
-    """Why the time of a node stands still; empty if it does not."""
+    """Return why the clock of a node stands still; empty if it does not."""
     clock: Any = node.get_clock()
     if not clock.ros_time_is_active or clock.now().nanoseconds:
         return ""
@@ -75,5 +75,5 @@ def clock_problem(node: Node) -> str:
 
 
 def type_name(kind: type) -> str:
-    """A message type as the graph names it, such as ``sensor_msgs/msg/Image``."""
+    """Return a message type as the ROS graph names it, such as ``sensor_msgs/msg/Image``."""
     return f"{kind.__module__.partition('.')[0]}/msg/{kind.__name__}"

@@ -38,68 +38,68 @@ _ATTEMPTS = 20
 _LEARNER_SHARE = (0.1, 0.55)
 
 
-def collect_part(config: CollectSettings, part: Part) -> PartReport:
-    """Collect one part into ``config.out / part.name``.
+def collect_part(settings: CollectSettings, part: Part) -> PartReport:
+    """Collect one part into ``settings.out / part.name``.
 
     Raises:
         AsyncVLAError: another process collects it.
         RunError: the expert fails again and again.
     """
     # Shards of another number, or the whole, may run at the same time.
-    with sole_writer(config.out / f".{part.name}.lock", f"the collection of {config.out / part.name}"):
-        return _collect_part(config, part)
+    with sole_writer(settings.out / f".{part.name}.lock", f"the collection of {settings.out / part.name}"):
+        return _collect_part(settings, part)
 
 
-def _collect_part(config: CollectSettings, part: Part) -> PartReport:
+def _collect_part(settings: CollectSettings, part: Part) -> PartReport:
     start = time.perf_counter()
     cameras = {view.key: (view.height, view.width) for view in OWN.cameras}
     features = dataset_features(
-        cameras, STATE_NAMES, ACTION_NAMES, PRIVILEGED_NAMES, has_executed=True, has_style=config.styles > 1
+        cameras, STATE_NAMES, ACTION_NAMES, PRIVILEGED_NAMES, has_executed=True, has_style=settings.styles > 1
     )
     attempts = frames = 0
     learner = None
-    if config.learner is not None:
+    if settings.learner is not None:
         from asyncvla_ros.policy import Policy
 
-        learner = Policy.from_checkpoint(config.learner, threads=1)
+        learner = Policy.from_checkpoint(settings.learner, threads=1)
     with (
-        LiberoEnv(config.suite, part.task, config.rendering) as env,
-        DatasetWriter(config.out / part.name, features, int(CONTROL_HZ), "libero_panda") as writer,
+        LiberoEnv(settings.suite, part.task, settings.rendering) as env,
+        DatasetWriter(settings.out / part.name, features, int(CONTROL_HZ), "libero_panda") as writer,
     ):
-        choices = instructions(env) if config.views else ()
+        choices = instructions(env) if settings.views else ()
         # The views of a scene are kept, or not, together.
-        size = config.views or 1
+        size = settings.views or 1
         for first in range(part.first, part.first + part.count, size):
             count = min(size, part.first + part.count - first)
             for attempt in range(_ATTEMPTS):
                 attempts += count
-                rng = np.random.default_rng((config.seed, part.task, first, attempt))
-                if not _reset(env, config, rng):
+                rng = np.random.default_rng((settings.seed, part.task, first, attempt))
+                if not _reset(env, settings, rng):
                     continue
-                if config.views:
+                if settings.views:
                     steps = record_views(env, writer, choices, count, rng=rng)
                 else:
-                    steps = record_episode(env, writer, config, rng, learner=learner)
+                    steps = record_episode(env, writer, settings, rng, learner=learner)
                 if steps:
                     frames += steps
                     break
             else:
-                raise RunError(_failure(config, part, first))
+                raise RunError(_failure(settings, part, first))
     return PartReport(part, part.count, attempts, frames, wall_s=time.perf_counter() - start)
 
 
-def _failure(config: CollectSettings, part: Part, first: int) -> str:
-    if config.views:
-        return f"no scene for view {first} of {config.suite} task {part.task}, seed {config.seed}"
+def _failure(settings: CollectSettings, part: Part, first: int) -> str:
+    if settings.views:
+        return f"no scene for view {first} of {settings.suite} task {part.task}, seed {settings.seed}"
     return (
-        f"the expert failed {_ATTEMPTS} times in a row on {config.suite} task {part.task}, "
-        f"episode {first} of seed {config.seed}; its dataset is missing, the others are there"
+        f"the expert failed {_ATTEMPTS} times in a row on {settings.suite} task {part.task}, "
+        f"episode {first} of seed {settings.seed}; its dataset is missing, the others are there"
     )
 
 
-def _reset(env: LiberoEnv, config: CollectSettings, rng: np.random.Generator) -> bool:
+def _reset(env: LiberoEnv, settings: CollectSettings, rng: np.random.Generator) -> bool:
     """Make a scene; False if there was no room for one."""
-    kinds, shares = zip(*config.placements, strict=True)
+    kinds, shares = zip(*settings.placements, strict=True)
     try:
         env.reset(int(rng.integers(2**31)), kinds[rng.choice(len(kinds), p=shares)])
     except RunError as error:
@@ -134,7 +134,7 @@ def record_views(
 def record_episode(
     env: LiberoEnv,
     writer: DatasetWriter,
-    config: CollectSettings,
+    settings: CollectSettings,
     rng: np.random.Generator,
     learner: Policy | None = None,
 ) -> int:
@@ -143,10 +143,10 @@ def record_episode(
     Returns:
         Control steps recorded; 0 if the demonstration failed.
     """
-    style = int(rng.integers(config.styles)) if config.styles > 1 else None
-    expert = Expert(env.scene, None if style is None else (style, config.styles))
-    disturbance = Disturbance(config.noise, rng)
-    limit = max_steps(config.suite)
+    style = int(rng.integers(settings.styles)) if settings.styles > 1 else None
+    expert = Expert(env.scene, None if style is None else (style, settings.styles))
+    disturbance = Disturbance(settings.noise, rng)
+    limit = max_steps(settings.suite)
     handover = int(limit * rng.uniform(*_LEARNER_SHARE)) if learner is not None else 0
     planned: list[np.ndarray] = []
     for step in range(limit):

@@ -66,7 +66,7 @@ def _train(settings: TrainSettings) -> None:
 
 
 @dataclass(frozen=True)
-class _Run:
+class _TrainingRun:
     """What the loop needs; ``steps`` of the whole run, ``batches`` for those still to do."""
 
     settings: TrainSettings
@@ -78,7 +78,7 @@ class _Run:
     steps: int
 
 
-def _build(settings: TrainSettings, accelerator: Accelerator) -> _Run:
+def _build(settings: TrainSettings, accelerator: Accelerator) -> _TrainingRun:
     mixture = _load_data(settings)
     policy, episodes = begin_policy(mixture, settings), mixture.episodes
     targets = 0 if episodes.privileged is None else episodes.privileged.shape[1]
@@ -97,10 +97,10 @@ def _build(settings: TrainSettings, accelerator: Accelerator) -> _Run:
         write_statistics(mixture, settings.out)
     accelerator.init_trackers("asyncvla", {k: str(v) for k, v in asdict(settings).items()})
     log = Log(settings.out, "train", start, steps, visible=accelerator.is_main_process, track=accelerator.log)
-    return _Run(settings, policy, trainer, batches, state=state, log=log, steps=steps)
+    return _TrainingRun(settings, policy, trainer, batches, state=state, log=log, steps=steps)
 
 
-def _loop(run: _Run) -> None:
+def _loop(run: _TrainingRun) -> None:
     settings, trainer, means = run.settings, run.trainer, StepMeans()
     for step in run.log.steps():
         rate = settings.learning_rate(step, run.steps)
@@ -127,7 +127,7 @@ def _loop(run: _Run) -> None:
             _save(run, step + 1)
 
 
-def _save(run: _Run, done: int) -> None:
+def _save(run: _TrainingRun, done: int) -> None:
     # State first: a checkpoint without it could not be continued.
     run.state.save(done, run.trainer.save)
     weights = run.trainer.weights()

@@ -78,7 +78,7 @@ def _train_rater(settings: RaterSettings) -> None:
 
 
 @dataclass(frozen=True)
-class _Run:
+class _RaterRun:
     """What the loop needs; ``inputs`` is what decides what is learned, beside the settings."""
 
     settings: RaterSettings
@@ -93,7 +93,7 @@ class _Run:
     inputs: dict[str, Any]
 
 
-def _build(settings: RaterSettings, accelerator: Accelerator) -> _Run:
+def _build(settings: RaterSettings, accelerator: Accelerator) -> _RaterRun:
     policy = load_checkpoint(settings.checkpoint, str(accelerator.device))
     policy.model.configure(_with_drafts_of(settings, policy.model.config))
     data = RaterData.of(settings, policy)
@@ -111,7 +111,7 @@ def _build(settings: RaterSettings, accelerator: Accelerator) -> _Run:
     start = state.resume(lambda folder: read_tensors(folder, parameters, {}, optimizer))
     settings.out.mkdir(parents=True, exist_ok=True)
     log = Log(settings.out, "train-rater", start, settings.steps, visible=accelerator.is_main_process)
-    return _Run(
+    return _RaterRun(
         settings,
         accelerator,
         policy,
@@ -125,7 +125,7 @@ def _build(settings: RaterSettings, accelerator: Accelerator) -> _Run:
     )
 
 
-def _loop(run: _Run) -> None:
+def _loop(run: _RaterRun) -> None:
     settings, optimizer, means = run.settings, run.optimizer, StepMeans()
     parallel = run.accelerator.prepare(run.objective)
     for step in run.log.steps():
@@ -150,18 +150,18 @@ def _loop(run: _Run) -> None:
             _save(run, step + 1)
 
 
-def _save(run: _Run, done: int) -> None:
+def _save(run: _RaterRun, done: int) -> None:
     # State first: a checkpoint without it could not be continued.
     _save_state(run, done)
     save_checkpoint(run.settings.out, run.policy)
 
 
-def _save_state(run: _Run, done: int) -> None:
+def _save_state(run: _RaterRun, done: int) -> None:
     parameters = dict(run.objective.named_parameters())
     run.state.save(done, lambda folder: write_tensors(folder, parameters, {}, run.optimizer))
 
 
-def _finish(run: _Run) -> None:
+def _finish(run: _RaterRun) -> None:
     """Save for good, with a monitor, and write what the rater is worth beside it."""
     settings, data = run.settings, run.data
     _save_state(run, settings.steps)
@@ -189,7 +189,7 @@ def _with_drafts_of(settings: RaterSettings, config: AsyncVLAConfig) -> AsyncVLA
     return replace(config, num_denoise_steps=steps, strategy={**config.strategy, **several})
 
 
-def _draw_frames(run: _Run, generator: torch.Generator) -> np.ndarray:
+def _draw_frames(run: _RaterRun, generator: torch.Generator) -> np.ndarray:
     """Draw this process's frames of a step, (b,)."""
     size = per_process_batch(run.settings.batch, run.accelerator.num_processes)
     frames = run.data.training

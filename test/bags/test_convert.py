@@ -77,7 +77,7 @@ def test_gaps_end_an_episode_and_are_counted_by_reason(tmp_path):
     assert json.loads((tmp_path / "data" / "meta" / "info.json").read_text())["total_episodes"] == 2
 
 
-def driven_by_somebody_else(folder, silent: bool):
+def driven_by_somebody_else(folder, *, silent: bool):
     """Write a recording of an arm that another program commands, while the controller is silent or holds."""
     with Recording(folder) as recording:
         if silent:

@@ -28,7 +28,7 @@ def recorded(topic, message, log_ns=0):
 
 
 def asked(robot, stamp_ns=BEGIN_NS, length=3):
-    """A chunk that asks what was done at its times."""
+    """Make a chunk that asks for what was executed at its times."""
     actions = np.zeros((length, len(robot.dofs)), np.float32)
     return StampedChunk(1, 1, stamp_ns, STEP_NS, robot.action_space, robot.dof_names, actions)
 

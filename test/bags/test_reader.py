@@ -32,7 +32,7 @@ def joint_state(number: int):
 
 
 def write(folder: Path, plugin=StoragePlugin.MCAP, mode=CompressionMode.NONE, first=0) -> Path:
-    """A recording of two topics in turns."""
+    """Write a recording of two topics in turns."""
     writer = Writer(folder, version=9, storage_plugin=plugin)
     if mode is not CompressionMode.NONE:
         writer.set_compression(mode, CompressionFormat.ZSTD)
@@ -157,7 +157,7 @@ def test_of_damaged_recordings_what_is_there_is_read_and_what_is_not_is_said(tmp
 
 
 def in_chunks(folder: Path) -> Path:
-    """A recording whose file has a chunk for each ten messages; returns the file."""
+    """Write a recording with ten messages in each chunk of its file; return the file."""
     with BagWriter(folder) as writer:
         for number in range(COUNT):
             message = writer.messages.make("std_msgs/msg/Header", frame_id=str(number))

@@ -15,7 +15,7 @@ def arm(kind: str, seed: int = 0, n: int = 3, **changes) -> MeasuredArm:
 
 
 def walked(one: MeasuredArm, demand, seconds: float = 60.0) -> dict[str, np.ndarray]:
-    """What a stepped arm is and says; ``demand`` of the time [s]."""
+    """Step an arm; return its states and reports. ``demand`` is a function of time [s]."""
     rows: dict[str, list] = {
         "t": [],
         "demand": [],

@@ -27,7 +27,7 @@ def cubic(t: np.ndarray | float) -> np.ndarray:
 
 
 def along(states: np.ndarray, times_ms, start_ns: int = T0, degree: int = 5) -> Trajectory:
-    """A trajectory of one joint through (k, 3) states, of which the last one stands still."""
+    """Make a trajectory of one joint through (k, 3) states, at rest in the last one."""
     states = states[..., None].copy()
     states[-1, 1:] = 0
     return Trajectory(
@@ -167,7 +167,7 @@ def test_a_restart_forgets_the_trajectory():
 
 
 def one_piece(t: float) -> float:
-    """The quintic from the cubic's state at 0 to a rest where it is at 0.1."""
+    """Fit the quintic from the cubic's state at 0 to rest at its position at 0.1."""
     p0, v, a, way, u = 0.2, 0.05, -0.06, cubic(0.1)[0] - 0.2, t / 0.1
     return (
         p0

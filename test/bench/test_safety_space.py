@@ -26,7 +26,7 @@ def test_an_arm_that_changes_move_stays_in_its_workspace():
 
 
 def links(positions: np.ndarray) -> dict[str, np.ndarray]:
-    """A single link of 0.5 m in the plane."""
+    """Make a single link of 0.5 m in the plane."""
     angle = positions[:, 0]
     tip = 0.5 * np.stack([np.cos(angle), np.sin(angle), 0 * angle], axis=1)
     return {"tool": tip, "elbow": tip / 2}

@@ -21,7 +21,7 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
 
 
 def checkpoint_of_zeros_and_ones(folder: Path) -> Path:
-    """A checkpoint whose training data had gripper actions from 0 to 1."""
+    """Write a checkpoint whose training data had gripper actions from 0 to 1."""
     tiny_checkpoint(folder)
     stats: dict[str, Any] = json.loads((folder / "norm_stats.json").read_text())
     stats["action"]["q01"][-1] = 0.0

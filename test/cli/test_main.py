@@ -83,7 +83,7 @@ def test_export_writes_how_the_policy_decides_by_default(tmp_path):
 
 @pytest.fixture
 def varied(tmp_path):
-    """A checkpoint that chooses the mean of four drafts, and selects by variance."""
+    """Write a checkpoint that takes the mean of four drafts and selects by variance."""
     options = ("--mode", "sfm", "--denoise-steps", "1", "--best-of", "4", "--choose", "mean")
     chosen = ("--select", "variance", "--threshold", "2.5", "--handover", "guided", "--guidance", "3")
     assert _export(tiny_checkpoint(tmp_path / "tiny"), tmp_path / "mean", *options).returncode == 0

@@ -27,7 +27,7 @@ class Result:
 
 @pytest.fixture
 def run(monkeypatch, capsys) -> Callable[..., Result]:
-    """The command line in this process: another would spend its time with imports."""
+    """Run the command line in this process: another one would spend its time on imports."""
 
     def run(*arguments: str) -> Result:
         monkeypatch.setattr(sys, "argv", ["asyncvla", *arguments])

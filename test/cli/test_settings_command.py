@@ -23,7 +23,7 @@ CONFIGS = sorted((share_dir() / "config" / "training").glob("*.yaml"))
 
 
 def fill(kind: type, *words: str) -> Any:
-    """The settings that a command line makes."""
+    """Return the settings that a command line makes."""
     seen: list[Any] = []
     app = typer.Typer(pretty_exceptions_enable=False)
     app.command()(settings_command(kind, seen.append, "Train."))
@@ -105,13 +105,13 @@ class Scene:
 
 
 def scene_of(*words: str) -> tuple[Scene, bool, Strategy]:
-    """What a command gets that takes these settings, some of its own, and others."""
+    """Return what a command with these settings, options of its own and others receives."""
     seen: list[Any] = []
 
     def command(
         scene: Scene,
-        live: Annotated[bool, typer.Option("--live")] = False,
         *,
+        live: Annotated[bool, typer.Option("--live")] = False,
         strategy: Annotated[Strategy, "How it decides"],
     ) -> None:
         seen.append((scene, live, strategy))

@@ -21,7 +21,7 @@ def watcher():
 
 
 def freeze(watcher: StallWatcher, seconds: float) -> tuple[int, int]:
-    """The interval [ns] in which it stood still for certain."""
+    """Return the interval [ns] in which it certainly stood still."""
     os.kill(watcher.pid, signal.SIGSTOP)
     os.waitpid(watcher.pid, os.WUNTRACED)
     begin_ns = time.monotonic_ns()

@@ -17,7 +17,7 @@ CHAIN = load_chain(PLANAR, "base", "tip")
 
 
 def joint_robot(space):
-    """The planar arm; its state calls the joints q1 and q2, its lift is no action dim."""
+    """Make the planar arm; its state calls the joints q1 and q2, and its lift is no action dim."""
     limits = {"unit": "rad", "scale": 1.0, "is_delta": False, "minimum": -3.0, "maximum": 3.0}
     return dataclasses.replace(
         libero_panda(),

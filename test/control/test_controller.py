@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asyncvla_ros.control.controller import Controller
-from asyncvla_ros.control.types import Mode, Reason
+from asyncvla_ros.control.types import Command, Mode, Reason
 from support.contracts import DOFS, MS, STEP_NS, chunk, untracked_panda
 
 ROBOT = untracked_panda()
@@ -259,6 +259,21 @@ EVENTS = st.lists(
 )
 
 
+def _checked(controller: Controller, command: Command, now: int, last: tuple[int, int]) -> tuple[int, int]:
+    """Check a command of ``now`` [ns]; return chunk and index of its action, ``last`` without one."""
+    if command.values is not None:
+        assert np.isfinite(command.values[:6]).all()
+        for dof, value in zip(ROBOT.dofs, command.values, strict=True):
+            assert np.isnan(value) or np.float32(dof.minimum) <= value <= np.float32(dof.maximum)
+    if command.action is None:
+        return last
+    assert controller.mode is Mode.TRACKING
+    assert command.action.due_ns <= now < command.action.due_ns + STEP_NS
+    place = command.action.chunk.chunk_id, command.action.index
+    assert place > last
+    return place
+
+
 @given(EVENTS)
 @settings(deadline=None)
 def test_no_sequence_of_events_commands_outside_the_limits(events):
@@ -272,16 +287,7 @@ def test_no_sequence_of_events_commands_outside_the_limits(events):
             controller.accept(chunk(chunk_id, now + event[2] * MS, actions=actions), now)
         elif event[0] == "tick":
             now += event[1] * MS
-            command = controller.update(now, now)
-            if command.values is not None:
-                assert np.isfinite(command.values[:6]).all()
-                for dof, value in zip(ROBOT.dofs, command.values, strict=True):
-                    assert np.isnan(value) or np.float32(dof.minimum) <= value <= np.float32(dof.maximum)
-            if command.action is not None:
-                assert controller.mode is Mode.TRACKING
-                assert command.action.due_ns <= now < command.action.due_ns + STEP_NS
-                assert (command.action.chunk.chunk_id, command.action.index) > last
-                last = (command.action.chunk.chunk_id, command.action.index)
+            last = _checked(controller, controller.update(now, now), now, last)
         elif event[0] == "see":
             _see(controller, now)
         elif event[0] == "estop":

@@ -35,7 +35,7 @@ class ControllerMachine(RuleBasedStateMachine):
     """A policy, an arm, two clocks and a person, who do everything in any order."""
 
     @initialize(share=st.sampled_from([0.1, 0.4, 0.9]), is_moving=st.booleans())
-    def begin(self, share: float, is_moving: bool) -> None:
+    def begin(self, share: float, *, is_moving: bool) -> None:
         self.judged = JudgedController(_pose(share))
         self.controller = self.judged.controller
         self.judged.start()
@@ -102,7 +102,7 @@ class ControllerMachine(RuleBasedStateMachine):
 
     @rule(jump_ns=st.sampled_from([-5_000 * MS, -1, 700 * MS]))
     def node_clock_jumps(self, jump_ns: int) -> None:
-        """The next step is so much later than the one before it, by the node clock."""
+        """Move the node clock forward before the next step."""
         self.judged.node_ns += jump_ns - ARM.period_ns
         if jump_ns < 0:
             self.judged.newest, self.judged.seen_ns, self.judged.has_jumped = None, None, True

@@ -28,8 +28,8 @@ class Rig:
         self.run(20)
         assert self.sent
 
-    def run(self, periods, sees=True):
-        """The commands of so many periods, None where none was sent."""
+    def run(self, periods, *, sees=True):
+        """Run this many periods; return their commands, None where none was sent."""
         for _ in range(periods):
             if sees:
                 measured = dict(zip(ARM.state_names, self.place.tolist(), strict=False))

@@ -13,7 +13,7 @@ MS = 1_000_000
 class NodeClock:
     """A clock that reads ``ns``; simulated ones tick."""
 
-    def __init__(self, ns: int, is_simulated: bool = False):
+    def __init__(self, ns: int, *, is_simulated: bool = False):
         self.ns, self.ros_time_is_active = ns, is_simulated
 
     def now(self) -> SimpleNamespace:

@@ -24,7 +24,7 @@ class Rig:
         self.stop, self.state, self.now_ns = Stop([DOF]), RobotState(ROBOT), 10**12
         self.place = 0.0
 
-    def ask(self, commanded=0.0, at_rest=True, has_let_go=False, periods=1):
+    def ask(self, commanded=0.0, *, at_rest=True, has_let_go=False, periods=1):
         for _ in range(periods):
             self.now_ns += 25 * MS
             self.state.observe("joint_states", self.now_ns, {DOF.name: self.place}, self.now_ns)
@@ -34,7 +34,7 @@ class Rig:
         return goals
 
     def held(self):
-        """A hold at 0, where the arm rests."""
+        """Begin a hold at 0, where the arm rests."""
         assert self.ask(periods=12) is None
         assert self.stop.state is StopState.HOLDING
         return self

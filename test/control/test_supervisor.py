@@ -15,7 +15,20 @@ from support.contracts import MS, shipped_robot
 JOINTS = ("pan", "lift")
 ARM = replace(
     shipped_robot("gazebo_arm"),
-    dofs=tuple(Dof(name, "rad", 1.0, False, -3.0, 3.0, 1.0, 4.0, 40.0) for name in JOINTS),
+    dofs=tuple(
+        Dof(
+            name,
+            "rad",
+            1.0,
+            is_delta=False,
+            minimum=-3.0,
+            maximum=3.0,
+            velocity=1.0,
+            acceleration=4.0,
+            jerk=40.0,
+        )
+        for name in JOINTS
+    ),
     state=(JointStateSource("joint_states", JOINTS, JOINTS),),
     lag_s=0.2,
 )
@@ -93,8 +106,8 @@ def test_whole_turns_are_no_error(turns):
     rig = Rig()
     assert rig.run([2.9, 0.0], [2.9 + 2 * math.pi * turns, 0.0], 20) is None
     assert nearest(ARM.dofs[0], 2.9 - 2 * math.pi, 3.0) == pytest.approx(2.9)
-    metre = replace(ARM.dofs[0], unit="m")
-    assert nearest(metre, 2.9 - 2 * math.pi, 3.0) == 2.9 - 2 * math.pi
+    linear = replace(ARM.dofs[0], unit="m")
+    assert nearest(linear, 2.9 - 2 * math.pi, 3.0) == 2.9 - 2 * math.pi
 
 
 def test_the_driver_must_be_ready():

@@ -31,7 +31,17 @@ def _robot(
 ) -> RobotContract:
     arm = joint_arm()
     dofs = tuple(
-        Dof(name, unit, 1.0, False, -2.5, 2.5, 2.0, 6.0, 60.0)
+        Dof(
+            name,
+            unit,
+            1.0,
+            is_delta=False,
+            minimum=-2.5,
+            maximum=2.5,
+            velocity=2.0,
+            acceleration=6.0,
+            jerk=60.0,
+        )
         for name, unit in zip(JOINTS, ("rad", "rad", "m"), strict=True)
     )
     outputs = (Output(adapter, "joints", JOINTS, JOINTS),) if adapter else ()

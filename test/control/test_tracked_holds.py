@@ -48,7 +48,7 @@ def test_every_stop_is_smooth_and_ends_at_rest(name):
 
 
 def _follow_with_an_offset(rig, offset, periods):
-    """The arm rests beside where it is told to be."""
+    """Let the arm rest beside its commanded position."""
     for _ in range(periods):
         sent = len(rig.sent)
         rig.run(1)
@@ -58,7 +58,7 @@ def _follow_with_an_offset(rig, offset, periods):
 
 
 def _sunk():
-    """An arm that rests below where it is told to be, after a stop; where the hold is."""
+    """Stop an arm that rests below its commanded position; return where the hold is."""
     rig = Rig().moving()
     rig.controller.estop()
     while not rig.controller.at_rest:

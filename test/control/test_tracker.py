@@ -32,7 +32,7 @@ class Tracker(JerkLimitedTracker):
         self.now_ns += self.period_ns
         super().follow(goals, self.now_ns)
 
-    def stop(self, emergency=False, permits=None):
+    def stop(self, *, emergency=False, permits=None):
         self.now_ns += self.period_ns
         super().stop(self.now_ns, emergency=emergency, permits=permits)
 

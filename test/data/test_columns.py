@@ -21,7 +21,7 @@ from asyncvla_ros.types import AsyncVLAError
 from support.datasets import change_columns, write_dataset
 
 
-def load(root: Path, skip_broken: bool = False, **spec):
+def load(root: Path, *, skip_broken: bool = False, **spec):
     return load_columns(
         dataset_info(root), DatasetSpec(root, **spec), root / "cache", skip_broken=skip_broken
     )

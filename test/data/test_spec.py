@@ -47,7 +47,7 @@ def test_every_setting_is_read(home, tmp_path):
     full, *short = dataset_specs([write(tmp_path, text)])
     assert full == DatasetSpec(
         root, "somebody/arm", ("observation.images.top",), ("observation.state", "action"), ("action",),
-        0.5, (0, 1), "joint_position", True, True, ("a", "b", "c", "d"),
+        0.5, (0, 1), "joint_position", invert_gripper=True, rotate_180=True, state_names=("a", "b", "c", "d"),
     )  # fmt: skip
     assert short == [DatasetSpec(root, "somebody/arm"), DatasetSpec(root)]
     contract = spec_contract(full, "ee_pose")

@@ -20,7 +20,7 @@ BLOCKS = (("docs/try-it.md", "asyncvla demo --inits 0 --record", "out/replay/rep
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A folder with what the commands name of a checkout, and with ``asyncvla`` on the path of ``bin``."""
+    """Make a folder with the files of a checkout that commands name, and ``asyncvla`` in ``bin``."""
     shipped = Path("asyncvla_ros") / "checkpoints"
     (tmp_path / shipped.parent).mkdir()
     (tmp_path / shipped).symlink_to(ROOT / shipped)

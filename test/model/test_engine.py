@@ -36,7 +36,7 @@ def observe(config: AsyncVLAConfig, words: int = 3) -> Inputs:
 
 
 def decide(engine: AsyncVLA | CompiledEngine, inputs: Inputs, rows: int = 2) -> list[torch.Tensor]:
-    """A draft of several rows, what the rater says of the first, and a refinement of every other action."""
+    """Run a draft of several rows, rate its first row, and refine every other action."""
     config = engine.config
     device = inputs.state.device
     shape = (rows, config.action_chunk_size, config.max_action_dim)

@@ -69,9 +69,9 @@ def test_the_full_size_has_the_papers_parameters():
 
 @pytest.mark.parametrize("new_names", [False, True])
 def test_a_policy_begins_with_the_weights_of_the_folder(
-    folder: Path, config: AsyncVLAConfig, new_names: bool
+    folder: Path, config: AsyncVLAConfig, *, new_names: bool
 ):
-    """transformers writes the old names of Qwen2.5-VL-3B-Instruct, and its network has new ones."""
+    """Test both: transformers writes the old names of Qwen2.5-VL-3B-Instruct, its network has new ones."""
     file = folder / "model.safetensors"
     stored = load_file(file)
     visual = stored["visual.blocks.1.mlp.up_proj.weight"].clone()

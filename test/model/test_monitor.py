@@ -68,7 +68,7 @@ def test_features_are_of_the_state_and_of_each_camera_and_padding_changes_nothin
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A checkpoint with a monitor that was fitted on pictures that are nearly the same."""
+    """Write a checkpoint whose monitor was fitted on pictures that are nearly the same."""
     torch.set_num_threads(1)
     checkpoint = load_checkpoint(tiny_checkpoint(tmp_path / "tiny"))
     policy = Policy(checkpoint)

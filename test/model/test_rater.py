@@ -24,7 +24,7 @@ def test_errors_are_means_over_real_dims():
 
 
 def test_the_papers_label_on_worked_numbers():
-    """e = (0, 1, 4): q = 0.01 + 0.98 * (4 - e) / 4."""
+    """With e = (0, 1, 4): q = 0.01 + 0.98 * (4 - e) / 4."""
     label = relative_label(torch.tensor([[0.0, 1.0, 4.0]]))
     torch.testing.assert_close(label, torch.tensor([[0.99, 0.745, 0.01]]), atol=1e-5, rtol=0)
 

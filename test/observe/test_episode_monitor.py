@@ -28,7 +28,7 @@ def chunk(actions: np.ndarray, **changes: object) -> ActionChunk:
     return ActionChunk(actions, times=StageTimes(0, 0, 0, 0, 0), **{**known, **changes})  # type: ignore[arg-type]
 
 
-def test_the_score_is_the_largest_standardised_running_mean():
+def test_the_score_is_the_largest_standardized_running_mean():
     monitor = EpisodeMonitor(LIMIT)
     # (2 - 1) / 0.5 and (0.3 - 0.2) / 0.1
     first = monitor.note({"surprise": 2.0, "doubt": 0.3})
@@ -114,7 +114,7 @@ def test_limits_survive_a_file(tmp_path: Path):
         ({"signals": {"doubt": 3}}, "holds no limits of a monitor"),
         ({"limit": float("inf")}, "limit is inf, expected a number"),
         ({"window": 0}, "window is 0, expected at least 1 decision"),
-        ({"colour": "red"}, "holds no limits of a monitor"),
+        ({"color": "red"}, "holds no limits of a monitor"),
     ],
 )
 def test_limits_that_make_no_sense_are_refused(tmp_path: Path, change: dict[str, object], problem: str):

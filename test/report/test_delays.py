@@ -15,7 +15,7 @@ from asyncvla_ros.types import AsyncVLAError
 
 
 def write(file: Path, outcomes: list[bool], suite: str = "libero_object", **settings: Any) -> None:
-    """An evaluation; its episodes have 100 steps and seams of 200, or of 50 with a handover."""
+    """Make an evaluation whose episodes have 100 steps and seams of 200, or of 50 with a handover."""
     strategy = settings.pop("strategy", Strategy())
     seam = 200.0 if strategy.handover in (None, "switch") else 50.0
     rows = [

@@ -16,7 +16,7 @@ from asyncvla_ros.types import AsyncVLAError
 from support.checkpoints import tiny_checkpoint
 
 
-def row(task: int, init: int, success: bool, rng: np.random.Generator, tells: float) -> dict[str, Any]:
+def row(task: int, init: int, rng: np.random.Generator, tells: float, *, success: bool) -> dict[str, Any]:
     """Successes need 12 to 20 decisions, failures 70, and surprise by ``tells`` more from the tenth on."""
     count = int(rng.integers(12, 21)) if success else 70
     surprise = rng.normal(0.5, 0.1, count)
@@ -31,7 +31,7 @@ def row(task: int, init: int, success: bool, rng: np.random.Generator, tells: fl
 
 def evaluation(file: Path, tells: float, checkpoint: str = "abc", failures: int = 20) -> Path:
     rng = np.random.default_rng(3)
-    rows = [row(i % 3, i, i >= failures, rng, tells) for i in range(200)]
+    rows = [row(i % 3, i, rng, tells, success=i >= failures) for i in range(200)]
     file.write_text(json.dumps({"suite": "s", "episodes": rows, "settings": {"checkpoint": checkpoint}}))
     return file
 

@@ -138,7 +138,7 @@ def test_different_policies_are_not_compared(tmp_path: Path) -> None:
 
 
 def _demo_figures() -> dict[str, Any]:
-    """What an evaluation against demonstrations writes, of a policy without a rater."""
+    """Write the result of an evaluation against demonstrations, of a policy without a rater."""
     accuracy = {
         "mae": 0.125,
         "mae_per_step": [0.1, 0.15],
@@ -169,7 +169,7 @@ def _demo_figures() -> dict[str, Any]:
 
 
 def _report_of(folder: Path, **figures: dict[str, Any]) -> tuple[str, list[Path]]:
-    """The page of these files, and its pictures."""
+    """Write the page of these files, and its pictures."""
     for name, some in figures.items():
         (folder / f"{name}.json").write_text(json.dumps(some))
     page, *pictures = report(folder, folder / "results.md")

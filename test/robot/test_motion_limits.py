@@ -7,7 +7,7 @@ import pytest
 from asyncvla_ros.robot.contract import Dof
 from asyncvla_ros.robot.motion_limits import MotionLimits, following_limit, motion_limits, stop_limits
 
-JOINT = Dof("j", "rad", 1.0, False, -1.0, 1.0, velocity=2.0)
+JOINT = Dof("j", "rad", 1.0, is_delta=False, minimum=-1.0, maximum=1.0, velocity=2.0)
 
 
 def test_what_has_no_limit_may_use_the_velocity_within_two_periods():

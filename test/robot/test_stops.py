@@ -16,7 +16,7 @@ SHARE = st.floats(0.0, 1.0)
 
 
 def _ruckig_stop(velocity: float, acceleration: float, max_acceleration: float, jerk: float) -> WorstStop:
-    """An independent implementation of the quickest stop."""
+    """Compute the quickest stop, independently of the code under test."""
     given = ruckig.InputParameter(1)
     given.control_interface = ruckig.ControlInterface.Velocity
     given.current_position, given.current_velocity = [0.0], [velocity]

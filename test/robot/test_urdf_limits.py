@@ -28,10 +28,10 @@ def _tighten(robot: RobotContract, text: str = URDF) -> RobotContract:
     return tighten(robot, read_urdf(text, "arm.urdf"))
 
 
-def _robot(is_delta: bool = False):
-    dof = Dof("j1", "rad", 1.0, is_delta, -1.0, 3.0, velocity=2.0)
+def _robot(*, is_delta: bool = False):
+    dof = Dof("j1", "rad", 1.0, is_delta=is_delta, minimum=-1.0, maximum=3.0, velocity=2.0)
     dofs = (dof, replace(dof, name="j2", velocity=None), replace(dof, name="wrist"))
-    grip = Dof("grip", "normalized", 1.0, False, 0.0, 1.0)
+    grip = Dof("grip", "normalized", 1.0, is_delta=False, minimum=0.0, maximum=1.0)
     source = JointStateSource("joint_states", ("shoulder", "elbow", "wrist"), ("j1", "j2", "wrist"))
     space = "delta_joint_position" if is_delta else "joint_position"
     return replace(libero_panda(), action_space=space, dofs=(*dofs, grip), state=(source,))

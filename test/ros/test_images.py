@@ -19,13 +19,13 @@ from asyncvla_ros.types import ContractError
 
 pytestmark = pytest.mark.ros
 
-# Red, green, blue, grey in the four quadrants: a wrong channel order or a shifted row shows.
-COLOURS = np.array([[[250, 10, 20], [10, 240, 30]], [[20, 30, 230], [120, 120, 120]]], np.uint8)
-RGB = np.kron(COLOURS, np.ones((8, 8, 1), np.uint8))
+# Red, green, blue, gray in the four quadrants: a wrong channel order or a shifted row shows.
+COLORS = np.array([[[250, 10, 20], [10, 240, 30]], [[20, 30, 230], [120, 120, 120]]], np.uint8)
+RGB = np.kron(COLORS, np.ones((8, 8, 1), np.uint8))
 
 
-def _image(pixels: np.ndarray, encoding: str, padding: int = 0, big: bool = False) -> Image:
-    """A message with ``padding`` bytes of rubbish at the end of each row."""
+def _image(pixels: np.ndarray, encoding: str, padding: int = 0, *, big: bool = False) -> Image:
+    """Make a message with ``padding`` random bytes at the end of each row."""
     order = pixels.astype(pixels.dtype.newbyteorder(">" if big else "<"))
     rows = np.frombuffer(order.tobytes(), np.uint8).reshape(len(pixels), -1)
     padded = np.pad(rows, ((0, 0), (0, padding)), constant_values=199)
@@ -36,16 +36,16 @@ def _image(pixels: np.ndarray, encoding: str, padding: int = 0, big: bool = Fals
 
 
 def _mosaic(pattern: str) -> np.ndarray:
-    """(h, w) raw sensor values; ``pattern`` names the colours of the first two by two pixels row by row."""
+    """(h, w) raw sensor values; ``pattern`` names the colors of the first two by two pixels row by row."""
     mosaic = np.zeros(RGB.shape[:2], np.uint8)
-    for position, colour in enumerate(pattern):
+    for position, color in enumerate(pattern):
         row, column = divmod(position, 2)
-        mosaic[row::2, column::2] = RGB[row::2, column::2, "rgb".index(colour)]
+        mosaic[row::2, column::2] = RGB[row::2, column::2, "rgb".index(color)]
     return mosaic
 
 
-def _uyvy(y_first: bool) -> np.ndarray:
-    """(h, w, 2) 4:2:2 with ITU-R 601 coefficients; the colours of RGB change at even columns only."""
+def _uyvy(*, y_first: bool) -> np.ndarray:
+    """(h, w, 2) 4:2:2 with ITU-R 601 coefficients; the colors of RGB change at even columns only."""
     r, g, b = (RGB[..., i].astype(np.float32) for i in range(3))
     luma = 16 + 0.257 * r + 0.504 * g + 0.098 * b
     u = 128 - 0.148 * r - 0.291 * g + 0.439 * b
@@ -55,7 +55,7 @@ def _uyvy(y_first: bool) -> np.ndarray:
     return np.stack(pair, axis=-1).round().astype(np.uint8)
 
 
-GREY = np.repeat(cv2.cvtColor(RGB, cv2.COLOR_RGB2GRAY)[..., None], 3, axis=2)
+GRAY = np.repeat(cv2.cvtColor(RGB, cv2.COLOR_RGB2GRAY)[..., None], 3, axis=2)
 WIDE = RGB.astype(np.uint16) << 8
 ALPHA = np.full((*RGB.shape[:2], 1), 255, np.uint8)
 ENCODED = {
@@ -65,17 +65,17 @@ ENCODED = {
     "rgba8": (np.concatenate([RGB, ALPHA], 2), RGB, 0),
     "bgra8": (np.concatenate([RGB[..., ::-1], ALPHA], 2), RGB, 0),
     "8UC4": (np.concatenate([RGB[..., ::-1], ALPHA], 2), RGB, 0),
-    "mono8": (GREY[..., 0], GREY, 0),
-    "8UC1": (GREY[..., 0], GREY, 0),
-    "mono16": (GREY[..., 0].astype(np.uint16) << 8, GREY, 0),
+    "mono8": (GRAY[..., 0], GRAY, 0),
+    "8UC1": (GRAY[..., 0], GRAY, 0),
+    "mono16": (GRAY[..., 0].astype(np.uint16) << 8, GRAY, 0),
     "rgb16": (WIDE, RGB, 0),
     "bgr16": (WIDE[..., ::-1], RGB, 0),
     "rgba16": (np.concatenate([WIDE, WIDE[..., :1]], 2), RGB, 0),
     "bgra16": (np.concatenate([WIDE[..., ::-1], WIDE[..., :1]], 2), RGB, 0),
-    "yuv422": (_uyvy(False), RGB, 4),
-    "uyvy": (_uyvy(False), RGB, 4),
-    "yuv422_yuy2": (_uyvy(True), RGB, 4),
-    "yuyv": (_uyvy(True), RGB, 4),
+    "yuv422": (_uyvy(y_first=False), RGB, 4),
+    "uyvy": (_uyvy(y_first=False), RGB, 4),
+    "yuv422_yuy2": (_uyvy(y_first=True), RGB, 4),
+    "yuyv": (_uyvy(y_first=True), RGB, 4),
     **{f"bayer_{p}8": (_mosaic(p), RGB, 2) for p in ("rggb", "bggr", "gbrg", "grbg")},
     **{f"bayer_{p}16": (_mosaic(p).astype(np.uint16) << 8, RGB, 2) for p in ("rggb", "bggr", "gbrg", "grbg")},
 }
@@ -94,7 +94,7 @@ def test_every_encoding_with_and_without_row_padding(encoding, padding):
     assert decoded.dtype == np.uint8 and decoded.shape == RGB.shape
     for row in (0, 8):
         for column in (0, 8):
-            # Away from edges, where demosaicing mixes neighbours.
+            # Away from edges, where demosaicing mixes neighbors.
             area = (slice(row + 2, row + 6), slice(column + 2, column + 6))
             np.testing.assert_allclose(decoded[area].astype(int), expected[area].astype(int), atol=tolerance)
 
@@ -129,15 +129,15 @@ def test_messages_that_contradict_themselves(changes):
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg"])
-@pytest.mark.parametrize("grey", [False, True])
-def test_compressed(suffix, grey):
-    picture = GREY[..., 0] if grey else RGB[..., ::-1]
+@pytest.mark.parametrize("gray", [False, True])
+def test_compressed(suffix, gray):
+    picture = GRAY[..., 0] if gray else RGB[..., ::-1]
     encoded = cv2.imencode(suffix, picture, [cv2.IMWRITE_JPEG_QUALITY, 100])[1]
     message = CompressedImage(
         format=f"bgr8; {suffix[1:]} compressed", data=array.array("B", encoded.tobytes())
     )
     decoded = decode_image(message, "wrist")
-    np.testing.assert_allclose(decoded[INNER].astype(int), (GREY if grey else RGB)[INNER].astype(int), atol=6)
+    np.testing.assert_allclose(decoded[INNER].astype(int), (GRAY if gray else RGB)[INNER].astype(int), atol=6)
 
 
 @pytest.mark.parametrize("data", [b"", b"no picture"])
@@ -177,7 +177,7 @@ def _encoded(suffix: str, picture: np.ndarray = RGB) -> bytes:
 
 
 def _claiming(suffix: str, width: int, height: int) -> bytes:
-    """A small picture whose header claims another size."""
+    """Make a small picture whose header claims another size."""
     data = bytearray(_encoded(suffix))
     if suffix == ".png":
         data[16:24] = struct.pack(">II", width, height)
@@ -206,7 +206,7 @@ def test_depth_is_refused_when_compressed_too(format_):
         decode_image(_compressed(_encoded(".png", DEPTH), format_), "wrist")
 
 
-def test_a_png_that_says_mono16_is_grey():
+def test_a_png_that_says_mono16_is_gray():
     picture = decode_image(_compressed(_encoded(".png", DEPTH), "mono16; png compressed"), "wrist")
     assert picture.shape == (4, 4, 3) and np.unique(picture).tolist() == [1234 >> 8]
 

@@ -54,7 +54,7 @@ def _description(path):
 
 
 def _nodes(entities):
-    """The nodes of a description, also those that wait for an event, but not those of included files."""
+    """Collect the nodes of a description, also those that wait for an event, without included files."""
     from launch.actions import IncludeLaunchDescription
     from launch_ros.actions import Node
 

@@ -81,4 +81,4 @@ def test_changes_are_checked_and_take_effect(make):
     assert set_one("limit_s", 2.0).reason == "too much"
     assert not set_one("count", 4).successful
     assert parameters.values == Sample(mode="fast", limit_s=1.0, count=3)
-    assert set_one("use_sim_time", True).successful, "other parameters are none of its business"
+    assert set_one("use_sim_time", value=True).successful, "other parameters are none of its business"

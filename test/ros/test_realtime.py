@@ -38,7 +38,7 @@ def granted(body: str):
 
 
 def test_what_is_refused_is_said_with_its_remedy():
-    priority, memory = result(DROP_RIGHTS + "print(json.dumps(take_realtime_priority(40, True)))")
+    priority, memory = result(DROP_RIGHTS + "print(json.dumps(take_realtime_priority(40, lock_memory=True)))")
     assert "real-time priority 40 refused" in priority and "the limit, ulimit -r, is 0" in priority
     assert "'@realtime - rtprio 99'" in priority and "--cap-add SYS_NICE --ulimit rtprio=99" in priority
     assert "locked memory refused" in memory and "'@realtime - memlock unlimited'" in memory
@@ -46,7 +46,10 @@ def test_what_is_refused_is_said_with_its_remedy():
 
 
 def test_nothing_asked_for_changes_nothing():
-    body = "print(json.dumps([take_realtime_priority(0, False), os.sched_getscheduler(0) == os.SCHED_OTHER]))"
+    body = (
+        "refused = take_realtime_priority(0, lock_memory=False)\n"
+        "print(json.dumps([refused, os.sched_getscheduler(0) == os.SCHED_OTHER]))"
+    )
     assert result(DROP_RIGHTS + body) == [[], True]
 
 
@@ -54,7 +57,7 @@ def test_only_the_calling_thread_gets_the_priority():
     body = """
 seen = []
 def call():
-    refused = take_realtime_priority(PRIORITY, False)
+    refused = take_realtime_priority(PRIORITY, lock_memory=False)
     mode = os.sched_getscheduler(0) & ~os.SCHED_RESET_ON_FORK
     ask = "import os; print(os.sched_getscheduler(0))"
     child = int(subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True).stdout)
@@ -72,7 +75,7 @@ def test_memory_is_locked_and_what_comes_later_too():
     body = """
 def locked():
     return int(next(line for line in open("/proc/self/status") if line.startswith("VmLck")).split()[1])
-refused = take_realtime_priority(0, True)
+refused = take_realtime_priority(0, lock_memory=True)
 before = locked()
 later = bytearray(32 * 2**20)
 print(json.dumps([refused, [before > 0, locked() - before >= 32 * 1024]]))

@@ -138,7 +138,7 @@ def test_what_is_no_message_gets_an_error_and_what_is_too_long_ends_only_its_con
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(handshake=st.booleans(), sent=st.binary(max_size=200))
-def test_broken_connections_end_nothing_else(url: str, handshake: bool, sent: bytes):
+def test_broken_connections_end_nothing_else(url: str, sent: bytes, *, handshake: bool):
     address = urlsplit(url)
     with socket.create_connection((address.hostname, address.port)) as broken:
         if handshake:

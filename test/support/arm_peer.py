@@ -41,12 +41,12 @@ OUTPUTS = [
 
 
 def joint_dof(name: str, **limits: Any) -> dict[str, Any]:
-    """A target of the contract."""
+    """Return a target of the contract."""
     return {"name": name, "unit": "rad", "scale": 1.0, "limits": {**LIMITS, **STOP, **limits}}
 
 
 def write_contract(folder: Path, **changes: Any) -> Path:
-    """Writes the contract of an arm on a joint_trajectory_controller; ``changes`` replace its keys."""
+    """Write the contract of an arm on a joint_trajectory_controller; ``changes`` replace its keys."""
     contract: dict[str, Any] = {
         "name": "two_joints",
         "control_hz": 20.0,
@@ -119,7 +119,7 @@ class ArmPeer:
         self.client.__exit__()
 
     def listen(self) -> None:
-        """The driver is there from now on; it holds the arm where it is."""
+        """Start the driver, which holds the arm where it is."""
         with self._lock:
             self._controller.restart(self._measured(), self.now_ns())
         self._subscription = self.client.node.create_subscription(
@@ -127,7 +127,7 @@ class ArmPeer:
         )
 
     def leave(self) -> None:
-        """The driver is gone; the arm stays where it is."""
+        """Remove the driver; the arm stays where it is."""
         self.client.node.destroy_subscription(self._subscription)
         with self._lock:
             self._controller.restart(self._measured(), self.now_ns())
@@ -138,7 +138,7 @@ class ArmPeer:
             self._held = self._measured() if position is None else np.asarray(position, float)
 
     def release(self) -> None:
-        """The arm is where its driver demands at once."""
+        """Move the arm at once to where its driver demands."""
         with self._lock:
             self._held = None
 

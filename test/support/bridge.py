@@ -15,7 +15,7 @@ from support.checkpoints import tiny_checkpoint
 
 
 def bridge_features() -> FeatureContract:
-    """What a policy that learned from BridgeData expects and promises."""
+    """Return the features of a policy that learned from BridgeData."""
     camera = CameraFeature("image_0", 256, 256)
     return FeatureContract((camera,), STATE_NAMES, ACTION_NAMES, "delta_ee_pose", 5.0)
 

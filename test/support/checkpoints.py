@@ -29,7 +29,7 @@ def tiny_checkpoint(
     instructions: Sequence[str] = INSTRUCTIONS,
     **feature_changes: Any,
 ) -> Path:
-    """Writes a checkpoint for libero_panda; ``feature_changes`` make it one for another robot."""
+    """Write a checkpoint for libero_panda; ``feature_changes`` make it one for another robot."""
     features = libero_features(**feature_changes)
     tokenizer = build_tokenizer(list(instructions))
     config = nano_config(
@@ -49,7 +49,7 @@ def tiny_checkpoint(
 
 
 def full_shape_checkpoint(folder: Path) -> Path:
-    """Writes a checkpoint for libero_panda that has the shape of the 3B one, in bfloat16."""
+    """Write a checkpoint for libero_panda that has the shape of the 3B one, in bfloat16."""
     features, tokenizer = libero_features(), build_tokenizer(INSTRUCTIONS)
     config = tiny_config(
         tokenizer.get_vocab_size(), dtype="bfloat16", num_denoise_steps=2, rater=RaterConfig(num_layers=1)

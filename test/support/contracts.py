@@ -25,12 +25,12 @@ def shipped_robot(name: str) -> RobotContract:
 
 
 def contract_data(name: str) -> dict[str, Any]:
-    """The parsed YAML of a shipped contract."""
+    """Parse the YAML of a shipped contract."""
     return yaml.safe_load((share_dir() / "config" / "robots" / f"{name}.yaml").read_text())
 
 
 def with_value(data: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
-    """A copy of parsed YAML with another value at a path such as ``action/dofs/0/limits``."""
+    """Copy parsed YAML with another value at a path such as ``action/dofs/0/limits``."""
     changed = copy.deepcopy(data)
     target: Any = changed
     *parents, last = path.split("/")
@@ -63,7 +63,7 @@ def libero_features(**changes: Any) -> FeatureContract:
 
 
 def chunk(chunk_id: int = 1, stamp_ns: int = 0, length: int = 8, **changes: Any) -> StampedChunk:
-    """A valid chunk for libero_panda whose dx tells id and index: ``0.001 * id + 0.0001 * index``."""
+    """Make a valid chunk for libero_panda whose dx encodes id and index: ``0.001 * id + 0.0001 * index``."""
     actions = np.zeros((length, len(DOFS)), np.float32)
     actions[:, 0] = 0.001 * chunk_id + 0.0001 * np.arange(length)
     values: dict[str, Any] = {

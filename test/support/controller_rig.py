@@ -47,23 +47,23 @@ class ControllerRig:
         self.transition("configure", "activate")
 
     def send(self, *goal: float, length: int = 200, stamp_ns: int | None = None) -> StampedChunk:
-        """A chunk that wants the same in each of its actions; none without a length."""
+        """Send a chunk with the same target in each action; with length 0, one that ends the motion."""
         if self._policy is None:
             self._policy = ChunkPeer(self.client)
         actions = np.tile(np.array(goal, np.float32), (length, 1))
         return self._policy.send(stamp_ns, actions=actions, **self._form)
 
     def trigger(self, name: str) -> bool:
-        """Calls a service such as ``estop``."""
+        """Call a service such as ``estop``."""
         return self.client.call(Trigger, f"/controller/{name}", Trigger.Request()).success
 
     def set_parameter(self, name: str, value: Any) -> Any:
-        """The result of setting a parameter."""
+        """Set a parameter and return the result."""
         request = SetParameters.Request(parameters=[Parameter(name, value=value).to_parameter_msg()])
         return self.client.call(SetParameters, "/controller/set_parameters", request).results[0]
 
     def expect(self, mode: Mode, reason: Reason | None = None, words: str = "") -> ControllerStatus:
-        """The next status with this mode and reason; its words contain ``words``."""
+        """Wait for the next status with this mode and reason, whose text contains ``words``."""
         return self.status.wait(
             where=lambda s: s.mode == mode and reason in (None, s.reason_code) and words in s.reason
         )

@@ -44,7 +44,7 @@ def write_dataset(
     (root / "meta").mkdir(parents=True)
     info = {"codebase_version": "v3.0", "fps": FPS, "features": every}
     (root / "meta" / "info.json").write_text(json.dumps(info))
-    write_tasks(root, tasks, task_column)
+    write_tasks(root, tasks, task_column=task_column)
     state = np.arange(count)[:, None] * np.array([1.0, -1.0])
     columns: dict[str, Any] = {
         "observation.state": state.tolist(),
@@ -67,18 +67,18 @@ def data_file(root: Path) -> Path:
 
 
 def write_columns(root: Path, columns: dict[str, Any]) -> None:
-    """The table of a dataset."""
+    """Read the table of a dataset."""
     data_file(root).parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.table(columns), data_file(root))
 
 
 def change_columns(root: Path, **columns: Any) -> None:
-    """Replaces columns of the table; one that is None is left out."""
+    """Replace columns of the table; one that is None is left out."""
     table = pq.read_table(data_file(root)).to_pydict() | columns
     write_columns(root, {key: value for key, value in table.items() if value is not None})
 
 
-def write_tasks(root: Path, tasks: Sequence[str], task_column: bool = False) -> None:
+def write_tasks(root: Path, tasks: Sequence[str], *, task_column: bool = False) -> None:
     """``meta/tasks.parquet``."""
     import pandas as pd
 

@@ -17,7 +17,7 @@ ANSWERS = {
 
 
 def filled_in(text: str) -> str:
-    """A drafted contract after a person answered every blank."""
+    """Fill in every blank of a drafted contract, as a person would."""
     for blank, answer in ANSWERS.items():
         # Topics must differ.
         parts = text.split(blank)

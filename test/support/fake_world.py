@@ -61,6 +61,6 @@ class FakeWorld:
         return Observation(images, np.zeros(11, np.float32), self.instruction)
 
     def step(self, action: np.ndarray) -> None:
-        """Executes an action (7,)."""
+        """Execute an action (7,)."""
         self.steps += 1
         self.executed.append(action)

@@ -51,8 +51,8 @@ class JudgedController:
         self.session_id, self.chunk_id = 1, 0
         self._forget(is_active=False)
 
-    def _forget(self, is_active: bool) -> None:
-        """An activation knows nothing of what came before it."""
+    def _forget(self, *, is_active: bool) -> None:
+        """Activate the controller, which then knows nothing of what came before."""
         self.is_active = is_active
         self.newest: StampedChunk | None = None
         self.seen_ns: int | None = None
@@ -82,7 +82,7 @@ class JudgedController:
             assert self.steady_ns - began_ns < STOPPED_NS, "a stop ends"
 
     def send(self, actions: np.ndarray, age_ms: int = 0) -> None:
-        """A chunk of (l, d) actions arrives whose observation is so old."""
+        """Receive a chunk of (l, d) actions whose observation has this age."""
         if not self.is_active:
             return
         self._note_truths()
@@ -101,15 +101,15 @@ class JudgedController:
         return where[:MEASURED].copy()
 
     def see(self, values: np.ndarray) -> None:
-        """The arm is measured at (m,) values [unit]."""
+        """Measure the arm at (m,) values [unit]."""
         if not self.is_active:
             return
         named = dict(zip(ARM.state_names, values.tolist(), strict=True))
         self.controller.observe("joint_states", self.node_ns, named)
         self.seen_ns, self.is_broken, self.is_known = self.node_ns, False, True
 
-    def run(self, periods: int, late_ns: int = 0, is_sent: bool = True, is_seen: bool = True) -> None:
-        """So many steps, each so much later than a period; what the arm and the driver are told is judged."""
+    def run(self, periods: int, late_ns: int = 0, *, is_sent: bool = True, is_seen: bool = True) -> None:
+        """Run this many steps, each ``late_ns`` longer than a period; judge what arm and driver are told."""
         for _ in range(periods):
             if not self.is_active and self.controller.at_rest:
                 return
@@ -117,11 +117,11 @@ class JudgedController:
                 self.see(self.measured())
             self.node_ns += ARM.period_ns + late_ns
             self.steady_ns += ARM.period_ns + late_ns
-            self._judge(self.controller.update(self.node_ns, self.steady_ns), is_sent)
+            self._judge(self.controller.update(self.node_ns, self.steady_ns), is_sent=is_sent)
 
-    def _judge(self, command: Command, is_sent: bool = True) -> None:
+    def _judge(self, command: Command, *, is_sent: bool = True) -> None:
         self._judge_action(command)
-        self._judge_reason(command.action is not None)
+        self._judge_reason(is_followed=command.action is not None)
         if command.values is None:
             return
         assert self.is_known, "nothing is sent before the pose is known"
@@ -145,8 +145,8 @@ class JudgedController:
         assert self.newest is not None and not self.newest.is_end and not self.is_starved
         assert self._newest_age_ns() <= CHUNK_NS and command.action.due_ns <= self.node_ns
 
-    def _judge_reason(self, is_followed: bool) -> None:
-        """A reason is true now, or was less than a step ago: a hold ends with the next action that is due."""
+    def _judge_reason(self, *, is_followed: bool) -> None:
+        """Check that the reason is true now, or was less than a step ago: a hold ends with a due action."""
         self._note_truths()
         reason, mode = self.controller.reason, self.controller.mode
         assert mode in MODES.get(reason, (Mode.IDLE, Mode.HOLDING))

@@ -10,7 +10,7 @@ from launch.launch_description_sources import PythonLaunchDescriptionSource
 
 
 def main() -> int:
-    """Runs a launch file until everything in it has ended; its exit code."""
+    """Run a launch file until everything in it has ended; return its exit code."""
     path, *arguments = sys.argv[1:]
     values = [tuple(argument.split(":=", 1)) for argument in arguments]
     source = PythonLaunchDescriptionSource(path)

@@ -28,18 +28,18 @@ class HoldingDriver:
     def __init__(self, robot: RobotContract, standing: np.ndarray):
         self._robot, self._period_s = robot, robot.period_ns / 1e9
         self._is_delta = np.array([dof.is_delta for dof in robot.dofs])
-        self._limits = {is_stop: _limits(robot, is_stop) for is_stop in (False, True)}
+        self._limits = {is_stop: _limits(robot, is_stop=is_stop) for is_stop in (False, True)}
         self.is_emergency = False
         self.breaks: list[str] = []
         self.stand(standing)
 
     def stand(self, pose: np.ndarray) -> None:
-        """The arm stands at (d,) ``pose`` [unit], whatever was commanded before."""
+        """Set the arm to (d,) ``pose`` [unit], whatever was commanded before."""
         self._times: np.ndarray = np.full(4, -math.inf)
         self._rows = np.tile(np.where(self._is_delta, 0.0, pose), (4, 1))
 
     def hear(self, at_ns: int, values: np.ndarray) -> None:
-        """A command (d,) [unit] arrives at ``at_ns`` [ns]; NaN: nothing is said about that dof."""
+        """Take a command (d,) [unit] at ``at_ns`` [ns]; NaN: that dof is not commanded."""
         at_s = at_ns / 1e9
         if at_s - self._times[-1] > GAP_PERIODS * self._period_s + 1e-9:
             self._times = at_s - self._period_s * np.arange(4, 0, -1)
@@ -73,7 +73,7 @@ class HoldingDriver:
             self.breaks.append(f"{name}: derivative {order} is {found[index]:.6g} at {at_s:.3f} s")
 
 
-def _limits(robot: RobotContract, is_stop: bool) -> np.ndarray:
+def _limits(robot: RobotContract, *, is_stop: bool) -> np.ndarray:
     """(3, d) of velocity, acceleration and jerk; without one, infinite."""
     rows = []
     for dof in robot.dofs:

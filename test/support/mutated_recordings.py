@@ -18,7 +18,7 @@ Damage = Callable[[Path, random.Random], str]
 
 
 def mutate(bag: Path, out: Path, seed: int) -> str:
-    """Copies a recording, damages the copy, and says how."""
+    """Copy a recording, damage the copy, and return how."""
     rng = random.Random(seed)
     damage = DAMAGES[seed % len(DAMAGES)]
     if damage in (_swap_topics, _rename_topic, _change_type, _shuffle_times):
@@ -96,7 +96,7 @@ def _reorder_files(folder: Path, rng: random.Random) -> str:
 
 
 def _rewrite(bag: Path, out: Path, rng: random.Random, damage: Damage) -> Path:
-    """The same messages, under other topics, types or times."""
+    """Write the same messages under other topics, types or times."""
     with Reader(bag) as reader:
         topics = sorted({one.topic for one in reader.connections})
         first, second = rng.sample(topics, 2)

@@ -53,19 +53,19 @@ class NodeProcess:
             return "".join(self._lines)
 
     def wait_for_output(self, text: str, timeout: float = 30.0) -> None:
-        """Returns as soon as ``text`` was written; AssertionError after ``timeout`` [s] or at the end."""
+        """Wait until ``text`` was written; AssertionError after ``timeout`` [s] or at the end."""
         with self._changed:
             self._changed.wait_for(lambda: self._ended or text in "".join(self._lines), timeout)
             written = "".join(self._lines)
         assert text in written, f"{self.command} never wrote {text!r}; it wrote:\n{written}"
 
     def kill(self) -> None:
-        """Ends the node at once, as a crash would (SIGKILL)."""
+        """End the node at once, as a crash would (SIGKILL)."""
         self._signal(signal.SIGKILL)
         self.process.wait()
 
     def stop(self, timeout: float = 10.0) -> int:
-        """Ends the node as Ctrl-C would and returns its exit code; SIGKILL after ``timeout`` [s]."""
+        """End the node as Ctrl-C would and return its exit code; SIGKILL after ``timeout`` [s]."""
         if self.process.poll() is None:
             self._signal(signal.SIGINT)
         try:
@@ -91,7 +91,7 @@ def node_command(
     remap: Mapping[str, str] | None = None,
     name: str | None = None,
 ) -> list[str]:
-    """The arguments that start ``asyncvla_ros.ros.<module>`` with parameters and remappings."""
+    """Return the arguments that start ``asyncvla_ros.ros.<module>`` with parameters and remappings."""
     command = ["-m", f"asyncvla_ros.ros.{module}", "--ros-args"]
     if name is not None:
         command += ["-r", f"__node:={name}"]

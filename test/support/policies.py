@@ -47,7 +47,7 @@ class StillPolicy:
         pass
 
     def unknown_words(self, instruction: str) -> tuple[str, ...]:
-        """It knows every word."""
+        """Return no words: this policy knows all of them."""
         return ()
 
     def infer(

@@ -12,7 +12,7 @@ from support.node_process import NodeProcess
 
 @contextmanager
 def policy_server(checkpoint: Path) -> Iterator[tuple[NodeProcess, str]]:
-    """The process of ``asyncvla serve`` at a free port, and its address, once it answers."""
+    """Start ``asyncvla serve`` at a free port; yield the process and its address once it answers."""
     process = NodeProcess(
         ("-m", "asyncvla_ros.cli", "serve", "--checkpoint", str(checkpoint), "--port", "0", "--threads", "1")
     )

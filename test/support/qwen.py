@@ -20,7 +20,7 @@ WORDS = ("<unk>", *PLAIN)
 
 
 def tiny_qwen(folder: Path) -> Path:
-    """Writes the folder; the network has 0.2 M parameters and the shape of the real one."""
+    """Write the folder; the network has 0.2 M parameters and the shape of the real one."""
     tokenizer = Tokenizer(WordLevel({word: i for i, word in enumerate(WORDS)}, unk_token="<unk>"))
     tokenizer.pre_tokenizer = Whitespace()
     tokenizer.add_special_tokens([AddedToken(token, special=True) for token in SPECIAL])

@@ -99,14 +99,14 @@ class Recording:
         self.bag.write(f"{self._namespace}/{topic}", log_ns, message)
 
     def front(self, stamp_ns: int, step: int, log_ns: int | None = None, **changes: Any) -> None:
-        """A raw picture."""
+        """Write a raw picture."""
         values = {"height": HEIGHT, "width": WIDTH, "encoding": "rgb8", "step": 3 * WIDTH}
         values |= {"data": picture(step).ravel(), **changes}
         message = self.make.make("sensor_msgs/msg/Image", header=self.make.header(stamp_ns), **values)
         self.write("front/image_raw", log_ns or stamp_ns, message)
 
     def hand(self, stamp_ns: int, step: int) -> None:
-        """A compressed picture."""
+        """Write a compressed picture."""
         message = self.make.make(
             "sensor_msgs/msg/CompressedImage",
             header=self.make.header(stamp_ns),
@@ -127,7 +127,7 @@ class Recording:
         self.write("joint_states", log_ns or stamp_ns, message)
 
     def command(self, stamp_ns: int, source: int = 1) -> None:
-        """What was done."""
+        """Write a command that was executed."""
         message = self.make.make(
             "asyncvla_msgs/msg/ActionCommand",
             header=self.make.header(stamp_ns),
@@ -139,7 +139,7 @@ class Recording:
         self.write("controller/command", stamp_ns, message)
 
     def chunk(self, stamp_ns: int, instruction: str = "lift it") -> None:
-        """What was decided."""
+        """Write a chunk of the policy."""
         actions = np.stack([motion(stamp_ns + step * STEP_NS) for step in range(LENGTH)])
         message = self.make.make(
             "asyncvla_msgs/msg/ActionChunk",
@@ -163,7 +163,7 @@ class Recording:
 
 
 def write_recording(folder: Path, steps: int = 80, **changes: Any) -> Path:
-    """A whole one: all of each control step, a chunk every fourth."""
+    """Write a whole recording: every stream at each control step, a chunk at every fourth."""
     with Recording(folder, **changes) as recording:
         for step in range(steps):
             stamp_ns = recording.step(step)

@@ -23,7 +23,7 @@ SENSORS = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
 
 
 def image_message(stamp_ns: int, brightness: int = 0) -> Image:
-    """A plain 224x224 rgb8 image."""
+    """Make a plain 224x224 rgb8 image."""
     message = Image(height=224, width=224, encoding="rgb8", step=224 * 3)
     message.header.stamp = to_time(stamp_ns)
     message.data.frombytes(np.full((224, 224, 3), brightness, np.uint8).tobytes())
@@ -31,7 +31,7 @@ def image_message(stamp_ns: int, brightness: int = 0) -> Image:
 
 
 def pose_message(stamp_ns: int) -> PoseStamped:
-    """The end effector at (0.1, 0.2, 0.3), unturned."""
+    """Make the pose of the end effector at (0.1, 0.2, 0.3), not rotated."""
     message = PoseStamped()
     message.header.stamp = to_time(stamp_ns)
     message.header.frame_id = "panda_link0"
@@ -57,7 +57,7 @@ class RobotPeer:
         pose: Whether to publish the end effector's pose too.
     """
 
-    def __init__(self, client: RosClient, cameras: bool = True, pose: bool = True):
+    def __init__(self, client: RosClient, *, cameras: bool = True, pose: bool = True):
         self._client = client
         kinds: dict[str, type] = {"joint_states": JointState}
         if pose:
@@ -70,17 +70,17 @@ class RobotPeer:
         self._timer: Any = None
 
     def now_ns(self) -> int:
-        """The clock of nodes without simulated time [ns]."""
+        """Read the clock of nodes without simulated time [ns]."""
         return self._client.node.get_clock().now().nanoseconds
 
     def wait_for_subscribers(self, *topics: str) -> None:
-        """Returns when somebody listens to each of these topics; without names, to all."""
+        """Wait for a subscriber of each of these topics; without names, of all topics."""
         for topic in topics or self.publishers:
             publisher = self.publishers[topic]
             self._client.wait_until(partial(_has_listener, publisher), f"listener of {topic}", START_TIMEOUT)
 
     def publish(self, stamp_ns: int | None = None) -> int:
-        """Publishes one observation and returns its stamp [ns]; without a stamp, of now."""
+        """Publish one observation and return its stamp [ns], by default now."""
         stamp_ns = self.now_ns() if stamp_ns is None else stamp_ns
         for topic, publisher in self.publishers.items():
             make = {"ee_pose": pose_message, "joint_states": joint_message}.get(topic, image_message)
@@ -88,7 +88,7 @@ class RobotPeer:
         return stamp_ns
 
     def start(self, hz: float = 20.0) -> None:
-        """Publishes observations of now at a rate [Hz]."""
+        """Publish observations at a rate [Hz], stamped now."""
 
         def tick() -> None:
             self.publish()
@@ -96,7 +96,7 @@ class RobotPeer:
         self._timer = self._client.node.create_timer(1.0 / hz, tick)
 
     def stop(self) -> None:
-        """Ends what ``start`` began."""
+        """End what ``start`` began."""
         self._client.node.destroy_timer(self._timer)
 
 
@@ -113,7 +113,7 @@ class ChunkPeer:
         self._count = 0
 
     def send(self, stamp_ns: int | None = None, **changes: Any) -> StampedChunk:
-        """Sends the next chunk, of now unless stamped otherwise; ``changes`` as in ``contracts.chunk``."""
+        """Send the next chunk, by default stamped now; ``changes`` as in ``contracts.chunk``."""
         self._count += 1
         now_ns = self._client.node.get_clock().now().nanoseconds
         sent = chunk(self._count, now_ns if stamp_ns is None else stamp_ns, **changes)

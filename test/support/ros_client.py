@@ -38,7 +38,7 @@ class Inbox:
     def wait(
         self, count: int = 1, where: Callable[[Any], bool] = lambda _: True, timeout: float = 30.0
     ) -> Any:
-        """The ``count``-th message for which ``where`` holds; AssertionError after ``timeout`` [s]."""
+        """Wait for the ``count``-th message where ``where`` holds; AssertionError after ``timeout`` [s]."""
 
         def matching() -> list[Any]:
             return [message for message in self._messages if where(message)]
@@ -86,19 +86,19 @@ class RosClient:
         self.context.try_shutdown()
 
     def subscribe(self, kind: type, topic: str, qos: QoSProfile | int = 10) -> Inbox:
-        """Collects everything published on ``topic`` from now on."""
+        """Collect everything published on ``topic`` from now on."""
         inbox = Inbox()
         self.node.create_subscription(kind, topic, inbox.put, qos)
         return inbox
 
     def publisher(self, kind: type, topic: str, qos: QoSProfile | int = 10, timeout: float = 30.0) -> Any:
-        """A publisher that has at least one matched subscription."""
+        """Create a publisher that has at least one matched subscription."""
         publisher: Any = self.node.create_publisher(kind, topic, qos)
         self.wait_until(lambda: publisher.get_subscription_count() > 0, f"a subscription of {topic}", timeout)
         return publisher
 
     def wait_until(self, condition: Callable[[], bool], what: str, timeout: float = 30.0) -> None:
-        """Polls for what the ROS graph offers no event for; AssertionError after ``timeout`` [s]."""
+        """Poll for what the ROS graph has no event for; AssertionError after ``timeout`` [s]."""
         deadline = time.monotonic() + timeout
         pause = threading.Event()
         while not condition():
@@ -106,7 +106,7 @@ class RosClient:
             pause.wait(0.02)
 
     def call(self, kind: type, service: str, request: Any, timeout: float = 60.0) -> Any:
-        """The response of a service that is waited for; AssertionError after ``timeout`` [s]."""
+        """Wait for a service and return its response; AssertionError after ``timeout`` [s]."""
         # Kept: on a busy machine the first answer is lost to a server that has not heard of a new client.
         if service not in self._clients:
             self._clients[service] = self.node.create_client(kind, service)
@@ -122,7 +122,7 @@ class RosClient:
         ).success
 
     def state(self, node: str, timeout: float = 30.0) -> str:
-        """The lifecycle state of a node, such as ``inactive``; asked again where an answer is lost."""
+        """Ask for the lifecycle state of a node, such as ``inactive``, again if an answer is lost."""
         deadline = time.monotonic() + timeout
         while True:
             wait = min(5.0, deadline - time.monotonic())
@@ -134,7 +134,7 @@ class RosClient:
 
 
 def result_of(future: Any, timeout: float = 30.0, what: str = "result") -> Any:
-    """The result of a future that another thread spins; AssertionError after ``timeout`` [s]."""
+    """Wait for the result of a future that another thread spins; AssertionError after ``timeout`` [s]."""
     done = threading.Event()
     future.add_done_callback(lambda _: done.set())
     assert done.wait(timeout), f"no {what} in {timeout} s"

@@ -52,7 +52,7 @@ class GoogleRobotTask:
 
     control_freq, sim_freq = 3, 513
 
-    def __init__(self, task: str, solved: tuple[int, ...] = (), tells_pose: bool = False) -> None:
+    def __init__(self, task: str, solved: tuple[int, ...] = (), *, tells_pose: bool = False) -> None:
         self.task, self.solved, self.tells_pose = task, solved, tells_pose
         self.agent = SimpleNamespace(
             base_pose=pose(BASE_POSITION, BASE), get_gripper_closedness=lambda: self._closed

@@ -33,15 +33,15 @@ class StandIns:
         (root / "bin").mkdir(parents=True)
 
     def environment(self, prefixes: str, path: str) -> dict[str, str]:
-        """The variables that put the stand-ins before the packages and commands that are installed."""
+        """Return the variables that put the stand-ins before installed packages and commands."""
         return {"AMENT_PREFIX_PATH": f"{self._root}:{prefixes}", "PATH": f"{self._root / 'bin'}:{path}"}
 
     def command(self, name: str, script: str = ENDS) -> None:
-        """An executable on the path."""
+        """Write an executable on the path."""
         _write(self._root / "bin" / name, script)
 
     def package(self, name: str, **executables: str) -> None:
-        """A package with executables: name to shell script."""
+        """Write a package with executables: name to shell script."""
         index = self._root / "share" / "ament_index" / "resource_index" / "packages"
         index.mkdir(parents=True, exist_ok=True)
         (index / name).touch()

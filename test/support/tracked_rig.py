@@ -41,12 +41,12 @@ class Rig:
         self.stand()
 
     def stand(self) -> None:
-        """The first command is expected where the arm is now, as far as it is measured."""
+        """Expect the first command where the arm is measured now."""
         is_known = [dof.name in self.robot.state_names for dof in self.robot.dofs]
         self.driver.stand(np.where(is_known, self.position, np.nan))
 
     def send(self, goal: np.ndarray = GOAL, length: int = 8, stamp_ns: int | None = None) -> Rejection | None:
-        """A chunk that wants the same in each of its actions."""
+        """Receive a chunk with the same target in each action."""
         self.ids += 1
         actions = np.broadcast_to(np.asarray(goal, np.float32), (length, len(self.robot.dofs)))
         stamp_ns = self.now_ns if stamp_ns is None else stamp_ns
@@ -55,12 +55,12 @@ class Rig:
         return self.controller.accept(chunk, self.now_ns)
 
     def see(self) -> None:
-        """The arm is measured where it is; the last dof of joint_arm is not."""
+        """Measure the arm where it is, but for the last dof of joint_arm."""
         values = dict(zip(self.robot.state_names, self.position.tolist(), strict=False))
         self.controller.observe("joint_states", self.now_ns, values)
 
     def run(self, periods: int, late_ns: int = 0) -> None:
-        """So many periods pass, each longer than it should be."""
+        """Run this many periods, each ``late_ns`` too long."""
         for _ in range(periods):
             if self.sees:
                 self.see()
@@ -69,7 +69,7 @@ class Rig:
             self.obey(self.controller.update(self.now_ns, self.steady_ns))
 
     def obey(self, command: Command) -> None:
-        """The arm is where it is told to be."""
+        """Move the arm to where it is commanded."""
         if command.values is not None:
             self.sent.append(command)
             self.driver.hear(command.at_ns, command.values)
@@ -91,6 +91,6 @@ class Rig:
         return self
 
     def check(self, mode: Mode, reason: Reason) -> None:
-        """The controller says this, and no command broke a limit."""
+        """Check the controller's mode and reason, and that no command broke a limit."""
         assert (self.controller.mode, self.controller.reason) == (mode, reason)
         assert not self.driver.breaks

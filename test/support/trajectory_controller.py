@@ -30,6 +30,7 @@ class TrajectoryController:
         joints: Sequence[str],
         position: np.ndarray,
         now_ns: int,
+        *,
         interpolates_from_desired: bool = True,
     ):
         self._joints = list(joints)
@@ -37,11 +38,11 @@ class TrajectoryController:
         self.restart(position, now_ns)
 
     def restart(self, position: np.ndarray, now_ns: int) -> None:
-        """Forgets its trajectory, as when it is activated: it holds (n,) ``position`` [m or rad]."""
+        """Forget the trajectory, as at an activation, and hold (n,) ``position`` [m or rad]."""
         self._driver.restart(now_ns, np.asarray(position, float))
 
     def accept(self, message: JointTrajectory, now_ns: int) -> str:
-        """Replaces the current trajectory; the reason if the message is refused, else empty."""
+        """Replace the current trajectory; return why the message is refused, else an empty text."""
         refusal = self._refusal(message)
         if refusal:
             return refusal
@@ -60,7 +61,7 @@ class TrajectoryController:
         return self._driver.receive(now_ns, trajectory)
 
     def _refusal(self, message: JointTrajectory) -> str:
-        """What is wrong with the message whatever the time is."""
+        """Return what is wrong with the message at any time."""
         names = message.joint_names
         if len(names) != len(self._joints) or not set(names) <= set(self._joints):
             return f"joints: expected {self._joints}, found {list(names)}"

@@ -42,7 +42,7 @@ def test_what_exists_is_accepted(checkout, line):
 @pytest.mark.parametrize(
     ("line", "problem"),
     [
-        ("asyncvla chek --robot ur5e", "asyncvla has no command chek; it has bench, check, "),
+        ("asyncvla inspect --robot ur5e", "asyncvla has no command inspect; it has bench, check, "),
         ("asyncvla eval libro --tasks all", "asyncvla eval has no command libro"),
         ("asyncvla check --robt ur5e", "asyncvla check: No such option: --robt"),
         ("cd a && asyncvla serve --prt 8765", "asyncvla serve: No such option: --prt"),

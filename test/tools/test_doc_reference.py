@@ -24,6 +24,7 @@ def test_commands_have_their_options_by_heading():
     def one(
         file: Annotated[Path, typer.Argument(help="What is read.")],
         size: Annotated[int, typer.Option(min=1, help="Of <it>, a|b.", rich_help_panel="Sizes")] = 3,
+        *,
         hidden: Annotated[bool, typer.Option(hidden=True)] = False,
     ) -> None:
         """Do ``one`` thing."""

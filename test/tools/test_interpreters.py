@@ -17,7 +17,7 @@ def executable(path: Path, script: str) -> Path:
 
 @pytest.fixture
 def machine(tmp_path, monkeypatch):
-    """A machine whose PATH and home have no Python 3.12 and no uv but a pyenv shim that leads nowhere."""
+    """Make a machine without Python 3.12 or uv, but with a pyenv shim that leads nowhere."""
     shims = tmp_path / "shims"
     executable(shims / "python3.12", "exit 127")
     monkeypatch.setenv("PATH", f"{shims}:/bin")

@@ -15,7 +15,7 @@ def executable(path: Path, script: str) -> None:
 
 @pytest.fixture
 def machine(tmp_path, monkeypatch):
-    """A Debian that has everything but the optional packages, and notes what apt-get is asked for."""
+    """Make a Debian that has all but the optional packages, and logs what apt-get is asked for."""
     listed = "|".join(f"*{name}*" for name in system_packages.OPTIONAL_PACKAGES)
     executable(tmp_path / "dpkg-query", f'case "$*" in {listed}) exit 1;; esac; echo installed')
     executable(tmp_path / "apt-cache", "exit 0")

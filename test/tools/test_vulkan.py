@@ -15,7 +15,7 @@ TARGETS = (
 
 @pytest.fixture
 def machine(tmp_path, monkeypatch):
-    """A Debian whose apt knows one mirror and offers a Mesa; notes what apt-get and dpkg are asked for."""
+    """Make a Debian whose apt has one mirror and a Mesa, and logs what apt-get and dpkg are asked for."""
     for module in (commands, vulkan):
         monkeypatch.setattr(module, "CACHE", tmp_path / "cache")
     monkeypatch.setattr(vulkan, "TARGET", tmp_path / "cache" / "vulkan")

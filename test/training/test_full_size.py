@@ -45,7 +45,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def start(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Path:
-    """What ``asyncvla init`` writes from a folder of transformers."""
+    """Write what ``asyncvla init`` writes from a folder of transformers."""
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("start")
     return begin(folder / "policy", tiny_qwen(folder / "qwen"), data, SMALL)

@@ -31,7 +31,7 @@ class Echo(AsyncVLA):
 
 
 @pytest.mark.parametrize("executed", [False, True])
-def test_it_is_the_slope_of_the_answer(executed: bool) -> None:
+def test_it_is_the_slope_of_the_answer(*, executed: bool) -> None:
     n, rng = 6, np.random.default_rng(0)
     actions = rng.normal(size=(n, 3)).astype(np.float32)
     features = FeatureContract(

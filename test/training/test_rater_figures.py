@@ -91,7 +91,7 @@ def episodes() -> Episodes:
 
 @pytest.fixture
 def drafting(episodes: Episodes, tmp_path: Path) -> tuple[Checkpoint, Batches]:
-    """A tiny policy, and batches of the episodes for it."""
+    """Make a tiny policy, and batches of the episodes for it."""
     torch.set_num_threads(1)
     checkpoint = load_checkpoint(tiny_checkpoint(tmp_path / "tiny"))
     robot = Robot("panda", checkpoint.features, checkpoint.state_stats, checkpoint.action_stats)

@@ -133,7 +133,7 @@ class ControllerSession:
         if not self._lockstep:
             self._safeguards.check_drivers()
             self._safeguards.check_alone(self._outputs.topics, values.discovery_s)
-        for refused in take_realtime_priority(values.realtime_priority, values.lock_memory):
+        for refused in take_realtime_priority(values.realtime_priority, lock_memory=values.lock_memory):
             self._node.get_logger().warning(refused)
         self._heard_s = time.monotonic()
         self._reporter.restart()

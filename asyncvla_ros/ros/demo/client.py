@@ -1,4 +1,4 @@
-"""The demo's own ROS node: drives the lifecycle of the others, runs episodes, watches."""
+"""The demo's own ROS node: drives the lifecycle of the others, runs and observes episodes."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _POLL, _STILL = 0.1, 0.5
 
 @dataclass(frozen=True)
 class Progress:
-    """How the running episode stands."""
+    """Progress of the running episode."""
 
     init: int
     step: int
@@ -43,11 +43,11 @@ class Progress:
 
 
 class DemoClient:
-    """The demo's own ROS node: drives the others and watches.
+    """Drives the nodes of the demo, and observes their episodes.
 
     Args:
         robot: Contract of the simulated robot.
-        nodes: Checked while anything is waited for; named as in ``NODES``.
+        nodes: Processes, named as in ``NODES``; every wait checks that they run.
     """
 
     def __init__(self, robot: RobotContract, nodes: NodeProcesses) -> None:
@@ -109,7 +109,7 @@ class DemoClient:
         return response
 
     def run_episode(self, settings: DemoSettings, init: int, show: Callable[[Progress], None]) -> DemoEpisode:
-        """One episode from its reset to its end.
+        """Run one episode from its reset to its end.
 
         Raises:
             RunError: A node ended, or nothing moved for long.

@@ -1,4 +1,4 @@
-"""What a demo was asked to show, and what came of it: figures, video and timelines."""
+"""Results of a demo: metrics, video and timelines."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class DemoEpisode:
     decisions: tuple[InferenceTrace, ...]
 
 
-def summarise(settings: DemoSettings, episodes: Sequence[DemoEpisode]) -> dict[str, Any]:
-    """The figures of the measuring contract; latencies are wall clock at an onlooker."""
+def summarize(settings: DemoSettings, episodes: Sequence[DemoEpisode]) -> dict[str, Any]:
+    """Compute the metrics of the measuring contract; latencies are wall clock at an observer."""
     decisions = [d for e in episodes for d in e.decisions]
     solved = sum(e.success for e in episodes)
     return {
@@ -82,9 +82,9 @@ def _mean(parts: Sequence[np.ndarray | None]) -> float | None:
 def write_pictures(
     settings: DemoSettings, robot: RobotContract, episodes: Sequence[DemoEpisode], instruction: str
 ) -> None:
-    """A video of all episodes, a timeline of each, and the GIF if one was asked for.
+    """Write a video of all episodes, a timeline of each, and the GIF if the settings name one.
 
-    In lockstep there is one image per decision: a frame is shown for as long as its actions take, so the
+    In lockstep there is one image per inference: a frame is shown for as long as its actions take, so the
     video runs in simulated time. The GIF runs at twice that speed.
     """
     names = [dof.name for dof in robot.dofs]

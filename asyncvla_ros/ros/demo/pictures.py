@@ -17,7 +17,7 @@ _REFINED = (255, 196, 0)
 
 
 def annotate(decision: InferenceTrace, instruction: str, title: str) -> np.ndarray:
-    """Both cameras with instruction, and a bar per action: height and colour are its confidence.
+    """Draw all cameras, the instruction, and a bar per action whose height and color are its confidence.
 
     Returns:
         (476, 336 * cameras, 3) uint8 RGB.
@@ -36,7 +36,7 @@ def annotate(decision: InferenceTrace, instruction: str, title: str) -> np.ndarr
     for i, value in enumerate(confidence):
         left, height = 12 + i * 30, int(60 * float(value))
         cv2.rectangle(foot, (left, 14), (left + 22, 74), (48, 50, 56), -1)
-        cv2.rectangle(foot, (left, 74 - height), (left + 22, 74), confidence_colour(float(value)), -1)
+        cv2.rectangle(foot, (left, 74 - height), (left + 22, 74), confidence_color(float(value)), -1)
         if i < len(refined) and refined[i]:
             cv2.rectangle(foot, (left - 2, 12), (left + 24, 76), _REFINED, 1)
     column = 24 + 30 * max(len(confidence), 1)
@@ -54,14 +54,14 @@ def annotate(decision: InferenceTrace, instruction: str, title: str) -> np.ndarr
     return np.vstack([head, middle, foot])
 
 
-def confidence_colour(value: float) -> tuple[int, int, int]:
-    """Red (0) over yellow to green (1), RGB."""
+def confidence_color(value: float) -> tuple[int, int, int]:
+    """Map a confidence in [0, 1] to an RGB color, from red over yellow to green."""
     value = min(max(value, 0.0), 1.0)
     return (int(230 * min(1.0, 2 * (1 - value))), int(200 * min(1.0, 2 * value)), 70)
 
 
 def write_gif(path: Path, frames: Sequence[np.ndarray], fps: float, width: int = 480) -> None:
-    """An animation small enough for a README."""
+    """Write an animation small enough for a README."""
     from PIL import Image
 
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -74,11 +74,11 @@ def write_gif(path: Path, frames: Sequence[np.ndarray], fps: float, width: int =
 def write_timeline(
     path: Path, decisions: Sequence[InferenceTrace], names: Sequence[str], step_s: float
 ) -> None:
-    """Executed actions over time, confidence per decision and action, what was refined, gripper.
+    """Plot executed actions, confidence and refined actions of each inference, and the gripper over time.
 
     Args:
         path: The PNG to write.
-        decisions: Of one episode.
+        decisions: The inferences of one episode.
         names: One per action dim; the last is the gripper.
         step_s: Control step [s].
     """
@@ -111,8 +111,8 @@ def write_timeline(
         mesh = axes[2].pcolormesh(edges, rows, rated, vmin=0, vmax=1, cmap="RdYlGn")
         again = np.array([d.refined for d in decisions]).T
         row, column = np.nonzero(again)
-        centre = (edges[:-1] + edges[1:]) / 2
-        axes[2].plot(centre[column], row + 0.5, "k.", markersize=3, label="refined")
+        center = (edges[:-1] + edges[1:]) / 2
+        axes[2].plot(center[column], row + 0.5, "k.", markersize=3, label="refined")
         axes[2].legend(loc="upper right", fontsize=8)
         figure.colorbar(mesh, ax=axes, label="confidence", fraction=0.03, pad=0.02)
     axes[2].set_ylabel("action of the chunk")
@@ -125,6 +125,6 @@ def write_timeline(
 
 
 def _text(
-    image: np.ndarray, text: str, place: tuple[int, int], colour: tuple[int, int, int], size: float
+    image: np.ndarray, text: str, place: tuple[int, int], color: tuple[int, int, int], size: float
 ) -> None:
-    cv2.putText(image, text, place, cv2.FONT_HERSHEY_SIMPLEX, size, colour, 1, cv2.LINE_AA)
+    cv2.putText(image, text, place, cv2.FONT_HERSHEY_SIMPLEX, size, color, 1, cv2.LINE_AA)

@@ -1,4 +1,4 @@
-"""What an onlooker sees of an episode: images, chunks and commands, and how long each answer took."""
+"""Observes an episode from outside: images, chunks, commands, and the latency of each."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from asyncvla_ros.ros import qos
 
 @dataclass
 class InferenceTrace:
-    """One observation and what came of it; times are wall clock at the onlooker [s].
+    """One observation, its chunk and its commands; times are wall clock at the observer [s].
 
     Attributes:
         stamp_ns: Acquisition time of the observation.
@@ -48,7 +48,7 @@ class InferenceTrace:
 
 
 class Recorder:
-    """Collects decisions by the stamp of their observation; callbacks may run in any thread."""
+    """Collects inferences by the stamp of their observation; callbacks may run in any thread."""
 
     def __init__(self, node: Node, robot: RobotContract, chunk_topic: str, command_topic: str) -> None:
         self._lock = threading.Lock()
@@ -62,7 +62,7 @@ class Recorder:
         node.create_subscription(ActionCommand, command_topic, self._on_command, qos.COMMAND)
 
     def take(self) -> list[InferenceTrace]:
-        """What was collected since the last call and is complete, oldest first."""
+        """Return the complete inferences since the last call, oldest first."""
         with self._lock:
             decisions, self._decisions = self._decisions, {}
         whole = [
@@ -71,7 +71,7 @@ class Recorder:
         return sorted(whole, key=lambda d: d.stamp_ns)
 
     def newest(self) -> InferenceTrace | None:
-        """The newest decision whose chunk has arrived."""
+        """Return the newest inference whose chunk has arrived."""
         with self._lock:
             decided = [d for d in self._decisions.values() if d.actions is not None]
         return max(decided, key=lambda d: d.stamp_ns, default=None)

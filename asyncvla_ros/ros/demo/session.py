@@ -1,4 +1,4 @@
-"""Brings the nodes up, runs episodes, and reports; the same nodes and parameter files as the launch file."""
+"""Starts the nodes and parameter files of the launch file, runs episodes, and reports."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from asyncvla_ros.model.config import load_config
 from asyncvla_ros.paths import robot_file, share_dir, shipped_checkpoint
 from asyncvla_ros.robot.contract_file import load_robot
 from asyncvla_ros.ros.demo.client import NODES, DemoClient, Progress
-from asyncvla_ros.ros.demo.figures import ROBOT, summarise, write_pictures
+from asyncvla_ros.ros.demo.figures import ROBOT, summarize, write_pictures
 from asyncvla_ros.ros.demo.settings import DemoSettings
 from asyncvla_ros.ros.domain import isolated_domain
 from asyncvla_ros.ros.middleware import fastdds_environment
@@ -29,7 +29,7 @@ __all__ = ["DemoSettings", "Progress", "run_demo"]
 def run_demo(
     settings: DemoSettings, say: Callable[[str], None], show: Callable[[Progress], None]
 ) -> dict[str, Any]:
-    """Run the episodes over ROS, write the pictures, return the figures of the measuring contract.
+    """Run the episodes over ROS, write the pictures, and return the metrics of the measuring contract.
 
     Args:
         settings: What to show.
@@ -59,11 +59,11 @@ def run_demo(
                 say(f"episode from initial state {init}: {instruction}")
                 episodes.append(client.run_episode(settings, init, show))
     write_pictures(settings, robot, episodes, instruction)
-    return summarise(settings, episodes)
+    return summarize(settings, episodes)
 
 
 def _check(settings: DemoSettings) -> Task:
-    """Find now what the nodes would only find after their start."""
+    """Check suite, task and initial states now: the nodes would only do so after their start."""
     task = get_task(settings.suite, settings.task)
     available = len(load_init_states(task))
     if not settings.inits or not all(0 <= init < available for init in settings.inits):
@@ -87,7 +87,7 @@ def _start(nodes: NodeProcesses, settings: DemoSettings, execute_steps: int) -> 
     }
     if settings.real_time_factor > 0:
         own["libero_sim"] |= {"lockstep": False, "real_time_factor": settings.real_time_factor}
-        # Should the next chunk be late, the rest of this one is better than a stop.
+        # execute_steps 0: if the next chunk is late, the rest of this one is better than a stop.
         own["controller"] |= {"lockstep": False, "execute_steps": 0}
     if settings.record:
         own["recorder"] = {"out": settings.record}
@@ -99,7 +99,7 @@ def _start(nodes: NodeProcesses, settings: DemoSettings, execute_steps: int) -> 
 
 @contextmanager
 def _terminable() -> Iterator[None]:
-    """SIGTERM unwinds like Ctrl-C, so that it too ends the nodes."""
+    """Make SIGTERM unwind like Ctrl-C, so that it too ends the nodes."""
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt

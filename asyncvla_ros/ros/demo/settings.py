@@ -1,4 +1,4 @@
-"""What a demo shows; apart, so that the command line needs no ROS."""
+"""Settings of ``asyncvla demo``, in a file of their own so that the command line needs no ROS."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class DemoSettings:
         mode: ``afm`` or ``sfm``; None: as the checkpoint says.
         checkpoint: None for the shipped one.
         out: Folder for video, timelines and logs.
-        seed: Of the noise the policy draws.
+        seed: Seed of the policy's noise.
         rendering: ``full`` (official) or ``decimated`` meshes.
         gif: Also write the first episode as an animation there.
-        real_time_factor: Above 0 the world moves on while the policy thinks, at this rate; 0: it waits.
+        real_time_factor: Above 0 the world moves on during inference, at this rate; 0: it waits.
         record: Folder that receives a recording of each episode; None: nothing is recorded.
     """
 

@@ -7,7 +7,7 @@ from launch.actions import DeclareLaunchArgument
 
 from asyncvla_ros.ros.launching.values import shipped
 
-#: Default and description; what has no default must be given.
+#: Default and description; an argument without a default must be given.
 SHARED: dict[str, tuple[SomeSubstitutionsType | None, str]] = {
     "robot": (None, "Its contract: name or .yaml, see asyncvla check"),
     "checkpoint": ("", "Folder; empty: shipped"),
@@ -24,15 +24,15 @@ SHARED: dict[str, tuple[SomeSubstitutionsType | None, str]] = {
 
 
 def shared(*names: str) -> list[DeclareLaunchArgument]:
-    """These arguments, with default and description as everywhere."""
+    """Declare these arguments, with the default and description that all launch files share."""
     return [argument(name, *SHARED[name]) for name in names]
 
 
 def argument(name: str, default: SomeSubstitutionsType | None, description: str) -> DeclareLaunchArgument:
-    """An argument; without a default, it must be given."""
+    """Declare an argument; without a default, the user must give it."""
     return DeclareLaunchArgument(name, default_value=default, description=description)
 
 
 def fixed(name: str, text: str, why: str) -> DeclareLaunchArgument:
-    """An argument of an included file that cannot be chosen here."""
+    """Fix an argument of an included file: ``text`` is its only choice, ``why`` its description."""
     return DeclareLaunchArgument(name, default_value=text, choices=[text], description=f"Fixed: {why}")

@@ -1,4 +1,4 @@
-"""What comes before what, and what ends a launch."""
+"""Order of the processes of a launch, and what ends it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from asyncvla_ros.types import AsyncVLAError
 
 
 def needs(*packages: str, condition: Condition | None = None) -> OpaqueFunction:
-    """Ends the launch with one line unless these ROS packages are installed; first in a list, for that."""
+    """End the launch with one line unless these ROS packages are installed; put it before what uses them."""
 
     def check(context: LaunchContext) -> None:
         missing = [package for package in packages if not _is_installed(package)]
@@ -52,7 +52,7 @@ def _is_installed(package: str) -> bool:
 
 
 def in_order(*steps: Action) -> list[Action]:
-    """Runs each step when the process before it has done its work; ends the launch if that failed."""
+    """Run each step when the process before it has ended; end the launch if that failed."""
     return [*(_after(first, then) for first, then in pairwise(steps)), steps[0]]
 
 
@@ -67,7 +67,7 @@ def _after(first: ExecuteProcess, then: Action) -> RegisterEventHandler:
 
 
 def ends_launch(what: str) -> Callable[[ProcessExited, LaunchContext], Shutdown | None]:
-    """For ``on_exit`` of a process without which the others make no sense; its failure is the launch's."""
+    """Return an ``on_exit`` handler that ends the launch, with failure if the process failed."""
 
     def shut_down(event: ProcessExited, context: LaunchContext) -> Shutdown | None:
         # A second shutdown would be an error.
@@ -80,7 +80,7 @@ def ends_launch(what: str) -> Callable[[ProcessExited, LaunchContext], Shutdown 
 
 
 def ends_launch_if_refused(what: str) -> Callable[[ProcessExited, LaunchContext], None]:
-    """For ``on_exit`` of a node that is started again: not if what it was given cannot work."""
+    """Return an ``on_exit`` handler of a respawned node that fails if starting again cannot help."""
 
     def fail(event: ProcessExited, context: LaunchContext) -> None:
         if not context.is_shutdown and event.returncode in HOPELESS:
@@ -90,13 +90,13 @@ def ends_launch_if_refused(what: str) -> Callable[[ProcessExited, LaunchContext]
 
 
 def _require_success(what: str, event: ProcessExited) -> None:
-    """An exception in a handler is what gives ``ros2 launch`` another exit code than 0."""
+    """Raise if the process failed: ``ros2 launch`` has a nonzero exit code only after an exception."""
     if event.returncode:
         raise RuntimeError(f"{what} ended with exit code {event.returncode}")
 
 
 def reads_first(*parameters: Mapping[str, object]) -> OpaqueFunction:
-    """Ends the launch with one line unless all these parameters can be read; before anything is started."""
+    """End the launch with one line, before anything starts, unless all these parameters can be read."""
 
     def read(context: LaunchContext) -> None:
         for name, text in (item for some in parameters for item in some.items()):
@@ -110,15 +110,15 @@ def reads_first(*parameters: Mapping[str, object]) -> OpaqueFunction:
 
 
 def bring_up(node: LifecycleNode, then: Action, condition: Condition | None = None) -> list[Action]:
-    """Starts a lifecycle node and runs ``then`` once it is active; ends the launch if it cannot configure.
+    """Start a lifecycle node and run ``then`` once it is active; end the launch if it cannot configure.
 
-    Launch asks for the transitions itself: when a request arrives, both sides know each other, so its news of
-    the transition arrive, too. A node that starts on its own may be faster than its discovery.
+    Launch requests the transitions itself. When its request arrives, the two have discovered each other, so
+    its subscription receives the transition events. A node with autostart may transition before that.
 
     Args:
-        node: Must not start on its own.
-        then: What waits for it.
-        condition: Whether to configure and activate it; without, ``then`` waits for someone who does.
+        node: The lifecycle node; it must not have autostart.
+        then: Action that waits until the node is active.
+        condition: Whether to configure and activate it; if false, ``then`` waits until someone else does.
     """
     activated = OnStateTransition(
         target_lifecycle_node=node, goal_state="active", entities=[then], handle_once=True

@@ -1,4 +1,4 @@
-"""The nodes of this package, as every launch file starts them, and rviz."""
+"""Launch actions that start the nodes of this package, and rviz."""
 
 from __future__ import annotations
 
@@ -16,38 +16,38 @@ from asyncvla_ros.ros.middleware import fastdds_environment, has_own_profile
 
 
 def middleware(processes: int) -> list[SetEnvironmentVariable]:
-    """The Fast DDS profile for so many processes, where it fits and the user has set no other."""
+    """Set the Fast DDS profile for so many processes, if memory suffices and the user has set no other."""
     profile = {} if has_own_profile() else fastdds_environment(processes)
     return [SetEnvironmentVariable(name, text) for name, text in profile.items()]
 
 
 def tuning() -> LaunchConfiguration:
-    """The parameter file of the user."""
+    """Return the user's parameter file."""
     return LaunchConfiguration("params_file")
 
 
 def robot_parameters() -> dict[str, ParameterValue]:
-    """Parameters of every node that knows the robot."""
+    """Return the parameters of every node that knows the robot."""
     return {"robot": value("robot"), "use_sim_time": value("use_sim_time", bool)}
 
 
 def start_parameters() -> dict[str, ParameterValue]:
-    """Whether a node configures and activates itself."""
+    """Return the parameter that says whether a node configures and activates itself."""
     return {"autostart": value("autostart", bool)}
 
 
 def policy_parameters() -> dict[str, ParameterValue]:
-    """Parameters of the policy alone."""
+    """Return the parameters that only the policy has."""
     return {name: value(name) for name in ("checkpoint", "device", "instruction")}
 
 
 def node(name: str, *parameters: Any, kind: type[Node] = Node, **options: Any) -> Node:
-    """A node of this package in the namespace of the robot: ``node("policy")`` runs ``policy_node``.
+    """Start a node of this package in the robot's namespace: ``node("policy")`` runs ``policy_node``.
 
     Args:
-        name: Also of its executable, unless ``executable`` is given.
-        parameters: Files and values; later ones count more.
-        kind: Of the action.
+        name: Name of the node, and of its executable unless ``executable`` is given.
+        parameters: Files and values; later ones override earlier ones.
+        kind: Class of the launch action.
         options: See ``launch_ros.actions.Node``.
     """
     return kind(
@@ -62,12 +62,12 @@ def node(name: str, *parameters: Any, kind: type[Node] = Node, **options: Any) -
 
 
 def controller(*parameters: Any, **options: Any) -> Node:
-    """The controller: without it the others make no sense."""
+    """Start the controller; the launch ends with it."""
     return node("controller", *parameters, on_exit=ends_launch("the controller"), **options)
 
 
 def policy(*parameters: Any, **options: Any) -> Node:
-    """The policy: it is started again when it dies, unless what it was given cannot work."""
+    """Start the policy, and again when it dies, unless starting again cannot help."""
     return node(
         "policy",
         *parameters,
@@ -79,12 +79,12 @@ def policy(*parameters: Any, **options: Any) -> Node:
 
 
 def recorder(*parameters: Any) -> Node:
-    """The recorder, if episodes are to be recorded."""
+    """Start the recorder if the argument ``record`` is true."""
     return node("recorder", *parameters, {"out": value("record_dir")}, condition=when("record"))
 
 
 def rviz() -> IncludeLaunchDescription:
-    """rviz2 for this robot, if that is asked for."""
+    """Start rviz2 for this robot if the argument ``rviz`` is true."""
     names = ("robot", "namespace", "use_sim_time")
     return IncludeLaunchDescription(
         PythonLaunchDescriptionSource(shipped("launch", "rviz.launch.py")),

@@ -1,4 +1,4 @@
-"""Launch arguments, files, contracts and checkpoints as values of parameters."""
+"""Turns launch arguments, files, contracts and checkpoints into values of parameters."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from asyncvla_ros.robot.contract_file import load_robot
 
 
 def value(name: str, kind: type = str) -> ParameterValue:
-    """A launch argument as a parameter of a fixed type: a text such as "on" stays a text."""
+    """Return a launch argument as a parameter of a fixed type: a text such as "on" stays a text."""
     return ParameterValue(LaunchConfiguration(name), value_type=kind)
 
 
 def when(name: str) -> IfCondition:
-    """Whether a launch argument is true."""
+    """Return the condition that a launch argument is true."""
     return IfCondition(LaunchConfiguration(name))
 
 
 def shipped(*names: str) -> PathJoinSubstitution:
-    """The path of a file of this package, such as ``shipped("config", "policy.yaml")``."""
+    """Return the path of a file of this package, such as ``shipped("config", "policy.yaml")``."""
     return PathJoinSubstitution([FindPackageShare("asyncvla_ros"), *names])
 
 
@@ -43,7 +43,7 @@ class BaseFrame(Substitution):
         self._robot = normalize_to_list_of_substitutions(robot)
 
     def perform(self, context: LaunchContext) -> str:
-        """Reads the contract."""
+        """Read the base frame from the contract."""
         return load_robot(robot_file(perform_substitutions(context, self._robot))).base_frame
 
 
@@ -59,7 +59,7 @@ class ExecuteSteps(Substitution):
         self._checkpoint = normalize_to_list_of_substitutions(checkpoint)
 
     def perform(self, context: LaunchContext) -> str:
-        """Reads the checkpoint's configuration."""
+        """Read the number from the checkpoint's configuration."""
         folder = perform_substitutions(context, self._checkpoint)
         return str(load_config(Path(folder) if folder else shipped_checkpoint()).execute_steps)
 
@@ -80,22 +80,22 @@ class TaskInstruction(Substitution):
         self._texts = [normalize_to_list_of_substitutions(text) for text in (given, suite, task)]
 
     def perform(self, context: LaunchContext) -> str:
-        """Looks it up."""
+        """Return the given instruction, or look up that of the task."""
         given, suite, task = (perform_substitutions(context, text) for text in self._texts)
         if given.strip():
             return given
-        # Only here: LIBERO is needed for its own launch file alone.
+        # Imported late: only LIBERO's own launch file needs LIBERO.
         from asyncvla_ros.sim.libero.tasks import get_task
 
         return get_task(suite, int(task)).instruction
 
 
 def recorded_inputs(robot: str, namespace: str) -> list[str]:
-    """Absolute names of the topics that a replay takes from a bag, and nothing that could move a robot.
+    """Return the absolute names of the topics that a replay takes from a bag; none of them can move a robot.
 
     Args:
-        robot: Contract: name or path.
-        namespace: Of the recorded nodes; empty: none.
+        robot: Contract, name or path.
+        namespace: Namespace of the recorded nodes; empty: none.
     """
     contract = load_robot(robot_file(robot))
     names = [*contract.topics.values(), "controller/status", "robot_description", "/tf", "/tf_static"]

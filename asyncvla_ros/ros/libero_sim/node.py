@@ -28,17 +28,17 @@ class LiberoSimNode(ManagedNode):
         self._diagnostics = Diagnostics(self, self._report)
 
     def configure(self) -> None:
-        """Checks the contract; creates publishers, the command subscription and the reset service."""
+        """Check the contract; create publishers, the command subscription and the reset service."""
         self.resources.callback(self._forget_session)
         self._session = SimSession(self, self._params)
 
     def activate(self) -> None:
-        """Starts the simulation thread, and the first episode unless a client is to begin it."""
+        """Start the simulation thread, and the first episode if the parameter ``start`` says so."""
         assert self._session is not None
         self._session.start()
 
     def deactivate(self) -> None:
-        """Ends the simulation thread and releases the simulator."""
+        """End the simulation thread and release the simulator."""
         if self._session is not None:
             self._session.stop()
 

@@ -26,7 +26,7 @@ from asyncvla_ros.types import AsyncVLAError, ContractError
 
 
 class SimSession:
-    """Hands commands and wishes for episodes to a simulation.
+    """Passes commands and requests for episodes to a simulation.
 
     Threads: every field belongs to that of the node's executor; the simulation has its own.
 
@@ -49,15 +49,15 @@ class SimSession:
             )
         self._scale = np.array([dof.scale for dof in self._robot.dofs])
         self._rates = Rates()
-        self._streams = SimStreams(node, self._robot, values.sensor_reliability, values.lockstep)
-        #: That of the last activation, also when it has ended.
+        self._streams = SimStreams(node, self._robot, values.sensor_reliability, lockstep=values.lockstep)
+        #: The simulation of the last activation; kept after it has ended.
         self._simulation: Simulation | None = None
         node.subscribe(ActionCommand, values.command_topic, self._on_command, qos.COMMAND)
         service = node.create_service(ResetEpisode, "~/reset_episode", self._on_reset)
         node.resources.callback(node.destroy_service, service)
 
     def start(self) -> None:
-        """Starts the simulation, and the first episode unless a client is to begin it.
+        """Start the simulation, and the first episode if the parameter ``start`` says so.
 
         Raises:
             AsyncVLAError: there is no such episode.
@@ -69,12 +69,12 @@ class SimSession:
             self._simulation.begin(Scenario(values.suite, values.task, init))
 
     def stop(self) -> None:
-        """Ends the simulation."""
+        """End the simulation."""
         if self._simulation is not None:
             self._simulation.end()
 
     def report(self) -> Report:
-        """What ``/diagnostics`` says."""
+        """Return what ``/diagnostics`` says."""
         if self._simulation is None:
             return Report(DiagnosticStatus.OK, "not active", {})
         world = self._simulation.world

@@ -1,4 +1,4 @@
-"""LIBERO in a thread of its own, which owns the GL context: everything else only hands it events."""
+"""Runs LIBERO in a thread of its own, which owns the GL context; others only send it events."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from asyncvla_ros.sim.libero.tasks import max_steps
 from asyncvla_ros.sim.libero.world import DueAction, Environment, EpisodeState, Scenario, World
 from asyncvla_ros.types import AsyncVLAError, RunError
 
-# A peer that was restarted missed the pending observation: show it again after so much silence [s].
+# After this silence the pending observation is shown again [s]: a restarted peer has missed it.
 REPEAT_PERIOD = 1.0
 
 
@@ -30,15 +30,15 @@ class _Reset:
 
 
 class Simulation:
-    """A world from activation to deactivation; episodes and time: ``asyncvla_ros.sim.libero.world``.
+    """Runs one world from activation to deactivation; episodes and time are in ``sim.libero.world``.
 
-    Threads: one that hands over events (``begin``, ``obey``, ``end``), that of the node's executor, and the
-    simulation's own, which does everything else.
+    Threads: the node's executor calls ``begin``, ``obey`` and ``end``, which only send events; the
+    simulation's own thread does everything else.
 
     Args:
-        node: Logs.
-        params: Of the node; their values are exchanged as a whole, so both threads may read them.
-        streams: Publish what is to be seen.
+        node: Its log is written to.
+        params: Parameters of the node; their values are exchanged as a whole, so both threads may read them.
+        streams: Publishers of what the simulated robot shows.
         step_ns: Control step [ns].
     """
 
@@ -46,17 +46,17 @@ class Simulation:
         self, node: ManagedNode, params: Parameters[SimParameters], streams: SimStreams, step_ns: int
     ):
         self._node, self._params, self._streams, self._step_ns = node, params, streams, step_ns
-        #: The simulation's. Others read single figures of it, for reports.
+        #: Belongs to the simulation's thread; others read single numbers, for reports.
         self.world = World(
             self._make_env, max_steps, step_ns, params.values.execute_steps, hold_action=IDLE_ACTION
         )
-        #: From the executor's thread to the simulation's; None: the end.
+        #: Events from the executor's thread to the simulation's; None ends the thread.
         self._events: queue.SimpleQueue[_Reset | DueAction | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._simulate, name="simulation", daemon=True)
         self._thread.start()
 
     def begin(self, scenario: Scenario) -> int:
-        """Begins an episode; its number.
+        """Begin an episode and return its number.
 
         Raises:
             AsyncVLAError: there is no such episode, or the simulator failed.
@@ -68,11 +68,11 @@ class Simulation:
         return reset.reply.result()
 
     def obey(self, command: DueAction) -> None:
-        """Hands a command over."""
+        """Send a command to the simulation."""
         self._events.put(command)
 
     def end(self) -> None:
-        """Ends the thread and releases the simulator. Idempotent."""
+        """End the thread and release the simulator. Idempotent."""
         self._events.put(None)
         self._thread.join()
 
@@ -82,7 +82,7 @@ class Simulation:
         return LiberoEnv(suite, task, self._params.values.rendering)
 
     def _simulate(self) -> None:
-        """One event at a time, and a tick whenever it is time for one."""
+        """Handle one event at a time, and tick when a control step is due."""
         loop = self._lockstep if self._params.values.lockstep else self._free_run
         try:
             loop()
@@ -100,7 +100,7 @@ class Simulation:
                 event = self._events.get(timeout=REPEAT_PERIOD)
             except queue.Empty:
                 if world.state is EpisodeState.RUNNING:
-                    # Somebody missed the last word: between two decisions that is the clock alone.
+                    # A peer has missed the last messages; between two observations that is the clock alone.
                     self._show()
                 continue
             if event is None:
@@ -127,10 +127,10 @@ class Simulation:
                 if was_running:
                     self._say_end()
                 period = 1e-9 * self._step_ns / self._params.values.real_time_factor
-                # A world slower than asked for does not try to catch up.
+                # A world that is slower than real_time_factor does not try to catch up.
                 deadline = max(deadline + period, time.monotonic())
                 if world.env is not None:
-                    # The clock first: rendering takes most of a step, and the command of this one is due now.
+                    # The clock first: rendering takes most of a step, and this step's command is due now.
                     self._streams.publish_clock(world)
                     self._streams.publish_state(world)
                     self._streams.publish_status(world)
@@ -170,7 +170,7 @@ class Simulation:
             )
 
     def _say_end(self) -> None:
-        """In the log, of an episode that has just ended."""
+        """Log how an episode that has just ended went."""
         world = self.world
         steps = f"{world.steps} control steps"
         if world.state is EpisodeState.SUCCESS:
@@ -179,7 +179,7 @@ class Simulation:
             self._node.get_logger().info(f"episode {world.episode_id}: not solved in {steps}")
 
     def _show(self) -> None:
-        """Lockstep: the clock comes last, so whoever acts on the tick has seen what belongs to it."""
+        """Publish a lockstep tick, the clock last: whoever acts on it has received what belongs to it."""
         world = self.world
         self._streams.publish_status(world)
         if world.awaits_decision:

@@ -1,4 +1,4 @@
-"""What the simulated robot publishes: cameras, robot state, clock and the state of the episode."""
+"""Publishes the streams of the simulated robot: cameras, robot state, clock and the state of the episode."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from asyncvla_ros.sim.libero.world import World
 
 
 class SimStreams:
-    """Publishers of the simulator, until the node's teardown; every message is stamped with the world's now.
+    """Publishers of the simulator, until the node's teardown; stamps are the world's time.
 
     Args:
-        node: Owner.
+        node: Owner of the publishers.
         robot: Names the camera topics and the frame of the end effector's pose.
         reliability: QoS of cameras and robot state.
-        lockstep: Told in the episode's status.
+        lockstep: Whether the world waits for commands; a field of the episode's status.
     """
 
-    def __init__(self, node: ManagedNode, robot: RobotContract, reliability: str, lockstep: bool) -> None:
+    def __init__(self, node: ManagedNode, robot: RobotContract, reliability: str, *, lockstep: bool) -> None:
         sensor = qos.sensor(reliability)
         self._base_frame = robot.base_frame
         self._lockstep = lockstep
@@ -38,11 +38,11 @@ class SimStreams:
         self._status = node.advertise(EpisodeStatus, "~/episode_status", qos.STATUS)
 
     def publish_clock(self, world: World) -> None:
-        """The tick that lets others act."""
+        """Publish the tick that lets others act."""
         self._clock.publish(Clock(clock=to_time(world.now_ns)))
 
     def publish_images(self, world: World) -> None:
-        """Renders and publishes all cameras."""
+        """Render and publish all cameras."""
         for key, pixels in world.observe().images.items():
             height, width, channels = pixels.shape
             image = Image(height=height, width=width, encoding="rgb8", step=width * channels)
@@ -51,7 +51,7 @@ class SimStreams:
             self._cameras[key].publish(image)
 
     def publish_state(self, world: World) -> None:
-        """Joints and the end effector's pose."""
+        """Publish joints and the end effector's pose."""
         env = world.env
         assert isinstance(env, LiberoEnv)
         joints = JointState(
@@ -70,7 +70,13 @@ class SimStreams:
         self._pose.publish(pose)
 
     def publish_status(self, world: World, state: int | None = None, fault: str = "") -> None:
-        """How the episode goes; ``state`` if it is not the world's own, ``fault`` if the simulator broke."""
+        """Publish the state of the episode.
+
+        Args:
+            world: Where it runs.
+            state: ``STATE_*`` of EpisodeStatus; None: that of the world.
+            fault: Why the simulator failed; empty: it works.
+        """
         scenario = world.scenario
         status = EpisodeStatus(
             episode_id=world.episode_id,

@@ -1,1 +1,1 @@
-"""The node that looks and decides: observations in, chunks out."""
+"""The policy node: observations in, action chunks out."""

@@ -1,4 +1,4 @@
-"""The chunks of a policy on their way out: their numbers, their stamps, and the plans they make."""
+"""Publishes the chunks of a policy: numbers, stamps, and the plan that they make together."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from asyncvla_ros.types import Previous
 
 
 class ChunkPublisher:
-    """Publishes chunks on ``~/action_chunk``, and knows what older ones would still do.
+    """Publishes chunks on ``~/action_chunk``, and remembers what older ones would still execute.
 
-    Threads: for any. The inference thread asks and publishes, whoever ends a motion publishes its end, and
-    the executor's thread restarts it and tells it of its clock.
+    Threads: any may call it. The inference thread asks and publishes, the thread that ends a motion publishes
+    its end, and the executor's thread restarts it and reports jumps of the clock.
 
     Args:
-        node: Publishes.
+        node: Owner of the topic.
         robot: Names, units and step of the actions.
     """
 
@@ -36,7 +36,7 @@ class ChunkPublisher:
         self._session = ChunkSession(robot)
 
     def restart(self) -> None:
-        """Begins a new session of chunks."""
+        """Begin a new session of chunks."""
         with self._lock:
             self._session = ChunkSession(self._robot)
 
@@ -48,13 +48,13 @@ class ChunkPublisher:
         unknown_words: tuple[str, ...],
         latency_s: float,
     ) -> None:
-        """Publishes the next chunk.
+        """Publish the next chunk.
 
         Args:
             answer: Actions in the units of the checkpoint.
             stamp_ns: Acquisition time of the observation [ns, node clock].
-            instruction: What the chunk follows.
-            unknown_words: Of the instruction, those that the policy never saw.
+            instruction: Instruction that the chunk follows.
+            unknown_words: Words of the instruction that the policy never saw.
             latency_s: Wall time of the inference [s].
         """
         with self._lock:
@@ -62,17 +62,17 @@ class ChunkPublisher:
             self._send(replace(chunk, unknown_words=unknown_words), latency_s)
 
     def publish_end(self) -> None:
-        """Publishes a chunk without actions: the controller stops."""
+        """Publish a chunk without actions, at which the controller stops."""
         with self._lock:
             self._send(self._session.end(self._now_ns()), 0.0)
 
     def previous(self, stamp_ns: int) -> Previous | None:
-        """What older chunks would do from an observation of ``stamp_ns`` [ns, node clock] on, if anything."""
+        """Return what older chunks would still execute from ``stamp_ns`` [ns, node clock] on, if anything."""
         with self._lock:
             return self._session.previous(stamp_ns)
 
     def forget_times(self) -> None:
-        """Forgets when chunks were made, as a backward jump of the clock requires."""
+        """Forget when chunks were made, after a backward jump of the clock."""
         with self._lock:
             self._session.forget_times()
 

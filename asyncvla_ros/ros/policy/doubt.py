@@ -1,4 +1,4 @@
-"""Whether what is followed goes wrong, as the policy's monitor sees it."""
+"""Watches with the policy's monitor whether what is followed goes wrong."""
 
 from __future__ import annotations
 
@@ -8,19 +8,21 @@ from asyncvla_ros.types import ActionChunk
 
 
 class DoubtWatch:
-    """An episode is what is followed, from when that begins. For one thread; ``text_of`` is for any.
+    """Runs the monitor of episodes; an episode begins when something new is followed.
+
+    Threads: one; ``text_of`` is for any.
 
     Args:
-        limits: Of the policy's checkpoint; None: nothing is ever doubtful.
+        limits: Limits of the policy's checkpoint; None: nothing is ever doubtful.
     """
 
     def __init__(self, limits: EpisodeLimits | None):
         self._monitor = None if limits is None else EpisodeMonitor(limits)
-        # Replaced as a whole, so that another thread never sees the doubt of one with the name of the other.
+        # Replaced as a whole, so that another thread never pairs a doubt with what it does not belong to.
         self._seen: tuple[Followed | None, Doubt | None] = (None, None)
 
     def note(self, followed: Followed, answer: ActionChunk) -> bool:
-        """Takes an answer; whether the episode is doubtful now."""
+        """Add an answer to the episode; return whether the episode is doubtful now."""
         if self._monitor is None:
             return False
         if followed is not self._seen[0]:
@@ -30,7 +32,7 @@ class DoubtWatch:
         return doubt.is_doubtful
 
     def text_of(self, followed: Followed | None) -> str:
-        """Why what is followed is doubtful; empty if it is not."""
+        """Return why what is followed is doubtful; empty if it is not."""
         seen, doubt = self._seen
         is_doubtful = followed is not None and followed is seen and doubt is not None and doubt.is_doubtful
         return str(doubt) if is_doubtful else ""

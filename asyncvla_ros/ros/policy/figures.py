@@ -1,4 +1,4 @@
-"""What policy_node counts and measures, and the diagnostics made of it."""
+"""Counts and measurements of policy_node, and the diagnostics made of them."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from asyncvla_ros.types import ActionChunk
 
 
 def mean_confidence(chunk: ActionChunk) -> float:
-    """Mean over the actions, in (0, 1); NaN without a rater."""
+    """Return the mean confidence over the actions, in (0, 1); NaN without a rater."""
     return float("nan") if chunk.confidence is None else float(np.mean(chunk.confidence))
 
 
 class PolicyFigures:
-    """Figures since the node was started; warm-up is never among them.
+    """Counts and measurements since the node was started, without the warm-up.
 
-    Threads: that of the inference notes, that of the executor reports and clears ``error``. They share single
-    values, each exchanged as a whole; the rates are the executor's alone.
+    Threads: the inference thread notes; the executor's thread reports and clears ``error``. They share single
+    values, each exchanged as a whole; the rates belong to the executor's thread.
     """
 
     def __init__(self) -> None:
@@ -42,7 +42,7 @@ class PolicyFigures:
         self.error = ""
 
     def note_chunk(self, chunk: ActionChunk, latency_s: float) -> None:
-        """A chunk was published ``latency_s`` [s] after its observation was taken up."""
+        """Count a chunk that was published ``latency_s`` [s] after its inference began."""
         self._chunks += 1
         self._latency_ms.add(1e3 * latency_s)
         self._refined = float(np.mean(chunk.refined))
@@ -50,7 +50,7 @@ class PolicyFigures:
         self._note_answer(chunk)
 
     def note_held(self, chunk: ActionChunk) -> None:
-        """A chunk was not published, because what it was inferred for is doubtful."""
+        """Count a chunk that was not published because the episode is doubtful."""
         self._held += 1
         self._note_answer(chunk)
 
@@ -59,12 +59,12 @@ class PolicyFigures:
         self.error = ""
 
     def note_failure(self, text: str) -> None:
-        """An observation gave no chunk."""
+        """Count an observation whose inference failed, with the error's text."""
         self._failures += 1
         self.error = text
 
     def note_dropped(self, reason: str) -> None:
-        """A chunk was not published, because what it was inferred for is over for this reason."""
+        """Count a chunk that was not published because its task had ended, and why."""
         self._dropped += 1
         self._last_dropped = reason
 
@@ -75,18 +75,19 @@ class PolicyFigures:
         now_ns: int,
         instruction: str,
         strategy: Strategy,
+        *,
         is_active: bool,
         doubt: str = "",
     ) -> Report:
-        """The state of an at least configured node.
+        """Report the state of a node that is at least configured.
 
         Args:
-            sync: Counts and ages.
+            sync: Streams, with their counts and ages.
             problems: Why there is no observation.
-            now_ns: [ns, node clock].
-            instruction: That is followed.
-            strategy: How it is decided; complete.
-            is_active: Whether the node is.
+            now_ns: Time of the report [ns, node clock].
+            instruction: The instruction that is followed.
+            strategy: How chunks are sampled; complete.
+            is_active: Whether the node is active.
             doubt: Why what is followed is doubtful; empty if it is not.
         """
         counts, ages = sync.counts, sync.ages_s(now_ns)

@@ -1,4 +1,4 @@
-"""The thread that thinks: woken by new samples, always on the newest consistent snapshot."""
+"""The inference thread: woken by new samples, it always works on the newest consistent snapshot."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ class InferenceLoop:
         camera callback ──put──> slot of one ─┐ notify
         joint callback  ──put──> slot of one ─┴──> thread: take newest snapshot ──> infer ──> (again)
 
-    While ``infer`` runs newer samples replace older ones, so a slow policy skips observations rather than
-    falling behind.
+    While ``infer`` runs, newer samples replace older ones: a slow policy skips observations and does not fall
+    behind.
 
     Args:
-        sync: The slots; from now on touched under this object's lock only.
+        sync: The slots; from now on used under this object's lock only.
         now_ns: The node clock [ns].
         is_wanted: Whether there is something to do, such as an instruction; asked at each wake-up, under this
             object's lock.
@@ -50,30 +50,30 @@ class InferenceLoop:
         self._thread: threading.Thread | None = None
 
     def put(self, stream: str, stamp_ns: int, sample: Any) -> None:
-        """Stores the newest sample of a stream, acquired at ``stamp_ns`` [ns], and wakes the thread."""
+        """Store the newest sample of a stream, acquired at ``stamp_ns`` [ns], and wake the thread."""
         with self._changed:
             if self._sync.put(stream, stamp_ns, sample, self._now_ns()):
                 self._changed.notify_all()
 
     def reject(self, stream: str, reason: str) -> None:
-        """Counts a sample that cannot be used."""
+        """Count a sample that cannot be used."""
         with self._changed:
             self._sync.reject(stream, reason)
 
     def wake(self) -> None:
-        """Has the thread look again, because ``is_wanted`` may have changed."""
+        """Wake the thread, because ``is_wanted`` may have changed."""
         with self._changed:
             self._changed.notify_all()
 
     def look_again(self) -> None:
-        """Has the thread infer on the observation at hand once more: for something else than before."""
+        """Have the thread infer once more on the newest observation, for another instruction."""
         with self._changed:
             self._sync.rearm()
             self._changed.notify_all()
 
     @contextmanager
     def locked(self) -> Iterator[StreamSync[Any]]:
-        """The slots, for a moment: to read their counts or reset them."""
+        """Lock the slots, to read their counts or to reset them."""
         with self._changed:
             yield self._sync
 
@@ -83,7 +83,7 @@ class InferenceLoop:
         return self._thread is not None and self._thread.is_alive()
 
     def start(self) -> None:
-        """Starts the thread; an observation that is there already counts as new."""
+        """Start the thread; an observation that is there already counts as new."""
         with self._changed:
             self._sync.rearm()
             self._stopping = False
@@ -91,7 +91,7 @@ class InferenceLoop:
         self._thread.start()
 
     def stop(self) -> None:
-        """Ends the thread after the inference it is in. Idempotent."""
+        """End the thread after its current inference. Idempotent."""
         with self._changed:
             self._stopping = True
             self._changed.notify_all()
@@ -107,7 +107,7 @@ class InferenceLoop:
             self._crashed(traceback.format_exc())
 
     def _next(self) -> Snapshot[Any] | None:
-        """Waits for the next snapshot; None to end."""
+        """Wait for the next snapshot; return None to end the thread."""
         with self._changed:
             while not self._stopping:
                 snapshot = self._sync.take(self._now_ns()) if self._is_wanted() else None

@@ -33,16 +33,16 @@ class PolicyNode(ManagedNode):
         super().__init__("policy")
         #: From configure to cleanup.
         self._session: PolicySession | None = None
-        # rclpy asks the callback added last first: this one hears only of changes that Parameters permits.
+        # rclpy calls the callback added last first: this one sees only changes that Parameters permits.
         self.add_on_set_parameters_callback(self._on_instruction)
         self._params = Parameters(self, PolicyParameters, self._on_change)
-        #: Since the node was started: the inference thread of each session writes them.
+        #: They count since the node was started; the inference thread of each session writes them.
         self._figures = PolicyFigures()
         self._diagnostics = Diagnostics(self, self._report)
 
     def load_policy(self) -> Policy:
-        """The policy of the parameters."""
-        # Only here: torch takes seconds, and a policy of another kind starts without it.
+        """Load the policy that the parameters name."""
+        # Imported late: torch takes seconds, and a subclass with another policy starts without it.
         from asyncvla_ros.policy import Policy
 
         values = self._params.values
@@ -52,19 +52,19 @@ class PolicyNode(ManagedNode):
         )
 
     def configure(self) -> None:
-        """Loads contract and checkpoint, has them agree, warms up, and subscribes."""
+        """Load contract and checkpoint, check that they fit, warm up, and subscribe."""
         _ = self._params.values.strategy  # raises before anything takes time
         robot = load_robot(robot_file(self._params.values.robot))
         self.resources.callback(self._forget_session)
         self._session = PolicySession(self, self._params, robot, self.load_policy(), figures=self._figures)
 
     def activate(self) -> None:
-        """Starts a new session of chunks."""
+        """Start a new session of chunks."""
         assert self._session is not None
         self._session.start()
 
     def deactivate(self) -> None:
-        """Ends the running task, its motion and the inference thread."""
+        """End the running task, its motion and the inference thread."""
         if self._session is not None:
             self._session.stop()
 
@@ -77,7 +77,7 @@ class PolicyNode(ManagedNode):
             self._session.change(new)
 
     def _on_instruction(self, parameters: list[Parameter]) -> SetParametersResult:
-        """Also of a value that stays the same, for it ends a task; and of the value at the start."""
+        """Follow a new standing instruction; setting the same one again ends a running task, too."""
         for parameter in parameters:
             if parameter.name != "instruction":
                 continue

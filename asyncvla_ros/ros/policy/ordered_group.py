@@ -1,4 +1,4 @@
-"""A callback group whose callbacks begin in the order of their messages, and may go on side by side."""
+"""A callback group whose callbacks begin in the order of their messages, and may then run in parallel."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rclpy.callback_groups import CallbackGroup
 
 
 class OrderedGroup(CallbackGroup):
-    """Mutually exclusive from the take of a message until its callback calls ``let_next`` or returns.
+    """Excludes other callbacks from the take of a message until its callback calls ``let_next`` or returns.
 
     ::
 
@@ -27,11 +27,11 @@ class OrderedGroup(CallbackGroup):
         self._thread: int | None = None
 
     def can_execute(self, entity: Any) -> bool:
-        """Whether no callback is between its take and ``let_next``."""
+        """Return whether no callback is between its take and ``let_next``."""
         return self._thread is None
 
     def beginning_execution(self, entity: Any) -> bool:
-        """Has the calling thread go first; False while another one does."""
+        """Let the calling thread go first; return False while another one does."""
         with self._lock:
             if self._thread is not None:
                 return False
@@ -39,11 +39,11 @@ class OrderedGroup(CallbackGroup):
             return True
 
     def ending_execution(self, entity: Any) -> None:
-        """Nothing, if the calling thread has let the next one begin already."""
+        """Let the next callback begin, if the calling thread has not done so already."""
         self.let_next()
 
     def let_next(self) -> None:
-        """Lets the next callback begin; the executor must be woken to notice. Called by the callback."""
+        """Let the next callback begin; the executor must be woken to notice. The callback calls it."""
         with self._lock:
             if self._thread == threading.get_ident():
                 self._thread = None

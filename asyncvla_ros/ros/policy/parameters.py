@@ -11,18 +11,18 @@ from asyncvla_ros.ros import qos
 from asyncvla_ros.ros.parameters import parameter
 from asyncvla_ros.strategy import ENGINES, WEIGHTS, Strategy, strategy_of_parameters
 
-# What is done about a doubtful episode.
+# Value of on_doubt: stop while an episode is doubtful.
 HOLD = "hold"
-# A parameter cannot be None: what stands for it, see ``strategy_of_parameters``.
+# A parameter cannot be None; these values stand for it, see ``strategy_of_parameters``.
 _NOTHING: dict[type, Any] = {str: "", int: 0, float: -1.0}
 
 
 def strategy_parameter(name: str, maximum: float | None = None) -> Any:
-    """The parameter that sets a field of ``Strategy``: its help and its choices are those of the field.
+    """Create the parameter that sets a field of ``Strategy``, with the help and choices of the field.
 
     Args:
-        name: Of the field.
-        maximum: Of a number; ROS knows no range without an upper end.
+        name: Name of the field.
+        maximum: Largest permitted number; ROS has no range without an upper end.
     """
     (metadata,) = (field.metadata for field in fields(Strategy) if field.name == name)
     nothing = _NOTHING[get_args(get_type_hints(Strategy)[name])[0]]
@@ -39,7 +39,7 @@ def strategy_parameter(name: str, maximum: float | None = None) -> Any:
 
 @dataclass(frozen=True)
 class PolicyParameters:
-    """Topology is fixed at the start; what tunes or tasks the policy may change at any time."""
+    """Parameters of policy_node: topics are fixed at the start, the instruction and tuning are not."""
 
     checkpoint: str = parameter("", "Checkpoint folder; empty: the shipped one", read_only=True)
     robot: str = parameter(

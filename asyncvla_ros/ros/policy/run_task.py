@@ -1,4 +1,4 @@
-"""The RunTask action and its service twin, on one TaskSlot."""
+"""Serves the RunTask action, and the service that does the same, on one TaskSlot."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from asyncvla_ros.ros.policy.tasks import TaskRun, TaskSlot
 from asyncvla_ros.types import AsyncVLAError
 
 Result = RunTask.Result
-# Wall time between two looks at the time limit, and two feedbacks, while no chunk comes [s].
+# Wall time between two checks of the time limit, and between two feedbacks, while no chunk comes [s].
 POLL = 0.2
 # Longest wait for rclpy to mark a goal that is canceled [s]; it takes microseconds.
 MARK_S = 1.0
@@ -40,16 +40,16 @@ EPISODE_ENDS = {
 class RunTaskServer:
     """Serves ``~/run_task`` (action) and ``~/run_task_blocking`` (service) until the node's teardown.
 
-    Their callbacks block for as long as the task runs, so they have a node and threads of their own: with
-    them in the node's executor, rclpy's multi-threaded one, camera images waited up to a second for a thread.
+    Their callbacks block while the task runs, so they have a node and threads of their own. In the node's own
+    executor, even a multi-threaded one, camera images waited up to a second for a thread.
 
-    A task begins where it is accepted, in the order of the requests: the threads that wait for its end begin
-    in any order, and of two goals in quick succession the older would replace the newer.
+    A task begins in the callback that accepts it, so in the order of the requests. The threads that wait for
+    its end begin in any order: of two goals in quick succession the older would replace the newer.
 
-    Threads: all but ``__init__`` and ``note_episode`` runs in those of this server.
+    Threads: all but ``__init__`` and ``note_episode`` runs in the threads of this server.
 
     Args:
-        node: Owner.
+        node: Owner of action and service.
         tasks: Where tasks begin and end.
     """
 
@@ -97,10 +97,11 @@ class RunTaskServer:
         node.resources.callback(self._executor.shutdown)
 
     def note_episode(self, message: EpisodeStatus) -> None:
-        """A simulator's status; its end of an episode is the end of the task."""
+        """Note a simulator's status: the end of its episode is the end of the task."""
         termination, text = EPISODE_ENDS.get(message.state, (Result.TERMINATION_UNKNOWN, ""))
         is_running = message.state == EpisodeStatus.STATE_RUNNING
-        self._tasks.note_episode(message.episode_id, is_running, termination, message.message or text)
+        text = message.message or text
+        self._tasks.note_episode(message.episode_id, termination, text, is_running=is_running)
 
     def _accepts(self, goal: RunTask.Goal) -> GoalResponse:
         try:
@@ -111,15 +112,15 @@ class RunTaskServer:
         return GoalResponse.ACCEPT
 
     def _begin(self, handle: ServerGoalHandle) -> None:
-        """No cancel comes before this: rclpy calls it together with the acceptance."""
+        """Begin the task of a goal; rclpy calls it with the acceptance, so no cancel comes before."""
         try:
             self._by_goal[_key(handle)] = self._begun(handle.request)
         finally:
-            # Whatever happened: else the client would wait forever.
+            # Also after an error: else the client would wait forever.
             handle.execute()
 
     def _begun(self, goal: RunTask.Goal) -> TaskRun:
-        """The task of an accepted goal; it has ended if the node was deactivated since."""
+        """Begin the task of an accepted goal; return an ended one if the node was deactivated since."""
         now_ns = self._now_ns()
         try:
             return self._tasks.begin(goal.instruction, now_ns, to_ns(goal.time_limit))
@@ -192,7 +193,7 @@ class RunTaskServer:
         return self._node.get_clock().now().nanoseconds
 
     def _spin(self) -> None:
-        """Goes on after a callback that raised: the tasks of others must still end."""
+        """Spin until the shutdown, also after a callback that raised: the other tasks must still end."""
         while True:
             try:
                 return self._executor.spin()

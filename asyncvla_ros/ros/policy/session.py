@@ -38,18 +38,18 @@ if TYPE_CHECKING:
 
 
 class PolicySession:
-    """Keeps what the robot shows, has the policy decide on the newest of it, and publishes the answers.
+    """Keeps the newest samples of the robot, runs the policy on them, and publishes its chunks.
 
-    Threads: callbacks of the node, transitions among them, run in that of its executor, one at a time;
-    ``_infer``, what it calls and ``_crashed`` in that of ``InferenceLoop``; tasks begin and end in those of
-    ``RunTaskServer``. No field is exchanged after ``__init__``.
+    Threads: the callbacks of the node, including transitions, run in its executor's thread, one at a time.
+    ``_infer``, what it calls, and ``_crashed`` run in the thread of ``InferenceLoop``; tasks begin and end in
+    the threads of ``RunTaskServer``. No field is exchanged after ``__init__``.
 
     Args:
         node: Owns topics and services.
-        params: Of the node; their values are exchanged as a whole, so every thread may read them.
-        robot: What is seen, and what acts.
-        policy: Decides; not warm yet.
-        figures: Of the node; they outlive the session.
+        params: Parameters of the node; their values are exchanged as a whole, so every thread may read them.
+        robot: Contract of the robot that is observed and commanded.
+        policy: The policy; not warm yet.
+        figures: Counts of the node; they outlive the session.
 
     Raises:
         AsyncVLAError: robot, policy and parameters do not fit.
@@ -65,7 +65,7 @@ class PolicySession:
     ):
         values = params.values
         self._node, self._params, self._robot = node, params, robot
-        #: Infers in the inference thread alone, once it is warm; what only reads its settings is for any.
+        #: Once warm, only the inference thread infers with it; any thread may read its settings.
         self._policy = policy
         self._robot_policy = RobotPolicy(policy, robot, values.checkpoint or "as shipped")
         policy.check(values.strategy)
@@ -75,10 +75,10 @@ class PolicySession:
             node.get_logger().warning("parameter commit is deprecated, use handover: commit")
         if policy.engine_note:
             node.get_logger().warning(policy.engine_note)
-        #: Written by the inference thread, read by the executor's: figures one by one, a doubt as a whole.
+        #: The inference thread writes them, the executor's reads: figures one by one, a doubt as a whole.
         self._figures, self._doubt = figures, DoubtWatch(policy.episode_limits)
         sources = observed(robot, self._robot_policy.cameras)
-        #: For any thread, each with a lock; that of the tasks is taken before those of the others.
+        #: For any thread, each with a lock; the lock of the tasks is taken before the others.
         self._loop = InferenceLoop(
             self._make_sync(sources),
             self._now_ns,
@@ -90,7 +90,7 @@ class PolicySession:
         self._tasks = TaskSlot(
             self._chunks.publish_end, self._loop.look_again, policy.unknown_words, values.instruction
         )
-        #: The executor's thread asks it.
+        #: Used by the executor's thread alone.
         self._stream_watch = StreamWatch(node, self._subscribe_streams(sources))
         service = node.create_service(SetInstruction, "~/set_instruction", self._on_set_instruction)
         node.resources.callback(node.destroy_service, service)
@@ -118,24 +118,24 @@ class PolicySession:
             streams[stream] = Stream(source.topic, kind, profile)
         return streams
 
-    # --- what the node asks for, in the thread of its executor --------------------------------------------
+    # --- in the thread of the node's executor -------------------------------------------------------------
 
     def start(self) -> None:
-        """Starts to infer, in a new session of chunks."""
+        """Start inference, in a new session of chunks."""
         self._chunks.restart()
         self._figures.error = ""
         self._loop.start()
         self._tasks.open()
 
     def stop(self) -> None:
-        """Ends the running task, its motion and the inference thread. Idempotent."""
+        """End the running task, its motion and the inference thread. Idempotent."""
         try:
             self._tasks.close(Result.TERMINATION_DEACTIVATED, "the policy node was deactivated", NOT_ACTIVE)
         finally:
             self._loop.stop()
 
     def change(self, new: PolicyParameters) -> None:
-        """Takes parameters into account, before they come into force.
+        """Check and apply new parameters, before they come into force.
 
         Raises:
             AsyncVLAError: the policy cannot do what they say.
@@ -147,14 +147,14 @@ class PolicySession:
         self._loop.wake()
 
     def follow(self, instruction: str) -> None:
-        """Has it followed outside of tasks; ends a task also if it is the same as before."""
+        """Follow an instruction outside of tasks; this ends a running task even if it stays the same."""
         words = self._unknown_words(instruction)
         never_seen = f"; the policy never saw {', '.join(words)}" if words else ""
         self._node.get_logger().info(f"instruction: {instruction!r}{never_seen}")
         self._tasks.set_standing(instruction)
 
     def report(self) -> Report:
-        """What ``/diagnostics`` says."""
+        """Return what ``/diagnostics`` says."""
         values, instruction = self._params.values, self._tasks.instruction
         now_ns, clock, is_active = self._now_ns(), clock_problem(self._node), self._node.is_active
         doubt = self._doubt.text_of(self._tasks.followed)
@@ -190,7 +190,7 @@ class PolicySession:
 
     def _on_clock_set_back(self) -> None:
         text = "the clock was set back; all samples at hand are dropped"
-        # A simulation that begins anew does so. rclpy allows one severity per line of code.
+        # A simulation that restarts sets its clock back. rclpy allows one severity per line of code.
         if self._clock().ros_time_is_active:
             self._node.get_logger().info(text)
         else:
@@ -243,7 +243,7 @@ class PolicySession:
     # --- in any thread ------------------------------------------------------------------------------------
 
     def _unknown_words(self, instruction: str) -> tuple[str, ...]:
-        """Words that the policy never saw; none of a blank instruction, which means rest.
+        """Return the words that the policy never saw; none of a blank instruction, which means rest.
 
         Raises:
             AsyncVLAError: the policy cannot follow the instruction.
@@ -251,7 +251,7 @@ class PolicySession:
         return self._policy.unknown_words(instruction) if instruction.strip() else ()
 
     def _clock(self) -> Any:
-        """Asked for at each reading: whoever steps a clock exchanges it."""
+        """Return the clock, asked for anew at each reading: a stepped clock is a new object."""
         return self._node.get_clock()
 
     def _now_ns(self) -> int:

@@ -1,4 +1,4 @@
-"""Which instruction is followed, and how a task ends. Thread-safe, no ROS types but the reasons' numbers."""
+"""Decides which instruction is followed, and how a task ends. Thread-safe."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ class TaskRun:
     Attributes:
         instruction: What is to be done.
         began_ns: Start [ns, node clock].
-        limit_ns: Longest time to run [ns], 0: no limit.
+        limit_ns: Longest time to run [ns]; 0: no limit.
         chunks: Chunks published for it.
         confidence: Mean confidence of the newest chunk, NaN without a rater.
         episode_id: The simulator's episode that decides it, once it is seen running.
         termination: ``TERMINATION_*`` of RunTask's result; UNKNOWN while it runs.
-        text: The same in words.
+        text: The reason in words.
     """
 
     instruction: str
@@ -45,7 +45,7 @@ class TaskRun:
 
 @dataclass(eq=False)
 class Followed:
-    """An instruction from when it is followed until it is not; the same one later is another ``Followed``.
+    """An instruction while it is followed; the same one later is another ``Followed``.
 
     Written under the lock of its ``TaskSlot``; any thread may read it.
 
@@ -61,10 +61,10 @@ class Followed:
 
 
 class TaskSlot:
-    """At most one task; without one the standing instruction is followed, and a blank one means rest.
+    """Holds at most one task; without one the standing instruction is followed, and a blank one means rest.
 
-    Closed at first: nothing is followed until ``open``. Chunks are published under its lock, and so is the
-    message that ends the motion:
+    It is closed at first: nothing is followed until ``open``. Chunks are published under its lock, and so is
+    the message that ends the motion:
 
     ::
 
@@ -72,11 +72,11 @@ class TaskSlot:
         sent        sent               sent    dropped: a   sent
                                                is over
 
-    What ``stop`` and ``look`` raise goes to the caller; nothing is followed then, unless it was held.
+    What ``stop`` and ``look`` raise goes to the caller. Nothing is followed then, unless it was held.
 
     Args:
         stop: Publishes that the motion ends. Called when something ends for which a chunk was published,
-            before anything else is followed; and once when it is held.
+            before anything else is followed; and once at a hold.
         look: Called when something new is followed.
         judge: Raises AsyncVLAError for an instruction that the policy cannot follow.
         standing: The standing instruction at first.
@@ -92,10 +92,10 @@ class TaskSlot:
         self._stop, self._look, self._judge = stop, look, judge
         #: Guards what is below, and the task that runs.
         self._changed = threading.Condition()
-        #: Exchanged under the lock, read without: what was followed stays what it was.
+        #: Exchanged under the lock, read without it: a ``Followed`` never becomes another one.
         self._standing = standing
         self._followed: Followed | None = None
-        #: Touched under the lock alone.
+        #: Used under the lock alone.
         self._is_open = self._is_moving = False
         self._refusal = NOT_ACTIVE
         self._running_episode: int | None = None
@@ -116,25 +116,25 @@ class TaskSlot:
         return None if self._followed is None else self._followed.task
 
     def open(self) -> None:
-        """Follows the standing instruction from now on, and lets tasks begin."""
+        """Follow the standing instruction from now on, and let tasks begin."""
         with self._changed:
             self._is_open, self._is_moving = True, False
             self._switch(Result.TERMINATION_UNKNOWN, "")
 
     def close(self, termination: int, text: str, refusal: str) -> None:
-        """Ends what is followed; until ``open`` nothing else is. Idempotent.
+        """End what is followed, and follow nothing until ``open``. Idempotent.
 
         Args:
-            termination: Of a running task.
-            text: Why.
-            refusal: What a task that would begin meanwhile is told.
+            termination: ``TERMINATION_*`` of a running task.
+            text: The reason in words.
+            refusal: Error message for a task that is requested meanwhile.
         """
         with self._changed:
             self._is_open, self._refusal = False, refusal
             self._switch(termination, text)
 
     def set_standing(self, instruction: str) -> None:
-        """Has the standing instruction followed now: also ends a task if it is the same as before."""
+        """Follow a standing instruction now; this ends a running task even if it is the same as before."""
         with self._changed:
             followed, self._standing = self._followed, instruction
             is_new = followed is None or followed.task is not None or followed.instruction != instruction
@@ -142,10 +142,10 @@ class TaskSlot:
                 self._switch(Result.TERMINATION_PREEMPTED, f"replaced by the instruction {instruction!r}")
 
     def check(self, instruction: str) -> None:
-        """Finds out whether a task could begin now.
+        """Check that a task could begin now.
 
         Raises:
-            AsyncVLAError: the slot is closed, or the instruction is blank.
+            AsyncVLAError: the slot is closed, or the policy cannot follow the instruction.
         """
         with self._changed:
             if not self._is_open:
@@ -155,12 +155,12 @@ class TaskSlot:
         self._judge(instruction)
 
     def begin(self, instruction: str, now_ns: int, limit_ns: int) -> TaskRun:
-        """Starts a task in place of a running one.
+        """Start a task in place of a running one.
 
         Args:
             instruction: What is to be done.
-            now_ns: [ns, node clock].
-            limit_ns: Longest time to run [ns], 0: no limit.
+            now_ns: Start [ns, node clock].
+            limit_ns: Longest time to run [ns]; 0: no limit.
 
         Raises:
             AsyncVLAError: see ``check``.
@@ -172,13 +172,13 @@ class TaskSlot:
             return task
 
     def end(self, termination: int, text: str, task: TaskRun) -> None:
-        """Ends the running task if it is this one, for a late cancel must not hit the next."""
+        """End the running task if it is this one: a late cancel must not end its successor."""
         with self._changed:
             if task is self._task:
                 self._switch(termination, text)
 
     def publish(self, followed: Followed, confidence: float, send: Callable[[], None]) -> bool:
-        """Sends a chunk, unless what it was inferred for is over: then False, and nothing is sent.
+        """Send a chunk; return False, and send nothing, if what it was inferred for is over.
 
         Args:
             followed: What the inference was for.
@@ -197,10 +197,10 @@ class TaskSlot:
             return True
 
     def hold(self, followed: Followed) -> bool:
-        """Ends the motion so far and goes on following, unless what is held is over: then False.
+        """End the motion but keep following; return False if what was inferred for is over.
 
         Args:
-            followed: What the inference was for that is not published.
+            followed: What the inference was for whose chunk is not sent.
         """
         with self._changed:
             if followed is not self._followed:
@@ -211,18 +211,25 @@ class TaskSlot:
             return True
 
     def wait(self, task: TaskRun, timeout_s: float) -> None:
-        """Returns when a chunk was published, the task ended, or ``timeout_s`` [s] of wall time passed."""
+        """Wait until a chunk is published, the task ends, or ``timeout_s`` [s] of wall time has passed."""
         with self._changed:
             chunks = task.chunks
             self._changed.wait_for(lambda: task.has_ended or task.chunks != chunks, timeout_s)
 
     def check_limit(self, task: TaskRun, now_ns: int) -> None:
-        """Ends the task if its time is over at ``now_ns`` [ns, node clock]."""
+        """End the task if its time is over at ``now_ns`` [ns, node clock]."""
         if task.limit_ns and now_ns - task.began_ns >= task.limit_ns:
             self.end(Result.TERMINATION_TIME_LIMIT, f"time limit of {task.limit_ns / 1e9:g} s reached", task)
 
-    def note_episode(self, episode_id: int, is_running: bool, termination: int, text: str) -> None:
-        """A simulator's verdict: an episode that was seen running during the task ends it with it."""
+    def note_episode(self, episode_id: int, termination: int, text: str, *, is_running: bool) -> None:
+        """Note a simulator's status: the end of an episode that ran during the task ends the task.
+
+        Args:
+            episode_id: The simulator's number of the episode.
+            termination: ``TERMINATION_*`` of the task if the episode has ended.
+            text: The reason in words.
+            is_running: Whether the episode runs.
+        """
         with self._changed:
             self._running_episode = episode_id if is_running else None
             task = self._task
@@ -234,7 +241,7 @@ class TaskSlot:
                 self._switch(termination, text)
 
     def _switch(self, termination: int, text: str, task: TaskRun | None = None) -> None:
-        """Ends what is followed, ends its motion, then follows ``task``, else the standing instruction."""
+        """End what is followed and its motion, then follow ``task``, else the standing instruction."""
         ended, self._followed = self._followed, None
         if ended is not None:
             ended.end_reason = text

@@ -1,1 +1,1 @@
-"""The node that records episodes."""
+"""The recorder node: robot streams, chunks and commands in, episode folders out."""

@@ -1,4 +1,4 @@
-"""Asks a running policy how it decides."""
+"""Asks a running policy for its parameters and its checkpoint."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from asyncvla_ros.paths import shipped_checkpoint
 from asyncvla_ros.strategy import Strategy
 from asyncvla_ros.types import AsyncVLAError
 
-# Of policy_node.
+# Parameters of policy_node that are recorded.
 NAMES = (
     *("checkpoint", "device", "commit", "seed", "max_observation_age_s", "max_skew_s"),
     *(field.name for field in fields(Strategy)),
@@ -26,12 +26,12 @@ NAMES = (
 
 
 class AskedPolicy:
-    """A policy's node, which is asked for its parameters.
+    """Asks a policy's node for its parameters.
 
-    Threads: that of the executor, but ``_identify``, which hands over to it what it finds.
+    Threads: the executor's; ``_identify`` runs in another one and hands its result to the executor's.
 
     Args:
-        node: Asks.
+        node: Owner of the client.
         policy: Name of the policy's node.
     """
 
@@ -40,7 +40,7 @@ class AskedPolicy:
         self._client: Any = node.create_client(GetParameters, f"{policy}/get_parameters")
 
     def ask(self, describe: Callable[..., None]) -> None:
-        """Asks; the answer comes later, or never.
+        """Send the request; the answer comes later, or never.
 
         Args:
             describe: Called with ``policy``, its parameters, and later with ``checkpoint``, its fingerprint.
@@ -50,17 +50,17 @@ class AskedPolicy:
             future.add_done_callback(partial(self._answered, describe))
 
     def close(self) -> None:
-        """Asks no more."""
+        """Destroy the client."""
         self._node.destroy_client(self._client)
 
     def _answered(self, describe: Callable[..., None], future: Any) -> None:
         values = [parameter_value_to_python(value) for value in future.result().values]
         if len(values) != len(NAMES):
-            # A policy of another kind has other parameters.
+            # Another policy node, with other parameters.
             return
         known: dict[str, Any] = dict(zip(NAMES, values, strict=True))
         describe(policy=known)
-        # A checkpoint of gigabytes takes seconds to read, in which no message would be taken.
+        # Reading a checkpoint of gigabytes takes seconds, in which the executor would take no message.
         threading.Thread(
             target=self._identify, args=(known["checkpoint"], describe), name="fingerprint", daemon=True
         ).start()

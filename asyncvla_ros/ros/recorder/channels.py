@@ -23,10 +23,10 @@ from asyncvla_ros.ros.controller.output_messages import ACTION_ADAPTERS, TOPIC_A
 from asyncvla_ros.ros.recorder.episode_writer import Channel
 from asyncvla_ros.ros.stream_watch import type_name
 
-# Between two looks of a thread: at 30 Hz a second of images, and at 1 kHz a fifth of joint states.
+# Queues that outlast a busy executor: a second of images at 30 Hz, 0.2 s of joint states at 1 kHz.
 DEPTH = 200
 IMAGE_DEPTH = 30
-# What is published once, for all who come later; of these many publishers the last word is kept.
+# Latched topics with several publishers: the last message of up to so many of them is kept.
 LATCHED = {"/tf_static": 20}
 FOREVER = QosTime(2147483647, 4294967295)
 
@@ -36,9 +36,9 @@ class Wanted:
     """A topic to subscribe to.
 
     Attributes:
-        topic: As a node of the robot would name it.
+        topic: Name as a node in the robot's namespace gives it.
         kind: Type of its messages.
-        is_latched: Published once for all who come later.
+        is_latched: Whether it is published once, for later subscribers, too.
     """
 
     topic: str
@@ -47,12 +47,12 @@ class Wanted:
 
 
 def wanted(robot: RobotContract, episode_topic: str, chunk_topic: str) -> list[Wanted]:
-    """What belongs to an episode of a robot.
+    """List the topics that belong to an episode of a robot.
 
     Args:
-        robot: Its contract.
-        episode_topic: Of a simulator's EpisodeStatus; empty: there is none.
-        chunk_topic: Of the policy.
+        robot: Contract of the robot.
+        episode_topic: Topic of a simulator's EpisodeStatus; empty: there is none.
+        chunk_topic: Topic of the policy's chunks.
     """
     found = [Wanted(camera.topic, _camera_kind(camera)) for camera in robot.cameras]
     for source in robot.state:
@@ -73,7 +73,7 @@ def wanted(robot: RobotContract, episode_topic: str, chunk_topic: str) -> list[W
     ]
     if episode_topic:
         found.append(Wanted(episode_topic, "asyncvla_msgs/msg/EpisodeStatus", is_latched=True))
-    # A topic may have two meanings, such as a state that is also a driver's.
+    # One topic may be listed twice, such as a state that is also a driver's.
     return list({one.topic: one for one in reversed(found)}.values())[::-1]
 
 
@@ -82,7 +82,7 @@ def _camera_kind(camera: CameraSource) -> str:
 
 
 def message_class(kind: str) -> Any:
-    """The class of a message type; None: its package is not installed."""
+    """Return the class of a message type; None if its package is not installed."""
     package, _, name = kind.split("/")
     try:
         return getattr(importlib.import_module(f"{package}.msg"), name, None)
@@ -91,7 +91,7 @@ def message_class(kind: str) -> Any:
 
 
 def profile(node: Node, one: Wanted) -> QoSProfile:
-    """A quality of service that hears whoever publishes a topic now, and loses nothing that can be had."""
+    """Return the most reliable profile that is compatible with all current publishers of a topic."""
     offered = [
         info.qos_profile for info in node.get_publishers_info_by_topic(node.resolve_topic_name(one.topic))
     ]
@@ -109,7 +109,7 @@ def profile(node: Node, one: Wanted) -> QoSProfile:
 
 
 def channel(topic: str, kind: str, heard: QoSProfile) -> Channel:
-    """A topic as a recording describes it, with the quality of service to play it back with."""
+    """Describe a topic for a recording, with the quality of service for its replay."""
     is_latched = heard.durability == DurabilityPolicy.TRANSIENT_LOCAL
     is_reliable = heard.reliability == ReliabilityPolicy.RELIABLE
     return Channel(
@@ -125,7 +125,7 @@ def channel(topic: str, kind: str, heard: QoSProfile) -> Channel:
                 FOREVER,
                 QosLiveliness.AUTOMATIC,
                 FOREVER,
-                False,
+                avoid_ros_namespace_conventions=False,
             ),
         ),
         has_header="header" in message_class(kind).get_fields_and_field_types(),
@@ -133,7 +133,7 @@ def channel(topic: str, kind: str, heard: QoSProfile) -> Channel:
 
 
 def header_stamp(content: bytes) -> int:
-    """The stamp [ns] of a serialized message that begins with a header."""
+    """Read the stamp [ns] of a serialized message that begins with a header."""
     order = "<" if content[1] & 1 else ">"
     seconds, nanoseconds = struct.unpack_from(f"{order}iI", content, 4)
     return int(seconds) * 10**9 + int(nanoseconds)

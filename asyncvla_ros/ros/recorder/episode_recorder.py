@@ -1,4 +1,4 @@
-"""Records one episode after the other: when it begins, what belongs to it, and how it ended."""
+"""Records episodes one after the other: when each begins, what belongs to it, and how it ended."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from asyncvla_ros.ros.recorder.episode_writer import Channel, EpisodeWriter
 from asyncvla_ros.ros.recorder.folder import next_number
 from asyncvla_ros.ros.recorder.pre_roll import PreRoll, ReceivedMessage
 
-# What is still on its way when an episode ends belongs to it [s].
+# Messages that arrive within this time after the end still belong to the episode [s].
 TAIL_S = 0.5
 
 
@@ -29,9 +29,9 @@ class _OpenEpisode:
     """An episode in progress.
 
     Attributes:
-        writer: Takes what belongs to it.
-        ends_at_s: When it ends by itself [s, steady]; None: nothing has ended it yet.
-        outcome: How it ends then.
+        writer: Writes its messages.
+        ends_at_s: When it is closed [s, steady]; None: its end is not known yet.
+        outcome: Outcome that is written at the close.
     """
 
     writer: EpisodeWriter
@@ -40,20 +40,20 @@ class _OpenEpisode:
 
 
 class EpisodeRecorder:
-    """Takes messages, and begins and ends the episodes they are written to.
+    """Begins and ends episodes, and passes messages to the one in progress.
 
-    Threads: that of the node's executor alone; what is written is written in one of the episode's own.
+    Threads: the node's executor alone; each episode has its own thread that writes.
 
     Args:
-        node: Logs; its clock is that of the messages.
+        node: Its log is written to; its clock stamps the messages.
         out: Folder that receives a folder for each episode.
         robot: Name of the robot.
-        contract: Text of its contract.
-        policy: Is asked how it decides; None: nobody is.
-        summary: Of the episode before; empty: none.
+        contract: Text of the robot's contract.
+        policy: Policy that is asked for its parameters; None: none is.
+        summary: Summary of the previous episode; empty: none.
 
     Attributes:
-        summary: Of the episode that ended last.
+        summary: Summary of the episode that ended last.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class EpisodeRecorder:
         self._robot, self._contract, self._policy = robot, contract, policy
         self._versions = provenance()["versions"]
         self._pre_roll = PreRoll()
-        #: From ``begin`` to ``finish``.
+        #: Set from ``begin`` to ``finish``.
         self._recording: _OpenEpisode | None = None
         self.summary = summary
 
@@ -74,19 +74,19 @@ class EpisodeRecorder:
 
     @property
     def lacks_instruction(self) -> bool:
-        """Whether it is not known yet what the episode in progress is about."""
+        """Whether the instruction of the episode in progress is still unknown."""
         return self._recording is not None and not self._recording.writer.note.instruction
 
     def begin(
         self, channels: Sequence[Channel], instruction: str, now_ns: int | None = None, since_ns: int = 0
     ) -> Path:
-        """Begins an episode, and ends the one before.
+        """Begin an episode and return its folder; end the one before.
 
         Args:
-            channels: What may come.
-            instruction: What it is about; empty: not known yet.
+            channels: Topics that may have messages.
+            instruction: Instruction of the episode; empty: not known yet.
             now_ns: When it begins [ns, node clock]; None: now.
-            since_ns: What has a stamp before that [ns] is no part of it.
+            since_ns: Messages with an older stamp [ns] do not belong to it.
 
         Raises:
             AsyncVLAError: it cannot be written.
@@ -109,34 +109,34 @@ class EpisodeRecorder:
         self._node.get_logger().info(f"recording {folder}")
         return folder
 
-    def put(self, one: ReceivedMessage, is_latched: bool, lost: int) -> None:
-        """Takes a message for the episode in progress, or for the one that may begin next.
+    def put(self, one: ReceivedMessage, *, is_latched: bool, lost: int) -> None:
+        """Write a message to the episode in progress, or keep it for one that may begin soon.
 
         Args:
             one: The message.
-            is_latched: It is published once for all who come later.
-            lost: So many of its publisher's did not arrive before it.
+            is_latched: Whether its topic is published once, for later subscribers, too.
+            lost: Number of messages of its publisher that were lost before it.
         """
         recording = self._recording
         if recording is not None:
             recording.writer.put(one.channel, one.log_ns, one.content)
             recording.writer.note_lost(one.channel.topic, lost)
         if recording is None or recording.ends_at_s is not None or is_latched:
-            self._pre_roll.add(one, is_latched)
+            self._pre_roll.add(one, is_latched=is_latched)
 
     def describe(self, instruction: str) -> None:
-        """What the episode in progress is about."""
+        """Set the instruction of the episode in progress."""
         if self._recording is not None:
             self._recording.writer.describe(instruction=instruction)
 
     def end_soon(self, outcome: str) -> None:
-        """Ends the episode when what is still on its way has come."""
+        """End the episode with this outcome after ``TAIL_S``, when late messages have arrived."""
         if self._recording is not None and self._recording.ends_at_s is None:
             self._recording.outcome = outcome
             self._recording.ends_at_s = time.monotonic() + TAIL_S
 
     def look(self) -> None:
-        """Ends the episode if it is time, or if it cannot be written any more."""
+        """End the episode if its time has come, or if writing failed."""
         if self._recording is None:
             return
         ends_at_s, problem = self._recording.ends_at_s, self._recording.writer.problem
@@ -146,10 +146,10 @@ class EpisodeRecorder:
             self.finish(UNKNOWN)
 
     def finish(self, outcome: str | None = None) -> None:
-        """Ends the episode, if there is one.
+        """End the episode, if there is one.
 
         Args:
-            outcome: Of the episode; None: that with which it is about to end anyway, else it is not known.
+            outcome: Outcome of the episode; None: the one given to ``end_soon``, else unknown.
         """
         recording, self._recording = self._recording, None
         if recording is None:
@@ -167,7 +167,7 @@ class EpisodeRecorder:
             self._node.get_logger().info(self.summary)
 
     def report(self) -> Report:
-        """What ``/diagnostics`` says."""
+        """Return what ``/diagnostics`` says."""
         if self._recording is None:
             return Report(DiagnosticStatus.OK, "waiting", {"last": self.summary})
         writer = self._recording.writer
@@ -178,6 +178,6 @@ class EpisodeRecorder:
         return Report(level, f"recording {writer.folder}, {lost} messages lost", values)
 
     def _describe(self, writer: EpisodeWriter, **known: object) -> None:
-        """What comes to be known of an episode while it is recorded."""
+        """Add to the note of an episode, if it is still the one in progress."""
         if self._recording is not None and self._recording.writer is writer:
             writer.describe(**known)

@@ -17,20 +17,20 @@ from asyncvla_ros.bags.types import typestore_with
 from asyncvla_ros.bags.writer import BagWriter
 from asyncvla_ros.types import AsyncVLAError
 
-# How often what was received is handed to the system, so that a program that is killed keeps it [s].
+# Period of flushing to the operating system [s]: a killed process loses no more than this.
 FLUSH_S = 0.25
-# Messages that wait for a slow disk take so much memory at most [bytes].
+# Largest memory of messages that wait for a slow disk [bytes].
 WAITING_BYTES = 512 * 2**20
 
 
 @dataclass(frozen=True)
 class Channel:
-    """A topic to be written.
+    """A topic that is written.
 
     Attributes:
         topic: Its full name.
         kind: Type of its messages.
-        qos: With which it is offered; empty: not known.
+        qos: Quality of service for the replay; empty: not known.
         has_header: Whether its messages begin with a ``std_msgs/Header``.
     """
 
@@ -41,38 +41,38 @@ class Channel:
 
 
 class EpisodeWriter:
-    """An episode on its way to the disk.
+    """Writes one episode to the disk, in a thread of its own.
 
     Threads: one that calls, and one that writes.
 
     Args:
-        folder: Is made; must not exist.
-        channels: What may come.
-        note: Is kept beside the messages from the begin on.
-        contract: Text of the robot's contract, kept beside them, too.
+        folder: Folder to make; it must not exist.
+        channels: Topics that may have messages.
+        note: Written beside the messages at once.
+        contract: Text of the robot's contract, written beside them, too.
 
     Attributes:
-        note: As it is now.
-        problem: Why nothing is written any more; empty: all is well.
+        note: The note as it is now.
+        problem: Why nothing is written any more; empty: nothing is wrong.
 
     Raises:
-        AsyncVLAError: the folder exists, or a type of message is not known.
-        RunError: it cannot be written.
+        AsyncVLAError: the folder exists, or a message type is not known.
+        RunError: the folder cannot be written.
     """
 
     def __init__(self, folder: Path, channels: Sequence[Channel], note: EpisodeNote, contract: str):
-        #: The caller's.
+        #: Used by the calling thread alone.
         self.folder, self.note = folder, note
         self._received: Counter[str] = Counter()
-        #: Of either; the first one stays.
+        #: Set by either thread; the first problem stays.
         self.problem = ""
         self._queue: queue.SimpleQueue[tuple[Channel, int, bytes] | None] = queue.SimpleQueue()
-        #: Guards what both count: messages that are lost, and bytes that wait.
+        #: Guards what both threads count: lost messages and waiting bytes.
         self._lock = threading.Lock()
         self._lost: Counter[str] = Counter()
         self._waiting = 0
         store = typestore_with({channel.kind for channel in channels})
-        #: Of the thread that writes, until that has ended; its counts are read by the caller.
+        #: Belongs to the writing thread until that has ended; the caller reads its counts.
         self._writer = BagWriter(folder)
         self._writer.__enter__()
         for channel in channels:
@@ -83,7 +83,7 @@ class EpisodeWriter:
         self._thread.start()
 
     def put(self, channel: Channel, log_ns: int, content: bytes) -> None:
-        """Takes a serialized message, received at ``log_ns`` [ns]; never waits."""
+        """Queue a serialized message, received at ``log_ns`` [ns]; count it as lost if memory is full."""
         self._received[channel.topic] += 1
         with self._lock:
             is_full = self._waiting + len(content) > WAITING_BYTES
@@ -95,18 +95,18 @@ class EpisodeWriter:
             self._queue.put((channel, log_ns, content))
 
     def note_lost(self, topic: str, count: int) -> None:
-        """So many messages of a topic did not arrive."""
+        """Count messages of a topic that did not arrive."""
         with self._lock:
             self._lost[topic] += count
 
     def describe(self, **changes: object) -> None:
-        """Changes the note."""
+        """Change fields of the note, and write it."""
         self.note = replace(self.note, **changes)  # type: ignore[arg-type]
         if not self.problem:
             self._write_note()
 
     def close(self, outcome: str) -> EpisodeNote:
-        """Ends the episode when all is written; returns its note."""
+        """Write what is queued, end the episode, and return its note."""
         self._queue.put(None)
         self._thread.join()
         self.note = replace(self.note, outcome=outcome, messages=self.counts(), problem=self.problem)
@@ -123,7 +123,7 @@ class EpisodeWriter:
         return self.note
 
     def counts(self) -> dict[str, dict[str, int]]:
-        """Topic to messages that were received, written and lost."""
+        """Return for each topic how many messages were received, written and lost."""
         with self._lock:
             lost = self._lost.copy()
         return {
@@ -146,7 +146,7 @@ class EpisodeWriter:
                 self._fail(error)
 
     def _write_some(self) -> bool:
-        """Writes what comes until it is time to flush; True if that was all."""
+        """Write messages until the next flush is due; return True at the end of the queue."""
         until = time.monotonic() + FLUSH_S
         while (left := until - time.monotonic()) > 0:
             try:

@@ -1,4 +1,4 @@
-"""The folder that episodes are recorded into, as it was found."""
+"""Inspects the folder that episodes are recorded into."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from asyncvla_ros.types import AsyncVLAError
 
 
 def cut_short(out: Path) -> Iterator[str]:
-    """A warning for each episode of which something is missing or cannot be read."""
+    """Yield a warning for each episode that is incomplete or cannot be read."""
     for folder in sorted(out.glob("episode_*")):
         try:
             note = read_note(folder)
@@ -26,6 +26,6 @@ def cut_short(out: Path) -> Iterator[str]:
 
 
 def next_number(out: Path) -> int:
-    """Number of the next episode."""
+    """Return the number of the next episode."""
     names = [re.fullmatch(r"episode_(\d+)", path.name) for path in out.iterdir()]
     return max((int(name[1]) + 1 for name in names if name), default=0)

@@ -1,4 +1,4 @@
-"""Keys of a terminal, one by one."""
+"""Reads keys from a terminal, one by one."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Keyboard:
 
     @staticmethod
     def is_there() -> bool:
-        """Whether keys can be read at all."""
+        """Return whether there is a terminal to read keys from."""
         return sys.stdin is not None and sys.stdin.isatty()
 
     def __enter__(self) -> Keyboard:

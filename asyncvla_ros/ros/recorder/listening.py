@@ -1,4 +1,4 @@
-"""Hears topics as they come, serialized, whoever publishes them with whatever quality of service."""
+"""Receives topics serialized, with a quality of service that fits their publishers."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from asyncvla_ros.ros.recorder.episode_writer import Channel
 
 
 class Listening:
-    """Subscriptions that follow those who publish.
+    """Subscriptions whose quality of service follows that of the publishers.
 
     Args:
-        node: Subscribes.
-        topics: To these.
-        take: Called with each message: its topic, how it is to be written, its content, and how many of its
-            publisher's were lost before it.
+        node: Owner of the subscriptions.
+        topics: Topics to subscribe to.
+        take: Called with each message: its topic, its channel, its content, and how many messages of its
+            publisher were lost before it.
     """
 
     def __init__(
@@ -38,11 +38,11 @@ class Listening:
 
     @property
     def channels(self) -> list[Channel]:
-        """All topics, as they are to be written."""
+        """All topics, as they are written."""
         return list(self._channels.values())
 
     def look(self) -> None:
-        """Subscribes anew where those who publish now want it."""
+        """Subscribe again where the current publishers need another quality of service."""
         for one in self._topics:
             fitting = profile(self._node, one)
             if one.topic in self._heard:
@@ -55,14 +55,14 @@ class Listening:
             self._heard[one.topic] = self._subscription(one, fitting), fitting
 
     def close(self) -> None:
-        """Hears nothing any more."""
+        """Destroy all subscriptions."""
         for subscription, _ in self._heard.values():
             self._node.destroy_subscription(subscription)
         self._heard.clear()
 
     def _subscription(self, one: Wanted, fitting: QoSProfile) -> Any:
         hear = partial(self._hear, one)
-        # rclpy tells the number of a message only to a callback that cannot be called without; not in Humble.
+        # rclpy passes the number of a message only to a callback that requires it, and not in Humble.
         tells_number = hasattr(Subscription, "CallbackType")
         callback = hear if tells_number else partial(hear, info={})
         kind = message_class(one.kind)
@@ -73,7 +73,7 @@ class Listening:
         self._take(one, self._channels[one.topic], content, self._lost(one, number))
 
     def _lost(self, one: Wanted, number: int | None) -> int:
-        """Messages of one publisher are numbered: those that are left out did not arrive."""
+        """Return how many messages were lost before this one: a publisher numbers its messages."""
         if number is None:
             return 0
         before, self._numbers[one.topic] = self._numbers.get(one.topic), number

@@ -1,4 +1,4 @@
-"""Lifecycle node that records episodes: each a folder with what was seen, decided and done."""
+"""Lifecycle node that records episodes, each in a folder: observations, chunks and commands."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from asyncvla_ros.ros.recorder.session import RecorderSession
 class RecorderNode(ManagedNode):
     """Parameters, lifecycle and diagnostics of the recorder.
 
-    What happens while it is configured: ``RecorderSession``. Threads: as of the session.
+    What happens while it is configured: ``RecorderSession``. Threads: those of the session.
     """
 
     def __init__(self) -> None:
@@ -26,22 +26,22 @@ class RecorderNode(ManagedNode):
         self._params = Parameters(self, RecorderParameters)
         #: From configure to cleanup.
         self._session: RecorderSession | None = None
-        #: Of the episode that the last session recorded last; it outlives the lifecycle.
+        #: Summary of the last episode; kept when the node is cleaned up.
         self._summary = ""
         self._diagnostics = Diagnostics(self, self._report)
 
     def configure(self) -> None:
-        """Reads the contract, looks at what was recorded before, subscribes."""
+        """Read the contract, check earlier recordings, and subscribe."""
         self.resources.callback(self._end_session)
         self._session = RecorderSession(self, self._params, self._summary)
 
     def activate(self) -> None:
-        """Takes keys, if it is to."""
+        """Read keys from the terminal, if the parameter ``keyboard`` says so."""
         assert self._session is not None
         self._session.start()
 
     def deactivate(self) -> None:
-        """Ends the episode."""
+        """End the episode."""
         if self._session is not None:
             self._session.stop()
 
@@ -59,8 +59,8 @@ def main(parameters: Mapping[str, object] | None = None, namespace: str = "") ->
     """Entry point of the ``recorder_node`` executable.
 
     Args:
-        parameters: Override those of the command line.
-        namespace: Of the node; empty: that of the command line.
+        parameters: Parameters that replace those of the command line.
+        namespace: Namespace of the node; empty: that of the command line.
     """
     if parameters is not None:
         given = [

@@ -1,4 +1,4 @@
-"""What begins and ends episodes by itself: tasks of a policy, episodes of a simulator."""
+"""Begins and ends recordings with a policy's tasks or a simulator's episodes."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ ENDED = (GoalStatus.STATUS_SUCCEEDED, GoalStatus.STATUS_CANCELED, GoalStatus.STA
 
 
 class Occasions:
-    """Tells when to begin, and when to end.
+    """Calls back when an episode should begin and when it should end.
 
     Args:
-        begin: Called with the instruction, the time [ns], and since when messages belong to it [ns].
+        begin: Called with the instruction, the time [ns], and the oldest stamp that belongs to it [ns].
         end: Called with the outcome.
     """
 
@@ -28,7 +28,7 @@ class Occasions:
         self._running: int | None = None
 
     def note_tasks(self, message: GoalStatusArray) -> None:
-        """Of the policy's action: one goal runs at a time."""
+        """Note the goals of the policy's action; one runs at a time."""
         for goal in message.status_list:
             key = bytes(goal.goal_info.goal_id.uuid)
             if goal.status == GoalStatus.STATUS_EXECUTING and key not in self._goals:
@@ -39,13 +39,13 @@ class Occasions:
                 self._end(SUCCESS if goal.status == GoalStatus.STATUS_SUCCEEDED else FAILURE)
 
     def note_before(self, status: EpisodeStatus, now_ns: int) -> None:
-        """Of a simulator, before the message is written at ``now_ns`` [ns]: it may be an episode's first."""
+        """Note a simulator's status before it is written at ``now_ns`` [ns]: it may begin an episode."""
         if status.state == EpisodeStatus.STATE_RUNNING and status.episode_id != self._running:
             self._running = status.episode_id
             self._begin(status.instruction, now_ns, to_ns(status.header.stamp))
 
     def note_after(self, status: EpisodeStatus) -> None:
-        """Of a simulator, when the message is written: it may be among an episode's last ones."""
+        """Note a simulator's status after it was written: it may end an episode, and belongs to it."""
         if status.state != EpisodeStatus.STATE_RUNNING and status.episode_id == self._running:
             self._running = None
             self._end(SUCCESS if status.state == EpisodeStatus.STATE_SUCCESS else FAILURE)

@@ -24,7 +24,7 @@ class RecorderParameters:
         choices=AROUND,
         read_only=True,
     )
-    instruction: str = parameter("", "Of episodes that begin without one; empty: what the chunks say")
+    instruction: str = parameter("", "Instruction of episodes without one; empty: what the chunks say")
     chunk_topic: str = parameter(
         "policy/action_chunk", "Topic of the action chunks", read_only=True, is_topic=True
     )

@@ -1,4 +1,4 @@
-"""What came before an episode began, of which it needs the newest."""
+"""Keeps the newest messages, for an episode that begins later."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from dataclasses import dataclass
 from asyncvla_ros.ros.recorder.channels import LATCHED
 from asyncvla_ros.ros.recorder.episode_writer import Channel
 
-# So long [s], and so much memory at most [bytes].
+# Longest time [s] and largest memory [bytes] of what is kept.
 SPAN_S, LARGEST = 1.0, 128 * 2**20
 
 
 @dataclass(frozen=True)
 class ReceivedMessage:
-    """A message as it came.
+    """A message as it was received.
 
     Attributes:
         channel: Its topic.
-        log_ns: When it came [ns, node clock].
-        stamp_ns: Of its header, else ``log_ns`` [ns].
-        content: Serialized.
-        at_s: When it came [s, steady].
+        log_ns: When it was received [ns, node clock].
+        stamp_ns: Stamp of its header, else ``log_ns`` [ns].
+        content: The serialized message.
+        at_s: When it was received [s, steady].
     """
 
     channel: Channel
@@ -33,9 +33,9 @@ class ReceivedMessage:
 
 
 class PreRoll:
-    """The newest messages, and the last word of each topic that is published once.
+    """The newest messages, and the last ones of each latched topic.
 
-    An observation may come before the news that an episode has begun.
+    An observation may arrive before the message that an episode has begun.
     """
 
     def __init__(self) -> None:
@@ -43,8 +43,8 @@ class PreRoll:
         self._size = 0
         self._latched: dict[str, deque[ReceivedMessage]] = {}
 
-    def add(self, one: ReceivedMessage, is_latched: bool) -> None:
-        """Keeps a message."""
+    def add(self, one: ReceivedMessage, *, is_latched: bool) -> None:
+        """Keep a message; one of a latched topic until its successor arrives."""
         if is_latched:
             topic = one.channel.topic
             self._latched.setdefault(topic, deque(maxlen=LATCHED.get(topic, 1))).append(one)
@@ -55,11 +55,11 @@ class PreRoll:
             self._size -= len(self._newest.popleft().content)
 
     def take(self, now_ns: int, since_ns: int = 0) -> Iterator[tuple[Channel, int, bytes]]:
-        """What an episode that begins at ``now_ns`` [ns] is written first; it is kept no longer.
+        """Yield what is written first to an episode that begins now; forget it, but for latched topics.
 
         Args:
-            now_ns: [ns, node clock].
-            since_ns: What has a stamp before that [ns] belongs to what was before.
+            now_ns: Begin of the episode [ns, node clock].
+            since_ns: Messages with an older stamp [ns] do not belong to it.
         """
         newest = [one for one in self._newest if one.stamp_ns >= since_ns]
         begin_ns = min([now_ns, *(one.log_ns for one in newest)])
@@ -71,6 +71,6 @@ class PreRoll:
         self.clear()
 
     def clear(self) -> None:
-        """Forgets all but what is published once."""
+        """Forget all messages but those of latched topics."""
         self._newest.clear()
         self._size = 0

@@ -46,20 +46,20 @@ OUTCOMES = {
 }
 KEYS = "s start   y stop, solved   n stop, not solved   d stop, discard   q quit"
 KEY_OUTCOMES = {"y": SUCCESS, "n": FAILURE, "d": DISCARDED}
-# How often it is looked for who publishes now, and whether an episode is over [s].
+# Periods of checking the publishers of all topics, and whether an episode is over [s].
 LOOK_S, TICK_S = 1.0, 0.1
 
 
 class RecorderSession:
-    """Hears what belongs to an episode of a robot, and what begins and ends one.
+    """Receives what belongs to an episode of a robot, and what begins and ends one.
 
-    Threads: every field belongs to that of the node's executor. Only ``_on_key`` runs in another one, and
-    hands the key over.
+    Threads: every field belongs to the node's executor. Only ``_on_key`` runs in another thread, and hands
+    the key over.
 
     Args:
         node: Owns topics, services and timers.
-        params: Of the node.
-        summary: Of the episode that the session before recorded last; empty: none.
+        params: Parameters of the node.
+        summary: Summary of the last episode of the previous session; empty: none.
 
     Raises:
         AsyncVLAError: the contract is missing or wrong.
@@ -82,7 +82,7 @@ class RecorderSession:
             node, self._out, robot.name, contract, policy=policy, summary=summary
         )
         self._occasions = Occasions(self._begin_or_tell, self._recorder.end_soon)
-        #: Holds the keyboard while the node is active.
+        #: Owns the keyboard while the node is active.
         self._keys = ExitStack()
         if values.around == "tasks":
             node.subscribe(GoalStatusArray, values.task_topic, self._occasions.note_tasks, qos.STATUS)
@@ -99,18 +99,18 @@ class RecorderSession:
             node.resources.callback(node.destroy_timer, node.create_timer(period_s, action, clock=steady))
 
     def _known(self, topics: list[Wanted]) -> list[Wanted]:
-        """Those whose messages are installed."""
+        """Return the topics whose message types are installed; log the others."""
         missing = sorted({one.kind for one in topics if message_class(one.kind) is None})
         if missing:
             self._node.get_logger().info(f"not recorded, for it is not installed: {', '.join(missing)}")
         return [one for one in topics if one.kind not in missing]
 
     def close(self) -> str:
-        """Ends it, once its topics are gone; the summary of what it recorded last."""
+        """Return the summary of the last episode, once the topics are released."""
         return self._recorder.summary
 
     def start(self) -> None:
-        """Takes keys, if it is to."""
+        """Read keys from the terminal, if the parameter ``keyboard`` says so."""
         self._node.get_logger().info(f"ready: episodes go to {self._out}")
         if not self._params.values.keyboard:
             return
@@ -121,12 +121,12 @@ class RecorderSession:
         self._node.get_logger().info(KEYS)
 
     def stop(self) -> None:
-        """Takes no more keys, and ends the episode."""
+        """Stop reading keys, and end the episode."""
         self._keys.close()
         self._recorder.finish()
 
     def report(self) -> Report:
-        """What ``/diagnostics`` says."""
+        """Return what ``/diagnostics`` says."""
         return self._recorder.report()
 
     def _on_message(self, one: Wanted, channel: Channel, content: bytes, lost: int) -> None:
@@ -140,10 +140,10 @@ class RecorderSession:
         if one.topic == values.episode_status_topic and values.around == "episodes":
             status = deserialize_message(content, EpisodeStatus)
             self._occasions.note_before(status, now_ns)
-            self._recorder.put(received, one.is_latched, lost)
+            self._recorder.put(received, is_latched=one.is_latched, lost=lost)
             self._occasions.note_after(status)
             return
-        self._recorder.put(received, one.is_latched, lost)
+        self._recorder.put(received, is_latched=one.is_latched, lost=lost)
         if one.topic == values.chunk_topic and self._recorder.lacks_instruction:
             self._recorder.describe(deserialize_message(content, ActionChunk).instruction)
 
@@ -157,7 +157,7 @@ class RecorderSession:
         return self._recorder.begin(self._listening.channels, instruction, now_ns, since_ns)
 
     def _begin_or_tell(self, instruction: str, now_ns: int | None = None, since_ns: int = 0) -> None:
-        """As ``_begin``, where nobody waits for an answer."""
+        """Begin an episode; log an error, as nobody waits for an answer."""
         try:
             self._begin(instruction, now_ns, since_ns)
         except AsyncVLAError as error:
@@ -184,7 +184,7 @@ class RecorderSession:
         return response
 
     def _on_key(self, key: str) -> None:
-        """In the thread of the keyboard."""
+        """Pass a key from the keyboard's thread to the executor."""
         if self._node.executor is not None:
             self._node.executor.create_task(self._act_on_key, key)
 

@@ -1,1 +1,1 @@
-"""What rviz shows: chunk, confidence, overlay."""
+"""The visualizer node: shows chunk, confidence and overlay in rviz."""

@@ -1,4 +1,4 @@
-"""A chunk as markers for rviz and Foxglove."""
+"""Draws a chunk as markers for rviz and Foxglove."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from asyncvla_ros.view.markers import LIFETIME, MarkerPart, marker_parts
 
 
 def chunk_markers(view: ChunkView, frame_id: str) -> MarkerArray:
-    """The path as lines, actions as balls, and as cubes where they were refined.
+    """Draw the path as lines, actions as balls, and refined actions as cubes.
 
     Args:
-        view: What to show.
+        view: The chunk to show.
         frame_id: Base frame of its points.
     """
     return MarkerArray(markers=[_marker(part, frame_id) for part in marker_parts(view)])
 
 
 def no_markers() -> MarkerArray:
-    """Takes away everything that was shown."""
+    """Return the message that removes all markers."""
     return MarkerArray(markers=[Marker(action=Marker.DELETEALL)])
 
 

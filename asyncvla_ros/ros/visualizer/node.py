@@ -14,7 +14,7 @@ from asyncvla_ros.ros.visualizer.session import VisualizerSession
 class VisualizerNode(ManagedNode):
     """Parameters, lifecycle and diagnostics of the visualizer.
 
-    What happens while it is configured: ``VisualizerSession``. Threads: as of the session.
+    What happens while it is configured: ``VisualizerSession``. Threads: those of the session.
     """
 
     def __init__(self) -> None:
@@ -25,17 +25,17 @@ class VisualizerNode(ManagedNode):
         self._diagnostics = Diagnostics(self, self._report)
 
     def configure(self) -> None:
-        """Reads the contract; subscribes to chunks, robot state, status and one camera."""
+        """Read the contract; subscribe to chunks, robot state, status and one camera."""
         self.resources.callback(self._forget_session)
         self._session = VisualizerSession(self, self._params)
 
     def activate(self) -> None:
-        """Begins without a path, whatever was shown before."""
+        """Remove what was shown before."""
         assert self._session is not None
         self._session.start()
 
     def deactivate(self) -> None:
-        """Takes the path away."""
+        """Remove the path."""
         if self._session is not None:
             self._session.stop()
 

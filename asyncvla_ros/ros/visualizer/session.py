@@ -42,13 +42,13 @@ from asyncvla_ros.view.overlay import Caption, draw_overlay
 
 
 class VisualizerSession:
-    """Keeps the newest of what it hears, and draws it several times per second.
+    """Keeps the newest message of each topic, and draws it several times per second.
 
-    What it draws: ``asyncvla_ros.view``. Threads: every field belongs to that of the node's executor.
+    The drawing is in ``asyncvla_ros.view``. Threads: every field belongs to the node's executor.
 
     Args:
         node: Owns topics and the timer.
-        params: Of the node.
+        params: Parameters of the node.
 
     Raises:
         ContractError: the contract is missing or wrong, has no such camera, or its actions cannot be drawn.
@@ -64,7 +64,7 @@ class VisualizerSession:
             RepeatedWarning(node) for _ in range(3)
         )
         self._chunks, self._rates = 0, Rates()
-        #: The newest of each; None: nothing has come yet.
+        #: The newest message of each; None: none has arrived yet.
         self._status: ControllerStatus | None = None
         self._image: Image | CompressedImage | None = None
         self._latency_s = float("nan")
@@ -73,7 +73,7 @@ class VisualizerSession:
         self._markers = node.advertise(MarkerArray, "~/markers", qos.COMMAND)
         self._overlay = node.advertise(Image, "~/overlay", qos.COMMAND)
         self._subscribe_all()
-        # Goes on while a simulated clock stands still.
+        # A steady clock, as a simulated one may stand still.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         timer = node.create_timer(1.0 / values.publish_hz, self._publish, clock=steady)
         node.resources.callback(node.destroy_timer, timer)
@@ -99,16 +99,16 @@ class VisualizerSession:
             subscribe(String, values.description_topic, self._on_description, qos.STATUS)
 
     def start(self) -> None:
-        """Begins without a path, whatever was shown before."""
+        """Remove what was shown before."""
         self._is_shown = False
         self._markers.publish(no_markers())
 
     def stop(self) -> None:
-        """Takes the path away."""
+        """Remove the path."""
         self._markers.publish(no_markers())
 
     def report(self) -> Report:
-        """What ``/diagnostics`` says."""
+        """Return what ``/diagnostics`` says."""
         problem = self._display.problem
         level = DiagnosticStatus.WARN if problem else DiagnosticStatus.OK
         rates = self._rates.update(time.monotonic(), {"chunks": self._chunks})

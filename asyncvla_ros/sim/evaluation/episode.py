@@ -26,17 +26,17 @@ if TYPE_CHECKING:
     from asyncvla_ros.policy import Policy
 
 
-def run_episode(policy: Policy, env: LiberoEnv, config: EvalSettings, init: int) -> EpisodeResult:
+def run_episode(policy: Policy, env: LiberoEnv, settings: EvalSettings, init: int) -> EpisodeResult:
     """Let the policy act from the environment's current state until success or the suite's step limit.
 
     Raises:
         AsyncVLAError: If the policy's chunks are too short for the timing, or nothing moves in the world.
     """
-    limit = max_steps(config.suite)
-    execute = policy.execute_steps if config.execute_steps is None else config.execute_steps
-    timing = Timing.of(config.delay, config.replan, execute, policy.chunk_size)
-    plan, world = TimedPlan(timing), make_world(config.world, env, config.seed, init)
-    eyes, record, approach = _Eyes(env, config, init), _EpisodeRecord(), FirstApproach(env.scene)
+    limit = max_steps(settings.suite)
+    execute = policy.execute_steps if settings.execute_steps is None else settings.execute_steps
+    timing = Timing.of(settings.delay, settings.replan, execute, policy.chunk_size)
+    plan, world = TimedPlan(timing), make_world(settings.world, env, settings.seed, init)
+    eyes, record, approach = _Eyes(env, settings, init), _EpisodeRecord(), FirstApproach(env.scene)
     step, success = 0, env.success
     while step < limit and not success:
         world.advance(step)
@@ -45,7 +45,7 @@ def run_episode(policy: Policy, env: LiberoEnv, config: EvalSettings, init: int)
             record.inferences.append(inference)
             chunk = inference.chunk
             # One control step each, whatever rate the data say: those of 10 Hz hold frames of 20 Hz.
-            plan.answer(step, chunk, config.conventions.env_actions(chunk.actions))
+            plan.answer(step, chunk, settings.conventions.env_actions(chunk.actions))
         env.step(world.obey(record.action(plan.due(step))))
         approach.note()
         step, success = step + 1, env.success
@@ -78,39 +78,39 @@ class _EpisodeRecord:
 class _Eyes:
     """What the policy sees of an episode, and people in its video."""
 
-    def __init__(self, env: LiberoEnv, config: EvalSettings, init: int) -> None:
-        self._env, self._config, self._init = env, config, init
+    def __init__(self, env: LiberoEnv, settings: EvalSettings, init: int) -> None:
+        self._env, self._settings, self._init = env, settings, init
         self._task = env.task.index
         self._instruction = env.instruction
-        if config.wrong_instruction:
-            tasks = list_tasks(config.suite)
+        if settings.wrong_instruction:
+            tasks = list_tasks(settings.suite)
             self._instruction = tasks[(self._task + 1) % len(tasks)].instruction
         self._frames: list[np.ndarray] = []
 
     def ask(self, policy: Policy, previous: Previous | None, step: int, number: int) -> Inference:
         """Ask the policy what to do about what it sees at a step."""
-        config = self._config
-        seen = self._env.observe(conventions=config.conventions)
+        settings = self._settings
+        seen = self._env.observe(conventions=settings.conventions)
         self._keep_frame()
         images = seen.images
-        if config.blank_images:
+        if settings.blank_images:
             images = {key: np.zeros_like(image) for key, image in images.items()}
-        seed = noise_seed(config.seed, self._task, self._init, number)
+        seed = noise_seed(settings.seed, self._task, self._init, number)
         observation = Observation(images, seen.state, self._instruction, seen.stamp_ns)
-        chunk = policy.infer(observation, config.strategy, previous, seed=seed)
+        chunk = policy.infer(observation, settings.strategy, previous, seed=seed)
         return Inference(step, seed, self._instruction, chunk)
 
     def write_video(self, success: bool, timing: Timing) -> None:
         """Write what was seen at each inference, if it was asked for."""
-        config = self._config
-        if config.video_dir is None or not self._frames:
+        settings = self._settings
+        if settings.video_dir is None or not self._frames:
             return
         self._keep_frame()
         outcome = "success" if success else "failure"
-        name = f"{config.suite}_task{self._task:02d}_init{self._init:02d}_{outcome}.mp4"
-        write_video(config.video_dir / name, self._frames, fps=CONTROL_HZ / timing.replan)
+        name = f"{settings.suite}_task{self._task:02d}_init{self._init:02d}_{outcome}.mp4"
+        write_video(settings.video_dir / name, self._frames, fps=CONTROL_HZ / timing.replan)
 
     def _keep_frame(self) -> None:
-        if self._config.video_dir is not None:
+        if self._settings.video_dir is not None:
             # For people, who want it upright, and for the codec, which wants even sizes.
             self._frames.append(side_by_side(self._env.observe()))

@@ -18,7 +18,7 @@ _FREE = ("workers", "video_dir")
 _GROWING = (*_FREE, "tasks", "inits")
 
 
-class Settings(Protocol):
+class EpisodeSettings(Protocol):
     """A dataclass that says what to measure."""
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
@@ -49,27 +49,27 @@ class EpisodeLog(Generic[E]):
 
     Args:
         result: Path of the final JSON.
-        config: The evaluation; tasks, initial states and workers may differ from those of the file.
+        settings: The evaluation; tasks, initial states and workers may differ from those of the file.
         kind: Class of its episodes; the fields that are lists in JSON are tuples.
 
     Raises:
         AsyncVLAError: If the file, or the result that is there already, is of another evaluation.
     """
 
-    def __init__(self, result: Path, config: Settings, kind: type[E]) -> None:
+    def __init__(self, result: Path, settings: EpisodeSettings, kind: type[E]) -> None:
         self._kind = kind
         self._file = result.with_name(f"{result.name}.partial")
-        self._settings = fixed_settings(asdict(config), _GROWING)
+        self._settings = fixed_settings(asdict(settings), _GROWING)
         if result.is_file():
-            _require_repetition(result, config)
+            _require_repetition(result, settings)
         self._episodes: list[E] = []
         self._begun = False
         if self._file.is_file():
             self._read()
 
-    def done(self, config: Settings) -> tuple[E, ...]:
-        """Those episodes of ``config`` that are finished."""
-        asked = set(config.episodes)
+    def done(self, settings: EpisodeSettings) -> tuple[E, ...]:
+        """Those episodes of ``settings`` that are finished."""
+        asked = set(settings.episodes)
         return tuple(e for e in self._episodes if (e.task, e.init) in asked)
 
     def append(self, episode: E) -> None:
@@ -82,9 +82,9 @@ class EpisodeLog(Generic[E]):
             out.write(json.dumps(asdict(episode)) + "\n")
         self._episodes.append(episode)
 
-    def close(self, config: Settings) -> None:
-        """Delete the file, once the result is written, unless it has episodes that are not of ``config``."""
-        if len(self.done(config)) == len(self._episodes):
+    def close(self, settings: EpisodeSettings) -> None:
+        """Delete the file, once the result is written, unless it has episodes beyond those of ``settings``."""
+        if len(self.done(settings)) == len(self._episodes):
             self._file.unlink(missing_ok=True)
 
     def _read(self) -> None:
@@ -113,16 +113,16 @@ def frozen(values: Mapping[str, Any]) -> dict[str, Any]:
     return {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
 
 
-def _require_repetition(result: Path, config: Settings) -> None:
+def _require_repetition(result: Path, settings: EpisodeSettings) -> None:
     """Hours of work are not replaced by those of another command."""
     try:
         before: dict[str, Any] = json.loads(result.read_text())["settings"]
     except (ValueError, KeyError, TypeError) as error:
         raise AsyncVLAError(f"{result} is there already and no evaluation; {_ADVICE}") from error
-    now = fixed_settings(asdict(config), _FREE)
+    now = fixed_settings(asdict(settings), _FREE)
     # What an older version did not know was as it is by default.
-    defaults = {field.name: field.default for field in fields(config) if field.default is not MISSING}
-    older = fixed_settings(asdict(replace(config, **defaults)), _FREE)
+    defaults = {field.name: field.default for field in fields(settings) if field.default is not MISSING}
+    older = fixed_settings(asdict(replace(settings, **defaults)), _FREE)
     kept = older | before
     if isinstance(older.get("strategy"), dict) and isinstance(before.get("strategy"), dict):
         kept["strategy"] = older["strategy"] | before["strategy"]

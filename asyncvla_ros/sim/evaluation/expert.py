@@ -19,49 +19,51 @@ from asyncvla_ros.sim.libero.env import LiberoEnv
 from asyncvla_ros.sim.libero.tasks import max_steps
 
 
-def evaluate_expert(config: ExpertSettings, on_task: Callable[[int, dict[str, Any]], None]) -> dict[str, Any]:
+def evaluate_expert(
+    settings: ExpertSettings, on_task: Callable[[int, dict[str, Any]], None]
+) -> dict[str, Any]:
     """Let the expert act in every task.
 
     Args:
-        config: what to measure.
+        settings: what to measure.
         on_task: called after each task with its index and figures.
 
     Returns:
         JSON-ready: per_task {successes, n, ci95, mean_steps of the successes}, versions, settings, machine.
     """
     per_task = {}
-    with worker_pool(min(config.workers, len(config.tasks))) as pool:
-        futures = {pool.submit(_run_task, config, task): task for task in config.tasks}
+    with worker_pool(min(settings.workers, len(settings.tasks))) as pool:
+        futures = {pool.submit(_run_task, settings, task): task for task in settings.tasks}
         for future in as_completed(futures):
             task, steps = futures[future], [count for count in future.result() if count]
             per_task[task] = {
                 "successes": len(steps),
-                "n": config.episodes,
-                "ci95": list(wilson_interval(len(steps), config.episodes)),
+                "n": settings.episodes,
+                "ci95": list(wilson_interval(len(steps), settings.episodes)),
                 "mean_steps": float(np.mean(steps)) if steps else None,
             }
             on_task(task, per_task[task])
     return {
-        "expert_suite": config.suite,
-        "per_task": {str(task): per_task[task] for task in config.tasks},
+        "expert_suite": settings.suite,
+        "per_task": {str(task): per_task[task] for task in settings.tasks},
         **provenance(),
-        "settings": asdict(config),
+        "settings": asdict(settings),
     }
 
 
-def _run_task(config: ExpertSettings, task: int) -> list[int]:
+def _run_task(settings: ExpertSettings, task: int) -> list[int]:
     """Control steps of each episode, 0 where the expert failed."""
-    with LiberoEnv(config.suite, task, "off") as env:
-        return [_run_episode(env, config, task, episode) for episode in range(config.episodes)]
+    with LiberoEnv(settings.suite, task, "off") as env:
+        return [_run_episode(env, settings, task, episode) for episode in range(settings.episodes)]
 
 
-def _run_episode(env: LiberoEnv, config: ExpertSettings, task: int, episode: int) -> int:
-    rng = np.random.default_rng((config.seed, task, episode))
-    env.reset(int(rng.integers(2**31)), config.placement)
+def _run_episode(env: LiberoEnv, settings: ExpertSettings, task: int, episode: int) -> int:
+    rng = np.random.default_rng((settings.seed, task, episode))
+    env.reset(int(rng.integers(2**31)), settings.placement)
     expert, disturbance = Expert(env.scene), Disturbance(DEFAULT_NOISE, rng)
-    for step in range(max_steps(config.suite)):
+    for step in range(max_steps(settings.suite)):
         action = expert.act()
-        env.step(disturbance.apply(action, expert.phase) if config.disturbed else action)
+        env.step(disturbance.apply(action, expert.phase) if settings.disturbed else action)
         if env.success:
             return step + 1
     return 0

@@ -206,17 +206,17 @@ class EpisodeResult:
         )
 
 
-def summarise(episodes: list[EpisodeResult], config: EvalSettings) -> dict[str, Any]:
+def summarise(episodes: list[EpisodeResult], settings: EvalSettings) -> dict[str, Any]:
     """Make the JSON-ready result of some episodes; a shard's also has all that its figures are made of."""
     return {
-        "suite": config.suite,
-        "mode": config.strategy.mode,
+        "suite": settings.suite,
+        "mode": settings.strategy.mode,
         **figures_of(episodes),
-        **({SHARD_EPISODES: [asdict(e) for e in episodes]} if config.shard.count > 1 else {}),
+        **({SHARD_EPISODES: [asdict(e) for e in episodes]} if settings.shard.count > 1 else {}),
         **provenance(),
         "settings": {
-            **{key: value for key, value in asdict(config).items() if key != "video_dir"},
-            "max_steps": max_steps(config.suite),
+            **{key: value for key, value in asdict(settings).items() if key != "video_dir"},
+            "max_steps": max_steps(settings.suite),
         },
     }
 

@@ -28,16 +28,16 @@ _PLACEMENT = 2**31
 
 def evaluate(
     load_policy: Callable[[], Policy],
-    config: EvalSettings,
+    settings: EvalSettings,
     on_episode: Callable[[EpisodeResult], None] | None = None,
     done: tuple[EpisodeResult, ...] = (),
 ) -> dict[str, Any]:
     """Run all episodes and summarise them.
 
     Args:
-        load_policy: makes the policy; must be picklable when ``config.workers > 1``, for instance
+        load_policy: makes the policy; must be picklable when ``settings.workers > 1``, for instance
             ``functools.partial(Policy.from_checkpoint, path)``.
-        config: what to measure.
+        settings: what to measure.
         on_episode: called after each new episode, in this process.
         done: episodes that are finished already and are not run again.
 
@@ -48,8 +48,8 @@ def evaluate(
         AsyncVLAError: unknown suite, task or initial state.
     """
     report = on_episode or (lambda episode: None)
-    units = _work_units(config, {(episode.task, episode.init) for episode in done})
-    workers = min(config.workers, len(units))
+    units = _work_units(settings, {(episode.task, episode.init) for episode in done})
+    workers = min(settings.workers, len(units))
     if not units:
         episodes: list[EpisodeResult] = []
     elif workers == 1:
@@ -57,49 +57,49 @@ def evaluate(
         policy.warmup()
         episodes = []
         for task, inits in units:
-            for episode in run_task(policy, config, task, inits):
+            for episode in run_task(policy, settings, task, inits):
                 report(episode)
                 episodes.append(episode)
     else:
-        episodes = _run_parallel(load_policy, config, units, workers, report=report)
+        episodes = _run_parallel(load_policy, settings, units, workers, report=report)
     episodes += done
     episodes.sort(key=lambda episode: (episode.task, episode.init))
-    return summarise(episodes, config)
+    return summarise(episodes, settings)
 
 
 def run_task(
-    policy: Policy, config: EvalSettings, task: int, inits: tuple[int, ...]
+    policy: Policy, settings: EvalSettings, task: int, inits: tuple[int, ...]
 ) -> Iterator[EpisodeResult]:
     """Evaluate one task, an episode per initial state."""
-    with LiberoEnv(config.suite, task, config.render) as env:
+    with LiberoEnv(settings.suite, task, settings.render) as env:
         for init in inits:
-            if config.random_placements:
-                widened = config.placement == "official" and config.displace_m > 0
-                kind = "widened" if widened else config.placement
-                env.reset(noise_seed(config.seed, task, init, _PLACEMENT), kind, config.displace_m)
+            if settings.random_placements:
+                widened = settings.placement == "official" and settings.displace_m > 0
+                kind = "widened" if widened else settings.placement
+                env.reset(noise_seed(settings.seed, task, init, _PLACEMENT), kind, settings.displace_m)
             else:
-                env.reset_to_init(init, displace_m=config.displace_m, seed=config.seed)
-            yield run_episode(policy, env, config, init)
+                env.reset_to_init(init, displace_m=settings.displace_m, seed=settings.seed)
+            yield run_episode(policy, env, settings, init)
 
 
-def _work_units(config: EvalSettings, done: set[tuple[int, int]]) -> list[tuple[int, tuple[int, ...]]]:
+def _work_units(settings: EvalSettings, done: set[tuple[int, int]]) -> list[tuple[int, tuple[int, ...]]]:
     """List (task, initial states) to run as one, at least one per worker where there are enough episodes."""
-    if not config.tasks or not config.inits:
+    if not settings.tasks or not settings.inits:
         raise AsyncVLAError("expected at least one task and one initial state")
-    require_world(config.world, tuple(get_task(config.suite, task) for task in config.tasks))
-    for task in config.tasks:
-        chosen = get_task(config.suite, task)
-        if config.random_placements:
+    require_world(settings.world, tuple(get_task(settings.suite, task) for task in settings.tasks))
+    for task in settings.tasks:
+        chosen = get_task(settings.suite, task)
+        if settings.random_placements:
             continue
         available = len(load_init_states(chosen))
-        if not all(0 <= init < available for init in config.inits):
+        if not all(0 <= init < available for init in settings.inits):
             raise AsyncVLAError(
-                f"{config.suite} task {task} has initial states 0 to {available - 1}, "
-                f"got {list(config.inits)}"
+                f"{settings.suite} task {task} has initial states 0 to {available - 1}, "
+                f"got {list(settings.inits)}"
             )
-    missing = [episode for episode in config.episodes if episode not in done]
-    left = {task: [i for t, i in missing if t == task] for task in config.tasks}
-    pieces = -(-config.workers // max(1, sum(map(bool, left.values()))))
+    missing = [episode for episode in settings.episodes if episode not in done]
+    left = {task: [i for t, i in missing if t == task] for task in settings.tasks}
+    pieces = -(-settings.workers // max(1, sum(map(bool, left.values()))))
     return [
         (task, tuple(int(init) for init in piece))
         for task, inits in left.items()
@@ -110,7 +110,7 @@ def _work_units(config: EvalSettings, done: set[tuple[int, int]]) -> list[tuple[
 
 def _run_parallel(
     load_policy: Callable[[], Policy],
-    config: EvalSettings,
+    settings: EvalSettings,
     units: list[tuple[int, tuple[int, ...]]],
     workers: int,
     report: Callable[[EpisodeResult], None],
@@ -118,7 +118,7 @@ def _run_parallel(
     results: multiprocessing.Queue[EpisodeResult] = multiprocessing.get_context("spawn").Queue()
     episodes: list[EpisodeResult] = []
     total = sum(len(inits) for _, inits in units)
-    with worker_pool(workers, _start_worker, (load_policy, config, results)) as pool:
+    with worker_pool(workers, _start_worker, (load_policy, settings, results)) as pool:
         futures = [pool.submit(_run_unit, task, inits) for task, inits in units]
         failed = None
         while len(episodes) < total:
@@ -139,10 +139,10 @@ _worker: dict[str, Any] = {}
 
 def _start_worker(
     load_policy: Callable[[], Policy],
-    config: EvalSettings,
+    settings: EvalSettings,
     results: multiprocessing.Queue[EpisodeResult],
 ) -> None:
-    _worker.update(load=load_policy, config=config, results=results)
+    _worker.update(load=load_policy, settings=settings, results=results)
 
 
 def _run_unit(task: int, inits: tuple[int, ...]) -> None:
@@ -151,5 +151,5 @@ def _run_unit(task: int, inits: tuple[int, ...]) -> None:
         policy = _worker["load"]()
         policy.warmup()
         _worker["policy"] = policy
-    for episode in run_task(_worker["policy"], _worker["config"], task, inits):
+    for episode in run_task(_worker["policy"], _worker["settings"], task, inits):
         _worker["results"].put(episode)

@@ -56,31 +56,31 @@ def check_policy(features: dict[str, Any], execute_steps: int | None) -> None:
 
 
 def run_episode(
-    env: Any, client: PolicyClient, features: dict[str, Any], config: FractalSettings, number: int
+    env: Any, client: PolicyClient, features: dict[str, Any], settings: FractalSettings, number: int
 ) -> FractalEpisode:
     """Run one episode to its end; a solved task continues, because it can be undone."""
     world, camera = env.unwrapped, features["cameras"][0]["key"]
-    execute = config.execute_steps or features["execute_steps"]
+    execute = settings.execute_steps or features["execute_steps"]
     options = {"obj_init_options": {"episode_id": number}}
-    obs, _ = env.reset(seed=noise_seed(config.seed, number), options=options)
+    obs, _ = env.reset(seed=noise_seed(settings.seed, number), options=options)
     first = instruction = world.get_language_instruction()
     gripper = StickyGripper()
     pending: list[np.ndarray] = []
     inferences: list[Inference] = []
     success = ever = ended = False
     steps = 0
-    while steps < max_steps(config.task) and not ended:
+    while steps < max_steps(settings.task) and not ended:
         if (now := world.get_language_instruction()) != instruction:
             # The next part of a long task: the plan for the previous one is void.
             instruction, gripper, pending = now, StickyGripper(), []
         if not pending:
-            seed = noise_seed(config.seed, number, len(inferences))
+            seed = noise_seed(settings.seed, number, len(inferences))
             reply = client.infer(
                 {camera: obs["image"][CAMERA]["rgb"]},
                 robot_state(world, obs),
                 instruction,
                 seed=seed,
-                strategy=asdict(config.strategy),
+                strategy=asdict(settings.strategy),
             )
             inferences.append(Inference(steps, seed, instruction, chunk_of_reply(reply)))
             pending = list(reply["actions"][:execute])
@@ -105,7 +105,7 @@ def chunk_of_reply(reply: Mapping[str, Any]) -> ActionChunk:
 def evaluate(
     env: Any,
     client: PolicyClient,
-    config: FractalSettings,
+    settings: FractalSettings,
     on_episode: Callable[[dict[str, Any]], None] = lambda figures: None,
 ) -> dict[str, Any]:
     """Run all episodes; call ``on_episode`` with the figures so far after each.
@@ -115,17 +115,19 @@ def evaluate(
         RequestError: If the server refuses.
     """
     features = client.features()
-    check_policy(features, config.execute_steps)
+    check_policy(features, settings.execute_steps)
     # Steps stay open, as elsewhere: they are the checkpoint's, which is recorded.
     own = {k: v for k, v in features.get("strategy", {}).items() if not k.endswith("_steps")}
-    config = replace(config, strategy=config.strategy.complete(own))
+    settings = replace(settings, strategy=settings.strategy.complete(own))
     if env.unwrapped.control_freq != CONTROL_HZ:
-        raise ContractError(f"{config.task} runs at {env.unwrapped.control_freq} Hz, expected {CONTROL_HZ:g}")
+        raise ContractError(
+            f"{settings.task} runs at {env.unwrapped.control_freq} Hz, expected {CONTROL_HZ:g}"
+        )
     episodes: list[FractalEpisode] = []
     figures: dict[str, Any] = {}
-    for number in range(config.episodes):
-        episodes.append(run_episode(env, client, features, config, number=number))
-        figures = summarize(episodes, config, features, env.unwrapped.sim_freq)
+    for number in range(settings.episodes):
+        episodes.append(run_episode(env, client, features, settings, number=number))
+        figures = summarize(episodes, settings, features, env.unwrapped.sim_freq)
         on_episode(figures)
     return figures
 
@@ -180,11 +182,11 @@ def main() -> None:
                 f"--episodes is {asked.episodes} and --seed is {asked.seed}, expected at least 1 and 0"
             )
         asked.json.parent.mkdir(parents=True, exist_ok=True)
-        config = FractalSettings(
+        settings = FractalSettings(
             asked.task, asked.episodes, Strategy(asked.mode), asked.seed, execute_steps=asked.execute_steps
         )
         with PolicyClient(asked.url) as client:
-            evaluate(_make(asked.task), client, config, report)
+            evaluate(_make(asked.task), client, settings, report)
     except AsyncVLAError as error:
         sys.exit(_said(error, 2))
     except (OSError, RequestError, WebSocketException) as error:

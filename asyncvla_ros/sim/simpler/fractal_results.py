@@ -47,7 +47,7 @@ class FractalEpisode:
 
 
 def summarize(
-    episodes: list[FractalEpisode], config: FractalSettings, features: dict[str, Any], sim_hz: float
+    episodes: list[FractalEpisode], settings: FractalSettings, features: dict[str, Any], sim_hz: float
 ) -> dict[str, Any]:
     """Return the JSON-ready result of episodes, in the form of ``asyncvla eval``."""
     n, won = len(episodes), sum(e.success for e in episodes)
@@ -56,8 +56,8 @@ def summarize(
     inferences = [inference for e in episodes for inference in e.inferences]
     made = provenance()
     return {
-        "suite": config.task,
-        "mode": config.strategy.mode,
+        "suite": settings.task,
+        "mode": settings.strategy.mode,
         "episodes": [{"task": 0, **{name: getattr(e, name) for name in kept}} for e in episodes],
         "success_rate": won / n,
         "n": n,
@@ -70,9 +70,9 @@ def summarize(
         "machine": made["machine"],
         "policy": {name: features.get(name) for name in ("checkpoint", "device", "versions", "machine")},
         "settings": {
-            **asdict(config),
+            **asdict(settings),
             "checkpoint": features.get("checkpoint", ""),
-            "max_steps": max_steps(config.task),
+            "max_steps": max_steps(settings.task),
             "control_hz": CONTROL_HZ,
             "sim_hz": sim_hz,
             "sticky_gripper_steps": STICKY_STEPS,

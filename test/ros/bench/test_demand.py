@@ -34,7 +34,7 @@ def path(begin_ms: float = 0.0, phases: list[tuple[float, float]] = WAY, positio
 
 
 def sent(way: Path, at_ms: float) -> JointTrajectory:
-    """A path from ``at_ms`` on as the controller sends it: a point wherever its jerk changes."""
+    """Make a path from ``at_ms`` on as the controller sends it: a point wherever its jerk changes."""
     at_ns = BEGIN_NS + round(at_ms * MS)
     times = [at_ns, *(knot for knot in way.knots_ns if knot > at_ns), max(way.end_ns, at_ns) + 1000 * MS]
     message = JointTrajectory(joint_names=list(JOINTS))
@@ -48,7 +48,7 @@ def sent(way: Path, at_ms: float) -> JointTrajectory:
 
 
 def log(way: Path, at_ms: list[float], delay_ms: float = 2.0) -> list[JointTrajectory]:
-    """The log of a driver that stands at 0.1 rad, and gets pieces of a path."""
+    """Make the log of a driver that stands at 0.1 rad and receives pieces of a path."""
     driver = LoggedDriver(np.full(6, 0.1), BEGIN_NS - 100 * MS)
     entries = [driver.first_entry]
     for time_ms in at_ms:

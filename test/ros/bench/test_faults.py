@@ -63,7 +63,7 @@ def test_cases_are_chosen_by_what_their_names_begin_with():
 
 
 def _record(held_after_ms: int = 400, rests_at: float = 0.5, back_ms: int | None = None) -> FaultRecord:
-    """An arm that moves, is held at 0.5 rad by an UNDERRUN, and rests; from 0 ms on, 10 ms apart."""
+    """Log an arm that moves, is held at 0.5 rad by an UNDERRUN, and rests; from 0 ms on, 10 ms apart."""
     record = FaultRecord()
     for number in range(100):
         at_ms = 10 * number

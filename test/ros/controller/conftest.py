@@ -18,7 +18,7 @@ from support.ros_client import RosClient
 
 @pytest.fixture
 def start_controller(ros_domain: int, tmp_path: Path) -> Iterator[Callable[..., NodeThread]]:
-    """Starts ``ControllerNode``: ``start_controller(execute_steps=3)``, by the contract of ``ArmPeer``.
+    """Start ``ControllerNode``: ``start_controller(execute_steps=3)``, by the contract of ``ArmPeer``.
 
     One chunk is enough, and nobody else is looked for, unless told otherwise.
     """
@@ -36,7 +36,7 @@ def start_controller(ros_domain: int, tmp_path: Path) -> Iterator[Callable[..., 
 
 @pytest.fixture
 def arm(ros_domain: int) -> Iterator[ArmPeer]:
-    """An arm at rest at (0.5, -0.5) whose driver listens."""
+    """Yield an arm at rest at (0.5, -0.5) whose driver listens."""
     with ArmPeer((0.5, -0.5)) as peer:
         peer.listen()
         yield peer
@@ -44,7 +44,7 @@ def arm(ros_domain: int) -> Iterator[ArmPeer]:
 
 @pytest.fixture
 def panda_controller(start_node: Callable[..., NodeProcess], ros_client: RosClient) -> NodeProcess:
-    """An active controller on the wall clock with a robot that reports its state, that of libero_panda."""
+    """Yield an active controller on the wall clock; the robot, libero_panda, reports its state."""
     node = start_node("controller_node", params={"autostart": True, "discovery_s": 0.0})
     robot = RobotPeer(ros_client, cameras=False)
     robot.wait_for_subscribers()

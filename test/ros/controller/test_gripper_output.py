@@ -25,7 +25,7 @@ CLOSED = 0.85
 class FakeGoal:
     """A goal that was answered: it moves until it ends or is canceled."""
 
-    def __init__(self, accepted: bool) -> None:
+    def __init__(self, *, accepted: bool) -> None:
         self.accepted, self.is_canceled = accepted, False
         self.end: Callable[[Any], None] = lambda _: None
 
@@ -51,8 +51,8 @@ class FakeClient:
         self.positions.append(goal.command.position)
         return SimpleNamespace(add_done_callback=lambda callback: setattr(self, "_answer", callback))
 
-    def answer(self, accepted: bool = True) -> FakeGoal:
-        goal, callback = FakeGoal(accepted), self._answer
+    def answer(self, *, accepted: bool = True) -> FakeGoal:
+        goal, callback = FakeGoal(accepted=accepted), self._answer
         self._answer = None
         callback(SimpleNamespace(result=lambda: goal))
         return goal
@@ -85,7 +85,7 @@ class Gripper:
 
     def follow(self, closed: float) -> None:
         """As an action of a chunk wants it."""
-        self._send(closed, ScheduledAction(np.zeros(8), chunk(), 0, 0, 1.0, False))
+        self._send(closed, ScheduledAction(np.zeros(8), chunk(), 0, 0, 1.0, refined=False))
 
     def _send(self, closed: float, action: ScheduledAction | None) -> None:
         values = np.zeros(8)

@@ -26,13 +26,13 @@ pytestmark = pytest.mark.ros
 
 @pytest.fixture
 def absent(ros_domain):
-    """An arm at (0.5, -0.5) whose driver is not there yet."""
+    """Yield an arm at (0.5, -0.5) whose driver is not there yet."""
     with ArmPeer((0.5, -0.5)) as peer:
         yield peer
 
 
 def first_is_at(arm: ArmPeer, position) -> None:
-    """The first trajectory does nothing but lead to (2,) ``position``, and leaves time for the way."""
+    """Check that the first trajectory only leads to (2,) ``position``, with time for the way."""
     for point in arm.received.wait().points:
         assert point.positions == pytest.approx(position, abs=2e-3)
         assert not np.any(point.velocities) and not np.any(point.accelerations)

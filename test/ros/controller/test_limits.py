@@ -73,7 +73,7 @@ def test_reduced_mode_needs_a_guard(start_controller, arm, ros_client):
     start_controller()
     rig = ControllerRig(ros_client)
     rig.begin()
-    answer = rig.set_parameter("reduced_mode", True)
+    answer = rig.set_parameter("reduced_mode", value=True)
     assert not answer.successful
     assert "a tool speed of 0.25 m/s needs the contract's guard (tool, tool_speed)" in answer.reason
     rig.move(2.0, 0.0)
@@ -94,7 +94,7 @@ def test_reduced_mode_slows_the_tool_while_it_moves(start_controller, arm, ros_c
     rig.begin()
     rig.move(-3.0, -0.5)
     arm.received.wait(where=lambda m: tool_speed(m) > 0.6)
-    assert rig.set_parameter("reduced_mode", True).successful
+    assert rig.set_parameter("reduced_mode", value=True).successful
     arm.received.clear()
     arm.received.wait(where=lambda m: tool_speed(m) < 0.1)
     arm.received.clear()
@@ -103,7 +103,7 @@ def test_reduced_mode_slows_the_tool_while_it_moves(start_controller, arm, ros_c
     assert rig.set_parameter("reduced_tool_speed", 0.1).successful
     arm.received.clear()
     arm.received.wait(where=lambda m: tool_speed(m) < 0.1001)
-    assert rig.set_parameter("reduced_mode", False).successful
+    assert rig.set_parameter("reduced_mode", value=False).successful
     arm.received.clear()
     arm.received.wait(where=lambda m: tool_speed(m) > 0.4)
     rig.expect(Mode.TRACKING)

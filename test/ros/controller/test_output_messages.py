@@ -192,7 +192,7 @@ def test_forward_commands():
     deltas = replace(
         robot,
         control_hz=10.0,
-        dofs=tuple(Dof(f"d{i}", "rad", 1.0, True, -0.1, 0.1) for i in range(2)),
+        dofs=tuple(Dof(f"d{i}", "rad", 1.0, is_delta=True, minimum=-0.1, maximum=0.1) for i in range(2)),
     )
     output = OutputValues(deltas, Output("forward_velocity", "t", ("d0", "d1"), ("d0", "d1")))
     moving = output_messages.forward_velocity(output, command_of(np.array([0.05, -0.02])), NOW_NS)
@@ -213,7 +213,7 @@ def test_a_twist_is_the_change_per_step_over_the_step():
 
 def test_a_pose_is_what_the_state_would_read():
     names = libero_panda().state_names[:9]
-    dofs = tuple(Dof(name, "m", 1.0, False, -1.0, 1.0) for name in names)
+    dofs = tuple(Dof(name, "m", 1.0, is_delta=False, minimum=-1.0, maximum=1.0) for name in names)
     robot = replace(libero_panda(), action_space="ee_pose", dofs=dofs)
     output = OutputValues(robot, Output("pose", "t", names, names))
     quat = np.array([0.1, -0.7, 0.3, 0.6])

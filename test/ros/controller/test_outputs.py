@@ -1,4 +1,4 @@
-"""controller_node towards the controllers of a robot; the test plays all its neighbours."""
+"""controller_node towards the controllers of a robot; the test plays all its neighbors."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ class Publisher:
         return self.takes
 
     def come(self) -> None:
-        """The event of another listener, as the middleware tells it."""
+        """Make the middleware's event of another subscriber."""
         self.count += 1
         self.acknowledgement._note_matched(SimpleNamespace(total_count_change=1, current_count_change=1))
 

@@ -106,7 +106,7 @@ class VelocityRig:
 SYSTEM_CLOCK = {
     "set back": lambda thread, rig: setattr(thread.clock, "offset_ns", -HOUR_NS),
     "set forward": lambda thread, rig: setattr(thread.clock, "offset_ns", HOUR_NS),
-    "replaced by a simulated one": lambda thread, rig: rig.set_parameter("use_sim_time", True),
+    "replaced by a simulated one": lambda thread, rig: rig.set_parameter("use_sim_time", value=True),
 }
 SIMULATED_CLOCK = {"stands still": SimClock.pause, "set back": SimClock.set_back}
 

@@ -28,7 +28,7 @@ def reports(ros_client):
 
 
 def said(rig, reports, words):
-    """The same in status and diagnostics, at level WARN."""
+    """Check that status and diagnostics say the same, at level WARN."""
     rig.expect_anew(Mode.IDLE, None, words)
     reports.wait(where=lambda r: r.status[0].level == DiagnosticStatus.WARN and words in r.status[0].message)
 

@@ -31,7 +31,7 @@ def reset(ros_client: Any, task: int = 0, init: int = 0) -> Any:
 
 
 def start_all(start_node: Callable[..., Any], folder: Path, **params: Any) -> Any:
-    """Simulator, controller (with ``params``) and a tiny policy; returns the simulator."""
+    """Start simulator, controller (with ``params``) and a tiny policy; return the simulator."""
     sim = start_sim(start_node, lockstep=params.get("lockstep", True))
     given = {"autostart": True, "execute_steps": 4, **params}
     start_node("controller_node", params=given, params_file=LIBERO / "world.yaml", name="controller")

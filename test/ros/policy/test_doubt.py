@@ -63,7 +63,7 @@ class Rig:
         self._robot.wait_for_subscribers()
 
     def see(self, surprise):
-        """An observation that surprises so much."""
+        """Infer on an observation with this surprise."""
         self.policy.surprise = surprise
         self._robot.publish()
 

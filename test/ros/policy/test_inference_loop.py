@@ -15,7 +15,7 @@ pytestmark = pytest.mark.ros
 class Harness:
     """A loop over one stream whose inferences the test lets through one by one."""
 
-    def __init__(self, wanted: bool = True):
+    def __init__(self, *, wanted: bool = True):
         self.stamps: list[int] = []
         self.failures: list[str] = []
         self.wanted = wanted

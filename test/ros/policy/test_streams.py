@@ -64,7 +64,7 @@ def said(ros_client):
 
 
 def publish(robot: RobotPeer, stamp_ns: int, *topics: str) -> None:
-    """Publishes a part of an observation."""
+    """Publish a part of an observation."""
     for topic in topics:
         make = {"joint_states": joint_message, "ee_pose": pose_message}.get(topic, image_message)
         robot.publishers[topic].publish(make(stamp_ns))
@@ -133,7 +133,7 @@ def test_a_picture_that_does_not_decode_is_named_and_the_next_one_is_used(start,
     odd.encoding, odd.width, odd.step = "yuv422", 223, 446
     publish(robot, robot.now_ns(), "agentview/image_raw", "joint_states", "ee_pose")
     robot.publishers["wrist/image_raw"].publish(odd)
-    said("camera wrist: yuv422 has one colour for two pixels", level=DiagnosticStatus.ERROR)
+    said("camera wrist: yuv422 has one color for two pixels", level=DiagnosticStatus.ERROR)
     robot.publish()
     chunks.wait(1)
     said("working", level=DiagnosticStatus.OK)

@@ -61,7 +61,7 @@ class Rig:
         return self._action.send_goal_async(RunTask.Goal(instruction=instruction))
 
     def begin(self, instruction):
-        """A goal that was accepted."""
+        """Send a goal; return its handle once it is accepted."""
         handle = result_of(self.ask(instruction))
         assert handle.accepted
         return handle

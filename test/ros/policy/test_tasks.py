@@ -32,7 +32,7 @@ class Harness:
         return self.slot.begin(instruction, now_ns, limit_ns)
 
     def publish(self, followed=None, confidence=NAN):
-        """A chunk for what is followed now, or was."""
+        """Publish a chunk for what is followed now, or was."""
         followed = followed or self.slot.followed
         return self.slot.publish(followed, confidence, lambda: self.did.append(followed.instruction))
 

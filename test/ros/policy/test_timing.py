@@ -86,14 +86,14 @@ class Simulation:
         client.node.create_timer(0.02, self._tick)
 
     def advance(self) -> None:
-        """The clock and the robot's state; a step has begun."""
+        """Publish the clock and the robot's state, as at the begin of a step."""
         self.now_ns += STEP_NS
         self._tick()
         self._publish(pose_message, "ee_pose")
         self._publish(joint_message, "joint_states")
 
     def show(self) -> None:
-        """The cameras, which make an observation of the state."""
+        """Publish the cameras, which complete the observation."""
         self._publish(image_message, "agentview/image_raw", "wrist/image_raw")
 
     def _tick(self) -> None:
@@ -160,7 +160,7 @@ def _wait_for_clock(node: PolicyNode, client: RosClient, now_ns: int) -> None:
 
 
 def _wait_for_command(commands: Inbox, now_ns: int, answer: int) -> None:
-    """The controller has acted on the newest answer at this step."""
+    """Wait until the controller has acted on the newest answer at this step."""
 
     def fits(command: Any) -> bool:
         stamp_ns = to_ns(command.header.stamp)

@@ -50,10 +50,10 @@ class Rig:
     def begin(self, since_ns=0):
         return self.recorder.begin([WORDS, NAMES], "lift", since_ns=since_ns)
 
-    def hear(self, text, stamp_ns=10 * SEC, channel=WORDS, is_latched=False, lost=0):
+    def hear(self, text, stamp_ns=10 * SEC, channel=WORDS, *, is_latched=False, lost=0):
         content = serialize_message(String(data=text))
         message = ReceivedMessage(channel, stamp_ns, stamp_ns, content, time.monotonic())
-        self.recorder.put(message, is_latched, lost)
+        self.recorder.put(message, is_latched=is_latched, lost=lost)
 
 
 def texts(folder):

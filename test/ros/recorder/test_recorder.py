@@ -61,7 +61,7 @@ def start(ros_client):
 
 
 def hear(ros_client, seconds):
-    """Waits until joint states of so many seconds have come."""
+    """Wait until joint states of this many seconds have arrived."""
     inbox = ros_client.subscribe(JointState, "joint_states", qos.sensor("best_effort"))
     first = inbox.wait().header.stamp.sec
     inbox.wait(where=lambda message: message.header.stamp.sec > first + seconds, timeout=seconds + 20)

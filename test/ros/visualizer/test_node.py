@@ -22,7 +22,7 @@ pytestmark = pytest.mark.ros
 
 
 def _path(message):
-    """The path marker of an array, or None."""
+    """Return the path marker of an array, or None."""
     return next((m for m in message.markers if m.ns == "path" and m.action == Marker.ADD), None)
 
 

@@ -13,7 +13,18 @@ from asyncvla_ros.strategy import Strategy
 from asyncvla_ros.types import AsyncVLAError
 
 CONFIG = EvalSettings("libero_object", (0, 1), (0, 1), checkpoint="4f2a")
-FIRST = EpisodeResult(0, 1, True, 90, (10.0, 12.5), 0.25, 0.75, 1.5, 2.5, 3.5)
+FIRST = EpisodeResult(
+    0,
+    1,
+    success=True,
+    steps=90,
+    tick_ms=(10.0, 12.5),
+    refined=0.25,
+    confidence=0.75,
+    jerk_inside=1.5,
+    jerk_seam=2.5,
+    judging_ms=3.5,
+)
 
 
 def test_a_rerun_knows_what_is_finished(tmp_path: Path) -> None:

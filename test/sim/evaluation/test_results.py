@@ -9,7 +9,7 @@ from asyncvla_ros.sim.evaluation.results import EpisodeResult, EvalSettings, sum
 CONFIG = EvalSettings("libero_object", (0,), (0, 1, 2, 3))
 
 
-def _episode(init: int, success: bool, refined: float = 0.5, decisions: int = 2) -> EpisodeResult:
+def _episode(init: int, refined: float = 0.5, decisions: int = 2, *, success: bool) -> EpisodeResult:
     ticks = (10.0, 20.0) * (decisions // 2)
     return EpisodeResult(0, init, success, 100, ticks, refined, 0.7, 8 * refined, None, 4 * refined)
 
@@ -35,14 +35,14 @@ def test_figures_are_means_over_decisions() -> None:
     assert result["tick_ms"] == {"p50": 15.0, "p95": 20.0}
     assert result["refined_fraction"] == 0.5
     # Of 2 decisions with 0.1 and 6 with 0.5.
-    figures = summarise([_episode(0, True, 0.1), _episode(1, True, 0.5, decisions=6)], CONFIG)
+    figures = summarise([_episode(0, 0.1, success=True), _episode(1, 0.5, decisions=6, success=True)], CONFIG)
     assert figures["refined_fraction"] == pytest.approx(0.4)
     assert figures["judging_ms"] == pytest.approx(1.6)
     assert figures["temporal_consistency"] == {"jerk_inside_m_s3": 2.4, "jerk_seam_m_s3": None}
 
 
 def test_a_summary_says_how_it_was_made_and_is_json() -> None:
-    result = summarise([_episode(0, True)], CONFIG)
+    result = summarise([_episode(0, success=True)], CONFIG)
     assert {"python", "torch", "mujoco"} <= set(result["versions"])
     assert result["settings"]["max_steps"] == 280
     json.dumps(result)

@@ -52,7 +52,7 @@ def _plain_world(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(LIBERO_ENV, lambda suite, task, _: FakeWorld(list_tasks(suite)[task], 4))
 
 
-def _episode(task: int, init: int, success: bool) -> EpisodeResult:
+def _episode(task: int, init: int, *, success: bool) -> EpisodeResult:
     return EpisodeResult(task, init, success, 100, (10.0, 20.0), 0.5, 0.7, 4.0, None, 2.0)
 
 

@@ -10,7 +10,7 @@ LENGTH = 8
 
 
 def executed(timing: Timing, steps: int) -> list[str]:
-    """What a plan has the robot do: letter of the answer and place in it, or ``-`` for a dry step.
+    """Return the actions of a plan: letter of the answer and place in it, or ``-`` for a step without one.
 
     Every answer is checked to have been told of the plan that goes on.
     """

@@ -14,7 +14,7 @@ from asyncvla_ros.types import AsyncVLAError
 
 
 def _grid(n: int) -> tuple[np.ndarray, np.ndarray]:
-    """A unit square of n x n vertices, two triangles a cell."""
+    """Make a unit square of n x n vertices, with two triangles per cell."""
     axis = np.linspace(0, 1, n)
     vertices = np.array([[x, y, 0.0] for x in axis for y in axis])
     corner = np.array([[i * n + j, i * n + j + 1, i * n + j + n] for i in range(n - 1) for j in range(n - 1)])

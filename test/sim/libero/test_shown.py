@@ -49,8 +49,8 @@ def test_the_public_state_is_that_of_robosuite_on_both_sides_of_pi(env: LiberoEn
 
 
 def robosuite_image(env: LiberoEnv, camera: str, height: int, width: int) -> np.ndarray:
-    """An image as robosuite's own observation has it."""
-    sensors, _ = env._env._create_camera_sensors(camera, width, height, False, None, "image")
+    """Render an image as robosuite's own observation has it."""
+    sensors, _ = env._env._create_camera_sensors(camera, width, height, cam_d=False, cam_segs=None)
     return np.array(sensors[0]({}))
 
 

@@ -157,13 +157,13 @@ def test_a_served_policy_drives_the_robot(url: str, checkpoint: Path):
 
 @pytest.fixture
 def simpler_env(tmp_path: Path) -> Path:
-    """A folder with a module ``simpler_env`` that is the stand-in."""
+    """Make a folder with a module ``simpler_env`` that is the stand-in."""
     (tmp_path / "simpler_env.py").write_text("from support.simpler_stand_in import ENVIRONMENTS, make\n")
     return tmp_path
 
 
 def command(url: str, out: Path, *options: str, path: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """The command in a Python without torch, with ``path`` as one more place of modules."""
+    """Run the command in a Python without torch, with ``path`` added to its module path."""
     places = [str(place) for place in (ROOT, ROOT / "test", path) if place is not None]
     arguments = ["fractal", "--url", url, "--json", str(out), *options]
     code = (

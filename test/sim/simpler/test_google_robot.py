@@ -18,7 +18,7 @@ from support.simpler_stand_in import GoogleRobotTask
 
 
 @pytest.mark.parametrize("tells_pose", [True, False])
-def test_the_state_is_the_tool_in_the_base_with_a_quaternion_xyzw_and_closedness(tells_pose: bool):
+def test_the_state_is_the_tool_in_the_base_with_a_quaternion_xyzw_and_closedness(*, tells_pose: bool):
     """A quarter turn about z and a gripper closed by 0.3, from both forms of the simulator's API."""
     env = GoogleRobotTask("google_robot_pick_coke_can", tells_pose=tells_pose)
     env.reset()
@@ -27,8 +27,8 @@ def test_the_state_is_the_tool_in_the_base_with_a_quaternion_xyzw_and_closedness
     np.testing.assert_allclose(robot_state(env, obs), [0.6, -0.1, 1.2, 0, 0, half, half, 0.3], atol=1e-6)
 
 
-@given(st.lists(st.floats(-np.pi, np.pi), min_size=3, max_size=3), st.booleans())
-def test_the_quaternion_has_one_sign(turn: list[float], tells_pose: bool):
+@given(turn=st.lists(st.floats(-np.pi, np.pi), min_size=3, max_size=3), tells_pose=st.booleans())
+def test_the_quaternion_has_one_sign(turn: list[float], *, tells_pose: bool):
     env = GoogleRobotTask("google_robot_pick_coke_can", tells_pose=tells_pose)
     env.reset()
     obs, *_ = env.step(np.array([0, 0, 0, *turn, 0]))

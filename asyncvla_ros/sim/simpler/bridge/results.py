@@ -112,16 +112,16 @@ class BridgeEpisode:
         )
 
 
-def summarize(episodes: Sequence[BridgeEpisode], config: BridgeSettings) -> dict[str, Any]:
+def summarize(episodes: Sequence[BridgeEpisode], settings: BridgeSettings) -> dict[str, Any]:
     """Return the JSON-ready result of episodes; that of a shard also has the episodes' raw values."""
     return {
         "benchmark": "simpler_bridge",
         **figures_of(episodes),
-        **({SHARD_EPISODES: [asdict(e) for e in episodes]} if config.shard.count > 1 else {}),
+        **({SHARD_EPISODES: [asdict(e) for e in episodes]} if settings.shard.count > 1 else {}),
         **provenance(),
         "settings": {
-            **{key: value for key, value in asdict(config).items() if key != "video_dir"},
-            "max_steps": {name: TASKS[name].max_steps for name in config.tasks},
+            **{key: value for key, value in asdict(settings).items() if key != "video_dir"},
+            "max_steps": {name: TASKS[name].max_steps for name in settings.tasks},
         },
     }
 

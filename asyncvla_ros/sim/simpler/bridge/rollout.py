@@ -32,13 +32,13 @@ Act = Callable[["BridgeState", int], tuple[np.ndarray, Inference | None]]
 Actor = Callable[[BridgeTask, int, "BridgeState"], Act]
 
 
-def expert_actor(config: BridgeSettings) -> Actor:
+def expert_actor(settings: BridgeSettings) -> Actor:
     """Return the scripted motion as an actor.
 
     Raises:
         AsyncVLAError: A task has no motion.
     """
-    for name in config.tasks:
+    for name in settings.tasks:
         require_expert(get_task(name))
 
     def begin(task: BridgeTask, init: int, first: BridgeState) -> Act:
@@ -53,40 +53,40 @@ class PolicyActor:
 
     Args:
         policy: Policy with one camera and Bridge's state and action.
-        config: Strategy, seed and number of executed actions.
+        settings: Strategy, seed and number of executed actions.
 
     Raises:
         ContractError: The policy is for another robot, or cannot run the strategy.
         AsyncVLAError: The number of executed actions does not fit the chunk.
     """
 
-    def __init__(self, policy: Policy, config: BridgeSettings) -> None:
+    def __init__(self, policy: Policy, settings: BridgeSettings) -> None:
         require_bridge_policy(policy.features)
-        policy.check(config.strategy)
-        self._execute = policy.execute_steps if config.execute_steps is None else config.execute_steps
+        policy.check(settings.strategy)
+        self._execute = policy.execute_steps if settings.execute_steps is None else settings.execute_steps
         if not 1 <= self._execute <= policy.chunk_size:
             raise AsyncVLAError(
                 f"execute_steps is {self._execute}, expected 1 to {policy.chunk_size}, the actions of a chunk"
             )
-        self._policy, self._config = policy, config
+        self._policy, self._settings = policy, settings
         self._camera = policy.features.cameras[0].key
 
     def __call__(self, task: BridgeTask, init: int, first: BridgeState) -> Act:
         """Begin an episode, with noise that does not depend on other episodes."""
-        seeds = np.random.SeedSequence((self._config.seed, *task.name.encode(), init))
+        seeds = np.random.SeedSequence((self._settings.seed, *task.name.encode(), init))
 
         def act(frame: BridgeState, step: int) -> tuple[np.ndarray, Inference]:
             state = bridge_state(frame.pose_ee_in_base, frame.fingers_m)
             observation = Observation({self._camera: frame.image}, state, task.instruction)
             seed = int(seeds.spawn(1)[0].generate_state(1)[0])
-            chunk = self._policy.infer(observation, self._config.strategy, seed=seed)
+            chunk = self._policy.infer(observation, self._settings.strategy, seed=seed)
             return chunk.actions[: self._execute], Inference(step, seed, task.instruction, chunk)
 
         return act
 
 
 def evaluate(
-    config: BridgeSettings,
+    settings: BridgeSettings,
     actor: Actor,
     on_episode: Callable[[BridgeEpisode], None] = lambda episode: None,
     done: tuple[BridgeEpisode, ...] = (),
@@ -94,7 +94,7 @@ def evaluate(
     """Run all episodes of the shard and summarize them.
 
     Args:
-        config: Settings.
+        settings: Settings of the evaluation.
         actor: The actor.
         on_episode: Called after each new episode.
         done: Finished episodes, which are not run again.
@@ -108,42 +108,42 @@ def evaluate(
         than episodes.
         RunError: The simulator failed.
     """
-    require_placements(config)
+    require_placements(settings)
     finished = {(episode.task, episode.init): episode for episode in done}
-    for name in config.tasks:
-        left = [init for task, init in config.episodes if task == name and (task, init) not in finished]
-        for episode in _run_task(config, get_task(name), left, actor):
+    for name in settings.tasks:
+        left = [init for task, init in settings.episodes if task == name and (task, init) not in finished]
+        for episode in _run_task(settings, get_task(name), left, actor):
             on_episode(episode)
             finished[name, episode.init] = episode
-    return summarize([finished[episode] for episode in config.episodes], config)
+    return summarize([finished[episode] for episode in settings.episodes], settings)
 
 
-def require_placements(config: BridgeSettings) -> None:
+def require_placements(settings: BridgeSettings) -> None:
     """Raise AsyncVLAError unless all tasks exist and have the placements."""
-    if not config.tasks or not config.inits:
+    if not settings.tasks or not settings.inits:
         raise AsyncVLAError("expected at least one task and one placement")
-    for task in map(get_task, config.tasks):
-        if not all(0 <= init < task.placements for init in config.inits):
+    for task in map(get_task, settings.tasks):
+        if not all(0 <= init < task.placements for init in settings.inits):
             raise AsyncVLAError(
                 f"Bridge task {task.name!r} has placements 0 to {task.placements - 1}, "
-                f"got {list(config.inits)}"
+                f"got {list(settings.inits)}"
             )
 
 
 def _run_task(
-    config: BridgeSettings, task: BridgeTask, inits: list[int], actor: Actor
+    settings: BridgeSettings, task: BridgeTask, inits: list[int], actor: Actor
 ) -> Iterator[BridgeEpisode]:
     if not inits:
         return
     with BridgeSim(task) as sim:
         for init in inits:
-            yield run_episode(sim, actor, config, init)
+            yield run_episode(sim, actor, settings, init)
 
 
-def run_episode(sim: BridgeSim, actor: Actor, config: BridgeSettings, init: int) -> BridgeEpisode:
+def run_episode(sim: BridgeSim, actor: Actor, settings: BridgeSettings, init: int) -> BridgeEpisode:
     """Run an actor from a placement to the task's limit of steps, also beyond success."""
     task = sim.task
-    frame = sim.reset(init, config.seed)
+    frame = sim.reset(init, settings.seed)
     act = actor(task, init, frame)
     images, solved, inferences = [frame.image], list[bool](), list[Inference]()
     while len(solved) < task.max_steps:
@@ -153,9 +153,9 @@ def run_episode(sim: BridgeSim, actor: Actor, config: BridgeSettings, init: int)
         for action in actions[: task.max_steps - len(solved)]:
             frame = sim.step(simulator_command(action))
             solved.append(frame.success)
-            if config.video_dir is not None:
+            if settings.video_dir is not None:
                 images.append(frame.image)
-    if config.video_dir is not None:
+    if settings.video_dir is not None:
         name = f"bridge_{task.name}_{init:02d}_{'success' if solved[-1] else 'failure'}.mp4"
-        write_video(config.video_dir / name, images, fps=CONTROL_HZ)
-    return BridgeEpisode.of(task.name, init, config.seed, solved, inferences=inferences)
+        write_video(settings.video_dir / name, images, fps=CONTROL_HZ)
+    return BridgeEpisode.of(task.name, init, settings.seed, solved, inferences=inferences)

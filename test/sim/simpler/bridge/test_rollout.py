@@ -68,7 +68,7 @@ def test_noise_depends_on_seed_task_placement_and_decision_alone():
 def test_the_result_has_both_rates_with_intervals_by_task_and_together(monkeypatch):
     monkeypatch.setattr(SIM, FakeSim)
     config = BridgeSettings(("carrot", "spoon"), (0, 1))
-    done = (BridgeEpisode("spoon", 1, 0, 60, True, True, ()),)
+    done = (BridgeEpisode("spoon", 1, 0, 60, success_last=True, success_ever=True, tick_ms=()),)
     told: list[BridgeEpisode] = []
     figures = evaluate(config, PolicyActor(BridgePolicy(), config), told.append, done)
     assert [(e.task, e.init) for e in told] == [("carrot", 0), ("carrot", 1), ("spoon", 0)]

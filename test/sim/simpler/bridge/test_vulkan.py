@@ -7,7 +7,7 @@ from asyncvla_ros.sim.simpler.bridge import vulkan
 
 @pytest.fixture
 def unpacked(tmp_path, monkeypatch):
-    """A folder as ``tools/vulkan.py`` leaves it, on a machine without an NVIDIA driver."""
+    """Make a folder as ``tools/vulkan.py`` leaves it, on a machine without an NVIDIA driver."""
     monkeypatch.setattr(vulkan, "_NVIDIA", tmp_path / "version")
     (tmp_path / "usr/share/vulkan/icd.d").mkdir(parents=True)
     (tmp_path / "usr/share/vulkan/icd.d/lvp_icd.x86_64.json").touch()
