@@ -40,7 +40,7 @@ eval_app.command("monitor")(eval_monitor)
 @eval_app.command("libero")
 @with_settings
 def eval_libero(
-    config: EvalSettings,
+    settings: EvalSettings,
     strategy: StrategyOptions,
     checkpoint: CheckpointOption = None,
     convention: ConventionOption = None,
@@ -55,35 +55,35 @@ def eval_libero(
     from asyncvla_ros.sim.evaluation.episode_log import EpisodeLog
 
     folder = checkpoint or shipped_checkpoint()
-    config = replace(
-        _timed(config, folder),
+    settings = replace(
+        _timed(settings, folder),
         strategy=strategy.complete(load_config(folder).strategy),
         checkpoint=fingerprint(folder),
         conventions=_conventions(folder, key_values(convention or [], "--convention")),
     )
-    load = partial(Policy.from_checkpoint, checkpoint, config.device, THREADS)
+    load = partial(Policy.from_checkpoint, checkpoint, settings.device, THREADS)
     if json_out is None or str(json_out) == "-":
-        write_json(_evaluate(config, load), json_out)
+        write_json(_evaluate(settings, load), json_out)
         return
     with sole_writer(json_out.with_name(f"{json_out.name}.lock"), f"an evaluation into {json_out}"):
-        log = EpisodeLog(json_out, config, EpisodeResult)
-        write_json(_evaluate(config, load, log), json_out)
-        log.close(config)
+        log = EpisodeLog(json_out, settings, EpisodeResult)
+        write_json(_evaluate(settings, load, log), json_out)
+        log.close(settings)
 
 
-def _timed(config: EvalSettings, checkpoint: Path) -> EvalSettings:
+def _timed(settings: EvalSettings, checkpoint: Path) -> EvalSettings:
     """With those ``execute_steps`` and ``replan`` that count, of which only one is used."""
     from asyncvla_ros.model.config import load_config
     from asyncvla_ros.sim.evaluation.timing import Timing
 
-    delay, replan, execute_steps = config.delay, config.replan, config.execute_steps
+    delay, replan, execute_steps = settings.delay, settings.replan, settings.execute_steps
     if execute_steps is not None and (delay or replan is not None):
         raise AsyncVLAError("--execute-steps cannot be given with --delay or --replan; say --replan")
     model = load_config(checkpoint)
     timing = Timing.of(delay, replan, execute_steps or model.execute_steps, model.action_chunk_size)
     if delay:
-        return replace(config, execute_steps=None, replan=timing.replan)
-    return replace(config, execute_steps=replan if execute_steps is None else execute_steps, replan=None)
+        return replace(settings, execute_steps=None, replan=timing.replan)
+    return replace(settings, execute_steps=replan if execute_steps is None else execute_steps, replan=None)
 
 
 def _conventions(checkpoint: Path, stated: dict[str, str]) -> LiberoConventions:
@@ -100,7 +100,7 @@ def _conventions(checkpoint: Path, stated: dict[str, str]) -> LiberoConventions:
 
 
 def _evaluate(
-    config: EvalSettings, load: Callable[[], Policy], log: EpisodeLog[EpisodeResult] | None = None
+    settings: EvalSettings, load: Callable[[], Policy], log: EpisodeLog[EpisodeResult] | None = None
 ) -> dict[str, Any]:
     """Evaluate with a progress bar, noting episodes in ``log`` and leaving out those that it has."""
     from rich.console import Console
@@ -108,11 +108,11 @@ def _evaluate(
 
     from asyncvla_ros.sim.evaluation.rollout import evaluate
 
-    done = log.done(config) if log else ()
+    done = log.done(settings) if log else ()
     console = Console(stderr=True)
     columns = (TextColumn("eval"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[text]}"))
     with Progress(*columns, TimeRemainingColumn(), console=console) as progress:
-        bar = progress.add_task("eval", total=len(config.episodes), completed=len(done), text="")
+        bar = progress.add_task("eval", total=len(settings.episodes), completed=len(done), text="")
         solved = [episode.success for episode in done]
 
         def report(episode: EpisodeResult) -> None:
@@ -121,11 +121,11 @@ def _evaluate(
             solved.append(episode.success)
             progress.update(bar, advance=1, text=f"{sum(solved)}/{len(solved)} solved")
 
-        figures = evaluate(load, config, report, done)
+        figures = evaluate(load, settings, report, done)
     low, high = figures["ci95"]
     console.print(_task_table(figures))
     console.print(
-        f"{config.suite}, {config.strategy.mode}: success {figures['success_rate']:.1%} "
+        f"{settings.suite}, {settings.strategy.mode}: success {figures['success_rate']:.1%} "
         f"(n = {figures['n']}, 95 % interval {low:.1%} to {high:.1%}), decision p50 "
         f"{figures['tick_ms']['p50']:.1f} ms, refined {figures['refined_fraction']:.1%}"
     )
@@ -134,7 +134,7 @@ def _evaluate(
 
 @eval_app.command("expert")
 @with_settings
-def eval_expert(config: ExpertSettings, json_out: JsonOption = None) -> None:
+def eval_expert(settings: ExpertSettings, json_out: JsonOption = None) -> None:
     """Let the scripted expert, which knows all poses, solve tasks from random placements."""
     from rich.console import Console
 
@@ -144,9 +144,9 @@ def eval_expert(config: ExpertSettings, json_out: JsonOption = None) -> None:
 
     def report(task: int, row: dict[str, Any]) -> None:
         steps = "" if row["mean_steps"] is None else f", {row['mean_steps']:.0f} steps"
-        console.print(f"{config.suite} {task}: {row['successes']}/{row['n']}{steps}")
+        console.print(f"{settings.suite} {task}: {row['successes']}/{row['n']}{steps}")
 
-    write_json(evaluate_expert(config, report), json_out)
+    write_json(evaluate_expert(settings, report), json_out)
 
 
 @eval_app.command("demos")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @with_settings
 def eval_bridge(
-    config: BridgeSettings,
+    settings: BridgeSettings,
     strategy: StrategyOptions,
     checkpoint: CheckpointOption = None,
     expert: Annotated[
@@ -36,26 +36,26 @@ def eval_bridge(
     from asyncvla_ros.sim.simpler.bridge.rollout import require_placements
     from asyncvla_ros.sim.simpler.bridge.tasks import get_task, require_assets
 
-    require_placements(config)
-    for name in config.tasks:
+    require_placements(settings)
+    for name in settings.tasks:
         require_assets(get_task(name))
     policy = checkpoint or shipped_checkpoint()
     if expert:
-        config = replace(config, checkpoint=EXPERT, strategy=strategy)
+        settings = replace(settings, checkpoint=EXPERT, strategy=strategy)
     else:
         strategy = strategy.complete(load_config(policy).strategy)
-        config = replace(config, checkpoint=fingerprint(policy), strategy=strategy)
+        settings = replace(settings, checkpoint=fingerprint(policy), strategy=strategy)
     if json_out is None or str(json_out) == "-":
-        write_json(_evaluate(config, policy), json_out)
+        write_json(_evaluate(settings, policy), json_out)
         return
     with sole_writer(json_out.with_name(f"{json_out.name}.lock"), f"an evaluation into {json_out}"):
-        log = EpisodeLog(json_out, config, BridgeEpisode)
-        write_json(_evaluate(config, policy, log), json_out)
-        log.close(config)
+        log = EpisodeLog(json_out, settings, BridgeEpisode)
+        write_json(_evaluate(settings, policy, log), json_out)
+        log.close(settings)
 
 
 def _evaluate(
-    config: BridgeSettings, checkpoint: Path, log: EpisodeLog[BridgeEpisode] | None = None
+    settings: BridgeSettings, checkpoint: Path, log: EpisodeLog[BridgeEpisode] | None = None
 ) -> dict[str, Any]:
     """Evaluate, telling each episode, noting them in ``log`` and leaving out those that it has."""
     from rich.console import Console
@@ -63,8 +63,8 @@ def _evaluate(
     from asyncvla_ros.sim.simpler.bridge.rollout import evaluate
 
     console = Console(stderr=True)
-    finished = list(log.done(config) if log else ())
-    total = len(config.episodes)
+    finished = list(log.done(settings) if log else ())
+    total = len(settings.episodes)
 
     def report(episode: BridgeEpisode) -> None:
         if log:
@@ -76,19 +76,19 @@ def _evaluate(
             f"solved after the last step {last}, after any {ever}"
         )
 
-    figures = evaluate(config, _actor(config, checkpoint), report, tuple(finished))
+    figures = evaluate(settings, _actor(settings, checkpoint), report, tuple(finished))
     console.print(_table(figures))
     return figures
 
 
-def _actor(config: BridgeSettings, checkpoint: Path) -> Actor:
+def _actor(settings: BridgeSettings, checkpoint: Path) -> Actor:
     from asyncvla_ros.policy import Policy
     from asyncvla_ros.sim.simpler.bridge.rollout import PolicyActor, expert_actor
 
-    if config.checkpoint == EXPERT:
-        return expert_actor(config)
-    policy = Policy.from_checkpoint(checkpoint, config.device, THREADS)
-    actor = PolicyActor(policy, config)
+    if settings.checkpoint == EXPERT:
+        return expert_actor(settings)
+    policy = Policy.from_checkpoint(checkpoint, settings.device, THREADS)
+    actor = PolicyActor(policy, settings)
     policy.warmup()
     return actor
 

@@ -25,31 +25,31 @@ _FREE = ("tasks", "episodes_per_task", "out", "workers", "shard")
 _RENAMED = {"episodes_per_shard": "episodes_per_part"}
 
 
-def collect(config: CollectSettings, on_part: Callable[[PartReport, int, int], None] | None = None) -> None:
+def collect(settings: CollectSettings, on_part: Callable[[PartReport, int, int], None] | None = None) -> None:
     """Collect what is still missing of a collection.
 
     Args:
-        config: the collection.
+        settings: the collection.
         on_part: called after every part with its report, the parts done and the parts planned.
 
     Raises:
         AsyncVLAError: unknown suite or task, or another collection into or in the same folder.
         RunError: the expert fails again and again, after all other parts.
     """
-    for task in config.tasks:
-        get_task(config.suite, task)
-    parts = plan_parts(config)
-    missing = [part for part in parts if not (config.out / part.name).exists()]
+    for task in settings.tasks:
+        get_task(settings.suite, task)
+    parts = plan_parts(settings)
+    missing = [part for part in parts if not (settings.out / part.name).exists()]
     done = len(parts) - len(missing)
-    lock = ".lock" if config.shard == WHOLE else f".lock_{config.shard.index}_of_{config.shard.count}"
-    with sole_writer(config.out / lock, f"a collection into {config.out}"):
-        _require_same_collection(config)
+    lock = ".lock" if settings.shard == WHOLE else f".lock_{settings.shard.index}_of_{settings.shard.count}"
+    with sole_writer(settings.out / lock, f"a collection into {settings.out}"):
+        _require_same_collection(settings)
         for part in parts:
-            _require_count(config.out / part.name, part.count)
+            _require_count(settings.out / part.name, part.count)
         if not missing:
             return
-        with worker_pool(min(config.workers, len(missing))) as pool:
-            futures = [pool.submit(collect_part, config, part) for part in missing]
+        with worker_pool(min(settings.workers, len(missing))) as pool:
+            futures = [pool.submit(collect_part, settings, part) for part in missing]
             failed: BaseException | None = None
             for future in as_completed(futures):
                 if error := future.exception():
@@ -63,20 +63,20 @@ def collect(config: CollectSettings, on_part: Callable[[PartReport, int, int], N
                 raise failed
 
 
-def _require_same_collection(config: CollectSettings) -> None:
+def _require_same_collection(settings: CollectSettings) -> None:
     """Datasets of different collections in one folder would pass for one."""
-    now = fixed_settings(asdict(config), _FREE)
-    if config.learner is not None:
+    now = fixed_settings(asdict(settings), _FREE)
+    if settings.learner is not None:
         from asyncvla_ros.model.checkpoint import fingerprint
 
-        now["learner"] = fingerprint(config.learner)
-    file = config.out / "collection.json"
+        now["learner"] = fingerprint(settings.learner)
+    file = settings.out / "collection.json"
     if not file.is_file():
         # Whole or not at all: another shard may read it at the same time.
-        partial = config.out / f".collection.{socket.gethostname()}.{os.getpid()}.partial"
+        partial = settings.out / f".collection.{socket.gethostname()}.{os.getpid()}.partial"
         partial.write_text(json.dumps(now, indent=1) + "\n")
         partial.replace(file)
-    found = f"{config.out} holds another collection"
+    found = f"{settings.out} holds another collection"
     there = json.loads(file.read_text()).items()
     # Before there were views, all were demonstrations.
     before = {"views": 0} | {_RENAMED.get(name, name): value for name, value in there}

@@ -111,16 +111,16 @@ class PartReport:
     wall_s: float
 
 
-def plan_parts(config: CollectSettings) -> tuple[Part, ...]:
+def plan_parts(settings: CollectSettings) -> tuple[Part, ...]:
     """The parts of a collection that are of its shard, round-robin over the tasks."""
-    if config.episodes_per_task < 1 or config.episodes_per_part < 1:
+    if settings.episodes_per_task < 1 or settings.episodes_per_part < 1:
         raise AsyncVLAError(
-            f"expected at least one episode per task and part, got {config.episodes_per_task} "
-            f"and {config.episodes_per_part}"
+            f"expected at least one episode per task and part, got {settings.episodes_per_task} "
+            f"and {settings.episodes_per_part}"
         )
     parts = [
-        Part(task, first, min(config.episodes_per_part, config.episodes_per_task - first))
-        for first in range(0, config.episodes_per_task, config.episodes_per_part)
-        for task in config.tasks
+        Part(task, first, min(settings.episodes_per_part, settings.episodes_per_task - first))
+        for first in range(0, settings.episodes_per_task, settings.episodes_per_part)
+        for task in settings.tasks
     ]
-    return config.shard.take(parts, f"datasets of {config.episodes_per_part} episodes of one task")
+    return settings.shard.take(parts, f"datasets of {settings.episodes_per_part} episodes of one task")

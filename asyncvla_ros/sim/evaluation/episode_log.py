@@ -83,7 +83,7 @@ class EpisodeLog(Generic[E]):
         self._episodes.append(episode)
 
     def close(self, settings: EpisodeSettings) -> None:
-        """Delete the file, once the result is written, unless it has episodes beyond those of ``settings``."""
+        """Delete the file, once the result is written, unless it has others than ``settings``."""
         if len(self.done(settings)) == len(self._episodes):
             self._file.unlink(missing_ok=True)
 

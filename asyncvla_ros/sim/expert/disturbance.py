@@ -35,14 +35,14 @@ DEFAULT_NOISE = NoiseSettings()
 class Disturbance:
     """Disturb the expert's actions during one episode."""
 
-    def __init__(self, config: NoiseSettings, rng: np.random.Generator) -> None:
-        self._config = config
+    def __init__(self, settings: NoiseSettings, rng: np.random.Generator) -> None:
+        self._settings = settings
         self._rng = rng
-        self._std = rng.uniform(*config.std_range)
+        self._std = rng.uniform(*settings.std_range)
         self._noise: np.ndarray = np.zeros(6)
         self._kick: np.ndarray = np.zeros(6)
         self._kick_left = 0
-        self._slip_in = int(rng.integers(5, 25)) if rng.random() < config.slip_probability else -1
+        self._slip_in = int(rng.integers(5, 25)) if rng.random() < settings.slip_probability else -1
         self._slip_left = 0
 
     def apply(self, action: np.ndarray, phase: Phase) -> np.ndarray:
@@ -55,19 +55,19 @@ class Disturbance:
         Returns:
             (7,) action to execute, in [-1, 1].
         """
-        config, rng = self._config, self._rng
-        rho = config.correlation
+        settings, rng = self._settings, self._rng
+        rho = settings.correlation
         self._noise = rho * self._noise + np.sqrt(1 - rho**2) * self._std * rng.standard_normal(6)
-        if self._kick_left == 0 and rng.random() < config.kick_probability:
+        if self._kick_left == 0 and rng.random() < settings.kick_probability:
             self._kick = rng.uniform(-1, 1, 6)
-            self._kick_left = config.kick_steps
+            self._kick_left = settings.kick_steps
         executed = np.array(action, dtype=np.float64)
         if self._kick_left > 0:
             self._kick_left -= 1
             executed[:6] = self._kick
         else:
             aligned = phase in (Phase.DESCEND, Phase.CLOSE)
-            executed[:6] += self._noise * (config.aligned_scale if aligned else 1.0)
+            executed[:6] += self._noise * (settings.aligned_scale if aligned else 1.0)
         if phase is Phase.CARRY and self._slip_in >= 0:
             self._slip_left = 4 if self._slip_in == 0 else 0
             self._slip_in -= 1
