@@ -74,7 +74,7 @@ def _trajectory(values: OutputValues, message: Any) -> _Meaning | None:
         return None
     order = [names.index(joint) for joint in joints]
     times = np.array([to_ns(point.time_from_start) for point in points], np.float64)
-    positions = values.targets(np.array([np.asarray(point.positions, np.float64)[order] for point in points]))
+    positions = values.absolute_actions(np.array([np.asarray(point.positions, np.float64)[order] for point in points]))
     return lambda since_ns: np.array([np.interp(since_ns, times, column) for column in positions.T])
 
 
@@ -82,19 +82,19 @@ def _positions(values: OutputValues, message: Any) -> _Meaning | None:
     data = np.asarray(message.data, np.float64)
     if len(data) != len(values.output.joints):
         return None
-    targets = values.targets(data)
+    targets = values.absolute_actions(data)
     return lambda since_ns: targets
 
 
 def _velocities(values: OutputValues, message: Any) -> _Meaning | None:
     data = np.asarray(message.data, np.float64)
-    return _while_said(values.changes(data)) if len(data) == len(values.output.joints) else None
+    return _while_said(values.deltas(data)) if len(data) == len(values.output.joints) else None
 
 
 def _twist(values: OutputValues, message: Any) -> _Meaning | None:
     vectors = (message.twist.linear, message.twist.angular)
     rates = np.array([part for vector in vectors for part in (vector.x, vector.y, vector.z)])
-    return _while_said(values.changes(rates[: len(values.output.dofs)]))
+    return _while_said(values.deltas(rates[: len(values.output.dofs)]))
 
 
 def _pose(values: OutputValues, message: Any) -> _Meaning | None:

@@ -50,7 +50,7 @@ class DriverAudit:
         position, pose, action   the commands, at the times at which they were sent; after more than two
                                  periods: it stood at the last one until one period before the next
         velocity, twist          likewise with one order of difference less: the values are velocities, and in
-                                 such a gap the last one was kept; a change per step was made once
+                                 such a gap the last one was kept; a delta per step was made once
 
     Tolerance: nothing is fitted. A k-th divided difference of values that are off by e is off by up to
     e k! Σ_i 1/Π_j≠i |t_i - t_j|, that is 2^k e / h^k for samples h apart, and e is what a number that keeps
@@ -210,7 +210,7 @@ class DriverAudit:
             gaps = np.diff(times_ns, prepend=last.times_ns[-1:] if len(last.times_ns) else times_ns[:1])
             gaps = ~begins & (gaps > GAP * self._period_ns)
             before = np.concatenate([last.values[-1:] if len(last.times_ns) else values[:1], values[:-1]])
-            # A rate goes on meanwhile; a change per step, which is made once, does not.
+            # A rate goes on meanwhile; a delta per step, which is made once, does not.
             standing[gaps] = np.where(self._is_step, 0.0, before[gaps])
             begins |= gaps
         step_ns = self._grid_ns if self._is_trajectory else self._period_ns

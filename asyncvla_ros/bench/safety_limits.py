@@ -24,7 +24,7 @@ class Limits:
     """Of the ``n`` numbers of a message, in units of the joints; infinite where there is none.
 
     Attributes:
-        scale: (n,) factor from the message's numbers to what is limited: changes per step become rates.
+        scale: (n,) factor from the message's numbers to what is limited: deltas per step become rates.
         is_rate: (n,) bool, whether the number is a velocity, not a position.
         minimum: (n,) [unit, or unit/s of a rate].
         maximum: (n,) likewise.

@@ -27,7 +27,7 @@ from asyncvla_ros.control.workspace import Workspace
 from asyncvla_ros.robot.contract import RobotContract
 from asyncvla_ros.types import ContractError
 
-# Least time between two commands of targets [periods].
+# Least time between two commands of absolute actions [periods].
 EARLIEST_UPDATE = 0.25
 
 
@@ -41,7 +41,7 @@ class CommandGenerator:
         urdf: The robot description, for a contract with a guard.
 
     Raises:
-        ContractError: a tracked target or a workspace has no measured state, or the guard does not fit the
+        ContractError: a tracked absolute dof or a workspace has no measured state, or the guard does not fit the
             description.
 
     Attributes:
@@ -75,7 +75,7 @@ class CommandGenerator:
 
     @property
     def is_continuous(self) -> bool:
-        """Whether commands continue between due actions: targets are tracked, and no dof is a delta."""
+        """Whether commands continue between due actions: dofs are tracked, and no dof is a delta."""
         return self.is_tracked and not self._is_delta.any()
 
     @property
@@ -130,7 +130,7 @@ class CommandGenerator:
 
     @property
     def positions(self) -> np.ndarray:
-        """(d,) commanded positions of targets [unit]; NaN for deltas and before the first command."""
+        """(d,) commanded positions of absolute dofs [unit]; NaN for deltas and before the first command."""
         return self._last.positions
 
     def limit_tool_speed(self, speed: float | None) -> None:
@@ -225,7 +225,7 @@ class CommandGenerator:
         return self._clamped
 
     def _ramp(self, values: np.ndarray, blend: float) -> np.ndarray:
-        """Return (d,) with deltas blended in; targets are blended on their way to the tracker."""
+        """Return (d,) with deltas blended in; absolute actions are blended on their way to the tracker."""
         return values if blend >= 1 else np.where(self._is_delta, np.float32(blend) * values, values)
 
     def _measure(self, state: RobotState, now_ns: int, at_ns: int) -> tuple[np.ndarray, np.ndarray]:
@@ -273,7 +273,7 @@ class CommandGenerator:
             has_let_go: Whether the arm obeys nobody, so that the hold follows it.
 
         Returns:
-            (d,) NaN where a target was neither measured nor commanded; None while that is so for all.
+            (d,) NaN where an absolute dof was neither measured nor commanded; None while that is so for all.
         """
         values = self._last.standing(state)
         if not self.has_begun:

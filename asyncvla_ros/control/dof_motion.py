@@ -202,7 +202,7 @@ class DofMotion:
 
     @property
     def command(self) -> float:
-        """Position of a target [unit], or change per period [unit]."""
+        """Position of an absolute dof [unit], or delta per period [unit]."""
         return self.state.velocity * (self._period_ns / 1e9) if self.dof.is_delta else self.state.position
 
     @property

@@ -24,7 +24,7 @@ class Drive(enum.Enum):
         HELD         ────────        the last position: the arm stands there
         RATE           ╱             the last velocity, on and on
                       ╱
-        STEP         ────────        a change per step is made once: the arm stands behind it
+        STEP         ────────        a delta per step is made once: the arm stands behind it
     """
 
     TRAJECTORY = "trajectory"

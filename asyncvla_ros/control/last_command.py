@@ -43,7 +43,7 @@ class LastCommand:
 
     @property
     def positions(self) -> np.ndarray:
-        """(d,) commanded positions of targets [unit]; NaN for deltas and before the first command."""
+        """(d,) commanded positions of absolute dofs [unit]; NaN for deltas and before the first command."""
         if self.values is None:
             return np.full(len(self._dofs), np.nan)
         return np.where(self._is_delta, np.nan, self.values.astype(np.float64))
@@ -51,7 +51,7 @@ class LastCommand:
     def standing(self, state: RobotState) -> np.ndarray:
         """Return the command (d,) float32 that stands still [unit].
 
-        It is 0 for deltas, the last command of a target, else the measured value.
+        It is 0 for deltas, the last command of an absolute dof, else the measured value.
         """
         values = np.zeros(len(self._dofs), np.float32)
         for index, dof in enumerate(self._dofs):

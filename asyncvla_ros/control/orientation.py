@@ -23,7 +23,7 @@ SHARE = 0.85 / math.sqrt(6)
 
 
 def has_orientation(robot: RobotContract) -> bool:
-    """Return whether a contract's targets are poses with a tracked orientation."""
+    """Return whether a contract's actions are poses with a tracked orientation."""
     columns = robot.dofs[COLUMNS]
     is_pose = robot.action_space == "ee_pose" and len(robot.dofs) >= POSE_SIZE
     return is_pose and all(dof.velocity is not None for dof in columns)

@@ -73,14 +73,14 @@ class OutputValues:
         return np.asarray(values, np.float64)[self._index]
 
     def position(self, values: np.ndarray) -> np.ndarray:
-        """Return the joint positions (n,) float64 [m or rad] of the targets (d,) ``values``."""
+        """Return the joint positions (n,) float64 [m or rad] of the absolute actions (d,) ``values``."""
         return self._offset + self._gain * self.raw(values)
 
-    def targets(self, positions: np.ndarray) -> np.ndarray:
-        """Return the targets (..., n) of joint ``positions`` [m or rad]; the inverse of ``position``."""
+    def absolute_actions(self, positions: np.ndarray) -> np.ndarray:
+        """Return the actions (..., n) of joint ``positions`` [m or rad]; the inverse of ``position``."""
         return (np.asarray(positions, np.float64) - self._offset) / self._gain
 
-    def changes(self, rates: np.ndarray) -> np.ndarray:
+    def deltas(self, rates: np.ndarray) -> np.ndarray:
         """Return the deltas (..., n) per control step of ``rates`` [unit/s]; the inverse of ``rate``."""
         return np.asarray(rates, np.float64) * (self._step_ns / 1e9)
 
@@ -119,7 +119,7 @@ class OutputValues:
                                           two of them, with their accelerations, is the path itself
 
         A path begins at the time of the command, past on arrival, so that a driver follows it at once.
-        A dof that is not tracked has only a target, which its joints reach within a control step.
+        The joints of a dof that is not tracked reach its command within a control step.
         """
         assert command.values is not None
         paths = [command.paths[index] if command.paths else None for index in self._index]

@@ -124,7 +124,7 @@ class RobotState:
 
 
 def check_states(robot: RobotContract) -> None:
-    """Check that each tracked target and each workspace has a measured state.
+    """Check that each tracked absolute dof and each workspace has a measured state.
 
     Raises:
         ContractError: one has none.

@@ -31,7 +31,7 @@ class ToolGuard:
     A link that is already outside may come back but not go farther out; a tool that is too fast brakes.
 
     Args:
-        robot: A contract with a guard, whose dofs are targets of joints.
+        robot: A contract with a guard, whose dofs are joint positions.
         tracked: (k,) the dofs whose motion is checked.
         urdf: The XML of the robot description.
 

@@ -224,7 +224,7 @@ class JerkLimitedTracker:
 
     @property
     def commands(self) -> list[float]:
-        """(k,) positions of targets [unit], deltas per period of the others [unit]."""
+        """(k,) positions of absolute dofs [unit], deltas per period of the others [unit]."""
         return [motion.command for motion in self._motions]
 
     @property

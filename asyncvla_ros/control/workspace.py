@@ -19,7 +19,7 @@ class Workspace:
 
     ::
 
-        measured ──+ changes commanded since──> position now ──+ next change──> must be inside
+        measured ──+ deltas commanded since──> position now ──+ next delta──> must be inside
 
     The stamp of a measurement gives its age; deltas are dated by steady time, so setting the clock makes no
     difference. An arm that lags had not made all earlier deltas either: those of the last ``lag_s`` may all
@@ -80,8 +80,8 @@ class Workspace:
     def _span(self, index: int, measured_ns: int, value: float) -> tuple[float, float]:
         """Return where a dof may be now that was at ``value`` [unit] at ``measured_ns`` [ns, steady]."""
         now, least, most = value, 0.0, 0.0
-        for at_ns, change in self._commanded:
-            step = float(change[index])
+        for at_ns, delta in self._commanded:
+            step = float(delta[index])
             if at_ns >= measured_ns:
                 now += step
                 continue
@@ -90,13 +90,13 @@ class Workspace:
             least, most = least + min(left, 0.0), most + max(left, 0.0)
         return now + least, now + most
 
-    def clamp(self, changes: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    def clamp(self, deltas: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
         """Return the nearest deltas (d,) that stay inside from anywhere between ``low`` and ``high`` (d,)."""
         least = np.minimum(self._minimum, low) - low
         most = np.maximum(self._maximum, high) - high
-        return np.clip(changes, np.minimum(least, 0.0), np.maximum(most, 0.0))
+        return np.clip(deltas, np.minimum(least, 0.0), np.maximum(most, 0.0))
 
-    def note(self, changes: np.ndarray, at_ns: int) -> None:
+    def note(self, deltas: np.ndarray, at_ns: int) -> None:
         """Note deltas (d,) commanded at ``at_ns`` [ns, steady]."""
-        if np.any(changes[self._limited]):
-            self._commanded.append((at_ns, changes))
+        if np.any(deltas[self._limited]):
+            self._commanded.append((at_ns, deltas))

@@ -19,7 +19,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -36,7 +36,7 @@ from asyncvla_ros.model.onnx_engine import GRAPHS
 from asyncvla_ros.model.text import head_tokens, load_tokenizer
 from asyncvla_ros.model.weights import INDEX, SINGLE, digest_weights, load_weights, save_weights
 from asyncvla_ros.observe.episode_monitor import LIMITS, EpisodeLimits, load_limits, save_limits
-from asyncvla_ros.robot.feature_file import load_features, read_json
+from asyncvla_ros.robot.feature_file import features_values, load_features, read_json
 from asyncvla_ros.types import CheckpointError, FeatureContract
 
 # Required files beside the weights.
@@ -110,7 +110,7 @@ def save_checkpoint(
 
 
 def _write_robot(folder: Path, features: FeatureContract, state: NormStats, action: NormStats) -> None:
-    _write_json(folder / "features.json", asdict(features))
+    _write_json(folder / "features.json", features_values(features))
     _write_json(folder / "norm_stats.json", {"state": state.to_dict(), "action": action.to_dict()})
 
 

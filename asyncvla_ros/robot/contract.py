@@ -60,7 +60,7 @@ class PoseSource:
 class WorkspaceLimit:
     """The state that a delta dof moves, and the range in which it must stay [unit of the dof].
 
-    A target dof needs none: its ``minimum`` and ``maximum`` are its workspace.
+    An absolute dof needs none: its ``minimum`` and ``maximum`` are its workspace.
     """
 
     state: str
@@ -118,7 +118,7 @@ class GuardedFrame:
 
 @dataclass(frozen=True)
 class ToolLimits:
-    """Permitted positions of links and speed of the tool, for joint targets.
+    """Permitted positions of links and speed of the tool, for joint positions.
 
     Attributes:
         tool: Link whose speed is limited.
@@ -139,18 +139,18 @@ class Dof:
         name: As in the checkpoint's feature contract.
         unit: Physical unit: ``m``, ``rad`` or ``normalized``; of the delta per control step if ``is_delta``.
         scale: Physical unit per unit of the checkpoint.
-        is_delta: Whether commands are deltas per control step, not targets.
+        is_delta: Whether commands are deltas per control step; else they are absolute.
         minimum: Smallest permitted command [unit].
         maximum: Largest permitted command [unit].
         velocity: Largest permitted velocity [unit/s]; None: not limited by the contract.
         acceleration: Largest permitted acceleration [unit/s²]; needs ``velocity``. None: not limited.
         jerk: Largest permitted jerk [unit/s³]; needs ``acceleration``. None: not limited.
         workspace: Range to which a delta may lead; None: not limited.
-        holds_command: Whether a hold keeps the last command of a target, not its measured position. A gripper
+        holds_command: Whether a hold keeps the last command of an absolute dof, not its measured position. A gripper
         needs this to keep its grip. Without a state of its name it starts at its first command.
         stop_acceleration: Acceleration of an emergency stop [unit/s²]; None: ``acceleration``.
         stop_jerk: Jerk of an emergency stop [unit/s³]; None: ``jerk``.
-        following_error: Greatest distance of a measured target from its commands of the last ``lag_s``
+        following_error: Greatest distance of a measured absolute dof from its commands of the last ``lag_s``
         [unit]; None: a tenth of a second at full velocity, 0.1 units without one.
     """
 

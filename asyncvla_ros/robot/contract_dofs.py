@@ -30,7 +30,7 @@ def parse_dof(data: Any, where: str, space: str, states: Sequence[str]) -> Dof:
     limits = Section(section.raw("limits"), f"{where}.limits", LIMITS)
     is_delta, minimum, maximum = _range(limits, space)
     if is_delta and section.has("hold"):
-        raise ContractError(f"{where}.hold: a change per control step is held by 0; it is for targets")
+        raise ContractError(f"{where}.hold: a delta per control step is held by 0; it is for absolute actions")
     name = section.text("name")
     holds_command = section.has("hold") and section.text("hold", HOLDS) == "commanded"
     stop_acceleration, stop_jerk = _stop(limits)
@@ -63,7 +63,7 @@ def _range(limits: Section, space: str) -> tuple[bool, float, float]:
     is_delta = limits.has("step")
     if is_delta == limits.has("position"):
         raise ContractError(
-            f"{limits.where}: expected either step (a change per control step) or position (a target), as "
+            f"{limits.where}: expected either step (a delta per control step) or position (absolute), as "
             "[min, max], also for a joint that turns without end"
         )
     if is_delta and not space.startswith("delta_"):
@@ -81,7 +81,7 @@ def _workspace(limits: Section, states: Sequence[str], *, is_delta: bool) -> Wor
         return None
     where = f"{limits.where}.workspace"
     if not is_delta:
-        raise ContractError(f"{where}: only for a change per control step; a target has its position limits")
+        raise ContractError(f"{where}: only for a delta per control step; an absolute dof has its position limits")
     section = Section(limits.raw("workspace"), where, ("state", "range"))
     return WorkspaceLimit(section.text("state", states), *section.interval("range"))
 
@@ -115,6 +115,6 @@ def _following_error(
     if holds_command:
         raise ContractError(f"{where}: not with hold: commanded; a gripper may stop at what it grips")
     if is_delta or name not in states:
-        kind = "a change per step" if is_delta else f"no state; the states are {', '.join(states)}"
-        raise ContractError(f"{where}: only for a target with a state of its name; {name} is {kind}")
+        kind = "a delta per step" if is_delta else f"no state; the states are {', '.join(states)}"
+        raise ContractError(f"{where}: only for an absolute dof with a state of its name; {name} is {kind}")
     return limits.positive("following_error")

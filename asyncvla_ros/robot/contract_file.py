@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +29,16 @@ from asyncvla_ros.robot.contract_safeguards import (
 )
 from asyncvla_ros.types import ContractError
 
-KEYS = ("name", "control_hz", "base_frame", "cameras", "state", "action", "outputs", "timeouts")
+KEYS = ("name", "action_hz", "base_frame", "cameras", "state", "action", "outputs", "timeouts")
 OPTIONAL_KEYS = ("command_hz", "ramp_s", "lag_s", "driver_state", "enable", "guard")
+# Retired name of a key, which is still read: its name now.
+RENAMED_KEYS = {"control_hz": "action_hz"}
 # position (3) and two columns of the rotation matrix (6), see transforms.pose_to_state.
 POSE_SIZE = 9
 # Placeholder that new-robot writes where only a person knows the answer.
 FILL_IN = "FILL_IN"
+
+log = logging.getLogger(__name__)
 
 
 def load_robot(path: Path) -> RobotContract:
@@ -51,7 +57,7 @@ def load_robot(path: Path) -> RobotContract:
 
 def parse_robot(data: Any, where: str) -> RobotContract:
     """Return a contract from parsed YAML; ``where`` begins the messages of ``ContractError``."""
-    root = Section(data, where, (*KEYS, *OPTIONAL_KEYS))
+    root = Section(_with_renamed_keys(data, where), where, (*KEYS, *OPTIONAL_KEYS))
     action = Section(root.raw("action"), f"{where}: action", ("space", "dofs"))
     timeouts = Section(root.raw("timeouts"), f"{where}: timeouts", ("chunk_s", "observation_s"))
     cameras = tuple(_camera(item, f"{where}: cameras[{i}]") for i, item in enumerate(root.items("cameras")))
@@ -68,7 +74,7 @@ def parse_robot(data: Any, where: str) -> RobotContract:
     check_topics((*cameras, *state), driver_states, enable, where)
     return RobotContract(
         name=root.text("name"),
-        control_hz=root.positive("control_hz"),
+        control_hz=root.positive("action_hz"),
         base_frame=root.text("base_frame"),
         cameras=cameras,
         state=state,
@@ -86,19 +92,28 @@ def parse_robot(data: Any, where: str) -> RobotContract:
     )
 
 
+def _with_renamed_keys(data: Any, where: str) -> Any:
+    """Return a contract with the keys of today; warn of each retired one."""
+    for old, new in RENAMED_KEYS.items():
+        if isinstance(data, Mapping) and old in data and new not in data:
+            log.warning("%s: the key %s is deprecated, use %s", where, old, new)
+            data = {new if key == old else key: value for key, value in data.items()}
+    return data
+
+
 def _command_hz(root: Section, dofs: tuple[Dof, ...]) -> float | None:
-    command_hz, control_hz = root.optional_positive("command_hz"), root.positive("control_hz")
+    command_hz, action_hz = root.optional_positive("command_hz"), root.positive("action_hz")
     if command_hz is None:
         return None
-    if command_hz < control_hz:
+    if command_hz < action_hz:
         raise ContractError(
-            f"{root.where}.command_hz: expected control_hz ({control_hz:g}) or more, found {command_hz:g}"
+            f"{root.where}.command_hz: expected action_hz ({action_hz:g}) or more, found {command_hz:g}"
         )
     once = [dof.name for dof in dofs if dof.is_delta or not (dof.velocity or dof.holds_command)]
-    if once and command_hz != control_hz:
+    if once and command_hz != action_hz:
         raise ContractError(
-            f"{root.where}.command_hz: only targets with a velocity limit, or with hold: commanded, can be "
-            f"commanded more often than control_hz; {', '.join(once)} cannot"
+            f"{root.where}.command_hz: only absolute actions with a velocity limit, or with hold: commanded, "
+            f"can be commanded more often than action_hz; {', '.join(once)} cannot"
         )
     return command_hz
 

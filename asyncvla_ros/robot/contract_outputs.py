@@ -20,7 +20,7 @@ KEYS = {
     "gripper_command": ("dofs", "travel", "max_effort"),
     "parallel_gripper_command": ("dofs", "joints", "travel", "max_effort"),
 }
-# Kind of their numbers: deltas per control step, or targets. action_command carries either.
+# Kind of their numbers: deltas per control step, or absolute. action_command carries either.
 TAKES_DELTAS = {"forward_velocity": True, "twist": True} | dict.fromkeys(
     ("joint_trajectory", "forward_position", "pose", "gripper_command", "parallel_gripper_command"), False
 )
@@ -94,7 +94,7 @@ def _output(data: Any, where: str, space: str, dofs: Sequence[Dof]) -> Output:
 
 
 def _check_kind(adapter: str, where: str, space: str, dofs: Sequence[Dof]) -> None:
-    """Raise ContractError if the adapter cannot carry deltas, or targets, of these dofs."""
+    """Raise ContractError if the adapter cannot carry deltas, or absolute actions, of these dofs."""
     if adapter in FIXED:
         count, spaces, meaning = FIXED[adapter]
         if len(dofs) != count or (spaces and space not in spaces):
@@ -104,7 +104,7 @@ def _check_kind(adapter: str, where: str, space: str, dofs: Sequence[Dof]) -> No
             )
     if adapter not in TAKES_DELTAS:
         return
-    kinds = {True: "changes per step (limits.step)", False: "targets (limits.position)"}
+    kinds = {True: "deltas (limits.step)", False: "absolute actions (limits.position)"}
     wrong = [dof.name for dof in dofs if dof.is_delta is not TAKES_DELTAS[adapter]]
     if wrong:
         raise ContractError(

@@ -100,7 +100,7 @@ def parse_guard(data: Any, where: str, space: str, dofs: Sequence[Dof]) -> ToolL
     section = Section(data, where, ("tool", "tool_speed", "frames"))
     if space != "joint_position":
         raise ContractError(
-            f"{where}: only for targets of joints, the action space joint_position, found {space}"
+            f"{where}: only for joint positions, the action space joint_position, found {space}"
         )
     joints = [dof for dof in dofs if not (dof.unit == "normalized" or dof.holds_command)]
     loose = [dof.name for dof in joints if dof.velocity is None]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from asyncvla_ros.types import CameraFeature, CheckpointError, FeatureContract
 
 # Greatest side of an image [px].
 LARGEST = 8192
+# Keys of the file that are not named as the attribute: files are compared by their bytes, so they stay.
+FILE_KEYS = {"action_hz": "control_hz"}
 
 
 def load_features(folder: Path) -> FeatureContract:
@@ -39,6 +42,11 @@ def load_features(folder: Path) -> FeatureContract:
     for problem in _problems(features):
         raise CheckpointError(f"{file}: {problem}")
     return features
+
+
+def features_values(features: FeatureContract) -> dict[str, Any]:
+    """Return a feature contract as ``features.json`` holds it."""
+    return {FILE_KEYS.get(name, name): value for name, value in asdict(features).items()}
 
 
 def _problems(features: FeatureContract) -> Iterator[str]:

@@ -174,7 +174,7 @@ def _state_rows(source: JointStateSource | PoseSource) -> list[tuple[str, ...]]:
 
 
 def _dof_row(dof: Dof) -> tuple[str, ...]:
-    kind = "change per step" if dof.is_delta else "target"
+    kind = "delta per step" if dof.is_delta else "absolute"
     bounds = (dof.minimum, dof.maximum, dof.velocity, dof.acceleration, dof.jerk)
     numbers = ("-" if bound is None else f"{bound:g}" for bound in bounds)
     hold = "0" if dof.is_delta else HOLDS[dof.holds_command]

@@ -64,5 +64,5 @@ def stop_limits(dof: Dof, period_s: float) -> MotionLimits:
 
 
 def following_limit(dof: Dof) -> float:
-    """Return how far a measured target may be from its command [unit]."""
+    """Return how far a measured absolute dof may be from its command [unit]."""
     return dof.following_error or (FOLLOWING_S * dof.velocity if dof.velocity else FOLLOWING)

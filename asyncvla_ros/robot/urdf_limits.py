@@ -67,7 +67,7 @@ def _tightened(dof: Dof, joint: UrdfJoint, where: str, *, is_measured: bool) -> 
     space = dof.workspace
     if space is None and not is_measured:
         raise ContractError(
-            f"{where}: a change of it can only be kept in its range if dof {dof.name} names a state, or has "
+            f"{where}: a delta of it can only be kept in its range if dof {dof.name} names a state, or has "
             f"a workspace that does"
         )
     if space is None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import msgpack
 import numpy as np
 
+from asyncvla_ros.robot.feature_file import features_values
 from asyncvla_ros.serve.client import from_array, to_array
 from asyncvla_ros.strategy import Strategy
 from asyncvla_ros.types import (
@@ -125,7 +126,7 @@ def chunk_reply(chunk: ActionChunk) -> dict[str, Any]:
 
 def features_reply(features: FeatureContract) -> dict[str, Any]:
     """Build the reply to ``features`` from a feature contract."""
-    values = asdict(features)
+    values = features_values(features)
     return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
 

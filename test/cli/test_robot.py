@@ -41,7 +41,7 @@ def run(monkeypatch, capsys) -> Callable[..., Result]:
 def test_check_explains_a_contract_and_that_it_fits(run):
     result = run("check", "--robot", "libero_panda", "--checkpoint", str(shipped_checkpoint()))
     assert result.returncode == 0, result.stderr
-    for word in ("agentview/image_raw", "ee_r11", "change per step", "~/command", "0.5 s"):
+    for word in ("agentview/image_raw", "ee_r11", "delta per step", "~/command", "0.5 s"):
         assert word in result.stdout
     assert f"libero_panda fits {shipped_checkpoint()}" in result.stdout
 

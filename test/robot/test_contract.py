@@ -121,7 +121,7 @@ JOINT_MISTAKES = [
     ("outputs/2/travel", [0.5], "travel: expected two numbers"),
     ("outputs/2/dofs", ["joint1", "gripper"], "expected 1 dofs: the opening; found 2 of joint_position"),
     ("outputs/2/max_effort", 0, "max_effort: expected a number above 0"),
-    ("outputs/1", {"adapter": "forward_velocity", "topic": "v"}, "expected changes per step .*are targets"),
+    ("outputs/1", {"adapter": "forward_velocity", "topic": "v"}, "expected deltas .*are absolute actions"),
     ("outputs/1", {"adapter": "pose", "topic": "p"}, "expected 9 dofs of the action space ee_pose"),
     ("outputs/1", {"adapter": "twist", "topic": "t"}, "expected 6 dofs of the action space delta_ee_pose"),
 ]
@@ -134,9 +134,9 @@ def test_outputs_that_cannot_be_are_named(path, value, message):
         parse_robot(with_value(data, path, value), "robot")
 
 
-def test_changes_per_step_are_no_targets(data):
+def test_deltas_are_no_absolute_actions(data):
     trajectory = {"adapter": "joint_trajectory", "topic": "t"}
-    with pytest.raises(ContractError, match=r"expected targets .*; dx, dy, dz, drx, dry, drz are changes"):
+    with pytest.raises(ContractError, match=r"expected absolute actions .*; dx, dy, dz, drx, dry, drz are deltas"):
         parse_robot(with_value(data, "outputs/0", trajectory), "robot")
 
 
@@ -208,7 +208,7 @@ LIMIT_MISTAKES = [
     (
         "action/dofs/6/limits",
         {"position": [-1, 1], "workspace": {"state": "ee_x", "range": [0, 1]}},
-        "only for a change per control step",
+        "only for a delta per control step",
     ),
     (
         "action/dofs/0/limits",
@@ -216,7 +216,7 @@ LIMIT_MISTAKES = [
         "workspace.state: expected one of ee_x, ee_y, .*, found 'elsewhere'",
     ),
     ("command_hz", 10, r"expected control_hz \(20\) or more, found 10"),
-    ("command_hz", 100, "only targets with a velocity limit, .* dx, dy, dz, drx, dry, drz, gripper cannot"),
+    ("command_hz", 100, "only absolute actions with a velocity limit, .* dx, dy, dz, drx, dry, drz, gripper cannot"),
     ("ramp_s", -1, "ramp_s: expected a number above 0"),
     ("lag_s", 0, "lag_s: expected a number above 0"),
 ]

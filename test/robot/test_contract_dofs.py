@@ -52,7 +52,7 @@ def test_a_stop_is_compared_with_the_motion():
 
 
 def test_only_measured_targets_have_a_following_error():
-    with pytest.raises(ContractError, match=r"only for a target .*; dx is a change per step"):
+    with pytest.raises(ContractError, match=r"only for an absolute dof .*; dx is a delta per step"):
         _parsed("libero_panda", JOINT, {"step": [-1, 1], "following_error": 0.1})
     limits = {"position": [-1, 1], "following_error": 0.1}
     dof = {"name": "elsewhere", "unit": "rad", "scale": 1.0, "limits": limits}

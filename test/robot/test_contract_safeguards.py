@@ -130,7 +130,7 @@ def test_guards_that_cannot_be_are_named(guard, message):
 
 
 def test_only_tracked_targets_of_joints_are_guarded():
-    with pytest.raises(ContractError, match=r"only for targets of joints, .*, found delta_ee_pose"):
+    with pytest.raises(ContractError, match=r"only for joint positions, .*, found delta_ee_pose"):
         _parse("libero_panda", guard=_guard())
     data = with_value(contract_data("so101"), "action/dofs/1/limits", {"position": [-1, 1]})
     data["command_hz"] = data["control_hz"]
