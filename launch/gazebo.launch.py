@@ -59,6 +59,19 @@ def _headless() -> PythonExpression:
     )
 
 
+def _gazebo() -> IncludeLaunchDescription:
+    """Start the simulator, whose end is the end of all."""
+    return IncludeLaunchDescription(
+        PythonLaunchDescriptionSource(
+            PathJoinSubstitution([FindPackageShare("ros_gz_sim"), "launch", "gz_sim.launch.py"])
+        ),
+        launch_arguments={
+            "gz_args": ["-r ", _headless(), LaunchConfiguration("world")],
+            "on_exit_shutdown": "true",
+        }.items(),
+    )
+
+
 def generate_launch_description() -> LaunchDescription:
     """Return what ``ros2 launch`` runs."""
     return LaunchDescription(
@@ -79,15 +92,7 @@ def generate_launch_description() -> LaunchDescription:
             *shared("device", "instruction", "params_file", "rviz"),
             needs(*PACKAGES),
             needs("rviz2", condition=when("rviz")),
-            IncludeLaunchDescription(
-                PythonLaunchDescriptionSource(
-                    PathJoinSubstitution([FindPackageShare("ros_gz_sim"), "launch", "gz_sim.launch.py"])
-                ),
-                launch_arguments={
-                    "gz_args": ["-r ", _headless(), LaunchConfiguration("world")],
-                    "on_exit_shutdown": "true",
-                }.items(),
-            ),
+            _gazebo(),
             Node(
                 package="ros_gz_bridge",
                 executable="parameter_bridge",
@@ -112,11 +117,7 @@ def generate_launch_description() -> LaunchDescription:
                 Node(
                     package="controller_manager",
                     executable="spawner",
-                    arguments=[
-                        "joint_state_broadcaster",
-                        "joint_trajectory_controller",
-                        "gripper_controller",
-                    ],
+                    arguments=CONTROLLERS,
                     parameters=[SIM_TIME],
                     output="screen",
                 ),

@@ -15,9 +15,15 @@ ROOT = Path(__file__).resolve().parents[1]
 # Retired name: name to use. Only names that have no other meaning.
 RETIRED = {
     "LossOfBatch": "PolicyLoss",
+    "ArmPeer": "FakeArm",
+    "CONTROL_HZ": "ACTION_HZ",
     "PATIENCE_S": "ACK_DEADLINE_S",
+    "PolicyFigures": "PolicyMetrics",
+    "RobotPeer": "FakeRobot",
     "answers_at_once": "allows_early_update",
     "have_arrived": "acknowledged",
+    "is_heard": "has_subscribers",
+    "onlooker": "observer",
 }
 PLACES = ("README.md", "asyncvla_msgs", "asyncvla_ros", "config", "docs", "launch", "test", "tools")
 SUFFIXES = {".md", ".msg", ".srv", ".action", ".py", ".sh", ".toml", ".yaml"}

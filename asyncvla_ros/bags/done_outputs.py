@@ -74,8 +74,10 @@ def _trajectory(values: OutputValues, message: Any) -> _Meaning | None:
         return None
     order = [names.index(joint) for joint in joints]
     times = np.array([to_ns(point.time_from_start) for point in points], np.float64)
-    positions = values.absolute_actions(np.array([np.asarray(point.positions, np.float64)[order] for point in points]))
-    return lambda since_ns: np.array([np.interp(since_ns, times, column) for column in positions.T])
+    actions = values.absolute_actions(
+        np.array([np.asarray(point.positions, np.float64)[order] for point in points])
+    )
+    return lambda since_ns: np.array([np.interp(since_ns, times, column) for column in actions.T])
 
 
 def _positions(values: OutputValues, message: Any) -> _Meaning | None:

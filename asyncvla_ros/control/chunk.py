@@ -9,7 +9,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class StampedChunk:
-    """Actions; number ``i`` is due at ``stamp_ns + i * step_ns``. Without actions it ends the motion.
+    """Actions, one due every ``step_ns`` from ``stamp_ns`` on. Without actions it ends the motion.
 
     Nothing is checked here: ``asyncvla_ros.control.safety.check_chunk`` decides whether a chunk may be used.
 

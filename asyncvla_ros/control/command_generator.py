@@ -41,8 +41,8 @@ class CommandGenerator:
         urdf: The robot description, for a contract with a guard.
 
     Raises:
-        ContractError: a tracked absolute dof or a workspace has no measured state, or the guard does not fit the
-            description.
+        ContractError: a tracked absolute dof or a workspace has no measured state, or the guard does not
+            fit the description.
 
     Attributes:
         stop: State machine of the stop and the hold after it.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import partial
 
 from asyncvla_ros.control.action_schedule import ScheduledAction
@@ -13,26 +12,21 @@ from asyncvla_ros.control.command_generator import CommandGenerator
 from asyncvla_ros.control.driver_watch import DriverWatch
 from asyncvla_ros.control.robot_state import AGREEING
 from asyncvla_ros.control.safety import Rejection
+from asyncvla_ros.control.situation import Situation
 from asyncvla_ros.control.supervisor import Supervisor
 from asyncvla_ros.control.types import Command, Mode, Reason, Status, Verdict
 from asyncvla_ros.robot.contract import RobotContract
 
 # Periods without an action after which deltas are held: a rate would go on for ever.
 SILENT_PERIODS = 1.5
-NOT_ACTIVE = Verdict(Mode.IDLE, Reason.INACTIVE, "not active")
 
 
 class Controller:
     """Check chunks, schedule actions, supervise and command the arm; stop with a reason if one is missing.
 
-    ::
-
-        IDLE ──first action due──> TRACKING <──next chunk── HOLDING
-                                      │ exhausted, stale, not ours, clock jump ─┘^
-        any ──estop──> ESTOP, any ──error──> FAULT; both latched until ``reset``, then IDLE
-
-    Two clocks: the node clock says which action is due; motion is a function of steady time.
-    ``CommandGenerator`` computes commands; ``Supervisor`` decides whether they may be sent. Not thread-safe.
+    ``CommandGenerator`` computes commands, ``Supervisor`` decides whether they may be sent, ``Situation``
+    draws the modes. Two clocks: the node clock says which action is due; motion is a function of steady time.
+    Not thread-safe.
 
     Args:
         robot: Dofs, limits and timeouts.
@@ -56,23 +50,23 @@ class Controller:
         self._drivers = DriverWatch(self.supervisor, self._generator, timeout_ns)
         self._new_activation = partial(Activation, robot, execute_steps, agreeing)
         self._activation = self._new_activation()
-        self._situation = NOT_ACTIVE
+        self._situation = Situation()
         self.is_active = False
 
     @property
     def mode(self) -> Mode:
         """What the controller does."""
-        return self._situation.mode
+        return self._situation.now.mode
 
     @property
     def reason(self) -> Reason:
         """Why it does so."""
-        return self._situation.reason
+        return self._situation.now.reason
 
     @property
     def text(self) -> str:
         """The same in words, with numbers."""
-        return self._situation.text
+        return self._situation.now.text
 
     def limit_tool_speed(self, speed: float | None) -> None:
         """Limit the speed of the tool to ``speed`` [m/s]; None: to the contract's limit.
@@ -93,14 +87,13 @@ class Controller:
         self.is_active = True
         self._generator.restart(is_elsewhere=is_elsewhere)
         self.supervisor.forget_motion()
-        waiting = Verdict(Mode.IDLE, Reason.NO_CHUNK, "no chunk received since activation")
-        self._situation = self.supervisor.latch or waiting
+        self._situation.activate(self.supervisor.latch)
 
     def stop(self, now_ns: int, at_ns: int) -> Command:
         """Deactivate: compute the stop's first command; ``update`` computes the others until ``at_rest``."""
         self._brake(is_emergency=False)
         self.is_active = False
-        self._situation = Verdict(Mode.IDLE, Reason.INACTIVE, "deactivated")
+        self._situation.deactivate()
         return self.update(now_ns, at_ns)
 
     @property
@@ -145,7 +138,9 @@ class Controller:
             return self._stop_for(forbidden, now_ns, at_ns)
         if self._drivers.is_elsewhere:
             return self._hold(now_ns, at_ns)
-        not_ready = self._activation.not_ready(self._situation, now_ns, has_begun=self._generator.has_begun)
+        not_ready = self._activation.not_ready(
+            self._situation.now, now_ns, has_begun=self._generator.has_begun
+        )
         if not_ready is not None:
             return self._wait_for(not_ready, now_ns, at_ns)
         if self._generator.is_stopping:
@@ -191,7 +186,7 @@ class Controller:
         is_new = action is not self._activation.action
         values = self._generator.follow(action, now_ns, at_ns, self._activation.state, is_new=is_new)
         self._activation.action = action
-        self._situation = Verdict(Mode.TRACKING, Reason.NONE, "")
+        self._situation.track()
         stamp_ns = now_ns if self._generator.is_continuous else action.due_ns
         self._note_sent(at_ns)
         return Command(values, action, stamp_ns, at_ns, paths=self._generator.paths)
@@ -211,16 +206,15 @@ class Controller:
         return Command(None, None, now_ns, at_ns)
 
     def _stop_for(self, forbidden: Verdict, now_ns: int, at_ns: int) -> Command:
-        """Stop because the supervisor forbids motion; an idle controller stays idle unless latched."""
+        """Stop because the supervisor forbids motion."""
         if forbidden.mode is Mode.FAULT and self.mode not in (Mode.FAULT, Mode.ESTOP):
             self._generator.restart_stop(is_emergency=True)
-        is_idle = self.mode is Mode.IDLE and forbidden.mode is Mode.HOLDING
-        self._situation = replace(forbidden, mode=Mode.IDLE) if is_idle else forbidden
+        self._situation.forbid(forbidden)
         return self._hold(now_ns, at_ns)
 
     def _wait_for(self, missing: Verdict, now_ns: int, at_ns: int) -> Command:
         """Hold because something is missing; count an underrun if an action was executed before."""
-        self._situation = missing
+        self._situation.now = missing
         self._activation.underruns += missing.mode is Mode.HOLDING
         return self._hold(now_ns, at_ns)
 
@@ -269,27 +263,23 @@ class Controller:
             return
         if self._activation.was_exhausted or not self._lockstep:
             self._activation.is_starved = True
-            cause = "the world waits" if self._lockstep else "is the policy running?"
-            text = f"no chunk for {silence_s:.1f} s of wall time; {cause}"
-            self._situation = Verdict(Mode.HOLDING, Reason.UNDERRUN, text)
+            self._situation.time_out(silence_s, lockstep=self._lockstep)
 
     def clock_jumped(self, jump_s: float) -> None:
         """Forget what was planned and observed before the clock jumped back by ``-jump_s``."""
         self._activation.forget_times()
         self._generator.forget_times()
-        if self.mode in (Mode.TRACKING, Mode.HOLDING):
-            text = f"the clock jumped by {jump_s:.3f} s; waiting for a chunk"
-            self._situation = Verdict(Mode.HOLDING, Reason.CLOCK_JUMP, text)
+        self._situation.jump(jump_s)
 
     def estop(self) -> None:
         """Stop within the limits of an emergency stop, and stay stopped until ``reset``."""
         self._brake(is_emergency=True)
-        self._situation = self.supervisor.estop()
+        self._situation.now = self.supervisor.estop()
 
     def fault(self, text: str) -> None:
         """Stop because of an internal error, until ``reset``."""
         self._generator.restart_stop(is_emergency=True)
-        self._situation = self.supervisor.fault(Reason.INTERNAL_ERROR, text)
+        self._situation.now = self.supervisor.fault(Reason.INTERNAL_ERROR, text)
 
     def reset(self) -> bool:
         """Release a latched stop or fault and forget the plan; return False if there was none."""
@@ -301,11 +291,10 @@ class Controller:
         if self.supervisor.is_returning:
             self._generator.stop.reconsider()
         self._generator.restart_ramp()
-        waiting = Verdict(Mode.IDLE, Reason.NO_CHUNK, "reset; waiting for a chunk")
-        self._situation = waiting if self.is_active else NOT_ACTIVE
+        self._situation.reset(is_active=self.is_active)
         return True
 
     def status(self, now_ns: int) -> Status:
         """Return a snapshot for a person or a message."""
         is_looking = self.is_active and not self._lockstep
-        return self._activation.status(self._situation, self._generator, now_ns, is_looking=is_looking)
+        return self._activation.status(self._situation.now, self._generator, now_ns, is_looking=is_looking)

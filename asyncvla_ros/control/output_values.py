@@ -50,7 +50,6 @@ class OutputValues:
     def __init__(self, robot: RobotContract, output: Output):
         self.output = output
         self.frame = robot.base_frame
-        self.period_ns = robot.period_ns
         self._step_ns = robot.step_ns
         self._told_begin_ns = 0
         self._index = [robot.dof_names.index(name) for name in output.dofs]

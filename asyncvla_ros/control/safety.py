@@ -107,8 +107,8 @@ def _check_time(chunk: StampedChunk, robot: RobotContract, now_ns: int) -> Rejec
     if -age_s > robot.step_ns / 1e9:
         return Rejection(
             RejectReason.FROM_THE_FUTURE,
-            f"stamped {-age_s:.3f} s ahead, limit one control step ({robot.step_ns / 1e9:g} s); do the "
-            "clocks of policy and controller agree?",
+            f"stamped {-age_s:.3f} s ahead, limit one control step ({robot.step_ns / 1e9:g} s); "
+            "do the clocks of policy and controller agree?",
         )
     return None
 

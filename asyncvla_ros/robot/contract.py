@@ -146,8 +146,8 @@ class Dof:
         acceleration: Largest permitted acceleration [unit/s²]; needs ``velocity``. None: not limited.
         jerk: Largest permitted jerk [unit/s³]; needs ``acceleration``. None: not limited.
         workspace: Range to which a delta may lead; None: not limited.
-        holds_command: Whether a hold keeps the last command of an absolute dof, not its measured position. A gripper
-        needs this to keep its grip. Without a state of its name it starts at its first command.
+        holds_command: Whether a hold keeps the last command of an absolute dof, not its measured position. A
+        gripper needs this to keep its grip. Without a state of its name it starts at its first command.
         stop_acceleration: Acceleration of an emergency stop [unit/s²]; None: ``acceleration``.
         stop_jerk: Jerk of an emergency stop [unit/s³]; None: ``jerk``.
         following_error: Greatest distance of a measured absolute dof from its commands of the last ``lag_s``

@@ -30,7 +30,7 @@ def parse_dof(data: Any, where: str, space: str, states: Sequence[str]) -> Dof:
     limits = Section(section.raw("limits"), f"{where}.limits", LIMITS)
     is_delta, minimum, maximum = _range(limits, space)
     if is_delta and section.has("hold"):
-        raise ContractError(f"{where}.hold: a delta per control step is held by 0; it is for absolute actions")
+        raise ContractError(f"{where}.hold: a delta per control step is held by 0; it is for absolute dofs")
     name = section.text("name")
     holds_command = section.has("hold") and section.text("hold", HOLDS) == "commanded"
     stop_acceleration, stop_jerk = _stop(limits)
@@ -81,7 +81,9 @@ def _workspace(limits: Section, states: Sequence[str], *, is_delta: bool) -> Wor
         return None
     where = f"{limits.where}.workspace"
     if not is_delta:
-        raise ContractError(f"{where}: only for a delta per control step; an absolute dof has its position limits")
+        raise ContractError(
+            f"{where}: only for a delta per control step; an absolute dof has its position limits"
+        )
     section = Section(limits.raw("workspace"), where, ("state", "range"))
     return WorkspaceLimit(section.text("state", states), *section.interval("range"))
 

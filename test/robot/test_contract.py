@@ -136,7 +136,9 @@ def test_outputs_that_cannot_be_are_named(path, value, message):
 
 def test_deltas_are_no_absolute_actions(data):
     trajectory = {"adapter": "joint_trajectory", "topic": "t"}
-    with pytest.raises(ContractError, match=r"expected absolute actions .*; dx, dy, dz, drx, dry, drz are deltas"):
+    with pytest.raises(
+        ContractError, match=r"expected absolute actions .*; dx, dy, dz, drx, dry, drz are deltas"
+    ):
         parse_robot(with_value(data, "outputs/0", trajectory), "robot")
 
 
@@ -216,7 +218,11 @@ LIMIT_MISTAKES = [
         "workspace.state: expected one of ee_x, ee_y, .*, found 'elsewhere'",
     ),
     ("command_hz", 10, r"expected control_hz \(20\) or more, found 10"),
-    ("command_hz", 100, "only absolute actions with a velocity limit, .* dx, dy, dz, drx, dry, drz, gripper cannot"),
+    (
+        "command_hz",
+        100,
+        "only absolute actions with a velocity limit, .* dx, dy, dz, drx, dry, drz, gripper cannot",
+    ),
     ("ramp_s", -1, "ramp_s: expected a number above 0"),
     ("lag_s", 0, "lag_s: expected a number above 0"),
 ]

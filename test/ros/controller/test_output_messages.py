@@ -59,7 +59,7 @@ def test_every_arm_sends_trajectories_that_are_accepted(name, share):
     joints, targets = output.output.joints, middle(robot)[: len(output.output.joints)]
     message = output_messages.joint_trajectory(output, command, NOW_NS)
     # Also after a while on the way: the stamp is absolute, and it lasts.
-    for late_ns in (0, 5 * MS, output.period_ns, 999 * MS):
+    for late_ns in (0, 5 * MS, robot.period_ns, 999 * MS):
         assert TrajectoryController(joints, targets, NOW_NS).accept(message, NOW_NS + late_ns) == ""
     assert to_ns(message.header.stamp) == NOW_NS
     first, last = message.points[0], message.points[-1]
