@@ -28,14 +28,14 @@ class ArmBody:
         self._led = 0.0
 
     def drive(self, demand: np.ndarray, by_hand: float) -> None:
-        """Goes on towards (6,) ``demand`` [rad]; a hand, wherever it is, moves nothing."""
+        """Move towards (6,) ``demand`` [rad]; the hand moves nothing."""
         behind = demand - self.positions
         driven = behind - np.clip(behind, -self._stiction, self._stiction)
         self.positions = self.positions + FOLLOWS * driven
         self._led = by_hand
 
     def lead(self, by_hand: float) -> None:
-        """Without drives: goes on with the hand, to ``by_hand`` from where the drives left off [rad]."""
+        """Follow the hand, without drives, to ``by_hand`` [rad] from where the drives left off."""
         step = float(np.clip(by_hand - self._led, -self._reach, self._reach))
         self.positions = self.positions + step
         self._led += step

@@ -1,4 +1,4 @@
-"""The graphs in which ``asyncvla bench faults`` makes things fail, and the ways in which it does."""
+"""Graphs of ``asyncvla bench faults``, and what it can do to them."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ DELIVERED_NS = 100_000_000
 
 @dataclass(frozen=True)
 class RigKind:
-    """What runs.
+    """Kind of graph.
 
     Attributes:
         use_sim_time: The clock is ``/clock``, and can be set back.
@@ -67,7 +67,7 @@ class RigKind:
 
 @dataclass
 class Rig:
-    """Running nodes, an observer, and its record; what only some kinds of rig have is None in the others.
+    """Running nodes, an observer, and its record; parts that a kind does not have are None.
 
     Attributes:
         contract: File of ``robot``.
@@ -91,13 +91,13 @@ class Rig:
 
     @property
     def the_demand(self) -> DemandJudge:
-        """The judge of trajectories, where the arm has a driver of them."""
+        """Judge of trajectories, where the arm has a driver of them."""
         assert self.demand is not None
         return self.demand
 
     @property
     def the_orders(self) -> CommandJudge:
-        """The judge of action commands, where the system clock can be set."""
+        """Judge of action commands, where the system clock can be set."""
         assert self.orders is not None
         return self.orders
 
@@ -108,37 +108,38 @@ class Rig:
         return self.system_clock
 
     def demand_problems(self) -> list[str]:
-        """What trajectories made the driver demand beyond the limits since one asked last."""
+        """Return limits that the driver's demand broke since the last call."""
         return self.the_demand.problems(time.monotonic_ns() - DELIVERED_NS)
 
     def figures(self) -> dict[str, Any]:
-        """What drivers demanded so far, by their model."""
+        """Return metrics of the demand so far by driver model."""
         judges = [judge for judge in (self.demand, self.orders) if judge is not None]
         return {name: figures for judge in judges for name, figures in judge.figures().items()}
 
-    def freeze(self, cameras: bool, joints: bool) -> None:
-        """Whether cameras and joint states are silent from now on.
+    def freeze(self, *, cameras: bool, joints: bool) -> None:
+        """Silence cameras and joint states, or let them continue.
 
         Raises:
             RunError: they do not answer.
         """
-        self.set("cameras", "frozen_cameras", cameras)
-        self.set("arm", "frozen_joints", joints)
+        self.set("cameras", frozen_cameras=cameras)
+        self.set("arm", frozen_joints=joints)
 
-    def set(self, node: str, key: str, value: bool | float | str) -> None:
-        """Sets a parameter of a node; returns when it has.
+    def set(self, node: str, **values: bool | float | str) -> None:
+        """Set parameters of a node; return once it has them.
 
         Raises:
-            RunError: it does not answer, or refuses.
+            RunError: the node does not answer, or refuses.
         """
-        request = SetParameters.Request(parameters=[Parameter(key, value=value).to_parameter_msg()])
+        parameters = [Parameter(key, value=value).to_parameter_msg() for key, value in values.items()]
+        request = SetParameters.Request(parameters=parameters)
         answer = self.observer.call(SetParameters, f"{node}/set_parameters", request, ANSWER_S)
         results = answer.response.results
         if not all(one.successful for one in results):
-            raise RunError(f"parameter {key} of node {node} cannot be {value}: {results}")
+            raise RunError(f"parameters of node {node} cannot be {values}: {results}")
 
     def trigger(self, service: str) -> TimedResponse:
-        """Calls a service of the controller.
+        """Call a service of the controller.
 
         Raises:
             RunError: there is no answer, or it is a failure.
@@ -149,7 +150,7 @@ class Rig:
         return answer
 
     def move(self) -> None:
-        """Waits for motion, and in it for a random moment; the record begins anew.
+        """Wait for motion and a random moment in it; begin the record anew.
 
         Raises:
             RunError: nothing moves.
@@ -162,14 +163,14 @@ class Rig:
                 return
 
     def forget(self) -> None:
-        """The record begins anew."""
+        """Begin the record anew."""
         self.record.forget()
         for judge in (self.demand, self.orders):
             if judge is not None:
                 judge.forget()
 
     def wait_for_motion(self, after_ns: int) -> int:
-        """Waits until the arm moves again; returns when the first command from a chunk came [ns].
+        """Wait until the arm moves again; return when the first command from a chunk came [ns].
 
         Raises:
             RunError: it does not.
@@ -182,7 +183,7 @@ class Rig:
 
 
 def start_arm(nodes: NodeProcesses, kind: RigKind, settings: Mapping[str, object]) -> None:
-    """Starts the arm of a rig that runs, once more; ``settings``: its parameters beside the usual ones."""
+    """Restart the arm of a running rig; ``settings`` are its parameters beside the usual ones."""
     usual = {**ARM, "cameras": 0, "autostart": True, "follows_trajectories": kind.is_driven}
     nodes.start("arm", DRIVER_NODE, [], {**usual, **settings})
 
@@ -191,12 +192,12 @@ def start_arm(nodes: NodeProcesses, kind: RigKind, settings: Mapping[str, object
 def running_rig(
     rng: np.random.Generator, images: Mapping[str, str], kind: RigKind = RigKind()
 ) -> Iterator[Rig]:
-    """Nodes that run until the block ends.
+    """Run nodes until the block ends.
 
     Args:
-        rng: When things fail.
+        rng: Draws the moments of faults.
         images: Variables for cameras and policy.
-        kind: What runs.
+        kind: Kind of graph.
     """
     with tempfile.TemporaryDirectory() as folder:
         contract = (write_driven_contract if kind.is_driven else write_contract)(Path(folder))
@@ -214,7 +215,7 @@ def running_rig(
                 nodes,
                 contract,
                 arm,
-                kind.use_sim_time,
+                use_sim_time=kind.use_sim_time,
                 images=images,
                 controller=controller,
                 is_realtime=True,
@@ -223,7 +224,7 @@ def running_rig(
 
 
 def _equip(rig: Rig) -> None:
-    """Clocks, record and judges."""
+    """Add clocks, record and judges."""
     kind = rig.kind
     observer, record, node = rig.observer, rig.record, rig.observer.node
     rig.clock = SimClock(node) if kind.use_sim_time else None

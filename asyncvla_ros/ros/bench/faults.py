@@ -33,7 +33,7 @@ Say = Callable[[str], None]
 
 
 def bench_faults(settings: FaultSettings, say: Say = lambda line: None) -> dict[str, Any]:
-    """Makes each fault in a running graph, in the middle of a motion, and ends it again.
+    """Make each fault in a running graph, in the middle of a motion, and end it again.
 
     Args:
         settings: How often, and which.
@@ -70,7 +70,7 @@ def bench_faults(settings: FaultSettings, say: Say = lambda line: None) -> dict[
 
 @contextmanager
 def _environment() -> Iterator[Mapping[str, str]]:
-    """Sets the variables of all processes; those of the ones that handle images."""
+    """Set the variables of all processes; yield those of the processes that handle images."""
     with isolated_domain() as isolation:
         os.environ.update(isolation)
         images = {**isolation, **fastdds_environment(processes=2)}
@@ -95,7 +95,7 @@ class Repeats:
         self._stalled = 0
 
     def make(self, rig: Rig) -> tuple[dict[str, Any], bool]:
-        """The figures, and whether the rig can be used further on."""
+        """Repeat the case; return its metrics and whether the rig is still usable."""
         period_s = rig.robot.period_ns / 1e9
         slack_s = SLACK_PERIODS * period_s + self._grace_s
         outcomes: list[Outcome] = []
@@ -118,7 +118,7 @@ class Repeats:
         return summary(outcomes, self._case.limit_s(rig, slack_s), self._stalled), is_alive
 
     def _longest_stall_ms(self, begin_ns: int) -> float:
-        """The longest time [ms] for which the machine stood still since ``begin_ns`` [ns, steady]."""
+        """Return the longest stall of the machine since ``begin_ns`` [ns, steady] in [ms]."""
         stalls = self._watcher.stalls_between(begin_ns, time.monotonic_ns())
         return max((stall.duration_ns for stall in stalls), default=0) / 1e6
 

@@ -29,19 +29,20 @@ def start_graph(
     nodes: NodeProcesses,
     contract: Path,
     arm: Mapping[str, object],
+    *,
     use_sim_time: bool = False,
     images: Mapping[str, str] | None = None,
     controller: str = CONTROLLER,
     is_realtime: bool = False,
 ) -> None:
-    """Starts ``arm``, ``controller`` and ``policy``.
+    """Start ``arm``, ``controller`` and ``policy``.
 
     Args:
         nodes: Owner of the processes.
         contract: Written by ``write_contract``.
         arm: Parameters of the arm.
         use_sim_time: Whether their clock is ``/clock``.
-        images: Variables for the policy alone, who takes images.
+        images: Variables for the policy alone, which takes images.
         controller: Module of the controller.
         is_realtime: Whether arm and controller go before other processes where the system permits it, as
             they do on a robot.

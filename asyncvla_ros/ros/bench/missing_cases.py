@@ -1,4 +1,4 @@
-"""What the controller lacks when something else fails, how long that may go unnoticed, and its mending."""
+"""Faults of other nodes: what the controller lacks, how long unnoticed, and its mending."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ def _kill_policy(rig: Rig) -> None:
 
 
 def _chunk_ends_s(rig: Rig) -> float:
-    """A chunk is stale, or executed to its end."""
+    """Return when a chunk is stale or executed to its end [s]."""
     return min(rig.robot.chunk_timeout_s, SweepPolicy.chunk_size * rig.robot.step_ns / 1e9)
 
 
 def _chunk_ns(rig: Rig, fault_ns: int) -> int:
-    """When the last executed chunk was observed."""
+    """Return when the last executed chunk was observed [ns]."""
     return max(told.observed_ns for told in rig.record.commands)
 
 
@@ -63,7 +63,7 @@ def _set_clock_back(rig: Rig) -> None:
 
 
 def _measure_again(rig: Rig) -> None:
-    """Where nothing is measured, no measured pose can be held; with images there would be chunks at once."""
+    """Unfreeze the joint states, for a hold at the measured pose, but no images, which would bring chunks."""
     rig.freeze(cameras=True, joints=True)
     rig.observer.settle(rig.record.is_still, REST_S)
     rig.freeze(cameras=True, joints=False)
@@ -117,7 +117,7 @@ SIM_FAULTS = {
 
 
 def live_through(rig: Rig, number: int, slack_s: float, fault: Fault) -> Outcome:
-    """One fault the controller is there to see, from motion to motion."""
+    """Make and mend one fault that the controller is there to see."""
     record = rig.record
     rig.move()
     fault.prepare(rig)

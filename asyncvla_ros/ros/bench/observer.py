@@ -1,4 +1,4 @@
-"""What arrives, and when: a node of this process that measures others, on one thread."""
+"""A node of this process that records what arrives and when, on one thread."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from asyncvla_ros.types import RunError
 
 
 class TimedResponse(NamedTuple):
-    """Of a service: the response, when it was asked for and when it came [ns, system clock]."""
+    """Response of a service, with the times of request and response [ns, system clock]."""
 
     response: Any
     asked_ns: int
@@ -65,7 +65,7 @@ class Observer:
     def subscribe(
         self, kind: type, topic: str, profile: QoSProfile, note: Callable[[Any, int], None]
     ) -> None:
-        """Calls ``note(message, arrival [ns, system clock])`` for each message."""
+        """Call ``note(message, arrival [ns, system clock])`` for each message."""
 
         def arrived(message: Any) -> None:
             now_ns = time.time_ns()
@@ -76,7 +76,7 @@ class Observer:
         self.node.create_subscription(kind, topic, arrived, profile)
 
     def call(self, kind: Any, name: str, request: Any, timeout_s: float) -> TimedResponse:
-        """Calls a service.
+        """Call a service.
 
         Raises:
             RunError: There was no answer within ``timeout_s`` [s], or a node ended.
@@ -90,7 +90,7 @@ class Observer:
         return TimedResponse(response, asked_ns, came_ns)
 
     def result(self, future: Any, what: str, timeout_s: float) -> tuple[Any, int]:
-        """What a future brings, and when it did [ns, system clock].
+        """Wait for a future; return its result and when it came [ns, system clock].
 
         Raises:
             RunError: It took longer than ``timeout_s`` [s], or failed, or a node ended.
@@ -109,7 +109,7 @@ class Observer:
         return future.result(), came_ns[0]
 
     def wait(self, ready: Callable[[], bool], what: str, timeout_s: float) -> None:
-        """Returns as soon as ``ready``, asked whenever something arrived.
+        """Wait until ``ready`` returns True; ask at every arrival.
 
         Raises:
             RunError: It took longer than ``timeout_s`` [s], or a node ended.
@@ -124,12 +124,12 @@ class Observer:
                 raise RunError(f"no {what} within {timeout_s:g} s\n{self._nodes.tails()}")
 
     def settle(self, ready: Callable[[], bool], timeout_s: float) -> None:
-        """Returns as soon as ``ready``, or after ``timeout_s`` [s]."""
+        """Wait until ``ready`` returns True, ``timeout_s`` [s] at most."""
         with self._changed:
             self._changed.wait_for(ready, timeout_s)
 
 
 def tails(values_ms: list[float]) -> dict[str, float]:
-    """p50, p95 and p99 of latencies [ms], rounded to 1 µs; NaN if there are none."""
+    """Return p50, p95 and p99 of latencies [ms], rounded to 1 µs; NaN without any."""
     p50, p95, p99 = np.percentile(values_ms, (50, 95, 99)) if values_ms else (float("nan"),) * 3
     return {"p50": round(float(p50), 3), "p95": round(float(p95), 3), "p99": round(float(p99), 3)}

@@ -37,27 +37,27 @@ class _StackTimes:
     commands: list[int] = field(default_factory=list)
 
     def note_picture(self, header: Header, now_ns: int) -> None:
-        """Keeps the stamp of the images."""
+        """Keep the stamp of the images."""
         self.pictures.append(to_ns(header.stamp))
 
     def picture_of(self, observation_ns: int) -> int:
-        """The stamp of the images in an observation, which is as old as the oldest of its parts."""
+        """Return the stamp of an observation's images [ns]; it is as old as the oldest of its parts."""
         return self.pictures[bisect.bisect_left(self.pictures, observation_ns)]
 
     def note_chunk(self, message: ActionChunk, now_ns: int) -> None:
-        """Keeps when the observation was made, when its chunk arrived, and how long inference took [ms]."""
+        """Keep the times of observation and arrival [ns], and how long inference took [ms]."""
         latency_ms = to_ns(message.inference_latency) / 1e6
         self.chunks[message.chunk_id] = (to_ns(message.header.stamp), now_ns, latency_ms)
 
     def note_command(self, message: ActionCommand, now_ns: int) -> None:
-        """Keeps the arrival of every command, and of the first that comes from each chunk."""
+        """Keep the arrival of every command, and of the first one from each chunk."""
         self.commands.append(now_ns)
         if message.source == ActionCommand.SOURCE_CHUNK:
             self.answers.setdefault(message.chunk_id, now_ns)
 
 
 def bench_stack(settings: StackSettings) -> dict[str, Any]:
-    """Runs the graph with a policy that costs nothing.
+    """Run the graph with a policy that costs nothing.
 
     Returns:
         p50, p95 and p99 [ms] of

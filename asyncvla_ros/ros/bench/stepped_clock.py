@@ -18,7 +18,7 @@ TOPIC = "/clock_steps"
 
 
 class SteppedClock:
-    """A node's clock, and so much more from a moment on.
+    """A node's clock that can be stepped.
 
     Args:
         clock: The node's own, which it is in everything but ``now``.
@@ -29,12 +29,12 @@ class SteppedClock:
         self._before_ns = self._after_ns = self._at_ns = 0
 
     def step(self, at_ns: int, by_ns: int) -> None:
-        """From ``at_ns`` [ns, steady] on it shows ``by_ns`` more than before."""
+        """Step the clock by ``by_ns`` [ns] at ``at_ns`` [ns, steady]."""
         self._before_ns, self._at_ns = self._after_ns, at_ns
         self._after_ns += by_ns
 
     def now(self) -> Time:
-        """The time."""
+        """Return the time."""
         offset_ns = self._after_ns if time.monotonic_ns() >= self._at_ns else self._before_ns
         return Time(nanoseconds=self._clock.now().nanoseconds + offset_ns, clock_type=ClockType.ROS_TIME)
 
@@ -43,7 +43,7 @@ class SteppedClock:
 
 
 class SteppedClocks(Node):
-    """Mixed in before the class of a node: its clock takes the steps that are published for all nodes.
+    """Mixin, before the class of a node: its clock takes the steps published for all nodes.
 
     A step back also keeps timers of the node clock waiting, as a step of the system clock does.
     """
@@ -54,7 +54,7 @@ class SteppedClocks(Node):
         self.create_subscription(Int64MultiArray, TOPIC, self._on_step, qos.STATUS)
 
     def get_clock(self) -> Any:
-        """The clock that is stepped."""
+        """Return the clock that is stepped."""
         if "_stepped_clock" not in self.__dict__:
             self._stepped_clock = SteppedClock(cast(ROSClock, super().get_clock()))
         return self._stepped_clock
@@ -66,7 +66,7 @@ class SteppedClocks(Node):
             self._after(at_ns - time.monotonic_ns(), lambda: self._stall(-by_ns))
 
     def _stall(self, duration_ns: int) -> None:
-        """Timers of the node clock wait for as long as it was set back."""
+        """Stop the timers of the node clock for as long as it was set back [ns]."""
         timers = [timer for timer in self.timers if timer.clock.clock_type is ClockType.ROS_TIME]
         running = [timer for timer in timers if not timer.is_canceled()]
         for timer in running:
@@ -74,7 +74,7 @@ class SteppedClocks(Node):
         self._after(duration_ns, lambda: _go_on(running))
 
     def _after(self, wait_ns: int, action: Any) -> None:
-        """Once, after so long [ns] of steady time."""
+        """Call ``action`` once, after ``wait_ns`` [ns] of steady time."""
 
         def act() -> None:
             self.destroy_timer(timer)
@@ -89,5 +89,5 @@ def _go_on(timers: list[Timer]) -> None:
 
 
 def step_message(at_ns: int, by_ns: int) -> Int64MultiArray:
-    """What to publish on ``TOPIC``: from ``at_ns`` [ns, steady] on clocks show ``by_ns`` more."""
+    """Return the message on ``TOPIC`` that steps clocks by ``by_ns`` [ns] at ``at_ns`` [ns, steady]."""
     return Int64MultiArray(data=[at_ns, by_ns])

@@ -22,7 +22,7 @@ from asyncvla_ros.ros.parameters import Parameters
 
 
 class LoggedSession(ControllerSession):
-    """Says when, in steady time, it sent which command.
+    """Session that logs each command with the steady time at which it was sent.
 
     Stamps cannot tell that: between the readings of two clocks lies a time that is different each time.
     """
@@ -31,7 +31,7 @@ class LoggedSession(ControllerSession):
     log: Publisher
 
     def send_command(self, decide: Callable[[int, int], Command]) -> Command:
-        """Sends a command of this moment, and logs it."""
+        """Send a command of this moment, and log it."""
         command = super().send_command(decide)
         if command.values is not None and not np.isnan(command.values).any():
             # As the message carries them.
@@ -43,7 +43,7 @@ class LoggedSession(ControllerSession):
 
 
 class SteppedControllerNode(SteppedClocks, ControllerNode):
-    """Its clock is another one, and its commands are logged; nothing else differs."""
+    """The controller with a stepped clock and a log of its commands; nothing else differs."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -52,14 +52,14 @@ class SteppedControllerNode(SteppedClocks, ControllerNode):
     def make_session(
         self, params: Parameters[ControllerParameters], clock: StepClock, latch: Verdict | None
     ) -> ControllerSession:
-        """One that logs."""
+        """Return a session that logs."""
         session = LoggedSession(self, params, clock, latch)
         session.log = self._log
         return session
 
 
 def main() -> None:
-    """Runs the node."""
+    """Run the node."""
     use_udp_alone()
     run_node(SteppedControllerNode)
 

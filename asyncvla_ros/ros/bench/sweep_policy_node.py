@@ -20,7 +20,7 @@ IMAGE = 224
 
 
 class SweepPolicy:
-    """From where the joints are, all at one speed, turning round at ±``TURN``."""
+    """Move all joints at one speed from where they are; turn round at ±``TURN``."""
 
     chunk_size = 8
     execute_steps = 8
@@ -39,17 +39,17 @@ class SweepPolicy:
         self._direction = 1.0
 
     def warmup(self, repetitions: int = 3, strategy: Strategy = Strategy()) -> None:
-        """Nothing to warm up."""
+        """Do nothing."""
 
     def resolve(self, strategy: Strategy) -> Strategy:
-        """As the paper decides, where nothing is said."""
+        """Complete a strategy by the paper's defaults."""
         return strategy.complete({"denoise_steps": 1, "refine_steps": 1})
 
     def check(self, strategy: Strategy) -> None:
-        """Every strategy will do."""
+        """Accept every strategy."""
 
     def unknown_words(self, instruction: str) -> tuple[str, ...]:
-        """It knows every word."""
+        """Return no words: all are known."""
         return ()
 
     def infer(
@@ -59,7 +59,7 @@ class SweepPolicy:
         previous: Previous | None = None,
         seed: int | None = None,
     ) -> ActionChunk:
-        """A chunk of ``chunk_size`` joint targets."""
+        """Return a chunk of ``chunk_size`` joint positions."""
         if self._direction * observation.state.mean() > TURN:
             self._direction *= -1
         way = self._direction * SPEED / self.features.control_hz * np.arange(self.chunk_size)
@@ -71,15 +71,15 @@ class SweepPolicy:
 
 
 class SweepPolicyNode(SteppedClocks, PolicyNode):
-    """The real node around it."""
+    """The real node around the sweeping policy."""
 
     def load_policy(self) -> Any:
-        """The sweeping policy of the robot contract."""
+        """Return the sweeping policy of the robot contract."""
         return SweepPolicy(load_robot(robot_file(self._params.values.robot)))
 
 
 def main() -> None:
-    """Runs the node."""
+    """Run the node."""
     run_node(SweepPolicyNode)
 
 

@@ -1,4 +1,4 @@
-"""Somebody else commands the arm: a second publisher on its driver's topic, and a second controller."""
+"""Others command the arm: a second publisher on its driver's topic, and a second controller."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SILENT_S = 0.3
 
 
 def add_publisher(rig: Rig, number: int, slack_s: float) -> Outcome:
-    """A second publisher comes while the arm moves, and goes; then a second controller is started."""
+    """Add a second publisher while the arm moves, remove it, then start a second controller."""
     record, node = rig.record, rig.observer.node
     rig.move()
     fault_ns = time.time_ns()
@@ -65,7 +65,7 @@ def _judge_takeover(rig: Rig, fault_ns: int, limit_ms: float) -> list[str]:
 
 
 def _note_stop(rig: Rig, since_ns: int) -> None:
-    """A fault stops with the limits of an emergency stop."""
+    """Apply the limits of an emergency stop, which a fault uses."""
     first = first_braking(rig, since_ns)
     if first is not None:
         rig.the_demand.allow_stop(rig.the_demand.entries[first].trajectory.start_ns)
@@ -73,7 +73,7 @@ def _note_stop(rig: Rig, since_ns: int) -> None:
 
 
 def _recover(rig: Rig) -> float:
-    """Resets once the other one is gone; how long it took until a command came from a chunk [ms]."""
+    """Reset once the other publisher is gone; return the time until a command from a chunk [ms]."""
     rig.observer.settle(lambda: rig.observer.node.count_publishers(TRAJECTORY_TOPIC) == 1, START_S)
     # The controller knows a moment later, and looks in its own time.
     time.sleep(LOOK_S)
@@ -82,7 +82,7 @@ def _recover(rig: Rig) -> float:
 
 
 def _start_second(rig: Rig) -> list[str]:
-    """A second controller must not be activated, and the first one must stop."""
+    """Check that a second controller refuses to activate and that the first one stops."""
     record = rig.record
     rig.forget()
     since_ns = time.time_ns()

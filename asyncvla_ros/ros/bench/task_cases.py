@@ -19,7 +19,7 @@ INSTRUCTION = "sweep"
 
 
 def cancel_task(rig: Rig, number: int, slack_s: float) -> Outcome:
-    """A task is begun, canceled in motion, and another one begun; in the end the instruction stands again."""
+    """Begin a task, cancel it in motion, begin another one; restore the instruction."""
     record = rig.record
     rig.set("policy", instruction="")
     client: Any = ActionClient(rig.observer.node, RunTask, "policy/run_task")
@@ -56,7 +56,7 @@ def cancel_task(rig: Rig, number: int, slack_s: float) -> Outcome:
 
 
 def _begin(rig: Rig, client: Any) -> Any:
-    """Begins a task; returns its handle.
+    """Begin a task; return its handle.
 
     Raises:
         RunError: it is not accepted.

@@ -30,7 +30,7 @@ GRACE_S, START_S = 1.0, 30.0
 
 
 def bench_transport(settings: TransportSettings) -> dict[str, Any]:
-    """Runs once with Fast DDS as it comes, once with ``config/fastdds.xml``.
+    """Run once with the defaults of Fast DDS and once with ``config/fastdds.xml``.
 
     Returns:
         ``default`` and ``profile``, each with ``sent``, ``received``, ``p50_ms``, ``p95_ms`` and ``p99_ms``
@@ -55,7 +55,7 @@ def bench_transport(settings: TransportSettings) -> dict[str, Any]:
 
 
 def _in_own_process(settings: TransportSettings, environment: dict[str, str]) -> dict[str, Any]:
-    """Fast DDS reads its profile once per process."""
+    """Measure in a new process, because Fast DDS reads its profile once per process."""
     inherited = {key: value for key, value in os.environ.items() if "DEFAULT_PROFILES_FILE" not in key}
     result = subprocess.run(
         [sys.executable, "-m", "asyncvla_ros.ros.bench.transport", json.dumps(asdict(settings))],

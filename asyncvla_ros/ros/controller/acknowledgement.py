@@ -1,4 +1,4 @@
-"""Whether commands reach somebody: a driver that has none of them cannot be on the way they lead."""
+"""Acknowledgement of commands: a driver that has received none cannot follow them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ACK_DEADLINE_S = 1.0
 
 
 class Acknowledgement:
-    """Tells whether the commands of one output reach those who subscribe to it."""
+    """Track whether the commands of one output reach its subscribers."""
 
     def __init__(self) -> None:
         self._publisher: Any = None
@@ -32,7 +32,7 @@ class Acknowledgement:
         self._has_come = False
 
     def events(self) -> Any:
-        """Callbacks for the publisher that is asked about, where ROS has them (since Iron)."""
+        """Return callbacks for the watched publisher, where ROS has them (since Iron)."""
         try:
             return PublisherEventCallbacks(matched=self._note_matched)
         except TypeError:
@@ -43,12 +43,12 @@ class Acknowledgement:
         self._joined += max(0, event.total_count_change)
 
     def watch(self, publisher: Any) -> None:
-        """The publisher that is asked about."""
+        """Watch a publisher from now on."""
         self._publisher = publisher
         self.restart()
 
     def restart(self) -> None:
-        """Forgets what has arrived; whoever listens now is no news."""
+        """Forget acknowledgements; present subscribers are no news."""
         self._expect(self._publisher.get_subscription_count())
 
     def _expect(self, listeners: int) -> None:
@@ -57,20 +57,20 @@ class Acknowledgement:
         self._is_acknowledged = False
 
     def take_arrival(self) -> bool:
-        """Whether somebody began to listen since this was asked last."""
+        """Return whether a subscriber has come since the last call."""
         has_come, self._has_come = self._has_come, False
         return has_come
 
     @property
     def has_changed(self) -> bool:
-        """Whether somebody has come since ``restart``, or gone."""
+        """Whether a subscriber has come or gone since ``restart``."""
         return self._differs(self._publisher.get_subscription_count())
 
     def _differs(self, count: int) -> bool:
         return self._joined > self._known or count != self._listeners
 
     def is_acknowledged(self) -> bool:
-        """Whether there are listeners, all of them have a command, and none has come or gone since."""
+        """Return whether all subscribers, at least one, have a command, and none has come or gone since."""
         count = self._publisher.get_subscription_count()
         if self._differs(count):
             self._has_come |= count > self._listeners or self._joined > self._known

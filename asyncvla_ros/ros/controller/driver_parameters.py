@@ -69,7 +69,7 @@ def check_trajectory_controllers(
 
 
 def _refusals(parameters: Mapping[str, Any], output: Output) -> list[str]:
-    """Why it would not obey, or not as it is told; with the line to set."""
+    """Return why the driver would not obey as commanded, with the line to set."""
     lines = []
     joints = list(parameters["joints"])
     if sorted(joints) != sorted(output.joints):
@@ -100,7 +100,7 @@ def _refusals(parameters: Mapping[str, Any], output: Output) -> list[str]:
 
 
 def _warnings(parameters: Mapping[str, Any], robot: RobotContract, output: Output) -> list[str]:
-    """What it may do to the motion; with the line to set."""
+    """Return what the driver may do to the motion, with the line to set."""
     lines = []
     strict = [
         f"{joint} ({tolerance:g}, following error {limit:.3g})"
@@ -125,7 +125,7 @@ def _warnings(parameters: Mapping[str, Any], robot: RobotContract, output: Outpu
 
 
 def _following_limits(robot: RobotContract, output: Output) -> dict[str, float]:
-    """How far each joint that is watched may be behind, by the contract [m or rad]."""
+    """Return the contract's following error of each watched joint [m or rad]."""
     dofs = {dof.name: dof for dof in robot.dofs}
     limits = {}
     for joint, name in zip(output.joints, output.dofs, strict=True):
@@ -140,7 +140,7 @@ def _following_limits(robot: RobotContract, output: Output) -> dict[str, float]:
 
 
 def _read_parameters(names: Sequence[str], timeout_s: float) -> dict[str, dict[str, Any]]:
-    """The parameters of these nodes, of those that answer in time."""
+    """Return the parameters of the nodes that answer in time, by node."""
     found: dict[str, dict[str, Any]] = {}
     deadline = time.monotonic() + timeout_s
     with side_node("asyncvla_driver_parameters") as (node, executor):

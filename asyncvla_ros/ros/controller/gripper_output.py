@@ -1,4 +1,4 @@
-"""Outputs that are actions: a gripper is sent a goal whenever its target changes."""
+"""Outputs that are actions: a gripper is sent a goal whenever its command changes."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from asyncvla_ros.ros.repeated_warning import RepeatedWarning
 
 
 class GripperActionOutput:
-    """Sends a goal of a control_msgs action whenever the gripper's target changes.
+    """Send a goal of a control_msgs action whenever the gripper's command changes.
 
-    While the server has not answered a goal no further one is sent; the newest target follows then. Answers
+    While the server has not answered a goal no further one is sent; the newest command follows then. Answers
     are callbacks of the executor, as is what sends: every field belongs to its thread.
     """
 
@@ -34,7 +34,7 @@ class GripperActionOutput:
         self._moving: Any = None
 
     def send(self, command: Command) -> None:
-        """Sends the goal if it differs from the last one and the server is there."""
+        """Send the goal if it differs from the last one and the server is there."""
         assert command.values is not None
         if self._values.says_nothing(command.values) or (self._is_stopped and command.action is None):
             return
@@ -55,7 +55,7 @@ class GripperActionOutput:
         self._client.send_goal_async(goal).add_done_callback(self._answered)
 
     def cancel(self) -> None:
-        """Cancels the goal the gripper moves to, and sends none before the next action of a chunk."""
+        """Cancel the present goal; send no other before the next action of a chunk."""
         self._is_stopped, self._is_canceled = True, self._asked
         if self._moving is not None:
             self._moving.cancel_goal_async()

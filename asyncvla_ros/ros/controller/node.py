@@ -33,23 +33,23 @@ class ControllerNode(ManagedNode):
         self._diagnostics = Diagnostics(self, self._report)
 
     def configure(self) -> None:
-        """Reads the contract; subscribes to chunks, robot state and what says whether the arm is ours."""
+        """Read the contract; subscribe to chunks, robot state and safeguards."""
         self.resources.callback(self._end_session)
         self._session = self.make_session(self._params, self._step_clock, self._latch)
 
     def make_session(
         self, params: Parameters[ControllerParameters], clock: StepClock, latch: Verdict | None
     ) -> ControllerSession:
-        """The session of this node; benchmarks have one of their own."""
+        """Make the session of this node; benchmarks override this."""
         return ControllerSession(self, params, clock, latch)
 
     def activate(self) -> None:
-        """Begins idle: nothing moves before a chunk of now arrives, and a latched stop stays latched."""
+        """Begin idle: move nothing before a new chunk arrives; keep a latched stop latched."""
         assert self._session is not None
         self._session.start()
 
     def deactivate(self) -> None:
-        """Sends a stop, to its end, and a hold as the last command."""
+        """Send a stop, to its end, and a hold as the last command."""
         if self._session is not None:
             self._session.stop()
 
@@ -68,7 +68,7 @@ class ControllerNode(ManagedNode):
 
 
 def main() -> None:
-    """Entry point of the ``controller_node`` executable."""
+    """Run the node; entry point of the ``controller_node`` executable."""
     use_udp_alone()
     run_node(ControllerNode)
 

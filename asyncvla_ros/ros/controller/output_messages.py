@@ -25,7 +25,7 @@ Convert = Callable[[OutputValues, Command, int], Any]
 
 
 def joint_trajectory(output: OutputValues, command: Command, now_ns: int) -> JointTrajectory:
-    """A trajectory that joint_trajectory_controller follows exactly, and that comes to rest by itself.
+    """Return a trajectory that joint_trajectory_controller follows exactly and that ends at rest.
 
     ::
 
@@ -53,17 +53,17 @@ def joint_trajectory(output: OutputValues, command: Command, now_ns: int) -> Joi
 
 
 def forward_position(output: OutputValues, command: Command, now_ns: int) -> Float64MultiArray:
-    """Joint positions for a forward or position controller, which obeys them at once and never times out."""
+    """Return joint positions for a forward or position controller, which never times out."""
     return Float64MultiArray(data=output.position(_values(command)).tolist())
 
 
 def forward_velocity(output: OutputValues, command: Command, now_ns: int) -> Float64MultiArray:
-    """Joint velocities for a forward or velocity controller; a hold, being no change, is zero."""
+    """Return joint velocities for a forward or velocity controller; 0 for a hold."""
     return Float64MultiArray(data=output.rate(_values(command)).tolist())
 
 
 def twist(output: OutputValues, command: Command, now_ns: int) -> TwistStamped:
-    """Velocity of the end effector in the base frame [m/s, rad/s]; MoveIt Servo in ``speed_units``."""
+    """Return the end effector's velocity in the base frame [m/s, rad/s], ``speed_units`` of MoveIt Servo."""
     rates = output.rate(_values(command)).tolist()
     message = TwistStamped()
     message.header.stamp, message.header.frame_id = to_time(now_ns), output.frame
@@ -73,7 +73,7 @@ def twist(output: OutputValues, command: Command, now_ns: int) -> TwistStamped:
 
 
 def pose(output: OutputValues, command: Command, now_ns: int) -> PoseStamped:
-    """Target pose of the end effector in the base frame.
+    """Return the commanded pose of the end effector in the base frame.
 
     Raises:
         RunError: the values say no orientation.
@@ -110,7 +110,7 @@ ACTION_ADAPTERS = {
 
 
 def gripper_action(adapter: str) -> Any:
-    """The action type of a gripper adapter.
+    """Return the action type of a gripper adapter.
 
     Raises:
         ContractError: control_msgs is not installed, or too old to have it.
@@ -127,7 +127,7 @@ def gripper_action(adapter: str) -> Any:
 
 
 def gripper_goal(action: Any, output: OutputValues, position: float) -> Any:
-    """The goal that moves a gripper to ``position`` [m or rad] with the contract's effort.
+    """Return the goal that moves a gripper to ``position`` [m or rad] with the contract's effort.
 
     Args:
         action: What ``gripper_action`` returned.

@@ -32,7 +32,7 @@ class Outputs:
         self._grippers = [
             GripperActionOutput(node, robot, one) for one in robot.outputs if one.adapter in ACTION_ADAPTERS
         ]
-        # What carries the arm must be heard; action_command, if it comes beside, is for those who like.
+        # What carries the arm needs a subscriber; action_command beside it is optional.
         self._needed = [one for one in self._published if isinstance(one, TopicOutput)] or self._published
 
     @property
@@ -42,7 +42,7 @@ class Outputs:
 
     @property
     def needed(self) -> int:
-        """How many outputs must be heard."""
+        """Number of outputs that must have a subscriber."""
         return len(self._needed)
 
     @property
@@ -51,28 +51,28 @@ class Outputs:
         return any(one.acknowledgement.has_changed for one in self._needed)
 
     def restart(self) -> None:
-        """After an activation it must be seen again that commands arrive."""
+        """Forget acknowledgements, at an activation."""
         for one in self._needed:
             one.acknowledgement.restart()
 
     def unacknowledged(self) -> tuple[str, ...]:
-        """Topics on which no command has arrived for sure, since whoever listens began to."""
+        """Return topics on which not all subscribers have acknowledged a command."""
         return tuple(one.topic for one in self._needed if not one.acknowledgement.is_acknowledged())
 
     def take_arrivals(self) -> bool:
-        """Whether somebody began to listen since this was asked last."""
+        """Return whether a subscriber has come since the last call."""
         return any([one.acknowledgement.take_arrival() for one in self._needed])
 
     def send(self, command: Command, now_ns: int, is_held_up: Callable[[], bool]) -> bool:
-        """Sends a command by every output; one without values is nothing to say.
+        """Send a command by every output; do nothing for one without values.
 
         Args:
             command: What the controller decided.
             now_ns: Node clock at the moment of the command [ns].
-            is_held_up: Asked when its messages are made, which takes longer than to send them.
+            is_held_up: Asked once its messages are made, which takes longer than to send them.
 
         Returns:
-            Whether it was sent, or nothing was to be; not, if it was held up.
+            False if it was held up; True if it was sent, or there was nothing to send.
         """
         if command.values is None:
             return True
@@ -87,7 +87,7 @@ class Outputs:
         return True
 
     def cancel(self) -> None:
-        """Cancels the goals of grippers that are still moving."""
+        """Cancel the goals of grippers that are still moving."""
         for gripper in self._grippers:
             gripper.cancel()
 

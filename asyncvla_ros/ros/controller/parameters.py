@@ -76,15 +76,15 @@ class ControllerParameters:
 
     @property
     def tool_speed(self) -> float | None:
-        """The speed of the tool that reduced mode permits [m/s]; None: not in reduced mode."""
+        """Speed of the tool that reduced mode permits [m/s]; None: not in reduced mode."""
         return self.reduced_tool_speed if self.reduced_mode else None
 
 
 def read_robot(values: ControllerParameters, urdf_topic: str) -> tuple[RobotContract, str]:
-    """The contract, tightened by a URDF if there is one, and the XML of that.
+    """Read the contract, tightened by a URDF if there is one; return it with the URDF's XML.
 
     Args:
-        values: Name the contract, and maybe a URDF.
+        values: Parameters that name the contract, and maybe a URDF.
         urdf_topic: ``values.urdf_topic`` with the namespace of the node.
 
     Raises:

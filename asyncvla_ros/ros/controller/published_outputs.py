@@ -20,7 +20,7 @@ from asyncvla_ros.ros.lifecycle import ManagedNode
 
 
 class PublishedOutput(ABC):
-    """An output that is a topic, and whether its commands reach those who subscribe."""
+    """An output that is a topic, with the acknowledgement of its commands."""
 
     def __init__(self, node: ManagedNode, kind: type, topic: str):
         self.topic = topic
@@ -30,16 +30,16 @@ class PublishedOutput(ABC):
 
     @abstractmethod
     def message(self, command: Command, now_ns: int) -> Any:
-        """The message of a command that has values; None: it is not said by this output. See ``Outputs``."""
+        """Return the message of a command that has values; None: this output does not send it."""
 
     def publish(self, message: Any, command: Command) -> None:
-        """Publishes the message of this command."""
+        """Publish the message of this command."""
         self.publisher.publish(message)
         self.acknowledgement.sent += 1
 
 
 class ActionCommandOutput(PublishedOutput):
-    """Publishes ``ActionCommand``: what simulators obey and bags record."""
+    """Publish ``ActionCommand``, which simulators obey and bags record."""
 
     def __init__(self, node: ManagedNode, robot: RobotContract, output: Output):
         super().__init__(node, ActionCommand, output.topic)
@@ -47,7 +47,7 @@ class ActionCommandOutput(PublishedOutput):
         self._last: ScheduledAction | None = None
 
     def message(self, command: Command, now_ns: int) -> ActionCommand | None:
-        """The command with the chunk and the index it comes from, once every dof has a value."""
+        """Return the command with its chunk and index, once every dof has a value."""
         assert command.values is not None
         self._last = command.action or self._last
         self.acknowledgement.is_silent = bool(np.isnan(command.values).any())
@@ -72,7 +72,7 @@ class ActionCommandOutput(PublishedOutput):
 
 
 class TopicOutput(PublishedOutput):
-    """Publishes one standard message per command, see ``output_messages``."""
+    """Publish one standard message per command, see ``output_messages``."""
 
     def __init__(self, node: ManagedNode, robot: RobotContract, output: Output):
         kind, self._convert = TOPIC_ADAPTERS[output.adapter]
@@ -80,7 +80,7 @@ class TopicOutput(PublishedOutput):
         self._values = OutputValues(robot, output)
 
     def message(self, command: Command, now_ns: int) -> Any:
-        """The message of the adapter, once its dofs have values."""
+        """Return the message of the adapter, once its dofs have values."""
         assert command.values is not None
         self.acknowledgement.is_silent = self._values.says_nothing(command.values)
         if self.acknowledgement.is_silent or self._values.is_repeated(command):
@@ -88,6 +88,6 @@ class TopicOutput(PublishedOutput):
         return self._convert(self._values, command, now_ns)
 
     def publish(self, message: Any, command: Command) -> None:
-        """Publishes the message of this command."""
+        """Publish the message of this command."""
         super().publish(message, command)
         self._values.note_sent(command)

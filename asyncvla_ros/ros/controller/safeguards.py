@@ -1,4 +1,4 @@
-"""What says whether the arm is ours: the driver's states, the enable switch, and who else commands it."""
+"""Inputs of the supervisor: driver states, the enable switch, and other commanders of the arm."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ NUMBER = re.compile(r"boolean|u?int(8|16|32|64)")
 
 
 class Safeguards:
-    """Feeds the supervisor.
+    """Feed the supervisor.
 
     Args:
         node: The controller; owns the subscriptions.
         robot: Names driver states and enable switch.
-        supervisor: What is fed.
+        supervisor: Receives the inputs.
         motion_ns: Steady time [ns].
 
     Raises:
@@ -75,7 +75,7 @@ class Safeguards:
             node.subscribe(Bool, robot.enable.topic, self._on_enable, LIVE)
 
     def check_alone(self, topics: Sequence[str], discovery_s: float) -> None:
-        """Refuses to command an arm that others command.
+        """Refuse to command an arm that others command.
 
         Args:
             topics: The outputs.
@@ -95,7 +95,7 @@ class Safeguards:
             self._steady.sleep_for(LOOK)
 
     def check_drivers(self) -> None:
-        """Asks joint_trajectory_controllers for their parameters; warns of what does not fit.
+        """Ask joint_trajectory_controllers for their parameters; warn of what does not fit.
 
         Raises:
             RunError: a controller cannot obey these commands.
@@ -109,18 +109,18 @@ class Safeguards:
             raise RunError("; ".join(refusals))
 
     def watch_drivers(self) -> None:
-        """Looks for drivers that are gone: what they said last does not count any more."""
+        """Forget the states of drivers that are gone."""
         for index, state in enumerate(self._robot.driver_states):
             if not self._node.count_publishers(state.topic):
                 self._kept.pop(state.topic, None)
                 self._supervisor.note_driver(index, None)
 
     def watch_others(self, topics: Sequence[str]) -> None:
-        """Looks for others that command the arm."""
+        """Look for others that command the arm."""
         self._supervisor.note_takeover(other_publishers(self._node, topics))
 
     def read(self) -> None:
-        """Reads the newest messages of the driver."""
+        """Read the newest messages of the driver."""
         while self._kept:
             topic, raw = self._kept.popitem()
             for index, state in enumerate(self._robot.driver_states):
@@ -133,7 +133,7 @@ class Safeguards:
 
 
 def message_type(state: DriverState) -> Any:
-    """The message type of a driver state.
+    """Return the message type of a driver state.
 
     Raises:
         ContractError: it is not installed, has no such field, or one that is no number.

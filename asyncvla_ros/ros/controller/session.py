@@ -48,7 +48,7 @@ HELD_UP_PERIODS, ATTEMPTS = 0.5, 3
 
 
 class ControllerSession:
-    """Feeds a controller, sends what it commands and says how it is.
+    """Feed a controller, send its commands and report its status.
 
     Threads: every field belongs to the thread of the executor, which runs one callback at a time; transitions
     are callbacks, too. When the process ends, ``stop`` runs in the main thread: no callback begins any more
@@ -89,7 +89,7 @@ class ControllerSession:
         self._is_closed = False
         self._outputs = Outputs(node, self._robot)
         self._reporter = StatusReporter(
-            node, self._robot, values.chunk_topic, self._lockstep, silence=self._silence
+            node, self._robot, values.chunk_topic, lockstep=self._lockstep, silence=self._silence
         )
         node.subscribe(ActionChunk, values.chunk_topic, self._on_chunk, qos.CHUNK)
         self._states = RobotStates(node, self._robot, self.controller.observe)
@@ -119,12 +119,12 @@ class ControllerSession:
         return timer
 
     def close(self) -> Verdict | None:
-        """Ends it, once its topics are gone; what is latched, which outlives it until it is reset."""
+        """End the session, once its topics are gone; return the latch, which outlives it until a reset."""
         self._is_closed = True
         return self.controller.supervisor.latch
 
     def start(self) -> None:
-        """Begins idle: nothing moves before a chunk of now arrives, and a latched stop stays latched.
+        """Begin idle: move nothing before a new chunk arrives; keep a latched stop latched.
 
         Raises:
             RunError: others command the arm, or its driver cannot obey.
@@ -142,7 +142,7 @@ class ControllerSession:
         self._reporter.publish(self.controller, self._clock.now_ns())
 
     def stop(self) -> None:
-        """Sends a stop, to its end, and a hold as the last command."""
+        """Send a stop, to its end, and a hold as the last command."""
         if not self.controller.is_active:
             return
         # On a steady clock to its end: nobody else stops the arm.
@@ -156,7 +156,7 @@ class ControllerSession:
         self._reporter.publish(self.controller, self._clock.now_ns())
 
     def report(self) -> Report:
-        """What ``/diagnostics`` says."""
+        """Return the report for ``/diagnostics``."""
         return self._reporter.report(self.controller, self._clock.now_ns())
 
     def _on_chunk(self, message: ActionChunk) -> None:
@@ -171,10 +171,10 @@ class ControllerSession:
         if self._lockstep:
             self._step_in_lockstep()
         elif chunk.is_end or self.controller.allows_early_update:
-            self._answer_at_once()
+            self._update_early()
 
-    def _answer_at_once(self) -> None:
-        """A new chunk does not wait for the next period: the next command comes now, or as soon as it may."""
+    def _update_early(self) -> None:
+        """Send the next command now, or as soon as it may come, rather than a period later."""
         wait_ns = self.controller.early_update_in_ns(self._clock.motion_ns())
         if wait_ns <= 0:
             # Robot state was read less than a period ago.
@@ -182,7 +182,7 @@ class ControllerSession:
         self._set_timer(wait_ns if wait_ns > 0 else self._robot.period_ns)
 
     def _on_timer(self) -> None:
-        """The next command is due; periods count from here."""
+        """Send the command that is due; count periods from here."""
         self._step()
         if self._timer.timer_period_ns != self._robot.period_ns:
             self._set_timer(self._robot.period_ns)
@@ -202,12 +202,12 @@ class ControllerSession:
         self._step_in_lockstep()
 
     def _step_in_lockstep(self) -> None:
-        """Tick, chunk and robot state come in any order, on topics of their own: the last one acts."""
+        """Step at every tick, chunk and robot state, which come in any order: the last one acts."""
         if self._clock.has_begun:
             self._step()
 
-    def _step(self, reads_state: bool = True) -> None:
-        """One command: on the timer, in lockstep when something came, or early."""
+    def _step(self, *, reads_state: bool = True) -> None:
+        """Make one command: on the timer, in lockstep when something came, or early."""
         if not self._node.is_active:
             return
         try:
@@ -232,17 +232,17 @@ class ControllerSession:
         self.controller.supervisor.note_unacknowledged(topics, are_all=are_all, has_come=has_come)
 
     def send_command(self, decide: Callable[[int, int], Command]) -> Command:
-        """Sends a command of this moment; one that was held up on its way is made anew, a few times.
+        """Send a command of this moment; if it was held up on its way, make a new one, a few times.
 
         Args:
-            decide: Makes it, of the node clock and the time of motion [ns].
+            decide: Computes it from the node clock [ns] and steady time [ns].
         """
         for _ in range(ATTEMPTS):
             is_held_up = self._clock.deadline(HELD_UP_PERIODS * self._robot.period_ns)
             now_ns, at_ns = self._clock.times()
             command = decide(now_ns, at_ns)
             if self._outputs.send(command, now_ns, is_held_up):
-                self._reporter.note_command(command.values is not None, not self._lockstep)
+                self._reporter.note_command(is_sent=command.values is not None, is_timed=not self._lockstep)
                 return command
             # This process stood still meanwhile: its trajectory would join the one before too late.
             self.controller.take_back()
@@ -253,7 +253,7 @@ class ControllerSession:
         return Command(None, None, now_ns, at_ns)
 
     def _watch(self) -> None:
-        """Several times per second: who else is there, and how it is."""
+        """Look for others and publish the status, several times per second."""
         if self._is_closed:
             return
         silence_s = time.monotonic() - self._heard_s if self._node.is_active else 0.0
@@ -266,11 +266,11 @@ class ControllerSession:
         self._reporter.watch(self.controller, self._clock.now_ns())
 
     def _silence(self, topic: str) -> str:
-        """Why nothing usable came on a state topic."""
+        """Return why nothing usable came on a state topic."""
         return self._states.fault(topic) or self._stream_watch.silence(topic)
 
     def _publish_change(self) -> None:
-        """Status and log line at once when mode or reason changed."""
+        """Publish status and log line if mode or reason changed."""
         self._reporter.publish_change(self.controller, self._clock.now_ns())
 
     def _estop(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:

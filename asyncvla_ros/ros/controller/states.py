@@ -20,7 +20,7 @@ KEPT = 5
 
 
 class RobotStates:
-    """Keeps serialized messages, and reads them when a command is due: a driver may publish at 1 kHz.
+    """Keep serialized messages and read them when a command is due: a driver may publish at 1 kHz.
 
     Both in the thread of the executor, so nothing here is locked.
 
@@ -41,15 +41,15 @@ class RobotStates:
         self._kept: dict[str, deque[bytes]] = {topic: deque(maxlen=KEPT) for topic in self._sources}
 
     def keep(self, topic: str, message: bytes) -> None:
-        """Keeps a serialized message, and a few that came before it."""
+        """Keep a serialized message, and a few that came before it."""
         self._kept[topic].append(message)
 
     def fault(self, topic: str) -> str:
-        """What is wrong with the newest message of a topic; empty if nothing is."""
+        """Return the problem of a topic's newest message; empty without one."""
         return self._faults.get(topic, "")
 
     def read(self) -> None:
-        """Reads the newest message of each topic that fits the contract; others are named, and ignored."""
+        """Read the newest message of each topic that fits the contract; warn of others."""
         for topic, kept in self._kept.items():
             source = self._sources[topic]
             kind = JointState if isinstance(source, JointStateSource) else PoseStamped

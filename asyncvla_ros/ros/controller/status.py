@@ -1,4 +1,4 @@
-"""Says how the controller is: its status, a line of the log when that changes, and diagnostics."""
+"""Report the controller's state: status, a log line when it changes, and diagnostics."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ LEVELS = {
 
 
 class StatusReporter:
-    """Publishes ``~/status``, and knows how late commands are.
+    """Publish ``~/status`` and measure how late commands are.
 
     Args:
         node: The controller; owns the publisher.
         robot: Names the dofs.
-        chunk_topic: Of the policy.
+        chunk_topic: The policy's topic.
         lockstep: The world waits for each command, so it may as well wait for a policy that is silent.
-        silence: Says why nothing came on a state topic, if it is known.
+        silence: Returns why nothing came on a state topic, if it is known.
     """
 
     def __init__(
@@ -53,6 +53,7 @@ class StatusReporter:
         node: ManagedNode,
         robot: RobotContract,
         chunk_topic: str,
+        *,
         lockstep: bool,
         silence: Callable[[str], str],
     ):
@@ -70,11 +71,11 @@ class StatusReporter:
         self._said: tuple[Mode, Reason] | None = None
 
     def restart(self) -> None:
-        """After an activation no command is due yet."""
+        """Expect no command yet, at an activation."""
         self._due_ns = None
 
-    def note_command(self, is_sent: bool, is_timed: bool) -> None:
-        """A command was sent, or none was to be; and whether the next one is due a period from now."""
+    def note_command(self, *, is_sent: bool, is_timed: bool) -> None:
+        """Note whether a command was sent, and whether the next one is due a period from now."""
         self._commands += is_sent
         if not (is_sent and is_timed):
             self._due_ns = None
@@ -85,7 +86,7 @@ class StatusReporter:
         self._due_ns = now_ns + self._robot.period_ns
 
     def publish_change(self, controller: Controller, now_ns: int) -> None:
-        """Status at ``now_ns`` [ns, node clock] and a line of the log, if mode or reason changed."""
+        """Publish the status at ``now_ns`` [ns, node clock] and a log line if mode or reason changed."""
         if (controller.mode, controller.reason) == self._said:
             return
         self._said = controller.mode, controller.reason
@@ -98,7 +99,7 @@ class StatusReporter:
         self.publish(controller, now_ns)
 
     def _level(self, mode: Mode, reason: Reason) -> bytes:
-        """Of diagnostics: that nothing is to be done, or that a simulation begins anew, is no warning."""
+        """Return the level of diagnostics: no task, or a simulation that begins anew, is no warning."""
         clock: Any = self._node.get_clock()
         usual = {Reason.TASK_ENDED: True, Reason.CLOCK_JUMP: clock.ros_time_is_active}
         usual[Reason.UNDERRUN] = self._lockstep
@@ -106,14 +107,14 @@ class StatusReporter:
         return DiagnosticStatus.OK if is_usual else LEVELS[mode]
 
     def publish(self, controller: Controller, now_ns: int) -> None:
-        """Status at ``now_ns`` [ns, node clock]."""
+        """Publish the status at ``now_ns`` [ns, node clock]."""
         self._publish(self._explained(controller.status(now_ns)), now_ns)
 
     def _publish(self, status: Status, now_ns: int) -> None:
         self._publisher.publish(status_message(status, self._robot, self._lateness, now_ns))
 
     def _explained(self, status: Status) -> Status:
-        """While nothing moves yet, also what would keep it from moving, and why that is so."""
+        """Add, while nothing moves yet, what would keep the arm from moving, and why."""
         if status.mode is not Mode.IDLE or not status.problem:
             return replace(status, problem="")
         causes = [f"{topic}: {cause}" for topic in status.silent if (cause := self._silence(topic))]
@@ -121,7 +122,7 @@ class StatusReporter:
         return replace(status, text=f"{status.text}; {problem}", problem=problem)
 
     def watch(self, controller: Controller, now_ns: int) -> None:
-        """Status, and in the log what has kept the arm from moving for a while; called now and then."""
+        """Publish the status; log what has kept the arm from moving for a while."""
         status = self._explained(controller.status(now_ns))
         self._publish(status, now_ns)
         if not status.problem:
@@ -133,7 +134,7 @@ class StatusReporter:
             self._warning.say(status.problem)
 
     def report(self, controller: Controller, now_ns: int) -> Report:
-        """What ``/diagnostics`` says at ``now_ns`` [ns, node clock]."""
+        """Return the report for ``/diagnostics`` at ``now_ns`` [ns, node clock]."""
         status = self._explained(controller.status(now_ns))
         rates = self._rates.update(time.monotonic(), {"commands": self._commands, "chunks": status.accepted})
         publishers = self._node.count_publishers(self._chunk_topic)
@@ -144,7 +145,7 @@ class StatusReporter:
 
 
 def status_message(status: Status, robot: RobotContract, lateness: Lateness, now_ns: int) -> ControllerStatus:
-    """The status at ``now_ns`` [ns, node clock], and how late commands were."""
+    """Return the status at ``now_ns`` [ns, node clock], with how late commands were."""
     message = ControllerStatus(
         mode=int(status.mode),
         reason_code=int(status.reason),
@@ -174,7 +175,7 @@ def diagnostics_report(
     lateness: Lateness,
     chunk_publishers: int,
 ) -> Report:
-    """Mode, reason and figures for ``/diagnostics``.
+    """Return mode, reason and metrics for ``/diagnostics``.
 
     Args:
         level: Of the report.

@@ -1,4 +1,4 @@
-"""Who else commands the arm: publishers on the outputs that are not this node's."""
+"""Other commanders of the arm: publishers on the outputs that are not this node's."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def other_publishers(node: Node, topics: Iterable[str]) -> list[str]:
 
 
 def _others(endpoints: Iterable[TopicEndpointInfo], node: Node, own: int) -> list[TopicEndpointInfo]:
-    """All but ``own`` endpoints, which are of the node's name or have no name yet."""
+    """Return all but ``own`` endpoints, which have the node's name or none yet."""
     named: list[TopicEndpointInfo] = []
     nameless: list[TopicEndpointInfo] = []
     others: list[TopicEndpointInfo] = []
