@@ -182,7 +182,7 @@ class CommandJudge:
         return self._verdicts.problems()
 
     def longest_gap_ns(self, begin_ns: int, end_ns: int) -> int:
-        """Return the longest gap between commands that overlaps an interval [ns, steady]; at most its length."""
+        """Return the longest gap between commands that overlaps an interval; all in [ns, steady]."""
         times = [time for time in self.sent_ns]
         inner = [time for time in times if begin_ns < time < end_ns]
         before = [time for time in times if time <= begin_ns][-1:] or [begin_ns]
