@@ -136,7 +136,7 @@ class FeatureContract:
         state_names: One name per state dim, in order.
         action_names: One name per action dim, in order.
         action_space: ``delta_ee_pose``, ``ee_pose``, ``joint_position`` or ``delta_joint_position``.
-        control_hz: Rate at which consecutive actions of a chunk are due [Hz].
+        action_hz: Rate at which consecutive actions of a chunk are due [Hz].
         conventions: Meaning of the training data's values for a simulator, beyond names; see
         ``sim/libero/conventions.py``. Contracts that differ only in it are equal.
     """
@@ -145,5 +145,5 @@ class FeatureContract:
     state_names: tuple[str, ...]
     action_names: tuple[str, ...]
     action_space: str
-    control_hz: float
+    action_hz: float
     conventions: Mapping[str, str] = field(default_factory=dict, compare=False)

@@ -22,16 +22,16 @@ def main() -> None:
     robot = load_robot(robot_file("libero_panda"))
     display = ChunkDisplay(robot)
     display.observe("ee_pose", 0, {"ee_x": 0.45, "ee_y": 0.10, "ee_z": 0.30})
-    display.show(_reach(robot.dof_names, robot.step_ns))
+    display.show(_reach(robot.dof_names, robot.action_period_ns))
     # An observation of time 0 is stale after chunk_s, so the picture shows an earlier time.
-    view = display.view(EXECUTED * robot.step_ns)
+    view = display.view(EXECUTED * robot.action_period_ns)
     assert view is not None, display.problem
     path = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "docs" / "chunk-markers.png"
     write_picture(path, view, f"a chunk of {LENGTH} actions, {EXECUTED} of them executed")
     print(path)
 
 
-def _reach(dof_names: tuple[str, ...], step_ns: int) -> StampedChunk:
+def _reach(dof_names: tuple[str, ...], action_period_ns: int) -> StampedChunk:
     """Return an example chunk: down to an object and up again, with low confidence at the grasp."""
     time = np.linspace(0.0, 1.0, LENGTH)
     actions = np.zeros((LENGTH, len(dof_names)), np.float32)
@@ -44,7 +44,7 @@ def _reach(dof_names: tuple[str, ...], step_ns: int) -> StampedChunk:
         session_id=1,
         chunk_id=1,
         stamp_ns=0,
-        step_ns=step_ns,
+        action_period_ns=action_period_ns,
         action_space="delta_ee_pose",
         dof_names=dof_names,
         actions=actions,

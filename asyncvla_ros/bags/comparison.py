@@ -11,7 +11,7 @@ import numpy as np
 from asyncvla_ros.control.chunk import StampedChunk
 from asyncvla_ros.model.config import RaterConfig
 from asyncvla_ros.robot.contract import Dof, RobotContract
-from asyncvla_ros.training.rater_figures import confidence_figures
+from asyncvla_ros.training.rater_metrics import confidence_metrics
 
 # Within which a target counts as met, by unit; of a change, this share of the largest one that is permitted.
 TOLERANCES = {"m": 0.01, "rad": 0.05, "normalized": 0.1}
@@ -90,13 +90,13 @@ class ReplayComparison:
             self._square.frombytes(square.astype(np.float32).tobytes())
         return float(np.mean((error / self._tolerance)[known])) if known.any() else float("nan")
 
-    def figures(self, seed: int) -> dict[str, Any]:
+    def metrics(self, seed: int) -> dict[str, Any]:
         """Errors and calibration.
 
         Returns:
             ``mae``, ``mae_ci95`` (percentile bootstrap over blocks of time), ``within_tolerance`` and
             ``tolerance`` by dof; ``mae_by_step`` by dof, one for each step of the chunk; None where nothing
-            is known. ``confidence``: as of ``rater_figures.confidence_figures``; None without a rater, or
+            is known. ``confidence``: as of ``rater_metrics.confidence_metrics``; None without a rater, or
             with fewer than two chunks.
         """
         empty = np.zeros((1, self._length, len(self._robot.dofs)))
@@ -140,8 +140,8 @@ class ReplayComparison:
         error = np.array(self._square).reshape(-1, self._length)
         # Without any error there is no correlation.
         with np.errstate(invalid="ignore"):
-            figures = confidence_figures(confidence, error, self._rater)
-        return {**{key: _plain(value) for key, value in figures.items()}, "mean": float(confidence.mean())}
+            metrics = confidence_metrics(confidence, error, self._rater)
+        return {**{key: _plain(value) for key, value in metrics.items()}, "mean": float(confidence.mean())}
 
 
 def _ratio(total: np.ndarray, count: np.ndarray) -> np.ndarray:

@@ -205,10 +205,10 @@ def _features(robot: RobotContract, frame: RecordedFrame) -> dict[str, dict[str,
 
 
 def _fps(robot: RobotContract) -> int:
-    fps = round(robot.control_hz)
-    if abs(fps - robot.control_hz) > 1e-6:
+    fps = round(robot.action_hz)
+    if abs(fps - robot.action_hz) > 1e-6:
         raise AsyncVLAError(
-            f"control_hz of {robot.name} is {robot.control_hz:g}; LeRobot knows whole frames per second"
+            f"action_hz of {robot.name} is {robot.action_hz:g}; LeRobot knows whole frames per second"
         )
     return fps
 

@@ -44,7 +44,8 @@ class DoneCommands(_DoneOnTopic):
     def at(self, chunk: StampedChunk) -> np.ndarray:
         """See ``Done``."""
         values = [
-            self._series.nearest(chunk.due_ns(i), chunk.step_ns // 2) for i in range(len(chunk.actions))
+            self._series.nearest(chunk.due_ns(i), chunk.action_period_ns // 2)
+            for i in range(len(chunk.actions))
         ]
         return _rows(values, len(self._robot.dofs))
 
@@ -62,7 +63,7 @@ class DoneChunks(_DoneOnTopic):
     def at(self, chunk: StampedChunk) -> np.ndarray:
         """See ``Done``."""
         values: np.ndarray = np.full(chunk.actions.shape, np.nan)
-        found = self._series.nearest(chunk.stamp_ns, chunk.step_ns // 2)
+        found = self._series.nearest(chunk.stamp_ns, chunk.action_period_ns // 2)
         if found is not None:
             length = min(len(found), len(values))
             values[:length] = found[:length]

@@ -40,7 +40,7 @@ class DoneStates(Done):
         }
         self.topics = set(self._sources)
         self.series = {topic: Series() for topic in self._sources}
-        self.ahead_ns = NS + (steps + 1) * robot.step_ns
+        self.ahead_ns = NS + (steps + 1) * robot.action_period_ns
         self._picks = self._measured_dofs()
         self._pose = next(
             (topic for topic, source in self._sources.items() if isinstance(source, PoseSource)), None
@@ -79,8 +79,8 @@ class DoneStates(Done):
         """See ``Done``."""
         values: np.ndarray = np.full(chunk.actions.shape, np.nan)
         for row in range(len(values)):
-            now = self._measured(chunk.due_ns(row + self._steps), chunk.step_ns)
-            then = self._measured(chunk.due_ns(row + self._steps + 1), chunk.step_ns)
+            now = self._measured(chunk.due_ns(row + self._steps), chunk.action_period_ns)
+            then = self._measured(chunk.due_ns(row + self._steps + 1), chunk.action_period_ns)
             for column, (topic, place) in self._picks.items():
                 if topic in now and not self._robot.dofs[column].is_delta:
                     values[row, column] = now[topic][place]
@@ -91,8 +91,10 @@ class DoneStates(Done):
                 values[row, :6] = _pose_change(now[self._pose], then[self._pose])
         return values
 
-    def _measured(self, time_ns: int, step_ns: int) -> dict[str, np.ndarray]:
-        found = {topic: series.between(time_ns, 4 * step_ns) for topic, series in self.series.items()}
+    def _measured(self, time_ns: int, action_period_ns: int) -> dict[str, np.ndarray]:
+        found = {
+            topic: series.between(time_ns, 4 * action_period_ns) for topic, series in self.series.items()
+        }
         return {topic: state for topic, state in found.items() if state is not None}
 
 

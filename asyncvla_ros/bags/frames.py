@@ -88,7 +88,7 @@ class RecordedFrames:
         self._waiting: deque[_Waiting] = deque()
 
     def __iter__(self) -> Iterator[RecordedFrame]:
-        half_ns, begin_ns, count, newest_ns = self._robot.step_ns // 2, None, 0, 0
+        half_ns, begin_ns, count, newest_ns = self._robot.action_period_ns // 2, None, 0, 0
         topics = {*self._topics.streams, *self._done.topics}
         for stamp_ns, one in by_stamp(self._bag.messages(topics), LATEST_NS):
             if newest_ns and not -JUMP_NS < stamp_ns - newest_ns < JUMP_NS:
@@ -99,8 +99,10 @@ class RecordedFrames:
                 self._done.forget(None)
                 begin_ns, newest_ns = None, 0
             newest_ns = max(newest_ns, stamp_ns)
-            while begin_ns is not None and stamp_ns > begin_ns + count * self._robot.step_ns + half_ns:
-                self._look(begin_ns + count * self._robot.step_ns, half_ns)
+            while (
+                begin_ns is not None and stamp_ns > begin_ns + count * self._robot.action_period_ns + half_ns
+            ):
+                self._look(begin_ns + count * self._robot.action_period_ns, half_ns)
                 count += 1
             if one.topic in self._done.topics:
                 self._done.feed(one)
@@ -108,8 +110,8 @@ class RecordedFrames:
             if begin_ns is None and self._observations.take(again=True) is not None:
                 begin_ns, count = stamp_ns, 0
             yield from self._finish(stamp_ns)
-        if begin_ns is not None and newest_ns >= begin_ns + count * self._robot.step_ns:
-            self._look(begin_ns + count * self._robot.step_ns, half_ns)
+        if begin_ns is not None and newest_ns >= begin_ns + count * self._robot.action_period_ns:
+            self._look(begin_ns + count * self._robot.action_period_ns, half_ns)
         yield from self._finish(None)
 
     def _look(self, at_ns: int, half_ns: int) -> None:
@@ -126,7 +128,7 @@ class RecordedFrames:
 
     def _finish(self, now_ns: int | None) -> Iterator[RecordedFrame]:
         """Frames of which it is known what was done at ``now_ns`` [ns]; None: all."""
-        ahead_ns = self._done.ahead_ns + self._robot.step_ns
+        ahead_ns = self._done.ahead_ns + self._robot.action_period_ns
         while self._waiting and (now_ns is None or self._waiting[0].stamp_ns + ahead_ns <= now_ns):
             step = self._waiting.popleft()
             yield self._frame(step)
@@ -161,7 +163,7 @@ class RecordedFrames:
             0,
             0,
             stamp_ns,
-            robot.step_ns,
+            robot.action_period_ns,
             action_space=robot.action_space,
             dof_names=robot.dof_names,
             actions=nothing,

@@ -163,9 +163,9 @@ def _check(episode: DatasetEpisode, robot: RobotContract) -> None:
         raise AsyncVLAError(
             f"cameras {', '.join(missing)} are not in the dataset: {', '.join(episode.images)}"
         )
-    if abs(info.fps - robot.control_hz) > 1e-6:
+    if abs(info.fps - robot.action_hz) > 1e-6:
         raise AsyncVLAError(
-            f"the dataset has {info.fps:g} frames per second, {robot.name} {robot.control_hz:g}"
+            f"the dataset has {info.fps:g} frames per second, {robot.name} {robot.action_hz:g}"
         )
 
 
@@ -250,7 +250,7 @@ def draft_contract(episode: DatasetEpisode, action_space: str) -> str:
     key = "step" if action_space.startswith("delta") else "position"
     values = {
         "name": re.sub(r"\W+", "_", info.root.resolve().name).strip("_").lower() or "robot",
-        "control_hz": info.fps,
+        "action_hz": info.fps,
         "base_frame": "base_link",
         "cameras": [
             {"key": name, "topic": f"{name}/image_raw/compressed", "transport": "compressed"}

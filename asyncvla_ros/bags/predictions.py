@@ -121,7 +121,7 @@ class Predictions:
             chunk_id=chunk.chunk_id,
             action_space=chunk.action_space,
             dof_names=list(chunk.dof_names),
-            step=make.duration(chunk.step_ns),
+            step=make.duration(chunk.action_period_ns),
             actions=chunk.actions.astype(np.float32).ravel(),
             confidence=nothing if chunk.confidence is None else chunk.confidence.astype(np.float32),
             refined=np.zeros(0, bool) if chunk.refined is None else chunk.refined.astype(bool),

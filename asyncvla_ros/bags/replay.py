@@ -1,6 +1,6 @@
 """``asyncvla replay``: a policy decides again on what was recorded, and is compared with what was done.
 
-messages ──> slots of a live node ──> decision ──> waits until it is known what was done ──> figures, report
+messages ──> slots of a live node ──> decision ──> waits until it is known what was done ──> metrics, report
 """
 
 from __future__ import annotations
@@ -139,7 +139,7 @@ class Replay:
         if not self._decisions:
             reasons = [*self._failures, *self._observations.problems(), *self._bag.problems]
             raise AsyncVLAError(f"{self._bag.path}: nothing to decide on: {'; '.join(reasons[:5])}")
-        return self._figures(wall_s)
+        return self._metrics(wall_s)
 
     def _steps(self) -> Iterator[int]:
         """Goes from message to message; times of the recording [ns]."""
@@ -257,7 +257,7 @@ class Replay:
             for key in self._robot_policy.cameras
         }
 
-    def _figures(self, wall_s: float) -> dict[str, Any]:
+    def _metrics(self, wall_s: float) -> dict[str, Any]:
         p50, p95 = np.percentile(self._latencies_ms, (50, 95)).tolist()
         records = self._observations.records(self._bag.undecoded)
         settings = self._settings
@@ -270,7 +270,7 @@ class Replay:
             "decisions": self._decisions,
             "failures": dict(self._failures),
             "compared_steps": self._comparison.compared,
-            **self._comparison.figures(seed=0),
+            **self._comparison.metrics(seed=0),
             "refined_share": self._refined / self._actions,
             "decision_ms": {"p50": round(p50, 2), "p95": round(p95, 2)},
             "recorded_s": round(1e-9 * self._duration_ns, 3),

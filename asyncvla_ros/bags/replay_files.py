@@ -64,19 +64,19 @@ def run_replay(
         raise AsyncVLAError(f"{out / PREDICTIONS} exists already, expected an --out without it")
     with BagReader(bag) as reader, InferencePool(checkpoint, device, threads, workers) as inference:
         replay = Replay(reader, inference, contract, settings, out=out)
-        figures = replay.run(advance)
+        metrics = replay.run(advance)
         known = {"folder": inference.name, "fingerprint": fingerprint(checkpoint or shipped_checkpoint())}
-    figures["checkpoint"] = known
+    metrics["checkpoint"] = known
     note = read_note(bag)
     if note is not None and note.checkpoint and note.checkpoint != known["fingerprint"]:
-        figures["problems"].append("another checkpoint was recorded than the one that is replayed")
+        metrics["problems"].append("another checkpoint was recorded than the one that is replayed")
     if note is not None and note.problem:
-        figures["problems"].append(f"the recording was cut short: {note.problem}")
-    _write(out / METRICS, json.dumps(figures, indent=1, default=str))
-    _write(out / REPORT, replay_page(figures, replay.record))
-    if not figures["compared_steps"]:
-        raise RunError(f"nothing could be compared with {figures['target']}; see {out / REPORT}")
-    return figures
+        metrics["problems"].append(f"the recording was cut short: {note.problem}")
+    _write(out / METRICS, json.dumps(metrics, indent=1, default=str))
+    _write(out / REPORT, replay_page(metrics, replay.record))
+    if not metrics["compared_steps"]:
+        raise RunError(f"nothing could be compared with {metrics['target']}; see {out / REPORT}")
+    return metrics
 
 
 def _write(file: Path, text: str) -> None:

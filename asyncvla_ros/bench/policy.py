@@ -70,11 +70,11 @@ def bench_policy(settings: BenchSettings) -> dict[str, Any]:
         **({"uncached_ms": lambda: _uncached(stock, inputs)} if settings.recompute else {}),
     }
     times = _time_in_turns(ways, settings.repetitions)
-    figures = {name: _percentiles(rows) for name, rows in times.items()}
+    metrics = {name: _percentiles(rows) for name, rows in times.items()}
     decided = times["decision_ms"]
-    step_ms = figures["cached_ms"]["sfm"]["p50"] / stock.config.num_denoise_steps
+    step_ms = metrics["cached_ms"]["sfm"]["p50"] / stock.config.num_denoise_steps
     return {
-        **figures,
+        **metrics,
         "decision_per_prefix": round(float(np.median(decided[:, -1] / decided[:, 0])), 3),
         "strategy": asdict(strategy),
         "engine": engine,

@@ -74,7 +74,7 @@ def bench_safety(
 
     Returns:
         ``chunks``, ``commands``, ``violations`` by kind, ``exceptions``, ``seed``, ``tolerance``; under
-        ``driver`` the figures of each driver model, under ``arms`` those of each contract, and under
+        ``driver`` the metrics of each driver model, under ``arms`` those of each contract, and under
         ``planner`` what as many random goals made of the planner of each contract that ships.
 
     Raises:
@@ -89,20 +89,20 @@ def bench_safety(
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("Adversarial chunks", total=chunks)
         jobs = [(case, make_controller) for case in plan]
-        for case, figures in zip(plan, _run(run_case, jobs, processes), strict=True):
+        for case, metrics in zip(plan, _run(run_case, jobs, processes), strict=True):
             progress.advance(task, case.chunks)
-            for model, found in figures.pop("driver").items():
+            for model, found in metrics.pop("driver").items():
                 drivers[model] = merged(drivers.get(model), found)
-            arms[case.robot.name] = _added(arms.get(case.robot.name), figures)
+            arms[case.robot.name] = _added(arms.get(case.robot.name), metrics)
         planned = [robot for robot in robots if robot.name not in MADE]
         task = progress.add_task("Random goals", total=len(planned))
         planner = {}
         goals = [(robot, chunks, seed) for robot in planned]
-        for robot, figures in zip(planned, _run(run_planner, goals, processes), strict=True):
+        for robot, metrics in zip(planned, _run(run_planner, goals, processes), strict=True):
             progress.advance(task)
-            planner[robot.name] = figures
+            planner[robot.name] = metrics
     exceptions: Counter[str] = sum((Counter(arm["exceptions"]) for arm in arms.values()), Counter())
-    exceptions["planner"] += sum(figures["exceptions"] for figures in planner.values())
+    exceptions["planner"] += sum(metrics["exceptions"] for metrics in planner.values())
     return {
         "chunks": chunks,
         "commands": sum(arm["commands"] for arm in arms.values()),
@@ -128,13 +128,13 @@ def _run(work: Callable[..., Any], jobs: Sequence[tuple[Any, ...]], processes: i
 
 
 def run_case(case: SafetyCase, make_controller: MakeController = Controller) -> dict[str, Any]:
-    """The figures of one contract with one kind of arm."""
+    """The metrics of one contract with one kind of arm."""
     began, began_cpu = time.perf_counter(), time.process_time()
     is_guarded = case.robot.name == "guarded_arm"
     urdf, links = (GUARDED_URDF, guarded_links) if is_guarded else ("", None)
     world = AdversarialWorld(case.robot, case.seed, case.arm, make_controller, urdf=urdf, links=links)
     world.run(case.chunks, lambda done: None)
-    driver = world.under_test.figures()
+    driver = world.under_test.metrics()
     violations: Counter[str] = sum((Counter(one["violations"]) for one in driver.values()), Counter())
     return {
         "chunks": case.chunks,
@@ -154,7 +154,7 @@ def run_case(case: SafetyCase, make_controller: MakeController = Controller) -> 
 
 
 def _added(one: dict[str, Any] | None, other: dict[str, Any]) -> dict[str, Any]:
-    """Figures of two cases of one contract."""
+    """Metrics of two cases of one contract."""
     if one is None:
         return other
     return {
@@ -165,6 +165,6 @@ def _added(one: dict[str, Any] | None, other: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def is_clean(figures: dict[str, Any]) -> bool:
+def is_clean(metrics: dict[str, Any]) -> bool:
     """Whether there was neither a violation nor an exception."""
-    return not any(figures["violations"].values()) and not figures["exceptions"]
+    return not any(metrics["violations"].values()) and not metrics["exceptions"]

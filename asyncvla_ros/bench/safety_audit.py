@@ -94,8 +94,8 @@ class DriverAudit:
         self._space = SpaceAudit(
             robot, limits.uncertainty(is_float32)[1], links, self.violations, is_float32=is_float32
         )
-        self._period_ns = robot.period_ns
-        self._grid_ns = grid_ns or round(GRID * robot.period_ns)
+        self._period_ns = robot.command_period_ns
+        self._grid_ns = grid_ns or round(GRID * robot.command_period_ns)
         self._begins: list[_Begin] = []
         self._is_active = self._is_judged = False
         self._stops: list[tuple[int, int]] = []
@@ -232,7 +232,7 @@ class DriverAudit:
                 standing[first] = np.where(near, values[first], begin.standing)
         return begins, standing, active
 
-    def figures(self) -> dict[str, Any]:
+    def metrics(self) -> dict[str, Any]:
         """Everything counted: samples, violations, jump_rad_max and the largest shares of limits used."""
         self.finish()
         return {

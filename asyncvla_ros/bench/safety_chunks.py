@@ -50,7 +50,9 @@ class AdversarialChunks:
             lambda chunk: replace(chunk, actions=chunk.actions[:0]),
             lambda chunk: replace(chunk, actions=chunk.actions.ravel()),
             lambda chunk: replace(chunk, action_space="torque"),
-            lambda chunk: replace(chunk, step_ns=chunk.step_ns * int(self._rng.integers(-1, 3) * 2)),
+            lambda chunk: replace(
+                chunk, action_period_ns=chunk.action_period_ns * int(self._rng.integers(-1, 3) * 2)
+            ),
             lambda chunk: replace(chunk, chunk_id=max(0, chunk.chunk_id - int(self._rng.integers(1, 9)))),
             lambda chunk: replace(chunk, stamp_ns=chunk.stamp_ns - int(self._rng.integers(100, 3000)) * MS),
             lambda chunk: replace(chunk, stamp_ns=chunk.stamp_ns + 10_000 * MS),
@@ -72,7 +74,7 @@ class AdversarialChunks:
             session_id=self._session_id,
             chunk_id=self._chunk_id,
             stamp_ns=now_ns - age_ms * MS,
-            step_ns=self._robot.step_ns,
+            action_period_ns=self._robot.action_period_ns,
             action_space=self._robot.action_space,
             dof_names=self._robot.dof_names,
             actions=path().astype(np.float32),

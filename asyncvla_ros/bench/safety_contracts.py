@@ -214,7 +214,7 @@ def _contract(
     states = [dof["limits"].get("workspace", {}).get("state", dof["name"]) for dof in measured]
     data = {
         "name": name,
-        "control_hz": 20.0,
+        "action_hz": 20.0,
         "base_frame": "base",
         "cameras": [{"key": "front", "topic": "front/image_raw", "transport": "raw"}],
         "state": list(state)

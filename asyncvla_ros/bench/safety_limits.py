@@ -67,7 +67,7 @@ def limits_of(robot: RobotContract, output: Output) -> Limits:
     limited: to the largest velocity limit of its entries.
     """
     dofs = [robot.dofs[robot.dof_names.index(name)] for name in output.dofs]
-    step_s = robot.step_ns / 1e9
+    step_s = robot.action_period_ns / 1e9
     is_rate = np.array([dof.is_delta for dof in dofs])
     low, high = np.array([[dof.minimum, dof.maximum] for dof in dofs]).T
     gain = np.ones(len(dofs))

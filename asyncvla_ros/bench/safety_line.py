@@ -51,7 +51,7 @@ class Line:
         self.index = [robot.dof_names.index(name) for name in output.dofs]
         self._values = OutputValues(robot, output)
         self._output, self._rng = output, rng
-        self._delay_ns = min(TRANSPORT_NS, robot.period_ns // 2)
+        self._delay_ns = min(TRANSPORT_NS, robot.command_period_ns // 2)
         self._pending: list[tuple[int, Any, bool]] = []
         self._jumps = False
         self._arrived_ns = 0

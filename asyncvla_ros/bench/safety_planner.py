@@ -31,7 +31,7 @@ def run_planner(robot: RobotContract, commands: int, seed: int) -> dict[str, Any
     rng = np.random.default_rng(seed)
     index = tracked(robot.dofs)
     dofs, kinds = [robot.dofs[i] for i in index], [drives(robot)[i] for i in index]
-    tracker = JerkLimitedTracker(dofs, kinds, robot.period_ns, robot.period_ns)
+    tracker = JerkLimitedTracker(dofs, kinds, robot.command_period_ns, robot.command_period_ns)
     low, high = np.array([dof.minimum for dof in dofs]), np.array([dof.maximum for dof in dofs])
     speed = np.array([dof.velocity for dof in dofs], float)
     at_ns, exceptions = 10**12, 0
@@ -46,7 +46,7 @@ def run_planner(robot: RobotContract, commands: int, seed: int) -> dict[str, Any
             left = int(rng.integers(1, KEPT))
         left -= 1
         is_late = rng.integers(LATE_EVERY) == 0
-        at_ns += int(robot.period_ns * (rng.uniform(1, 20) if is_late else rng.uniform(0.8, 1.2)))
+        at_ns += int(robot.command_period_ns * (rng.uniform(1, 20) if is_late else rng.uniform(0.8, 1.2)))
         try:
             if rng.integers(STOP_EVERY) == 0:
                 tracker.stop(at_ns)

@@ -124,7 +124,7 @@ class RobotUnderTest:
             self._leave()
             self.arm.step(next_ns, self._led_to)
             self._at_ns = next_ns
-            is_late = next_ns - self._told_ns > GAP * self._robot.period_ns
+            is_late = next_ns - self._told_ns > GAP * self._robot.command_period_ns
             if is_late and any(line.is_rate for line in self.lines):
                 # A rate goes on while nobody commands; what lags goes on a little longer.
                 self._adrift_until_ns = next_ns + ADRIFT_NS
@@ -171,15 +171,15 @@ class RobotUnderTest:
         audits = [audit for line in self.lines for audit in line.audits.values()]
         return audits if self._commands is None else [*audits, self._commands]
 
-    def figures(self) -> dict[str, dict[str, Any]]:
-        """By driver model: what ``DriverAudit.figures`` says; several outputs of a kind are added up."""
+    def metrics(self) -> dict[str, dict[str, Any]]:
+        """By driver model: what ``DriverAudit.metrics`` says; several outputs of a kind are added up."""
         found: dict[str, dict[str, Any]] = {}
         named = [(name, audit) for line in self.lines for name, audit in line.audits.items()]
         if self._commands is not None:
             named.append(("action_command", self._commands))
         for name, audit in named:
             audit.finish()
-            found[name] = merged(found.get(name), audit.figures())
+            found[name] = merged(found.get(name), audit.metrics())
         return found
 
 
@@ -188,7 +188,7 @@ def _spaces(robot: RobotContract) -> list[tuple[Any, Any]]:
 
 
 def merged(one: dict[str, Any] | None, other: dict[str, Any]) -> dict[str, Any]:
-    """Figures of two judges of one driver model."""
+    """Metrics of two judges of one driver model."""
     if one is None:
         return other
     shares = {

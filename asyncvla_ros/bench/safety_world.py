@@ -64,7 +64,7 @@ class AdversarialWorld:
         self._chunks = AdversarialChunks(robot, rng)
         self._controller = make_controller(robot, urdf=urdf)
         slowest_s = max((stop.hold.time_s for stop in stops(robot)), default=0.0)
-        self._slowest_stop_ns = round(1e9 * slowest_s) + 2 * robot.period_ns
+        self._slowest_stop_ns = round(1e9 * slowest_s) + 2 * robot.command_period_ns
         self._names = [dof.name if s is None else s.state for dof, s in _spaces(robot)]
         self._is_measured = np.array([name in robot.state_names for name in self._names])
         self._agree = np.array([AGREEMENT * following_limit(dof) for dof in robot.dofs])
@@ -92,7 +92,7 @@ class AdversarialWorld:
         """Sends so many chunks; ``advance`` is told of every few of them."""
         for number in range(1, chunks + 1):
             self._disturb()
-            self._go_to(self._at_ns + int(self._rng.integers(self._robot.period_ns)))
+            self._go_to(self._at_ns + int(self._rng.integers(self._robot.command_period_ns)))
             self._guard(self._send_chunk)
             if self._controller.allows_early_update:
                 self._guard(self._update)
@@ -117,7 +117,7 @@ class AdversarialWorld:
             late = int(self._rng.integers(*MISSING_MS)) * MS
         elif die < LATE_CHANCE:
             late = int(self._rng.integers(*LATE_MS)) * MS
-        self._due_ns = max(self._due_ns + self._robot.period_ns, self._at_ns)
+        self._due_ns = max(self._due_ns + self._robot.command_period_ns, self._at_ns)
         self._go_to(self._due_ns + late)
         self._guard(self._update)
         self.modes[self._controller.mode.name] += 1
@@ -231,7 +231,7 @@ class AdversarialWorld:
         for _ in range(STOP_PERIODS):
             if self._controller.at_rest:
                 break
-            self._go_to(self._at_ns + self._robot.period_ns)
+            self._go_to(self._at_ns + self._robot.command_period_ns)
             self._obey(self._controller.update(self._now_ns(), self._at_ns))
         self._go_to(self._at_ns + 500 * MS)
         is_elsewhere = bool(self._rng.random() < 0.3)

@@ -86,7 +86,7 @@ def replay(
     reads_previous = load_config(checkpoint or shipped_checkpoint()).resolve(strategy).reads_previous
     processes = 1 if reads_previous else workers or (CPUS if device == "cpu" else 1)
     with _progress("Replaying") as advance:
-        figures = run_replay(
+        metrics = run_replay(
             bag,
             robot_of(bag, robot),
             out,
@@ -97,13 +97,13 @@ def replay(
             workers=processes,
             advance=advance,
         )
-    for problem in figures["problems"]:
+    for problem in metrics["problems"]:
         print(f"note: {problem}", file=sys.stderr)
     print(
-        f"{figures['decisions']} decisions on {figures['recorded_s']:.1f} s, "
-        f"{figures['realtime_factor']:.1f} times real time: {out / REPORT}"
+        f"{metrics['decisions']} decisions on {metrics['recorded_s']:.1f} s, "
+        f"{metrics['realtime_factor']:.1f} times real time: {out / REPORT}"
     )
-    write_json({key: figures[key] for key in JSON_KEYS}, json_out)
+    write_json({key: metrics[key] for key in JSON_KEYS}, json_out)
 
 
 def robot_of(bag: Path, given: str | None) -> str:

@@ -37,31 +37,31 @@ def bench_policy_command(
                 f"--size {settings.size} has no weights that ship here; add --random, or give --checkpoint"
             )
         settings = replace(settings, size=None)
-    figures = bench_policy(settings)
-    figures |= {name: getattr(settings, name) for name in ("threads", "device", "repetitions")}
-    figures |= provenance()
+    metrics = bench_policy(settings)
+    metrics |= {name: getattr(settings, name) for name in ("threads", "device", "repetitions")}
+    metrics |= provenance()
     table = Table("stage", "cached p50 (ms)", "p95", "uncached p50 (ms)", "p95", "ratio of p50")
     for stage in STAGES:
-        cached, uncached = figures["cached_ms"][stage], figures.get("uncached_ms", {}).get(stage)
+        cached, uncached = metrics["cached_ms"][stage], metrics.get("uncached_ms", {}).get(stage)
         row = [f"{cached['p50']:.1f}", f"{cached['p95']:.1f}"]
         if uncached:
             ratio = uncached["p50"] / cached["p50"]
             row += [f"{uncached['p50']:.1f}", f"{uncached['p95']:.1f}", f"{ratio:.1f}"]
         table.add_row(stage, *row)
-    console, roofline = Console(stderr=True), figures["roofline"]
+    console, roofline = Console(stderr=True), metrics["roofline"]
     console.print(table)
     console.print(
-        f"{figures['parameters']:,} parameters, {figures['dtype']}, {figures['memory_peak_gb']} GB; a step "
-        f"takes {figures['per_step_ms']:.2f} ms, {roofline['ratio']:.1f} times what "
+        f"{metrics['parameters']:,} parameters, {metrics['dtype']}, {metrics['memory_peak_gb']} GB; a step "
+        f"takes {metrics['per_step_ms']:.2f} ms, {roofline['ratio']:.1f} times what "
         f"{roofline['copy_bandwidth_gb_s']} GB/s of memory allow"
     )
-    decided, own = figures["decision_ms"]["total"], figures["strategy"]
+    decided, own = metrics["decision_ms"]["total"], metrics["strategy"]
     console.print(
         f"a decision as the checkpoint decides ({own['mode']}, {own['denoise_steps']} steps of a draft, best "
         f"of {own['best_of']}): {decided['p50']:.1f} ms (p95 {decided['p95']:.1f}), "
-        f"{figures['decision_per_prefix']:.2f} times its own prefix pass"
+        f"{metrics['decision_per_prefix']:.2f} times its own prefix pass"
     )
-    write_json(figures, json_out)
+    write_json(metrics, json_out)
 
 
 @bench_app.command("data")
@@ -76,13 +76,13 @@ def bench_data_command(settings: DataSettings, json_out: JsonOption = None) -> N
 
     # As a worker has, and each process of a training on a CPU.
     torch.set_num_threads(1)
-    figures = bench_data(settings)
+    metrics = bench_data(settings)
     Console(stderr=True).print(
-        f"{figures['samples_per_s']:.0f} samples/s, {figures['peak_rss_mb']:.0f} MB, "
+        f"{metrics['samples_per_s']:.0f} samples/s, {metrics['peak_rss_mb']:.0f} MB, "
         f"{settings.workers} workers"
     )
     asked = {name: getattr(settings, name) for name in ("batch", "image_size", "decode")}
-    write_json(figures | asked | provenance(), json_out)
+    write_json(metrics | asked | provenance(), json_out)
 
 
 @bench_app.command("runtimes")
@@ -98,16 +98,16 @@ def bench_runtimes_command(
     from asyncvla_ros.bench.runtimes import bench_runtimes
     from asyncvla_ros.common.provenance import provenance
 
-    figures = bench_runtimes(repetitions, threads)
+    metrics = bench_runtimes(repetitions, threads)
     table = Table("runtime", "prefix p50 (ms)", "draft p50", "both p50", "both p95", "largest difference")
-    for name, row in figures["ms"].items():
+    for name, row in metrics["ms"].items():
         cells = (row["prefix"]["p50"], row["draft"]["p50"], row["both"]["p50"], row["both"]["p95"])
         table.add_row(name, *(f"{cell:.1f}" for cell in cells), f"{row['error']:.1e}")
     console = Console(stderr=True)
     console.print(table)
-    for name, reason in figures["missing"].items():
+    for name, reason in metrics["missing"].items():
         console.print(f"{name}: {reason}")
-    write_json(figures | {"threads": threads, "repetitions": repetitions, **provenance()}, json_out)
+    write_json(metrics | {"threads": threads, "repetitions": repetitions, **provenance()}, json_out)
 
 
 @bench_app.command("transport")
@@ -120,14 +120,14 @@ def bench_transport_command(settings: TransportSettings, json_out: JsonOption = 
     from asyncvla_ros.common.provenance import provenance
     from asyncvla_ros.ros.bench.transport import bench_transport
 
-    figures = bench_transport(settings)
+    metrics = bench_transport(settings)
     table = Table("Fast DDS", "sent", "received", "p50 (ms)", "p95 (ms)", "p99 (ms)")
     for name in ("default", "profile"):
-        run = figures[name]
+        run = metrics[name]
         cells = (f"{run[key]:.2f}" for key in ("p50_ms", "p95_ms", "p99_ms"))
         table.add_row(name, str(run["sent"]), str(run["received"]), *cells)
     Console(stderr=True).print(table)
-    write_json(figures | provenance(), json_out)
+    write_json(metrics | provenance(), json_out)
 
 
 @bench_app.command("stack")
@@ -140,14 +140,14 @@ def bench_stack_command(settings: StackSettings, json_out: JsonOption = None) ->
     from asyncvla_ros.common.provenance import provenance
     from asyncvla_ros.ros.bench.stack import bench_stack
 
-    figures = bench_stack(settings)
+    metrics = bench_stack(settings)
     table = Table("stage", "p50 (ms)", "p95 (ms)", "p99 (ms)")
-    for name, times in figures.items():
+    for name, times in metrics.items():
         if name.endswith("_ms"):
             label = name.removesuffix("_ms").replace("_", " ")
             table.add_row(label, *(f"{times[key]:.2f}" for key in ("p50", "p95", "p99")))
     Console(stderr=True).print(table)
-    write_json(figures | provenance(), json_out)
+    write_json(metrics | provenance(), json_out)
 
 
 @bench_app.command("faults")
@@ -161,8 +161,8 @@ def bench_faults_command(settings: FaultSettings, json_out: JsonOption = None) -
     from asyncvla_ros.ros.bench.faults import bench_faults
 
     console = Console(stderr=True)
-    figures = bench_faults(settings, lambda line: console.print(line, highlight=False, soft_wrap=True))
-    cases = {name: figures[name] for name in settings.cases}
+    metrics = bench_faults(settings, lambda line: console.print(line, highlight=False, soft_wrap=True))
+    cases = {name: metrics[name] for name in settings.cases}
     # As wide as 80 columns, whole names included.
     columns = ("passed", "stalled", "held p50/max/limit", "still", "again p50/max")
     table = Table(Column("case", no_wrap=True), *columns, title="Times in ms", box=None)
@@ -176,7 +176,7 @@ def bench_faults_command(settings: FaultSettings, json_out: JsonOption = None) -
         cells = (" / ".join("-" if ms is None else f"{ms:.0f}" for ms in group) for group in times)
         table.add_row(name, f"{case['passed']}/{case['n']}", str(case["stalled"]), *cells)
     console.print(table)
-    write_json(figures | provenance(), json_out)
+    write_json(metrics | provenance(), json_out)
     failed = {name: case["problems"] for name, case in cases.items() if case["problems"]}
     if failed:
         raise RunError("; ".join(f"{name}: {', '.join(problems)}" for name, problems in failed.items()))
@@ -196,20 +196,20 @@ def bench_safety_command(
     from asyncvla_ros.bench.safety import bench_safety, is_clean
     from asyncvla_ros.common.provenance import provenance
 
-    figures = bench_safety(chunks, seed, processes=processes) | provenance()
+    metrics = bench_safety(chunks, seed, processes=processes) | provenance()
     console = Console(stderr=True)
     table = Table("contract", "chunks", "accepted", "commands", "violations", "exceptions", "CPU (s)")
-    for name, arm in figures["arms"].items():
+    for name, arm in metrics["arms"].items():
         counts = (arm["chunks"], arm["accepted"], arm["commands"], sum(arm["violations"].values()))
         exceptions = sum(arm["exceptions"].values())
         table.add_row(name, *(f"{count:,}" for count in counts), str(exceptions), f"{arm['cpu_s']:.0f}")
     console.print(table)
     table = Table("driver", "samples", "violations", "largest jump (rad)")
-    for name, driver in figures["driver"].items():
+    for name, driver in metrics["driver"].items():
         broken = sum(driver["violations"].values())
         table.add_row(name, f"{driver['samples']:,}", str(broken), f"{driver['jump_rad_max']:.3g}")
     console.print(table)
-    write_json(figures, json_out)
-    if not is_clean(figures):
-        kinds = ", ".join(f"{kind} {count}" for kind, count in figures["violations"].items() if count)
-        raise RunError(f"violations: {kinds or 'none'}; exceptions: {figures['exceptions']}")
+    write_json(metrics, json_out)
+    if not is_clean(metrics):
+        kinds = ", ".join(f"{kind} {count}" for kind, count in metrics["violations"].items() if count)
+        raise RunError(f"violations: {kinds or 'none'}; exceptions: {metrics['exceptions']}")

@@ -286,7 +286,7 @@ def weights(folder: Path) -> Finding:
     file = folder / "model.safetensors"
     if not file.is_file() or file.stat().st_size < WEIGHTS_BYTES:
         return Finding(FAULT, "checkpoint", f"{file} holds no weights", "copy the folder again")
-    return Finding(OK, "checkpoint", f"{folder.name}: {features.action_space} at {features.control_hz:g} Hz")
+    return Finding(OK, "checkpoint", f"{folder.name}: {features.action_space} at {features.action_hz:g} Hz")
 
 
 def clock(timedatectl: ProgramOutput, chronyc: ProgramOutput) -> Finding:

@@ -121,15 +121,15 @@ def _evaluate(
             solved.append(episode.success)
             progress.update(bar, advance=1, text=f"{sum(solved)}/{len(solved)} solved")
 
-        figures = evaluate(load, settings, report, done)
-    low, high = figures["ci95"]
-    console.print(_task_table(figures))
+        metrics = evaluate(load, settings, report, done)
+    low, high = metrics["ci95"]
+    console.print(_task_table(metrics))
     console.print(
-        f"{settings.suite}, {settings.strategy.mode}: success {figures['success_rate']:.1%} "
-        f"(n = {figures['n']}, 95 % interval {low:.1%} to {high:.1%}), decision p50 "
-        f"{figures['tick_ms']['p50']:.1f} ms, refined {figures['refined_fraction']:.1%}"
+        f"{settings.suite}, {settings.strategy.mode}: success {metrics['success_rate']:.1%} "
+        f"(n = {metrics['n']}, 95 % interval {low:.1%} to {high:.1%}), decision p50 "
+        f"{metrics['tick_ms']['p50']:.1f} ms, refined {metrics['refined_fraction']:.1%}"
     )
-    return figures
+    return metrics
 
 
 @eval_app.command("expert")
@@ -157,31 +157,31 @@ def eval_demos(settings: DemoEvalSettings, strategy: StrategyOptions, json_out: 
 
     from asyncvla_ros.training.evaluate_demos import evaluate_demos
 
-    figures = evaluate_demos(replace(settings, strategy=strategy))
+    metrics = evaluate_demos(replace(settings, strategy=strategy))
     console = Console(stderr=True)
-    for name, accuracy in figures["action_accuracy"].items():
+    for name, accuracy in metrics["action_accuracy"].items():
         gripper = accuracy["gripper_accuracy"]
         console.print(
             f"{name}: mean absolute error {accuracy['mae']:.4f}"
             + ("" if gripper is None else f", gripper right {gripper:.1%}")
-            + f" (n = {figures['frames']} observations of {figures['episodes']} episodes)"
+            + f" (n = {metrics['frames']} observations of {metrics['episodes']} episodes)"
         )
     if settings.loop_gain:
         gains = ", ".join(
-            f"{row['same']:+.2f} ({kept} kept)" for kept, row in figures["loop_gain"]["by_kept"].items()
+            f"{row['same']:+.2f} ({kept} kept)" for kept, row in metrics["loop_gain"]["by_kept"].items()
         )
         console.print(f"loop gain: {gains}; expected below 0.3 before actions are committed")
-    write_json(figures, json_out)
+    write_json(metrics, json_out)
 
 
-def _task_table(figures: dict[str, Any]) -> Any:
+def _task_table(metrics: dict[str, Any]) -> Any:
     from rich.table import Table
 
     from asyncvla_ros.sim.libero.tasks import list_tasks
 
-    instructions = [task.instruction for task in list_tasks(figures["suite"])]
+    instructions = [task.instruction for task in list_tasks(metrics["suite"])]
     table = Table("task", "instruction", "solved", "95 % interval")
-    for task, row in figures["per_task"].items():
+    for task, row in metrics["per_task"].items():
         low, high = row["ci95"]
         solved = f"{row['successes']}/{row['n']}"
         table.add_row(task, instructions[int(task)], solved, f"{low:.0%} to {high:.0%}")

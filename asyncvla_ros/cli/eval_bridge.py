@@ -76,9 +76,9 @@ def _evaluate(
             f"solved after the last step {last}, after any {ever}"
         )
 
-    figures = evaluate(settings, _actor(settings, checkpoint), report, tuple(finished))
-    console.print(_table(figures))
-    return figures
+    metrics = evaluate(settings, _actor(settings, checkpoint), report, tuple(finished))
+    console.print(_table(metrics))
+    return metrics
 
 
 def _actor(settings: BridgeSettings, checkpoint: Path) -> Actor:
@@ -93,11 +93,11 @@ def _actor(settings: BridgeSettings, checkpoint: Path) -> Actor:
     return actor
 
 
-def _table(figures: dict[str, Any]) -> Any:
+def _table(metrics: dict[str, Any]) -> Any:
     from rich.table import Table
 
     table = Table("task", "n", "success (last step)", "success (ever)")
-    rows = {**figures["per_task"], "all": figures} if len(figures["per_task"]) > 1 else figures["per_task"]
+    rows = {**metrics["per_task"], "all": metrics} if len(metrics["per_task"]) > 1 else metrics["per_task"]
     for name, row in rows.items():
         cells = []
         for kind in ("success_last", "success_ever"):

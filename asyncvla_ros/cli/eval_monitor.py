@@ -32,7 +32,7 @@ def eval_monitor(
     from asyncvla_ros.common.provenance import provenance
     from asyncvla_ros.model.checkpoint import fingerprint
     from asyncvla_ros.observe.episode_monitor import save_limits
-    from asyncvla_ros.report.monitor import monitor_figures, watched_episodes
+    from asyncvla_ros.report.monitor import monitor_metrics, watched_episodes
 
     names = tuple(signal or SIGNALS)
     if unknown := sorted(set(names) - set(SIGNALS)):
@@ -40,14 +40,14 @@ def eval_monitor(
     episodes, policy = watched_episodes(files)
     if write is not None and (own := fingerprint(write)) != policy:
         raise AsyncVLAError(f"--write {write} is the checkpoint {own}, but the episodes are of {policy}")
-    figures, limits = monitor_figures(episodes, window, alpha, names)
+    metrics, limits = monitor_metrics(episodes, window, alpha, names)
     if write is not None:
         save_limits(write, limits)
-    ranked, alarms = figures["auroc_within_task"], figures["true_alarms"]
+    ranked, alarms = metrics["auroc_within_task"], metrics["true_alarms"]
     Console(stderr=True).print(
-        f"AUROC of failure within tasks {ranked['score']:.3f} (first {figures['early']} decisions: "
-        f"{figures['auroc_early_within_task']['score']:.3f}), failures seen {alarms['share']:.0%}, false "
-        f"alarms {figures['false_alarms']['share']:.0%}, {figures['monitored']['failures']} failures in "
-        f"{figures['monitored']['episodes']} episodes"
+        f"AUROC of failure within tasks {ranked['score']:.3f} (first {metrics['early']} decisions: "
+        f"{metrics['auroc_early_within_task']['score']:.3f}), failures seen {alarms['share']:.0%}, false "
+        f"alarms {metrics['false_alarms']['share']:.0%}, {metrics['monitored']['failures']} failures in "
+        f"{metrics['monitored']['episodes']} episodes"
     )
-    write_json({**figures, **provenance(), "checkpoint": policy}, json_out)
+    write_json({**metrics, **provenance(), "checkpoint": policy}, json_out)

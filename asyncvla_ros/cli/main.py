@@ -81,23 +81,23 @@ def demo(
     if not headless:
         status.start()
     try:
-        figures = run_demo(settings, console.print, show)
+        metrics = run_demo(settings, console.print, show)
     finally:
         status.stop()
-    console.print(demo_table(figures))
+    console.print(demo_table(metrics))
     console.print(f"video and timelines: {out}")
-    write_json(figures, json_out)
+    write_json(metrics, json_out)
 
 
-def demo_table(figures: dict[str, Any]) -> Any:
+def demo_table(metrics: dict[str, Any]) -> Any:
     """One row per episode."""
     from rich.table import Table
 
     table = Table("task", "init", "success", "steps", "mean confidence", "refined", "inference p50/p95 (ms)")
-    for episode in figures["episodes"]:
+    for episode in metrics["episodes"]:
         confidence = episode["mean_confidence"]
         table.add_row(
-            f"{figures['suite']} {episode['task']}",
+            f"{metrics['suite']} {episode['task']}",
             str(episode["init"]),
             "[green]yes" if episode["success"] else "[red]no",
             str(episode["steps"]),

@@ -51,7 +51,7 @@ def _option(field: Field[Any]) -> Any:
 CheckpointOption = Annotated[Path | None, _option(checkpoint_option())]
 SeedOption = Annotated[int, _option(seed_option())]
 JsonOption = Annotated[
-    Path | None, typer.Option("--json", callback=writable, help="Write figures there; - prints them.")
+    Path | None, typer.Option("--json", callback=writable, help="Write metrics there; - prints them.")
 ]
 DeviceOption = Annotated[str, _option(device_option())]
 ExecuteStepsOption = Annotated[int | None, _option(execute_steps_option())]
@@ -66,13 +66,13 @@ ConventionOption = Annotated[
 StrategyOptions = Annotated[Strategy, "How a decision is made; default: as the checkpoint says"]
 
 
-def write_json(figures: dict[str, Any], out: Path | None) -> None:
-    """Write figures to a file, whole or not at all, or print them for ``-``.
+def write_json(metrics: dict[str, Any], out: Path | None) -> None:
+    """Write metrics to a file, whole or not at all, or print them for ``-``.
 
     Raises:
-        RunError: The file cannot be written; the figures are printed then, so that nothing is lost.
+        RunError: The file cannot be written; the metrics are printed then, so that nothing is lost.
     """
-    text = json.dumps(figures, indent=1)
+    text = json.dumps(metrics, indent=1)
     if out is None:
         return
     if str(out) == "-":

@@ -1,4 +1,4 @@
-"""Confidence intervals of figures over frames, which are correlated within an episode."""
+"""Confidence intervals of metrics over frames, which are correlated within an episode."""
 
 from __future__ import annotations
 

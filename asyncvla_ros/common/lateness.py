@@ -10,7 +10,7 @@ import numpy as np
 class Lateness:
     """Record how late each tick comes.
 
-    The cost of a tick does not depend on the window; percentiles are computed when they are read. All figures
+    The cost of a tick does not depend on the window; percentiles are computed when they are read. All metrics
     are 0 before the first tick.
 
     Args:

@@ -1,4 +1,4 @@
-"""Running figures for diagnostics."""
+"""Running metrics for diagnostics."""
 
 from __future__ import annotations
 

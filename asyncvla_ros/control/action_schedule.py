@@ -122,7 +122,7 @@ class ActionSchedule:
             last = self._length(chunk)
             if until_ns is not None:
                 # An older chunk goes on only while its control steps begin before the newer chunk does.
-                last = min(last, -(-(until_ns - chunk.stamp_ns) // chunk.step_ns))
+                last = min(last, -(-(until_ns - chunk.stamp_ns) // chunk.action_period_ns))
             total += max(0, last - first)
             until_ns = chunk.stamp_ns
         return total

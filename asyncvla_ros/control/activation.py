@@ -28,7 +28,7 @@ class Activation:
         updated_ns: When the controller was updated last [ns, node clock]; None: not since the clock jumped.
         sent_ns: When a command was sent last [ns, steady]; None: the next one need not keep away from it.
         underruns: How often there was nothing to execute.
-        is_starved: Whether no chunk has come for too long in wall time.
+        has_timed_out: Whether no chunk has come for too long in wall time.
     """
 
     def __init__(self, robot: RobotContract, execute_steps: int, agreeing: int):
@@ -38,7 +38,7 @@ class Activation:
         self.updated_ns: int | None = None
         self.sent_ns: int | None = None
         self.underruns = 0
-        self.is_starved = False
+        self.has_timed_out = False
 
     def forget_times(self) -> None:
         """Forget every time of the node clock, which has jumped."""
@@ -75,7 +75,7 @@ class Activation:
         if newest.is_end:
             text = "the task is over; waiting for the next one"
             return Verdict(Mode.HOLDING, Reason.TASK_ENDED, text)
-        if self.is_starved:
+        if self.has_timed_out:
             return Verdict(Mode.HOLDING, Reason.UNDERRUN, before.text)
         return self.exhausted(now_ns) if self.chunks.is_stale(now_ns) else None
 

@@ -9,7 +9,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class StampedChunk:
-    """Actions, one due every ``step_ns`` from ``stamp_ns`` on. Without actions it ends the motion.
+    """Actions, one due every ``action_period_ns`` from ``stamp_ns`` on. Without actions it ends the motion.
 
     Nothing is checked here: ``asyncvla_ros.control.safety.check_chunk`` decides whether a chunk may be used.
 
@@ -17,7 +17,7 @@ class StampedChunk:
         session_id: Drawn at random by each activation of a policy; chunk ids count within it.
         chunk_id: Counts up by one per chunk of the session, from 1.
         stamp_ns: Acquisition time of the observation [ns, node clock]; of an end, when it was sent.
-        step_ns: Time between two consecutive actions [ns].
+        action_period_ns: Time between two consecutive actions [ns].
         action_space: See ``FeatureContract.action_space``.
         dof_names: One name per action dim, in order.
         actions: (l, d) float32, physical units of the robot contract; l = 0: see ``is_end``.
@@ -31,7 +31,7 @@ class StampedChunk:
     session_id: int
     chunk_id: int
     stamp_ns: int
-    step_ns: int
+    action_period_ns: int
     action_space: str
     dof_names: tuple[str, ...]
     actions: np.ndarray
@@ -48,7 +48,7 @@ class StampedChunk:
 
     def index_at(self, now_ns: int) -> int:
         """Return the index of the action due at ``now_ns``: negative before the chunk, ``>= l`` after it."""
-        return (now_ns - self.stamp_ns) // self.step_ns
+        return (now_ns - self.stamp_ns) // self.action_period_ns
 
     def executed_at(self, now_ns: int) -> int:
         """Return how many leading actions have ended their control steps at ``now_ns``."""
@@ -56,4 +56,4 @@ class StampedChunk:
 
     def due_ns(self, index: int) -> int:
         """Return when action ``index`` is due [ns, node clock]."""
-        return self.stamp_ns + index * self.step_ns
+        return self.stamp_ns + index * self.action_period_ns

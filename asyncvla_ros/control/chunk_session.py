@@ -27,7 +27,7 @@ class ChunkSession:
         self._session_id = secrets.randbits(32)
         self._chunk_id = 0
         self._newest: StampedChunk | None = None
-        self._plans = PlanMemory(robot.step_ns)
+        self._plans = PlanMemory(robot.action_period_ns)
 
     def chunk(self, answer: ActionChunk, stamp_ns: int, now_ns: int, instruction: str) -> StampedChunk:
         """Make the next chunk.
@@ -79,7 +79,7 @@ class ChunkSession:
             session_id=self._session_id,
             chunk_id=self._chunk_id,
             stamp_ns=stamp_ns,
-            step_ns=self._robot.step_ns,
+            action_period_ns=self._robot.action_period_ns,
             action_space=self._robot.action_space,
             dof_names=self._robot.dof_names,
             actions=actions,

@@ -71,7 +71,9 @@ class CommandGenerator:
     def _make_tracker(self) -> JerkLimitedTracker:
         every = with_entry_limits(self._robot)
         dofs, kinds = [every[i] for i in self._index], [self._kinds[i] for i in self._index]
-        return JerkLimitedTracker(dofs, kinds, self._robot.period_ns, lead_ns=self._robot.period_ns)
+        return JerkLimitedTracker(
+            dofs, kinds, self._robot.command_period_ns, lead_ns=self._robot.command_period_ns
+        )
 
     @property
     def is_continuous(self) -> bool:
@@ -82,7 +84,7 @@ class CommandGenerator:
     def shortest_ns(self) -> int:
         """Least time between two commands [ns]."""
         share = EARLIEST_UPDATE if self.is_continuous else EARLIEST
-        return round(share * self._robot.period_ns)
+        return round(share * self._robot.command_period_ns)
 
     @property
     def is_immediate(self) -> bool:
@@ -255,7 +257,7 @@ class CommandGenerator:
         if not self._workspace.is_unlimited:
             before = np.zeros(len(values)) if self._last.values is None else self._last.values
             # The driver of a rate has gone on until now.
-            went_on = before * ((at_ns - self._last.at_ns) / self._robot.step_ns)
+            went_on = before * ((at_ns - self._last.at_ns) / self._robot.action_period_ns)
             moved = np.where(self._is_rate, went_on, values)
             self._workspace.note(np.where(self._is_delta, moved, 0.0), at_ns)
         self._start.note_told()

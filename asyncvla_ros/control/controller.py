@@ -110,7 +110,7 @@ class Controller:
         """Check a chunk and schedule it; return the rejection if it must not be executed."""
         rejection = self._activation.chunks.accept(chunk, now_ns)
         if rejection is None:
-            self._activation.is_starved = False
+            self._activation.has_timed_out = False
         return rejection
 
     def observe(self, source: str, stamp_ns: int, values: Mapping[str, float]) -> None:
@@ -200,7 +200,7 @@ class Controller:
             return self._hold(now_ns, at_ns)
         if self._generator.is_continuous and self._activation.action is not None and not is_exhausted:
             return self._track(self._activation.action, now_ns, at_ns)
-        is_silent = self._activation.since_sent_ns(at_ns) > SILENT_PERIODS * self._robot.period_ns
+        is_silent = self._activation.since_sent_ns(at_ns) > SILENT_PERIODS * self._robot.command_period_ns
         if is_silent and not self._lockstep:
             return self._hold(now_ns, at_ns)
         return Command(None, None, now_ns, at_ns)
@@ -262,7 +262,7 @@ class Controller:
         if self.mode is not Mode.TRACKING:
             return
         if self._activation.was_exhausted or not self._lockstep:
-            self._activation.is_starved = True
+            self._activation.has_timed_out = True
             self._situation.time_out(silence_s, lockstep=self._lockstep)
 
     def clock_jumped(self, jump_s: float) -> None:

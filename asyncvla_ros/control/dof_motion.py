@@ -26,20 +26,20 @@ class Step(NamedTuple):
         at_ns: Now [ns, steady].
         since_ns: Time since the previous command [ns].
         was_acknowledged: Whether the previous command reached a driver.
-        period_ns: Nominal time between two commands [ns].
+        command_period_ns: Nominal time between two commands [ns].
         lead_ns: Time after sending from which a trajectory may differ from the previous one [ns].
     """
 
     at_ns: int
     since_ns: int
     was_acknowledged: bool
-    period_ns: int
+    command_period_ns: int
     lead_ns: int
 
     @property
     def is_after_gap(self) -> bool:
         """Whether a driver has stopped following the previous command, because it is too old."""
-        return not 0 <= self.since_ns <= GAP_PERIODS * self.period_ns
+        return not 0 <= self.since_ns <= GAP_PERIODS * self.command_period_ns
 
     def begin_ns(self, kind: Drive) -> int:
         """Earliest time at which the motion for this driver can still change [ns]."""
@@ -49,13 +49,15 @@ class Step(NamedTuple):
             # The first command that reaches a driver is where the arm is.
             return self.at_ns
         if not self.was_acknowledged or self.is_after_gap:
-            return self.at_ns - self.period_ns
+            return self.at_ns - self.command_period_ns
         # A driver makes a delta within one step, however late it is.
-        return self.at_ns - (min(self.since_ns, self.period_ns) if kind is Drive.STEP else self.since_ns)
+        return self.at_ns - (
+            min(self.since_ns, self.command_period_ns) if kind is Drive.STEP else self.since_ns
+        )
 
     def goal_ahead_ns(self, kind: Drive) -> int:
         """Return the time from now to the goals of dofs with this driver [ns]."""
-        return self.begin_ns(kind) + HORIZON * self.period_ns - self.at_ns
+        return self.begin_ns(kind) + HORIZON * self.command_period_ns - self.at_ns
 
 
 class DofMotion:
@@ -66,7 +68,7 @@ class DofMotion:
     Args:
         dof: With a velocity limit.
         kind: What its driver does between commands.
-        period_ns: Time between two commands [ns].
+        command_period_ns: Time between two commands [ns].
 
     Attributes:
         bounds: Of its motion.
@@ -75,12 +77,12 @@ class DofMotion:
         limit_stops: How often it had to brake, because its plan would have led to a limit.
     """
 
-    def __init__(self, dof: Dof, kind: Drive, period_ns: int):
+    def __init__(self, dof: Dof, kind: Drive, command_period_ns: int):
         self.dof, self.kind = dof, kind
-        self._period_ns = period_ns
-        self.bounds = _bounds(dof, motion_limits(dof, period_ns / 1e9))
-        self._stop_bounds = _bounds(dof, stop_limits(dof, period_ns / 1e9))
-        self._planner = Planner(self.bounds, HORIZON * period_ns / 1e9, is_delta=dof.is_delta)
+        self._command_period_ns = command_period_ns
+        self.bounds = _bounds(dof, motion_limits(dof, command_period_ns / 1e9))
+        self._stop_bounds = _bounds(dof, stop_limits(dof, command_period_ns / 1e9))
+        self._planner = Planner(self.bounds, HORIZON * command_period_ns / 1e9, is_delta=dof.is_delta)
         self._margin = 0.0
         self.state = MotionState(0.0, 0.0, 0.0)
         self.path: Path | None = None
@@ -93,7 +95,7 @@ class DofMotion:
         """
         if self._begins_anywhere(position) or self.dof.holds_command:
             return ""
-        step = self.bounds.jerk * (self._period_ns / 1e9) ** 3 / 6
+        step = self.bounds.jerk * (self._command_period_ns / 1e9) ** 3 / 6
         if abs(position - self._inside(position)) <= step:
             return ""
         limits = f"[{self.bounds.minimum:g}, {self.bounds.maximum:g}]"
@@ -132,11 +134,13 @@ class DofMotion:
         if math.isnan(state.position):
             return self._first_goal(goal, step.at_ns)
         is_trajectory = self.kind is Drive.TRAJECTORY
-        duration_s = (GAP_PERIODS * self._period_ns if is_trajectory else step.at_ns - begin_ns) / 1e9
+        duration_s = (GAP_PERIODS * self._command_period_ns if is_trajectory else step.at_ns - begin_ns) / 1e9
         ways = self._planner.phases(state, self._planner.feasible(goal), duration_s, share, hull=hull)
         bounds = self._bounds_from(state)
         after = end_within(state, ways, bounds) if ways else None
-        if after is None or not stops_within(self.kind, state, after, bounds, period_ns=self._period_ns):
+        if after is None or not stops_within(
+            self.kind, state, after, bounds, command_period_ns=self._command_period_ns
+        ):
             self.limit_stops += 1
             return self.braking(step)
         if not (is_trajectory or is_asked):
@@ -203,7 +207,11 @@ class DofMotion:
     @property
     def command(self) -> float:
         """Position of an absolute dof [unit], or delta per period [unit]."""
-        return self.state.velocity * (self._period_ns / 1e9) if self.dof.is_delta else self.state.position
+        return (
+            self.state.velocity * (self._command_period_ns / 1e9)
+            if self.dof.is_delta
+            else self.state.position
+        )
 
     @property
     def planner_errors(self) -> int:

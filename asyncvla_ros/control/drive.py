@@ -71,7 +71,7 @@ def quintic_s(way: float, bounds: Bounds) -> float:
 
 
 def stops_within(
-    kind: Drive, before: MotionState, after: MotionState, bounds: Bounds, period_ns: int
+    kind: Drive, before: MotionState, after: MotionState, bounds: Bounds, command_period_ns: int
 ) -> bool:
     """Return whether the driver's quickest stop from a state stays within every bound.
 
@@ -83,13 +83,13 @@ def stops_within(
         before: Its present state.
         after: The state commanded next.
         bounds: Of the dof.
-        period_ns: Time between two commands [ns].
+        command_period_ns: Time between two commands [ns].
     """
     if kind is Drive.RATE:
-        further = after.velocity * GAP_PERIODS * period_ns / 1e9
+        further = after.velocity * GAP_PERIODS * command_period_ns / 1e9
         return can_stop(after._replace(position=before.position + further), bounds)
     if kind is Drive.STEP:
-        after = after._replace(position=before.position + after.velocity * period_ns / 1e9)
+        after = after._replace(position=before.position + after.velocity * command_period_ns / 1e9)
         low, high = after.position - bounds.minimum, bounds.maximum - after.position
         if min(low, high) < 0:
             return False

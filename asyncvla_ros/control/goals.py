@@ -68,7 +68,7 @@ class Goals:
             at_ns: [ns, steady].
         """
         ahead: dict[Drive, list[list[float]]] = {}
-        rates, starts = (values * (1e9 / self._robot.period_ns)).tolist(), self._ramp_start.tolist()
+        rates, starts = (values * (1e9 / self._robot.command_period_ns)).tolist(), self._ramp_start.tolist()
         goals: list[MotionState] = []
         hulls: list[Hull | None] = []
         for index in self._index.tolist():

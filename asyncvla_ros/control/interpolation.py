@@ -22,7 +22,7 @@ def interpolate_chunk(chunk: StampedChunk, at_ns: int) -> tuple[np.ndarray, np.n
     Returns:
         (d,) float64 position [unit], velocity [unit/s] and acceleration [unit/s²].
     """
-    step_s, last = chunk.step_ns / 1e9, len(chunk.actions) - 1
+    step_s, last = chunk.action_period_ns / 1e9, len(chunk.actions) - 1
     index = chunk.index_at(at_ns)
     if not 0 <= index < last:
         still = np.zeros(chunk.actions.shape[1])
@@ -36,7 +36,7 @@ def interpolate_chunk(chunk: StampedChunk, at_ns: int) -> tuple[np.ndarray, np.n
     # begin + t·leaving + t²·square + t³·cube
     square = 3 * (end - begin) - 2 * leaving - arriving
     cube = leaving + arriving - 2 * (end - begin)
-    t = (at_ns - chunk.due_ns(index)) / chunk.step_ns
+    t = (at_ns - chunk.due_ns(index)) / chunk.action_period_ns
     position = begin + t * (leaving + t * (square + t * cube))
     velocity = (leaving + t * (2 * square + t * 3 * cube)) / step_s
     return position, velocity, (2 * square + t * 6 * cube) / step_s**2

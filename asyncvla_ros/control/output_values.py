@@ -50,7 +50,7 @@ class OutputValues:
     def __init__(self, robot: RobotContract, output: Output):
         self.output = output
         self.frame = robot.base_frame
-        self._step_ns = robot.step_ns
+        self._action_period_ns = robot.action_period_ns
         self._told_begin_ns = 0
         self._index = [robot.dof_names.index(name) for name in output.dofs]
         dofs = [robot.dofs[index] for index in self._index]
@@ -81,11 +81,11 @@ class OutputValues:
 
     def deltas(self, rates: np.ndarray) -> np.ndarray:
         """Return the deltas (..., n) per control step of ``rates`` [unit/s]; the inverse of ``rate``."""
-        return np.asarray(rates, np.float64) * (self._step_ns / 1e9)
+        return np.asarray(rates, np.float64) * (self._action_period_ns / 1e9)
 
     def rate(self, values: np.ndarray) -> np.ndarray:
         """Return the velocities (n,) float64 [unit/s] that make the deltas (d,) ``values`` in one step."""
-        return self.raw(values) / (self._step_ns / 1e9)
+        return self.raw(values) / (self._action_period_ns / 1e9)
 
     def says_nothing(self, values: np.ndarray) -> bool:
         """Return whether ``values`` (d,) is NaN for a dof of this output."""
@@ -125,7 +125,7 @@ class OutputValues:
         if any(path is None for path in paths):
             position = self.position(command.values)[None]
             still = np.zeros_like(position)
-            return Waypoints(np.array([self._step_ns]), position, still, still)
+            return Waypoints(np.array([self._action_period_ns]), position, still, still)
         known = [path for path in paths if path is not None]
         times = _knots(known)
         # Drivers refuse a trajectory that has ended before it arrives.

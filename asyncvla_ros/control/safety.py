@@ -77,9 +77,10 @@ def _check_form(chunk: StampedChunk, robot: RobotContract) -> Rejection | None:
             return Rejection(
                 RejectReason.WRONG_SHAPE, f"expected {name} of shape {shape[:1]}, found {extra.shape}"
             )
-    if abs(chunk.step_ns - robot.step_ns) > STEP_TOLERANCE * robot.step_ns:
+    if abs(chunk.action_period_ns - robot.action_period_ns) > STEP_TOLERANCE * robot.action_period_ns:
         return Rejection(
-            RejectReason.WRONG_STEP, f"expected {robot.step_ns / 1e9:g} s, found {chunk.step_ns / 1e9:g} s"
+            RejectReason.WRONG_STEP,
+            f"expected {robot.action_period_ns / 1e9:g} s, found {chunk.action_period_ns / 1e9:g} s",
         )
     return None
 
@@ -100,14 +101,14 @@ def _check_time(chunk: StampedChunk, robot: RobotContract, now_ns: int) -> Rejec
     if age_s > robot.chunk_timeout_s:
         return Rejection(RejectReason.STALE, f"observed {age_s:.3f} s ago, limit {robot.chunk_timeout_s:g} s")
     if chunk.index_at(now_ns) >= len(chunk.actions):
-        span_s = len(chunk.actions) * chunk.step_ns / 1e9
+        span_s = len(chunk.actions) * chunk.action_period_ns / 1e9
         return Rejection(
             RejectReason.EXPIRED, f"observed {age_s:.3f} s ago, but it spans {span_s:.3f} s: no action left"
         )
-    if -age_s > robot.step_ns / 1e9:
+    if -age_s > robot.action_period_ns / 1e9:
         return Rejection(
             RejectReason.FROM_THE_FUTURE,
-            f"stamped {-age_s:.3f} s ahead, limit one control step ({robot.step_ns / 1e9:g} s); "
+            f"stamped {-age_s:.3f} s ahead, limit one control step ({robot.action_period_ns / 1e9:g} s); "
             "do the clocks of policy and controller agree?",
         )
     return None

@@ -41,13 +41,15 @@ class JerkLimitedTracker:
     Args:
         dofs: Dofs with a velocity limit, in order.
         kinds: Motion of each driver between commands.
-        period_ns: Nominal time between two commands [ns]; true times may differ without limit.
+        command_period_ns: Nominal time between two commands [ns]; true times may differ without limit.
         lead_ns: Time after sending from which a trajectory may differ from the previous one [ns].
     """
 
-    def __init__(self, dofs: Sequence[Dof], kinds: Sequence[Drive], period_ns: int, lead_ns: int):
-        self._motions = [DofMotion(dof, kind, period_ns) for dof, kind in zip(dofs, kinds, strict=True)]
-        self._period_ns = period_ns
+    def __init__(self, dofs: Sequence[Dof], kinds: Sequence[Drive], command_period_ns: int, lead_ns: int):
+        self._motions = [
+            DofMotion(dof, kind, command_period_ns) for dof, kind in zip(dofs, kinds, strict=True)
+        ]
+        self._command_period_ns = command_period_ns
         self._lead_ns = lead_ns
         self._at_ns = 0
         self._was_acknowledged = False
@@ -133,7 +135,7 @@ class JerkLimitedTracker:
 
     def _step(self, at_ns: int) -> Step:
         since_ns = at_ns - self._at_ns
-        return Step(at_ns, since_ns, self._was_acknowledged, self._period_ns, lead_ns=self._lead_ns)
+        return Step(at_ns, since_ns, self._was_acknowledged, self._command_period_ns, lead_ns=self._lead_ns)
 
     def follow(
         self,

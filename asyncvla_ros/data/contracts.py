@@ -58,7 +58,7 @@ def spec_contract(spec: DatasetSpec, action_space: str) -> FeatureContract:
         state_names=state_names(info, spec),
         action_names=action_names(info, spec),
         action_space=action_space,
-        control_hz=info.fps,
+        action_hz=info.fps,
         conventions=dict(spec.conventions),
     )
 

@@ -21,7 +21,7 @@ from asyncvla_ros.report.details import (
 )
 from asyncvla_ros.report.drafts import loop_gain_table, within_table
 from asyncvla_ros.report.results import Source, load, provenance_lines
-from asyncvla_ros.report.shards import bridge_figures, libero_figures, merge_shards
+from asyncvla_ros.report.shards import bridge_metrics, libero_metrics, merge_shards
 from asyncvla_ros.report.simpler import simpler_table
 from asyncvla_ros.report.success import compare, comparison_table, success_table, task_table
 
@@ -41,7 +41,7 @@ def report(folder: Path, out: Path) -> list[Path]:
         of an evaluation are missing.
     """
     found = load(folder)
-    evaluations = merge_shards(found["eval"], libero_figures)
+    evaluations = merge_shards(found["eval"], libero_metrics)
     successes = _success_sections(found, evaluations)
     out.parent.mkdir(parents=True, exist_ok=True)
     written = [out]
@@ -103,7 +103,7 @@ def _success_sections(found: Mapping[str, Sequence[Source]], evaluations: Sequen
         sections += ["## Success", success_table(evaluations), "### By task", task_table(evaluations)]
     if approaches := approach_table(evaluations):
         sections += ["### Where the hand went first", approaches]
-    if simpler := simpler_table(merge_shards(found["bridge"], bridge_figures), evaluations):
+    if simpler := simpler_table(merge_shards(found["bridge"], bridge_metrics), evaluations):
         sections += ["## SimplerEnv", simpler]
     if comparisons := list(compare(evaluations)):
         sections += ["## Paired comparisons", comparison_table(comparisons)]

@@ -13,7 +13,7 @@ from asyncvla_ros.types import AsyncVLAError
 #: Suite, task and initial state.
 _Key = tuple[str, int, int]
 _Ratio = tuple[float, tuple[float, float]] | None
-#: Figures to compare on the episodes that both solved, with their names.
+#: Metrics to compare on the episodes that both solved, with their names.
 RATIOS = {"steps": "steps", "jerk_inside": "jerk inside", "jerk_seam": "jerk at seams"}
 
 

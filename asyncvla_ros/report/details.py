@@ -11,7 +11,7 @@ from asyncvla_ros.report.results import Source, controls_of, strategy_of, table
 
 
 def rated_demos(demos: Sequence[Source]) -> list[Source]:
-    """Return evaluations of raters on demonstrations that also have figures of the free signals."""
+    """Return evaluations of raters on demonstrations that also have metrics of the free signals."""
     rated = [Source(source.name, source.values.get("calibration") or {}) for source in demos]
     # Files that differ only in refinement have rated the same drafts.
     distinct = {str(s.values): s for s in rated if "auroc_worst_quarter_variance" in s.values}

@@ -106,7 +106,7 @@ def _watched(row: Mapping[str, Any], suite: str, replan: int) -> WatchedEpisode:
     )
 
 
-def monitor_figures(
+def monitor_metrics(
     episodes: Sequence[WatchedEpisode],
     window: int,
     alpha: float,
@@ -151,7 +151,7 @@ def monitor_figures(
         alone = EpisodeLimits({name: limits.signals[name]}, 0.0, window)
         series[name] = [scores(alone, e.signals) for e in test]
     series["elapsed"] = [np.arange(1.0, len(e.signals) + 1) for e in test]
-    figures = {
+    metrics = {
         "monitored": {"episodes": len(test), "failures": int(failed.sum()), "calibrating": len(calibrating)},
         "early": early,
         "auroc_within_task": _aurocs(series, failed, tasks, None),
@@ -160,7 +160,7 @@ def monitor_figures(
         **_alarms(test, series, limits, early),
         "limits": asdict(limits),
     }
-    return figures, limits
+    return metrics, limits
 
 
 def _aurocs(

@@ -37,38 +37,38 @@ svg{max-width:100%;height:auto}img{max-width:100%;border-radius:3px}
 """
 
 
-def replay_page(figures: Mapping[str, Any], record: ReplayRecord) -> str:
+def replay_page(metrics: Mapping[str, Any], record: ReplayRecord) -> str:
     """Write the page.
 
     Args:
-        figures: Content of metrics.json.
+        metrics: Content of metrics.json.
         record: Chunks and images.
     """
-    names, units = list(figures["mae"]), figures["units"]
+    names, units = list(metrics["mae"]), metrics["units"]
     sections = [
-        f"<h1>{escape(str(figures['robot']))} on {escape(_name(figures['bag']))}</h1>",
-        f"<small>asked: {escape('; '.join(figures['instructions']))}; compared with: "
-        f"{escape(figures['target'])}</small>",
-        _tiles(figures),
-        *_problems(figures),
+        f"<h1>{escape(str(metrics['robot']))} on {escape(_name(metrics['bag']))}</h1>",
+        f"<small>asked: {escape('; '.join(metrics['instructions']))}; compared with: "
+        f"{escape(metrics['target'])}</small>",
+        _tiles(metrics),
+        *_problems(metrics),
         "<h2 id=errors>Errors</h2>",
-        _errors(figures),
+        _errors(metrics),
         "<h2 id=time>Predicted and done</h2>",
         "<p>The action that is due at once, of each decision, beside what was done then.</p>",
         draw_over_time(record, names, units),
         "<h2 id=horizon>Error by step of the chunk</h2>",
-        draw_horizon(figures["mae_by_step"], units),
+        draw_horizon(metrics["mae_by_step"], units),
         "<h2 id=confidence>Confidence</h2>",
-        *_confidence(figures, record),
+        *_confidence(metrics, record),
         "<h2 id=streams>Streams</h2>",
-        _streams(figures["streams"]),
-        *_gaps(figures["gaps"]),
+        _streams(metrics["streams"]),
+        *_gaps(metrics["gaps"]),
         "<h2 id=worst>Worst moments</h2>",
-        *(_moment(seen, names, figures["tolerance"]) for seen in record.worst),
+        *(_moment(seen, names, metrics["tolerance"]) for seen in record.worst),
         "<h2 id=made>Made with</h2>",
-        f"<pre>{escape(json.dumps(_made(figures), indent=1, default=str))}</pre>",
+        f"<pre>{escape(json.dumps(_made(metrics), indent=1, default=str))}</pre>",
     ]
-    head = f"<meta charset=utf-8><title>replay of {escape(_name(figures['bag']))}</title>"
+    head = f"<meta charset=utf-8><title>replay of {escape(_name(metrics['bag']))}</title>"
     return f"<!doctype html><html lang=en>{head}<style>{_STYLE}</style>{''.join(sections)}</html>\n"
 
 
@@ -76,58 +76,58 @@ def _name(bag: str) -> str:
     return bag.rstrip("/").rpartition("/")[2] or bag
 
 
-def _tiles(figures: Mapping[str, Any]) -> str:
-    confidence = figures["confidence"]
-    within = [share for share in figures["within_tolerance"].values() if share is not None]
+def _tiles(metrics: Mapping[str, Any]) -> str:
+    confidence = metrics["confidence"]
+    within = [share for share in metrics["within_tolerance"].values() if share is not None]
     tiles = {
-        "decisions": f"{figures['decisions']}",
-        "actions compared": f"{figures['compared_steps']}",
+        "decisions": f"{metrics['decisions']}",
+        "actions compared": f"{metrics['compared_steps']}",
         "within tolerance": f"{np.mean(within):.0%}" if within else "-",
-        "refined": f"{figures['refined_share']:.0%}",
+        "refined": f"{metrics['refined_share']:.0%}",
         "mean confidence": f"{confidence['mean']:.2f}" if confidence else "-",
-        "decision p50 / p95": f"{figures['decision_ms']['p50']:.0f} / {figures['decision_ms']['p95']:.0f} ms",
-        "recorded": f"{figures['recorded_s']:.1f} s",
-        "times real time": f"{figures['realtime_factor']:.1f}",
+        "decision p50 / p95": f"{metrics['decision_ms']['p50']:.0f} / {metrics['decision_ms']['p95']:.0f} ms",
+        "recorded": f"{metrics['recorded_s']:.1f} s",
+        "times real time": f"{metrics['realtime_factor']:.1f}",
     }
     cells = (f"<div class=tile>{name}<b>{value}</b></div>" for name, value in tiles.items())
     return f"<div class=tiles>{''.join(cells)}</div>"
 
 
-def _problems(figures: Mapping[str, Any]) -> Iterable[str]:
+def _problems(metrics: Mapping[str, Any]) -> Iterable[str]:
     lines = [
-        *figures["problems"],
-        *(f"{n} times no decision: {text}" for text, n in figures["failures"].items()),
+        *metrics["problems"],
+        *(f"{n} times no decision: {text}" for text, n in metrics["failures"].items()),
     ]
-    if not figures["compared_steps"]:
-        lines.insert(0, f"nothing could be compared with {figures['target']}")
+    if not metrics["compared_steps"]:
+        lines.insert(0, f"nothing could be compared with {metrics['target']}")
     for line in lines[:LISTED]:
         yield f"<div class=problem>{escape(line)}</div>"
     if len(lines) > LISTED:
         yield f"<div class=problem>and {len(lines) - LISTED} more, see metrics.json</div>"
 
 
-def _errors(figures: Mapping[str, Any]) -> str:
+def _errors(metrics: Mapping[str, Any]) -> str:
     rows = []
-    for name, error in figures["mae"].items():
-        interval = figures["mae_ci95"][name]
+    for name, error in metrics["mae"].items():
+        interval = metrics["mae_ci95"][name]
         rows.append(
             [
                 name,
-                figures["units"][name],
+                metrics["units"][name],
                 _number(error),
                 "-" if interval is None else f"{_number(interval[0])} to {_number(interval[1])}",
-                _number(figures["tolerance"][name]),
-                "-" if error is None else f"{figures['within_tolerance'][name]:.0%}",
+                _number(metrics["tolerance"][name]),
+                "-" if error is None else f"{metrics['within_tolerance'][name]:.0%}",
             ]
         )
-    blocks = figures["blocks"]
+    blocks = metrics["blocks"]
     note = f"<p><small>Intervals: bootstrap over {blocks['n']} blocks of {blocks['seconds']:g} s.</small></p>"
     head = ("dof", "unit", "mean absolute error", "95 %", "tolerance", "within it")
     return _table(head, rows) + note
 
 
-def _confidence(figures: Mapping[str, Any], record: ReplayRecord) -> Iterable[str]:
-    confidence = figures["confidence"]
+def _confidence(metrics: Mapping[str, Any], record: ReplayRecord) -> Iterable[str]:
+    confidence = metrics["confidence"]
     if any(np.isfinite(moment.confidence).any() for moment in record.columns.values()):
         yield draw_confidence(record)
     yield _thumbnails(record)
@@ -193,8 +193,8 @@ def _moment(seen: PicturedMoment, names: Sequence[str], tolerance: Mapping[str, 
     )
 
 
-def _made(figures: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: figures.get(key) for key in ("checkpoint", "settings", "versions", "machine", "peak_rss_mb")}
+def _made(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: metrics.get(key) for key in ("checkpoint", "settings", "versions", "machine", "peak_rss_mb")}
 
 
 def _image(jpeg: bytes) -> str:

@@ -10,36 +10,36 @@ from asyncvla_ros.common.same_settings import require_same_settings
 from asyncvla_ros.common.shard import SHARD_EPISODES, WHOLE, Shard
 from asyncvla_ros.report.results import Source
 from asyncvla_ros.sim.evaluation.episode_log import frozen
-from asyncvla_ros.sim.evaluation.results import EpisodeResult, figures_of
+from asyncvla_ros.sim.evaluation.results import EpisodeResult, metrics_of
 from asyncvla_ros.sim.simpler.bridge import results as bridge
 from asyncvla_ros.types import AsyncVLAError
 
 #: Settings that may differ between the shards of one evaluation.
 _FREE = ("shard", "workers")
 
-#: Computes figures of all episodes, given as in the files and in the order of the shards.
-Figures = Callable[[Sequence[Mapping[str, Any]]], dict[str, Any]]
+#: Computes metrics of all episodes, given as in the files and in the order of the shards.
+Metrics = Callable[[Sequence[Mapping[str, Any]]], dict[str, Any]]
 
 
-def libero_figures(episodes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Compute figures of LIBERO episodes, in an evaluation's order: by task and initial state."""
+def libero_metrics(episodes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Compute metrics of LIBERO episodes, in an evaluation's order: by task and initial state."""
     made = [EpisodeResult(**frozen(values)) for values in episodes]
-    return figures_of(sorted(made, key=lambda episode: (episode.task, episode.init)))
+    return metrics_of(sorted(made, key=lambda episode: (episode.task, episode.init)))
 
 
-def bridge_figures(episodes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Compute figures of Bridge episodes, in the order of the requested tasks."""
-    return bridge.figures_of(
+def bridge_metrics(episodes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Compute metrics of Bridge episodes, in the order of the requested tasks."""
+    return bridge.metrics_of(
         [bridge.BridgeEpisode(**{**values, "tick_ms": tuple(values["tick_ms"])}) for values in episodes]
     )
 
 
-def merge_shards(evaluations: Sequence[Source], figures: Figures) -> list[Source]:
+def merge_shards(evaluations: Sequence[Source], metrics: Metrics) -> list[Source]:
     """Replace the shards of each evaluation by one source.
 
     Args:
         evaluations: Evaluations in one simulator.
-        figures: Computes the figures of its episodes.
+        metrics: Computes the metrics of its episodes.
 
     Raises:
         AsyncVLAError: a shard or an episode is missing or occurs twice.
@@ -53,7 +53,7 @@ def merge_shards(evaluations: Sequence[Source], figures: Figures) -> list[Source
         shards = [other for other in shared_out if _of_one_evaluation(source, other)]
         if source == shards[0]:
             _require_complete(shards, shared_out)
-            merged.append(_merge(shards, figures))
+            merged.append(_merge(shards, metrics))
     return merged
 
 
@@ -96,7 +96,7 @@ def _require_complete(shards: Sequence[Source], all_shards: Sequence[Source]) ->
     )
 
 
-def _merge(shards: Sequence[Source], figures: Figures) -> Source:
+def _merge(shards: Sequence[Source], metrics: Metrics) -> Source:
     shards = sorted(shards, key=lambda source: _shard(source).index)
     owner: dict[tuple[Any, int], Source] = {}
     episodes: list[Mapping[str, Any]] = []
@@ -117,4 +117,4 @@ def _merge(shards: Sequence[Source], figures: Figures) -> Source:
         if (task, init) not in owner:
             raise AsyncVLAError(f"{name}: none has task {task}, initial state {init}; run them again")
     values = {key: value for key, value in shards[0].values.items() if key != SHARD_EPISODES}
-    return Source(name, values | figures(episodes) | {"settings": settings})
+    return Source(name, values | metrics(episodes) | {"settings": settings})

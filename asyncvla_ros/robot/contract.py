@@ -199,7 +199,7 @@ class RobotContract:
 
     Attributes:
         name: Name of the robot.
-        control_hz: Rate at which actions are executed [Hz].
+        action_hz: Rate at which actions are executed [Hz].
         base_frame: Frame of Cartesian states and actions.
         cameras: Camera topics.
         state: State topics; their names, in order, are the policy's state.
@@ -208,7 +208,7 @@ class RobotContract:
         outputs: Outputs of the controller; arm and gripper may have different ones.
         chunk_timeout_s: Age of the newest chunk's observation above which the controller holds [s].
         observation_timeout_s: Age of the robot's state above which the controller holds [s].
-        command_hz: Rate at which tracked commands are sent [Hz]; None: ``control_hz``.
+        command_hz: Rate at which tracked commands are sent [Hz]; None: ``action_hz``.
         ramp_s: Time in which the blend factor of actions grows from 0 to 1 after activation [s].
         lag_s: Longest time from a command until the arm is where it was commanded [s].
         driver_states: States of the driver; the controller moves the arm only while all are ready.
@@ -217,7 +217,7 @@ class RobotContract:
     """
 
     name: str
-    control_hz: float
+    action_hz: float
     base_frame: str
     cameras: tuple[CameraSource, ...]
     state: tuple[JointStateSource | PoseSource, ...]
@@ -234,14 +234,14 @@ class RobotContract:
     guard: ToolLimits | None = None
 
     @property
-    def period_ns(self) -> int:
+    def command_period_ns(self) -> int:
         """Time between two commands [ns]."""
-        return round(1e9 / (self.command_hz or self.control_hz))
+        return round(1e9 / (self.command_hz or self.action_hz))
 
     @property
-    def step_ns(self) -> int:
+    def action_period_ns(self) -> int:
         """Duration of a control step [ns]."""
-        return round(1e9 / self.control_hz)
+        return round(1e9 / self.action_hz)
 
     @property
     def state_names(self) -> tuple[str, ...]:

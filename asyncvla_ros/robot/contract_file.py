@@ -74,7 +74,7 @@ def parse_robot(data: Any, where: str) -> RobotContract:
     check_topics((*cameras, *state), driver_states, enable, where)
     return RobotContract(
         name=root.text("name"),
-        control_hz=root.positive("action_hz"),
+        action_hz=root.positive("action_hz"),
         base_frame=root.text("base_frame"),
         cameras=cameras,
         state=state,

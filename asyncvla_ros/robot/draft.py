@@ -25,7 +25,7 @@ TEMPLATE = Template("""\
 # Then: asyncvla check --robot THIS_FILE --checkpoint FOLDER
 name: $name
 # Actions per second [Hz], as in the checkpoint. Without one: the rate of the dataset to make, 10 to 30.
-control_hz: $fill_in
+action_hz: $fill_in
 # Commands per second, on the way from one action to the next [Hz].
 command_hz: 50.0
 # Actions are blended in over so many seconds after activation.

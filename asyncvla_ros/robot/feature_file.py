@@ -34,7 +34,7 @@ def load_features(folder: Path) -> FeatureContract:
             state_names=tuple(values["state_names"]),
             action_names=tuple(values["action_names"]),
             action_space=values["action_space"],
-            control_hz=float(values["control_hz"]),
+            action_hz=float(values["control_hz"]),
             conventions=dict(values.get("conventions", {})),
         )
     except (KeyError, TypeError, ValueError, OverflowError) as error:
@@ -68,8 +68,8 @@ def _problems(features: FeatureContract) -> Iterator[str]:
         yield f"action_space is {features.action_space!r}, expected one of {', '.join(ACTION_SPACES)}"
     if not all(isinstance(text, str) for pair in features.conventions.items() for text in pair):
         yield f"conventions is {features.conventions}, expected names and values as text"
-    if not 0 < features.control_hz < float("inf"):
-        yield f"control_hz is {features.control_hz!r}, expected a number above 0"
+    if not 0 < features.action_hz < float("inf"):
+        yield f"control_hz is {features.action_hz!r}, expected a number above 0"
 
 
 def read_json(file: Path) -> dict[str, Any]:

@@ -61,8 +61,8 @@ def listings(robot: RobotContract) -> tuple[Listing, ...]:
 
 def _tables_of_interfaces(robot: RobotContract) -> tuple[Listing, ...]:
     head = {
-        "control rate": f"{robot.control_hz:g} Hz",
-        "command rate": f"{robot.command_hz or robot.control_hz:g} Hz",
+        "control rate": f"{robot.action_hz:g} Hz",
+        "command rate": f"{robot.command_hz or robot.action_hz:g} Hz",
         "ramp": f"{robot.ramp_s:g} s",
         "lag": f"{robot.lag_s:g} s",
         "base frame": robot.base_frame,
@@ -125,7 +125,7 @@ def _tables_of_safeguards(robot: RobotContract) -> tuple[Listing, ...]:
 
 
 def _stops_row(robot: RobotContract, one: DofStops) -> tuple[str, ...]:
-    limits = stop_limits(robot.dofs[robot.dof_names.index(one.name)], robot.period_ns / 1e9)
+    limits = stop_limits(robot.dofs[robot.dof_names.index(one.name)], robot.command_period_ns / 1e9)
     return (
         one.name,
         f"{one.speed:g} {one.unit}/s",

@@ -21,8 +21,8 @@ def mismatches(robot: RobotContract, features: FeatureContract) -> list[str]:
     if features.action_space != robot.action_space:
         wanted_space, offered_space = features.action_space, robot.action_space
         lines.append(f"action space: the checkpoint expects {wanted_space}, the robot has {offered_space}")
-    if abs(features.control_hz - robot.control_hz) > 1e-6 * features.control_hz:
-        wanted, offered = features.control_hz, robot.control_hz
+    if abs(features.action_hz - robot.action_hz) > 1e-6 * features.action_hz:
+        wanted, offered = features.action_hz, robot.action_hz
         lines.append(f"control rate: the checkpoint expects {wanted:g} Hz, the robot has {offered:g} Hz")
     return lines
 

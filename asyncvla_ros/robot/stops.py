@@ -86,7 +86,7 @@ def worst_stop(motion: MotionLimits, stop: MotionLimits) -> WorstStop:
 
 def stops(robot: RobotContract) -> tuple[DofStops, ...]:
     """Compute the worst stops of the tracked dofs, which have a velocity limit, in order."""
-    period_s = robot.period_ns / 1e9
+    period_s = robot.command_period_ns / 1e9
     found = []
     for dof in robot.dofs:
         if dof.velocity is None:

@@ -15,7 +15,7 @@ PERIOD = 1.0  # [s]
 
 @dataclass(frozen=True)
 class Report:
-    """What a node says about itself: level, one line, and figures by name."""
+    """What a node says about itself: level, one line, and metrics by name."""
 
     level: bytes
     message: str

@@ -120,8 +120,8 @@ def _look(node: Node, robot: RobotContract, name: str, tally: _Tally, seconds: f
     if abs(offset_s) > MAX_OFFSET_S and not node.count_publishers("/clock"):
         text += f", expected within {MAX_OFFSET_S:g} s: do the clocks agree, is it stamped at all?"
         return Look(name, text, is_fault=True)
-    is_slow = rate_hz < SLOW * robot.control_hz and not isinstance(tally.source, CameraSource)
-    text += f", expected {robot.control_hz:g} Hz or more" * is_slow
+    is_slow = rate_hz < SLOW * robot.action_hz and not isinstance(tally.source, CameraSource)
+    text += f", expected {robot.action_hz:g} Hz or more" * is_slow
     return Look(name, text, is_doubtful=is_slow)
 
 

@@ -23,7 +23,7 @@ from asyncvla_ros.sim.collection import CollectSettings, Part, PartReport
 from asyncvla_ros.sim.expert.demonstrator import Expert
 from asyncvla_ros.sim.expert.disturbance import Disturbance
 from asyncvla_ros.sim.libero.conventions import ACTION_NAMES, OWN, STATE_NAMES
-from asyncvla_ros.sim.libero.env import CONTROL_HZ, LiberoEnv
+from asyncvla_ros.sim.libero.env import ACTION_HZ, LiberoEnv
 from asyncvla_ros.sim.libero.tasks import max_steps
 from asyncvla_ros.sim.views import Instruction, instructions, look_around
 from asyncvla_ros.strategy import Strategy
@@ -64,7 +64,7 @@ def _collect_part(settings: CollectSettings, part: Part) -> PartReport:
         learner = Policy.from_checkpoint(settings.learner, threads=1)
     with (
         LiberoEnv(settings.suite, part.task, settings.rendering) as env,
-        DatasetWriter(settings.out / part.name, features, int(CONTROL_HZ), "libero_panda") as writer,
+        DatasetWriter(settings.out / part.name, features, int(ACTION_HZ), "libero_panda") as writer,
     ):
         choices = instructions(env) if settings.views else ()
         # The views of a scene are kept, or not, together.

@@ -25,8 +25,8 @@ from asyncvla_ros.model.checkpoint import Checkpoint, fingerprint, load_checkpoi
 from asyncvla_ros.model.drafts import GRIPPER
 from asyncvla_ros.policy import Policy
 from asyncvla_ros.training.batches import Batches
-from asyncvla_ros.training.demo_figures import demo_figures
 from asyncvla_ros.training.demo_inference import infer_demos
+from asyncvla_ros.training.demo_metrics import demo_metrics
 from asyncvla_ros.training.demo_settings import DemoEvalSettings
 from asyncvla_ros.training.drafts import Drafter
 from asyncvla_ros.training.loop_gain import loop_gain
@@ -40,7 +40,7 @@ def evaluate_demos(settings: DemoEvalSettings) -> dict[str, Any]:
     """Compare a policy with demonstrations.
 
     Returns:
-        JSON-ready: ``action_accuracy``, ``refined`` and ``calibration``, see ``demo_figures``;
+        JSON-ready: ``action_accuracy``, ``refined`` and ``calibration``, see ``demo_metrics``;
         ``within_observation`` (of several drafts of each observation, whatever the strategy), ``loop_gain``
         (None unless asked for), ``frames``, ``episodes``, ``action_space``, versions, settings, machine.
 
@@ -63,7 +63,7 @@ def evaluate_demos(settings: DemoEvalSettings) -> dict[str, Any]:
     base = load_checkpoint(settings.policy, settings.device)
     steps = strategy.denoise_steps or config.num_denoise_steps
     return {
-        **demo_figures(
+        **demo_metrics(
             inferences, names, _gripper_middle(episodes, names), stats, rater=config.rater, seed=settings.seed
         ),
         "within_observation": _within_observation(base, settings, episodes, frames),

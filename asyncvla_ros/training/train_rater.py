@@ -5,7 +5,7 @@ will err on the robot; on episodes it was fitted on, a policy looks better than 
 
 build       frozen policy, data, scale of errors, rater, optimizer, and the state of a run that was killed
 loop        frames -> drafts -> loss -> step, and now and then a report
-checkpoint  the state to resume from, then the policy with its rater; in the end its monitor and figures
+checkpoint  the state to resume from, then the policy with its rater; in the end its monitor and metrics
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ from asyncvla_ros.training.processes import default_processes, per_process_batch
 from asyncvla_ros.training.progress import Log, StepMeans
 from asyncvla_ros.training.rated_drafts import rate_drafts
 from asyncvla_ros.training.rater_data import RaterData, error_scale, load_rater_episodes
-from asyncvla_ros.training.rater_figures import rater_figures
 from asyncvla_ros.training.rater_loss import RaterLoss
+from asyncvla_ros.training.rater_metrics import rater_metrics
 from asyncvla_ros.training.rater_settings import COMPARED, FREE, RaterSettings
 from asyncvla_ros.training.run_state import RunState, sole_run
 from asyncvla_ros.training.state_files import read_tensors, write_tensors
@@ -177,7 +177,7 @@ def _finish(run: _RaterRun) -> None:
     save_checkpoint(settings.out, policy)
     given = fixed_settings(asdict(settings) | run.inputs, (*FREE, "data", "checkpoint"))
     given |= {"data": [folder.name for folder in settings.data], "checkpoint": run.inputs["checkpoint"]}
-    card = {**_figures(policy, data, settings.seed), **provenance(), "settings": given}
+    card = {**_metrics(policy, data, settings.seed), **provenance(), "settings": given}
     (settings.out / "rater.json").write_text(json.dumps(card, indent=1) + "\n")
 
 
@@ -196,7 +196,7 @@ def _draw_frames(run: _RaterRun, generator: torch.Generator) -> np.ndarray:
     return frames[torch.randint(len(frames), (size,), generator=generator).numpy()]
 
 
-def _figures(policy: Checkpoint, data: RaterData, seed: int) -> dict[str, Any]:
+def _metrics(policy: Checkpoint, data: RaterData, seed: int) -> dict[str, Any]:
     """Measure rater and rivals on episodes that trained neither policy nor rater."""
     config = policy.model.config
     assert config.rater is not None
@@ -214,6 +214,6 @@ def _figures(policy: Checkpoint, data: RaterData, seed: int) -> dict[str, Any]:
     return {
         "label": config.rater.label,
         "error_scale": config.rater.error_scale,
-        **rater_figures(rated, config.rater, seed),
+        **rater_metrics(rated, config.rater, seed),
         "within_observation": within_observation(rated, config.execute_steps),
     }

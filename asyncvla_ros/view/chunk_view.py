@@ -62,4 +62,4 @@ def ratings(chunk: StampedChunk) -> tuple[np.ndarray, np.ndarray]:
 
 def is_stale(chunk: StampedChunk, now_ns: int, timeout_ns: int) -> bool:
     """Return whether a chunk is too old to display, or from before a backward jump of time."""
-    return not -chunk.step_ns <= now_ns - chunk.stamp_ns <= timeout_ns
+    return not -chunk.action_period_ns <= now_ns - chunk.stamp_ns <= timeout_ns

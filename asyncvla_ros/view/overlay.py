@@ -71,11 +71,11 @@ def draw_overlay(image: np.ndarray, caption: Caption) -> np.ndarray:
     mode = "controller unknown" if caption.mode is None else f"{caption.mode.name} {caption.reason}"
     _write(panel, mode, MARGIN, 40, color=_DIM if caption.mode is None else _MODES[caption.mode])
     _draw_bar(panel, caption)
-    _write(panel, _figures(caption), MARGIN, 88, color=_DIM)
+    _write(panel, _metrics(caption), MARGIN, 88, color=_DIM)
     return np.vstack([picture, panel])
 
 
-def _figures(caption: Caption) -> str:
+def _metrics(caption: Caption) -> str:
     known = caption.confidence[np.isfinite(caption.confidence)]
     parts = [
         f"confidence {known.mean():.2f}" if known.size else "confidence -",

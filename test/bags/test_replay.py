@@ -24,7 +24,7 @@ MUTATIONS = int(os.environ.get("ASYNCVLA_MUTATIONS", "30"))
 
 
 def run(bag, out, robot=None, offset=(0.0, 0.0), **settings):
-    """Replays; returns figures, the replay and what decided."""
+    """Replays; returns metrics, the replay and what decided."""
     inference = KnowingInference(offset)
     with BagReader(bag) as reader:
         given = ReplaySettings(Deciding(Strategy(), seed=0), **{"instruction": None, **settings})
@@ -38,31 +38,31 @@ def whole(tmp_path_factory):
 
 
 def test_errors_are_those_that_the_policy_makes(whole, tmp_path):
-    figures, _, inference = run(whole, tmp_path, offset=(0.03, -0.1))
-    assert figures["target"] == "command" and figures["decisions"] == 80 == len(inference.policy.asked)
+    metrics, _, inference = run(whole, tmp_path, offset=(0.03, -0.1))
+    assert metrics["target"] == "command" and metrics["decisions"] == 80 == len(inference.policy.asked)
     # Of the last seven decisions the recording does not say all that was done.
-    assert figures["compared_steps"] == 73 * 8 + sum(range(1, 8))
-    assert figures["mae"] == pytest.approx({"a": 0.03, "b": 0.1}, abs=1e-6)
-    assert figures["mae_by_step"]["b"] == pytest.approx([0.1] * 8, abs=1e-6)
-    low, high = figures["mae_ci95"]["a"]
+    assert metrics["compared_steps"] == 73 * 8 + sum(range(1, 8))
+    assert metrics["mae"] == pytest.approx({"a": 0.03, "b": 0.1}, abs=1e-6)
+    assert metrics["mae_by_step"]["b"] == pytest.approx([0.1] * 8, abs=1e-6)
+    low, high = metrics["mae_ci95"]["a"]
     assert low <= 0.03 + 1e-6 and high >= 0.03 - 1e-6
-    assert figures["within_tolerance"] == {"a": 1.0, "b": 0.0}, "0.05 rad are within it"
-    assert figures["refined_share"] == 0.5
+    assert metrics["within_tolerance"] == {"a": 1.0, "b": 0.0}, "0.05 rad are within it"
+    assert metrics["refined_share"] == 0.5
     for stream in ("front", "hand", "joint_states"):
-        assert figures["streams"][stream] == {
+        assert metrics["streams"][stream] == {
             "received": 80, "used": 80, "gaps": 0, "dropped": {}, "reasons": {},
         }  # fmt: skip
-    assert figures["problems"] == [
+    assert metrics["problems"] == [
         "no path is drawn: joint actions cannot be drawn without a robot description"
     ]
-    json.dumps(figures, default=str, allow_nan=False)
+    json.dumps(metrics, default=str, allow_nan=False)
 
 
 @pytest.mark.parametrize("target", ["command", "chunk", "state:0", "auto"])
 def test_whatever_it_is_compared_with(whole, tmp_path, target):
-    figures, _, _ = run(whole, tmp_path, target=target)
-    assert figures["compared_steps"] > 0
-    assert max(figures["mae"].values()) < 1e-3
+    metrics, _, _ = run(whole, tmp_path, target=target)
+    assert metrics["compared_steps"] > 0
+    assert max(metrics["mae"].values()) < 1e-3
 
 
 def test_outputs_of_the_contract_are_what_was_done(tmp_path):
@@ -71,15 +71,15 @@ def test_outputs_of_the_contract_are_what_was_done(tmp_path):
             stamp_ns = recording.step(step, recording.joints, recording.front, recording.hand)
             message = recording.make.make("std_msgs/msg/Float64MultiArray", data=np.array([0.5, -0.25]))
             recording.write("arm/commands", stamp_ns - 10 * MS, message)
-    figures, replay, _ = run(tmp_path / "bag", tmp_path, instruction="lift it")
-    assert figures["target"] == "outputs"
+    metrics, replay, _ = run(tmp_path / "bag", tmp_path, instruction="lift it")
+    assert metrics["target"] == "outputs"
     column = replay.record.columns[0]
     assert column.done[0].tolist() == [0.5, -0.25]
 
 
 def test_decisions_on_a_grid_and_on_those_that_were_made(whole, tmp_path):
-    figures, _, inference = run(whole, tmp_path / "every", every_s=0.2)
-    assert figures["decisions"] == 20
+    metrics, _, inference = run(whole, tmp_path / "every", every_s=0.2)
+    assert metrics["decisions"] == 20
     stamps = np.diff([one.stamp_ns for one in inference.policy.asked])
     assert set(stamps.tolist()) == {4 * STEP_NS}
     _, _, inference = run(whole, tmp_path / "chunks", at="chunks", target="chunk")
@@ -101,8 +101,8 @@ def test_a_robot_is_found_in_its_namespace_and_one_of_two_must_be_chosen(tmp_pat
             right.step(step)
     with pytest.raises(AsyncVLAError, match="several robots are recorded, in /left, /right; choose one"):
         run(tmp_path / "two", tmp_path / "a", instruction="lift it")
-    figures, _, _ = run(tmp_path / "two", tmp_path / "b", instruction="lift it", namespace="right")
-    assert figures["decisions"] == 20
+    metrics, _, _ = run(tmp_path / "two", tmp_path / "b", instruction="lift it", namespace="right")
+    assert metrics["decisions"] == 20
 
 
 def test_what_is_missing_is_said_with_what_is_there(tmp_path):
@@ -149,17 +149,17 @@ def test_streams_that_fail_for_a_while_are_counted_gaps_and_drops(tmp_path):
                 recording.joints(stamp_ns + MS, names=("j1",))
             if step == 80:
                 recording.joints(stamp_ns, log_ns=stamp_ns + 2 * MS)
-    figures, _, _ = run(tmp_path / "bag", tmp_path, instruction="lift it")
-    streams = figures["streams"]
+    metrics, _, _ = run(tmp_path / "bag", tmp_path, instruction="lift it")
+    streams = metrics["streams"]
     assert streams["hand"]["gaps"] == 1 and streams["front"]["gaps"] == 0
-    (gap,) = figures["gaps"]
+    (gap,) = metrics["gaps"]
     assert gap["stream"] == "hand" and gap["seconds"] == pytest.approx(31 * 0.05)
     assert gap["begin_s"] == pytest.approx(29 * 0.05)
     assert streams["joint_states"]["dropped"]["unusable"] == 1
     assert streams["joint_states"]["dropped"]["out of order"] == 1
     assert "position of j2 is missing" in next(iter(streams["joint_states"]["reasons"]))
-    assert figures["decisions"] == 69 and list(figures["failures"].values()) == [1]
-    assert "32FC1" in next(iter(figures["failures"]))
+    assert metrics["decisions"] == 69 and list(metrics["failures"].values()) == [1]
+    assert "32FC1" in next(iter(metrics["failures"]))
     for one in streams.values():
         assert one["received"] == one["used"] + sum(one["dropped"].values())
 
@@ -180,10 +180,10 @@ def test_stamps_of_another_clock(tmp_path, with_clock):
                 encoding="rgb8", step=6, data=np.zeros(12, np.uint8),
             )  # fmt: skip
             recording.write("hand/image_raw/compressed", log_ns, message)
-    figures, _, _ = run(tmp_path / "bag", tmp_path, instruction="lift it", target="state:0")
-    assert figures["decisions"] == 40
+    metrics, _, _ = run(tmp_path / "bag", tmp_path, instruction="lift it", target="state:0")
+    assert metrics["decisions"] == 40
     source = "/clock" if with_clock else "the stamps"
-    assert f"as those of a simulated clock: the time of {source} counts" in figures["problems"][0]
+    assert f"as those of a simulated clock: the time of {source} counts" in metrics["problems"][0]
 
 
 def test_time_that_is_set_back_begins_anew(tmp_path):
@@ -199,9 +199,9 @@ def test_time_that_is_set_back_begins_anew(tmp_path):
                     encoding="rgb8", step=6, data=np.zeros(12, np.uint8),
                 )  # fmt: skip
                 recording.write("hand/image_raw/compressed", log_ns, png)
-    figures, _, _ = run(tmp_path / "bag", tmp_path, instruction="lift it", target="state:0")
-    assert figures["decisions"] == 60
-    assert figures["mae"]["a"] < 1e-3, "what was done the second time is not mixed up with the first"
+    metrics, _, _ = run(tmp_path / "bag", tmp_path, instruction="lift it", target="state:0")
+    assert metrics["decisions"] == 60
+    assert metrics["mae"]["a"] < 1e-3, "what was done the second time is not mixed up with the first"
 
 
 def test_predictions_stand_beside_the_original_on_its_clock(whole, tmp_path):
@@ -219,8 +219,8 @@ def test_predictions_stand_beside_the_original_on_its_clock(whole, tmp_path):
 
 
 def test_the_page_says_what_was_found(whole, tmp_path):
-    figures, replay, _ = run(whole, tmp_path, offset=(0.03, -0.1), every_s=0.1)
-    page = replay_page({**figures, "checkpoint": {}}, replay.record)
+    metrics, replay, _ = run(whole, tmp_path, offset=(0.03, -0.1), every_s=0.1)
+    page = replay_page({**metrics, "checkpoint": {}}, replay.record)
     for text in ("two_joints on whole", "0.03", "AUROC", "Worst moments", "No stream had a gap", "lift it"):
         assert text in page
     assert page.count("<svg") >= 4 + len(replay.record.worst) and "data:image/jpeg;base64," in page
@@ -233,13 +233,13 @@ def test_the_page_says_what_was_found(whole, tmp_path):
 def test_of_a_damaged_recording_what_can_be_read_is_used(whole, tmp_path, seed):
     damage = mutate(whole, tmp_path / "bag", seed)
     try:
-        figures, _, _ = run(tmp_path / "bag", tmp_path / "out", instruction="lift it", target="state:0")
+        metrics, _, _ = run(tmp_path / "bag", tmp_path / "out", instruction="lift it", target="state:0")
     except AsyncVLAError as error:
         assert str(error).strip() and "\n" not in str(error), damage
         return
-    lost = 80 - figures["decisions"]
+    lost = 80 - metrics["decisions"]
     gaps = [
-        one for stream in figures["streams"].values() for one in (*stream["dropped"], stream["gaps"]) if one
+        one for stream in metrics["streams"].values() for one in (*stream["dropped"], stream["gaps"]) if one
     ]
-    assert figures["decisions"] > 0
-    assert lost <= 0 or figures["problems"][1:] or figures["failures"] or gaps, f"{damage}: silently shorter"
+    assert metrics["decisions"] > 0
+    assert lost <= 0 or metrics["problems"][1:] or metrics["failures"] or gaps, f"{damage}: silently shorter"

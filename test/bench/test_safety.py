@@ -22,10 +22,10 @@ CONTRACTS = {robot.name: robot for robot in contracts()}
 def test_drivers_of_every_contract_demand_what_is_permitted(name):
     commands = 0
     for case in cases(320, 3, [CONTRACTS[name]]):
-        figures = run_case(case)
-        assert not any(figures["violations"].values()), (case.arm, figures["violations"])
-        assert not figures["exceptions"]
-        commands += figures["commands"]
+        metrics = run_case(case)
+        assert not any(metrics["violations"].values()), (case.arm, metrics["violations"])
+        assert not metrics["exceptions"]
+        commands += metrics["commands"]
     assert commands > 320
 
 
@@ -33,20 +33,20 @@ def test_every_shipped_contract_is_checked_and_what_is_used_is_used_up():
     assert {"franka_fr3", "gazebo_arm", "libero_panda", "so101", "ur5e", "widowx_250", "xarm7"} <= set(
         CONTRACTS
     )
-    figures = bench_safety(400, 1, robots=[shipped_robot("gazebo_arm")])
-    assert is_clean(figures)
-    arm = figures["arms"]["gazebo_arm"]
+    metrics = bench_safety(400, 1, robots=[shipped_robot("gazebo_arm")])
+    assert is_clean(metrics)
+    arm = metrics["arms"]["gazebo_arm"]
     assert set(arm["periods_by_mode"]) >= {"IDLE", "TRACKING", "HOLDING", "ESTOP"} and arm["restarts"]
-    assert figures["driver"].keys() == {
+    assert metrics["driver"].keys() == {
         "trajectory_from_desired",
         "trajectory_from_measured",
         "forward_position",
     }
-    for driver in figures["driver"].values():
+    for driver in metrics["driver"].values():
         assert driver["samples"] > 400 and driver["jump_rad_max"] == 0
-    planner = figures["planner"]["gazebo_arm"]
+    planner = metrics["planner"]["gazebo_arm"]
     assert planner["commands"] == 400 and planner["exceptions"] == 0
-    shares = figures["driver"]["trajectory_from_desired"]["largest_share_of_limit"]
+    shares = metrics["driver"]["trajectory_from_desired"]["largest_share_of_limit"]
     assert shares["acceleration"] > 0.99, "an arm that stands keeps limits too"
 
 
@@ -54,8 +54,8 @@ def test_every_shipped_contract_is_checked_and_what_is_used_is_used_up():
 def test_the_same_seed_sends_the_same(seed):
     robots = [joint_arm(), pose_arm()]
     first, second = bench_safety(60, seed, robots=robots), bench_safety(60, seed, robots=robots)
-    for figures in (first, second):
-        for arm in figures["arms"].values():
+    for metrics in (first, second):
+        for arm in metrics["arms"].values():
             del arm["wall_s"], arm["cpu_s"]
     assert first == second
 
@@ -84,9 +84,9 @@ class _Spoiled(Controller):
 )
 def test_a_controller_that_breaks_a_limit_is_caught(kinds, spoil):
     controller = type("Spoiled", (_Spoiled,), {"spoil": staticmethod(spoil)})
-    figures = bench_safety(240, 0, controller, robots=[held_arm()])
-    assert not is_clean(figures)
-    assert kinds <= {kind for kind, count in figures["violations"].items() if count}
+    metrics = bench_safety(240, 0, controller, robots=[held_arm()])
+    assert not is_clean(metrics)
+    assert kinds <= {kind for kind, count in metrics["violations"].items() if count}
 
 
 class _NominalTime(Controller):
@@ -95,7 +95,7 @@ class _NominalTime(Controller):
     calls = 10**12
 
     def update(self, now_ns, at_ns):
-        self.calls += self._robot.period_ns
+        self.calls += self._robot.command_period_ns
         command = super().update(now_ns, self.calls)
         late_ns = at_ns - self.calls
         paths = tuple(path and _shifted(path, late_ns) for path in command.paths)
@@ -109,8 +109,8 @@ def _shifted(path, late_ns):
 
 @pytest.mark.parametrize("robot", ["gazebo_arm", "held_arm"])
 def test_nominal_time_is_caught(robot):
-    figures = run_case(SafetyCase(CONTRACTS[robot], "ideal", 300, 0), _NominalTime)
-    assert figures["violations"]["acceleration"] and figures["violations"]["jerk"]
+    metrics = run_case(SafetyCase(CONTRACTS[robot], "ideal", 300, 0), _NominalTime)
+    assert metrics["violations"]["acceleration"] and metrics["violations"]["jerk"]
 
 
 def test_exceptions_are_counted():
@@ -118,9 +118,9 @@ def test_exceptions_are_counted():
         def update(self, now_ns, at_ns):
             raise ZeroDivisionError("by design")
 
-    figures = bench_safety(10, 0, Broken, robots=[held_arm()])
-    assert figures["exceptions"] and not is_clean(figures)
-    assert list(figures["exception_texts"]) == ["ZeroDivisionError: by design"]
+    metrics = bench_safety(10, 0, Broken, robots=[held_arm()])
+    assert metrics["exceptions"] and not is_clean(metrics)
+    assert list(metrics["exception_texts"]) == ["ZeroDivisionError: by design"]
 
 
 def test_command_line(tmp_path, monkeypatch):
@@ -129,10 +129,10 @@ def test_command_line(tmp_path, monkeypatch):
     arguments = ["safety", "--chunks", "40", "--processes", "1"]
     result = CliRunner().invoke(bench_app, [*arguments, "--json", str(out)])
     assert result.exit_code == 0, result.output
-    figures = json.loads(out.read_text())
-    assert figures.keys() >= {"chunks", "commands", "violations", "exceptions", "seed", "versions", "machine"}
-    assert figures["driver"]["pose"]["violations"].keys() == figures["violations"].keys()
-    assert figures["versions"]["ruckig"]
+    metrics = json.loads(out.read_text())
+    assert metrics.keys() >= {"chunks", "commands", "violations", "exceptions", "seed", "versions", "machine"}
+    assert metrics["driver"]["pose"]["violations"].keys() == metrics["violations"].keys()
+    assert metrics["versions"]["ruckig"]
     spoiled = type("Spoiled", (_Spoiled,), {"spoil": staticmethod(lambda values: values + 9)})
     monkeypatch.setattr(bench.run_case, "__defaults__", (spoiled,))
     monkeypatch.setattr(bench.bench_safety, "__defaults__", (spoiled, 1, None))

@@ -43,7 +43,7 @@ def test_trajectories_of_a_motion_are_clean_whenever_they_are_sent(from_desired)
     one = driven(late, from_desired=from_desired)
     assert seen(one) == {}
     at_limits(one)
-    assert one.figures()["jump_rad_max"] == 0 and one.samples > 600
+    assert one.metrics()["jump_rad_max"] == 0 and one.samples > 600
 
 
 def test_a_lead_is_clean_from_what_is_demanded_but_not_from_what_is_measured():
@@ -53,7 +53,7 @@ def test_a_lead_is_clean_from_what_is_demanded_but_not_from_what_is_measured():
     assert seen(driven(ticks, lead_ns=10 * MS)) == {}
     lagging = driven(ticks, lead_ns=10 * MS, from_desired=False)
     assert set(seen(lagging)) == {"velocity", "acceleration", "jerk"}
-    assert lagging.figures()["jump_rad_max"] > 0.25, "a tenth of a second at 3 rad/s"
+    assert lagging.metrics()["jump_rad_max"] > 0.25, "a tenth of a second at 3 rad/s"
 
 
 def shifted(message: Trajectory, by: float) -> Trajectory:
@@ -80,7 +80,7 @@ def shifted(message: Trajectory, by: float) -> Trajectory:
 def test_a_break_in_a_trajectory_is_seen(spoil, kinds, jump):
     one = driven(LATE, at=[65], spoil=spoil)
     assert kinds <= set(seen(one)), seen(one)
-    assert one.figures()["jump_rad_max"] >= 0.9 * jump
+    assert one.metrics()["jump_rad_max"] >= 0.9 * jump
 
 
 def test_positions_alone_are_joined_by_straight_lines():
@@ -112,7 +112,7 @@ def test_positions_sent_twice_or_within_one_nanosecond_are_clean():
 
 
 def test_the_number_of_samples_is_of_commands_only():
-    assert sent(LATE, FULL.states(LATE)[:, 0]).figures()["samples"] == len(LATE)
+    assert sent(LATE, FULL.states(LATE)[:, 0]).metrics()["samples"] == len(LATE)
 
 
 def resumed(ticks: np.ndarray, index: int) -> np.ndarray:
@@ -187,9 +187,9 @@ def test_a_stream_begins_where_the_arm_stood():
 
     assert seen(begun(0.3)) == seen(begun(np.nan)) == seen(begun(0.25, within=0.06)) == {}
     jump = begun(0.25, within=0.04)
-    assert set(seen(jump)) == {"acceleration", "jerk"} and jump.figures()["jump_rad_max"] == 0
+    assert set(seen(jump)) == {"acceleration", "jerk"} and jump.metrics()["jump_rad_max"] == 0
     assert set(seen(begun(-0.2))) == {"velocity", "acceleration", "jerk"}
-    assert begun(-0.2).figures()["jump_rad_max"] == pytest.approx(0.5 - V * 0.02, abs=1e-6)
+    assert begun(-0.2).metrics()["jump_rad_max"] == pytest.approx(0.5 - V * 0.02, abs=1e-6)
 
 
 def test_what_nobody_obeys_is_not_judged_unless_it_is_no_number():
@@ -207,14 +207,14 @@ def test_what_nobody_obeys_is_not_judged_unless_it_is_no_number():
 def test_blocks_make_no_difference(monkeypatch):
     values = FULL.states(LATE)[:, 0] + 1e-5 * (np.arange(len(LATE)) % 10 == 4)
     ticks = gap_at(33, 70)
-    whole = sent(ticks, values).figures()
+    whole = sent(ticks, values).metrics()
     wrong = {"at": [65], "spoil": lambda message: shifted(message, 1e-5)}
-    whole_trajectories = driven(LATE, **wrong).figures()
+    whole_trajectories = driven(LATE, **wrong).metrics()
     assert whole["violations"]["jerk"] and whole_trajectories["violations"]["jerk"]
     for size in (1, 2, 7):
         monkeypatch.setattr("asyncvla_ros.bench.safety_audit.BLOCK", size)
-        assert sent(ticks, values).figures() == whole
-        assert driven(LATE, **wrong).figures() == whole_trajectories
+        assert sent(ticks, values).metrics() == whole
+        assert driven(LATE, **wrong).metrics() == whole_trajectories
 
 
 def test_true_time_does_not_go_backwards():

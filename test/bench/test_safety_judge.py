@@ -138,7 +138,7 @@ def test_a_pose_turns_no_faster_than_the_largest_limit_of_its_entries():
     angles = 0.5 * (LATE - LATE[0]) / 1e9 + 3.0
     clean = posed(LATE, [turned(angle, x) for angle, x in zip(angles, FULL.states(LATE)[:, 0], strict=True)])
     assert seen(clean) == {}, "through a half turn as well"
-    assert clean.figures()["largest_share_of_limit"]["velocity"] > 0.99
+    assert clean.metrics()["largest_share_of_limit"]["velocity"] > 0.99
     fast = posed(LATE, [turned(1.01 * (angle - 3)) for angle in angles])
     assert set(seen(fast)) == {"velocity"}
     assert set(seen(posed(LATE[:5], [turned(a) for a in (0, 0, np.pi - 1e-6, 0, 0)]))) == {"velocity"}

@@ -47,12 +47,12 @@ def replay(files, out, *words):
 def test_a_replay_writes_what_its_contract_says(files, tmp_path):
     said = replay(files, tmp_path / "out", "--every", 0.1, "--json", tmp_path / "out.json")
     assert "20 decisions" in said and "times real time" in said
-    figures = json.loads((tmp_path / "out.json").read_text())
-    assert set(figures) == {
+    metrics = json.loads((tmp_path / "out.json").read_text())
+    assert set(metrics) == {
         "decisions", "compared_steps", "mae", "realtime_factor", "streams", "peak_rss_mb",
     }  # fmt: skip
-    assert figures["decisions"] == 20 and set(figures["mae"]) == {"a", "b"}
-    assert set(figures["streams"]["front"]) >= {"received", "used", "gaps", "dropped"}
+    assert metrics["decisions"] == 20 and set(metrics["mae"]) == {"a", "b"}
+    assert set(metrics["streams"]["front"]) >= {"received", "used", "gaps", "dropped"}
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
     assert metrics["checkpoint"]["fingerprint"] and metrics["settings"]["deciding"]["seed"] == 0
     assert metrics["decision_ms"]["p50"] > 0 and len(metrics["mae_by_step"]["a"]) == 8
@@ -92,8 +92,8 @@ def test_a_recording_that_cannot_be_used_is_one_line(files, tmp_path):
 
 def test_what_is_converted_is_counted(files, tmp_path):
     robot = ("--robot", files / "two_joints.yaml")
-    out, figures = tmp_path / "data", tmp_path / "out.json"
-    said = call("convert", files / "bag", *robot, "--out", out, "--json", figures)
+    out, metrics = tmp_path / "data", tmp_path / "out.json"
+    said = call("convert", files / "bag", *robot, "--out", out, "--json", metrics)
     assert "train on it with --action-space joint_position" in said
     assert json.loads((tmp_path / "out.json").read_text()) == {"episodes": 1, "frames": 40, "dropped": {}}
     said = call("to-bag", tmp_path / "data", "--episode", 0, "--out", tmp_path / "back", *robot)

@@ -9,7 +9,7 @@ from typer.testing import CliRunner, Result
 
 from asyncvla_ros.cli.main import app
 from asyncvla_ros.report.results import load
-from asyncvla_ros.report.shards import bridge_figures, merge_shards
+from asyncvla_ros.report.shards import bridge_metrics, merge_shards
 from asyncvla_ros.types import AsyncVLAError
 from support.bridge import FakeSim, bridge_checkpoint
 from support.bridge_assets import made_assets
@@ -33,11 +33,11 @@ def test_a_random_policy_goes_from_end_to_end(assets, tmp_path):
     command = [sys.executable, "-m", "asyncvla_ros.cli", "eval", "bridge", *options]
     done = subprocess.run([*command, "--checkpoint", str(checkpoint)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    figures = json.loads(out.read_text())
-    assert figures["episodes"] == [
+    metrics = json.loads(out.read_text())
+    assert metrics["episodes"] == [
         {"task": "spoon", "episode": 5, "seed": 3, "steps": 60, "success_last": False, "success_ever": False}
     ]
-    assert figures["n"] == 1 and figures["success_ever"]["ci95"][1] > 0.5 and figures["tick_ms"]["p50"] > 0
+    assert metrics["n"] == 1 and metrics["success_ever"]["ci95"][1] > 0.5 and metrics["tick_ms"]["p50"] > 0
 
 
 def test_a_rerun_runs_only_what_is_left(assets, tmp_path, monkeypatch):
@@ -57,9 +57,9 @@ def test_a_rerun_runs_only_what_is_left(assets, tmp_path, monkeypatch):
     assert "interrupted" in str(run(*options, "--episodes", "0-2").exception) and not out.exists()
     assert run(*options, "--episodes", "0-3").exit_code == 0
     assert placements == [0, 1, 2, 2, 3]
-    figures = json.loads(out.read_text())
-    assert [episode["episode"] for episode in figures["episodes"]] == [0, 1, 2, 3]
-    assert figures["success_ever"]["rate"] == 1 and figures["success_last"]["rate"] == 0
+    metrics = json.loads(out.read_text())
+    assert [episode["episode"] for episode in metrics["episodes"]] == [0, 1, 2, 3]
+    assert metrics["success_ever"]["rate"] == 1 and metrics["success_last"]["rate"] == 0
     assert sorted(path.name for path in tmp_path.glob("out*")) == ["out.json"]
     # Hours of work are not replaced by those of another command.
     assert "holds another evaluation" in str(run(*options, "--episodes", "0-2").exception)
@@ -82,7 +82,7 @@ def test_shards_together_are_the_whole(assets, tmp_path, monkeypatch):
     assert started == ["carrot", "spoon"], "a shard starts the simulator for tasks of its own only"
     assert run(*options, "--json", str(tmp_path / "whole.json")).exit_code == 0
     whole = json.loads((tmp_path / "whole.json").read_text())
-    (merged,) = merge_shards(load(out)["bridge"], bridge_figures)
+    (merged,) = merge_shards(load(out)["bridge"], bridge_metrics)
     assert {**merged.values, "tick_ms": None} == {
         **whole,
         "tick_ms": None,
@@ -96,7 +96,7 @@ def test_shards_together_are_the_whole(assets, tmp_path, monkeypatch):
 def test_what_cannot_be_run_is_one_line(assets, tmp_path, monkeypatch):
     libero = str(tiny_checkpoint(tmp_path / "libero"))
     message = str(run("--task", "carrot", "--checkpoint", libero).exception)
-    assert "cameras 2, expected 1; state dims 11, expected 8; control_hz 20.0, expected 5.0" in message
+    assert "cameras 2, expected 1; state dims 11, expected 8; action_hz 20.0, expected 5.0" in message
     assert "'plum', choose one of carrot" in str(run("--task", "plum").exception)
     assert "placements 0 to 23" in str(run("--task", "stack", "--episodes", "20-30").exception)
     assert "from 1 to N" in str(run("--task", "stack", "--shard", "3/2").exception)

@@ -51,7 +51,7 @@ VALUES = (
 
 def _anchors(missing: Path, file: Path, out: Path) -> dict[tuple[str, ...], list[str]]:
     """By command, what ends it before its work begins."""
-    no_json = ["--json", str(file / "figures.json")]
+    no_json = ["--json", str(file / "metrics.json")]
     data, checkpoint = ["--data", str(missing)], ["--checkpoint", str(missing)]
     return {
         ("check",): ["--robot", str(missing / "x.yaml")],

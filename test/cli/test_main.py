@@ -143,13 +143,13 @@ def test_units_in_help_and_tables_are_not_taken_for_styles():
         assert not lost, f"{module.name}: {lost}"
 
 
-def test_figures_are_written_whole_or_printed(tmp_path, capsys):
-    out = tmp_path / "figures.json"
+def test_metrics_are_written_whole_or_printed(tmp_path, capsys):
+    out = tmp_path / "metrics.json"
     out.write_text("before")
     write_json({"n": 1}, out)
     assert json.loads(out.read_text()) == {"n": 1}
-    gone = tmp_path / "gone" / "figures.json"
+    gone = tmp_path / "gone" / "metrics.json"
     with pytest.raises(RunError, match=r"cannot be written .*; its content was printed instead"):
         write_json({"n": 2}, gone)
     assert json.loads(capsys.readouterr().out) == {"n": 2}
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["figures.json"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["metrics.json"]

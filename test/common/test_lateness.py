@@ -15,7 +15,7 @@ def test_nothing_is_late_before_the_first_tick():
 
 
 @given(st.lists(st.floats(-0.005, 0.1), min_size=1, max_size=60), st.integers(1, 20))
-def test_figures_are_those_of_the_newest_ticks(late, window):
+def test_metrics_are_those_of_the_newest_ticks(late, window):
     lateness = Lateness(window)
     for late_s in late:
         lateness.note(late_s)

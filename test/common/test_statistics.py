@@ -6,11 +6,11 @@ from asyncvla_ros.common.statistics import Percentiles, Rates
 
 
 def test_percentiles_of_the_newest_values():
-    figures = Percentiles(size=101)
-    assert all(math.isnan(value) for value in figures.summary().values())
+    metrics = Percentiles(size=101)
+    assert all(math.isnan(value) for value in metrics.summary().values())
     for value in [1e9, *range(101)]:
-        figures.add(value)
-    assert figures.summary() == {"p50": 50.0, "p95": 95.0, "p99": 99.0}
+        metrics.add(value)
+    assert metrics.summary() == {"p50": 50.0, "p95": 95.0, "p99": 99.0}
 
 
 def test_rates_between_calls():

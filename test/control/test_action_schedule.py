@@ -123,7 +123,7 @@ def test_exactly_the_due_action_and_never_back(events):
 @given(st.integers(0, 10**18), st.integers(1, 10**9), st.integers(1, 20), st.integers(-(10**9), 10**11))
 def test_the_index_is_one_exact_computation(stamp, step, length, offset):
     schedule = ActionSchedule()
-    schedule.merge(chunk(1, stamp, length=length, step_ns=step))
+    schedule.merge(chunk(1, stamp, length=length, action_period_ns=step))
     action = schedule.due(stamp + offset)
     index = offset // step
     assert (action.index if action else None) == (index if 0 <= index < length else None)

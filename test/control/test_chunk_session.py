@@ -31,7 +31,7 @@ def test_chunks_count_up_in_the_units_of_the_robot(session):
     first = session.chunk(ANSWER, 5 * MS, 10 * MS, "lift")
     second = session.chunk(ANSWER, 55 * MS, 60 * MS, "place")
     assert (first.chunk_id, second.chunk_id) == (1, 2) and first.session_id == second.session_id
-    assert (second.stamp_ns, second.step_ns, second.instruction) == (55 * MS, STEP_NS, "place")
+    assert (second.stamp_ns, second.action_period_ns, second.instruction) == (55 * MS, STEP_NS, "place")
     assert (second.committed, len(second.confidence)) == (2, 8) and not second.is_end
     np.testing.assert_allclose(second.actions, ANSWER.actions * libero_panda().scale)
 
@@ -43,7 +43,7 @@ def test_an_end_is_a_chunk_without_actions_that_is_not_older_than_the_one_before
     assert end.is_end and end.actions.shape == (0, 7)
     assert (end.session_id, end.chunk_id, end.stamp_ns) == (chunk.session_id, 2, stamp_ns)
     assert (end.action_space, end.dof_names) == (chunk.action_space, chunk.dof_names)
-    assert (end.step_ns, end.instruction) == (chunk.step_ns, "lift")
+    assert (end.action_period_ns, end.instruction) == (chunk.action_period_ns, "lift")
     assert end.confidence is None and end.refined is None
     assert session.chunk(ANSWER, 95 * MS, 99 * MS, "lift").chunk_id == 3
 

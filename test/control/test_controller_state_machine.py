@@ -83,7 +83,7 @@ class ControllerMachine(RuleBasedStateMachine):
 
     @rule()
     def policy_is_silent(self) -> None:
-        self.judged.is_starved |= self.controller.mode is Mode.TRACKING
+        self.judged.has_timed_out |= self.controller.mode is Mode.TRACKING
         self.controller.on_policy_timeout(1.0)
         self.judged.note_unrest()
 
@@ -103,7 +103,7 @@ class ControllerMachine(RuleBasedStateMachine):
     @rule(jump_ns=st.sampled_from([-5_000 * MS, -1, 700 * MS]))
     def node_clock_jumps(self, jump_ns: int) -> None:
         """Move the node clock forward before the next step."""
-        self.judged.node_ns += jump_ns - ARM.period_ns
+        self.judged.node_ns += jump_ns - ARM.command_period_ns
         if jump_ns < 0:
             self.judged.newest, self.judged.seen_ns, self.judged.has_jumped = None, None, True
         self.judged.note_unrest()

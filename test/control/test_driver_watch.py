@@ -15,7 +15,7 @@ ARM = replace(joint_arm(), ramp_s=0.0)
 # All of its dofs are measured, and none keeps its command by itself.
 ARM = replace(ARM, dofs=tuple(dof for dof in ARM.dofs if not dof.holds_command))
 HOME = np.array([(dof.minimum + dof.maximum) / 2 for dof in ARM.dofs])
-TIMEOUT_PERIODS = round(ARM.observation_timeout_s * 1e9 / ARM.period_ns)
+TIMEOUT_PERIODS = round(ARM.observation_timeout_s * 1e9 / ARM.command_period_ns)
 
 
 class Rig:
@@ -34,8 +34,8 @@ class Rig:
             if sees:
                 measured = dict(zip(ARM.state_names, self.place.tolist(), strict=False))
                 self.controller.observe("joint_states", self.now_ns, measured)
-            self.now_ns += ARM.period_ns
-            self.steady_ns += ARM.period_ns
+            self.now_ns += ARM.command_period_ns
+            self.steady_ns += ARM.command_period_ns
             self.sent.append(self.controller.update(self.now_ns, self.steady_ns).values)
         return self.sent[-periods:]
 

@@ -34,7 +34,7 @@ class Rig:
 
     def run(self, periods):
         for _ in range(periods):
-            self.now_ns += ARM.period_ns
+            self.now_ns += ARM.command_period_ns
             places = dict(zip(ARM.dof_names, self.position.tolist(), strict=True))
             for source in ARM.state:
                 values = {name: places.get(name, 0.0) for name in source.names}
@@ -49,14 +49,16 @@ class Rig:
         actions = targets.astype(np.float32)
         names = (ARM.action_space, ARM.dof_names, actions)
         assert (
-            self.controller.accept(StampedChunk(1, self.ids, self.now_ns, ARM.step_ns, *names), self.now_ns)
+            self.controller.accept(
+                StampedChunk(1, self.ids, self.now_ns, ARM.action_period_ns, *names), self.now_ns
+            )
             is None
         )
 
 
 def ramp(place, speed, length=30):
     """(length, d) targets that leave ``place`` at once at ``speed`` [rad/s]."""
-    way = np.arange(length)[:, None] * speed * ARM.step_ns / 1e9
+    way = np.arange(length)[:, None] * speed * ARM.action_period_ns / 1e9
     return np.where(np.isin(np.arange(len(place)), TURNED), place + way, place)
 
 
@@ -68,14 +70,14 @@ def test_the_arm_never_backs_up_from_rest_nor_after_an_underrun(speed):
         rig.commands.clear()
         targets = ramp(start, speed, length=12)
         rig.send(targets)
-        rig.run(round(11 * ARM.step_ns / ARM.period_ns))
+        rig.run(round(11 * ARM.action_period_ns / ARM.command_period_ns))
         assert rig.controller.mode is Mode.TRACKING
         way = np.array(rig.commands)[:, TURNED]
         low, high = np.minimum(start, targets.min(axis=0)), np.maximum(start, targets.max(axis=0))
         assert (way >= low[TURNED] - SLACK).all() and (way <= high[TURNED] + SLACK).all()
         behind = np.sign(speed) * (way - start[TURNED])
         assert behind.min() > -1e-4, "it backs up"
-        assert behind[-1].min() > 0.3 * abs(speed) * 11 * ARM.step_ns / 1e9, "it goes along"
+        assert behind[-1].min() > 0.3 * abs(speed) * 11 * ARM.action_period_ns / 1e9, "it goes along"
         # The chunk ends: it stops, and begins again from rest.
         rig.run(100)
         assert rig.controller.at_rest
@@ -85,6 +87,6 @@ def test_a_moving_reference_is_still_met():
     rig = Rig()
     began_ns = rig.now_ns
     rig.send(ramp(rig.position, 0.4, length=60))
-    rig.run(round(18 * ARM.step_ns / ARM.period_ns))
+    rig.run(round(18 * ARM.action_period_ns / ARM.command_period_ns))
     expected = PLACE[TURNED] + 0.4 * (rig.now_ns - began_ns) / 1e9
     assert rig.position[TURNED] == pytest.approx(expected, abs=0.01)

@@ -29,14 +29,16 @@ def _run(turns: list[Rotation], periods: int) -> np.ndarray:
         values = dict(zip(ROBOT.state_names, pose.tolist(), strict=False))
         controller.observe("ee_pose", now_ns, values)
         actions = np.tile(np.concatenate([[0.4, 0.0, 0.4], _columns(turns[number // periods])]), (8, 1))
-        names, space, step_ns = ROBOT.dof_names, ROBOT.action_space, ROBOT.step_ns
-        chunk = StampedChunk(1, number + 1, now_ns, step_ns, space, names, actions.astype(np.float32))
+        names, space, action_period_ns = ROBOT.dof_names, ROBOT.action_space, ROBOT.action_period_ns
+        chunk = StampedChunk(
+            1, number + 1, now_ns, action_period_ns, space, names, actions.astype(np.float32)
+        )
         assert controller.accept(chunk, now_ns) is None
         command = controller.update(now_ns, now_ns)
         if command.values is not None and not np.isnan(command.values).any():
             pose = command.values
             sent.append(pose[3:9])
-        now_ns += ROBOT.period_ns
+        now_ns += ROBOT.command_period_ns
     assert controller.mode is Mode.TRACKING
     return np.array(sent)
 
@@ -51,7 +53,7 @@ def test_it_turns_as_fast_as_it_may_and_no_faster_whatever_the_angle(angle):
     axis = np.array([0.48, 0.6, 0.64])
     sent = _run([Rotation.from_rotvec(axis * angle)] * 4, 200)
     steps = (_rotations(sent)[1:] * _rotations(sent)[:-1].inv()).magnitude()
-    rates = steps / (ROBOT.period_ns / 1e9)
+    rates = steps / (ROBOT.command_period_ns / 1e9)
     assert 0.2 * LIMIT < rates.max() <= LIMIT
     rows = sent.reshape(-1, 2, 3)
     assert rows @ rows.transpose(0, 2, 1) == pytest.approx(np.tile(np.eye(2), (len(sent), 1, 1)), abs=1e-9)
@@ -62,7 +64,7 @@ def test_half_a_turn_back_and_forth_is_no_fault():
     half = [Rotation.identity(), Rotation.from_rotvec([np.pi, 0, 0]), Rotation.from_rotvec([0, np.pi, 0])]
     sent = _run(half * 3, 40)
     steps = (_rotations(sent)[1:] * _rotations(sent)[:-1].inv()).magnitude()
-    assert steps.max() / (ROBOT.period_ns / 1e9) <= LIMIT
+    assert steps.max() / (ROBOT.command_period_ns / 1e9) <= LIMIT
 
 
 def test_what_is_no_orientation_is_not_aimed_at():

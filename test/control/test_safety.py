@@ -28,8 +28,8 @@ REJECTED = [
     ({"actions": np.zeros(50, np.float32)}, RejectReason.WRONG_SHAPE, "found (50,)"),
     ({"confidence": np.ones(7, np.float32)}, RejectReason.WRONG_SHAPE, "confidence of shape (8,)"),
     ({"refined": np.ones(9, bool)}, RejectReason.WRONG_SHAPE, "refined of shape (8,)"),
-    ({"step_ns": 100 * MS}, RejectReason.WRONG_STEP, "expected 0.05 s, found 0.1 s"),
-    ({"step_ns": 0}, RejectReason.WRONG_STEP, "found 0 s"),
+    ({"action_period_ns": 100 * MS}, RejectReason.WRONG_STEP, "expected 0.05 s, found 0.1 s"),
+    ({"action_period_ns": 0}, RejectReason.WRONG_STEP, "found 0 s"),
     ({"actions": _actions(3, 6, np.nan)}, RejectReason.NON_FINITE, "1 values, first gripper = nan at"),
     ({"actions": _actions(0, 0, -np.inf)}, RejectReason.NON_FINITE, "first dx = -inf at index 0"),
     ({"confidence": np.full(8, np.nan, np.float32)}, RejectReason.NON_FINITE, "confidence in [0, 1]"),
@@ -70,5 +70,5 @@ def test_a_full_scale_action_is_not_clamped():
 
 
 def test_step_tolerance_admits_rounding():
-    third = replace(ROBOT, control_hz=30.0)
-    assert check_chunk(chunk(step_ns=33_333_333), third, STEP_NS) is None
+    third = replace(ROBOT, action_hz=30.0)
+    assert check_chunk(chunk(action_period_ns=33_333_333), third, STEP_NS) is None

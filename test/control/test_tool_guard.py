@@ -84,8 +84,8 @@ class Rig:
                 self.ids += 1
                 actions = np.broadcast_to(goal.astype(np.float32), (8, 3))
                 names, space = self.robot.dof_names, self.robot.action_space
-                step_ns = self.robot.step_ns
-                chunk = StampedChunk(1, self.ids, self.now_ns, step_ns, space, names, actions)
+                action_period_ns = self.robot.action_period_ns
+                chunk = StampedChunk(1, self.ids, self.now_ns, action_period_ns, space, names, actions)
                 assert self.controller.accept(chunk, self.now_ns) is None
             command = self.controller.update(self.now_ns, self.now_ns)
             if command.values is not None and not np.isnan(command.values).any():

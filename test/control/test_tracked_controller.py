@@ -23,7 +23,7 @@ def test_commands_go_on_between_actions_at_the_command_rate():
     rig = Rig().moving()
     tracked = [command for command in rig.sent if command.action is not None]
     assert [command.action.index for command in tracked] == [0] * 4 + [1] * 5 + [2] * 5 + [3]
-    assert tracked[1].stamp_ns - tracked[0].stamp_ns == ARM.period_ns
+    assert tracked[1].stamp_ns - tracked[0].stamp_ns == ARM.command_period_ns
     assert tracked[0].values.dtype == np.float64
     again = rig.controller.update(rig.now_ns + MS, rig.steady_ns + MS)
     assert again.values is None, "not two in one period"
@@ -114,12 +114,12 @@ def test_the_blend_factor_scales_changes():
     controller.start()
     actions = np.full((8, 7), 0.04, np.float32)
     names = (robot.dof_names, actions)
-    controller.accept(StampedChunk(1, 1, 0, robot.step_ns, robot.action_space, *names), 0)
+    controller.accept(StampedChunk(1, 1, 0, robot.action_period_ns, robot.action_space, *names), 0)
     sent = []
     for step in range(6):
         for source in robot.state:
-            controller.observe(source.topic, step * robot.step_ns, {})
-        sent.append(controller.update(step * robot.step_ns, step * robot.step_ns).values)
+            controller.observe(source.topic, step * robot.action_period_ns, {})
+        sent.append(controller.update(step * robot.action_period_ns, step * robot.action_period_ns).values)
     assert np.array(sent)[:, 0] == pytest.approx([0, 0.01, 0.02, 0.03, 0.04, 0.04])
     assert np.array(sent)[:, 6] == pytest.approx(0.04), "a target that is not tracked has no start"
 
@@ -144,7 +144,7 @@ def test_lockstep_answers_each_tick_once():
     robot = replace(ARM, command_hz=None)
     rig = Rig(robot, lockstep=True)
     rig.run(1)
-    rig.send(stamp_ns=rig.now_ns + robot.step_ns)
+    rig.send(stamp_ns=rig.now_ns + robot.action_period_ns)
     rig.run(8)
     assert [command.action.index for command in rig.sent] == list(range(8))
     rig.run(1)

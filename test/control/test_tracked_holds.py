@@ -97,7 +97,7 @@ def test_one_wrong_sample_moves_nothing():
     rig.run(20)
     for _ in range(100):
         before = rig.position.copy()
-        if rig.now_ns % (5 * ARM.period_ns) == 0:
+        if rig.now_ns % (5 * ARM.command_period_ns) == 0:
             rig.position = np.zeros(len(before))
         rig.see()
         rig.position = before

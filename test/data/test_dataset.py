@@ -54,7 +54,7 @@ def test_names_are_read_in_every_form_that_lerobot_writes(tmp_path: Path, names:
     features = feature_contract([tmp_path], "joint_position")
     assert features.action_names == features.state_names == ("j1", "j2")
     assert features.cameras == (CameraFeature("top", 480, 640),)
-    assert (features.action_space, features.control_hz) == ("joint_position", 30.0)
+    assert (features.action_space, features.action_hz) == ("joint_position", 30.0)
 
 
 @pytest.mark.parametrize("names", [None, [], ["action"], ["state"]])

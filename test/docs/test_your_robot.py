@@ -47,7 +47,7 @@ def test_from_a_urdf_to_a_contract_as_the_page_says(typed, tmp_path):
     new = set(CONTRACT.splitlines()) - set(draft.splitlines())
     assert new == shown - set(draft.splitlines()), "the page shows all that is filled in, and nothing else"
     gone = set(draft.splitlines()) - set(CONTRACT.splitlines())
-    assert all(re.search(r"FILL_IN|joint_states|heron_jaw|control_hz", line) for line in gone)
+    assert all(re.search(r"FILL_IN|joint_states|heron_jaw|action_hz", line) for line in gone)
 
     (tmp_path / "heron.yaml").write_text(CONTRACT)
     said = typed(block("sh", "asyncvla check --robot heron.yaml\n"))

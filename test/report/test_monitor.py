@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from asyncvla_ros.cli.main import app
 from asyncvla_ros.model.checkpoint import fingerprint
 from asyncvla_ros.observe.episode_monitor import load_limits
-from asyncvla_ros.report.monitor import monitor_figures, watched_episodes
+from asyncvla_ros.report.monitor import monitor_metrics, watched_episodes
 from asyncvla_ros.types import AsyncVLAError
 from support.checkpoints import tiny_checkpoint
 
@@ -38,9 +38,9 @@ def evaluation(file: Path, tells: float, checkpoint: str = "abc", failures: int 
 
 @pytest.fixture(scope="module")
 def telling(tmp_path_factory: pytest.TempPathFactory):
-    """Figures and limits of episodes whose failures look foreign."""
+    """Metrics and limits of episodes whose failures look foreign."""
     file = evaluation(tmp_path_factory.mktemp("telling") / "a.json", tells=1.0)
-    return monitor_figures(watched_episodes([file])[0], window=4, alpha=0.05)
+    return monitor_metrics(watched_episodes([file])[0], window=4, alpha=0.05)
 
 
 def test_episodes_are_those_of_one_policy(tmp_path: Path):
@@ -48,44 +48,44 @@ def test_episodes_are_those_of_one_policy(tmp_path: Path):
     assert policy == "abc" and len(episodes) == 200 and episodes[0].replan == 4
 
 
-def test_limits_are_made_of_other_episodes_than_figures(telling):
-    figures, limits = telling
-    assert figures["monitored"] == {"episodes": 110, "failures": 20, "calibrating": 90}
+def test_limits_are_made_of_other_episodes_than_metrics(telling):
+    metrics, limits = telling
+    assert metrics["monitored"] == {"episodes": 110, "failures": 20, "calibrating": 90}
     assert set(limits.signals) == {"surprise", "disagreement", "doubt"} and limits.episodes == 90
-    json.dumps(figures)
+    json.dumps(metrics)
 
 
 def test_a_score_tells_foreign_failures_apart_within_a_task(telling):
-    figures, _ = telling
-    assert 12 <= figures["early"] <= 15
+    metrics, _ = telling
+    assert 12 <= metrics["early"] <= 15
     for key in ("auroc_within_task", "auroc_early_within_task"):
-        assert figures[key]["surprise"] == 1 and figures[key]["score"] > 0.95
-        assert figures[key]["ci95"][0] <= figures[key]["score"] <= figures[key]["ci95"][1]
+        assert metrics[key]["surprise"] == 1 and metrics[key]["score"] > 0.95
+        assert metrics[key]["ci95"][0] <= metrics[key]["score"] <= metrics[key]["ci95"][1]
 
 
 def test_time_alone_is_no_signal_early_on(telling):
-    figures, _ = telling
+    metrics, _ = telling
     # Time alone is perfect in the end and knows nothing early on; nor does the task.
-    assert figures["auroc_within_task"]["elapsed"] == 1
-    assert figures["auroc_early_within_task"]["elapsed"] < 0.65
-    assert figures["auroc_early_within_task"]["doubt"] == pytest.approx(0.5, abs=0.2)
+    assert metrics["auroc_within_task"]["elapsed"] == 1
+    assert metrics["auroc_early_within_task"]["elapsed"] < 0.65
+    assert metrics["auroc_early_within_task"]["doubt"] == pytest.approx(0.5, abs=0.2)
 
 
 def test_failures_that_look_foreign_are_seen_soon_after_they_do(telling):
-    figures, _ = telling
-    assert figures["true_alarms"]["share"] == 1 and figures["false_alarms"]["share"] <= 0.15
+    metrics, _ = telling
+    assert metrics["true_alarms"]["share"] == 1 and metrics["false_alarms"]["share"] <= 0.15
     # Foreign from decision 9 on, of 70; the running mean of four exceeds the limit a few decisions later.
-    assert 4 * (70 - 13) <= figures["lead_steps"]["p50"] <= 4 * (70 - 9)
-    assert figures["raised_by"]["surprise"] >= 20
+    assert 4 * (70 - 13) <= metrics["lead_steps"]["p50"] <= 4 * (70 - 9)
+    assert metrics["raised_by"]["surprise"] >= 20
 
 
 def test_failures_that_look_like_successes_are_not_seen_early(tmp_path: Path):
     episodes, _ = watched_episodes([evaluation(tmp_path / "a.json", tells=0.0)])
-    figures, _ = monitor_figures(episodes, window=4, alpha=0.05)
-    assert 0.3 < figures["auroc_early_within_task"]["score"] < 0.75
+    metrics, _ = monitor_metrics(episodes, window=4, alpha=0.05)
+    assert 0.3 < metrics["auroc_early_within_task"]["score"] < 0.75
     # Over whole episodes even noise tells them apart, for they last longer: that is why both are given.
-    assert figures["auroc_within_task"]["score"] > figures["auroc_early_within_task"]["score"]
-    assert figures["true_alarms"]["early_share"] < 0.35
+    assert metrics["auroc_within_task"]["score"] > metrics["auroc_early_within_task"]["score"]
+    assert metrics["true_alarms"]["early_share"] < 0.35
 
 
 def test_what_cannot_be_measured_is_said(tmp_path: Path):
@@ -97,9 +97,9 @@ def test_what_cannot_be_measured_is_said(tmp_path: Path):
     with pytest.raises(
         AsyncVLAError, match=r"4 successes at even initial states .* at least 19 for an alpha"
     ):
-        monitor_figures(episodes[:28], 4, 0.05)
+        monitor_metrics(episodes[:28], 4, 0.05)
     with pytest.raises(AsyncVLAError, match="0 failures and 90 successes are there to measure"):
-        monitor_figures(episodes[20:], 4, 0.05)
+        monitor_metrics(episodes[20:], 4, 0.05)
     (tmp_path / "c.json").write_text('{"suite": "s", "episodes": [{"task": 0}], "settings": {}}')
     with pytest.raises(AsyncVLAError, match=r"c.json holds no evaluation with decisions"):
         watched_episodes([tmp_path / "c.json"])

@@ -109,8 +109,8 @@ def test_a_demo_is_no_evaluation(tmp_path: Path) -> None:
 
 def test_the_expert_gets_a_table_by_task(tmp_path: Path) -> None:
     rows = {"2": {"successes": 19, "n": 20}, "10": {"successes": 20, "n": 20}}
-    figures = {"expert_suite": "libero_goal", "per_task": rows, "settings": {"disturbed": True}}
-    (tmp_path / "expert.json").write_text(json.dumps(figures))
+    metrics = {"expert_suite": "libero_goal", "per_task": rows, "settings": {"disturbed": True}}
+    (tmp_path / "expert.json").write_text(json.dumps(metrics))
     text = report(tmp_path, tmp_path / "results.md")[0].read_text()
     assert "| file | suite | disturbed | 2 | 10 |" in text
     assert "| expert | libero_goal | yes | 19/20 | 20/20 |" in text
@@ -137,7 +137,7 @@ def test_different_policies_are_not_compared(tmp_path: Path) -> None:
     assert not list(compare(load(tmp_path)["eval"]))
 
 
-def _demo_figures() -> dict[str, Any]:
+def _demo_metrics() -> dict[str, Any]:
     """Write the result of an evaluation against demonstrations, of a policy without a rater."""
     accuracy = {
         "mae": 0.125,
@@ -168,27 +168,27 @@ def _demo_figures() -> dict[str, Any]:
     }
 
 
-def _report_of(folder: Path, **figures: dict[str, Any]) -> tuple[str, list[Path]]:
+def _report_of(folder: Path, **metrics: dict[str, Any]) -> tuple[str, list[Path]]:
     """Write the page of these files, and its pictures."""
-    for name, some in figures.items():
+    for name, some in metrics.items():
         (folder / f"{name}.json").write_text(json.dumps(some))
     page, *pictures = report(folder, folder / "results.md")
     return page.read_text(), pictures
 
 
 def test_what_a_policy_answers_to_its_own_errors_is_a_row(tmp_path: Path) -> None:
-    text, _ = _report_of(tmp_path, demos=_demo_figures())
+    text, _ = _report_of(tmp_path, demos=_demo_metrics())
     assert "| demos | sfm, best_of 4 | 40 | +0.10 / 0.40 |" in text
 
 
 def test_the_choice_among_drafts_of_an_observation_is_a_row(tmp_path: Path) -> None:
-    text, _ = _report_of(tmp_path, demos=_demo_figures())
+    text, _ = _report_of(tmp_path, demos=_demo_metrics())
     assert "| demos | rater | 8 | 0.700 (0.600 to 0.800) | - | 0.250 | -0.010 to +0.020 |" in text
     assert "| demos | the mean | 8 | - | - | 0.200 | - |" in text
 
 
 def test_errors_against_demonstrations_become_a_table_and_a_figure(tmp_path: Path) -> None:
-    text, (picture,) = _report_of(tmp_path, demos=_demo_figures())
+    text, (picture,) = _report_of(tmp_path, demos=_demo_metrics())
     assert "| file | strategy | observations | error | dx | gripper | gripper right |" in text
     assert "| demos | sfm, best_of 4 | 40 | 0.1250 | 0.1250 | 0.5000 | 75.0% |" in text
     row = "| afm, rounds 2, best_of 4 | 40 | 10.0% | 0.2345 | 0.2255 | +0.0090 (-0.0010 to +0.0200) |"
@@ -197,17 +197,17 @@ def test_errors_against_demonstrations_become_a_table_and_a_figure(tmp_path: Pat
 
 
 def test_a_rater_is_one_row_however_many_strategies_it_served(tmp_path: Path) -> None:
-    figures = _demo_figures()
-    text, _ = _report_of(tmp_path, demos=figures)
+    metrics = _demo_metrics()
+    text, _ = _report_of(tmp_path, demos=metrics)
     assert "## Confidence" not in text
-    figures["calibration"] |= {"auroc_worst_quarter_variance": 0.6}
-    text, _ = _report_of(tmp_path, demos=figures, demos_rounds_2=figures)
+    metrics["calibration"] |= {"auroc_worst_quarter_variance": 0.6}
+    text, _ = _report_of(tmp_path, demos=metrics, demos_rounds_2=metrics)
     assert text.count("| absolute |") == 1
     assert "| demos_rounds_2 | absolute | 320 | 0.700 | 0.600 | - | - | - | - | - |" in text
 
 
 def test_a_rater_gets_a_reliability_diagram(tmp_path: Path) -> None:
-    figures = {
+    metrics = {
         "label": "absolute",
         "n": 80,
         "auroc_worst_quarter": 0.81,
@@ -216,7 +216,7 @@ def test_a_rater_gets_a_reliability_diagram(tmp_path: Path) -> None:
         "reliability": [{"confidence": 0.3, "outcome": 0.4, "count": 20}],
         "auroc_gain_over_variance_ci95": [-0.05, 0.01],
     }
-    (tmp_path / "rater.json").write_text(json.dumps(figures))
+    (tmp_path / "rater.json").write_text(json.dumps(metrics))
     text, picture = report(tmp_path, tmp_path / "results.md")
     row = "| absolute | 80 | 0.810 | 0.830 | - | 0.021 | - | - | -0.050 to +0.010 |"
     assert f"| rater {row}" in text.read_text()

@@ -10,8 +10,8 @@ import pytest
 from asyncvla_ros.common.shard import Shard
 from asyncvla_ros.report import report
 from asyncvla_ros.report.results import load
-from asyncvla_ros.report.shards import libero_figures, merge_shards
-from asyncvla_ros.sim.evaluation.results import EpisodeResult, EvalSettings, figures_of, summarise
+from asyncvla_ros.report.shards import libero_metrics, merge_shards
+from asyncvla_ros.sim.evaluation.results import EpisodeResult, EvalSettings, metrics_of, summarise
 from asyncvla_ros.types import AsyncVLAError
 
 CONFIG = EvalSettings("libero_object", (0, 2), (0, 1, 2), checkpoint="4f2a")
@@ -36,12 +36,12 @@ def write_shards(folder: Path, count: int, config: EvalSettings = CONFIG) -> Non
 
 
 @pytest.mark.parametrize("count", [2, 3, 6])
-def test_shards_have_the_figures_of_the_whole(tmp_path: Path, count: int) -> None:
+def test_shards_have_the_metrics_of_the_whole(tmp_path: Path, count: int) -> None:
     write_shards(tmp_path, count)
-    (merged,) = merge_shards(load(tmp_path)["eval"], libero_figures)
+    (merged,) = merge_shards(load(tmp_path)["eval"], libero_metrics)
     whole = json.loads(json.dumps(summarise([episode(*pair) for pair in CONFIG.episodes], CONFIG)))
-    assert {key: merged.values[key] for key in figures_of([episode(0, 0)])} == {
-        key: whole[key] for key in figures_of([episode(0, 0)])
+    assert {key: merged.values[key] for key in metrics_of([episode(0, 0)])} == {
+        key: whole[key] for key in metrics_of([episode(0, 0)])
     }
     assert merged.name == f"eval_1 to eval_{count}"
     settings = {key: value for key, value in whole["settings"].items() if key not in ("shard", "workers")}
@@ -56,7 +56,7 @@ def test_whole_evaluations_and_those_of_other_seeds_stay_apart(tmp_path: Path) -
     other = tmp_path / "seed_1"
     other.mkdir()
     write_shards(other, 2, replace(CONFIG, seed=1))
-    names = [source.name for source in merge_shards(load(tmp_path)["eval"], libero_figures)]
+    names = [source.name for source in merge_shards(load(tmp_path)["eval"], libero_metrics)]
     assert names == ["all", "seed_1/eval_1 to seed_1/eval_2"]
 
 

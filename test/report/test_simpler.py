@@ -11,7 +11,7 @@ import pytest
 from asyncvla_ros.common.shard import Shard
 from asyncvla_ros.report import report
 from asyncvla_ros.report.results import load
-from asyncvla_ros.report.shards import bridge_figures, merge_shards
+from asyncvla_ros.report.shards import bridge_metrics, merge_shards
 from asyncvla_ros.sim.evaluation.inference import Inference
 from asyncvla_ros.sim.simpler import fractal_results as fractal
 from asyncvla_ros.sim.simpler.bridge.results import EXPERT, BridgeEpisode, BridgeSettings, summarize
@@ -51,9 +51,9 @@ def page(folder: Path) -> str:
 
 
 @pytest.mark.parametrize("count", [2, 4, 6])
-def test_shards_of_bridge_have_the_figures_and_the_order_of_the_whole(tmp_path: Path, count: int) -> None:
+def test_shards_of_bridge_have_the_metrics_and_the_order_of_the_whole(tmp_path: Path, count: int) -> None:
     write_shards(tmp_path, count)
-    (merged,) = merge_shards(load(tmp_path)["bridge"], bridge_figures)
+    (merged,) = merge_shards(load(tmp_path)["bridge"], bridge_metrics)
     whole = write(tmp_path / "whole.json", CONFIG)
     assert "shard_episodes" not in whole and list(whole["per_task"]) == ["spoon", "carrot"]
     assert list(merged.values["per_task"]) == list(whole["per_task"])

@@ -49,7 +49,7 @@ def test_limits_of_shipped_arms_are_sane(path):
         assert (dof.stop_acceleration or 0) >= dof.acceleration, f"{dof.name}: an emergency stop is no weaker"
         assert (dof.stop_jerk or 0) >= dof.jerk
         # Between two control steps the arm cannot cross its range.
-        assert dof.velocity / robot.control_hz < dof.maximum - dof.minimum
+        assert dof.velocity / robot.action_hz < dof.maximum - dof.minimum
     arm = [dof for dof in robot.dofs if dof.unit == "rad" and not dof.is_delta and dof.name != "gripper"]
     assert {dof.name for dof in arm} <= set(robot.state_names), "a hold needs the measured position"
 
@@ -64,7 +64,7 @@ def test_a_gripper_is_never_held_where_it_is_measured():
 def test_libero_panda():
     robot = libero_panda()
     assert len(robot.state_names) == 11
-    assert robot.step_ns == 50_000_000
+    assert robot.action_period_ns == 50_000_000
     assert robot.scale.tolist() == pytest.approx([0.05] * 3 + [0.5] * 3 + [1.0])
     assert [dof.is_delta for dof in robot.dofs] == [True] * 6 + [False]
     assert robot.topics["wrist"] == "wrist/image_raw"
@@ -72,11 +72,11 @@ def test_libero_panda():
 
 
 MISTAKES = [
-    ("speed", 3, "robot: unknown key speed; the keys are name, control_hz"),
+    ("speed", 3, "robot: unknown key speed; the keys are name, action_hz"),
     ("name", 3, "robot.name: expected a text, found 3"),
-    ("control_hz", 0, r"robot.control_hz: expected a number above 0, found 0"),
-    ("control_hz", "fast", r"robot.control_hz: expected a finite number, found 'fast'"),
-    ("control_hz", float("nan"), "expected a finite number, found nan"),
+    ("action_hz", 0, r"robot.action_hz: expected a number above 0, found 0"),
+    ("action_hz", "fast", r"robot.action_hz: expected a finite number, found 'fast'"),
+    ("action_hz", float("nan"), "expected a finite number, found nan"),
     ("cameras", [], r"robot.cameras: expected a list with at least one entry"),
     ("cameras/0/transport", "theora", r"\[0\].transport: expected one of raw, compressed, found 'theora'"),
     ("cameras/1/key", "agentview", "cameras: agentview occurs more than once"),
@@ -183,7 +183,7 @@ def test_mismatches_list_expected_and_found():
     assert order.startswith("order of state names: the checkpoint expects 11: ee_y, ee_x")
     (dims,) = mismatches(robot, libero_features(action_names=("dx", "dy")))
     assert dims.startswith("action names: the checkpoint expects 2: dx, dy; the robot has 7: dx, dy, dz")
-    both = mismatches(replace(robot, control_hz=10.0), libero_features(action_space="ee_pose"))
+    both = mismatches(replace(robot, action_hz=10.0), libero_features(action_space="ee_pose"))
     assert both == [
         "action space: the checkpoint expects ee_pose, the robot has delta_ee_pose",
         "control rate: the checkpoint expects 20 Hz, the robot has 10 Hz",
@@ -195,7 +195,7 @@ def test_workspace_rates_and_ramp(data):
     changed = with_value(with_value(data, "action/dofs/0/limits", limits), "ramp_s", 1.5)
     robot = parse_robot(changed, "robot")
     assert robot.dofs[0].workspace == WorkspaceLimit("ee_x", 0.2, 0.7)
-    assert (robot.ramp_s, robot.command_hz, robot.period_ns) == (1.5, None, robot.step_ns)
+    assert (robot.ramp_s, robot.command_hz, robot.command_period_ns) == (1.5, None, robot.action_period_ns)
     gripper = {"position": [-1, 1], "velocity": 4}
     assert parse_robot(with_value(data, "action/dofs/6/limits", gripper), "robot").dofs[6].velocity == 4
 
@@ -217,7 +217,7 @@ LIMIT_MISTAKES = [
         {"step": [-1, 1], "workspace": {"state": "elsewhere", "range": [0, 1]}},
         "workspace.state: expected one of ee_x, ee_y, .*, found 'elsewhere'",
     ),
-    ("command_hz", 10, r"expected control_hz \(20\) or more, found 10"),
+    ("command_hz", 10, r"expected action_hz \(20\) or more, found 10"),
     (
         "command_hz",
         100,

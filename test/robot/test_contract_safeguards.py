@@ -133,6 +133,6 @@ def test_only_tracked_targets_of_joints_are_guarded():
     with pytest.raises(ContractError, match=r"only for joint positions, .*, found delta_ee_pose"):
         _parse("libero_panda", guard=_guard())
     data = with_value(contract_data("so101"), "action/dofs/1/limits", {"position": [-1, 1]})
-    data["command_hz"] = data["control_hz"]
+    data["command_hz"] = data["action_hz"]
     with pytest.raises(ContractError, match="with a velocity limit can be slowed; shoulder_lift have none"):
         parse_robot({**data, "guard": _guard()}, "robot")

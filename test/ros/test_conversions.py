@@ -20,7 +20,7 @@ from asyncvla_ros.ros import conversions
 from asyncvla_ros.types import ContractError
 from asyncvla_ros.view.chunk_display import ChunkDisplay
 from support.contracts import chunk, libero_features, libero_panda
-from support.robot_peer import image_message, joint_message, pose_message
+from support.fake_robot import image_message, joint_message, pose_message
 
 pytestmark = pytest.mark.ros
 

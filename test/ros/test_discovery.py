@@ -9,7 +9,7 @@ from trajectory_msgs.msg import JointTrajectory
 
 from asyncvla_ros.robot.contract_file import load_robot
 from support.drafts import filled_in
-from support.robot_peer import RobotPeer
+from support.fake_robot import FakeRobot
 from support.urdf import URDF
 
 pytestmark = pytest.mark.ros
@@ -20,7 +20,7 @@ def new_robot(start_process, out, *options: str):
 
 
 def test_a_live_robot_becomes_a_contract(start_process, ros_client, tmp_path):
-    robot = RobotPeer(ros_client)
+    robot = FakeRobot(ros_client)
     robot.start()
     ros_client.subscribe(JointTrajectory, "/arm_controller/joint_trajectory")
     latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)

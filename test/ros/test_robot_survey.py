@@ -10,9 +10,9 @@ from trajectory_msgs.msg import JointTrajectory
 
 from asyncvla_ros.robot.contract_file import load_robot
 from asyncvla_ros.ros.robot_survey import survey_robot
-from support.arm_peer import ARM_TOPIC, ArmPeer, write_contract
 from support.contracts import libero_panda
-from support.robot_peer import SENSORS, RobotPeer, joint_message
+from support.fake_arm import ARM_TOPIC, FakeArm, write_contract
+from support.fake_robot import SENSORS, FakeRobot, joint_message
 
 pytestmark = pytest.mark.ros
 
@@ -22,7 +22,7 @@ def looks(robot, seconds=1.5):
 
 
 def test_a_robot_that_runs_is_described(ros_client):
-    peer = RobotPeer(ros_client)
+    peer = FakeRobot(ros_client)
     peer.start(hz=40.0)
     found = looks(libero_panda())
     assert [name for name, look in found.items() if look.is_fault or look.is_doubtful] == []
@@ -57,7 +57,7 @@ def test_who_obeys_and_who_commands_is_named(ros_client, tmp_path):
     robot = load_robot(write_contract(tmp_path))
     assert looks(robot)[ARM_TOPIC].text == "nobody listens: is the driver running?"
     ros_client.node.create_publisher(JointTrajectory, ARM_TOPIC, 1)
-    with ArmPeer((0.5, -0.5)) as arm:
+    with FakeArm((0.5, -0.5)) as arm:
         arm.listen()
         # Longer than the time between two announcements of a node.
         look = looks(robot, seconds=4.0)[ARM_TOPIC]
@@ -65,7 +65,7 @@ def test_who_obeys_and_who_commands_is_named(ros_client, tmp_path):
 
 
 def test_a_state_slower_than_the_policy_is_doubtful(ros_client):
-    RobotPeer(ros_client).start(hz=10.0)
-    robot = replace(libero_panda(), control_hz=20.0)
+    FakeRobot(ros_client).start(hz=10.0)
+    robot = replace(libero_panda(), action_hz=20.0)
     look = looks(robot)["joint_states"]
     assert look.is_doubtful and look.text.endswith("expected 20 Hz or more")

@@ -57,7 +57,7 @@ def libero_features(**changes: Any) -> FeatureContract:
         "state_names": libero_panda().state_names,
         "action_names": DOFS,
         "action_space": "delta_ee_pose",
-        "control_hz": 20.0,
+        "action_hz": 20.0,
     }
     return FeatureContract(**{**values, **changes})
 
@@ -70,7 +70,7 @@ def chunk(chunk_id: int = 1, stamp_ns: int = 0, length: int = 8, **changes: Any)
         "session_id": 7,
         "chunk_id": chunk_id,
         "stamp_ns": stamp_ns,
-        "step_ns": STEP_NS,
+        "action_period_ns": STEP_NS,
         "action_space": "delta_ee_pose",
         "dof_names": DOFS,
         "actions": actions,

@@ -14,8 +14,8 @@ from asyncvla_msgs.msg import ActionCommand, ControllerStatus
 from asyncvla_ros.control.chunk import StampedChunk
 from asyncvla_ros.control.types import Mode, Reason
 from asyncvla_ros.ros import qos
-from support.arm_peer import JOINTS
-from support.robot_peer import ChunkPeer
+from support.fake_arm import JOINTS
+from support.fake_robot import ChunkPeer
 from support.ros_client import RosClient
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 ANSWERS = {
-    "control_hz: FILL_IN": "control_hz: 20",
+    "action_hz: FILL_IN": "action_hz: 20",
     "base_frame: FILL_IN": "base_frame: base",
     "key: FILL_IN": "key: front",
     "topic: FILL_IN": "topic: /somewhere",

@@ -17,5 +17,5 @@ def fractal_checkpoint(folder: Path) -> Path:
         cameras=(CameraFeature("observation.images.image", 256, 320),),
         state_names=STATE_NAMES,
         action_names=ACTION_NAMES,
-        control_hz=3.0,
+        action_hz=3.0,
     )

@@ -56,7 +56,7 @@ class JudgedController:
         self.is_active = is_active
         self.newest: StampedChunk | None = None
         self.seen_ns: int | None = None
-        self.is_broken = self.is_rejected = self.is_starved = self.has_jumped = self.has_moved = False
+        self.is_broken = self.is_rejected = self.has_timed_out = self.has_jumped = self.has_moved = False
         #: When each reason was true last [ns, steady].
         self._true_ns: dict[Reason, int] = {}
         self.note_unrest()
@@ -88,11 +88,11 @@ class JudgedController:
         self._note_truths()
         self.chunk_id += 1
         stamp_ns, names = self.node_ns - age_ms * MS, ARM.dof_names
-        form = (stamp_ns, ARM.step_ns, ARM.action_space, names, actions.astype(np.float32))
+        form = (stamp_ns, ARM.action_period_ns, ARM.action_space, names, actions.astype(np.float32))
         chunk = StampedChunk(self.session_id, self.chunk_id, *form)
         self.is_rejected = self.controller.accept(chunk, self.node_ns) is not None
         if not self.is_rejected:
-            self.newest, self.has_jumped, self.is_starved = chunk, False, False
+            self.newest, self.has_jumped, self.has_timed_out = chunk, False, False
             self.note_unrest()
 
     def measured(self) -> np.ndarray:
@@ -115,8 +115,8 @@ class JudgedController:
                 return
             if self.is_seen and is_seen:
                 self.see(self.measured())
-            self.node_ns += ARM.period_ns + late_ns
-            self.steady_ns += ARM.period_ns + late_ns
+            self.node_ns += ARM.command_period_ns + late_ns
+            self.steady_ns += ARM.command_period_ns + late_ns
             self._judge(self.controller.update(self.node_ns, self.steady_ns), is_sent=is_sent)
 
     def _judge(self, command: Command, *, is_sent: bool = True) -> None:
@@ -142,7 +142,7 @@ class JudgedController:
             return
         self.has_moved, self._unrest_ns = True, self.steady_ns
         assert self.is_active and not (self.is_estopped or self.is_faulty or self._is_unseen())
-        assert self.newest is not None and not self.newest.is_end and not self.is_starved
+        assert self.newest is not None and not self.newest.is_end and not self.has_timed_out
         assert self._newest_age_ns() <= CHUNK_NS and command.action.due_ns <= self.node_ns
 
     def _judge_reason(self, *, is_followed: bool) -> None:
@@ -152,7 +152,7 @@ class JudgedController:
         assert mode in MODES.get(reason, (Mode.IDLE, Mode.HOLDING))
         assert is_followed <= (mode is Mode.TRACKING)
         since_ns = self.steady_ns - self._true_ns.get(reason, 0)
-        assert since_ns <= ARM.step_ns, f"{reason.name}: {self.controller.text}"
+        assert since_ns <= ARM.action_period_ns, f"{reason.name}: {self.controller.text}"
 
     def _note_truths(self) -> None:
         for reason, is_true in self._truths().items():
@@ -162,12 +162,12 @@ class JudgedController:
     def _truths(self) -> dict[Reason, bool]:
         """Whether each reason may be given."""
         newest = self.newest
-        ends_ns = None if newest is None else newest.stamp_ns + len(newest.actions) * newest.step_ns
+        ends_ns = None if newest is None else newest.stamp_ns + len(newest.actions) * newest.action_period_ns
         return {
             Reason.NONE: newest is not None,
             Reason.INACTIVE: not self.is_active,
             Reason.NO_CHUNK: newest is None or not self.has_moved,
-            Reason.UNDERRUN: self.is_starved or (ends_ns is not None and self.node_ns >= ends_ns),
+            Reason.UNDERRUN: self.has_timed_out or (ends_ns is not None and self.node_ns >= ends_ns),
             Reason.CHUNK_STALE: newest is not None and self._newest_age_ns() > CHUNK_NS,
             Reason.OBSERVATION_STALE: self._is_unseen(),
             Reason.CHUNK_REJECTED: self.is_rejected,

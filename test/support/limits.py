@@ -26,7 +26,7 @@ class HoldingDriver:
     """
 
     def __init__(self, robot: RobotContract, standing: np.ndarray):
-        self._robot, self._period_s = robot, robot.period_ns / 1e9
+        self._robot, self._period_s = robot, robot.command_period_ns / 1e9
         self._is_delta = np.array([dof.is_delta for dof in robot.dofs])
         self._limits = {is_stop: _limits(robot, is_stop=is_stop) for is_stop in (False, True)}
         self.is_emergency = False

@@ -22,7 +22,7 @@ def robot(*dofs: Dof, **changes: Any) -> RobotContract:
     names = tuple(dof.name for dof in dofs)
     given: dict[str, Any] = {
         "name": "test",
-        "control_hz": 20.0,
+        "action_hz": 20.0,
         "base_frame": "base",
         "cameras": (),
         "state": (),
@@ -55,7 +55,7 @@ def audit(adapter: str, dof: Dof | None = None, **changes: Any) -> DriverAudit:
 
 def seen(one: DriverAudit) -> dict[str, int]:
     """Kinds of violations that were counted."""
-    return {kind: count for kind, count in one.figures()["violations"].items() if count}
+    return {kind: count for kind, count in one.metrics()["violations"].items() if count}
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ LATE = TIMES + np.random.default_rng(0).integers(0, 5 * MS, len(TIMES))
 
 def at_limits(one: DriverAudit) -> None:
     """Check that something happened: an arm that never moves breaks no limit."""
-    assert min(one.figures()["largest_share_of_limit"].values()) > 0.98
+    assert min(one.metrics()["largest_share_of_limit"].values()) > 0.98
 
 
 def sent(

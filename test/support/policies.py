@@ -17,7 +17,7 @@ LIBERO_FEATURES = FeatureContract(
     ),
     action_names=("dx", "dy", "dz", "drx", "dry", "drz", "gripper"),
     action_space="delta_ee_pose",
-    control_hz=20.0,
+    action_hz=20.0,
 )
 
 

@@ -25,7 +25,7 @@ BEGIN_NS, STEP_NS, MS = 1_700_000_000_000_000_000, 50_000_000, 1_000_000
 HEIGHT, WIDTH, LENGTH = 24, 32, 8
 CONTRACT: dict[str, Any] = {
     "name": "two_joints",
-    "control_hz": 20.0,
+    "action_hz": 20.0,
     "base_frame": "base",
     "cameras": [
         {"key": "front", "topic": "front/image_raw", "transport": "raw"},
@@ -50,7 +50,7 @@ FEATURES = FeatureContract(
     state_names=("a", "b"),
     action_names=("a", "b"),
     action_space="joint_position",
-    control_hz=20.0,
+    action_hz=20.0,
 )
 
 

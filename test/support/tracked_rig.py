@@ -51,7 +51,7 @@ class Rig:
         actions = np.broadcast_to(np.asarray(goal, np.float32), (length, len(self.robot.dofs)))
         stamp_ns = self.now_ns if stamp_ns is None else stamp_ns
         names, space = self.robot.dof_names, self.robot.action_space
-        chunk = StampedChunk(1, self.ids, stamp_ns, self.robot.step_ns, space, names, actions)
+        chunk = StampedChunk(1, self.ids, stamp_ns, self.robot.action_period_ns, space, names, actions)
         return self.controller.accept(chunk, self.now_ns)
 
     def see(self) -> None:
@@ -64,8 +64,8 @@ class Rig:
         for _ in range(periods):
             if self.sees:
                 self.see()
-            self.now_ns += self.robot.period_ns + late_ns
-            self.steady_ns += self.robot.period_ns + late_ns
+            self.now_ns += self.robot.command_period_ns + late_ns
+            self.steady_ns += self.robot.command_period_ns + late_ns
             self.obey(self.controller.update(self.now_ns, self.steady_ns))
 
     def obey(self, command: Command) -> None:

@@ -10,8 +10,8 @@ from asyncvla_ros.common.data_record import DataRecord
 from asyncvla_ros.data.episodes import Episodes
 from asyncvla_ros.data.frames import ConcatenatedImages
 from asyncvla_ros.model.config import RaterConfig
-from asyncvla_ros.training.demo_figures import action_accuracy, calibration, refinement
 from asyncvla_ros.training.demo_inference import DemoInference
+from asyncvla_ros.training.demo_metrics import action_accuracy, calibration, refinement
 from asyncvla_ros.training.demo_settings import DemoEvalSettings
 from asyncvla_ros.training.evaluate_demos import unseen_frames
 from asyncvla_ros.types import ActionChunk, AsyncVLAError, StageTimes
@@ -67,19 +67,19 @@ def test_errors_are_per_dof_and_per_step_and_the_gripper_counts_by_its_side() ->
     actions = np.zeros((2, 2, 3))
     actions[:, 1, 0], actions[:, :, 1] = 0.4, -0.2
     actions[..., 2] = [[0.3, -0.9], [-0.1, -0.9]]
-    figures = action_accuracy(actions, demonstrated, NAMES, gripper_middle=0.0)
-    assert figures["mae_per_dof"] == pytest.approx({"dx": 0.2, "dy": 0.2, "gripper": 0.5})
-    assert figures["mae_per_step"] == pytest.approx([0.1, 0.3])
-    assert figures["mae"] == pytest.approx(0.2)
-    assert (figures["gripper_accuracy"], figures["gripper_accuracy_per_step"]) == (0.75, [0.5, 1.0])
+    metrics = action_accuracy(actions, demonstrated, NAMES, gripper_middle=0.0)
+    assert metrics["mae_per_dof"] == pytest.approx({"dx": 0.2, "dy": 0.2, "gripper": 0.5})
+    assert metrics["mae_per_step"] == pytest.approx([0.1, 0.3])
+    assert metrics["mae"] == pytest.approx(0.2)
+    assert (metrics["gripper_accuracy"], metrics["gripper_accuracy_per_step"]) == (0.75, [0.5, 1.0])
 
 
 def test_refinement_is_judged_on_the_refined_actions_only() -> None:
     sfm = np.full((2, 2, 3), 0.5)
     afm = np.array([[[0.5, 0.5, 0.5], [0.1, 0.3, 9.0]], [[7.0, 7.0, 7.0], [0.3, 0.5, 9.0]]])
-    figures = refinement(_refined(sfm, afm, [False, True], [3, 8]), NAMES)
-    assert figures is not None and figures["gain_ci95"] is None
-    assert (figures["share"], figures["mae_before"], figures["mae_after"]) == pytest.approx((0.5, 0.5, 0.3))
+    metrics = refinement(_refined(sfm, afm, [False, True], [3, 8]), NAMES)
+    assert metrics is not None and metrics["gain_ci95"] is None
+    assert (metrics["share"], metrics["mae_before"], metrics["mae_after"]) == pytest.approx((0.5, 0.5, 0.3))
     many = (np.tile(x, (3, 1, 1)) for x in (sfm, afm))
     of_many = refinement(_refined(*many, [False, True], list(range(6))), NAMES)
     assert of_many is not None and of_many["mae_after"] == pytest.approx(0.3)
@@ -93,14 +93,14 @@ def test_a_confidence_that_equals_the_label_is_calibrated() -> None:
     error = np.random.default_rng(0).exponential(size=(50, 8))
     config, numbers = RaterConfig(error_scale=1.0), (np.arange(50) // 5).tolist()
     answers = [_answer(row, [False] * 8) for row in 1 / (1 + error)]
-    figures = calibration(list(map(_inference, numbers, answers)), error, config, seed=0)
-    assert figures is not None
-    assert figures["auroc_worst_quarter"] == 1 and figures["n"] == 400
-    assert figures["ece"] == pytest.approx(0, abs=1e-6)
-    assert "auroc_worst_quarter_variance" not in figures
+    metrics = calibration(list(map(_inference, numbers, answers)), error, config, seed=0)
+    assert metrics is not None
+    assert metrics["auroc_worst_quarter"] == 1 and metrics["n"] == 400
+    assert metrics["ece"] == pytest.approx(0, abs=1e-6)
+    assert "auroc_worst_quarter_variance" not in metrics
     answers = [replace(answer, variance=-row) for answer, row in zip(answers, error, strict=True)]
     beside = calibration(list(map(_inference, numbers, answers)), error, config, seed=0)
-    assert beside is not None and beside == {**beside, **figures}
+    assert beside is not None and beside == {**beside, **metrics}
     assert beside["auroc_worst_quarter_variance"] == 0 and beside["auroc_gain_over_variance_ci95"] == [1, 1]
     unrated = _inference(0, _answer(None, [False] * 8))
     assert calibration([unrated], error[:1], config, seed=0) is None

@@ -141,9 +141,9 @@ def test_a_rater_of_pairs_has_the_policy_decide_among_drafts(start: Path, tmp_pa
     seen = {"top": np.full((32, 32, 3), 90, np.uint8)}
     chunk = policy.infer(Observation(seen, np.zeros(2, np.float32), "lift the cup"), seed=0)
     assert chunk.confidence is not None and chunk.surprise is not None
-    figures = json.loads((compared / "rater.json").read_text())["within_observation"]
-    assert figures["drafts"] == 8 and figures["observations"] in (4, 5, 6)
-    assert set(figures["concordance_within_observation"]) == {"rater", "mean", "medoid"}
+    metrics = json.loads((compared / "rater.json").read_text())["within_observation"]
+    assert metrics["drafts"] == 8 and metrics["observations"] in (4, 5, 6)
+    assert set(metrics["concordance_within_observation"]) == {"rater", "mean", "medoid"}
     assert policy.episode_limits is not None and set(policy.episode_limits.signals) == {"surprise"}
 
 

@@ -56,9 +56,9 @@ def test_it_is_the_slope_of_the_answer(*, executed: bool) -> None:
     model.answer[0, 0], model.answer[0, 1], model.answer[1, 1], model.answer[2, 2] = 0.6, 0.3, 0.2, 9.0
     stats = NormStats.of(np.zeros((2, 1), np.float32)), NormStats.of(actions)
     checkpoint = Checkpoint(model.eval(), tokenizer, features, *stats)
-    figures = loop_gain(checkpoint, episodes, np.arange(n), 1, seed=0)
-    for row in figures["by_kept"].values():
+    metrics = loop_gain(checkpoint, episodes, np.arange(n), 1, seed=0)
+    for row in metrics["by_kept"].values():
         assert row["same"] == pytest.approx(0.4, abs=1e-4)
         assert row["largest"] == pytest.approx(np.linalg.norm([[0.6, 0.3], [0, 0.2]], 2), abs=1e-4)
-    assert set(figures["by_kept"]) == {"1", "2", "4"} and figures["n"] == n
-    assert figures["largest_same"] == pytest.approx(0.4, abs=1e-4)
+    assert set(metrics["by_kept"]) == {"1", "2", "4"} and metrics["n"] == n
+    assert metrics["largest_same"] == pytest.approx(0.4, abs=1e-4)

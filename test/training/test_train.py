@@ -60,10 +60,10 @@ def test_a_run_that_was_killed_ends_as_if_it_had_not_been(tmp_path: Path, monkey
     train(whole)
     report = Log.report
 
-    def killed(self: Log, step: int, **figures: float) -> None:
+    def killed(self: Log, step: int, **metrics: float) -> None:
         if step == 3:
             raise KeyboardInterrupt
-        report(self, step, **figures)
+        report(self, step, **metrics)
 
     with monkeypatch.context() as patch:
         patch.setattr(Log, "report", killed)

@@ -10,7 +10,7 @@ import yaml
 NAME = "bench_arm"
 JOINTS = tuple(f"joint_{number}" for number in range(1, 7))
 CAMERAS = ("front", "wrist")
-CONTROL_HZ, COMMAND_HZ = 20.0, 100.0
+ACTION_HZ, COMMAND_HZ = 20.0, 100.0
 CHUNK_TIMEOUT_S, OBSERVATION_TIMEOUT_S = 0.5, 0.3
 # [rad], [rad/s], [rad/s²], [rad/s³]
 LIMITS = {"position": [-2.0, 2.0], "velocity": 2.0, "acceleration": 8.0, "jerk": 80.0}
@@ -51,7 +51,7 @@ def write_driven_contract(folder: Path) -> Path:
 def _contract(transport: str) -> dict[str, Any]:
     return {
         "name": NAME,
-        "control_hz": CONTROL_HZ,
+        "action_hz": ACTION_HZ,
         "command_hz": COMMAND_HZ,
         "base_frame": "base_link",
         "cameras": [

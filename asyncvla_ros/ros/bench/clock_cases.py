@@ -49,7 +49,7 @@ def set_clock(rig: Rig, number: int, slack_s: float, by_s: float, reasons: froze
     problems += orders.problems()
     stop_ms, gap_ns, worse = _stop_meanwhile(rig, by_s, slack_s)
     gaps.append(gap_ns)
-    limit_gap_ns = GAP_PERIODS * rig.robot.period_ns
+    limit_gap_ns = GAP_PERIODS * rig.robot.command_period_ns
     if max(gaps) > limit_gap_ns:
         problems.append(f"no command for {max(gaps) / 1e6:.1f} ms, limit {limit_gap_ns / 1e6:.1f} ms")
     return Outcome(

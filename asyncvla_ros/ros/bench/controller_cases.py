@@ -38,7 +38,7 @@ def restart(rig: Rig, number: int, slack_s: float, ending: signal.Signals) -> Ou
     restarted_ns = time.time_ns()
     rig.nodes.restart("controller")
     recovered_ns = rig.wait_for_motion(restarted_ns)
-    permitted = np.array([dof.velocity for dof in rig.robot.dofs], float) * rig.robot.period_ns / 1e9
+    permitted = np.array([dof.velocity for dof in rig.robot.dofs], float) * rig.robot.command_period_ns / 1e9
     return Outcome(
         problems=problems + start_problems(record, measured, permitted),
         recovered_ms=(recovered_ns - restarted_ns) / 1e6,
@@ -57,7 +57,7 @@ def rest_limit_s(rig: Rig, slack_s: float) -> float:
         last command ── period ── what the tracker goes on for ── stop of the motion's limits ── rest
     """
     worst_s = max(one.hold.time_s for one in stops(rig.robot))
-    return (1 + GAP_PERIODS) * rig.robot.period_ns / 1e9 + worst_s + slack_s
+    return (1 + GAP_PERIODS) * rig.robot.command_period_ns / 1e9 + worst_s + slack_s
 
 
 def freeze(rig: Rig, number: int, slack_s: float, freeze_ms: int) -> Outcome:

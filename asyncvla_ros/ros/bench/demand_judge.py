@@ -43,9 +43,9 @@ class Verdicts:
                 lines.append(f"{name}: the demand broke limits of {broken}")
         return lines
 
-    def figures(self) -> dict[str, Any]:
-        """Return the metrics of each model, see ``DriverAudit.figures``."""
-        return {name: audit.figures() for name, audit in self.audits.items()}
+    def metrics(self) -> dict[str, Any]:
+        """Return the metrics of each model, see ``DriverAudit.metrics``."""
+        return {name: audit.metrics() for name, audit in self.audits.items()}
 
 
 class DemandJudge:
@@ -67,7 +67,7 @@ class DemandJudge:
         self._audits = {name: DriverAudit(robot, output, GRID_NS) for name in self._drivers}
         self._verdicts = Verdicts(self._audits)
         self._measured: np.ndarray = np.zeros(len(JOINTS))
-        self._lead_ns = robot.period_ns
+        self._lead_ns = robot.command_period_ns
         self._latest_ns = self._judged = 0
         self._refusals: set[str] = set()
         self._is_begun = False
@@ -136,9 +136,9 @@ class DemandJudge:
                 audit.begin(arrived_ns, np.full(len(JOINTS), np.nan))
         self._is_begun = not entry.is_begin
 
-    def figures(self) -> dict[str, Any]:
+    def metrics(self) -> dict[str, Any]:
         """Return samples, violations, largest jump [rad] and largest shares of the limits by model."""
-        return self._verdicts.figures()
+        return self._verdicts.metrics()
 
 
 class CommandJudge:
@@ -189,9 +189,9 @@ class CommandJudge:
         after = [time for time in times if time >= end_ns][:1] or [end_ns]
         return int(np.diff([*before, *inner, *after]).max())
 
-    def figures(self) -> dict[str, Any]:
+    def metrics(self) -> dict[str, Any]:
         """Return samples, violations, largest jump [rad] and largest shares of the limits by model."""
-        return self._verdicts.figures()
+        return self._verdicts.metrics()
 
 
 def merged(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:

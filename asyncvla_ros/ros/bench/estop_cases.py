@@ -94,7 +94,7 @@ def _follow_stop(rig: Rig, asked_ns: int, first: int) -> tuple[int, list[str]]:
     """
     entries = rig.the_demand.entries
     stop_s = max(one.emergency.time_s for one in stops(rig.robot))
-    branch_ns = entries[first].trajectory.start_ns + rig.robot.period_ns
+    branch_ns = entries[first].trajectory.start_ns + rig.robot.command_period_ns
     latest_ns = branch_ns + round(1e9 * stop_s)
     demand = demand_between(entries, asked_ns, latest_ns + AFTER_NS)
     rest_ns = demand.rest_ns(branch_ns)

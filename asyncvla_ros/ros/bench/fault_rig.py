@@ -111,10 +111,10 @@ class Rig:
         """Return limits that the driver's demand broke since the last call."""
         return self.the_demand.problems(time.monotonic_ns() - DELIVERED_NS)
 
-    def figures(self) -> dict[str, Any]:
+    def metrics(self) -> dict[str, Any]:
         """Return metrics of the demand so far by driver model."""
         judges = [judge for judge in (self.demand, self.orders) if judge is not None]
-        return {name: figures for judge in judges for name, figures in judge.figures().items()}
+        return {name: metrics for judge in judges for name, metrics in judge.metrics().items()}
 
     def freeze(self, *, cameras: bool, joints: bool) -> None:
         """Silence cameras and joint states, or let them continue.

@@ -51,7 +51,7 @@ def bench_faults(settings: FaultSettings, say: Say = lambda line: None) -> dict[
         RunError: a node failed by itself.
     """
     rng = np.random.default_rng(settings.seed)
-    figures: dict[str, Any] = {}
+    metrics: dict[str, Any] = {}
     driver: dict[str, Any] = {}
     with _environment() as images, StallWatcher() as watcher:
         for kind, names in groupby(settings.cases, key=lambda name: CASES[name].kind):
@@ -63,9 +63,9 @@ def bench_faults(settings: FaultSettings, say: Say = lambda line: None) -> dict[
                     while left and is_alive:
                         name = left.pop(0)
                         repeats = Repeats(name, CASES[name], settings, watcher, say=say)
-                        figures[name], is_alive = repeats.make(rig)
-                    driver = merged(driver, rig.figures())
-    return {**figures, "driver": driver, "settings": asdict(settings), "arm": ARM}
+                        metrics[name], is_alive = repeats.make(rig)
+                    driver = merged(driver, rig.metrics())
+    return {**metrics, "driver": driver, "settings": asdict(settings), "arm": ARM}
 
 
 @contextmanager
@@ -96,7 +96,7 @@ class Repeats:
 
     def make(self, rig: Rig) -> tuple[dict[str, Any], bool]:
         """Repeat the case; return its metrics and whether the rig is still usable."""
-        period_s = rig.robot.period_ns / 1e9
+        period_s = rig.robot.command_period_ns / 1e9
         slack_s = SLACK_PERIODS * period_s + self._grace_s
         outcomes: list[Outcome] = []
         is_alive = True

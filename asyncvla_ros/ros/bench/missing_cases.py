@@ -49,7 +49,7 @@ def _kill_policy(rig: Rig) -> None:
 
 def _chunk_ends_s(rig: Rig) -> float:
     """Return when a chunk is stale or executed to its end [s]."""
-    return min(rig.robot.chunk_timeout_s, SweepPolicy.chunk_size * rig.robot.step_ns / 1e9)
+    return min(rig.robot.chunk_timeout_s, SweepPolicy.chunk_size * rig.robot.action_period_ns / 1e9)
 
 
 def _chunk_ns(rig: Rig, fault_ns: int) -> int:

@@ -34,7 +34,7 @@ class SweepPolicy:
             state_names=robot.state_names,
             action_names=robot.dof_names,
             action_space=robot.action_space,
-            control_hz=robot.control_hz,
+            action_hz=robot.action_hz,
         )
         self._direction = 1.0
 
@@ -62,7 +62,7 @@ class SweepPolicy:
         """Return a chunk of ``chunk_size`` joint positions."""
         if self._direction * observation.state.mean() > TURN:
             self._direction *= -1
-        way = self._direction * SPEED / self.features.control_hz * np.arange(self.chunk_size)
+        way = self._direction * SPEED / self.features.action_hz * np.arange(self.chunk_size)
         actions = (observation.state + way[:, None]).astype(np.float32)
         rest = np.zeros(self.chunk_size, bool)
         return ActionChunk(

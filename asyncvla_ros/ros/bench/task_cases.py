@@ -30,7 +30,7 @@ def cancel_task(rig: Rig, number: int, slack_s: float) -> Outcome:
         _, came_ns = rig.observer.result(goal.cancel_goal_async(), "answer to the cancel", ANSWER_S)
         rig.observer.settle(lambda: record.held_ns(asked_ns) is not None, HOLD_S)
         rig.observer.settle(record.is_held, REST_S)
-        period_ns = rig.robot.period_ns
+        period_ns = rig.robot.command_period_ns
         limit_ms = (came_ns - asked_ns + period_ns) / 1e6 + 1e3 * slack_s
         problems = hold_problems(record, asked_ns, limit_ms, frozenset({Reason.TASK_ENDED}))
         late = [told for told in record.commands if is_tracked(told, asked_ns)]

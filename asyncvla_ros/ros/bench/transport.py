@@ -47,11 +47,11 @@ def bench_transport(settings: TransportSettings) -> dict[str, Any]:
             "in a container start it with --shm-size=1g"
         )
     with isolated_domain() as isolation:
-        figures = {
+        metrics = {
             name: _in_own_process(settings, {**isolation, **environment})
             for name, environment in (("default", {}), ("profile", profile))
         }
-    return {**figures, "settings": asdict(settings)}
+    return {**metrics, "settings": asdict(settings)}
 
 
 def _in_own_process(settings: TransportSettings, environment: dict[str, str]) -> dict[str, Any]:
@@ -65,8 +65,8 @@ def _in_own_process(settings: TransportSettings, environment: dict[str, str]) ->
     )
     if result.returncode:
         raise RunError(f"the receiving process ended with exit code {result.returncode}")
-    figures: dict[str, Any] = json.loads(result.stdout)
-    return figures
+    metrics: dict[str, Any] = json.loads(result.stdout)
+    return metrics
 
 
 def _receive(settings: TransportSettings) -> dict[str, Any]:
@@ -93,8 +93,8 @@ def _receive(settings: TransportSettings) -> dict[str, Any]:
         nodes.start("arm", "asyncvla_ros.ros.bench.arm_node", [], parameters)
         observer.wait(lambda: bool(sent), "end of the images", settings.seconds + START_S)
         observer.settle(lambda: len(late_ms) == expected, GRACE_S)
-    figures = {f"{name}_ms": value for name, value in tails(late_ms).items()}
-    return {"sent": sent[0] * settings.cameras, "received": len(late_ms), **figures}
+    metrics = {f"{name}_ms": value for name, value in tails(late_ms).items()}
+    return {"sent": sent[0] * settings.cameras, "received": len(late_ms), **metrics}
 
 
 if __name__ == "__main__":

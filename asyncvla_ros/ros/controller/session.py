@@ -102,7 +102,7 @@ class ControllerSession:
         if self._lockstep:
             node.subscribe(ClockMessage, "/clock", self._on_tick, qos.LOCKSTEP_CLOCK)
         else:
-            self._timer = self._repeat(self._robot.period_ns / 1e9, self._on_timer)
+            self._timer = self._repeat(self._robot.command_period_ns / 1e9, self._on_timer)
 
     def _subscribe_states(self, reliability: str) -> dict[str, Stream]:
         profile = qos.state(reliability)
@@ -149,7 +149,7 @@ class ControllerSession:
         latest_s = time.monotonic() + STOP_TIMEOUT
         self.send_command(self.controller.stop)
         while not self.controller.at_rest and time.monotonic() < latest_s:
-            self._steady.sleep_for(Duration(nanoseconds=self._robot.period_ns))
+            self._steady.sleep_for(Duration(nanoseconds=self._robot.command_period_ns))
             self.send_command(self.controller.update)
         if not self.controller.at_rest:
             self._node.get_logger().fatal(f"the arm did not come to rest within {STOP_TIMEOUT:g} s")
@@ -179,13 +179,13 @@ class ControllerSession:
         if wait_ns <= 0:
             # Robot state was read less than a period ago.
             self._step(reads_state=False)
-        self._set_timer(wait_ns if wait_ns > 0 else self._robot.period_ns)
+        self._set_timer(wait_ns if wait_ns > 0 else self._robot.command_period_ns)
 
     def _on_timer(self) -> None:
         """Send the command that is due; count periods from here."""
         self._step()
-        if self._timer.timer_period_ns != self._robot.period_ns:
-            self._set_timer(self._robot.period_ns)
+        if self._timer.timer_period_ns != self._robot.command_period_ns:
+            self._set_timer(self._robot.command_period_ns)
 
     def _set_timer(self, period_ns: int) -> None:
         self._timer.timer_period_ns = period_ns
@@ -238,7 +238,7 @@ class ControllerSession:
             decide: Computes it from the node clock [ns] and steady time [ns].
         """
         for _ in range(ATTEMPTS):
-            is_held_up = self._clock.deadline(HELD_UP_PERIODS * self._robot.period_ns)
+            is_held_up = self._clock.deadline(HELD_UP_PERIODS * self._robot.command_period_ns)
             now_ns, at_ns = self._clock.times()
             command = decide(now_ns, at_ns)
             if self._outputs.send(command, now_ns, is_held_up):

@@ -61,7 +61,7 @@ class StatusReporter:
         self._lockstep = lockstep
         self._warning = RepeatedWarning(node)
         self._waits_since_s: float | None = None
-        self._lateness = Lateness(LATENESS_WINDOW, gap_s=GAP_PERIODS * robot.period_ns / 1e9)
+        self._lateness = Lateness(LATENESS_WINDOW, gap_s=GAP_PERIODS * robot.command_period_ns / 1e9)
         # Also while the node is inactive: what is latched counts then, too.
         self._publisher = node.create_publisher(ControllerStatus, "~/status", qos.STATUS)
         node.resources.callback(node.destroy_publisher, self._publisher)
@@ -83,7 +83,7 @@ class StatusReporter:
         now_ns = time.monotonic_ns()
         if self._due_ns is not None:
             self._lateness.note(max(0, now_ns - self._due_ns) / 1e9)
-        self._due_ns = now_ns + self._robot.period_ns
+        self._due_ns = now_ns + self._robot.command_period_ns
 
     def publish_change(self, controller: Controller, now_ns: int) -> None:
         """Publish the status at ``now_ns`` [ns, node clock] and a log line if mode or reason changed."""
@@ -198,10 +198,10 @@ def diagnostics_report(
         "last rejection": status.last_rejection,
         "expired actions": status.expired,
         "underruns": status.underruns,
-        "braked at a limit": status.limit_stops,
+        "limit stops": status.limit_stops,
         "command lateness p99 [ms]": 1e3 * lateness.p99_s,
         "command lateness worst [ms]": 1e3 * lateness.worst_s,
         "command gaps": lateness.gaps,
     }
-    values |= {f"clipped {dof}": int(n) for dof, n in zip(robot.dof_names, status.clamped, strict=True)}
+    values |= {f"clamped {dof}": int(n) for dof, n in zip(robot.dof_names, status.clamped, strict=True)}
     return Report(level, f"{status.mode.name} {status.text}".strip(), values)

@@ -19,7 +19,7 @@ from asyncvla_msgs.msg import EpisodeStatus
 from asyncvla_msgs.srv import ResetEpisode
 from asyncvla_ros.robot.contract import RobotContract
 from asyncvla_ros.ros import qos
-from asyncvla_ros.ros.demo.figures import DemoEpisode, DemoSettings
+from asyncvla_ros.ros.demo.metrics import DemoEpisode, DemoSettings
 from asyncvla_ros.ros.demo.recorder import Recorder
 from asyncvla_ros.ros.processes import NodeProcesses
 from asyncvla_ros.types import RunError

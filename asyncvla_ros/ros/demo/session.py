@@ -15,7 +15,7 @@ from asyncvla_ros.model.config import load_config
 from asyncvla_ros.paths import robot_file, share_dir, shipped_checkpoint
 from asyncvla_ros.robot.contract_file import load_robot
 from asyncvla_ros.ros.demo.client import NODES, DemoClient, Progress
-from asyncvla_ros.ros.demo.figures import ROBOT, summarize, write_pictures
+from asyncvla_ros.ros.demo.metrics import ROBOT, summarize, write_pictures
 from asyncvla_ros.ros.demo.settings import DemoSettings
 from asyncvla_ros.ros.domain import isolated_domain
 from asyncvla_ros.ros.middleware import fastdds_environment

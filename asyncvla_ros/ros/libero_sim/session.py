@@ -62,8 +62,8 @@ class SimSession:
         Raises:
             AsyncVLAError: there is no such episode.
         """
-        values, step_ns = self._params.values, round(1e9 / self._robot.control_hz)
-        self._simulation = Simulation(self._node, self._params, self._streams, step_ns)
+        values, action_period_ns = self._params.values, round(1e9 / self._robot.action_hz)
+        self._simulation = Simulation(self._node, self._params, self._streams, action_period_ns)
         if values.start:
             init = None if values.init == EpisodeStatus.INIT_RANDOM else values.init
             self._simulation.begin(Scenario(values.suite, values.task, init))

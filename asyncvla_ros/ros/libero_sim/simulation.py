@@ -39,16 +39,21 @@ class Simulation:
         node: Its log is written to.
         params: Parameters of the node; their values are exchanged as a whole, so both threads may read them.
         streams: Publishers of what the simulated robot shows.
-        step_ns: Control step [ns].
+        action_period_ns: Control step [ns].
     """
 
     def __init__(
-        self, node: ManagedNode, params: Parameters[SimParameters], streams: SimStreams, step_ns: int
+        self, node: ManagedNode, params: Parameters[SimParameters], streams: SimStreams, action_period_ns: int
     ):
-        self._node, self._params, self._streams, self._step_ns = node, params, streams, step_ns
+        self._node, self._params, self._streams, self._action_period_ns = (
+            node,
+            params,
+            streams,
+            action_period_ns,
+        )
         #: Belongs to the simulation's thread; others read single numbers, for reports.
         self.world = World(
-            self._make_env, max_steps, step_ns, params.values.execute_steps, hold_action=IDLE_ACTION
+            self._make_env, max_steps, action_period_ns, params.values.execute_steps, hold_action=IDLE_ACTION
         )
         #: Events from the executor's thread to the simulation's; None ends the thread.
         self._events: queue.SimpleQueue[_Reset | DueAction | None] = queue.SimpleQueue()
@@ -126,7 +131,7 @@ class Simulation:
                 due = None
                 if was_running:
                     self._say_end()
-                period = 1e-9 * self._step_ns / self._params.values.real_time_factor
+                period = 1e-9 * self._action_period_ns / self._params.values.real_time_factor
                 # A world that is slower than real_time_factor does not try to catch up.
                 deadline = max(deadline + period, time.monotonic())
                 if world.env is not None:

@@ -14,7 +14,7 @@ from asyncvla_ros.robot.contract_file import load_robot
 from asyncvla_ros.ros.diagnostics import Diagnostics, Report
 from asyncvla_ros.ros.lifecycle import ManagedNode, run_node
 from asyncvla_ros.ros.parameters import Parameters
-from asyncvla_ros.ros.policy.figures import PolicyFigures
+from asyncvla_ros.ros.policy.metrics import PolicyMetrics
 from asyncvla_ros.ros.policy.parameters import PolicyParameters
 from asyncvla_ros.ros.policy.session import PolicySession
 
@@ -37,7 +37,7 @@ class PolicyNode(ManagedNode):
         self.add_on_set_parameters_callback(self._on_instruction)
         self._params = Parameters(self, PolicyParameters, self._on_change)
         #: They count since the node was started; the inference thread of each session writes them.
-        self._figures = PolicyFigures()
+        self._metrics = PolicyMetrics()
         self._diagnostics = Diagnostics(self, self._report)
 
     def load_policy(self) -> Policy:
@@ -56,7 +56,7 @@ class PolicyNode(ManagedNode):
         _ = self._params.values.strategy  # raises before anything takes time
         robot = load_robot(robot_file(self._params.values.robot))
         self.resources.callback(self._forget_session)
-        self._session = PolicySession(self, self._params, robot, self.load_policy(), figures=self._figures)
+        self._session = PolicySession(self, self._params, robot, self.load_policy(), metrics=self._metrics)
 
     def activate(self) -> None:
         """Start a new session of chunks."""

@@ -25,8 +25,8 @@ from asyncvla_ros.ros.lifecycle import ManagedNode
 from asyncvla_ros.ros.parameters import Parameters
 from asyncvla_ros.ros.policy.chunk_publisher import ChunkPublisher
 from asyncvla_ros.ros.policy.doubt import DoubtWatch
-from asyncvla_ros.ros.policy.figures import PolicyFigures, mean_confidence
 from asyncvla_ros.ros.policy.inference_loop import InferenceLoop
+from asyncvla_ros.ros.policy.metrics import PolicyMetrics, mean_confidence
 from asyncvla_ros.ros.policy.parameters import HOLD, PolicyParameters
 from asyncvla_ros.ros.policy.run_task import RunTaskServer
 from asyncvla_ros.ros.policy.tasks import NOT_ACTIVE, Result, TaskSlot
@@ -49,7 +49,7 @@ class PolicySession:
         params: Parameters of the node; their values are exchanged as a whole, so every thread may read them.
         robot: Contract of the robot that is observed and commanded.
         policy: The policy; not warm yet.
-        figures: Counts of the node; they outlive the session.
+        metrics: Counts of the node; they outlive the session.
 
     Raises:
         AsyncVLAError: robot, policy and parameters do not fit.
@@ -61,7 +61,7 @@ class PolicySession:
         params: Parameters[PolicyParameters],
         robot: RobotContract,
         policy: Policy,
-        figures: PolicyFigures,
+        metrics: PolicyMetrics,
     ):
         values = params.values
         self._node, self._params, self._robot = node, params, robot
@@ -75,8 +75,8 @@ class PolicySession:
             node.get_logger().warning("parameter commit is deprecated, use handover: commit")
         if policy.engine_note:
             node.get_logger().warning(policy.engine_note)
-        #: The inference thread writes them, the executor's reads: figures one by one, a doubt as a whole.
-        self._figures, self._doubt = figures, DoubtWatch(policy.episode_limits)
+        #: The inference thread writes them, the executor's reads: metrics one by one, a doubt as a whole.
+        self._metrics, self._doubt = metrics, DoubtWatch(policy.episode_limits)
         sources = observed(robot, self._robot_policy.cameras)
         #: For any thread, each with a lock; the lock of the tasks is taken before the others.
         self._loop = InferenceLoop(
@@ -123,7 +123,7 @@ class PolicySession:
     def start(self) -> None:
         """Start inference, in a new session of chunks."""
         self._chunks.restart()
-        self._figures.error = ""
+        self._metrics.error = ""
         self._loop.start()
         self._tasks.open()
 
@@ -163,7 +163,7 @@ class PolicySession:
         strategy = self._policy.resolve(values.strategy)
         with self._loop.locked() as sync:
             problems = [clock] if clock else sync.problems(now_ns, self._stream_watch.silence)
-            report = self._figures.report(
+            report = self._metrics.report(
                 sync,
                 problems,
                 now_ns,
@@ -209,7 +209,7 @@ class PolicySession:
         try:
             answer = self._answer(snapshot, instruction)
         except AsyncVLAError as error:
-            self._figures.note_failure(str(error))
+            self._metrics.note_failure(str(error))
             self._node.get_logger().error(f"no chunk: {error}", throttle_duration_sec=1.0)
             return
         latency_s = time.perf_counter() - began
@@ -217,14 +217,14 @@ class PolicySession:
             self._node.get_logger().warning(self._doubt.text_of(followed), throttle_duration_sec=5.0)
             if self._params.values.on_doubt == HOLD:
                 if self._tasks.hold(followed):
-                    self._figures.note_held(answer)
+                    self._metrics.note_held(answer)
                 return
         words = self._unknown_words(instruction)
         send = partial(self._chunks.publish, answer, snapshot.stamp_ns, instruction, words, latency_s)
         if self._tasks.publish(followed, mean_confidence(answer), send):
-            self._figures.note_chunk(answer, latency_s)
+            self._metrics.note_chunk(answer, latency_s)
         else:
-            self._figures.note_dropped(followed.end_reason)
+            self._metrics.note_dropped(followed.end_reason)
 
     def _answer(self, snapshot: Snapshot[Any], instruction: str) -> ActionChunk:
         values = self._params.values
@@ -233,11 +233,11 @@ class PolicySession:
         return self._robot_policy.question(snapshot, instruction, previous, deciding).answer(self._policy)
 
     def _crashed(self, text: str) -> None:
-        self._figures.note_failure(f"the inference thread ended: {text.strip().splitlines()[-1]}")
+        self._metrics.note_failure(f"the inference thread ended: {text.strip().splitlines()[-1]}")
         self._node.get_logger().fatal(
             f"the inference thread ended; deactivate and activate to try again:\n{text}"
         )
-        error = self._figures.error
+        error = self._metrics.error
         self._tasks.close(Result.TERMINATION_FAULT, error, f"{error}; deactivate and activate to try again")
 
     # --- in any thread ------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from asyncvla_ros.sim.evaluation.results import EpisodeResult, EvalSettings, Exe
 from asyncvla_ros.sim.evaluation.timing import TimedPlan, Timing
 from asyncvla_ros.sim.evaluation.video import side_by_side, write_video
 from asyncvla_ros.sim.evaluation.worlds import make_world
-from asyncvla_ros.sim.libero.env import CONTROL_HZ, IDLE_ACTION, LiberoEnv
+from asyncvla_ros.sim.libero.env import ACTION_HZ, IDLE_ACTION, LiberoEnv
 from asyncvla_ros.sim.libero.tasks import list_tasks, max_steps
 from asyncvla_ros.types import Observation, Previous
 
@@ -108,7 +108,7 @@ class _Eyes:
         self._keep_frame()
         outcome = "success" if success else "failure"
         name = f"{settings.suite}_task{self._task:02d}_init{self._init:02d}_{outcome}.mp4"
-        write_video(settings.video_dir / name, self._frames, fps=CONTROL_HZ / timing.replan)
+        write_video(settings.video_dir / name, self._frames, fps=ACTION_HZ / timing.replan)
 
     def _keep_frame(self) -> None:
         if self._settings.video_dir is not None:

@@ -26,7 +26,7 @@ def evaluate_expert(
 
     Args:
         settings: what to measure.
-        on_task: called after each task with its index and figures.
+        on_task: called after each task with its index and metrics.
 
     Returns:
         JSON-ready: per_task {successes, n, ci95, mean_steps of the successes}, versions, settings, machine.

@@ -1,4 +1,4 @@
-"""What an evaluation was asked to measure, what an episode showed, and the figures made of many."""
+"""What an evaluation was asked to measure, what an episode showed, and the metrics made of many."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from asyncvla_ros.sim.evaluation.inference import Inference, mean_of, series
 from asyncvla_ros.sim.evaluation.stats import percentiles, wilson_interval
 from asyncvla_ros.sim.expert.motion import POSITION_UNIT_M
 from asyncvla_ros.sim.libero.conventions import OWN, LiberoConventions
-from asyncvla_ros.sim.libero.env import CONTROL_HZ
+from asyncvla_ros.sim.libero.env import ACTION_HZ
 from asyncvla_ros.sim.libero.options import (
     inits_option,
     placement_option,
@@ -49,7 +49,7 @@ class EvalSettings:
         seed: determines the noise the policy draws, and what happens in its world.
         video_dir: folder for one MP4 per episode; None for no videos.
         workers: processes; each holds a policy and a simulator of its own.
-        render: ``full`` for official figures.
+        render: ``full`` for official metrics.
         blank_images: control experiment: the policy sees black images.
         displace_m: control experiment: objects displaced by up to this much [m].
         wrong_instruction: control experiment: the instruction is that of the next task of the suite.
@@ -184,7 +184,7 @@ class EpisodeResult:
             np.array([one.values for one in executed]),
             [one.inference for one in executed],
             POSITION_UNIT_M,
-            CONTROL_HZ,
+            ACTION_HZ,
         )
         return EpisodeResult(
             task,
@@ -207,11 +207,11 @@ class EpisodeResult:
 
 
 def summarise(episodes: list[EpisodeResult], settings: EvalSettings) -> dict[str, Any]:
-    """Make the JSON-ready result of some episodes; a shard's also has all that its figures are made of."""
+    """Make the JSON-ready result of some episodes; a shard's also has all that its metrics are made of."""
     return {
         "suite": settings.suite,
         "mode": settings.strategy.mode,
-        **figures_of(episodes),
+        **metrics_of(episodes),
         **({SHARD_EPISODES: [asdict(e) for e in episodes]} if settings.shard.count > 1 else {}),
         **provenance(),
         "settings": {
@@ -221,7 +221,7 @@ def summarise(episodes: list[EpisodeResult], settings: EvalSettings) -> dict[str
     }
 
 
-def figures_of(episodes: Sequence[EpisodeResult]) -> dict[str, Any]:
+def metrics_of(episodes: Sequence[EpisodeResult]) -> dict[str, Any]:
     """Derive what LIBERO episodes, at least one, say about a policy."""
     successes = sum(episode.success for episode in episodes)
     ticks = [tick for episode in episodes for tick in episode.tick_ms]

@@ -12,7 +12,7 @@ import numpy as np
 
 from asyncvla_ros.sim.expert.disturbance import Disturbance, NoiseSettings
 from asyncvla_ros.sim.expert.motion import Phase
-from asyncvla_ros.sim.libero.env import CONTROL_HZ, LiberoEnv
+from asyncvla_ros.sim.libero.env import ACTION_HZ, LiberoEnv
 from asyncvla_ros.sim.libero.target import Target, movable_target
 from asyncvla_ros.sim.libero.tasks import Task, list_tasks
 from asyncvla_ros.types import AsyncVLAError
@@ -90,8 +90,8 @@ class Drift(Still):
         self._target = target
         directions = _directions(rng)
         ways = [self._way(direction) for direction in directions]
-        self._left = round(max(ways) / DRIFT_M_S * CONTROL_HZ)
-        self._shift = directions[int(np.argmax(ways))] * DRIFT_M_S / CONTROL_HZ
+        self._left = round(max(ways) / DRIFT_M_S * ACTION_HZ)
+        self._shift = directions[int(np.argmax(ways))] * DRIFT_M_S / ACTION_HZ
 
     def _way(self, direction: np.ndarray) -> float:
         """How far it can go [m]."""

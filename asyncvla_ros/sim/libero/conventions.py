@@ -170,9 +170,9 @@ def _require_actions(features: FeatureContract) -> None:
             f"the policy has {len(names)} {features.action_space} actions {list(names)}, LIBERO obeys "
             f"{len(ACTION_NAMES)} of delta_ee_pose: three translations, three rotations, gripper"
         )
-    if features.control_hz not in _RATES_HZ:
+    if features.action_hz not in _RATES_HZ:
         raise AsyncVLAError(
-            f"the policy acts {features.control_hz:g} times a second, LIBERO 20 times "
+            f"the policy acts {features.action_hz:g} times a second, LIBERO 20 times "
             "(public data of the same frames say 10)"
         )
 

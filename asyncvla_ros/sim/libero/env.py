@@ -20,7 +20,7 @@ from asyncvla_ros.sim.libero.scene import Scene
 from asyncvla_ros.sim.libero.tasks import Task, get_task, load_init_states
 from asyncvla_ros.types import AsyncVLAError, Observation, RunError
 
-CONTROL_HZ = 20.0
+ACTION_HZ = 20.0
 #: Cameras with their names in the simulator.
 CAMERAS = {"agentview": "agentview", "wrist": "robot0_eye_in_hand"}
 JOINT_NAMES = (*(f"panda_joint{i}" for i in range(1, 8)), "panda_finger_joint1", "panda_finger_joint2")
@@ -47,7 +47,7 @@ class LiberoEnv:
     Args:
         suite: suite name, e.g. ``libero_object``.
         task: index of the task in the suite.
-        render: ``full`` meshes (official figures), ``decimated`` (four times faster) or ``off``.
+        render: ``full`` meshes (official metrics), ``decimated`` (four times faster) or ``off``.
 
     Raises:
         AsyncVLAError: unknown suite, task or render mode, or LIBERO cannot start.
@@ -258,7 +258,7 @@ def _make_env(task: Task, *, with_renderer: bool) -> Any:
             # A hard reset would recompile the model: 4 s instead of 0.03 s, for the same placements.
             hard_reset=False,
             ignore_done=True,
-            control_freq=int(CONTROL_HZ),
+            control_freq=int(ACTION_HZ),
             initialization_noise={"magnitude": _JOINT_NOISE_RAD, "type": "gaussian"},
         ).env
     # Observables are evaluated at every physics substep; nothing here reads them.

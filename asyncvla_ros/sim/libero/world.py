@@ -85,7 +85,7 @@ class World:
     Args:
         make_env: Makes the environment of a suite and task.
         max_steps: Longest episode by suite [control steps].
-        step_ns: Duration of a control step [ns].
+        action_period_ns: Duration of a control step [ns].
         execute_steps: Number of commands between two observations in lockstep.
         hold_action: (d,) action of a step without a command; its last entry, the gripper, keeps its value.
     """
@@ -94,7 +94,7 @@ class World:
         self,
         make_env: Callable[[str, int], Environment],
         max_steps: Callable[[str], int],
-        step_ns: int,
+        action_period_ns: int,
         execute_steps: int,
         hold_action: np.ndarray,
     ) -> None:
@@ -102,7 +102,7 @@ class World:
             raise AsyncVLAError(f"execute_steps is {execute_steps}, expected at least 1")
         self._make_env = make_env
         self._max_steps = max_steps
-        self._step_ns = step_ns
+        self._action_period_ns = action_period_ns
         self._execute_steps = execute_steps
         self._idle_action = hold_action
         self._hold = hold_action.copy()
@@ -112,7 +112,7 @@ class World:
         self.state = EpisodeState.IDLE
         self.episode_id = self.steps = self.held_steps = self.max_steps = 0
         # Never 0, which means "no time yet" in ROS.
-        self.now_ns = round(1e9 / step_ns) * step_ns
+        self.now_ns = round(1e9 / action_period_ns) * action_period_ns
         self.decision_ns = self.now_ns
 
     def start(self, scenario: Scenario, now_ends: Callable[[], None] = lambda: None) -> None:
@@ -151,7 +151,7 @@ class World:
         self.episode_id += 1
         self.steps = self.held_steps = 0
         self._hold = self._idle_action.copy()
-        self.now_ns += 100 * self._step_ns
+        self.now_ns += 100 * self._action_period_ns
         self.decision_ns = self.now_ns
 
     def obey(self, command: DueAction) -> bool:
@@ -160,7 +160,7 @@ class World:
         if self.state is not EpisodeState.RUNNING or (command.due_ns, command.observation_ns) != expected:
             return False
         self._move(command.action)
-        if (self.now_ns - self.decision_ns) // self._step_ns >= self._execute_steps:
+        if (self.now_ns - self.decision_ns) // self._action_period_ns >= self._execute_steps:
             self.decision_ns = self.now_ns
         return True
 
@@ -200,7 +200,7 @@ class World:
         self.env.step(action)
         self._hold[-1] = action[-1]
         self.steps += 1
-        self.now_ns += self._step_ns
+        self.now_ns += self._action_period_ns
         if self.env.success:
             self.state = EpisodeState.SUCCESS
         elif self.steps >= self.max_steps:

@@ -21,8 +21,8 @@ from asyncvla_ros.sim.evaluation.inference import Inference, noise_seed
 from asyncvla_ros.sim.simpler.fractal_results import FractalEpisode, FractalSettings, summarize
 from asyncvla_ros.sim.simpler.google_robot import (
     ACTION_DIM,
+    ACTION_HZ,
     CAMERA,
-    CONTROL_HZ,
     STATE_DIM,
     StickyGripper,
     env_action,
@@ -44,7 +44,7 @@ def check_policy(features: dict[str, Any], execute_steps: int | None) -> None:
         "states": (STATE_DIM, len(features["state_names"])),
         "actions": (ACTION_DIM, len(features["action_names"])),
         "action space": ("delta_ee_pose", features["action_space"]),
-        "control rate [Hz]": (CONTROL_HZ, features["control_hz"]),
+        "control rate [Hz]": (ACTION_HZ, features["control_hz"]),
     }
     wrong = [f"{name}: expected {a}, the policy has {b}" for name, (a, b) in wanted.items() if a != b]
     if wrong:
@@ -106,9 +106,9 @@ def evaluate(
     env: Any,
     client: PolicyClient,
     settings: FractalSettings,
-    on_episode: Callable[[dict[str, Any]], None] = lambda figures: None,
+    on_episode: Callable[[dict[str, Any]], None] = lambda metrics: None,
 ) -> dict[str, Any]:
-    """Run all episodes; call ``on_episode`` with the figures so far after each.
+    """Run all episodes; call ``on_episode`` with the metrics so far after each.
 
     Raises:
         AsyncVLAError: If policy and environment do not fit.
@@ -119,17 +119,17 @@ def evaluate(
     # Steps stay open, as elsewhere: they are the checkpoint's, which is recorded.
     own = {k: v for k, v in features.get("strategy", {}).items() if not k.endswith("_steps")}
     settings = replace(settings, strategy=settings.strategy.complete(own))
-    if env.unwrapped.control_freq != CONTROL_HZ:
+    if env.unwrapped.control_freq != ACTION_HZ:
         raise ContractError(
-            f"{settings.task} runs at {env.unwrapped.control_freq} Hz, expected {CONTROL_HZ:g}"
+            f"{settings.task} runs at {env.unwrapped.control_freq} Hz, expected {ACTION_HZ:g}"
         )
     episodes: list[FractalEpisode] = []
-    figures: dict[str, Any] = {}
+    metrics: dict[str, Any] = {}
     for number in range(settings.episodes):
         episodes.append(run_episode(env, client, features, settings, number=number))
-        figures = summarize(episodes, settings, features, env.unwrapped.sim_freq)
-        on_episode(figures)
-    return figures
+        metrics = summarize(episodes, settings, features, env.unwrapped.sim_freq)
+        on_episode(metrics)
+    return metrics
 
 
 def _make(task: str) -> Any:
@@ -143,9 +143,9 @@ def _make(task: str) -> Any:
     return simpler_env.make(task)
 
 
-def _write(figures: dict[str, Any], out: Path) -> None:
+def _write(metrics: dict[str, Any], out: Path) -> None:
     partial = out.with_name(f".{out.name}.partial")
-    partial.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    partial.write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
     partial.replace(out)
 
 
@@ -157,7 +157,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--mode", choices=MODES, help="default: as the checkpoint says")
     parser.add_argument("--seed", type=int, default=FractalSettings.seed, help="of scenes and noise (0)")
     parser.add_argument("--execute-steps", type=int, help="actions executed of each chunk")
-    parser.add_argument("--json", type=Path, required=True, help="receives the figures after each episode")
+    parser.add_argument("--json", type=Path, required=True, help="receives the metrics after each episode")
     return parser.parse_args()
 
 
@@ -165,14 +165,14 @@ def main() -> None:
     """Run the command line: errors for the user are one line; exit codes as those of ``asyncvla``."""
     asked = _arguments()
 
-    def report(figures: dict[str, Any]) -> None:
-        _write(figures, asked.json)
-        last = figures["episodes"][-1]
-        low, high = figures["ci95"]
+    def report(metrics: dict[str, Any]) -> None:
+        _write(metrics, asked.json)
+        last = metrics["episodes"][-1]
+        low, high = metrics["ci95"]
         print(
             f"episode {last['init']} ({last['instruction']}): {'solved' if last['success'] else 'not solved'}"
-            f" after {last['steps']} steps; success {figures['success_rate']:.1%} (n = {figures['n']}, 95 % "
-            f"interval {low:.1%} to {high:.1%}), at any step {figures['success_ever_rate']:.1%}",
+            f" after {last['steps']} steps; success {metrics['success_rate']:.1%} (n = {metrics['n']}, 95 % "
+            f"interval {low:.1%} to {high:.1%}), at any step {metrics['success_ever_rate']:.1%}",
             flush=True,
         )
 

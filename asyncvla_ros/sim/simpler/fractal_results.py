@@ -1,4 +1,4 @@
-"""Settings, episodes and figures of an evaluation on the Google robot."""
+"""Settings, episodes and metrics of an evaluation on the Google robot."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from asyncvla_ros.common.provenance import provenance
 from asyncvla_ros.sim.evaluation.inference import Inference, mean_of
 from asyncvla_ros.sim.evaluation.stats import percentiles, wilson_interval
-from asyncvla_ros.sim.simpler.google_robot import CONTROL_HZ, STICKY_STEPS, max_steps
+from asyncvla_ros.sim.simpler.google_robot import ACTION_HZ, STICKY_STEPS, max_steps
 from asyncvla_ros.strategy import Strategy
 
 _PACKAGES = ("simpler_env", "mani_skill2_real2sim", "sapien", "gymnasium", "scipy", "msgpack", "websockets")
@@ -73,7 +73,7 @@ def summarize(
             **asdict(settings),
             "checkpoint": features.get("checkpoint", ""),
             "max_steps": max_steps(settings.task),
-            "control_hz": CONTROL_HZ,
+            "control_hz": ACTION_HZ,
             "sim_hz": sim_hz,
             "sticky_gripper_steps": STICKY_STEPS,
         },

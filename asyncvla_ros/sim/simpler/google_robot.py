@@ -11,7 +11,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 CAMERA = "overhead_camera"
-CONTROL_HZ = 3.0
+ACTION_HZ = 3.0
 STATE_DIM, ACTION_DIM = 8, 7
 #: Number of control steps of opening or closing.
 STICKY_STEPS = 15

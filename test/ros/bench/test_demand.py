@@ -151,21 +151,21 @@ def test_what_was_told_is_not_told_again_and_old_entries_are_forgotten(tmp_path)
         judge.note_entry(message, 0)
     assert len(judge.problems(steady(5_100.0))) == 2
     assert judge.problems(steady(5_200.0)) == []
-    figures = judge.figures()["trajectory_from_desired"]
-    assert figures["violations"]["velocity"] > 0 and figures["jump_rad_max"] > 0.09
+    metrics = judge.metrics()["trajectory_from_desired"]
+    assert metrics["violations"]["velocity"] > 0 and metrics["jump_rad_max"] > 0.09
 
 
-def test_figures_of_two_graphs_are_added(tmp_path):
-    def figures(begin_ms: float, name: str) -> dict[str, Any]:
+def test_metrics_of_two_graphs_are_added(tmp_path):
+    def metrics(begin_ms: float, name: str) -> dict[str, Any]:
         judge = DemandJudge(load_robot(write_driven_contract(tmp_path)))
         judge.offset_ns = OFFSET_NS
         for message in log(path(begin_ms=begin_ms), [-20.0, 0.0]):
             judge.note_entry(message, 0)
         judge.problems(steady(500.0))
-        return {name: judge.figures()["trajectory_from_desired"]}
+        return {name: judge.metrics()["trajectory_from_desired"]}
 
     # The second one begins in the middle of its motion: it jumps.
-    calm, jumped = figures(0.0, "a")["a"], figures(-50.0, "a")["a"]
+    calm, jumped = metrics(0.0, "a")["a"], metrics(-50.0, "a")["a"]
     both = merged({"a": calm, "b": calm}, {"a": jumped})
     assert both["b"] == calm and both["a"]["samples"] == calm["samples"] + jumped["samples"]
     assert both["a"]["violations"] == jumped["violations"] and jumped["violations"]["jerk"] > 0

@@ -36,18 +36,18 @@ def test_the_arm_is_held_and_moves_again_after_a_few_faults(tmp_path):
     command = [sys.executable, "-m", "asyncvla_ros.cli", "bench", "faults", *options]
     result = subprocess.run(command, capture_output=True, text=True, timeout=280, check=False)
     assert result.returncode in (0, 1), result.stderr
-    figures = json.loads(out.read_text())
+    metrics = json.loads(out.read_text())
     for name in FaultSettings(only=SMOKE).cases:
-        case = figures[name]
+        case = metrics[name]
         assert case["n"] == (2 if name == "estop" else 1), name
         # Nor is a machine that is too busy for commands to arrive in time.
         others = [one for one in case["problems"] if "demand" not in one and "came" not in one]
         assert not [one for one in others if not one.startswith("no command for")], result.stderr
         assert case["recovered_ms"]["max"] > 0, name
-    assert figures["estop"]["answer_ms"]["max"] > 0
+    assert metrics["estop"]["answer_ms"]["max"] > 0
     models = {"trajectory_from_desired", "trajectory_from_measured", "action_command"}
-    assert set(figures["driver"]) == models
-    assert all(driver["samples"] > 100 for driver in figures["driver"].values())
+    assert set(metrics["driver"]) == models
+    assert all(driver["samples"] > 100 for driver in metrics["driver"].values())
 
 
 def test_cases_are_chosen_by_what_their_names_begin_with():

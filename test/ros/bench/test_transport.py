@@ -48,19 +48,19 @@ def test_a_custom_message_crosses_processes(start_process, ros_client):
 def test_images_arrive_with_the_shipped_profile(width, height, transport):
     if not fastdds_environment(processes=2):
         pytest.skip("/dev/shm has no room for the segments of two processes")
-    figures = bench_transport(TransportSettings(width, height, hz=30.0, seconds=1.0, transport=transport))
+    metrics = bench_transport(TransportSettings(width, height, hz=30.0, seconds=1.0, transport=transport))
     # Best-effort delivery may lose a frame on a loaded machine; raw images without the profile nearly all.
-    assert figures["profile"]["sent"] == 60
-    assert figures["profile"]["received"] >= 54
-    assert 0 < figures["profile"]["p50_ms"] <= figures["profile"]["p99_ms"]
+    assert metrics["profile"]["sent"] == 60
+    assert metrics["profile"]["received"] >= 54
+    assert 0 < metrics["profile"]["p50_ms"] <= metrics["profile"]["p99_ms"]
 
 
 def test_the_stack_is_timed_stage_by_stage():
-    figures = bench_stack(StackSettings(seconds=2.0))
-    assert figures["chunks"] >= 60 and figures["commands"] > figures["chunks"]
-    medians = [figures[f"camera_to_{stage}_ms"]["p50"] for stage in ("observation", "chunk", "command")]
+    metrics = bench_stack(StackSettings(seconds=2.0))
+    assert metrics["chunks"] >= 60 and metrics["commands"] > metrics["chunks"]
+    medians = [metrics[f"camera_to_{stage}_ms"]["p50"] for stage in ("observation", "chunk", "command")]
     assert 0 < medians[0] < medians[1] < medians[2]
-    assert figures["control_jitter_ms"]["p50"] >= 0
+    assert metrics["control_jitter_ms"]["p50"] >= 0
 
 
 @pytest.mark.parametrize("end", ["stop", "kill"])

@@ -9,16 +9,16 @@ from pathlib import Path
 import pytest
 
 from asyncvla_ros.ros.controller.node import ControllerNode
-from support.arm_peer import ArmPeer, write_contract
+from support.fake_arm import FakeArm, write_contract
+from support.fake_robot import FakeRobot
 from support.node_process import NodeProcess
 from support.node_thread import NodeThread
-from support.robot_peer import RobotPeer
 from support.ros_client import RosClient
 
 
 @pytest.fixture
 def start_controller(ros_domain: int, tmp_path: Path) -> Iterator[Callable[..., NodeThread]]:
-    """Start ``ControllerNode``: ``start_controller(execute_steps=3)``, by the contract of ``ArmPeer``.
+    """Start ``ControllerNode``: ``start_controller(execute_steps=3)``, by the contract of ``FakeArm``.
 
     One chunk is enough, and nobody else is looked for, unless told otherwise.
     """
@@ -35,9 +35,9 @@ def start_controller(ros_domain: int, tmp_path: Path) -> Iterator[Callable[..., 
 
 
 @pytest.fixture
-def arm(ros_domain: int) -> Iterator[ArmPeer]:
+def arm(ros_domain: int) -> Iterator[FakeArm]:
     """Yield an arm at rest at (0.5, -0.5) whose driver listens."""
-    with ArmPeer((0.5, -0.5)) as peer:
+    with FakeArm((0.5, -0.5)) as peer:
         peer.listen()
         yield peer
 
@@ -46,7 +46,7 @@ def arm(ros_domain: int) -> Iterator[ArmPeer]:
 def panda_controller(start_node: Callable[..., NodeProcess], ros_client: RosClient) -> NodeProcess:
     """Yield an active controller on the wall clock; the robot, libero_panda, reports its state."""
     node = start_node("controller_node", params={"autostart": True, "discovery_s": 0.0})
-    robot = RobotPeer(ros_client, cameras=False)
+    robot = FakeRobot(ros_client, cameras=False)
     robot.wait_for_subscribers()
     robot.start()
     return node

@@ -11,7 +11,7 @@ from asyncvla_ros.data.message_content import to_ns
 from asyncvla_ros.ros import qos
 from support.contracts import MS, STEP_NS
 from support.controller_rig import ControllerRig
-from support.robot_peer import ChunkPeer
+from support.fake_robot import ChunkPeer
 
 pytestmark = pytest.mark.ros
 
@@ -28,7 +28,7 @@ def test_rejects_what_must_not_move_the_arm_and_clamps_the_rest(panda_controller
         ({"dof_names": tuple("abcdefg")}, "wrong names"),
         ({"actions": np.zeros((8, 6), np.float32)}, "wrong shape"),
         ({"action_space": "joint_position"}, "wrong action space"),
-        ({"step_ns": 2 * STEP_NS}, "wrong step"),
+        ({"action_period_ns": 2 * STEP_NS}, "wrong step"),
         ({"stamp_ns": now_ns - 10**10}, "stale"),
         ({"stamp_ns": now_ns + 10**11}, "from the future"),
     ]

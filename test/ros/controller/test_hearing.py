@@ -10,16 +10,16 @@ from asyncvla_msgs.msg import ActionCommand, ControllerStatus
 from asyncvla_ros.control.types import Mode, Reason
 from asyncvla_ros.data.message_content import to_ns
 from asyncvla_ros.ros import qos
-from support.arm_peer import (
+from support.controller_rig import ControllerRig
+from support.fake_arm import (
     ARM_TOPIC,
     HAND_TOPIC,
     JOINTS,
     OUTPUTS,
-    ArmPeer,
+    FakeArm,
     write_contract,
     write_hand_contract,
 )
-from support.controller_rig import ControllerRig
 
 pytestmark = pytest.mark.ros
 
@@ -27,11 +27,11 @@ pytestmark = pytest.mark.ros
 @pytest.fixture
 def absent(ros_domain):
     """Yield an arm at (0.5, -0.5) whose driver is not there yet."""
-    with ArmPeer((0.5, -0.5)) as peer:
+    with FakeArm((0.5, -0.5)) as peer:
         yield peer
 
 
-def first_is_at(arm: ArmPeer, position) -> None:
+def first_is_at(arm: FakeArm, position) -> None:
     """Check that the first trajectory only leads to (2,) ``position``, with time for the way."""
     for point in arm.received.wait().points:
         assert point.positions == pytest.approx(position, abs=2e-3)

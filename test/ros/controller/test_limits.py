@@ -10,8 +10,8 @@ from trajectory_msgs.msg import JointTrajectory
 
 from asyncvla_msgs.msg import ActionCommand
 from asyncvla_ros.control.types import Mode, Reason
-from support.arm_peer import ACCELERATION, demanded, write_contract
 from support.controller_rig import ControllerRig
+from support.fake_arm import ACCELERATION, demanded, write_contract
 
 pytestmark = pytest.mark.ros
 

@@ -16,7 +16,7 @@ from asyncvla_ros.data.message_content import to_ns
 from asyncvla_ros.ros import qos
 from asyncvla_ros.ros.conversions import to_time
 from support.contracts import MS, STEP_NS
-from support.robot_peer import ChunkPeer, RobotPeer
+from support.fake_robot import ChunkPeer, FakeRobot
 from support.ros_client import report_values
 
 pytestmark = pytest.mark.ros
@@ -85,13 +85,13 @@ def test_a_controller_that_stood_still_says_so(panda_controller, ros_client):
     panda_controller.process.send_signal(signal.SIGCONT)
     status.wait(where=lambda s: to_ns(s.lateness_worst) > 300 * MS and to_ns(s.lateness_p99) >= 0)
 
-    def figures(message: DiagnosticArray) -> dict[str, float]:
+    def metrics(message: DiagnosticArray) -> dict[str, float]:
         values = report_values(message)
         return {key: float(values[key]) for key in values if "late" in key or "gaps" in key}
 
-    told = diagnostics.wait(where=lambda d: figures(d)["command lateness worst [ms]"] > 300)
-    assert figures(told)["command gaps"] >= 1
-    assert figures(told)["command lateness p99 [ms]"] >= 0
+    told = diagnostics.wait(where=lambda d: metrics(d)["command lateness worst [ms]"] > 300)
+    assert metrics(told)["command gaps"] >= 1
+    assert metrics(told)["command lateness p99 [ms]"] >= 0
 
 
 def test_stop_is_latched_and_the_last_command_is_a_hold(panda_controller, ros_client):
@@ -122,7 +122,7 @@ def test_lockstep_answers_each_tick_with_the_due_action(start_node, ros_client):
     node = start_node("controller_node", params=params)
     commands = ros_client.subscribe(ActionCommand, "/controller/command", 100)
     status = ros_client.subscribe(ControllerStatus, "/controller/status", qos.STATUS)
-    robot = RobotPeer(ros_client, cameras=False)
+    robot = FakeRobot(ros_client, cameras=False)
     robot.wait_for_subscribers()
     policy = ChunkPeer(ros_client)
     clock = ros_client.publisher(Clock, "/clock", qos.LOCKSTEP_CLOCK)

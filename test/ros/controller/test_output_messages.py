@@ -59,7 +59,7 @@ def test_every_arm_sends_trajectories_that_are_accepted(name, share):
     joints, targets = output.output.joints, middle(robot)[: len(output.output.joints)]
     message = output_messages.joint_trajectory(output, command, NOW_NS)
     # Also after a while on the way: the stamp is absolute, and it lasts.
-    for late_ns in (0, 5 * MS, robot.period_ns, 999 * MS):
+    for late_ns in (0, 5 * MS, robot.command_period_ns, 999 * MS):
         assert TrajectoryController(joints, targets, NOW_NS).accept(message, NOW_NS + late_ns) == ""
     assert to_ns(message.header.stamp) == NOW_NS
     first, last = message.points[0], message.points[-1]
@@ -138,10 +138,10 @@ def test_a_target_that_is_not_tracked_is_reached_within_a_control_step():
     values = middle(robot) + 0.1
     message = output_messages.joint_trajectory(output, Command(values, None, NOW_NS, AT_NS), NOW_NS)
     (point,) = message.points
-    assert to_ns(point.time_from_start) == robot.step_ns and not np.any(point.velocities)
+    assert to_ns(point.time_from_start) == robot.action_period_ns and not np.any(point.velocities)
     controller = TrajectoryController(output.output.joints, middle(robot)[:6], NOW_NS)
     assert controller.accept(message, NOW_NS) == ""
-    assert controller.demand(NOW_NS + robot.step_ns) == pytest.approx(values[:6])
+    assert controller.demand(NOW_NS + robot.action_period_ns) == pytest.approx(values[:6])
 
 
 def test_a_robot_that_arrives_is_not_told_twice():
@@ -191,7 +191,7 @@ def test_forward_commands():
     assert list(message.data) == pytest.approx([0.4, 0.0]), "in the output's order"
     deltas = replace(
         robot,
-        control_hz=10.0,
+        action_hz=10.0,
         dofs=tuple(Dof(f"d{i}", "rad", 1.0, is_delta=True, minimum=-0.1, maximum=0.1) for i in range(2)),
     )
     output = OutputValues(deltas, Output("forward_velocity", "t", ("d0", "d1"), ("d0", "d1")))

@@ -17,8 +17,8 @@ from asyncvla_ros.data.message_content import to_ns
 from asyncvla_ros.ros import qos
 from asyncvla_ros.ros.controller import acknowledgement, outputs
 from asyncvla_ros.ros.controller.acknowledgement import Acknowledgement
-from support.arm_peer import HAND_TOPIC, JOINTS, write_hand_contract
 from support.controller_rig import ControllerRig
+from support.fake_arm import HAND_TOPIC, JOINTS, write_hand_contract
 
 pytestmark = pytest.mark.ros
 
@@ -36,7 +36,7 @@ def test_arm_and_gripper_leave_by_outputs_of_their_own(start_node, ros_client, a
     assert moved.points[0].positions[0] == pytest.approx(0.5, abs=2e-3)
     assert hand.wait(where=lambda m: m.data[0] < 1e-9).data.tolist() == [0.0], "closed"
 
-    # The chunk runs dry: arm and gripper stay where they are.
+    # The chunk is exhausted: arm and gripper stay where they are.
     rig.expect(Mode.HOLDING, Reason.UNDERRUN)
     at_rest = arm.received.wait(
         where=lambda m: to_ns(m.header.stamp) > sent.due_ns(40) and not np.any(m.points[0].velocities)

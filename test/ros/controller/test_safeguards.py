@@ -17,8 +17,8 @@ from asyncvla_ros.data.message_content import to_ns
 from asyncvla_ros.robot.contract import DriverState
 from asyncvla_ros.ros.controller.safeguards import message_type
 from asyncvla_ros.types import ContractError
-from support.arm_peer import ARM_TOPIC, write_contract
 from support.controller_rig import ControllerRig
+from support.fake_arm import ARM_TOPIC, write_contract
 
 pytestmark = pytest.mark.ros
 

@@ -15,9 +15,9 @@ from asyncvla_ros.control.types import Mode, Reason
 from asyncvla_ros.data.message_content import to_ns
 from asyncvla_ros.ros import qos
 from asyncvla_ros.ros.conversions import to_time
-from support import arm_peer
-from support.arm_peer import ArmPeer, demanded, write_velocity_contract
+from support import fake_arm
 from support.controller_rig import ControllerRig
+from support.fake_arm import FakeArm, demanded, write_velocity_contract
 from support.ros_client import RosClient
 
 pytestmark = pytest.mark.ros
@@ -47,14 +47,14 @@ def test_an_estop_never_speeds_up_and_ends_at_rest(start_controller, arm, ros_cl
     times_ns, demand = demanded(arm.received.messages)
     times_ns, speeds = times_ns[1:], np.abs(np.diff(demand, axis=0)) * 1e3
     # What the lead adds, and what it takes to ease the acceleration.
-    rise = 0.02 * arm_peer.ACCELERATION + arm_peer.ACCELERATION**2 / (2 * arm_peer.STOP_JERK)
+    rise = 0.02 * fake_arm.ACCELERATION + fake_arm.ACCELERATION**2 / (2 * fake_arm.STOP_JERK)
     for begin_ns, end_ns in stops:
         stop = speeds[(times_ns >= begin_ns) & (times_ns <= end_ns)]
         assert stop[0].max() > 0.1, "in motion"
         assert (stop <= stop[0] + rise + 1e-3).all()
         # It may have come to rest within the last millisecond.
-        assert not np.any(stop[-1] > arm_peer.STOP_JERK * 1e-3**2 / 2), "at rest"
-    assert np.abs(np.diff(demand, 2, axis=0)).max() * 1e6 < 1.01 * arm_peer.STOP_ACCELERATION
+        assert not np.any(stop[-1] > fake_arm.STOP_JERK * 1e-3**2 / 2), "at rest"
+    assert np.abs(np.diff(demand, 2, axis=0)).max() * 1e6 < 1.01 * fake_arm.STOP_ACCELERATION
     assert not arm.refusals
 
 
@@ -86,7 +86,7 @@ class VelocityRig:
     """A controller that sends velocities, in motion at ``speed`` [rad/s] or more."""
 
     def __init__(self, client: RosClient, speed: float, stamp_ns: int | None = None):
-        self.velocities = client.subscribe(Float64MultiArray, arm_peer.VELOCITY_TOPIC, arm_peer.EVERY)
+        self.velocities = client.subscribe(Float64MultiArray, fake_arm.VELOCITY_TOPIC, fake_arm.EVERY)
         self.rig = ControllerRig(client, action_space="delta_joint_position")
         self.rig.begin()
         self.rig.send(0.05, 0.0, stamp_ns=stamp_ns)
@@ -126,7 +126,7 @@ def test_an_estop_runs_to_its_end_whatever_becomes_of_a_simulated_clock(
     start_controller, ros_client, tmp_path, change
 ):
     clock = SimClock(ros_client)
-    with ArmPeer(START, clock.now_ns) as arm:
+    with FakeArm(START, clock.now_ns) as arm:
         arm.hold()
         start_controller(write_velocity_contract(tmp_path), use_sim_time=True)
         moving = VelocityRig(ros_client, speed=0.55, stamp_ns=clock.now_ns())
@@ -136,7 +136,7 @@ def test_an_estop_runs_to_its_end_whatever_becomes_of_a_simulated_clock(
 
 def test_commands_go_on_while_the_clock_stands_still(start_controller, ros_client, tmp_path):
     clock = SimClock(ros_client)
-    with ArmPeer(START, clock.now_ns) as arm:
+    with FakeArm(START, clock.now_ns) as arm:
         arm.hold()
         start_controller(write_velocity_contract(tmp_path), use_sim_time=True)
         moving = VelocityRig(ros_client, speed=0.55, stamp_ns=clock.now_ns())

@@ -56,7 +56,7 @@ def is_named(found: list[str]) -> bool:
 
 
 def test_alone_there_is_nobody_else(controller, start):
-    start("onlooker").create_subscription(Float64MultiArray, ARM, lambda _: None, 1)
+    start("observer").create_subscription(Float64MultiArray, ARM, lambda _: None, 1)
     assert other_publishers(controller, (ARM, GRIPPER)) == []
 
 

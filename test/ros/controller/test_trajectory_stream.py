@@ -22,7 +22,7 @@ pytestmark = pytest.mark.ros
 ROBOT = shipped_robot("ur5e")
 ARM = OutputValues(ROBOT, ROBOT.outputs[1])
 DOFS = ROBOT.dofs[:6]
-LIMITS = motion_limits(DOFS[0], ROBOT.period_ns / 1e9)
+LIMITS = motion_limits(DOFS[0], ROBOT.command_period_ns / 1e9)
 NOW_NS, AT_NS, STREAM_MS = 1_800_000_000_123_456_789, 3_456_789_012_345, 2_000
 # Times at which the demand is looked at [ms], until long after the last command.
 TIMES_MS = np.arange(STREAM_MS + 2_500)
@@ -48,10 +48,12 @@ def stream(goal: Goal, late_ms: Callable[[int], int], delay_ms: int) -> np.ndarr
         late_ms: How late the command of that number is sent [ms].
         delay_ms: How long each one is on its way [ms].
     """
-    tracker = JerkLimitedTracker(DOFS, [Drive.TRAJECTORY] * 6, ROBOT.period_ns, lead_ns=ROBOT.period_ns)
+    tracker = JerkLimitedTracker(
+        DOFS, [Drive.TRAJECTORY] * 6, ROBOT.command_period_ns, lead_ns=ROBOT.command_period_ns
+    )
     assert tracker.begin([0.0] * 6, AT_NS - 2_000 * MS) == ""
     controller = TrajectoryController(ARM.output.joints, np.zeros(6), NOW_NS)
-    period_ms, ahead_ns = ROBOT.period_ns // MS, tracker.goal_ahead_ns(Drive.TRAJECTORY, AT_NS)
+    period_ms, ahead_ns = ROBOT.command_period_ns // MS, tracker.goal_ahead_ns(Drive.TRAJECTORY, AT_NS)
     for number in range(STREAM_MS // period_ms):
         since_ns = (number * period_ms + late_ms(number)) * MS
         tracker.follow([goal((since_ns + ahead_ns) / 1e9)] * 6, AT_NS + since_ns)
@@ -100,7 +102,7 @@ def test_a_stream_that_ceases_in_full_acceleration_goes_on_for_two_periods_and_b
     goals = {False: MotionState(0.0, 0.0, 0.0), True: MotionState(3.0, 0.0, 0.0)}
     demand = stream(lambda time_s: goals[time_s > 1.6], LATENESS["on time"], 0)
     velocity, acceleration, _ = derivatives(demand)
-    period_ms = ROBOT.period_ns // MS
+    period_ms = ROBOT.command_period_ns // MS
     # Sent a period before the end of the stream, it can branch off a period later.
     brakes_ms = STREAM_MS + 2 * period_ms
     assert acceleration[brakes_ms - 2] == pytest.approx(LIMITS.acceleration, rel=1e-3)

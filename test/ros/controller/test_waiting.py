@@ -9,9 +9,9 @@ from sensor_msgs.msg import CompressedImage, JointState
 
 from asyncvla_ros.control.types import Mode, Reason
 from asyncvla_ros.ros.conversions import to_time
-from support.arm_peer import JOINTS
 from support.controller_rig import ControllerRig
-from support.robot_peer import SENSORS
+from support.fake_arm import JOINTS
+from support.fake_robot import SENSORS
 
 pytestmark = pytest.mark.ros
 HOUR_NS = 3_600 * 10**9

@@ -56,12 +56,12 @@ def read_until(process: subprocess.Popen[str], text: str) -> str:
     raise AssertionError(f"the demo ended before it said {text!r}:\n{output}")
 
 
-def test_an_episode_ends_with_figures_and_pictures(tmp_path: Path):
-    figures = tmp_path / "demo.json"
-    demo = start_demo(tmp_path, "--json", str(figures))
+def test_an_episode_ends_with_metrics_and_pictures(tmp_path: Path):
+    metrics = tmp_path / "demo.json"
+    demo = start_demo(tmp_path, "--json", str(metrics))
     output, _ = demo.communicate(timeout=380)
     assert demo.returncode == 0, output
-    result = json.loads(figures.read_text())
+    result = json.loads(metrics.read_text())
     (episode,) = result["episodes"]
     assert episode["steps"] == 280, "random weights solve nothing"
     assert episode["decisions"] == 40, "one for each seven steps, as the checkpoint says"

@@ -1,4 +1,4 @@
-"""What the demo's onlooker makes of chunks; the test plays the node that calls it."""
+"""What the demo's observer makes of chunks; the test plays the node that calls it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from asyncvla_ros.ros.conversions import chunk_to_message
 from asyncvla_ros.ros.demo.recorder import Recorder
 from support.contracts import chunk, libero_panda
-from support.robot_peer import image_message
+from support.fake_robot import image_message
 
 pytestmark = pytest.mark.ros
 

@@ -18,9 +18,9 @@ from asyncvla_ros.ros.policy.doubt import DoubtWatch
 from asyncvla_ros.ros.policy.node import PolicyNode
 from asyncvla_ros.ros.policy.tasks import Followed
 from asyncvla_ros.types import Observation
+from support.fake_robot import FakeRobot
 from support.node_thread import NodeThread
 from support.policies import StillPolicy
-from support.robot_peer import RobotPeer
 from support.ros_client import report_values, result_of
 
 pytestmark = pytest.mark.ros
@@ -59,7 +59,7 @@ class Rig:
             assert client.transition("policy", name)
         self.chunks = client.subscribe(ActionChunk, "/policy/action_chunk", CHUNKS)
         self._diagnostics = client.subscribe(DiagnosticArray, "/diagnostics", 10)
-        self._robot = RobotPeer(client)
+        self._robot = FakeRobot(client)
         self._robot.wait_for_subscribers()
 
     def see(self, surprise):

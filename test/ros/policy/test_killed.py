@@ -7,7 +7,7 @@ import pytest
 from asyncvla_msgs.msg import ActionCommand, ControllerStatus
 from asyncvla_ros.ros import qos
 from support.checkpoints import tiny_checkpoint
-from support.robot_peer import START_TIMEOUT, RobotPeer
+from support.fake_robot import START_TIMEOUT, FakeRobot
 
 pytestmark = pytest.mark.ros
 
@@ -18,7 +18,7 @@ def test_kill_9_hold_restart_resume(start_node, ros_client, tmp_path):
     controller = start_node("controller_node", params={"autostart": True})
     status = ros_client.subscribe(ControllerStatus, "/controller/status", qos.STATUS)
     commands = ros_client.subscribe(ActionCommand, "/controller/command", 1000)
-    robot = RobotPeer(ros_client)
+    robot = FakeRobot(ros_client)
     robot.wait_for_subscribers()
     robot.start()
     status.wait(where=lambda s: s.mode == ControllerStatus.MODE_TRACKING, timeout=START_TIMEOUT)

@@ -13,7 +13,7 @@ from asyncvla_msgs.srv import SetInstruction
 from asyncvla_ros.data.message_content import to_ns
 from asyncvla_ros.ros.exit_codes import REFUSED
 from support.checkpoints import tiny_checkpoint
-from support.robot_peer import START_TIMEOUT, RobotPeer
+from support.fake_robot import START_TIMEOUT, FakeRobot
 from support.ros_client import report_values
 
 pytestmark = pytest.mark.ros
@@ -53,7 +53,7 @@ def running(start_node, ros_client, checkpoint):
         start_node("policy_node", params=_params(checkpoint, seed=3, **changes))
         chunks = ros_client.subscribe(ActionChunk, "/policy/action_chunk", CHUNKS)
         diagnostics = ros_client.subscribe(DiagnosticArray, "/diagnostics", 10)
-        robot = RobotPeer(ros_client)
+        robot = FakeRobot(ros_client)
         robot.wait_for_subscribers()
         return chunks, diagnostics, robot
 
@@ -148,7 +148,7 @@ def test_deactivation_ends_the_motion_and_the_session(running, ros_client):
 def test_with_a_seed_an_observation_is_always_decided_in_the_same_way(start_node, ros_client, checkpoint):
     start_node("policy_node", params=_params(checkpoint, instruction="lift", seed=3))
     chunks = ros_client.subscribe(ActionChunk, "/policy/action_chunk", CHUNKS)
-    robot = RobotPeer(ros_client)
+    robot = FakeRobot(ros_client)
     robot.wait_for_subscribers()
     robot.publish()
     first = chunks.wait(timeout=START_TIMEOUT)
@@ -164,7 +164,7 @@ def test_with_a_seed_an_observation_is_always_decided_in_the_same_way(start_node
 def test_the_strategy_can_be_changed_while_it_runs(start_node, ros_client, checkpoint):
     start_node("policy_node", params=_params(checkpoint, instruction="place it", threshold=1.0))
     chunks = ros_client.subscribe(ActionChunk, "/policy/action_chunk", CHUNKS)
-    robot = RobotPeer(ros_client)
+    robot = FakeRobot(ros_client)
     robot.wait_for_subscribers()
     robot.publish()
     assert all(chunks.wait(timeout=START_TIMEOUT).refined), "no confidence reaches 1"
@@ -189,7 +189,7 @@ def test_a_chunk_takes_over_what_will_have_been_executed_when_it_arrives(start_n
     chunks = ros_client.subscribe(ActionChunk, "/policy/action_chunk", CHUNKS)
     diagnostics = ros_client.subscribe(DiagnosticArray, "/diagnostics", 10)
     node.wait_for_output("parameter commit is deprecated, use handover: commit", START_TIMEOUT)
-    robot = RobotPeer(ros_client)
+    robot = FakeRobot(ros_client)
     robot.wait_for_subscribers()
     step = 50_000_000
     first = robot.publish(robot.now_ns() - 2 * step)
@@ -217,7 +217,7 @@ def test_a_chunk_takes_over_what_will_have_been_executed_when_it_arrives(start_n
 def test_skewed_streams_are_not_mixed(start_node, ros_client, checkpoint):
     start_node("policy_node", params=_params(checkpoint, instruction="lift"))
     chunks = ros_client.subscribe(ActionChunk, "/policy/action_chunk", CHUNKS)
-    robot = RobotPeer(ros_client)
+    robot = FakeRobot(ros_client)
     robot.wait_for_subscribers()
     begin = robot.now_ns()
     stamps = [begin + n * 20_000_000 for n in range(10)]
@@ -234,7 +234,7 @@ def test_skewed_streams_are_not_mixed(start_node, ros_client, checkpoint):
             {"action_names": ("j1", "j2")},
             "action names: the checkpoint expects 2: j1, j2; the robot has 7: dx, dy",
         ),
-        ({"control_hz": 30.0}, "control rate: the checkpoint expects 30 Hz, the robot has 20 Hz"),
+        ({"action_hz": 30.0}, "control rate: the checkpoint expects 30 Hz, the robot has 20 Hz"),
     ],
 )
 def test_a_checkpoint_of_another_robot_fails_configure(start_node, ros_client, tmp_path, changes, expected):

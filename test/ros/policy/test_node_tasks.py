@@ -14,7 +14,7 @@ from asyncvla_msgs.msg import EpisodeStatus
 from asyncvla_msgs.srv import RunTaskBlocking
 from asyncvla_ros.ros import qos
 from support.checkpoints import tiny_checkpoint
-from support.robot_peer import RobotPeer
+from support.fake_robot import FakeRobot
 from support.ros_client import result_of
 
 pytestmark = pytest.mark.ros
@@ -57,7 +57,7 @@ def tasks(start_node, ros_client, checkpoint):
         "episode_status_topic": "libero_sim/episode_status",
     }
     start_node("policy_node", params=params)
-    robot = RobotPeer(ros_client)
+    robot = FakeRobot(ros_client)
     robot.wait_for_subscribers()
     tasks = Tasks(ros_client)
     assert ros_client.state("policy") == "active"

@@ -17,9 +17,9 @@ from asyncvla_ros.ros import qos
 from asyncvla_ros.ros.conversions import to_time
 from asyncvla_ros.ros.policy.node import PolicyNode
 from asyncvla_ros.types import ContractError
+from support.fake_robot import SENSORS, FakeRobot, image_message, joint_message, pose_message
 from support.node_thread import NodeThread
 from support.policies import StillPolicy
-from support.robot_peer import SENSORS, RobotPeer, image_message, joint_message, pose_message
 from support.ros_client import report_values, result_of
 
 pytestmark = pytest.mark.ros
@@ -63,7 +63,7 @@ def said(ros_client):
     return wait
 
 
-def publish(robot: RobotPeer, stamp_ns: int, *topics: str) -> None:
+def publish(robot: FakeRobot, stamp_ns: int, *topics: str) -> None:
     """Publish a part of an observation."""
     for topic in topics:
         make = {"joint_states": joint_message, "ee_pose": pose_message}.get(topic, image_message)
@@ -86,7 +86,7 @@ def test_a_silent_stream_is_named_with_the_cause(start, said, ros_client):
 
 def test_stamps_of_another_clock_are_named_and_healthy_streams_are_not(start, said, ros_client):
     start()
-    robot = RobotPeer(ros_client)
+    robot = FakeRobot(ros_client)
     robot.wait_for_subscribers()
     robot.publish(robot.now_ns() + HOUR_NS)
     ahead = "stamped 3"
@@ -105,7 +105,7 @@ def test_without_a_clock_nothing_else_is_blamed(start, said):
 
 def test_a_second_publisher_with_some_joints_costs_no_decision(start, said, ros_client):
     start(max_observation_age_s=60.0, max_skew_s=60.0)
-    robot = RobotPeer(ros_client)
+    robot = FakeRobot(ros_client)
     robot.wait_for_subscribers()
     part = ros_client.node.create_publisher(JointState, "joint_states", SENSORS)
     ros_client.wait_until(lambda: part.get_subscription_count() > 0, "a listener")
@@ -126,7 +126,7 @@ def test_a_second_publisher_with_some_joints_costs_no_decision(start, said, ros_
 
 def test_a_picture_that_does_not_decode_is_named_and_the_next_one_is_used(start, said, ros_client):
     start(max_observation_age_s=60.0, max_skew_s=60.0)
-    robot = RobotPeer(ros_client)
+    robot = FakeRobot(ros_client)
     robot.wait_for_subscribers()
     chunks = ros_client.subscribe(ActionChunk, "/policy/action_chunk", qos.CHUNK)
     odd = image_message(robot.now_ns())
@@ -161,7 +161,7 @@ def test_words_that_the_policy_never_saw_are_named_where_an_instruction_is_set(s
     reports = ros_client.subscribe(DiagnosticArray, "/diagnostics", 10)
     reports.wait(where=lambda report: report_values(report).get("unknown words") == "the, red")
     chunks = ros_client.subscribe(ActionChunk, "/policy/action_chunk", qos.CHUNK)
-    robot = RobotPeer(ros_client)
+    robot = FakeRobot(ros_client)
     robot.wait_for_subscribers()
     robot.publish()
     assert list(chunks.wait(where=lambda chunk: len(chunk.actions) > 0).unknown_words) == ["the", "red"]

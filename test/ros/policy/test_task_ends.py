@@ -19,7 +19,7 @@ from asyncvla_msgs.action import RunTask
 from asyncvla_msgs.msg import ActionChunk
 from asyncvla_msgs.srv import RunTaskBlocking, SetInstruction
 from asyncvla_ros.data.message_content import to_ns
-from support.robot_peer import RobotPeer
+from support.fake_robot import FakeRobot
 from support.ros_client import report_values, result_of
 
 pytestmark = pytest.mark.ros
@@ -45,7 +45,7 @@ class Rig:
         self.node = start_process(str(NODE), "--ros-args", *options, env=env)
         self.chunks = client.subscribe(ActionChunk, "/policy/action_chunk", CHUNKS)
         self.diagnostics = client.subscribe(DiagnosticArray, "/diagnostics", 10)
-        self.robot = RobotPeer(client)
+        self.robot = FakeRobot(client)
         self.robot.wait_for_subscribers()
         self._action = ActionClient(client.node, RunTask, "/policy/run_task")
         assert self._action.wait_for_server(30.0)

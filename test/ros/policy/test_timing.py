@@ -27,9 +27,9 @@ from asyncvla_ros.sim.evaluation.episode import run_episode
 from asyncvla_ros.sim.evaluation.results import EvalSettings
 from asyncvla_ros.strategy import Strategy
 from asyncvla_ros.types import ActionChunk, Observation, Previous
+from support.fake_robot import FakeRobot, image_message, joint_message, pose_message
 from support.node_thread import NodeThread
 from support.policies import StillPolicy
-from support.robot_peer import RobotPeer, image_message, joint_message, pose_message
 from support.ros_client import Inbox, RosClient
 
 pytestmark = pytest.mark.ros
@@ -79,7 +79,7 @@ class Simulation:
 
     def __init__(self, client: RosClient) -> None:
         self._clock = client.publisher(Clock, "/clock", qos.LOCKSTEP_CLOCK)
-        self._robot = RobotPeer(client)
+        self._robot = FakeRobot(client)
         self._robot.wait_for_subscribers()
         self.now_ns = BEGIN_NS
         # Whoever missed a tick hears the next one.

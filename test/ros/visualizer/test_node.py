@@ -15,7 +15,7 @@ from asyncvla_ros.ros import qos
 from asyncvla_ros.ros.exit_codes import REFUSED
 from asyncvla_ros.view.overlay import MIN_WIDTH, PANEL
 from support.contracts import STEP_NS
-from support.robot_peer import START_TIMEOUT, ChunkPeer, RobotPeer
+from support.fake_robot import START_TIMEOUT, ChunkPeer, FakeRobot
 from support.urdf import PLANAR
 
 pytestmark = pytest.mark.ros
@@ -36,7 +36,7 @@ def test_shows_the_chunk_the_caption_and_takes_stale_markers_away(start_node, ro
     (tmp_path / "patient.yaml").write_text(yaml.safe_dump(contract))
     params = {"autostart": True, "robot": tmp_path / "patient.yaml"}
     node = start_node("visualizer_node", params=params)
-    robot = RobotPeer(ros_client)
+    robot = FakeRobot(ros_client)
     markers = ros_client.subscribe(MarkerArray, "/visualizer/markers", 100)
     overlays = ros_client.subscribe(Image, "/visualizer/overlay", 10)
     robot.wait_for_subscribers("agentview/image_raw", "ee_pose")
@@ -90,7 +90,7 @@ def test_draws_joint_actions_from_the_robot_description(start_node, ros_client, 
     measured.publish(JointState(name=joints, position=[0.0] * 3))
     actions = np.array([[np.pi / 2, 0, 0], [np.pi / 2, -np.pi / 2, 0.05]], np.float32)
     ChunkPeer(ros_client).send(
-        action_space="joint_position", dof_names=tuple(joints), actions=actions, step_ns=STEP_NS
+        action_space="joint_position", dof_names=tuple(joints), actions=actions, action_period_ns=STEP_NS
     )
     node.wait_for_output("joint actions cannot be drawn without a robot description")
 

@@ -30,15 +30,15 @@ def test_success_comes_with_its_interval_and_by_task() -> None:
     assert result["per_task"]["0"]["successes"] == 3 and result["per_task"]["0"]["n"] == 4
 
 
-def test_figures_are_means_over_decisions() -> None:
+def test_metrics_are_means_over_decisions() -> None:
     result = summarise([_episode(i, success=i != 2) for i in range(4)], CONFIG)
     assert result["tick_ms"] == {"p50": 15.0, "p95": 20.0}
     assert result["refined_fraction"] == 0.5
     # Of 2 decisions with 0.1 and 6 with 0.5.
-    figures = summarise([_episode(0, 0.1, success=True), _episode(1, 0.5, decisions=6, success=True)], CONFIG)
-    assert figures["refined_fraction"] == pytest.approx(0.4)
-    assert figures["judging_ms"] == pytest.approx(1.6)
-    assert figures["temporal_consistency"] == {"jerk_inside_m_s3": 2.4, "jerk_seam_m_s3": None}
+    metrics = summarise([_episode(0, 0.1, success=True), _episode(1, 0.5, decisions=6, success=True)], CONFIG)
+    assert metrics["refined_fraction"] == pytest.approx(0.4)
+    assert metrics["judging_ms"] == pytest.approx(1.6)
+    assert metrics["temporal_consistency"] == {"jerk_inside_m_s3": 2.4, "jerk_seam_m_s3": None}
 
 
 def test_a_summary_says_how_it_was_made_and_is_json() -> None:

@@ -44,8 +44,8 @@ def test_our_own_policies_see_what_was_recorded() -> None:
 @pytest.mark.parametrize(
     ("features", "wrist"),
     [
-        (contract("image", "wrist_image", control_hz=10.0), "wrist_image"),  # physical-intelligence/libero
-        (contract("image", "image2", control_hz=10.0), "image2"),  # HuggingFaceVLA/libero
+        (contract("image", "wrist_image", action_hz=10.0), "wrist_image"),  # physical-intelligence/libero
+        (contract("image", "image2", action_hz=10.0), "image2"),  # HuggingFaceVLA/libero
         (contract("image", "wrist_image", state_names=IPEC_STATE), "wrist_image"),  # IPEC-COMMUNITY
     ],
 )
@@ -112,7 +112,7 @@ def test_a_convention_that_does_not_exist_lists_the_choices(said: dict[str, str]
         ({"state_names": NUMBERED[:7]}, "is none that LIBERO offers"),
         ({"action_names": ("dx", "dy")}, "2 delta_ee_pose actions .* LIBERO obeys 7"),
         ({"action_space": "joint_position"}, "7 joint_position actions"),
-        ({"control_hz": 30.0}, "acts 30 times a second, LIBERO 20 times"),
+        ({"action_hz": 30.0}, "acts 30 times a second, LIBERO 20 times"),
     ],
 )
 def test_what_libero_cannot_do_is_refused(changes: dict[str, Any], message: str) -> None:

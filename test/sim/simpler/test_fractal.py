@@ -67,8 +67,8 @@ def run(
 
 def test_the_first_actions_of_each_chunk_are_executed_and_then_the_policy_looks_again():
     client = ScriptedClient()
-    figures, env = run(PICK, client)
-    assert figures["episodes"][0]["steps"] == 80 and len(client.asked) == 20
+    metrics, env = run(PICK, client)
+    assert metrics["episodes"][0]["steps"] == 80 and len(client.asked) == 20
     moved = 1e3 * np.array(env.actions)[:, 0]
     np.testing.assert_allclose(moved[:9], [0, 0.1, 0.2, 0.3, 1, 1.1, 1.2, 1.3, 2], atol=1e-5)
     seen = client.asked[1]
@@ -81,20 +81,20 @@ def test_the_first_actions_of_each_chunk_are_executed_and_then_the_policy_looks_
 
 def test_success_at_the_last_step_and_at_any_step_are_told_apart():
     for solved, expected in (((), (0, 0)), ((30, 31), (0, 1)), ((80,), (1, 1))):
-        figures, env = run(PICK, ScriptedClient(), solved, episodes=2)
-        assert (figures["success_rate"], figures["success_ever_rate"]) == expected
+        metrics, env = run(PICK, ScriptedClient(), solved, episodes=2)
+        assert (metrics["success_rate"], metrics["success_ever_rate"]) == expected
         assert len(env.actions) == 80, "an episode goes on after success"
-        assert figures["n"] == 2 and len(figures["episodes"]) == 2
-        low, high = figures["ci95"]
-        assert 0 <= low <= expected[0] <= high <= 1 and figures["ci95"][1] - figures["ci95"][0] > 0.3
+        assert metrics["n"] == 2 and len(metrics["episodes"]) == 2
+        low, high = metrics["ci95"]
+        assert 0 <= low <= expected[0] <= high <= 1 and metrics["ci95"][1] - metrics["ci95"][0] > 0.3
     assert run(OPEN, ScriptedClient())[0]["episodes"][0]["steps"] == 113
 
 
 def test_a_new_instruction_ends_the_plan_of_the_last_one():
     """After 101 steps the drawer task goes on to its second part, in the middle of a chunk."""
     client = ScriptedClient()
-    figures, env = run(PLACE, client)
-    assert len(env.actions) == 200 and figures["episodes"][0]["instruction"] == "open top drawer"
+    metrics, env = run(PLACE, client)
+    assert len(env.actions) == 200 and metrics["episodes"][0]["instruction"] == "open top drawer"
     told = [asked["instruction"] for asked in client.asked]
     assert told == ["open top drawer"] * 26 + ["place apple into top drawer"] * 25
     moved = 1e3 * np.array(env.actions)[:, 0]
@@ -178,12 +178,12 @@ def test_the_command_needs_no_torch_and_its_result_can_be_reported(url: str, sim
     result = command(url, out, "--task", OPEN, "--episodes", "2", path=simpler_env)
     assert result.returncode == 0, result.stderr
     assert "episode 1 (pick coke can): not solved after 113 steps; success 0.0% (n = 2, " in result.stdout
-    figures = json.loads(out.read_text())
-    assert figures["suite"] == OPEN and figures["n"] == 2 and len(figures["ci95"]) == 2
-    assert figures["settings"]["control_hz"] == 3 and figures["settings"]["sim_hz"] == 513
+    metrics = json.loads(out.read_text())
+    assert metrics["suite"] == OPEN and metrics["n"] == 2 and len(metrics["ci95"]) == 2
+    assert metrics["settings"]["control_hz"] == 3 and metrics["settings"]["sim_hz"] == 513
     assert [file.name for file in out.parent.iterdir()] == ["fractal.json"]
     page = report(out.parent, simpler_env / "results.md")[0].read_text()
-    assert f"| fractal | {OPEN} | {figures['settings']['checkpoint'][:4]} | afm | - | 0/2 |" in page
+    assert f"| fractal | {OPEN} | {metrics['settings']['checkpoint'][:4]} | afm | - | 0/2 |" in page
 
 
 def test_what_is_wrong_is_one_line(url: str, simpler_env: Path):

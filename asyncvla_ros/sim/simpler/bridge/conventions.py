@@ -12,7 +12,7 @@ from scipy.spatial.transform import Rotation
 
 from asyncvla_ros.types import ContractError, FeatureContract
 
-CONTROL_HZ = 5.0
+ACTION_HZ = 5.0
 STATE_NAMES = ("x", "y", "z", "roll", "pitch", "yaw", "pad", "gripper")
 ACTION_NAMES = ("x", "y", "z", "roll", "pitch", "yaw", "gripper")
 ACTION_SPACE = "delta_ee_pose"
@@ -66,14 +66,14 @@ def require_bridge_policy(features: FeatureContract) -> None:
         "state dims": len(features.state_names),
         "action dims": len(features.action_names),
         "action_space": features.action_space,
-        "control_hz": features.control_hz,
+        "action_hz": features.action_hz,
     }
     expected = {
         "cameras": 1,
         "state dims": len(STATE_NAMES),
         "action dims": len(ACTION_NAMES),
         "action_space": ACTION_SPACE,
-        "control_hz": CONTROL_HZ,
+        "action_hz": ACTION_HZ,
     }
     wrong = [
         f"{name} {found[name]}, expected {expected[name]}" for name in found if found[name] != expected[name]

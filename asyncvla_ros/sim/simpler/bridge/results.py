@@ -1,4 +1,4 @@
-"""Settings, episodes and figures of a Bridge evaluation."""
+"""Settings, episodes and metrics of a Bridge evaluation."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def summarize(episodes: Sequence[BridgeEpisode], settings: BridgeSettings) -> di
     """Return the JSON-ready result of episodes; that of a shard also has the episodes' raw values."""
     return {
         "benchmark": "simpler_bridge",
-        **figures_of(episodes),
+        **metrics_of(episodes),
         **({SHARD_EPISODES: [asdict(e) for e in episodes]} if settings.shard.count > 1 else {}),
         **provenance(),
         "settings": {
@@ -126,8 +126,8 @@ def summarize(episodes: Sequence[BridgeEpisode], settings: BridgeSettings) -> di
     }
 
 
-def figures_of(episodes: Sequence[BridgeEpisode]) -> dict[str, Any]:
-    """Compute figures of episodes, at least one; tasks and episodes in their order."""
+def metrics_of(episodes: Sequence[BridgeEpisode]) -> dict[str, Any]:
+    """Compute metrics of episodes, at least one; tasks and episodes in their order."""
     names = dict.fromkeys(episode.task for episode in episodes)
     return {
         **_success(episodes),

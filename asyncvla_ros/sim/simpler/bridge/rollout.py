@@ -10,7 +10,7 @@ import numpy as np
 from asyncvla_ros.sim.evaluation.inference import Inference
 from asyncvla_ros.sim.evaluation.video import write_video
 from asyncvla_ros.sim.simpler.bridge.conventions import (
-    CONTROL_HZ,
+    ACTION_HZ,
     bridge_state,
     require_bridge_policy,
     simulator_command,
@@ -157,5 +157,5 @@ def run_episode(sim: BridgeSim, actor: Actor, settings: BridgeSettings, init: in
                 images.append(frame.image)
     if settings.video_dir is not None:
         name = f"bridge_{task.name}_{init:02d}_{'success' if solved[-1] else 'failure'}.mp4"
-        write_video(settings.video_dir / name, images, fps=CONTROL_HZ)
+        write_video(settings.video_dir / name, images, fps=ACTION_HZ)
     return BridgeEpisode.of(task.name, init, settings.seed, solved, inferences=inferences)

@@ -89,14 +89,14 @@ def test_a_policy_of_another_robot_is_told_what_differs():
     with pytest.raises(ContractError) as raised:
         require_bridge_policy(libero_features())
     message = str(raised.value)
-    for difference in ("cameras 2, expected 1", "state dims 11, expected 8", "control_hz 20.0, expected 5.0"):
+    for difference in ("cameras 2, expected 1", "state dims 11, expected 8", "action_hz 20.0, expected 5.0"):
         assert difference in message
     assert "action dims" not in message and "\n" not in message
     fitting = {
         "cameras": (CameraFeature("image_0", 256, 256),),
         "state_names": STATE_NAMES,
         "action_names": ACTION_NAMES,
-        "control_hz": 5.0,
+        "action_hz": 5.0,
     }
     require_bridge_policy(libero_features(**fitting))
     with pytest.raises(ContractError, match="action_space ee_pose, expected delta_ee_pose"):

@@ -70,15 +70,15 @@ def test_the_result_has_both_rates_with_intervals_by_task_and_together(monkeypat
     config = BridgeSettings(("carrot", "spoon"), (0, 1))
     done = (BridgeEpisode("spoon", 1, 0, 60, success_last=True, success_ever=True, tick_ms=()),)
     told: list[BridgeEpisode] = []
-    figures = evaluate(config, PolicyActor(BridgePolicy(), config), told.append, done)
+    metrics = evaluate(config, PolicyActor(BridgePolicy(), config), told.append, done)
     assert [(e.task, e.init) for e in told] == [("carrot", 0), ("carrot", 1), ("spoon", 0)]
-    assert figures["n"] == 4
-    assert figures["success_last"]["rate"] == 0.25 and figures["success_ever"]["rate"] == 1
-    low, high = figures["success_last"]["ci95"]
+    assert metrics["n"] == 4
+    assert metrics["success_last"]["rate"] == 0.25 and metrics["success_ever"]["rate"] == 1
+    low, high = metrics["success_last"]["ci95"]
     assert 0 < low < 0.25 < high < 1
-    assert figures["per_task"]["carrot"]["success_last"]["successes"] == 0
-    assert figures["per_task"]["spoon"]["success_last"]["successes"] == 1
-    assert figures["episodes"][-1] == {
+    assert metrics["per_task"]["carrot"]["success_last"]["successes"] == 0
+    assert metrics["per_task"]["spoon"]["success_last"]["successes"] == 1
+    assert metrics["episodes"][-1] == {
         "task": "spoon",
         "episode": 1,
         "seed": 0,
@@ -86,8 +86,8 @@ def test_the_result_has_both_rates_with_intervals_by_task_and_together(monkeypat
         "success_last": True,
         "success_ever": True,
     }
-    assert figures["settings"]["max_steps"] == {"carrot": 60, "spoon": 60}
-    assert "mani-skill" in figures["versions"]
+    assert metrics["settings"]["max_steps"] == {"carrot": 60, "spoon": 60}
+    assert "mani-skill" in metrics["versions"]
 
 
 def test_what_cannot_be_run_is_said_before_the_simulator_starts():

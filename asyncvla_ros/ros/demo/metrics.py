@@ -89,7 +89,7 @@ def write_pictures(
     """
     names = [dof.name for dof in robot.dofs]
     steps = max((len(d.executed) for e in episodes for d in e.decisions), default=1)
-    fps = robot.control_hz / max(1, steps)
+    fps = robot.action_hz / max(1, steps)
     frames: list[np.ndarray] = []
     for number, episode in enumerate(episodes):
         end = "solved" if episode.success else "not solved"
@@ -99,7 +99,7 @@ def write_pictures(
             last = annotate(episode.decisions[-1], instruction, f"{title}: {end} in {episode.steps} steps")
             shown += [last] * round(fps)
             name = f"timeline_task{settings.task:02d}_init{episode.init:02d}.png"
-            write_timeline(settings.out / name, episode.decisions, names, 1 / robot.control_hz)
+            write_timeline(settings.out / name, episode.decisions, names, 1 / robot.action_hz)
             if number == 0 and settings.gif is not None:
                 write_gif(settings.gif, shown, 2 * fps)
         frames += shown

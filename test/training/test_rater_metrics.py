@@ -18,7 +18,7 @@ from asyncvla_ros.model.config import RaterConfig
 from asyncvla_ros.training.batches import Batches, step_generator
 from asyncvla_ros.training.drafts import Drafter
 from asyncvla_ros.training.rated_drafts import RatedDrafts, rate_drafts
-from asyncvla_ros.training.rater_figures import rater_figures
+from asyncvla_ros.training.rater_metrics import rater_metrics
 from asyncvla_ros.training.rater_settings import RaterSettings
 from asyncvla_ros.training.train_rater import train_rater
 from asyncvla_ros.training.within_observation import within_observation
@@ -32,11 +32,11 @@ def _rated(confidence: np.ndarray, variance: np.ndarray, error: np.ndarray) -> R
 
 @pytest.fixture(scope="module")
 def perfect() -> dict[str, Any]:
-    """Figures of a rater that knows the error, and of a variance that knows nothing."""
+    """Metrics of a rater that knows the error, and of a variance that knows nothing."""
     rng = np.random.default_rng(0)
     error = rng.exponential(size=(200, 8)).astype(np.float32)
     rated = _rated(1 / (1 + error), rng.random(error.shape), error)
-    return rater_figures(rated, RaterConfig(error_scale=1.0), seed=0)
+    return rater_metrics(rated, RaterConfig(error_scale=1.0), seed=0)
 
 
 def test_a_rater_that_knows_the_error_ranks_perfectly(perfect: dict[str, Any]):
@@ -67,10 +67,10 @@ def test_a_rater_that_knows_only_the_place_is_found_out():
     rng = np.random.default_rng(0)
     error = rng.exponential(size=(400, 8)) * np.arange(1, 9)
     place = np.broadcast_to(1 / np.arange(2.0, 10), error.shape)
-    figures = rater_figures(_rated(place, 1 - place, error), RaterConfig(), seed=0)
-    assert figures["auroc_worst_quarter"] == figures["auroc_worst_quarter_position_only"] > 0.65
-    assert figures["auroc_within_position"] == 0.5
-    assert figures["auroc_gain_over_variance_ci95"] == [0, 0]
+    metrics = rater_metrics(_rated(place, 1 - place, error), RaterConfig(), seed=0)
+    assert metrics["auroc_worst_quarter"] == metrics["auroc_worst_quarter_position_only"] > 0.65
+    assert metrics["auroc_within_position"] == 0.5
+    assert metrics["auroc_gain_over_variance_ci95"] == [0, 0]
 
 
 @pytest.fixture
@@ -139,25 +139,25 @@ def test_several_drafts_of_each_frame_are_compared(drafting: tuple[Checkpoint, B
     assert several.error.shape == (48, 8) and several.error_of_mean is not None
     # The error of a mean is at most the mean of the errors.
     assert (several.error_of_mean <= several.grouped(several.error).mean(1) + 1e-5).all()
-    figures = within_observation(several, executed=4)
-    assert figures is not None and (figures["drafts"], figures["observations"]) == (3, 16)
-    assert set(figures["concordance_within_observation"]) == {"rater", "variance", "mean", "medoid"}
+    metrics = within_observation(several, executed=4)
+    assert metrics is not None and (metrics["drafts"], metrics["observations"]) == (3, 16)
+    assert set(metrics["concordance_within_observation"]) == {"rater", "variance", "mean", "medoid"}
 
 
-def test_a_single_step_has_no_variance_and_figures_do_without(
+def test_a_single_step_has_no_variance_and_metrics_do_without(
     drafting: tuple[Checkpoint, Batches], episodes: Episodes
 ):
     checkpoint, batches = drafting
     drafter = Drafter(checkpoint, nullcontext, steps=1)
     rated = rate_drafts(drafter, checkpoint.model, batches, np.arange(24), episodes.episode, 0, count=2)
     assert rated.variance is None and set(rated.doubts) == {"rater", "mean", "medoid"}
-    figures = rater_figures(rated, RaterConfig(), seed=0)
-    assert "auroc_within_position" in figures and "variance_threshold" not in figures
+    metrics = rater_metrics(rated, RaterConfig(), seed=0)
+    assert "auroc_within_position" in metrics and "variance_threshold" not in metrics
 
 
 @pytest.fixture(scope="module")
 def judged() -> tuple[np.ndarray, dict[str, Any]]:
-    """(1200, 8) errors, and figures of an oracle, of chance, and of what knows only observations."""
+    """(1200, 8) errors, and metrics of an oracle, of chance, and of what knows only observations."""
     rng = np.random.default_rng(0)
     hardness = rng.exponential(size=(300, 1, 1))
     error = (hardness * rng.exponential(size=(300, 4, 8))).reshape(-1, 8).astype(np.float32)
@@ -171,17 +171,17 @@ def judged() -> tuple[np.ndarray, dict[str, Any]]:
         to_medoid=error.max() - error,
         error_of_mean=np.full((300, 8), 0.5),
     )
-    figures = within_observation(rated, executed=8)
-    assert figures is not None and (figures["drafts"], figures["observations"]) == (4, 300)
-    return error, figures
+    metrics = within_observation(rated, executed=8)
+    assert metrics is not None and (metrics["drafts"], metrics["observations"]) == (4, 300)
+    return error, metrics
 
 
 def test_signals_are_judged_by_the_order_of_drafts_of_an_observation_alone(
     judged: tuple[np.ndarray, dict[str, Any]],
 ):
     """An oracle is always right, chance half of the time, and what knows only observations is no better."""
-    _, figures = judged
-    said = figures["concordance_within_observation"]
+    _, metrics = judged
+    said = metrics["concordance_within_observation"]
     assert said["rater"]["same_place"] == {"value": 1.0, "ci95": [1.0, 1.0], "pairs": 300 * 6 * 8}
     assert said["medoid"]["same_place"]["value"] == 0 and said["medoid"]["chunk"]["value"] == 0
     assert said["mean"]["same_place"]["value"] == said["mean"]["chunk"]["value"] == 0.5
@@ -190,14 +190,14 @@ def test_signals_are_judged_by_the_order_of_drafts_of_an_observation_alone(
 
 
 def test_what_is_chosen_is_as_good_as_the_signal(judged: tuple[np.ndarray, dict[str, Any]]):
-    error, figures = judged
-    errors = {name: chosen["error"] for name, chosen in figures["selection"].items()}
+    error, metrics = judged
+    errors = {name: chosen["error"] for name, chosen in metrics["selection"].items()}
     chunks = error.reshape(300, 4, 8).mean(-1)
     assert errors["best"] == pytest.approx(chunks.min(1).mean(), rel=1e-5)
     assert errors["medoid"] == pytest.approx(chunks.max(1).mean(), rel=1e-5)
     assert errors["the_mean"] == 0.5 and errors["best"] < errors["rater"] * 1.05 < errors["first"]
-    assert figures["selection"]["the_mean"]["over_the_mean_ci95"] == [0, 0]
-    json.dumps(figures)
+    assert metrics["selection"]["the_mean"]["over_the_mean_ci95"] == [0, 0]
+    json.dumps(metrics)
 
 
 def test_only_executed_actions_count_for_a_chunk():
@@ -209,7 +209,7 @@ def test_only_executed_actions_count_for_a_chunk():
     short, whole = (within_observation(rated, executed) for executed in (2, 4))
     assert short is not None and whole is not None
     right = [
-        figures["concordance_within_observation"]["rater"]["chunk"]["value"] for figures in (short, whole)
+        metrics["concordance_within_observation"]["rater"]["chunk"]["value"] for metrics in (short, whole)
     ]
     assert right == [1, 0]
     assert short["selection"]["rater"]["error"] == pytest.approx(0.1)

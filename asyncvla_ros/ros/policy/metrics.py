@@ -21,7 +21,7 @@ def mean_confidence(chunk: ActionChunk) -> float:
     return float("nan") if chunk.confidence is None else float(np.mean(chunk.confidence))
 
 
-class PolicyFigures:
+class PolicyMetrics:
     """Counts and measurements since the node was started, without the warm-up.
 
     Threads: the inference thread notes; the executor's thread reports and clears ``error``. They share single

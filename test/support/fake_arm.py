@@ -17,7 +17,7 @@ from trajectory_msgs.msg import JointTrajectory
 from asyncvla_ros.data.message_content import to_ns
 from asyncvla_ros.ros.conversions import to_time
 from support.contracts import MS
-from support.robot_peer import SENSORS
+from support.fake_robot import SENSORS
 from support.ros_client import Inbox, RosClient
 from support.trajectory_controller import TrajectoryController
 
@@ -49,7 +49,7 @@ def write_contract(folder: Path, **changes: Any) -> Path:
     """Write the contract of an arm on a joint_trajectory_controller; ``changes`` replace its keys."""
     contract: dict[str, Any] = {
         "name": "two_joints",
-        "control_hz": 20.0,
+        "action_hz": 20.0,
         "command_hz": 50.0,
         "base_frame": "base",
         "cameras": [{"key": "top", "topic": "top/image_raw", "transport": "raw"}],
@@ -84,7 +84,7 @@ def write_velocity_contract(folder: Path, **limits: Any) -> Path:
     return write_contract(folder, command_hz=20.0, action=action, outputs=outputs)
 
 
-class ArmPeer:
+class FakeArm:
     """A joint_trajectory_controller and its arm, which obeys at once, as a node of their own.
 
     Args:
@@ -112,7 +112,7 @@ class ArmPeer:
         self._states: Any = self.client.node.create_publisher(JointState, "joint_states", SENSORS)
         self.client.node.create_timer(STATE_PERIOD_S, self._publish)
 
-    def __enter__(self) -> ArmPeer:
+    def __enter__(self) -> FakeArm:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -1,4 +1,4 @@
-"""Derive figures from a policy's answers beside what was demonstrated."""
+"""Derive metrics from a policy's answers beside what was demonstrated."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from asyncvla_ros.model.drafts import GRIPPER
 from asyncvla_ros.model.rater import token_errors
 from asyncvla_ros.training.demo_inference import DemoInference
 from asyncvla_ros.training.rated_drafts import RatedDrafts
-from asyncvla_ros.training.rater_figures import rater_figures
+from asyncvla_ros.training.rater_metrics import rater_metrics
 
 
-def demo_figures(
+def demo_metrics(
     inferences: Sequence[DemoInference],
     names: tuple[str, ...],
     gripper_middle: float | None,
@@ -26,7 +26,7 @@ def demo_figures(
     rater: RaterConfig | None,
     seed: int,
 ) -> dict[str, Any]:
-    """Derive all figures that need the policy's own answers.
+    """Derive all metrics that need the policy's own answers.
 
     Args:
         inferences: At least one.
@@ -73,7 +73,7 @@ def action_accuracy(
     """
     error = np.abs(actions - demonstrated)
     moving = error[..., _moving(names)]
-    figures: dict[str, Any] = {
+    metrics: dict[str, Any] = {
         "mae": float(moving.mean()),
         "mae_per_step": moving.mean(axis=(0, 2)).tolist(),
         "mae_per_dof": {name: float(error[..., i].mean()) for i, name in enumerate(names)},
@@ -83,9 +83,9 @@ def action_accuracy(
     if gripper_middle is not None:
         i = names.index(GRIPPER)
         right = (actions[..., i] > gripper_middle) == (demonstrated[..., i] > gripper_middle)
-        figures["gripper_accuracy"] = float(right.mean())
-        figures["gripper_accuracy_per_step"] = right.mean(axis=0).tolist()
-    return figures
+        metrics["gripper_accuracy"] = float(right.mean())
+        metrics["gripper_accuracy_per_step"] = right.mean(axis=0).tolist()
+    return metrics
 
 
 def refinement(inferences: Sequence[DemoInference], names: tuple[str, ...]) -> dict[str, Any] | None:
@@ -138,7 +138,7 @@ def calibration(
     known = [answer.variance for answer in answers if answer.variance is not None]
     variance = np.stack(known) if len(known) == len(rated) else None
     drafts = RatedDrafts(np.stack(rated), variance, error, _episodes(inferences))
-    return {"label": rater.label, **rater_figures(drafts, rater, seed)}
+    return {"label": rater.label, **rater_metrics(drafts, rater, seed)}
 
 
 def _drafts(inferences: Sequence[DemoInference]) -> np.ndarray:

@@ -17,7 +17,7 @@ from asyncvla_ros.training.rated_drafts import RatedDrafts
 _RESAMPLES = 500
 
 
-def rater_figures(rated: RatedDrafts, config: RaterConfig, seed: int) -> dict[str, Any]:
+def rater_metrics(rated: RatedDrafts, config: RaterConfig, seed: int) -> dict[str, Any]:
     """Compute ranking and calibration, all on the same actions.
 
     Returns:
@@ -36,9 +36,9 @@ def rater_figures(rated: RatedDrafts, config: RaterConfig, seed: int) -> dict[st
     """
     if rated.confidence is None:
         raise ValueError("the drafts were not rated")
-    figures = confidence_figures(rated.confidence, rated.error, config)
+    metrics = confidence_metrics(rated.confidence, rated.error, config)
     worst = _worst_quarter(rated.error)
-    figures |= {
+    metrics |= {
         "auroc_worst_quarter_position_only": auroc(
             np.broadcast_to(rated.error.mean(0), rated.error.shape), worst
         ),
@@ -46,19 +46,19 @@ def rater_figures(rated: RatedDrafts, config: RaterConfig, seed: int) -> dict[st
         "mean_error": float(rated.error.mean()),
     }
     if rated.variance is None:
-        return figures
-    return figures | {
+        return metrics
+    return metrics | {
         "auroc_worst_quarter_variance": auroc(rated.variance, worst),
         "auroc_gain_over_variance_ci95": _gain_interval(
             rated.confidence, rated.variance, worst, rated.episode, seed=seed
         ),
         "auroc_within_position_variance": _within_position(rated.variance, rated.error),
-        "variance_threshold": float(np.quantile(rated.variance, 1 - figures["doubtful_share"])),
+        "variance_threshold": float(np.quantile(rated.variance, 1 - metrics["doubtful_share"])),
     }
 
 
-def confidence_figures(confidence: np.ndarray, error: np.ndarray, config: RaterConfig) -> dict[str, Any]:
-    """Compute ranking and calibration of a confidence alone; keys as in ``rater_figures``.
+def confidence_metrics(confidence: np.ndarray, error: np.ndarray, config: RaterConfig) -> dict[str, Any]:
+    """Compute ranking and calibration of a confidence alone; keys as in ``rater_metrics``.
 
     Args:
         confidence: (n, l) of the rater.

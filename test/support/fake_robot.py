@@ -48,7 +48,7 @@ def joint_message(stamp_ns: int) -> JointState:
     return message
 
 
-class RobotPeer:
+class FakeRobot:
     """Publishes libero_panda's observations on request or at a rate.
 
     Args:
