@@ -44,12 +44,12 @@ train policy_1 "$out/start" "$steps" 0.001 0 views=3 demonstrations=1
 if [ ! -d "$out/learner" ]; then
   asyncvla export --checkpoint "$out/policy_1" --mode sfm --out "$out/learner"
 fi
-collect corrections "$episodes" 6000 --learner "$out/learner"
+collect corrections "$episodes" 6000 --rollout-policy "$out/learner"
 train policy_2 "$out/policy_1" "$((steps / 2))" 0.0007 0.5 views=3 demonstrations=1 corrections=1
 # Episodes that trained nothing: on others a policy looks better than it is.
 collect unseen "$((episodes / 3 + 3))" 8000
 # shellcheck disable=SC2046
-asyncvla train-rater $(data unseen) --fresh --checkpoint "$out/policy_2" --label pairwise --reads mean \
+asyncvla train-rater $(data unseen) --unseen --checkpoint "$out/policy_2" --label pairwise --reads mean \
   --steps "${RATER_STEPS:-600}" --out "$out/rated"
 if [ ! -d "$out/policy" ]; then
   asyncvla export --checkpoint "$out/rated" --mode sfm --best-of 1 --out "$out/policy"

@@ -45,7 +45,7 @@ class Series:
         return self.values[best]
 
     def between(self, time_ns: int, within_ns: int) -> np.ndarray | None:
-        """The value at ``time_ns``, linear between its neighbours, which are ``within_ns`` [ns] apart."""
+        """The value at ``time_ns``, linear between its neighbors, which are ``within_ns`` [ns] apart."""
         at = bisect_left(self.stamps, time_ns)
         if at < len(self.stamps) and self.stamps[at] == time_ns:
             return np.asarray(self.values[at])

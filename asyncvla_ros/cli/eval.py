@@ -47,7 +47,7 @@ def eval_libero(
     json_out: JsonOption = None,
 ) -> None:
     """Run a policy on LIBERO's official initial states; with --json a rerun continues."""
-    from asyncvla_ros.common.sole_writer import sole_writer
+    from asyncvla_ros.common.exclusive_lock import exclusive_lock
     from asyncvla_ros.model.checkpoint import fingerprint
     from asyncvla_ros.model.config import load_config
     from asyncvla_ros.paths import shipped_checkpoint
@@ -65,7 +65,7 @@ def eval_libero(
     if json_out is None or str(json_out) == "-":
         write_json(_evaluate(settings, load), json_out)
         return
-    with sole_writer(json_out.with_name(f"{json_out.name}.lock"), f"an evaluation into {json_out}"):
+    with exclusive_lock(json_out.with_name(f"{json_out.name}.lock"), f"an evaluation into {json_out}"):
         log = EpisodeLog(json_out, settings, EpisodeResult)
         write_json(_evaluate(settings, load, log), json_out)
         log.close(settings)

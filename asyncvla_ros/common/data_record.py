@@ -59,7 +59,7 @@ class DataRecord:
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise CheckpointError(f"{source} does not say what data was used: {error!r}") from error
 
-    def is_of(self, other: DataRecord | None) -> bool:
+    def same_episodes(self, other: DataRecord | None) -> bool:
         """Return whether both have the same episodes in the same order, whatever their folders are called."""
         if other is None:
             return False
@@ -67,10 +67,10 @@ class DataRecord:
             return self.datasets == other.datasets
         return (self.episodes, self.frames) == (other.episodes, other.frames)
 
-    def shares(self, other: DataRecord | None) -> bool:
+    def overlaps(self, other: DataRecord | None) -> bool:
         """Return whether the other record's training lineage includes any of these datasets, if known."""
         lineage = other.lineage() if other else ()
-        return any(not self.firsts().keys().isdisjoint(record.firsts()) for record in lineage)
+        return any(not self.first_episode().keys().isdisjoint(record.first_episode()) for record in lineage)
 
     def lineage(self) -> Iterator[DataRecord]:
         """Return this record, that of the policy from which training began, and so on."""
@@ -78,7 +78,7 @@ class DataRecord:
         if self.before:
             yield from self.before.lineage()
 
-    def firsts(self) -> dict[str, int]:
+    def first_episode(self) -> dict[str, int]:
         """Return the number of the first episode of each dataset, by digest."""
         counts = [episodes for _, episodes in self.datasets]
         return {digest: sum(counts[:i]) for i, (digest, _) in enumerate(self.datasets)}
@@ -98,16 +98,16 @@ def held_out(trained_on: DataRecord | None, given: DataRecord) -> float:
     Raises:
         AsyncVLAError: If it is other data, whatever the folders are called, or if nothing was held out.
     """
-    fresh = "or --fresh for data that trained nothing"
+    unseen = "or --unseen for data that trained nothing"
     if trained_on is None:
-        raise AsyncVLAError(f"the checkpoint does not say what data trained it; use another, {fresh}")
-    if not given.is_of(trained_on):
+        raise AsyncVLAError(f"the checkpoint does not say what data trained it; use another, {unseen}")
+    if not given.same_episodes(trained_on):
         raise AsyncVLAError(
             f"the policy was trained on {trained_on}, but the data given are {given}, so it is not known "
-            f"what it has seen; give the same --data in the same order, {fresh}"
+            f"what it has seen; give the same --data in the same order, {unseen}"
         )
     if not trained_on.holdout:
         raise AsyncVLAError(
-            f"the policy was trained on all of the data, with --holdout 0; give others, {fresh}"
+            f"the policy was trained on all of the data, with --holdout 0; give others, {unseen}"
         )
     return trained_on.holdout

@@ -104,7 +104,7 @@ def skip_broken_option() -> Any:
     return option(False, "Leave out episodes whose states or actions are no numbers.")
 
 
-def fresh_option() -> Any:
+def unseen_option() -> Any:
     """Declare whether the data is new to the policy."""
     return option(False, "The data did not train the policy: use all of it.")
 

@@ -91,27 +91,27 @@ class Episodes:
             held.append(start + np.flatnonzero(is_held))
         return np.concatenate(train), np.concatenate(held)
 
-    def unseen(self, folders: Sequence[Path], trained_on: DataRecord | None, *, fresh: bool) -> np.ndarray:
+    def unseen_frames(self, folders: Sequence[Path], trained_on: DataRecord | None, *, unseen: bool) -> np.ndarray:
         """Return the frames (b,) that a policy has not seen: its held-out episodes, without single views.
 
         Args:
             folders: Folders of these episodes.
             trained_on: Record of the policy's training data.
-            fresh: Whether no episode here was used in training, so that all frames are unseen.
+            unseen: Whether no episode here was used in training, so that all frames are unseen.
 
         Raises:
-            AsyncVLAError: If the held-out episodes are unknown, or the data is not fresh.
+            AsyncVLAError: If the held-out episodes are unknown, or the data is not unseen.
         """
         given = self.record(folders, 0)
-        if not fresh:
+        if not unseen:
             frames = self.split(held_out(trained_on, given))[1]
             return frames[~self.is_view(frames)]
-        if given.is_of(trained_on):
-            raise AsyncVLAError(f"the policy was trained on {given}: they are not fresh; leave --fresh out")
-        if given.shares(trained_on):
+        if given.same_episodes(trained_on):
+            raise AsyncVLAError(f"the policy was trained on {given}: they are not unseen; leave --unseen out")
+        if given.overlaps(trained_on):
             raise AsyncVLAError(
                 f"the policy was trained on {trained_on}; some of that is in the data given, {given}; give "
-                "others, that are fresh"
+                "others, that are unseen"
             )
         frames = np.arange(len(self.episode))
         return frames[~self.is_view(frames)]
@@ -122,7 +122,7 @@ class Episodes:
         is_first = (frames == 0) | (self.episode[before] != self.episode[frames])
         return np.asarray(is_first & (self.last[frames] == frames))
 
-    def measuring(self, frames: np.ndarray, share: float) -> np.ndarray:
+    def validation_mask(self, frames: np.ndarray, share: float) -> np.ndarray:
         """Return the validation mask (b,) bool of frames (b,), from which a rater does not learn.
 
         It takes every k-th episode of the frames, counted per instruction, so that each instruction with k

@@ -10,7 +10,7 @@ demonstrated action:
     pairwise   p(i is better than j) = sigmoid(z_i - z_j)                   (z: logits; see ``pairwise_loss``)
 
 The relative label always calls some action the worst; only the others can say "nothing to refine". Errors
-grow along the chunk: a rater of the first two labels can score well from the place alone, while ``position``
+grow along the chunk: a rater of the first two labels can score well from the place alone, while ``per_step``
 rates an action against others of its place. All three mostly learn which observations are hard; ``pairwise``
 compares drafts of one observation, as needed to choose among them.
 

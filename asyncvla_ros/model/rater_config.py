@@ -10,7 +10,7 @@ from typing import Any
 from asyncvla_ros.model.config_checks import require_count, require_known
 from asyncvla_ros.types import CheckpointError
 
-RATER_LABELS = ("absolute", "position", "relative", "pairwise")
+RATER_LABELS = ("absolute", "per_step", "relative", "pairwise")
 # Signals that a rater may read beside a draft, see ``model.signals``.
 SIGNALS = ("variance", "mean", "medoid")
 
@@ -23,7 +23,7 @@ class RaterConfig:
         num_layers: Decoder layers.
         label: One of ``RATER_LABELS``, see ``model.rater``.
         error_scale: Mean squared error at which the label is 0.5 (normalized action units): one number for
-            ``absolute`` and ``pairwise``, one for each place in the chunk for ``position``, unused by
+            ``absolute`` and ``pairwise``, one for each place in the chunk for ``per_step``, unused by
             ``relative``.
         threshold: Confidence below which actions are refined.
         reads: Which of ``SIGNALS`` of each action it also reads; none in the paper.

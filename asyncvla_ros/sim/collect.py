@@ -12,7 +12,7 @@ from pathlib import Path
 
 from asyncvla_ros.common.same_settings import fixed_settings, require_same_settings
 from asyncvla_ros.common.shard import WHOLE
-from asyncvla_ros.common.sole_writer import sole_writer
+from asyncvla_ros.common.exclusive_lock import exclusive_lock
 from asyncvla_ros.common.worker_pool import worker_pool
 from asyncvla_ros.sim.collection import CollectSettings, PartReport, plan_parts
 from asyncvla_ros.sim.libero.tasks import get_task
@@ -42,7 +42,7 @@ def collect(settings: CollectSettings, on_part: Callable[[PartReport, int, int],
     missing = [part for part in parts if not (settings.out / part.name).exists()]
     done = len(parts) - len(missing)
     lock = ".lock" if settings.shard == WHOLE else f".lock_{settings.shard.index}_of_{settings.shard.count}"
-    with sole_writer(settings.out / lock, f"a collection into {settings.out}"):
+    with exclusive_lock(settings.out / lock, f"a collection into {settings.out}"):
         _require_same_collection(settings)
         for part in parts:
             _require_count(settings.out / part.name, part.count)
@@ -66,10 +66,10 @@ def collect(settings: CollectSettings, on_part: Callable[[PartReport, int, int],
 def _require_same_collection(settings: CollectSettings) -> None:
     """Datasets of different collections in one folder would pass for one."""
     now = fixed_settings(asdict(settings), _FREE)
-    if settings.learner is not None:
+    if settings.rollout_policy is not None:
         from asyncvla_ros.model.checkpoint import fingerprint
 
-        now["learner"] = fingerprint(settings.learner)
+        now["learner"] = fingerprint(settings.rollout_policy)
     file = settings.out / "collection.json"
     if not file.is_file():
         # Whole or not at all: another shard may read it at the same time.

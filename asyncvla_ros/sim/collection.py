@@ -16,7 +16,7 @@ from asyncvla_ros.common.options import option, seed_option, shard_option, simul
 from asyncvla_ros.common.shard import Shard
 from asyncvla_ros.common.written import shares
 from asyncvla_ros.sim.expert.disturbance import DEFAULT_NOISE, NoiseSettings
-from asyncvla_ros.sim.expert.grip import MOST_STYLES
+from asyncvla_ros.sim.expert.grasp import MOST_STYLES
 from asyncvla_ros.sim.libero.options import rendering_option, suite_option, tasks_option
 from asyncvla_ros.sim.libero.placement import PLACEMENTS
 from asyncvla_ros.sim.libero.tasks import task_indices
@@ -44,7 +44,7 @@ class CollectSettings:
         episodes_per_part: episodes of one dataset; 0: as many as is usual.
         workers: processes.
         rendering: of meshes, ``decimated`` or ``full``, which on a CPU takes four times as long.
-        learner: checkpoint of the policy that drives first; None: the expert alone.
+        rollout_policy: checkpoint of the policy that drives first; None: the expert alone.
         shard: which of the parts; the others are collected elsewhere.
     """
 
@@ -65,7 +65,7 @@ class CollectSettings:
     episodes_per_part: int = 0
     workers: int = simulators_option()
     rendering: str = rendering_option("decimated")
-    learner: Path | None = option(None, "DAgger: this policy drives first, the expert says what was right.")
+    rollout_policy: Path | None = option(None, "DAgger: this policy drives first, the expert says what was right.")
     noise: NoiseSettings = DEFAULT_NOISE
     shard: Shard = shard_option()
 
@@ -80,9 +80,9 @@ class CollectSettings:
             raise AsyncVLAError(f"placements have the shares {shares}, expected shares that add up to 1")
         if not 1 <= self.styles <= MOST_STYLES:
             raise AsyncVLAError(f"styles is {self.styles}, expected 1 to {MOST_STYLES}")
-        if self.views < 0 or (self.views and (self.learner or self.styles > 1)):
+        if self.views < 0 or (self.views and (self.rollout_policy or self.styles > 1)):
             raise AsyncVLAError(
-                f"views is {self.views} with the learner {self.learner} and {self.styles} styles, "
+                f"views is {self.views} with the rollout policy {self.rollout_policy} and {self.styles} styles, "
                 "expected 0, or a number of views of each scene with neither: nobody drives in a view"
             )
 

@@ -2,7 +2,7 @@
 
 The executed action is the expert's plus correlated noise, random kicks and now and then an opened gripper;
 the action to learn is the expert's own answer to the state this led to. Both are stored: what was executed is
-what a policy will be told of actions that are on their way while it thinks. With a learner (DAgger, arXiv
+what a policy will be told of actions that are on their way while it thinks. With a rollout policy (DAgger, arXiv
 1011.0686) a policy drives first, for a random part of the episode, and the expert takes over and finishes:
 
     action.executed   policy policy policy ... policy | expert + noise ... expert + noise
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from asyncvla_ros.common.sole_writer import sole_writer
+from asyncvla_ros.common.exclusive_lock import exclusive_lock
 from asyncvla_ros.data.lerobot_writer import PRIVILEGED_NAMES, DatasetWriter, dataset_features
 from asyncvla_ros.sim.collection import CollectSettings, Part, PartReport
 from asyncvla_ros.sim.expert.demonstrator import Expert
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 _ATTEMPTS = 20
-#: Part of the step limit after which the expert takes over from a learner: room enough to finish.
-_LEARNER_SHARE = (0.1, 0.55)
+#: Part of the step limit after which the expert takes over from a rollout policy: room enough to finish.
+_ROLLOUT_SHARE = (0.1, 0.55)
 
 
 def collect_part(settings: CollectSettings, part: Part) -> PartReport:
@@ -46,7 +46,7 @@ def collect_part(settings: CollectSettings, part: Part) -> PartReport:
         RunError: the expert fails again and again.
     """
     # Shards of another number, or the whole, may run at the same time.
-    with sole_writer(settings.out / f".{part.name}.lock", f"the collection of {settings.out / part.name}"):
+    with exclusive_lock(settings.out / f".{part.name}.lock", f"the collection of {settings.out / part.name}"):
         return _collect_part(settings, part)
 
 
@@ -57,11 +57,11 @@ def _collect_part(settings: CollectSettings, part: Part) -> PartReport:
         cameras, STATE_NAMES, ACTION_NAMES, PRIVILEGED_NAMES, has_executed=True, has_style=settings.styles > 1
     )
     attempts = frames = 0
-    learner = None
-    if settings.learner is not None:
+    rollout_policy = None
+    if settings.rollout_policy is not None:
         from asyncvla_ros.policy import Policy
 
-        learner = Policy.from_checkpoint(settings.learner, threads=1)
+        rollout_policy = Policy.from_checkpoint(settings.rollout_policy, threads=1)
     with (
         LiberoEnv(settings.suite, part.task, settings.rendering) as env,
         DatasetWriter(settings.out / part.name, features, int(ACTION_HZ), "libero_panda") as writer,
@@ -79,7 +79,7 @@ def _collect_part(settings: CollectSettings, part: Part) -> PartReport:
                 if settings.views:
                     steps = record_views(env, writer, choices, count, rng=rng)
                 else:
-                    steps = record_episode(env, writer, settings, rng, learner=learner)
+                    steps = record_episode(env, writer, settings, rng, rollout_policy=rollout_policy)
                 if steps:
                     frames += steps
                     break
@@ -136,7 +136,7 @@ def record_episode(
     writer: DatasetWriter,
     settings: CollectSettings,
     rng: np.random.Generator,
-    learner: Policy | None = None,
+    rollout_policy: Policy | None = None,
 ) -> int:
     """Record one demonstration in the scene as it is; keep it only if it succeeds.
 
@@ -147,15 +147,15 @@ def record_episode(
     expert = Expert(env.scene, None if style is None else (style, settings.styles))
     disturbance = Disturbance(settings.noise, rng)
     limit = max_steps(settings.suite)
-    handover = int(limit * rng.uniform(*_LEARNER_SHARE)) if learner is not None else 0
+    handover = int(limit * rng.uniform(*_ROLLOUT_SHARE)) if rollout_policy is not None else 0
     planned: list[np.ndarray] = []
     for step in range(limit):
         action = expert.act()
         observation = env.observe()
-        if learner is not None and step < handover:
+        if rollout_policy is not None and step < handover:
             if not planned:
-                chunk = learner.infer(observation, Strategy("sfm"), seed=int(rng.integers(2**31)))
-                planned = list(chunk.actions[: learner.execute_steps])
+                chunk = rollout_policy.infer(observation, Strategy("sfm"), seed=int(rng.integers(2**31)))
+                planned = list(chunk.actions[: rollout_policy.execute_steps])
             executed = np.clip(planned.pop(0), -1, 1)
         else:
             executed = disturbance.apply(action, expert.phase)

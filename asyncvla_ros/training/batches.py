@@ -1,4 +1,4 @@
-"""Batches for both training loops: normalised, padded, augmented, with all that is random in them seeded."""
+"""Batches for both training loops: normalized, padded, augmented, with all randomness seeded."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Augmentation:
 
     Attributes:
         moves: (b, cameras, 2) pixels by which rows and columns move.
-        gain: (b, cameras, 3) factor on each colour.
+        gain: (b, cameras, 3) factor on each color.
     """
 
     moves: Tensor
@@ -102,11 +102,11 @@ class Batch:
 
     Attributes:
         inputs: Of the network.
-        actions: (b, l, max_action_dim) normalised, padding 0.
+        actions: (b, l, max_action_dim) normalized, padding 0.
         dim_mask: (b, max_action_dim), 1 where an action dim is real rather than padding.
-        privileged: (b, k) targets, normalised; None without them.
+        privileged: (b, k) targets, normalized; None without them.
         episodes: (b,) running number of the episode of each observation.
-        executed: (b, l, max_action_dim) what was done in place of the actions, normalised likewise.
+        executed: (b, l, max_action_dim) what was done in place of the actions, normalized likewise.
         known: (b, l), 1 where the action is known: in a view, see ``sim.views``, only the first is.
         augmentation: Of the images, not yet applied; see ``augmented``.
         draws: Of flow matching; None where they are not needed.
@@ -164,7 +164,7 @@ def _augmented(inputs: Inputs, augmentation: Augmentation | None) -> Inputs:
 
 
 class Batches:
-    """Random access to normalised, padded, augmented batches.
+    """Random access to normalized, padded, augmented batches.
 
     Args:
         mixture: The data, and the statistics of each robot in it.
@@ -277,7 +277,7 @@ class Batches:
 
 
 def _scaled(values: np.ndarray, stats: Sequence[NormStats], robot: np.ndarray, size: int) -> Tensor:
-    """Each (..., w) of values (b, ..., w) normalised as its robot's, and padded with 0 to ``size``."""
+    """Each (..., w) of values (b, ..., w) normalized as its robot's, and padded with 0 to ``size``."""
     out = np.zeros((*values.shape[:-1], size), np.float32)
     for number in np.unique(robot).tolist():
         own, dims = robot == number, len(stats[number].mean)

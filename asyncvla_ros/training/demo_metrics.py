@@ -124,7 +124,7 @@ def calibration(
 
     Args:
         inferences: n of them.
-        error: (n, l) mean squared error of the draft, normalised units.
+        error: (n, l) mean squared error of the draft, normalized units.
         rater: Whose label the confidence predicts.
         seed: Of the bootstrap.
 

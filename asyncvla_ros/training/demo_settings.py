@@ -9,7 +9,7 @@ from asyncvla_ros.common.options import (
     cache_option,
     checkpoint_option,
     device_option,
-    fresh_option,
+    unseen_option,
     option,
     seed_option,
     skip_broken_option,
@@ -26,7 +26,7 @@ class DemoEvalSettings:
         data: What the policy was trained on: its held-out episodes count.
         checkpoint: Folder of the policy; None for the shipped one.
         strategy: Compared with the synchronous draft that it starts from.
-        fresh: The data trained nothing: all of its episodes count.
+        unseen: The data trained nothing: all of its episodes count.
         frames: Observations at most, drawn at random.
         seed: Determines observations and noise.
         device: torch device.
@@ -39,7 +39,7 @@ class DemoEvalSettings:
     data: tuple[Path, ...] = option(help="What the policy was trained on; repeatable.")
     checkpoint: Path | None = checkpoint_option()
     strategy: Strategy = Strategy()
-    fresh: bool = fresh_option()
+    unseen: bool = unseen_option()
     frames: int = option(500, "Observations at most.", 1)
     seed: int = seed_option()
     device: str = device_option()

@@ -27,8 +27,8 @@ class Drafts:
     Attributes:
         prefix: Of n observations, each repeated for its drafts; without the keys and values that only
             sampling reads.
-        actions: (n, l, d) normalised.
-        truth: (n, l, d) demonstrated, normalised.
+        actions: (n, l, d) normalized.
+        truth: (n, l, d) demonstrated, normalized.
         variance: (n, l), see ``flow.denoising_variance``; None of a single step.
         count: Drafts k of each observation.
         dim_mask: (d,), 1 where an action dim is real.

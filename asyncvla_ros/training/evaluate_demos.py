@@ -53,7 +53,7 @@ def evaluate_demos(settings: DemoEvalSettings) -> dict[str, Any]:
     episodes = load_episodes(
         settings.data, config.image_size, settings.cache, skip_broken=settings.skip_broken
     )
-    frames = unseen_frames(episodes, load_records(settings.policy), settings, policy.chunk_size)
+    frames = evaluation_frames(episodes, load_records(settings.policy), settings, policy.chunk_size)
     strategy = settings.strategy.complete(config.strategy)
     asked = infer_demos(policy, episodes, frames, strategy, seed=settings.seed)
     inferences = list(track(asked, description="Comparing", total=len(frames), transient=True))
@@ -99,7 +99,7 @@ def _within_observation(
     return within_observation(rated, base.model.config.execute_steps)
 
 
-def unseen_frames(
+def evaluation_frames(
     episodes: Episodes,
     records: tuple[DataRecord | None, DataRecord | None],
     settings: DemoEvalSettings,
@@ -117,11 +117,11 @@ def unseen_frames(
         AsyncVLAError: If there are none, or it is not known which they are.
     """
     trained_on, rated_on = records
-    frames = episodes.unseen(settings.data, trained_on, fresh=settings.fresh)
+    frames = episodes.unseen_frames(settings.data, trained_on, unseen=settings.unseen)
     given = episodes.record(settings.data, 0)
-    if given.is_of(rated_on):
-        frames = frames[episodes.measuring(frames, RaterSettings.validation)]
-    elif given.shares(rated_on):
+    if given.same_episodes(rated_on):
+        frames = frames[episodes.validation_mask(frames, RaterSettings.validation)]
+    elif given.overlaps(rated_on):
         raise AsyncVLAError(
             f"the rater learned from {rated_on}; some of that is in the data given, {given}; give the same "
             "--data in the same order, or others"
@@ -130,7 +130,7 @@ def unseen_frames(
     if not len(frames):
         raise AsyncVLAError(
             f"none of {episodes.count} episodes trained neither policy nor rater and is as long "
-            "as a chunk; expected more episodes, or --fresh for data that trained nothing"
+            "as a chunk; expected more episodes, or --unseen for data that trained nothing"
         )
     rng = np.random.default_rng(settings.seed)
     return np.sort(rng.permutation(frames)[: settings.frames])

@@ -137,7 +137,7 @@ def load_batches(
         multiprocessing_context="fork" if workers else None,
         worker_init_fn=_start_worker,
         pin_memory=torch.cuda.is_available(),
-        # Of its own, or it would take a number from the one that initialises networks.
+        # Of its own, or it would take a number from the one that initializes networks.
         generator=torch.Generator(),
     )
     for batch in loader:

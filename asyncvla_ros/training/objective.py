@@ -1,4 +1,4 @@
-"""What is minimised: velocities of the flow and, where the data has them, simulator quantities."""
+"""What is minimized: velocities of the flow and, where the data has them, simulator quantities."""
 
 from __future__ import annotations
 

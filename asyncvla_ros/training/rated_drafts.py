@@ -23,7 +23,7 @@ class RatedDrafts:
     Attributes:
         confidence: (n, l) of the rater; None without one.
         variance: (n, l), see ``flow.denoising_variance``; None of a single step.
-        error: (n, l) mean squared error, normalised units.
+        error: (n, l) mean squared error, normalized units.
         episode: (n,) which episode each draft belongs to.
         count: Drafts k of each observation.
         to_mean: (n, l) squared distance to the mean of the drafts; None of single drafts.

@@ -47,7 +47,7 @@ class RaterData:
         """
         episodes = load_rater_episodes(settings, base)
         training, validation = _split(episodes, base, settings)
-        record = episodes.record(settings.data, 0) if settings.fresh else base.trained_on
+        record = episodes.record(settings.data, 0) if settings.unseen else base.trained_on
         assert record is not None
         robot = Robot("policy", base.features, base.state_stats, base.action_stats)
         mixture = Mixture.of_one_robot(episodes, robot)
@@ -74,12 +74,12 @@ def error_scale(drafter: Drafter, data: RaterData, settings: RaterSettings) -> f
     """Find the error that a share ``doubtful`` of the policy's actions exceeds.
 
     Returns:
-        One for all places in the chunk; with the label ``position``, one for each.
+        One for all places in the chunk; with the label ``per_step``, one for each.
     """
     generator = step_generator(settings.seed, 2**31 - 1)
     pieces = drafter.some(data.plain, data.training, OBSERVATIONS, generator)
     errors = torch.cat([drafts.errors for _, drafts in pieces])
-    if settings.label == "position":
+    if settings.label == "per_step":
         return tuple(errors.quantile(1 - settings.doubtful, dim=0).tolist())
     return float(errors.flatten().quantile(1 - settings.doubtful))
 
@@ -90,12 +90,12 @@ def _split(episodes: Episodes, base: Checkpoint, settings: RaterSettings) -> tup
     Raises:
         AsyncVLAError: If it is not known which these are, or there are too few for both.
     """
-    frames = episodes.unseen(settings.data, base.trained_on, fresh=settings.fresh)
-    measuring = episodes.measuring(frames, settings.validation)
-    if measuring.all() or not measuring.any():
+    frames = episodes.unseen_frames(settings.data, base.trained_on, unseen=settings.unseen)
+    validation_mask = episodes.validation_mask(frames, settings.validation)
+    if validation_mask.all() or not validation_mask.any():
         count = len(np.unique(episodes.episode[frames]))
         raise AsyncVLAError(
             f"{count} episodes are there for the rater, expected at least "
             f"{max(2, round(1 / settings.validation))}; collect more"
         )
-    return frames[~measuring], frames[measuring]
+    return frames[~validation_mask], frames[validation_mask]

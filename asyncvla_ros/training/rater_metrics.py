@@ -62,7 +62,7 @@ def confidence_metrics(confidence: np.ndarray, error: np.ndarray, config: RaterC
 
     Args:
         confidence: (n, l) of the rater.
-        error: (n, l) mean squared error, normalised units.
+        error: (n, l) mean squared error, normalized units.
         config: Whose label the confidence predicts.
     """
     label = confidence_label(torch.from_numpy(error), config).numpy()

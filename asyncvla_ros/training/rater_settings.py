@@ -8,7 +8,7 @@ from pathlib import Path
 from asyncvla_ros.common.options import (
     cache_option,
     decode_option,
-    fresh_option,
+    unseen_option,
     option,
     processes_option,
     seed_option,
@@ -30,7 +30,7 @@ class RaterSettings:
     out: Path = option(help="Receives the policy with its rater; a rerun continues.")
     label: str = option(
         "absolute",
-        "absolute, position, relative as in the paper, or pairwise: drafts of an observation in their order.",
+        "absolute, per_step, relative as in the paper, or pairwise: drafts of an observation in their order.",
         choices=RATER_LABELS,
     )
     drafts: int = option(
@@ -50,7 +50,7 @@ class RaterSettings:
     batch: int = option(64, "Observations per step, over all processes.", 1)
     lr: float = option(5e-4, "Peak learning rate.", 0)
     weight_decay: float = option(1e-2, "Of AdamW.", 0)
-    fresh: bool = fresh_option()
+    unseen: bool = unseen_option()
     validation: float = option(1 / 3, "Share of those episodes that only measures.", 0)
     shift: int = option(4, "Images move by up to this many pixels each way.", 0)
     brightness: float = option(0.1, "Images are scaled by 1 +- this.", 0)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from asyncvla_ros.common.same_settings import fixed_settings, require_same_settings
-from asyncvla_ros.common.sole_writer import sole_writer
+from asyncvla_ros.common.exclusive_lock import exclusive_lock
 
 
 class RunState:
@@ -70,7 +70,7 @@ class RunState:
                 shutil.rmtree(old)
 
 
-def sole_run(folder: Path) -> contextlib.AbstractContextManager[None]:
+def lock_run(folder: Path) -> contextlib.AbstractContextManager[None]:
     """Lock ``folder`` for the process that begins a run there: two would delete each other's states.
 
     Raises:
@@ -78,4 +78,4 @@ def sole_run(folder: Path) -> contextlib.AbstractContextManager[None]:
     """
     if os.environ.get("RANK", "0") != "0":
         return contextlib.nullcontext()
-    return sole_writer(folder / ".lock", f"a training into {folder}")
+    return exclusive_lock(folder / ".lock", f"a training into {folder}")

@@ -28,7 +28,7 @@ from asyncvla_ros.training.order import Order, Share
 from asyncvla_ros.training.policy_network import begin_policy, image_size
 from asyncvla_ros.training.processes import default_processes, per_process_batch, spawn_workers
 from asyncvla_ros.training.progress import Log, StepMeans
-from asyncvla_ros.training.run_state import RunState, sole_run
+from asyncvla_ros.training.run_state import RunState, lock_run
 from asyncvla_ros.training.settings import FREE, TrainSettings
 from asyncvla_ros.training.sharded_trainer import ShardedTrainer
 from asyncvla_ros.training.trainer import Trainer
@@ -46,7 +46,7 @@ def train(settings: TrainSettings) -> None:
     robot_contracts(settings.data, settings.action_space)
     # Before the processes start, to share its result.
     _load_data(settings)
-    with sole_run(settings.out):
+    with lock_run(settings.out):
         spawn_workers(_train, processes, settings)
 
 

@@ -37,7 +37,7 @@ from asyncvla_ros.training.rater_data import RaterData, error_scale, load_rater_
 from asyncvla_ros.training.rater_loss import RaterLoss
 from asyncvla_ros.training.rater_metrics import rater_metrics
 from asyncvla_ros.training.rater_settings import COMPARED, FREE, RaterSettings
-from asyncvla_ros.training.run_state import RunState, sole_run
+from asyncvla_ros.training.run_state import RunState, lock_run
 from asyncvla_ros.training.state_files import read_tensors, write_tensors
 from asyncvla_ros.training.within_observation import within_observation
 
@@ -60,7 +60,7 @@ def train_rater(settings: RaterSettings) -> None:
     require_contract(settings.data, base.features)
     # Before the processes start, to share its result.
     load_rater_episodes(settings, base)
-    with sole_run(settings.out):
+    with lock_run(settings.out):
         spawn_workers(_train_rater, processes, settings)
 
 

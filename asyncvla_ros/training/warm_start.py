@@ -59,19 +59,19 @@ def require_same_holdout(source: Checkpoint, given: DataRecord) -> None:
     if source.trained_on is None:
         raise AsyncVLAError(
             "the checkpoint to begin with does not say what it was trained on, so it may have seen what "
-            f"--holdout {holdout} would hold out; give --holdout 0, and fresh data to train-rater"
+            f"--holdout {holdout} would hold out; give --holdout 0, and unseen data to train-rater"
         )
-    every, ours = round(1 / holdout), given.firsts()
+    every, ours = round(1 / holdout), given.first_episode()
     for before in source.trained_on.lineage():
         if not before.episodes:
             continue
-        theirs = before.firsts()
+        theirs = before.first_episode()
         shared = ours.keys() & theirs
         if before.holdout != holdout and (shared or not theirs):
             same = f"--holdout {before.holdout}, or " if before.holdout else ""
             raise AsyncVLAError(
                 f"the checkpoint to begin with was trained with --holdout {before.holdout}, so it may have "
-                f"seen what --holdout {holdout} would hold out; give {same}--holdout 0, and fresh data to "
+                f"seen what --holdout {holdout} would hold out; give {same}--holdout 0, and unseen data to "
                 "train-rater"
             )
         if moved := [digest for digest in shared if (ours[digest] - theirs[digest]) % every]:

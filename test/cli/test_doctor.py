@@ -163,7 +163,7 @@ def test_weights_that_are_only_a_pointer_are_a_fault(tmp_path):
 
 
 def test_a_clock_that_is_not_synchronized_is_a_warning():
-    normal, adrift = "Leap status     : Normal", "Leap status     : Not synchronised"
+    normal, adrift = "Leap status     : Normal", "Leap status     : Not synchronized"
     assert checks.clock(NO, NO).level == OK
     assert checks.clock(ProgramOutput(is_good=True, text="yes"), NO).level == OK
     assert (

@@ -67,10 +67,10 @@ def test_episodes_are_found_where_the_index_says(tmp_path, backend):
     write_episode_index(root, (3, 2, 4, 3), files=(0, 0, 1, 0), starts=(3, 0, 0, 3))
     images = lazy_images(dataset_info(root), DatasetSpec(root), SIZE, tmp_path / "cache", 12)
     middle = np.mean(np.linspace(0, 60, SIZE, dtype=np.uint8))
-    grey = middle + 6 * np.array([3, 4, 5, 0, 1, 0, 1, 2, 3, 3, 4, 5])
-    grey[5:9] = 255 - grey[5:9]
+    gray = middle + 6 * np.array([3, 4, 5, 0, 1, 0, 1, 2, 3, 3, 4, 5])
+    gray[5:9] = 255 - gray[5:9]
     order = np.array([8, 0, 11, 4, 5, 2, 3, 1, 6, 7, 10, 9])
-    np.testing.assert_allclose(brightness(images[order]), grey[order], atol=2.5)
+    np.testing.assert_allclose(brightness(images[order]), gray[order], atol=2.5)
     ahead = decoded_images(dataset_info(root), DatasetSpec(root), SIZE, tmp_path / "cache", 12)
     np.testing.assert_array_equal(ahead[order], images[order])
 

@@ -43,7 +43,7 @@ def test_saved_and_loaded_gives_identical_actions(folder: Path, tmp_path: Path, 
 
 
 def test_a_scale_for_each_place_survives_json():
-    config = nano_config(8, rater=RaterConfig(label="position", error_scale=(0.1, 0.2)))
+    config = nano_config(8, rater=RaterConfig(label="per_step", error_scale=(0.1, 0.2)))
     assert AsyncVLAConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
 
 

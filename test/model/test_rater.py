@@ -39,15 +39,15 @@ def test_absolute_label_is_a_half_at_its_scale():
     assert absolute_label(torch.tensor(0.3), 0.3).item() == pytest.approx(0.5)
 
 
-def test_position_label_has_a_scale_for_each_place():
-    config = RaterConfig(label="position", error_scale=(0.1, 0.3))
+def test_per_step_label_has_a_scale_for_each_place():
+    config = RaterConfig(label="per_step", error_scale=(0.1, 0.3))
     label = confidence_label(torch.tensor([[0.1, 0.1], [0.3, 0.3]]), config)
     torch.testing.assert_close(label, torch.tensor([[0.5, 0.75], [0.25, 0.5]]))
 
 
 def test_unknown_label_lists_the_choices():
     with pytest.raises(
-        CheckpointError, match=r"'best', choose one of .'absolute', 'position', 'relative', 'pair"
+        CheckpointError, match=r"'best', choose one of .'absolute', 'per_step', 'relative', 'pair"
     ):
         RaterConfig(label="best")
 

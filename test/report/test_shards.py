@@ -11,7 +11,7 @@ from asyncvla_ros.common.shard import Shard
 from asyncvla_ros.report import report
 from asyncvla_ros.report.results import load
 from asyncvla_ros.report.shards import libero_metrics, merge_shards
-from asyncvla_ros.sim.evaluation.results import EpisodeResult, EvalSettings, metrics_of, summarise
+from asyncvla_ros.sim.evaluation.results import EpisodeResult, EvalSettings, metrics_of, summarize
 from asyncvla_ros.types import AsyncVLAError
 
 CONFIG = EvalSettings("libero_object", (0, 2), (0, 1, 2), checkpoint="4f2a")
@@ -26,7 +26,7 @@ def episode(task: int, init: int) -> EpisodeResult:
 
 
 def write(file: Path, config: EvalSettings, **changes: Any) -> None:
-    result = summarise([episode(*pair) for pair in config.episodes], config)
+    result = summarize([episode(*pair) for pair in config.episodes], config)
     file.write_text(json.dumps({**result, **changes}))
 
 
@@ -39,7 +39,7 @@ def write_shards(folder: Path, count: int, config: EvalSettings = CONFIG) -> Non
 def test_shards_have_the_metrics_of_the_whole(tmp_path: Path, count: int) -> None:
     write_shards(tmp_path, count)
     (merged,) = merge_shards(load(tmp_path)["eval"], libero_metrics)
-    whole = json.loads(json.dumps(summarise([episode(*pair) for pair in CONFIG.episodes], CONFIG)))
+    whole = json.loads(json.dumps(summarize([episode(*pair) for pair in CONFIG.episodes], CONFIG)))
     assert {key: merged.values[key] for key in metrics_of([episode(0, 0)])} == {
         key: whole[key] for key in metrics_of([episode(0, 0)])
     }

@@ -84,8 +84,8 @@ def test_views_load_back_as_episodes_of_one_frame(
 
 
 def test_nobody_drives_in_a_view(tmp_path: Path) -> None:
-    with pytest.raises(AsyncVLAError, match=r"views is 2 with the learner .* nobody drives in a view"):
-        CollectSettings("libero_goal", (3,), 5, out=tmp_path, views=2, learner=tmp_path)
+    with pytest.raises(AsyncVLAError, match=r"views is 2 with the rollout policy .* nobody drives in a view"):
+        CollectSettings("libero_goal", (3,), 5, out=tmp_path, views=2, rollout_policy=tmp_path)
 
 
 def test_where_there_is_no_room_another_scene_is_made(

@@ -15,11 +15,11 @@ from asyncvla_ros.sim.simpler.bridge.tasks import TASKS
 from bridge_assets import DATASET, ROBOT, for_maniskill, write_table
 
 #: What the photo shows, everywhere.
-GREY = 128
+GRAY = 128
 
 Vector = tuple[float, float, float]
 
-#: Size and centre of the box that is a link [m]; the others have none.
+#: Size and center of the box that is a link [m]; the others have none.
 _BOXES: dict[str, tuple[Vector, Vector]] = {
     "base_link": ((0.1, 0.1, 0.06), (0, 0, 0.03)),
     "shoulder_link": ((0.06, 0.06, 0.06), (0, 0, 0)),
@@ -46,7 +46,7 @@ _JOINTS: tuple[tuple[str, str, str, Vector, Vector, float, float], ...] = (
 )
 #: mani-skill puts this one's origin onto the table, the others' above it.
 _PLATE = "bridge_plate_objaverse_larger"
-#: Sizes of the objects [m] and their colours.
+#: Sizes of the objects [m] and their colors.
 _OBJECTS: dict[str, tuple[Vector, tuple[int, int, int]]] = {
     "bridge_carrot_generated_modified": ((0.115, 0.032, 0.038), (240, 120, 20)),
     _PLATE: ((0.11, 0.11, 0.006), (230, 240, 160)),
@@ -82,7 +82,7 @@ def made_assets(folder: Path) -> Path:
         file = dataset / "custom" / task.listing
         before = json.loads(file.read_text()) if file.exists() else {}
         file.write_text(json.dumps({**before, **listing}))
-        cv2.imwrite(str(photos / task.overlay), np.full((480, 640, 3), GREY, np.uint8))
+        cv2.imwrite(str(photos / task.overlay), np.full((480, 640, 3), GRAY, np.uint8))
         write_table(dataset / "stages" / task.table)
     return folder
 
@@ -106,8 +106,8 @@ def _link(name: str) -> str:
     )
     if name not in _BOXES:
         return f'<link name="{name}">{inertial}</link>'
-    size, centre = (" ".join(map(str, vector)) for vector in _BOXES[name])
-    shape = f'<origin xyz="{centre}" rpy="0 0 0"/><geometry><box size="{size}"/></geometry>'
+    size, center = (" ".join(map(str, vector)) for vector in _BOXES[name])
+    shape = f'<origin xyz="{center}" rpy="0 0 0"/><geometry><box size="{size}"/></geometry>'
     return f'<link name="{name}"><visual>{shape}</visual><collision>{shape}</collision>{inertial}</link>'
 
 

@@ -26,7 +26,7 @@ def write_dataset(
     task_column: bool = False,
     **features: Any,
 ) -> Path:
-    """Episodes of these lengths, the tasks in turn; frame i has the state (i, -i) and a picture of grey i.
+    """Episodes of these lengths, the tasks in turn; frame i has the state (i, -i) and a picture of gray i.
 
     Args:
         root: Folder of the dataset.

@@ -71,7 +71,7 @@ def motion(time_ns: int) -> np.ndarray:
 
 
 def picture(step: int) -> np.ndarray:
-    """Of one grey, which tells the step."""
+    """Of one gray, which tells the step."""
     return np.full((HEIGHT, WIDTH, 3), step % 200, np.uint8)
 
 

@@ -28,7 +28,7 @@ def test_the_robot_loses_its_mimic_tags_and_the_collisions_of_its_own_links():
     text, srdf = bridge_assets.for_maniskill(urdf())
     assert "mimic" not in text and text.count("<joint") == 3
     pairs = {(pair.get("link1"), pair.get("link2")) for pair in ElementTree.fromstring(srdf)}
-    # Neighbours never collide in SAPIEN; what has no shape neither.
+    # Neighbors never collide in SAPIEN; what has no shape neither.
     assert pairs == {("base", "arm"), ("base", "hand"), ("shoulder", "hand")}
 
 

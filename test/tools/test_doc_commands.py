@@ -66,7 +66,7 @@ def test_a_sentence_may_leave_out_values_and_what_is_required(checkout):
         "asyncvla demo --record",
         "asyncvla train",
         "asyncvla check --robot X [--checkpoint FOLDER]",
-        "asyncvla eval demos --json ... --fresh",
+        "asyncvla eval demos --json ... --unseen",
     ):
         assert list(command_problems(code, checkout, TARGETS)) == []
     assert list(command_problems("asyncvla demo --recrd", checkout, TARGETS))

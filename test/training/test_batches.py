@@ -75,11 +75,11 @@ def test_split_holds_out_whole_episodes(episodes: Episodes):
 def test_episodes_that_measure_a_rater_are_of_every_instruction(episodes: Episodes):
     # Two tasks in turn, as shards are collected: every second episode would be of the same task.
     many = replace(episodes, episode=np.arange(15), instruction=np.arange(15) % 2)
-    chosen = many.measuring(np.arange(3, 15), 1 / 3)
+    chosen = many.validation_mask(np.arange(3, 15), 1 / 3)
     assert chosen.sum() == 4 and set(many.instruction[3:][chosen]) == {0, 1}
 
 
-def test_a_batch_is_normalised_padded_and_belongs_together(episodes: Episodes):
+def test_a_batch_is_normalized_padded_and_belongs_together(episodes: Episodes):
     config = nano_config(16)
     action_stats, tokenizer = NormStats.of(episodes.actions), build_tokenizer(episodes.instructions)
     mixture = replace(_mixture(episodes), privileged=NormStats.of(episodes.privileged))
@@ -232,7 +232,7 @@ def test_words_unknown_to_nano_are_unk_and_long_instructions_are_refused():
 
 
 def test_what_was_executed_comes_beside_what_was_to_be(episodes: Episodes):
-    """Two robots' worth of numbers: executed is 100 above the action, in the same normalised units."""
+    """Two robots' worth of numbers: executed is 100 above the action, in the same normalized units."""
     mixture, tokenizer = _mixture(episodes), build_tokenizer(episodes.instructions)
     frames = np.array([3, 12])
     plain = Batches(mixture, nano_config(16), tokenizer).at(frames, step_generator(0, 0))

@@ -13,7 +13,7 @@ from asyncvla_ros.model.config import RaterConfig
 from asyncvla_ros.training.demo_inference import DemoInference
 from asyncvla_ros.training.demo_metrics import action_accuracy, calibration, refinement
 from asyncvla_ros.training.demo_settings import DemoEvalSettings
-from asyncvla_ros.training.evaluate_demos import unseen_frames
+from asyncvla_ros.training.evaluate_demos import evaluation_frames
 from asyncvla_ros.types import ActionChunk, AsyncVLAError, StageTimes
 
 NAMES = ("dx", "dy", "gripper")
@@ -110,41 +110,41 @@ def test_only_episodes_that_trained_nothing_and_whole_chunks_are_compared() -> N
     episodes = _episodes(count=40, length=10)
     policy = episodes.record((), holdout=0.1)
     # One in ten is held out (9, 19, 29, 39), and of those the rater learns from all but every third.
-    assert set(episodes.episode[unseen_frames(episodes, (policy, policy), SETTINGS, 8)]) == {29}
-    assert unseen_frames(episodes, (policy, None), SETTINGS, 8).tolist() == [
+    assert set(episodes.episode[evaluation_frames(episodes, (policy, policy), SETTINGS, 8)]) == {29}
+    assert evaluation_frames(episodes, (policy, None), SETTINGS, 8).tolist() == [
         *(90, 91, 92),
         *(190, 191, 192),
         *(290, 291, 292),
         *(390, 391, 392),
     ]
-    fresh, other = replace(SETTINGS, fresh=True), _episodes(count=30, length=10).record((), holdout=0.1)
-    assert len(unseen_frames(episodes, (other, other), fresh, 8)) == 120
-    assert len(unseen_frames(episodes, (None, None), replace(fresh, frames=7), 8)) == 7
+    unseen, other = replace(SETTINGS, unseen=True), _episodes(count=30, length=10).record((), holdout=0.1)
+    assert len(evaluation_frames(episodes, (other, other), unseen, 8)) == 120
+    assert len(evaluation_frames(episodes, (None, None), replace(unseen, frames=7), 8)) == 7
     # Fresh to the policy, but two in three trained its rater.
     rated = episodes.record((), holdout=0)
-    assert set(episodes.episode[unseen_frames(episodes, (other, rated), fresh, 8)]) == set(range(2, 40, 3))
-    with pytest.raises(AsyncVLAError, match=r"trained on 40 episodes .* not fresh; leave --fresh out"):
-        unseen_frames(episodes, (policy, policy), fresh, 8)
+    assert set(episodes.episode[evaluation_frames(episodes, (other, rated), unseen, 8)]) == set(range(2, 40, 3))
+    with pytest.raises(AsyncVLAError, match=r"trained on 40 episodes .* not unseen; leave --unseen out"):
+        evaluation_frames(episodes, (policy, policy), unseen, 8)
     with pytest.raises(AsyncVLAError, match="none of 40 episodes trained neither policy nor rater and is as"):
-        unseen_frames(episodes, (policy, None), SETTINGS, 11)
+        evaluation_frames(episodes, (policy, None), SETTINGS, 11)
 
 
 def test_data_of_which_a_part_trained_something_are_not_fresh() -> None:
     trained = _episodes(20, 10, "a", "b").record((), 0.1)
     assert trained.datasets == (("a", 10), ("b", 10))
-    fresh = replace(SETTINGS, fresh=True)
+    unseen = replace(SETTINGS, unseen=True)
     for digests in (("b", "a"), ("b",), ("a", "b", "c"), ("c", "a")):
         some = _episodes(10 * len(digests), 10, *digests)
         with pytest.raises(AsyncVLAError, match=r"the policy was trained on 20 episodes.*some of that"):
-            unseen_frames(some, (trained, None), fresh, 8)
+            evaluation_frames(some, (trained, None), unseen, 8)
         with pytest.raises(AsyncVLAError, match=r"the rater learned from 20 episodes.*in the same order"):
-            unseen_frames(some, (None, trained), fresh, 8)
+            evaluation_frames(some, (None, trained), unseen, 8)
     # As many frames in each dataset, but others; unless they trained the policy with which this one began.
     others = _episodes(20, 10, "c", "d")
     heir = replace(trained, before=others.record((), 0))
     with pytest.raises(AsyncVLAError, match=r"the policy was trained on 20 episodes.*some of that"):
-        unseen_frames(others, (DataRecord.from_dict(heir.to_dict(), "here"), None), fresh, 8)
-    assert len(unseen_frames(others, (trained, trained), fresh, 8)) == 60
+        evaluation_frames(others, (DataRecord.from_dict(heir.to_dict(), "here"), None), unseen, 8)
+    assert len(evaluation_frames(others, (trained, trained), unseen, 8)) == 60
 
 
 @pytest.mark.parametrize(
@@ -160,4 +160,4 @@ def test_data_of_which_a_part_trained_something_are_not_fresh() -> None:
 )
 def test_data_of_which_it_is_not_known_what_was_seen_are_refused(trained_on, message) -> None:
     with pytest.raises(AsyncVLAError, match=message):
-        unseen_frames(_episodes(40, 10), (trained_on, None), SETTINGS, 8)
+        evaluation_frames(_episodes(40, 10), (trained_on, None), SETTINGS, 8)

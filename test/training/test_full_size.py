@@ -94,17 +94,17 @@ def test_a_policy_is_trained_rated_exported_and_decides(settings: TrainSettings,
     card = (settings.out / "README.md").read_text()
     assert "joint_position: j1, j2" in card and "4 episodes" in card
 
-    fresh = write_dataset(tmp_path / "fresh", (5, 6, 4), ("lift the cup",), as_images=True)
+    unseen = write_dataset(tmp_path / "fresh", (5, 6, 4), ("lift the cup",), as_images=True)
     train_rater(
         RaterSettings(
-            data=(fresh,),
+            data=(unseen,),
             checkpoint=settings.out,
             out=tmp_path / "rated",
             label="relative",
             num_layers=1,
             steps=2,
             batch=2,
-            fresh=True,
+            unseen=True,
             shift=1,
             bf16=False,
             processes=1,
@@ -126,12 +126,12 @@ def test_a_policy_is_trained_rated_exported_and_decides(settings: TrainSettings,
 
 def test_a_rater_of_pairs_has_the_policy_decide_among_drafts(start: Path, tmp_path: Path):
     torch.set_num_threads(1)
-    fresh = write_dataset(tmp_path / "fresh", (5, 6, 4), ("lift the cup",), as_images=True)
+    unseen = write_dataset(tmp_path / "fresh", (5, 6, 4), ("lift the cup",), as_images=True)
     compared = tmp_path / "compared"
     train_rater(
         RaterSettings(
-            (fresh,), start, compared, "pairwise", draft_steps=1, reads=("mean",), num_layers=1,
-            steps=2, batch=2, fresh=True, shift=1, bf16=False, processes=1, cache=tmp_path / "cache",
+            (unseen,), start, compared, "pairwise", draft_steps=1, reads=("mean",), num_layers=1,
+            steps=2, batch=2, unseen=True, shift=1, bf16=False, processes=1, cache=tmp_path / "cache",
         )
     )  # fmt: skip
     policy = Policy.from_checkpoint(compared)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from asyncvla_ros.training.processes import default_processes, per_process_batch, spawn_workers
-from asyncvla_ros.training.run_state import sole_run
+from asyncvla_ros.training.run_state import lock_run
 from asyncvla_ros.types import AsyncVLAError
 from support.ranks import fail, refuse
 
@@ -22,17 +22,17 @@ def test_a_bug_in_a_process_is_not_taken_for_a_refusal() -> None:
 
 
 def test_two_runs_in_one_folder_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with sole_run(tmp_path / "run"):
+    with lock_run(tmp_path / "run"):
         with (
             pytest.raises(AsyncVLAError, match=r"another process runs a training into .*run"),
-            sole_run(tmp_path / "run"),
+            lock_run(tmp_path / "run"),
         ):
             raise AssertionError("two write here")
         # Of the same run: the launcher has begun it as several processes.
         monkeypatch.setenv("RANK", "1")
-        with sole_run(tmp_path / "run"):
+        with lock_run(tmp_path / "run"):
             monkeypatch.delenv("RANK")
-    with sole_run(tmp_path / "run"):
+    with lock_run(tmp_path / "run"):
         pass
     assert not list((tmp_path / "run").iterdir())
 

@@ -45,7 +45,7 @@ E = TypeVar("E", bound=Finished)
 class EpisodeLog(Generic[E]):
     """One JSON line of settings, then one per episode, in ``NAME.json.partial`` beside ``NAME.json``.
 
-    One process at a time; see ``sole_writer``.
+    One process at a time; see ``exclusive_lock``.
 
     Args:
         result: Path of the final JSON.

@@ -206,7 +206,7 @@ class EpisodeResult:
         )
 
 
-def summarise(episodes: list[EpisodeResult], settings: EvalSettings) -> dict[str, Any]:
+def summarize(episodes: list[EpisodeResult], settings: EvalSettings) -> dict[str, Any]:
     """Make the JSON-ready result of some episodes; a shard's also has all that its metrics are made of."""
     return {
         "suite": settings.suite,

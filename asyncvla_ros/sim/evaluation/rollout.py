@@ -12,7 +12,7 @@ import numpy as np
 from asyncvla_ros.common.worker_pool import worker_pool
 from asyncvla_ros.sim.evaluation.episode import run_episode
 from asyncvla_ros.sim.evaluation.inference import noise_seed
-from asyncvla_ros.sim.evaluation.results import EpisodeResult, EvalSettings, summarise
+from asyncvla_ros.sim.evaluation.results import EpisodeResult, EvalSettings, summarize
 from asyncvla_ros.sim.evaluation.worlds import require_world
 from asyncvla_ros.sim.libero.env import LiberoEnv
 from asyncvla_ros.sim.libero.tasks import get_task, load_init_states
@@ -32,7 +32,7 @@ def evaluate(
     on_episode: Callable[[EpisodeResult], None] | None = None,
     done: tuple[EpisodeResult, ...] = (),
 ) -> dict[str, Any]:
-    """Run all episodes and summarise them.
+    """Run all episodes and summarize them.
 
     Args:
         load_policy: makes the policy; must be picklable when ``settings.workers > 1``, for instance
@@ -64,7 +64,7 @@ def evaluate(
         episodes = _run_parallel(load_policy, settings, units, workers, report=report)
     episodes += done
     episodes.sort(key=lambda episode: (episode.task, episode.init))
-    return summarise(episodes, settings)
+    return summarize(episodes, settings)
 
 
 def run_task(

@@ -33,7 +33,7 @@ _STALLED_STEPS = 50
 _LET_GO_STEPS = 8
 _KNOB_DEPTH_M = 0.02
 #: Outward tilt of the hand [rad], so that the arm does not fold too far: the knob is near the base.
-_LEAN_RAD = 0.45
+_TILT_RAD = 0.45
 _TURN_STEP_RAD = 0.45
 #: Turn of the wrist before it grasps the knob again [rad].
 _LONGEST_TURN_RAD = 1.2
@@ -164,7 +164,7 @@ class TurnKnob(_Skill):
         angle = self._scene.joint_value(self._goal[1])
         knob = self._scene.knob(self._goal[1]) - np.array([0.0, 0.0, _KNOB_DEPTH_M])
         # The bar lies along x at angle 0, so that fingers closing along y straddle it.
-        level = Rotation.from_euler("yz", [_LEAN_RAD, angle]).as_matrix() @ DOWN
+        level = Rotation.from_euler("yz", [_TILT_RAD, angle]).as_matrix() @ DOWN
         self._advance(position - knob, _angle(rotation, level), angle)
         goal = {
             Phase.HOVER: (knob + np.array([0.0, 0.0, _HOVER_M]), level),

@@ -26,7 +26,7 @@ class Expert:
 
     Args:
         scene: the simulator's privileged view, after the reset.
-        style: which of how many ways to hold a bowl, see ``choose_grip``; None: the best.
+        style: which of how many ways to hold a bowl, see ``choose_grasp``; None: the best.
 
     Raises:
         AsyncVLAError: no skill reaches a goal of the task.

@@ -21,9 +21,9 @@ def closing_axes(yaw: float) -> np.ndarray:
     return np.array([[-np.sin(yaw), np.cos(yaw)], [np.cos(yaw), np.sin(yaw)]])
 
 
-def leaning(yaw: float, lean: float) -> np.ndarray:
-    """Return the rotation (3, 3) of an upright gripper about its closing direction; see ``grip.Grip``."""
-    return Rotation.from_rotvec(lean * np.array([-np.sin(yaw), np.cos(yaw), 0.0])).as_matrix()
+def tilt_rotation(yaw: float, tilt: float) -> np.ndarray:
+    """Return the rotation (3, 3) of an upright gripper about its closing direction; see ``grasp.Grasp``."""
+    return Rotation.from_rotvec(tilt * np.array([-np.sin(yaw), np.cos(yaw), 0.0])).as_matrix()
 
 
 def part_gaps(point: np.ndarray, yaw: float, obstacles: Obstacles, half: tuple[float, float]) -> np.ndarray:
@@ -31,7 +31,7 @@ def part_gaps(point: np.ndarray, yaw: float, obstacles: Obstacles, half: tuple[f
 
     Args:
         point: (2,) or longer, the grasp point [m].
-        yaw: see ``grip.Grip`` [rad].
+        yaw: see ``grasp.Grasp`` [rad].
         obstacles: n boxes.
         half: half the size of the rectangle along and across the closing direction [m].
 
@@ -53,21 +53,21 @@ def part_gaps(point: np.ndarray, yaw: float, obstacles: Obstacles, half: tuple[f
     return np.asarray((apart - box_half - part_half).max(axis=1))
 
 
-def clearance(point: np.ndarray, yaw: float, obstacles: Obstacles, lean: float = 0.0) -> float:
+def clearance(point: np.ndarray, yaw: float, obstacles: Obstacles, tilt: float = 0.0) -> float:
     """Compute the clearance of the open gripper from boxes across its way to a grasp [m].
 
     Args:
         point: (3,) the grasp point [m].
-        yaw: see ``grip.Grip`` [rad].
+        yaw: see ``grasp.Grasp`` [rad].
         obstacles: boxes, of which there may be none.
-        lean: see ``grip.Grip`` [rad].
+        tilt: see ``grasp.Grasp`` [rad].
 
     Returns:
         The clearance: negative for an overlap, infinite if no box reaches up to the gripper.
     """
-    if lean:
+    if tilt:
         # In the frame of the hand the boxes are turned.
-        turn = leaning(yaw, lean)
+        turn = tilt_rotation(yaw, tilt)
         obstacles = Obstacles(point + (obstacles.center - point) @ turn, obstacles.edges @ turn)
     least = np.inf
     for half_along, half_across, underside in _PARTS_M:

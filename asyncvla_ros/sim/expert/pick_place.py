@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from asyncvla_ros.sim.expert.grip import Grip, choose_grip, held_point
+from asyncvla_ros.sim.expert.grasp import Grasp, choose_grasp, held_point
 from asyncvla_ros.sim.expert.gripper_room import free_height
 from asyncvla_ros.sim.expert.motion import Phase, closed_firmly, motion_action
 from asyncvla_ros.sim.libero.boxes import Box, Obstacles
@@ -21,7 +21,7 @@ _CLEARANCE_M = 0.04
 #: Half the width of the path that must be free of obstacles [m].
 _SWATH_M = 0.06
 #: Distance from the grasp point, in x and y, below which the gripper descends [m].
-_ABOVE_GRIP_M = 0.03
+_ABOVE_GRASP_M = 0.03
 _HEIGHT_TOLERANCE_M = 0.012
 _YAW_TOLERANCE_RAD = 0.15
 #: Greatest turn of the gripper below the height of its surroundings [rad].
@@ -48,7 +48,7 @@ class PickAndPlace:
     Args:
         scene: the simulator's privileged view, after the reset.
         goal: ``on`` or ``in``, the object to move, and the object or region where it belongs.
-        style: which of how many ways to hold a bowl, see ``choose_grip``; None: the best.
+        style: which of how many ways to hold a bowl, see ``choose_grasp``; None: the best.
     """
 
     def __init__(self, scene: Scene, goal: tuple[str, ...], style: tuple[int, int] | None = None) -> None:
@@ -59,7 +59,7 @@ class PickAndPlace:
         self.phase = Phase.HOVER
         self._phase_steps = 0
         self._stalls = 0
-        self._grip: Grip
+        self._grasp: Grasp
 
     def done(self) -> bool:
         """Return whether the object is at its goal and released."""
@@ -69,11 +69,11 @@ class PickAndPlace:
         """Return the action for the current state, (7,) float32 in [-1, 1]."""
         if self.phase is Phase.HOVER and self._phase_steps == 0:
             # Not earlier: another skill may act first, e.g. on a drawer, and change which grasps are free.
-            self._grip = choose_grip(self._scene, self._target, self._place, self._stalls, style=self._style)
+            self._grasp = choose_grasp(self._scene, self._target, self._place, self._stalls, style=self._style)
         pose = self._scene.ee_pose()
         self._advance(*pose)
         closed = self.phase in (Phase.CLOSE, *_HOLDING)
-        return motion_action(pose, (self._goal_position(*pose), self._grip.rotation), closed=closed)
+        return motion_action(pose, (self._goal_position(*pose), self._grasp.rotation), closed=closed)
 
     def _enter(self, phase: Phase) -> None:
         self.phase = phase
@@ -82,26 +82,26 @@ class PickAndPlace:
     def _advance(self, position: np.ndarray, rotation: np.ndarray) -> None:
         """Move to the phase that fits the state; at most one transition a step."""
         self._phase_steps += 1
-        to_grip = self._grip_point() - position
+        to_grasp = self._grasp_point() - position
         if self.phase in _HOLDING:
-            self._advance_holding(position, float(np.linalg.norm(to_grip)))
+            self._advance_holding(position, float(np.linalg.norm(to_grasp)))
         elif self.phase is Phase.OPEN and self._phase_steps > 8:
             self._enter(Phase.RETREAT)
         elif self.phase is Phase.RETREAT and self._phase_steps > 20:
             self._enter(Phase.HOVER)
         else:
-            self._advance_approach(position, rotation, to_grip)
+            self._advance_approach(position, rotation, to_grasp)
 
-    def _advance_approach(self, position: np.ndarray, rotation: np.ndarray, to_grip: np.ndarray) -> None:
-        off_way = self._grip.off_way(to_grip)
+    def _advance_approach(self, position: np.ndarray, rotation: np.ndarray, to_grasp: np.ndarray) -> None:
+        lateral_offset = self._grasp.lateral_offset(to_grasp)
         if self.phase is Phase.HOVER:
-            turned = self._grip.yaw_error(rotation) < _YAW_TOLERANCE_RAD
-            if off_way < _ABOVE_GRIP_M and turned and position[2] < self._hover_height() + 0.02:
+            turned = self._grasp.yaw_error(rotation) < _YAW_TOLERANCE_RAD
+            if lateral_offset < _ABOVE_GRASP_M and turned and position[2] < self._hover_height() + 0.02:
                 self._enter(Phase.DESCEND)
         elif self.phase is Phase.DESCEND:
-            if off_way > 0.06:
+            if lateral_offset > 0.06:
                 self._enter(Phase.HOVER)
-            elif self._grip.misalignment(to_grip) == 0.0 and abs(to_grip[2]) < _HEIGHT_TOLERANCE_M:
+            elif self._grasp.misalignment(to_grasp) == 0.0 and abs(to_grasp[2]) < _HEIGHT_TOLERANCE_M:
                 self._enter(Phase.CLOSE)
             elif self._phase_steps > _DESCENT_STEPS:
                 self._stalls += 1
@@ -128,18 +128,18 @@ class PickAndPlace:
 
     def _goal_position(self, position: np.ndarray, rotation: np.ndarray) -> np.ndarray:
         """Return the end effector's goal (3,) in this phase [m]."""
-        grip = self._grip_point()
+        grasp = self._grasp_point()
         if self.phase is Phase.HOVER:
-            return self._hover_position(position, rotation, grip)
+            return self._hover_position(position, rotation, grasp)
         if self.phase is Phase.DESCEND:
             # Stay above the object until the fingers straddle it.
-            return grip + min(6.0 * self._grip.misalignment(grip - position), 0.10) * self._grip.up
+            return grasp + min(6.0 * self._grasp.misalignment(grasp - position), 0.10) * self._grasp.up
         if self.phase is Phase.CLOSE:
-            return grip
+            return grasp
         if self.phase is Phase.OPEN:
             return position
         if self.phase is Phase.RETREAT:
-            return position + _HOVER_M * self._grip.up
+            return position + _HOVER_M * self._grasp.up
         place = self._place_point(position)
         if self.phase is Phase.LOWER:
             return place
@@ -148,18 +148,18 @@ class PickAndPlace:
             return np.array([*place[:2], height])
         return self._rising_position(position, height)
 
-    def _hover_position(self, position: np.ndarray, rotation: np.ndarray, grip: np.ndarray) -> np.ndarray:
+    def _hover_position(self, position: np.ndarray, rotation: np.ndarray, grasp: np.ndarray) -> np.ndarray:
         obstacles = self._scene.obstacles(self._target)
-        distance = self._grip.off_way(grip - position)
+        distance = self._grasp.lateral_offset(grasp - position)
         over = -np.inf
-        if distance > 0.08 or self._grip.yaw_error(rotation) > _SWING_RAD:
-            over = highest_between(position, grip, obstacles) + _CLEARANCE_M
-        elif distance > _ABOVE_GRIP_M:
-            over = free_height(position[:2], self._grip.yaw, obstacles)
+        if distance > 0.08 or self._grasp.yaw_error(rotation) > _SWING_RAD:
+            over = highest_between(position, grasp, obstacles) + _CLEARANCE_M
+        elif distance > _ABOVE_GRASP_M:
+            over = free_height(position[:2], self._grasp.yaw, obstacles)
         height = max(self._hover_height(), over)
         if position[2] < over - 0.03:
             return np.array([*position[:2], height])
-        return grip + (height - grip[2]) / self._grip.up[2] * self._grip.up
+        return grasp + (height - grasp[2]) / self._grasp.up[2] * self._grasp.up
 
     def _rising_position(self, position: np.ndarray, height: float) -> np.ndarray:
         """Return the goal (3,) of lifting: up, but first out from under things and away from the base [m]."""
@@ -170,15 +170,15 @@ class PickAndPlace:
         push = max(0.0, _FOLDED_REACH_M - self._scene.reach(position))
         return np.array([*(position[:2] + push * out), height])
 
-    def _grip_point(self) -> np.ndarray:
-        return held_point(self._scene, self._target, self._grip)
+    def _grasp_point(self) -> np.ndarray:
+        return held_point(self._scene, self._target, self._grasp)
 
     def _hover_height(self) -> float:
         return float(self._scene.object_box(self._target).high[2]) + _HOVER_M
 
     def _hang(self) -> float:
         """Return the distance from the held point down to the bottom of the object [m]."""
-        return float(self._grip_point()[2] - self._scene.object_box(self._target).low[2])
+        return float(self._grasp_point()[2] - self._scene.object_box(self._target).low[2])
 
     def _carry_height(self, position: np.ndarray, place: np.ndarray) -> float:
         """Return the height at which the held object clears everything on the way [m]."""
@@ -188,7 +188,7 @@ class PickAndPlace:
 
     def _place_point(self, position: np.ndarray) -> np.ndarray:
         """Return the point (3,) at which the end effector should release [m]."""
-        scene, held = self._scene, self._grip_point() - self._scene.body_position(self._target)
+        scene, held = self._scene, self._grasp_point() - self._scene.body_position(self._target)
         goal = scene.place_position(self._place)
         xy = goal[:2] + held[:2]
         if scene.is_container(self._goal):
@@ -196,7 +196,7 @@ class PickAndPlace:
             return np.array([*goal[:2], rim - 0.06 + held[2]])
         height = scene.support_height(self._place) + self._hang() + 0.005
         obstacles = scene.obstacles(self._target)
-        return np.array([*xy, max(height, free_height(xy, self._grip.yaw, obstacles))])
+        return np.array([*xy, max(height, free_height(xy, self._grasp.yaw, obstacles))])
 
 
 def highest_between(start: np.ndarray, end: np.ndarray, obstacles: Obstacles) -> float:

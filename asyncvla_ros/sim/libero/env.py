@@ -14,7 +14,7 @@ from asyncvla_ros.common.transforms import matrix_to_quat_xyzw, pose_to_state, q
 from asyncvla_ros.sim.libero.conventions import OWN, LiberoConventions
 from asyncvla_ros.sim.libero.importing import prepare_import
 from asyncvla_ros.sim.libero.inverse_kinematics import put_hand
-from asyncvla_ros.sim.libero.placement import WIDEN_M, arrange, displace_objects
+from asyncvla_ros.sim.libero.placement import DISPLACE_M, arrange, displace_objects
 from asyncvla_ros.sim.libero.rendering import upload_decimated_meshes
 from asyncvla_ros.sim.libero.scene import Scene
 from asyncvla_ros.sim.libero.tasks import Task, get_task, load_init_states
@@ -109,13 +109,13 @@ class LiberoEnv:
         position, rotation = self.scene.ee_pose()
         return position - self.scene.base_position(), matrix_to_quat_xyzw(rotation)
 
-    def reset(self, seed: int, placement: str = "official", widen_m: float = WIDEN_M) -> None:
+    def reset(self, seed: int, placement: str = "official", displace_m: float = DISPLACE_M) -> None:
         """Reset to a random placement of the objects and the arm.
 
         Args:
             seed: seed of the placement.
             placement: one of ``placement.PLACEMENTS``.
-            widen_m: shift of ``widened`` placements, see ``placement.arrange``.
+            displace_m: shift of ``widened`` placements, see ``placement.arrange``.
 
         Raises:
             AsyncVLAError: the kind of placement is unknown.
@@ -123,7 +123,7 @@ class LiberoEnv:
         """
         for attempt in range(_PLACEMENT_ATTEMPTS):
             self._reset_robosuite(seed + attempt * _SEED_STRIDE)
-            arrange(self.scene, placement, np.random.default_rng(seed), widen_m)
+            arrange(self.scene, placement, np.random.default_rng(seed), displace_m)
             standing = self.scene.lowest_object()
             self._settle()
             # LIBERO sometimes places objects inside each other, which then burst apart and off the table.

@@ -21,7 +21,7 @@ from asyncvla_ros.types import AsyncVLAError, RunError
 
 PLACEMENTS = ("official", "widened", "exchanged", "free")
 #: Shift of objects in widened placements along each axis [m].
-WIDEN_M = 0.04
+DISPLACE_M = 0.04
 #: Margin of the used part of the table around LIBERO's placements [m].
 _BEYOND_M = 0.05
 _JITTER_M = 0.02
@@ -74,14 +74,14 @@ class _Group:
         return not bool(apart.any(axis=2).all())
 
 
-def arrange(scene: Scene, kind: str, rng: np.random.Generator, widen_m: float = WIDEN_M) -> None:
+def arrange(scene: Scene, kind: str, rng: np.random.Generator, displace_m: float = DISPLACE_M) -> None:
     """Rearrange a scene after LIBERO's reset.
 
     Args:
         scene: Scene whose objects are moved.
         kind: One of ``PLACEMENTS``.
         rng: Source of randomness.
-        widen_m: Shift of ``widened`` placements along each axis [m].
+        displace_m: Shift of ``widened`` placements along each axis [m].
 
     Raises:
         AsyncVLAError: The kind of placement is unknown.
@@ -90,7 +90,7 @@ def arrange(scene: Scene, kind: str, rng: np.random.Generator, widen_m: float = 
     if kind not in PLACEMENTS:
         raise AsyncVLAError(f"placement is {kind!r}, choose one of {PLACEMENTS}")
     if kind == "widened":
-        displace_objects(scene, rng, widen_m)
+        displace_objects(scene, rng, displace_m)
     elif kind in ("exchanged", "free"):
         if kind == "free":
             _shift_furniture(scene, rng)

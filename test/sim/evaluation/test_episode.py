@@ -11,7 +11,7 @@ import pytest
 from asyncvla_ros.policy import Policy
 from asyncvla_ros.sim.evaluation.episode import run_episode
 from asyncvla_ros.sim.evaluation.inference import noise_seed
-from asyncvla_ros.sim.evaluation.results import EpisodeResult, EvalSettings, summarise
+from asyncvla_ros.sim.evaluation.results import EpisodeResult, EvalSettings, summarize
 from asyncvla_ros.sim.libero.conventions import LiberoConventions
 from asyncvla_ros.sim.libero.tasks import list_tasks
 from asyncvla_ros.types import ActionChunk, AsyncVLAError, Observation
@@ -115,7 +115,7 @@ def test_what_an_answer_says_of_itself_is_kept_for_each_decision() -> None:
     assert episode.confidences == (0.5, 0.5) and episode.variances == (1.0, 2.0)
     assert episode.disagreements == (None, 0.3)
     assert episode.surprises == (0.1, 0.2) and episode.kept == pytest.approx(1.5 / 8)
-    row = json.loads(json.dumps(summarise([episode], EvalSettings("libero_goal", (0,), (0,)))))["episodes"][0]
+    row = json.loads(json.dumps(summarize([episode], EvalSettings("libero_goal", (0,), (0,)))))["episodes"][0]
     assert (row["surprises"], row["decisions"], row["kept"]) == ([0.1, 0.2], 2, 0.188)
     assert _run(StillPolicy(), EvalSettings("libero_goal", (0,), (0,)), 0, 4).variances == ()
 

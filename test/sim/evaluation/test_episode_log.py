@@ -8,7 +8,7 @@ import pytest
 
 from asyncvla_ros.common.shard import Shard
 from asyncvla_ros.sim.evaluation.episode_log import EpisodeLog
-from asyncvla_ros.sim.evaluation.results import EpisodeResult, EvalSettings, summarise
+from asyncvla_ros.sim.evaluation.results import EpisodeResult, EvalSettings, summarize
 from asyncvla_ros.strategy import Strategy
 from asyncvla_ros.types import AsyncVLAError
 
@@ -76,14 +76,14 @@ def test_another_evaluation_is_refused_with_the_difference(
     with pytest.raises(AsyncVLAError, match=difference):
         EpisodeLog(tmp_path / "eval.json", changed, EpisodeResult)
     result = tmp_path / "finished.json"
-    result.write_text(json.dumps(summarise([FIRST], CONFIG)))
+    result.write_text(json.dumps(summarize([FIRST], CONFIG)))
     with pytest.raises(AsyncVLAError, match=rf"finished.json holds another evaluation .*{difference}"):
         EpisodeLog(result, changed, EpisodeResult)
 
 
 def test_a_result_is_replaced_by_its_repetition_only(tmp_path: Path) -> None:
     result = tmp_path / "eval.json"
-    result.write_text(json.dumps(summarise([FIRST], CONFIG)))
+    result.write_text(json.dumps(summarize([FIRST], CONFIG)))
     assert EpisodeLog(result, replace(CONFIG, workers=8), EpisodeResult).done(CONFIG) == ()
     with pytest.raises(AsyncVLAError, match=r"inits: \[0, 1\] there, \[2\] here"):
         EpisodeLog(result, replace(CONFIG, inits=(2,)), EpisodeResult)

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from asyncvla_ros.sim.evaluation.results import EpisodeResult, EvalSettings, summarise
+from asyncvla_ros.sim.evaluation.results import EpisodeResult, EvalSettings, summarize
 
 CONFIG = EvalSettings("libero_object", (0,), (0, 1, 2, 3))
 
@@ -15,7 +15,7 @@ def _episode(init: int, refined: float = 0.5, decisions: int = 2, *, success: bo
 
 
 def test_an_episode_becomes_a_row() -> None:
-    result = summarise([_episode(i, success=i != 2) for i in range(4)], CONFIG)
+    result = summarize([_episode(i, success=i != 2) for i in range(4)], CONFIG)
     known = {"task": 0, "init": 2, "success": False, "steps": 100, "decisions": 2, "jerk_inside": 4.0}
     unknown = {"jerk_seam": None, "moved_step": None, "confidences": [], "variances": [], "surprises": []}
     unknown["disagreements"] = []
@@ -23,7 +23,7 @@ def test_an_episode_becomes_a_row() -> None:
 
 
 def test_success_comes_with_its_interval_and_by_task() -> None:
-    result = summarise([_episode(i, success=i != 2) for i in range(4)], CONFIG)
+    result = summarize([_episode(i, success=i != 2) for i in range(4)], CONFIG)
     assert result["success_rate"] == 0.75
     assert result["n"] == 4
     assert result["ci95"] == pytest.approx([0.3006, 0.9544], abs=1e-4)
@@ -31,18 +31,18 @@ def test_success_comes_with_its_interval_and_by_task() -> None:
 
 
 def test_metrics_are_means_over_decisions() -> None:
-    result = summarise([_episode(i, success=i != 2) for i in range(4)], CONFIG)
+    result = summarize([_episode(i, success=i != 2) for i in range(4)], CONFIG)
     assert result["tick_ms"] == {"p50": 15.0, "p95": 20.0}
     assert result["refined_fraction"] == 0.5
     # Of 2 decisions with 0.1 and 6 with 0.5.
-    metrics = summarise([_episode(0, 0.1, success=True), _episode(1, 0.5, decisions=6, success=True)], CONFIG)
+    metrics = summarize([_episode(0, 0.1, success=True), _episode(1, 0.5, decisions=6, success=True)], CONFIG)
     assert metrics["refined_fraction"] == pytest.approx(0.4)
     assert metrics["judging_ms"] == pytest.approx(1.6)
     assert metrics["temporal_consistency"] == {"jerk_inside_m_s3": 2.4, "jerk_seam_m_s3": None}
 
 
 def test_a_summary_says_how_it_was_made_and_is_json() -> None:
-    result = summarise([_episode(0, success=True)], CONFIG)
+    result = summarize([_episode(0, success=True)], CONFIG)
     assert {"python", "torch", "mujoco"} <= set(result["versions"])
     assert result["settings"]["max_steps"] == 280
     json.dumps(result)

@@ -28,9 +28,9 @@ def test_choices_are_made_on_random_placements_that_repeat(
     resets: list[tuple[int, float]] = []
 
     class Placed(FakeWorld):
-        def reset(self, seed: int, placement: str, widen_m: float) -> None:
+        def reset(self, seed: int, placement: str, displace_m: float) -> None:
             assert placement == kind
-            resets.append((seed, widen_m))
+            resets.append((seed, displace_m))
 
     monkeypatch.setattr(LIBERO_ENV, lambda suite, task, _: Placed(list_tasks(suite)[task], 4))
     config = EvalSettings(

@@ -66,14 +66,14 @@ def test_a_target_that_is_touched_or_has_no_room_does_not_jump() -> None:
     assert play(Jump(west, rng()), west, [0.09]) == [0.04]  # type: ignore[arg-type]
 
 
-def test_the_target_drifts_by_a_millimetre_a_step_until_it_is_touched() -> None:
+def test_the_target_drifts_by_a_millimeter_a_step_until_it_is_touched() -> None:
     target = FakeTarget()
     drift = Drift(target, rng())  # type: ignore[arg-type]
     assert play(drift, target, [0.5, 0.1, 0.02, 0.5]) == [0.001, 0.002, 0.002, 0.002]
     assert drift.moved_step == 0
 
 
-def test_a_drift_ends_after_eight_centimetres_or_where_there_is_no_more_room() -> None:
+def test_a_drift_ends_after_eight_centimeters_or_where_there_is_no_more_room() -> None:
     free = FakeTarget()
     assert play(Drift(free, rng()), free, [0.5] * 100)[-1] == pytest.approx(0.08)  # type: ignore[arg-type]
     narrow = FakeTarget(lambda at: bool(np.linalg.norm(at) < 0.0305))

@@ -62,7 +62,7 @@ def test_images_are_upright(env: LiberoEnv) -> None:
     """In the agent's view the horizon and the robot's base are above, the floor below."""
     env.reset(seed=0)
     image = env.render_images()["agentview"].astype(int)
-    # The plaster wall at the top is grey, the wooden floor at the bottom is brownish.
+    # The plaster wall at the top is gray, the wooden floor at the bottom is brownish.
     warmth = image[..., 0] - image[..., 2]
     assert warmth[:20].mean() < warmth[-40:].mean() - 5
 
@@ -76,7 +76,7 @@ def test_resets_repeat_and_widened_ones_move_objects_further(env: LiberoEnv) -> 
     np.testing.assert_allclose(_object_positions(env), first, atol=1e-9)
     np.testing.assert_allclose(env.joint_positions, joints, atol=1e-9)
     assert np.abs(other - first).max() > 1e-3
-    env.reset(seed=1, placement="widened", widen_m=0.04)
+    env.reset(seed=1, placement="widened", displace_m=0.04)
     shifts = np.abs(_object_positions(env) - first)[:, :2]
     assert 0.015 < shifts.max() < 0.06
 

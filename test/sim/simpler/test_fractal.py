@@ -31,7 +31,7 @@ ROOT = Path(__file__).parents[3]
 
 
 class ScriptedClient:
-    """Answers chunks of 8 whose action ``i`` of decision ``k`` moves x by ``k + i / 10`` millimetres."""
+    """Answers chunks of 8 whose action ``i`` of decision ``k`` moves x by ``k + i / 10`` millimeters."""
 
     def __init__(self, **changes: Any) -> None:
         self.asked: list[dict[str, Any]] = []

@@ -16,7 +16,7 @@ _OPEN, _CLOSED = 1.0, 0.0
 #: Greatest step of the point between the fingertips [m], and turn of the gripper about the vertical [rad].
 _STEP_M, _STEP_RAD = 0.035, 0.3
 #: Duration of closing or opening [control steps].
-_GRIP_STEPS = 3
+_GRIPPER_STEPS = 3
 #: Distance at which the arm has arrived [m], and longest time to wait for it [control steps].
 _ARRIVED_M, _WAIT_STEPS = 0.004, 3
 
@@ -98,16 +98,16 @@ class _Arm:
         turn = _turn(frame.pose_ee_in_base, source, grasp.symmetry_rad)
         frame = yield from self._go(frame, grasped + up, turn)
         frame = yield from self._go(frame, grasped)
-        frame = yield from self._grip(_CLOSED)
+        frame = yield from self._move_gripper(_CLOSED)
         frame = yield from self._go(frame, grasped + up)
         held = frame.pose_ee_in_base[:3, 3] - frame.pose_source_in_base[:3, 3]
         placed = frame.pose_target_in_base[:3, 3] + held + [0.0, 0.0, grasp.release_m]
         frame = yield from self._go(frame, placed + up)
         frame = yield from self._go(frame, placed)
-        frame = yield from self._grip(_OPEN)
+        frame = yield from self._move_gripper(_OPEN)
         frame = yield from self._go(frame, placed + up)
         while True:
-            yield from self._grip(_OPEN)
+            yield from self._move_gripper(_OPEN)
 
     def _go(self, frame: BridgeState, goal: np.ndarray, turn_rad: float = 0.0) -> Part:
         """Move the point between the fingertips to a goal (3,) [m], with a turn on the way."""
@@ -125,9 +125,9 @@ class _Arm:
             frame = yield np.array([*step, 0.0, 0.0, yaw, self._gripper])
         return frame
 
-    def _grip(self, gripper: float) -> Part:
+    def _move_gripper(self, gripper: float) -> Part:
         self._gripper = gripper
-        for _ in range(_GRIP_STEPS):
+        for _ in range(_GRIPPER_STEPS):
             frame = yield np.array([0.0, 0.0, 0.0, 0.0, 0.0, 0.0, gripper])
         return frame
 

@@ -17,7 +17,7 @@ from asyncvla_ros.sim.simpler.bridge.process import BridgeSim
 from asyncvla_ros.sim.simpler.bridge.tasks import get_task
 from asyncvla_ros.sim.simpler.bridge.world import BridgeState
 from asyncvla_ros.types import AsyncVLAError, RunError
-from support.bridge_assets import GREY, made_assets
+from support.bridge_assets import GRAY, made_assets
 
 HOLD = np.array([0, 0, 0, 0, 0, 0, 1.0])
 
@@ -53,7 +53,7 @@ def test_the_arm_begins_where_the_real_one_did(stack):
 
 @pytest.mark.vulkan
 @pytest.mark.slow
-def test_actions_are_metres_and_radians_along_the_axes_of_the_base(stack):
+def test_actions_are_meters_and_radians_along_the_axes_of_the_base(stack):
     first = bridge_state(*_seen(stack.reset(0, seed=0)))
     steps(stack, 0.02, 0.03, -0.01, 0, 0, 0.2, 1)
     moved = bridge_state(*_seen(steps(stack, *HOLD, count=6)))
@@ -69,7 +69,7 @@ def test_actions_are_metres_and_radians_along_the_axes_of_the_base(stack):
 def test_the_camera_shows_robot_and_objects_before_the_photo(stack):
     image = stack.reset(0, seed=0).image.astype(int)
     assert image.shape == (480, 640, 3)
-    assert (image == GREY).all(axis=2).mean() > 0.5
+    assert (image == GRAY).all(axis=2).mean() > 0.5
     red, green, blue = np.moveaxis(image, 2, 0)
     assert 200 < ((green > red + 60) & (green > blue + 60)).sum() < 10_000, "the green cube"
     assert 200 < ((green > blue + 60) & (red > blue + 60)).sum() < 10_000, "the yellow one"

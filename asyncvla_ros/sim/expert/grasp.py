@@ -9,12 +9,12 @@ from itertools import cycle, islice, product
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from asyncvla_ros.sim.expert.gripper_room import clearance, free_height, leaning
+from asyncvla_ros.sim.expert.gripper_room import clearance, free_height, tilt_rotation
 from asyncvla_ros.sim.expert.motion import DOWN
 from asyncvla_ros.sim.libero.boxes import Box
 from asyncvla_ros.sim.libero.scene import COMFORTABLE_ARM_M, Scene
 
-_WIDEST_GRIP_M = 0.072
+_WIDEST_GRASP_M = 0.072
 _FINGER_OPENING_M = 0.08
 _FINGER_HALF_WIDTH_M = 0.011
 #: Greatest misalignment across the fingers [m].
@@ -31,12 +31,12 @@ _RIM_STEP_DEG = 10.0
 #: Turns away from the radius at which fingers still hold the rim, to avoid something tall [rad].
 _RIM_SKEWS_RAD = (0.0, 0.45, -0.45)
 #: Tilts of a hand that holds a rim, to reach under something above the object [rad].
-_RIM_LEANS_RAD = (0.0, 0.7, -0.7)
+_RIM_TILTS_RAD = (0.0, 0.7, -0.7)
 _HARMLESS_SINK_M = 0.01
 #: Range of yaw in which the last joint is not near its limit [rad].
 _YAW_RANGE_RAD = (-1.7, 2.7)
 #: Shift of those limits for a hand that tilts sideways, per sine of the tilt [rad].
-_LEAN_TURNS_WRIST_RAD = 2.4
+_TILT_TURNS_WRIST_RAD = 2.4
 #: Sine of the greatest tilt towards the robot's base, above which the wrist cannot bend.
 _MOST_BACKWARDS = 0.2
 #: Least height to lift an object [m].
@@ -50,12 +50,12 @@ _SHIFTS_M = (0.0, 0.012, -0.012, 0.024, -0.024)
 MOST_STYLES = 4
 _OTHER_STYLE = 0.03
 
-#: Grasp point (3,) in the world [m], yaw, tolerance (2,) and lean, see :class:`Grip`.
+#: Grasp point (3,) in the world [m], yaw, tolerance (2,) and tilt, see :class:`Grasp`.
 Way = tuple[np.ndarray, float, np.ndarray, float]
 
 
 @dataclass(frozen=True)
-class Grip:
+class Grasp:
     """A grasp of the target.
 
     Attributes:
@@ -63,46 +63,46 @@ class Grip:
         yaw: turn of the gripper about world z, 0 for fingers that close along world y [rad].
         tolerance: (2,) greatest misalignment along and across the closing direction at which the fingers
         straddle the object [m].
-        lean: tilt about the closing direction, 0 for fingers that point straight down [rad].
+        tilt: angle about the closing direction, 0 for fingers that point straight down [rad].
     """
 
     offset: np.ndarray
     yaw: float
     tolerance: np.ndarray
-    lean: float = 0.0
+    tilt: float = 0.0
 
     @property
     def rotation(self) -> np.ndarray:
         """(3, 3) orientation of the gripper in the world."""
-        return leaning(self.yaw, self.lean) @ Rotation.from_euler("z", self.yaw).as_matrix() @ DOWN
+        return tilt_rotation(self.yaw, self.tilt) @ Rotation.from_euler("z", self.yaw).as_matrix() @ DOWN
 
     @property
     def up(self) -> np.ndarray:
-        """(3,) unit vector from the fingertips to the palm, the way to the grip and back."""
+        """(3,) unit vector from the fingertips to the palm, the way to the grasp and back."""
         return np.asarray(-self.rotation[:, 2])
 
-    def off_way(self, to_grip: np.ndarray) -> float:
-        """Return the lateral offset of ``to_grip`` (3,) [m, world axes] from the way to the grasp [m]."""
-        return float(np.linalg.norm(to_grip @ self.rotation[:, :2]))
+    def lateral_offset(self, to_grasp: np.ndarray) -> float:
+        """Return the lateral offset of ``to_grasp`` (3,) [m, world axes] from the way to the grasp [m]."""
+        return float(np.linalg.norm(to_grasp @ self.rotation[:, :2]))
 
     def yaw_error(self, rotation: np.ndarray) -> float:
         """Return the angle between the gripper's ``rotation`` (3, 3) and that of the grasp [rad]."""
         return float(Rotation.from_matrix(self.rotation @ rotation.T).magnitude())
 
-    def misalignment(self, to_grip: np.ndarray) -> float:
-        """Return by how much ``to_grip`` (3,) [m, world axes] exceeds the tolerance [m]; 0 when aligned."""
-        along_across = to_grip @ self.rotation[:, :2]
+    def misalignment(self, to_grasp: np.ndarray) -> float:
+        """Return by how much ``to_grasp`` (3,) [m, world axes] exceeds the tolerance [m]; 0 when aligned."""
+        along_across = to_grasp @ self.rotation[:, :2]
         return float(np.clip(np.abs(along_across) - self.tolerance, 0.0, None).max())
 
 
-def grip_height(box: Box) -> float:
+def grasp_height(box: Box) -> float:
     """Return the height at which to grasp a box [m]: near the top, but above the ground if it is flat."""
     return float(max(box.low[2] + 0.012, box.high[2] - 0.035))
 
 
-def choose_grip(
+def choose_grasp(
     scene: Scene, target: str, place: str, rank: int = 0, style: tuple[int, int] | None = None
-) -> Grip:
+) -> Grasp:
     """Choose a grasp of an object in its present pose.
 
     Args:
@@ -114,25 +114,25 @@ def choose_grip(
     """
     body, box = scene.body_position(target), scene.object_box(target)
     rotation = scene.body_rotation(target)
-    leans = _RIM_LEANS_RAD if "bowl" in target else (0.0,)
-    ways = rim_grips(body, rotation) if "bowl" in target else box_grips(box)
+    tilts = _RIM_TILTS_RAD if "bowl" in target else (0.0,)
+    ways = rim_grasps(body, rotation) if "bowl" in target else box_grasps(box)
     away = scene.away_from_base(body)
-    grips = [
-        (point, yaw, tolerance, lean)
-        for lean in leans
+    grasps = [
+        (point, yaw, tolerance, tilt)
+        for tilt in tilts
         for point, yaw, tolerance in ways
-        if leaning(yaw, lean)[:2, 2] @ away > -_MOST_BACKWARDS
+        if tilt_rotation(yaw, tilt)[:2, 2] @ away > -_MOST_BACKWARDS
     ]
     obstacles = scene.obstacles(target)
     scores = []
-    for point, yaw, _, lean in grips:
-        free = min(clearance(point, yaw, obstacles, lean), _MARGIN_M)
+    for point, yaw, _, tilt in grasps:
+        free = min(clearance(point, yaw, obstacles, tilt), _MARGIN_M)
         # At the place the fingers may open above their surroundings, but objects must not fall from high up.
         let_go = scene.place_position(place)[:2] + (point - body)[:2]
         # (A tilted hand counts as an upright one.)
         fall = free_height(let_go, yaw, obstacles) - (point[2] - box.low[2]) - scene.support_height(place)
         # Of a bowl that lies on its side only the upper rim can be held.
-        sunk = max(grip[0][2] for grip in grips) - point[2]
+        sunk = max(grasp[0][2] for grasp in grasps) - point[2]
         arm = scene.arm_length(point + np.array([0.0, 0.0, _LIFT_M]))
         strain = max(0.0, COMFORTABLE_ARM_M[0] - arm, arm - COMFORTABLE_ARM_M[1])
         score = free - max(0.0, fall - _HARMLESS_FALL_M) - max(0.0, sunk - _HARMLESS_SINK_M) - strain
@@ -141,9 +141,9 @@ def choose_grip(
         scores.append(score)
     # A stable sort: among equally good grasps the one with less deviation comes first.
     order = np.argsort(-np.array(scores), kind="stable")
-    others = cycle(distinct(grips[i] for i in order))
-    point, yaw, tolerance, lean = next(islice(others, rank, None))
-    return nearest_turn(Grip(rotation.T @ (point - body), yaw, tolerance, lean), scene.ee_pose()[1])
+    others = cycle(distinct(grasps[i] for i in order))
+    point, yaw, tolerance, tilt = next(islice(others, rank, None))
+    return nearest_turn(Grasp(rotation.T @ (point - body), yaw, tolerance, tilt), scene.ee_pose()[1])
 
 
 def rim_part(offset: np.ndarray, parts: int) -> int:
@@ -155,39 +155,39 @@ def rim_part(offset: np.ndarray, parts: int) -> int:
 def distinct(ways: Iterable[Way]) -> Iterator[Way]:
     """Drop grasps that are nearly the same as an earlier one, because the same obstacles block both."""
     kept: list[Way] = []
-    for point, yaw, tolerance, lean in ways:
+    for point, yaw, tolerance, tilt in ways:
         near = (
             np.linalg.norm(point - other[0]) < _OTHER_POINT_M
             and abs(yaw - other[1]) < _OTHER_YAW_RAD
-            and lean == other[3]
+            and tilt == other[3]
             for other in kept
         )
         if not any(near):
-            kept.append((point, yaw, tolerance, lean))
+            kept.append((point, yaw, tolerance, tilt))
             yield kept[-1]
 
 
-def nearest_turn(grip: Grip, rotation: np.ndarray) -> Grip:
+def nearest_turn(grasp: Grasp, rotation: np.ndarray) -> Grasp:
     """Choose the nearer of a grasp and its turn by 180 degrees, within the limits of the wrist.
 
     Args:
-        grip: the grasp.
+        grasp: the grasp.
         rotation: (3, 3) present rotation of the gripper.
     """
-    low, high = np.array(_YAW_RANGE_RAD) + _LEAN_TURNS_WRIST_RAD * grip.up[1]
+    low, high = np.array(_YAW_RANGE_RAD) + _TILT_TURNS_WRIST_RAD * grasp.up[1]
     # In the frame of the turned hand the same tilt has the opposite sign.
-    turns = [replace(grip, yaw=grip.yaw + turn, lean=-grip.lean) for turn in (-np.pi, np.pi)]
-    reachable = [turned for turned in (turns[0], grip, turns[1]) if low <= turned.yaw <= high]
+    turns = [replace(grasp, yaw=grasp.yaw + turn, tilt=-grasp.tilt) for turn in (-np.pi, np.pi)]
+    reachable = [turned for turned in (turns[0], grasp, turns[1]) if low <= turned.yaw <= high]
     return min(reachable, key=lambda turned: turned.yaw_error(rotation))
 
 
-def held_point(scene: Scene, target: str, grip: Grip) -> np.ndarray:
+def held_point(scene: Scene, target: str, grasp: Grasp) -> np.ndarray:
     """Return the point (3,) at which a grasp holds an object in its present pose [m]."""
-    return scene.body_position(target) + scene.body_rotation(target) @ grip.offset
+    return scene.body_position(target) + scene.body_rotation(target) @ grasp.offset
 
 
-def rim_grips(body: np.ndarray, rotation: np.ndarray) -> list[tuple[np.ndarray, float, np.ndarray]]:
-    """Yield grasps of a bowl's rim, least deviation first, as :func:`box_grips`.
+def rim_grasps(body: np.ndarray, rotation: np.ndarray) -> list[tuple[np.ndarray, float, np.ndarray]]:
+    """Yield grasps of a bowl's rim, least deviation first, as :func:`box_grasps`.
 
     The rim is constant, because the bowl's box is not reliable while it rocks.
 
@@ -198,26 +198,26 @@ def rim_grips(body: np.ndarray, rotation: np.ndarray) -> list[tuple[np.ndarray, 
     angles = np.radians(np.arange(0.0, 360.0, _RIM_STEP_DEG))
     out = np.stack([np.cos(angles), np.sin(angles), np.zeros_like(angles)], axis=1)
     points = body + (_RIM_RADIUS_M * out + [0.0, 0.0, _RIM_HEIGHT_M]) @ rotation.T
-    grips, costs = [], []
+    grasps, costs = [], []
     for (point, (x, y, _)), skew in product(zip(points, out @ rotation.T, strict=True), _RIM_SKEWS_RAD):
         # Fingers have no front: turns by 180 degrees are the same.
         yaw = float(np.arctan(-x / y) if abs(y) > 1e-6 else np.pi / 2) + skew
-        grips.append((point, yaw, _RIM_TOLERANCE_M))
+        grasps.append((point, yaw, _RIM_TOLERANCE_M))
         costs.append((round(abs(yaw) + 2 * abs(skew), 2), -point[1]))
     # Grasps with the same yaw are opposite each other; the one at larger y leaves more room for the arm.
-    return [grips[i] for i in sorted(range(len(grips)), key=costs.__getitem__)]
+    return [grasps[i] for i in sorted(range(len(grasps)), key=costs.__getitem__)]
 
 
-def box_grips(box: Box) -> list[tuple[np.ndarray, float, np.ndarray]]:
+def box_grasps(box: Box) -> list[tuple[np.ndarray, float, np.ndarray]]:
     """Yield grasps of a box, least deviation first.
 
     Returns:
         Grasp point (3,) in the world [m], yaw [rad] and tolerance (2,) [m] of each.
     """
-    center = np.array([*box.center[:2], grip_height(box)])
-    widest = max(_WIDEST_GRIP_M, float(box.size[:2].min()))
-    grips = []
-    for yaw_deg, shift in sorted(product(_YAWS_DEG, _SHIFTS_M), key=_plainness):
+    center = np.array([*box.center[:2], grasp_height(box)])
+    widest = max(_WIDEST_GRASP_M, float(box.size[:2].min()))
+    grasps = []
+    for yaw_deg, shift in sorted(product(_YAWS_DEG, _SHIFTS_M), key=_deviation_cost):
         sideways = yaw_deg == 90.0
         length, width = box.size[1::-1] if sideways else box.size[:2]
         turn = 0.0 if sideways else abs(np.radians(yaw_deg))
@@ -226,11 +226,11 @@ def box_grips(box: Box) -> list[tuple[np.ndarray, float, np.ndarray]]:
             continue
         slack = max(0.004, min((_FINGER_OPENING_M - width) / 2 - 0.003, _ACROSS_TOLERANCE_M))
         point = center + np.array([0.0, shift, 0.0] if sideways else [shift, 0.0, 0.0])
-        grips.append((point, float(np.radians(yaw_deg)), np.array([slack, _ACROSS_TOLERANCE_M])))
-    return grips
+        grasps.append((point, float(np.radians(yaw_deg)), np.array([slack, _ACROSS_TOLERANCE_M])))
+    return grasps
 
 
-def _plainness(candidate: tuple[float, float]) -> float:
+def _deviation_cost(candidate: tuple[float, float]) -> float:
     """Return the cost of a yaw [deg] and a shift [m]: 12 mm off center cost as much as 10 degrees."""
     yaw_deg, shift = candidate
     return abs(yaw_deg) + abs(shift) * 10.0 / 0.012

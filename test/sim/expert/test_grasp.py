@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from asyncvla_ros.sim.expert.grip import (
-    Grip,
-    box_grips,
+from asyncvla_ros.sim.expert.grasp import (
+    Grasp,
+    box_grasps,
     distinct,
-    grip_height,
+    grasp_height,
     nearest_turn,
-    rim_grips,
+    rim_grasps,
 )
 from asyncvla_ros.sim.expert.gripper_room import clearance, free_height
 from asyncvla_ros.sim.libero.boxes import Box, Obstacles
@@ -23,25 +23,25 @@ def test_tall_objects_are_held_near_the_top_and_flat_ones_above_the_ground(
     top: float, expected: float
 ) -> None:
     box = Box(np.zeros(3), np.array([0.04, 0.04, top]))
-    assert grip_height(box) == pytest.approx(expected)
+    assert grasp_height(box) == pytest.approx(expected)
 
 
 def test_misalignment_is_what_exceeds_the_tolerance() -> None:
     """The first tolerance is along the closing direction, which is y at yaw 0 and x at 90 degrees."""
-    grip = Grip(np.zeros(3), 0.0, tolerance=np.array([0.005, 0.012]))
-    assert grip.misalignment(np.array([0.012, -0.005, 0.3])) == 0.0
-    assert grip.misalignment(np.array([0.0, 0.009, 0.0])) == pytest.approx(0.004)
-    sideways = Grip(np.zeros(3), np.pi / 2, tolerance=np.array([0.005, 0.012]))
+    grasp = Grasp(np.zeros(3), 0.0, tolerance=np.array([0.005, 0.012]))
+    assert grasp.misalignment(np.array([0.012, -0.005, 0.3])) == 0.0
+    assert grasp.misalignment(np.array([0.0, 0.009, 0.0])) == pytest.approx(0.004)
+    sideways = Grasp(np.zeros(3), np.pi / 2, tolerance=np.array([0.005, 0.012]))
     assert sideways.misalignment(np.array([0.009, 0.012, 0.0])) == pytest.approx(0.004)
 
 
-def test_the_plainest_grip_comes_first_and_none_is_wider_than_the_fingers() -> None:
-    point, yaw, _ = box_grips(CHEESE)[0]
+def test_the_plainest_grasp_comes_first_and_none_is_wider_than_the_fingers() -> None:
+    point, yaw, _ = box_grasps(CHEESE)[0]
     assert yaw == 0.0
     np.testing.assert_allclose(point, [0.0, 0.0, 0.012])
-    assert all(abs(yaw) < 1.0 for _, yaw, _ in box_grips(CHEESE)), "8 cm do not fit between the fingers"
+    assert all(abs(yaw) < 1.0 for _, yaw, _ in box_grasps(CHEESE)), "8 cm do not fit between the fingers"
     turned = Box(CHEESE.low[[1, 0, 2]], CHEESE.high[[1, 0, 2]])
-    assert {yaw for _, yaw, _ in box_grips(turned)} == {np.pi / 2}
+    assert {yaw for _, yaw, _ in box_grasps(turned)} == {np.pi / 2}
 
 
 def _box(low: tuple[float, ...], high: tuple[float, ...], yaw: float = 0.0) -> Obstacles:
@@ -76,16 +76,16 @@ def test_the_release_is_above_what_the_opening_fingers_would_touch() -> None:
 
 
 def test_the_rim_is_held_plainly_first_and_always_with_reachable_turns() -> None:
-    point, yaw, _ = rim_grips(np.zeros(3), np.eye(3))[0]
+    point, yaw, _ = rim_grasps(np.zeros(3), np.eye(3))[0]
     assert yaw == pytest.approx(0.0)
     np.testing.assert_allclose(point, [0.0, 0.0495, 0.040], atol=1e-12)
-    now = Grip(np.zeros(3), np.pi / 2, np.zeros(2)).rotation
-    turned = nearest_turn(Grip(np.zeros(3), -np.radians(80), np.zeros(2)), now)
+    now = Grasp(np.zeros(3), np.pi / 2, np.zeros(2)).rotation
+    turned = nearest_turn(Grasp(np.zeros(3), -np.radians(80), np.zeros(2)), now)
     assert turned.yaw == pytest.approx(np.radians(100))
 
 
-def test_the_next_grip_is_another_one() -> None:
-    ways = [(*way, 0.0) for way in rim_grips(np.zeros(3), np.eye(3))]
+def test_the_next_grasp_is_another_one() -> None:
+    ways = [(*way, 0.0) for way in rim_grasps(np.zeros(3), np.eye(3))]
     first, second, *_ = others = list(distinct(ways))
     assert first[0] is ways[0][0]
     assert 12 <= len(others) <= len(ways) / 2
@@ -93,20 +93,20 @@ def test_the_next_grip_is_another_one() -> None:
     assert len(list(distinct([*ways[:1], (*ways[0][:3], 0.7)]))) == 2
 
 
-def test_a_hand_that_leans_aside_reaches_under_a_shelf() -> None:
-    leaning = Grip(np.zeros(3), np.pi / 2, tolerance=np.array([0.01, 0.01]), lean=0.7)
-    np.testing.assert_allclose(leaning.up, [0.0, np.sin(0.7), np.cos(0.7)], atol=1e-12)
-    assert leaning.off_way(-0.1 * leaning.up) == pytest.approx(0.0)
-    assert leaning.misalignment(-0.1 * leaning.up) == 0.0
+def test_a_hand_that_tilts_aside_reaches_under_a_shelf() -> None:
+    tilted = Grasp(np.zeros(3), np.pi / 2, tolerance=np.array([0.01, 0.01]), tilt=0.7)
+    np.testing.assert_allclose(tilted.up, [0.0, np.sin(0.7), np.cos(0.7)], atol=1e-12)
+    assert tilted.lateral_offset(-0.1 * tilted.up) == pytest.approx(0.0)
+    assert tilted.misalignment(-0.1 * tilted.up) == 0.0
     shelf = _box((-0.1, -0.2, 0.1), (0.1, -0.01, 0.15))
     point = np.zeros(3)
     assert clearance(point, np.pi / 2, shelf) < 0.0
-    assert clearance(point, np.pi / 2, shelf, lean=0.7) > 0.02
-    assert clearance(point, np.pi / 2, shelf, lean=-0.7) < 0.0
+    assert clearance(point, np.pi / 2, shelf, tilt=0.7) > 0.02
+    assert clearance(point, np.pi / 2, shelf, tilt=-0.7) < 0.0
 
 
-def test_a_leaning_hand_turned_by_180_degrees_leans_to_the_same_side() -> None:
-    grip = Grip(np.zeros(3), -1.0, np.zeros(2), lean=-0.7)
-    turned = nearest_turn(grip, grip.rotation)
+def test_a_tilted_hand_turned_by_180_degrees_tilts_to_the_same_side() -> None:
+    grasp = Grasp(np.zeros(3), -1.0, np.zeros(2), tilt=-0.7)
+    turned = nearest_turn(grasp, grasp.rotation)
     assert turned.yaw == pytest.approx(np.pi - 1.0), "the wrist cannot turn so far the other way"
-    np.testing.assert_allclose(turned.up, grip.up, atol=1e-12)
+    np.testing.assert_allclose(turned.up, grasp.up, atol=1e-12)

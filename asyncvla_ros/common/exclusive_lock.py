@@ -11,7 +11,7 @@ from asyncvla_ros.types import AsyncVLAError
 
 
 @contextlib.contextmanager
-def sole_writer(lock: Path, what: str) -> Iterator[None]:
+def exclusive_lock(lock: Path, what: str) -> Iterator[None]:
     """Hold a lock on the file ``lock``, which is made with its folder and deleted at the end.
 
     Args:
