@@ -11,7 +11,17 @@ from typing import Annotated, Any, Literal, get_origin, get_type_hints
 
 import typer
 
-from asyncvla_ros.common.options import CHOICES, FLAG, HELP, MAXIMUM, MINIMUM, READ, WRITTEN
+from asyncvla_ros.common.options import (
+    CHOICES,
+    FLAG,
+    FORMER,
+    FORMER_CHOICES,
+    HELP,
+    MAXIMUM,
+    MINIMUM,
+    READ,
+    WRITTEN,
+)
 from asyncvla_ros.common.yaml_file import read_yaml
 from asyncvla_ros.types import ContractError
 
@@ -37,7 +47,7 @@ def with_settings(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     def run(**given: Any) -> None:
         made = {name: _filled(kind, given) for name, kind in kinds.items()}
-        others = {one.name for kind in kinds.values() for one in _options(kind)}
+        others = {name for kind in kinds.values() for name in _names(kind)}
         command(**{name: value for name, value in given.items() if name not in others}, **made)
 
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
@@ -45,7 +55,7 @@ def with_settings(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def settings_command(kind: type, run: Callable[[Any], None], text: str) -> Callable[..., None]:
-    """A typer command that fills a settings class, also from a file, and runs it.
+    """Make a typer command that fills a settings class, also from a file, and runs it.
 
     Args:
         kind: A dataclass whose fields are made by ``common.options.option``.
@@ -56,7 +66,7 @@ def settings_command(kind: type, run: Callable[[Any], None], text: str) -> Calla
     def command(**given: Any) -> None:
         run(_filled(kind, given))
 
-    names = [field.name for field in _options(kind)]
+    names = _names(kind)
 
     def read(context: typer.Context, file: Path | None) -> Path | None:
         context.default_map = {**(context.default_map or {}), **_from_file(file, names)}
@@ -76,14 +86,23 @@ def settings_command(kind: type, run: Callable[[Any], None], text: str) -> Calla
 
 
 def option_parameters(kind: type, panel: str | None = None) -> list[inspect.Parameter]:
-    """An option for each field of a settings class, for the signature of a typer command.
+    """Make an option for each field of a settings class, for the signature of a typer command.
 
     Args:
         kind: A dataclass whose fields are made by ``common.options.option``.
         panel: Heading of these options in the help.
     """
     hints = get_type_hints(kind)
-    return [_parameter(field, hints[field.name], panel) for field in _options(kind)]
+    parameters = [_parameter(field, hints[field.name], panel) for field in _options(kind)]
+    return parameters + [
+        _former(field, hints[field.name]) for field in _options(kind) if field.metadata[FORMER]
+    ]
+
+
+def _names(kind: type) -> list[str]:
+    """Return the names of the options of a settings class, retired ones too."""
+    own = _options(kind)
+    return [field.name for field in own] + [field.metadata[FORMER] for field in own if field.metadata[FORMER]]
 
 
 def _options(kind: type) -> list[Field[Any]]:
@@ -91,10 +110,13 @@ def _options(kind: type) -> list[Field[Any]]:
 
 
 def _filled(kind: type, given: Mapping[str, Any]) -> Any:
-    """Settings of what typer has read, by the names of their fields."""
+    """Make settings of what typer has read, by the names of their fields."""
     values = {}
     for field in _options(kind):
-        value, read = given[field.name], field.metadata[READ]
+        value, read, former = given[field.name], field.metadata[READ], field.metadata[FORMER]
+        if former and given.get(former) is not None:
+            value = given[former]
+            _deprecate(_flag(former), _flag(field.name))
         value = tuple(value) if isinstance(value, list) else value
         values[field.name] = value if read is None else read(value)
     return kind(**values)
@@ -109,7 +131,10 @@ def _parameter(field: Field[Any], hint: Any, panel: str | None) -> inspect.Param
     options: dict[str, Any] = {"help": metadata[HELP], "rich_help_panel": panel}
     bounds = {"min": metadata[MINIMUM], "max": metadata[MAXIMUM]}
     options |= {name: bound for name, bound in bounds.items() if bound is not None}
-    if metadata[CHOICES]:
+    if metadata[FORMER_CHOICES]:
+        options["parser"] = _choice(metadata[CHOICES], metadata[FORMER_CHOICES])
+        options["metavar"] = f"[{'|'.join(metadata[CHOICES])}]"
+    elif metadata[CHOICES]:
         chosen: Any = Literal[metadata[CHOICES]]
         kind = chosen if default is not None else chosen | None
     given = (metadata[FLAG],) if metadata[FLAG] else ()
@@ -123,8 +148,36 @@ def _parameter(field: Field[Any], hint: Any, panel: str | None) -> inspect.Param
     )
 
 
+def _former(field: Field[Any], hint: Any) -> inspect.Parameter:
+    """Make the hidden option of a field's retired name; None if it is not given."""
+    name = field.metadata[FORMER]
+    annotation = Annotated[hint | None, typer.Option(hidden=True)]
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+
+
+def _choice(choices: tuple[str, ...], former: Mapping[str, str]) -> Callable[[str], str]:
+    """Make a parser of a choice that also reads retired names."""
+
+    def read(text: str) -> str:
+        if text in former:
+            _deprecate(text, former[text])
+        if (choice := former.get(text, text)) not in choices:
+            raise typer.BadParameter(f"{text!r} is not one of {', '.join(choices)}")
+        return choice
+
+    return read
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _deprecate(old: str, new: str) -> None:
+    typer.echo(f"asyncvla: {old} is deprecated, use {new}", err=True)
+
+
 def _from_file(file: Path | None, names: list[str]) -> dict[str, Any]:
-    """The values in a file, by the names of the options.
+    """Read the values in a file, by the names of the options.
 
     Raises:
         ContractError: If the file is no YAML, or has a key that is no option.
@@ -140,7 +193,7 @@ def _from_file(file: Path | None, names: list[str]) -> dict[str, Any]:
 
 
 def _text(value: Any) -> Any:
-    """Numbers as text, which typer reads as it reads the command line; lists stay lists."""
+    """Return numbers as text, which typer reads as it reads the command line; lists stay lists."""
     if isinstance(value, list):
         return [str(part) for part in value]
     return value if isinstance(value, bool) or value is None else str(value)

@@ -5,7 +5,7 @@ The command line and the files of ``--config`` follow from the fields of a setti
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from asyncvla_ros.common.worker_pool import CPUS
 #: Keys in the metadata of a field.
 HELP, MINIMUM, MAXIMUM, CHOICES, FLAG = "help", "minimum", "maximum", "choices", "flag"
 READ, WRITTEN = "read", "written"
+FORMER, FORMER_CHOICES = "former", "former_choices"
 
 
 def option(
@@ -28,6 +29,8 @@ def option(
     flag: str | None = None,
     read: Callable[[Any], Any] | None = None,
     kw_only: bool = False,
+    former: str | None = None,
+    former_choices: Mapping[str, str] | None = None,
 ) -> Any:
     """Declare a field of a settings class.
 
@@ -41,6 +44,8 @@ def option(
         read: Makes the value of what is written on the command line, such as ``0-9``; the default is written
             in the same way, and a tuple of texts is an option that may be repeated.
         kw_only: Given by name, so that it may be required after fields that are not.
+        former: Retired name of the field, which is still read.
+        former_choices: Choice by its retired name, which is still read.
     """
     metadata = {
         HELP: help,
@@ -50,6 +55,8 @@ def option(
         FLAG: flag,
         READ: read,
         WRITTEN: default,
+        FORMER: former,
+        FORMER_CHOICES: former_choices or {},
     }
     value = default if read is None or default is MISSING else read(default)
     return field(default=value, metadata=metadata, kw_only=kw_only)
@@ -106,7 +113,7 @@ def skip_broken_option() -> Any:
 
 def unseen_option() -> Any:
     """Declare whether the data is new to the policy."""
-    return option(False, "The data did not train the policy: use all of it.")
+    return option(False, "The data did not train the policy: use all of it.", former="fresh")
 
 
 def execute_steps_option() -> Any:

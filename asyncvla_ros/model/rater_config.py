@@ -11,6 +11,8 @@ from asyncvla_ros.model.config_checks import require_count, require_known
 from asyncvla_ros.types import CheckpointError
 
 RATER_LABELS = ("absolute", "per_step", "relative", "pairwise")
+# Label by its retired name.
+FORMER_LABELS = {"position": "per_step"}
 # Signals that a rater may read beside a draft, see ``model.signals``.
 SIGNALS = ("variance", "mean", "medoid")
 
@@ -62,7 +64,7 @@ class RaterConfig:
 
     @staticmethod
     def from_dict(values: Mapping[str, Any]) -> RaterConfig:
-        """Parse values of a config.json, also from before a rater could read more than the variance.
+        """Parse values of a config.json, also those of retired names.
 
         Raises:
             CheckpointError: If a key is unknown, or a value impossible.
@@ -71,5 +73,7 @@ class RaterConfig:
         if isinstance(values, dict) and "reads_variance" in values:
             values["reads"] = ["variance"] if values.pop("reads_variance") else []
         require_known(values, RaterConfig, "the rater in config.json")
+        if isinstance(label := values.get("label"), str):
+            values["label"] = FORMER_LABELS.get(label, label)
         lists = {key: tuple(value) for key, value in values.items() if isinstance(value, list)}
         return RaterConfig(**{**values, **lists})

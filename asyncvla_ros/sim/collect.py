@@ -22,7 +22,7 @@ from asyncvla_ros.types import AsyncVLAError
 #: What may differ between a collection and its continuation.
 _FREE = ("tasks", "episodes_per_task", "out", "workers", "shard")
 #: What older versions called a setting.
-_RENAMED = {"episodes_per_shard": "episodes_per_part"}
+_RENAMED = {"episodes_per_shard": "episodes_per_part", "learner": "rollout_policy"}
 
 
 def collect(settings: CollectSettings, on_part: Callable[[PartReport, int, int], None] | None = None) -> None:

@@ -65,7 +65,9 @@ class CollectSettings:
     episodes_per_part: int = 0
     workers: int = simulators_option()
     rendering: str = rendering_option("decimated")
-    rollout_policy: Path | None = option(None, "DAgger: this policy drives first, the expert says what was right.")
+    rollout_policy: Path | None = option(
+        None, "DAgger: this policy drives first, the expert says what was right.", former="learner"
+    )
     noise: NoiseSettings = DEFAULT_NOISE
     shard: Shard = shard_option()
 
@@ -82,8 +84,8 @@ class CollectSettings:
             raise AsyncVLAError(f"styles is {self.styles}, expected 1 to {MOST_STYLES}")
         if self.views < 0 or (self.views and (self.rollout_policy or self.styles > 1)):
             raise AsyncVLAError(
-                f"views is {self.views} with the rollout policy {self.rollout_policy} and {self.styles} styles, "
-                "expected 0, or a number of views of each scene with neither: nobody drives in a view"
+                f"views is {self.views} with the rollout policy {self.rollout_policy} and {self.styles} "
+                "styles, expected 0, or a number of views of each scene with neither: nobody drives in a view"
             )
 
 

@@ -1,9 +1,9 @@
-"""Records the episodes of one part of a collection as a LeRobot dataset.
+"""Record the episodes of one part of a collection as a LeRobot dataset.
 
 The executed action is the expert's plus correlated noise, random kicks and now and then an opened gripper;
 the action to learn is the expert's own answer to the state this led to. Both are stored: what was executed is
-what a policy will be told of actions that are on their way while it thinks. With a rollout policy (DAgger, arXiv
-1011.0686) a policy drives first, for a random part of the episode, and the expert takes over and finishes:
+what a policy will be told of actions that are on their way while it thinks. With a rollout policy (DAgger,
+arXiv 1011.0686) that policy drives first, for a random part of the episode, and the expert finishes:
 
     action.executed   policy policy policy ... policy | expert + noise ... expert + noise
     action            expert expert expert ... expert | expert         ... expert

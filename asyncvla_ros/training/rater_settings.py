@@ -14,7 +14,7 @@ from asyncvla_ros.common.options import (
     seed_option,
     skip_broken_option,
 )
-from asyncvla_ros.model.rater_config import RATER_LABELS, SIGNALS
+from asyncvla_ros.model.rater_config import FORMER_LABELS, RATER_LABELS, SIGNALS
 from asyncvla_ros.types import AsyncVLAError
 
 # Drafts of an observation that are compared with each other.
@@ -32,6 +32,7 @@ class RaterSettings:
         "absolute",
         "absolute, per_step, relative as in the paper, or pairwise: drafts of an observation in their order.",
         choices=RATER_LABELS,
+        former_choices=FORMER_LABELS,
     )
     drafts: int = option(
         0, "Drafts of each observation, from different noise on one pass; 0: 8 to be compared, else 1.", 0

@@ -10,8 +10,12 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from asyncvla_ros.common.same_settings import fixed_settings, require_same_settings
 from asyncvla_ros.common.exclusive_lock import exclusive_lock
+from asyncvla_ros.common.same_settings import fixed_settings, require_same_settings
+from asyncvla_ros.model.rater_config import FORMER_LABELS
+
+#: Present name of a setting by that of older versions.
+_RENAMED = {"fresh": "unseen"}
 
 
 class RunState:
@@ -41,7 +45,7 @@ class RunState:
             return 0
         progress = json.loads(file.read_text())
         found = f"{self._folder} holds a run with other settings"
-        require_same_settings(progress["settings"], self._settings, found, "choose another --out")
+        require_same_settings(_renamed(progress["settings"]), self._settings, found, "choose another --out")
         load(self._folder / progress["state"])
         return int(progress["step"])
 
@@ -68,6 +72,14 @@ class RunState:
         for old in self._folder.glob("step_*"):
             if old.name != name:
                 shutil.rmtree(old)
+
+
+def _renamed(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings of an older version by their present names."""
+    values = {_RENAMED.get(name, name): value for name, value in settings.items()}
+    if "label" in values:
+        values["label"] = FORMER_LABELS.get(values["label"], values["label"])
+    return values
 
 
 def lock_run(folder: Path) -> contextlib.AbstractContextManager[None]:

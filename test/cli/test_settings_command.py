@@ -14,6 +14,7 @@ from asyncvla_ros.common.options import option
 from asyncvla_ros.common.written import indices, shares
 from asyncvla_ros.data.spec import dataset_specs
 from asyncvla_ros.paths import share_dir
+from asyncvla_ros.sim.collection import CollectSettings
 from asyncvla_ros.strategy import Strategy
 from asyncvla_ros.training.rater_settings import RaterSettings
 from asyncvla_ros.training.settings import TrainSettings
@@ -22,8 +23,8 @@ from asyncvla_ros.types import AsyncVLAError
 CONFIGS = sorted((share_dir() / "config" / "training").glob("*.yaml"))
 
 
-def fill(kind: type, *words: str) -> Any:
-    """Return the settings that a command line makes."""
+def fill(kind: type, *words: str, said: str = "") -> Any:
+    """Return the settings that a command line makes, which has to say this besides."""
     seen: list[Any] = []
     app = typer.Typer(pretty_exceptions_enable=False)
     app.command()(settings_command(kind, seen.append, "Train."))
@@ -31,6 +32,7 @@ def fill(kind: type, *words: str) -> Any:
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     assert result.exit_code == 0, result.output
+    assert result.output == said
     return seen[0]
 
 
@@ -62,6 +64,19 @@ def test_a_mistake_in_the_file_is_named(tmp_path: Path, text: str, message: str)
     file.write_text(text)
     with pytest.raises(AsyncVLAError, match=message):
         fill(TrainSettings, "--config", str(file), "--data", "a", "--out", "run")
+
+
+def test_retired_names_are_read_with_one_line_each(tmp_path: Path):
+    needed = ("--data", "a", "--checkpoint", "c", "--out", "run")
+    said = "asyncvla: position is deprecated, use per_step\nasyncvla: --fresh is deprecated, use --unseen\n"
+    given = fill(RaterSettings, *needed, "--fresh", "--label", "position", said=said)
+    assert given == fill(RaterSettings, *needed, "--unseen", "--label", "per_step")
+    file = tmp_path / "run.yaml"
+    file.write_text("fresh: true\nlabel: position\n")
+    assert fill(RaterSettings, *needed, "--config", str(file), said=said) == given
+    said = "asyncvla: --learner is deprecated, use --rollout-policy\n"
+    given = fill(CollectSettings, "--suite", "libero_goal", "--out", "o", "--learner", "p", said=said)
+    assert given.rollout_policy == Path("p")
 
 
 @pytest.mark.parametrize("words", [["--steps", "0"], ["--optimizer", "sgd"], ["--parallel", "zero"]])

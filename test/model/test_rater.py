@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -125,6 +126,9 @@ def test_what_a_rater_reads_survives_a_config_file_and_old_files_read_the_varian
         rater = AsyncVLAConfig.from_dict(old).rater
         assert rater is not None and rater.reads == (("variance",) if reads else ())
         assert rater.reads_variance == reads
+    old = config.to_dict()
+    old["rater"]["label"] = "position"
+    assert AsyncVLAConfig.from_dict(old).rater == replace(config.rater, label="per_step")
     for wrong in (("mood",), ("mean", "mean"), "mean"):
         with pytest.raises(CheckpointError, match=r"choose of .'variance', 'mean', 'medoid'., each once"):
             RaterConfig(reads=wrong)  # type: ignore[arg-type]

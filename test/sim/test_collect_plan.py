@@ -77,7 +77,11 @@ def test_a_collection_of_an_older_version_continues(tmp_path: Path) -> None:
     config = CollectSettings("libero_object", (0,), 5, out=tmp_path)
     collect(config)
     file = tmp_path / "collection.json"
-    file.write_text(file.read_text().replace("episodes_per_part", "episodes_per_shard"))
+    text = file.read_text()
+    file.write_text(
+        text.replace("episodes_per_part", "episodes_per_shard").replace("rollout_policy", "learner")
+    )
+    assert '"learner": null' in file.read_text()
     collect(config)
 
 

@@ -170,6 +170,13 @@ def test_a_run_resumes_exactly_and_refuses_other_settings(tmp_path: Path):
         RunState(tmp_path, {"lr": 2}).resume(load)
 
 
+def test_a_run_of_an_older_version_continues_under_new_names(tmp_path: Path):
+    RunState(tmp_path, {"fresh": True, "label": "position"}).save(3, Path.mkdir)
+    assert RunState(tmp_path, {"unseen": True, "label": "per_step"}).resume(lambda _: None) == 3
+    with pytest.raises(AsyncVLAError, match="unseen: True there, False here"):
+        RunState(tmp_path, {"unseen": False, "label": "per_step"}).resume(lambda _: None)
+
+
 def _fresh(words: list[str], **overrides: int) -> tuple[AsyncVLA, Checkpoint]:
     tokenizer = build_tokenizer(words)
     model = AsyncVLA(nano_config(tokenizer.get_vocab_size(), rater=None, **overrides))
