@@ -59,11 +59,11 @@ class ReplayComparison:
         self._confidence, self._square = array("f"), array("f")
 
     def block(self, stamp_ns: int) -> int:
-        """Number of the piece of time in which ``stamp_ns`` [ns] is."""
+        """Return the number of the piece of time that contains ``stamp_ns`` [ns]."""
         return stamp_ns // self._block_ns
 
     def add(self, chunk: StampedChunk, done: np.ndarray, normalized_error: np.ndarray) -> float:
-        """Compares a chunk.
+        """Compare a chunk with what was done.
 
         Args:
             chunk: Predicted.

@@ -58,7 +58,7 @@ class Converted:
     problems: list[str] = field(default_factory=list)
 
     def add(self, other: Converted) -> None:
-        """Adds another one."""
+        """Add the counts of another conversion."""
         self.episodes += other.episodes
         self.frames += other.frames
         self.dropped.update(other.dropped)
@@ -74,7 +74,7 @@ def convert(
     settings: ConvertSettings,
     say: Callable[[str], None],
 ) -> Converted:
-    """Writes a dataset.
+    """Write a LeRobot dataset of recordings.
 
     Args:
         bags: The recordings, in the order of the episodes.
@@ -124,7 +124,7 @@ def _name(bag: Path, settings: ConvertSettings) -> str:
 
 
 def _earlier(part: Path) -> Converted | None:
-    """What an earlier run made of a recording; None: it did not come to its end."""
+    """Return what an earlier run made of a recording; None if it was interrupted."""
     try:
         values = json.loads((part / SUMMARY).read_text(encoding="utf-8"))
         return Converted(**{**values, "dropped": Counter(values["dropped"])})
@@ -187,7 +187,7 @@ def _write(frames: RecordedFrames, robot: RobotContract, folder: Path, result: C
 
 
 def _end(writer: DatasetWriter | None, pending: list[RecordedFrame], length: int, result: Converted) -> int:
-    """Ends an episode, if there is one; returns the length of the next."""
+    """End an episode, if there is one, and return the length of the next."""
     if pending:
         result.dropped["alone between two gaps"] += len(pending)
         pending.clear()
@@ -214,7 +214,7 @@ def _fps(robot: RobotContract) -> int:
 
 
 def _join(folders: Sequence[Path], out: Path) -> None:
-    """Makes one dataset of several."""
+    """Join several datasets into one."""
     if len(folders) == 1:
         folders[0].rename(out)
         return

@@ -35,7 +35,7 @@ class DoneCommands(_DoneOnTopic):
     """The ``ActionCommand`` that was due nearest to an action; holds are no actions."""
 
     def feed(self, one: Recorded) -> None:
-        """Keeps a command of this robot."""
+        """Keep a command of this robot."""
         message = one.message
         if message.source == 0 or tuple(message.dof_names) != self._robot.dof_names:
             return
@@ -54,7 +54,7 @@ class DoneChunks(_DoneOnTopic):
     """The recorded chunk of the observation that is nearest to that of a chunk, action by action."""
 
     def feed(self, one: Recorded) -> None:
-        """Keeps a chunk of this robot."""
+        """Keep a chunk of this robot."""
         message, dofs = one.message, len(self._robot.dofs)
         actions = np.asarray(message.actions, np.float64)
         if len(actions) and tuple(message.dof_names) == self._robot.dof_names and len(actions) % dofs == 0:
@@ -73,7 +73,7 @@ class DoneChunks(_DoneOnTopic):
 def find_done(
     target: str, recorded: Mapping[str, set[str]], robot: RobotContract, namespace: str
 ) -> tuple[str, Done]:
-    """What of a recording is compared with, and its name.
+    """Choose what chunks are compared with, and name it.
 
     Args:
         target: One of ``CHOICES``; ``auto``: the first that there is, of command, outputs and chunk.

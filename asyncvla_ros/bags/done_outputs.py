@@ -44,7 +44,7 @@ class DoneOutputs(Done):
         self.series = {topic: Series() for topic in topics}
 
     def feed(self, one: Recorded) -> None:
-        """Keeps what a message of an output asks for from when on."""
+        """Keep what a message of an output asks for, and from when on."""
         output = self._outputs[one.topic]
         meaning = MEANINGS[output.values.output.adapter](output.values, one.message)
         if meaning is not None:

@@ -68,7 +68,7 @@ class DoneStates(Done):
         return picks
 
     def feed(self, one: Recorded) -> None:
-        """Keeps a measured state."""
+        """Keep a measured state."""
         try:
             state = finite_state(one.message, self._sources[one.topic], self._robot.base_frame)
         except ContractError:

@@ -44,7 +44,7 @@ class EpisodeNote:
     problem: str = ""
 
     def write(self, folder: Path) -> None:
-        """Writes the file, whole or not at all."""
+        """Write the file, whole or not at all."""
         text = yaml.safe_dump(asdict(self), sort_keys=False, allow_unicode=True)
         partial = folder / f".{FILE}.partial"
         with partial.open("w", encoding="utf-8") as file:
@@ -55,13 +55,13 @@ class EpisodeNote:
 
 
 def recorded_robot(bag: Path) -> Path | None:
-    """The contract that a recorder put beside a recording; None: there is none."""
+    """Return the contract that a recorder put beside a recording, or None."""
     file = (bag if bag.is_dir() else bag.parent) / ROBOT_FILE
     return file if file.is_file() else None
 
 
 def read_note(bag: Path) -> EpisodeNote | None:
-    """What the recorder said of a recording; None: another program made it.
+    """Read the note of the recorder; None if another program made the recording.
 
     Args:
         bag: Its folder, or a file in it.

@@ -10,7 +10,7 @@ from asyncvla_ros.observe.stream_sync import MAX_AGE_S, MAX_SKEW_S
 
 
 def namespace_option() -> Any:
-    """The namespace of the robot in a recording; None: found."""
+    """Declare the namespace of the robot in a recording; None finds it."""
     return option(None, "Namespace of the robot in the recording; default: found.")
 
 

@@ -115,7 +115,7 @@ class RecordedFrames:
         yield from self._finish(None)
 
     def _look(self, at_ns: int, half_ns: int) -> None:
-        """The newest observation of a control step: of its stamp, or at most half a step later."""
+        """Take the newest observation of a control step: of its stamp, or up to half a step later."""
         self._observations.now_ns = at_ns + half_ns
         snapshot = self._observations.take(again=True)
         problem = "" if snapshot is not None else self._problem()
@@ -137,7 +137,7 @@ class RecordedFrames:
     def _frame(self, step: _Waiting) -> RecordedFrame:
         if step.snapshot is None:
             return RecordedFrame(step.stamp_ns, dropped=step.problem)
-        reason = self._instructions.reason(step.stamp_ns, self._settings.failures)
+        reason = self._instructions.reason(step.stamp_ns, failures=self._settings.failures)
         if reason:
             return RecordedFrame(step.stamp_ns, dropped=reason)
         action = self._done.at(self._asked(step.stamp_ns))[0]
@@ -156,7 +156,7 @@ class RecordedFrames:
         return RecordedFrame(step.stamp_ns, observation, (action / self._robot.scale).astype(np.float32))
 
     def _asked(self, stamp_ns: int) -> StampedChunk:
-        """A chunk of one action, which is due at ``stamp_ns`` [ns]."""
+        """Make a chunk of the one action that is due at ``stamp_ns`` [ns]."""
         robot = self._robot
         nothing = np.zeros((1, len(robot.dofs)), np.float32)
         return StampedChunk(

@@ -54,7 +54,7 @@ class DatasetEpisode:
 
 
 def read_episode(root: Path, number: int) -> DatasetEpisode:
-    """Reads an episode.
+    """Read an episode.
 
     Raises:
         AsyncVLAError: there is no such dataset, or no such episode in it.
@@ -107,7 +107,7 @@ def _episode_v21(root: Path, number: int) -> DatasetEpisode:
 
 
 def write_bag(episode: DatasetEpisode, out: Path, robot: RobotContract, contract: str, images: str) -> int:
-    """Writes a recording; returns its number of frames.
+    """Write a recording and return its number of frames.
 
     Args:
         episode: What it holds.
@@ -177,7 +177,7 @@ class _EpisodeBag:
         self.command_topic = resolve("~/command", "")
 
     def state(self, stamp_ns: int, state: np.ndarray) -> None:
-        """Writes the state (s,), source by source."""
+        """Write the state (s,), source by source."""
         make, first = self._bag.messages, 0
         for source in self._robot.state:
             part = state[first : first + len(source.names)].astype(np.float64)
@@ -194,7 +194,7 @@ class _EpisodeBag:
             self._bag.write(resolve(source.topic, ""), stamp_ns, message)
 
     def image(self, stamp_ns: int, camera: CameraSource, image: np.ndarray) -> None:
-        """Writes a picture."""
+        """Write a camera image."""
         make = self._bag.messages
         header = make.header(stamp_ns, camera.key)
         if camera.transport == "raw" or self._images == "raw":
@@ -219,7 +219,7 @@ class _EpisodeBag:
         self._bag.write(resolve(camera.topic, ""), stamp_ns, message)
 
     def command(self, stamp_ns: int, frame: int, action: np.ndarray, instruction: str) -> None:
-        """Writes what was done (d,), in units of the dataset."""
+        """Write the executed action (d,), in units of the dataset."""
         make, robot = self._bag.messages, self._robot
         message = make.make(
             "asyncvla_msgs/msg/ActionCommand",

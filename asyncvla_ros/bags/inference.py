@@ -65,7 +65,7 @@ class InferencePool:
         return future
 
     def peak_rss_mb(self) -> float:
-        """The most memory that this process had, and the others as far as they have ended [MB]."""
+        """Return the peak memory of this process and of the workers that have ended [MB]."""
         self._stack.close()
         own, others = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
         children = self.workers * others.ru_maxrss if self._pool is not None else 0

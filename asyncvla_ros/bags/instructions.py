@@ -83,12 +83,12 @@ class Instructions:
         elif status.state == RUNNING:
             self._episodes.append(_Episode(status.episode_id, stamp_ns, stamp_ns))
 
-    def reason(self, stamp_ns: int, failures: bool) -> str:
-        """Why what happened at ``stamp_ns`` [ns] is nothing to learn from; empty: it is.
+    def reason(self, stamp_ns: int, *, failures: bool) -> str:
+        """Explain why a policy must not learn from ``stamp_ns`` [ns]; empty if it may.
 
         Args:
             stamp_ns: [ns].
-            failures: What a simulator says was not solved is, too.
+            failures: Whether it may learn from episodes that the simulator calls failed.
         """
         if not self._episodes:
             return ""
@@ -98,7 +98,7 @@ class Instructions:
         return "" if failures or self._episodes[at].is_solved else "its episode was not solved"
 
     def at(self, stamp_ns: int) -> str:
-        """The instruction at ``stamp_ns`` [ns]."""
+        """Return the instruction at ``stamp_ns`` [ns]."""
         return self._texts[max(0, bisect_right(self._since, stamp_ns) - 1)]
 
     @property

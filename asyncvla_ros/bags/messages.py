@@ -20,7 +20,7 @@ class Messages:
         self.store = typestore(())
 
     def make(self, kind: str, **fields: Any) -> Any:
-        """A message.
+        """Make a message.
 
         Args:
             kind: Its type, such as ``std_msgs/msg/Header``.
@@ -50,15 +50,15 @@ class Messages:
         return [self._blank(element) for _ in range(length if node == Nodetype.ARRAY else 0)]
 
     def time(self, time_ns: int) -> Any:
-        """A time message from nanoseconds."""
+        """Make a time message from nanoseconds."""
         return self.make("builtin_interfaces/msg/Time", sec=time_ns // NS, nanosec=time_ns % NS)
 
     def duration(self, duration_ns: int) -> Any:
-        """A duration message from nanoseconds."""
+        """Make a duration message from nanoseconds."""
         return self.make("builtin_interfaces/msg/Duration", sec=duration_ns // NS, nanosec=duration_ns % NS)
 
     def header(self, stamp_ns: int, frame_id: str = "") -> Any:
-        """A header of ``stamp_ns`` [ns]."""
+        """Make a header of ``stamp_ns`` [ns]."""
         return self.make("std_msgs/msg/Header", stamp=self.time(stamp_ns), frame_id=frame_id)
 
     def points(self, values: np.ndarray) -> Sequence[Any]:
@@ -66,7 +66,7 @@ class Messages:
         return [self.make("geometry_msgs/msg/Point", x=x, y=y, z=z) for x, y, z in values.tolist()]
 
     def pose(self, header: Any, state: np.ndarray) -> Any:
-        """A PoseStamped message of a pose (9,), see ``transforms.pose_to_state``."""
+        """Make a PoseStamped message of a pose (9,), see ``transforms.pose_to_state``."""
         position, turn = (part.tolist() for part in state_to_pose(state))
         point = self.make("geometry_msgs/msg/Point", **dict(zip("xyz", position, strict=True)))
         rotation = self.make("geometry_msgs/msg/Quaternion", **dict(zip("xyzw", turn, strict=True)))

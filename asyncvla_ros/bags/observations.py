@@ -152,40 +152,40 @@ class Observations:
         self.now_ns = 0
 
     def put(self, stream: str, stamp_ns: int, sample: Any) -> None:
-        """Takes a sample, as a node's thread does."""
+        """Take a sample, as a node's thread does."""
         self._note_gap(stream, stamp_ns)
         self._sync.put(stream, stamp_ns, sample, self.now_ns)
 
     def reject(self, stream: str, reason: str) -> None:
-        """Counts a sample that cannot be used."""
+        """Count a sample that cannot be used."""
         self._sync.reject(stream, reason)
         reasons = self._reasons[stream]
         if reason in reasons or len(reasons) < LISTED:
             reasons[reason] += 1
 
     def feed(self, one: Recorded, now_ns: int) -> None:
-        """Takes a message that came at ``now_ns`` [ns]; of another topic it is ignored."""
+        """Take a message that came at ``now_ns`` [ns]; ignore other topics."""
         self.now_ns = now_ns
         stream = self._topics.get(one.topic)
         if stream is not None:
             store(one.message, stream, self._sources[stream], self._base_frame, slots=self)
 
-    def take(self, again: bool = False) -> Snapshot[Any] | None:
-        """The newest observation; None while there is none, see ``StreamSync.take``.
+    def take(self, *, again: bool = False) -> Snapshot[Any] | None:
+        """Return the newest observation, or None while there is none; see ``StreamSync.take``.
 
         Args:
-            again: Samples may be used more than once.
+            again: Whether samples may be used more than once.
         """
         if again:
             self._sync.rearm()
         return self._sync.take(self.now_ns)
 
     def problems(self) -> list[str]:
-        """Why there is no observation now."""
+        """Explain why there is no observation now."""
         return self._sync.problems(self.now_ns)
 
     def reset(self) -> None:
-        """Time was set back."""
+        """Drop all samples, after time was set back."""
         self._sync.reset()
         self._newest.clear()
 
@@ -203,7 +203,7 @@ class Observations:
         intervals.append(interval)
 
     def records(self, undecoded: Mapping[str, int]) -> dict[str, StreamRecord]:
-        """What became of the messages of each stream.
+        """Count what became of the messages of each stream.
 
         Args:
             undecoded: Topic to messages that could not be decoded.
@@ -251,7 +251,7 @@ def by_stamp(messages: Iterable[Recorded], span_ns: int) -> Iterator[tuple[int, 
 def _drained(
     waiting: list[tuple[int, int, Recorded]], before_ns: int | None
 ) -> Iterator[tuple[int, Recorded]]:
-    """Takes what is older than ``before_ns`` [ns]; None: all."""
+    """Take what is older than ``before_ns`` [ns]; None takes all."""
     while waiting and (before_ns is None or waiting[0][0] < before_ns):
         stamp_ns, _, first = heapq.heappop(waiting)
         yield stamp_ns, first

@@ -71,7 +71,7 @@ class Predictions:
         self._writer.__exit__(*details)
 
     def feed(self, one: Recorded) -> None:
-        """Takes the robot's state and its description."""
+        """Take the robot's state and its description."""
         if self._display is None:
             return
         try:
@@ -85,7 +85,7 @@ class Predictions:
             self._note(str(error))
 
     def write(self, chunk: StampedChunk, snapshot: Snapshot[Any], log_ns: int, latency_s: float) -> None:
-        """Writes what a decision was, at ``log_ns`` [ns] of the original.
+        """Write a chunk at ``log_ns`` [ns] of the original recording.
 
         Raises:
             RunError: it cannot be written.

@@ -127,7 +127,7 @@ class BagReader:
             return self._damaged(path, error)
 
     def _damaged(self, path: Path, error: Exception) -> DamagedMcap | None:
-        """What is left of a file; None: nothing."""
+        """Open what is left of a damaged file; None if nothing is."""
         try:
             if path.suffix != ".mcap":
                 raise error
@@ -230,7 +230,7 @@ class BagReader:
 
 
 def recordings(path: Path) -> list[Path]:
-    """A recording, or those in a folder of them, by name.
+    """List a recording, or those in a folder of them, by name.
 
     Raises:
         AsyncVLAError: there is none.
@@ -250,7 +250,7 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _compression(folder: Path) -> str:
-    """The mode that metadata.yaml names, such as ``message``; empty if it names none, or cannot be read."""
+    """Read the mode that metadata.yaml names, such as ``message``; empty without one."""
     try:
         metadata = yaml.safe_load((folder / "metadata.yaml").read_text(encoding="utf-8"))
         return str(metadata["rosbag2_bagfile_information"].get("compression_mode", "")).lower()
@@ -259,7 +259,7 @@ def _compression(folder: Path) -> str:
 
 
 def _decompressed(stack: ExitStack, file: Path) -> Path:
-    """A copy of a compressed file, until the stack is closed."""
+    """Decompress a file into a copy that lasts until the stack is closed."""
     folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="asyncvla-bag-"))
     copy = Path(folder) / file.name.removesuffix(COMPRESSED)
     with zstd.open(file, "rb") as packed, copy.open("wb") as unpacked:

@@ -201,7 +201,7 @@ class Replay:
             self._note_answer(self._asked.popleft())
 
     def _note_answer(self, asked: _Asked) -> None:
-        """Waits for a decision."""
+        """Wait for an inference and note it."""
         try:
             answer = asked.answer.result()
         except (ContractError, RunError) as error:
@@ -221,7 +221,7 @@ class Replay:
         self._decided.append(_Decided(chunk, asked.snapshot, known_ns))
 
     def _finish_until(self, now_ns: int | None) -> None:
-        """Compares the decisions of which it is known what was done at ``now_ns`` [ns]; None: all."""
+        """Compare the inferences whose outcome is known at ``now_ns`` [ns]; None compares all."""
         while self._asked and (now_ns is None or self._asked[0].answer.done()):
             self._note_answer(self._asked.popleft())
         while self._decided and (now_ns is None or self._decided[0].known_ns <= now_ns):

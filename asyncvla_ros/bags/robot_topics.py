@@ -14,7 +14,7 @@ JOINT_STATE, POSE = "sensor_msgs/msg/JointState", "geometry_msgs/msg/PoseStamped
 
 
 def resolve(topic: str, namespace: str, node: str = "controller") -> str:
-    """The full name of a topic of a contract.
+    """Return the full name of a topic of a contract.
 
     Args:
         topic: As the contract has it: absolute, relative, or private to ``node``.
@@ -42,7 +42,7 @@ class RobotTopics:
 def find_robot(
     recorded: Mapping[str, set[str]], sources: Mapping[str, Source], namespace: str | None = None
 ) -> RobotTopics:
-    """Finds the topics that observations are made of.
+    """Find the topics that observations are made of.
 
     Args:
         recorded: Topic to types, of a recording.
@@ -116,6 +116,6 @@ def _missing_text(missing: list[str], recorded: Mapping[str, set[str]]) -> str:
 
 
 def listing(recorded: Mapping[str, set[str]]) -> str:
-    """What is recorded, in words."""
+    """List what is recorded, in words."""
     there = (f"{topic} ({', '.join(sorted(kinds))})" for topic, kinds in sorted(recorded.items()))
     return ", ".join(there) or "no topics"

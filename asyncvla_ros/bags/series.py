@@ -25,7 +25,7 @@ class Series:
         self.values: list[Any] = []
 
     def add(self, stamp_ns: int, value: Any) -> None:
-        """Keeps a value; one from before the last means that time was set back, or came late."""
+        """Keep a value; an earlier stamp than the last means a late one, or time set back."""
         at = bisect_right(self.stamps, stamp_ns)
         self.stamps.insert(at, stamp_ns)
         self.values.insert(at, value)
@@ -36,7 +36,7 @@ class Series:
         return None if at < 0 else (self.stamps[at], self.values[at])
 
     def nearest(self, time_ns: int, within_ns: int) -> Any:
-        """The value nearest to ``time_ns``, None if none is within ``within_ns`` [ns]."""
+        """Return the value nearest to ``time_ns``; None if none is within ``within_ns`` [ns]."""
         at = bisect_left(self.stamps, time_ns)
         near = [i for i in (at - 1, at) if 0 <= i < len(self.stamps)]
         best = min(near, key=lambda i: abs(self.stamps[i] - time_ns), default=None)
@@ -45,7 +45,7 @@ class Series:
         return self.values[best]
 
     def between(self, time_ns: int, within_ns: int) -> np.ndarray | None:
-        """The value at ``time_ns``, linear between its neighbors, which are ``within_ns`` [ns] apart."""
+        """Interpolate at ``time_ns`` between neighbors at most ``within_ns`` [ns] apart."""
         at = bisect_left(self.stamps, time_ns)
         if at < len(self.stamps) and self.stamps[at] == time_ns:
             return np.asarray(self.values[at])
@@ -55,7 +55,7 @@ class Series:
         return np.asarray((1 - share) * self.values[at - 1] + share * self.values[at])
 
     def forget(self, before_ns: int | None) -> None:
-        """Drops all but the newest of those before a time [ns]; None: all."""
+        """Drop all but the newest of those before a time [ns]; None drops all."""
         known = len(self.stamps)
         old = known if before_ns is None else max(0, bisect_left(self.stamps, before_ns) - KEPT)
         del self.stamps[:old], self.values[:old]
@@ -76,7 +76,7 @@ class Done(ABC):
 
     @abstractmethod
     def feed(self, one: Recorded) -> None:
-        """Takes a message of ``topics``."""
+        """Take a message of ``topics``."""
 
     @abstractmethod
     def at(self, chunk: StampedChunk) -> np.ndarray:

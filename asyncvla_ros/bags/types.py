@@ -67,7 +67,7 @@ def _installed(kind: str, known: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _part(description: Any) -> str | None:
-    """The message type that a field consists of; None: none."""
+    """Return the message type that a field consists of, or None."""
     node, content = description
     if node == Nodetype.NAME:
         return str(content)

@@ -67,7 +67,7 @@ class BagWriter:
             self._writer.abort()
 
     def note(self, name: str, text: str) -> None:
-        """Keeps a text in the metadata."""
+        """Keep a text in the metadata."""
         self._writer.set_custom_data(name, text)
 
     def add(self, topic: str, kind: str, definition: Any = None, qos: tuple[Qos, ...] = ()) -> None:
@@ -92,11 +92,11 @@ class BagWriter:
         )
 
     def write(self, topic: str, log_ns: int, message: Any) -> None:
-        """Writes a message of ``Messages`` at ``log_ns`` [ns]."""
+        """Write a message of ``Messages`` at ``log_ns`` [ns]."""
         self.write_raw(topic, message.__msgtype__, log_ns, self.messages.serialize(message))
 
     def write_raw(self, topic: str, kind: str, log_ns: int, content: bytes) -> None:
-        """Writes a serialized message of a type at ``log_ns`` [ns]."""
+        """Write a serialized message of a type at ``log_ns`` [ns]."""
         self.add(topic, kind)
         with _saying(self.folder, "be written"):
             self._writer.write(self._connections[topic, kind], log_ns, content)
@@ -113,7 +113,7 @@ class BagWriter:
 
 @contextmanager
 def _saying(folder: Path, what: str) -> Iterator[None]:
-    """Turns an error of the system into one line."""
+    """Turn an error of the system into one line."""
     try:
         yield
     except OSError as error:

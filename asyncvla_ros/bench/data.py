@@ -56,7 +56,7 @@ def bench_data(settings: DataSettings) -> dict[str, Any]:
 
 
 def _batches(mixture: Mixture, settings: DataSettings) -> Iterator[Batch]:
-    """The batches of a training with its defaults."""
+    """Yield the batches of a training run with default settings."""
     episodes = mixture.episodes
     tokenizer = build_tokenizer(episodes.instructions)
     contracts = [robot.features for robot in mixture.robots]
@@ -95,7 +95,7 @@ def _time(batches: Iterator[Batch], count: int) -> tuple[float, list[float]]:
 
 
 def peak_rss_mb(process: int | None) -> float:
-    """The most memory that a process has held so far [MB]; None: this one.
+    """Return the peak memory of a process so far [MB]; None is this one.
 
     Raises:
         RunError: If the system does not say.

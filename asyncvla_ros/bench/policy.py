@@ -108,7 +108,7 @@ def _percentiles(rows: np.ndarray) -> dict[str, dict[str, float]]:
 
 
 def _network(settings: BenchSettings) -> tuple[AsyncVLA, bool]:
-    """A network with a rater, and whether that is its own."""
+    """Return a network with a rater, and whether that is its own."""
     if settings.size is None:
         checkpoint = load_checkpoint(settings.checkpoint or shipped_checkpoint(), settings.device)
         if not (has_rater := checkpoint.model.rater is not None):
@@ -154,7 +154,7 @@ def _roofline(model: AsyncVLA, step_ms: float) -> dict[str, float]:
 
 
 def random_inputs(model: AsyncVLA, device: str) -> Inputs:
-    """An observation of noise, always the same one."""
+    """Make an observation of noise, always the same one."""
     generator = torch.Generator().manual_seed(0)
     config = model.config
     shape = (1, config.num_cameras, config.image_size, config.image_size, 3)
@@ -183,7 +183,7 @@ def _cached(model: Runner, inputs: Inputs) -> list[float]:
 
 
 def _decision(model: Runner, inputs: Inputs, strategy: Strategy) -> list[float]:
-    """The same of a decision, whose noise is always the same."""
+    """Time the stages of an inference, whose noise is always the same [ms]."""
     dims = torch.ones(model.config.max_action_dim, device=inputs.state.device)
     decider = Decider(model, dims, torch.Generator().manual_seed(0))
     clock = StageClock(inputs.state.device)
@@ -195,7 +195,7 @@ def _decision(model: Runner, inputs: Inputs, strategy: Strategy) -> list[float]:
 
 
 def _uncached(model: AsyncVLA, inputs: Inputs) -> list[float]:
-    """The same decision by transformers' own layers, without keys and values kept between passes."""
+    """Time the same inference by transformers' own layers, without a prefix cache [ms]."""
     noise, ones, half, dims = _noise_and_masks(model, inputs)
     backbone = model.backbone
     clock = _Clock(inputs.state.device)
@@ -222,7 +222,7 @@ def _signals(model: Runner, velocities: list[Tensor], dims: Tensor) -> Tensor | 
 
 
 def _cache_error(runner: Runner, stock: AsyncVLA, inputs: Inputs) -> float:
-    """How far the first velocity with a cache is from that without: root mean squares, as a share."""
+    """Compare the first velocity with and without a cache: root mean square of the difference, relative."""
     noise, ones, _, dims = _noise_and_masks(stock, inputs)
     seen: list[Tensor] = []
     runner.sample(runner.encode(inputs), noise, ones, noise, dim_mask=dims, steps=1, velocities=seen)

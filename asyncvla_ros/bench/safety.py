@@ -41,7 +41,7 @@ class SafetyCase:
 
 
 def cases(chunks: int, seed: int, robots: Iterable[RobotContract]) -> list[SafetyCase]:
-    """Every contract with every kind of arm that makes sense for it, with equal shares of ``chunks``."""
+    """List every contract with every kind of arm that suits it, and equal shares of ``chunks``."""
     pairs = [
         (robot, arm)
         for robot in robots
@@ -63,7 +63,7 @@ def bench_safety(
     processes: int = 1,
     robots: Iterable[RobotContract] | None = None,
 ) -> dict[str, Any]:
-    """Sends adversarial chunks to every contract with every kind of arm.
+    """Send adversarial chunks to every contract with every kind of arm.
 
     Args:
         chunks: Adversarial chunks in all, at least one for each pair.
@@ -118,7 +118,7 @@ def bench_safety(
 
 
 def _run(work: Callable[..., Any], jobs: Sequence[tuple[Any, ...]], processes: int) -> Iterator[Any]:
-    """What ``work`` makes of each job's arguments, in order."""
+    """Run ``work`` on each job's arguments and yield the results in order."""
     if processes == 1:
         yield from starmap(work, jobs)
         return
@@ -128,7 +128,7 @@ def _run(work: Callable[..., Any], jobs: Sequence[tuple[Any, ...]], processes: i
 
 
 def run_case(case: SafetyCase, make_controller: MakeController = Controller) -> dict[str, Any]:
-    """The metrics of one contract with one kind of arm."""
+    """Measure one contract with one kind of arm."""
     began, began_cpu = time.perf_counter(), time.process_time()
     is_guarded = case.robot.name == "guarded_arm"
     urdf, links = (GUARDED_URDF, guarded_links) if is_guarded else ("", None)

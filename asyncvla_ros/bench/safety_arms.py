@@ -86,7 +86,7 @@ class MeasuredArm:
         self._way: np.ndarray = np.zeros(n)
 
     def place(self, at_ns: int, demand: np.ndarray) -> None:
-        """It stands where (n,) ``demand`` makes it stand, and obeys."""
+        """Put the arm, obedient, where (n,) ``demand`` makes it stand [unit]."""
         self.obeys = self.has_drives = True
         self._at_ns = self._end_ns = at_ns
         self._plan()
@@ -102,13 +102,13 @@ class MeasuredArm:
         self._apart = np.zeros_like(demand)
 
     def _plan(self) -> None:
-        """The next disturbance."""
+        """Plan the next disturbance."""
         quiet_s, lasting_s = self._rng.uniform(*QUIET_S), self._rng.uniform(*DISTURBED_S)
         self._begin_ns = self._end_ns + round(quiet_s * 1e9)
         self._end_ns = self._begin_ns + round(lasting_s * 1e9)
 
     def step(self, at_ns: int, demand: np.ndarray) -> None:
-        """Moves on to ``at_ns``, when (n,) ``demand`` is demanded [unit]; the first step places it.
+        """Move on to ``at_ns`` under (n,) ``demand`` [unit]; the first step places the arm.
 
         Steps are to be short against the lag. In the step of a restart the demand is already forgotten.
         """
@@ -173,7 +173,7 @@ class MeasuredArm:
             self._plan()
 
     def _progress(self, at_ns: int) -> float:
-        """Share of its way that a hand has led it: smooth, and at its end for the last third."""
+        """Compute how far a hand has led the arm, from 0 to 1: smooth, and 1 for the last third."""
         share = (at_ns - self._begin_ns) / (self._end_ns - self._begin_ns) * 1.5
         return float((1 - np.cos(np.pi * min(1.0, share))) / 2)
 

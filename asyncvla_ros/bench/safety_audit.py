@@ -80,6 +80,7 @@ class DriverAudit:
         robot: RobotContract,
         output: Output,
         grid_ns: int | None = None,
+        *,
         is_float32: bool = False,
         links: Links | None = None,
     ):
@@ -89,10 +90,12 @@ class DriverAudit:
         self._scale = limits.scale
         self._is_trajectory = output.adapter == "joint_trajectory"
         self._is_step = limits.is_rate & (output.adapter == "action_command")
-        self._judge = LimitJudge(limits, is_float32, self._is_trajectory, self.violations)
+        self._judge = LimitJudge(
+            limits, self.violations, is_float32=is_float32, may_return=self._is_trajectory
+        )
         links = None if limits.is_rate.any() else links
         self._space = SpaceAudit(
-            robot, limits.uncertainty(is_float32)[1], links, self.violations, is_float32=is_float32
+            robot, limits.uncertainty(is_float32=is_float32)[1], links, self.violations, is_float32=is_float32
         )
         self._period_ns = robot.command_period_ns
         self._grid_ns = grid_ns or round(GRID * robot.command_period_ns)
@@ -124,7 +127,7 @@ class DriverAudit:
         self._is_judged = False
 
     def allow_stop(self, at_ns: int) -> None:
-        """An emergency stop begins at ``at_ns``: its own acceleration and jerk are the limits."""
+        """Apply the limits of an emergency stop from ``at_ns`` [ns] on."""
         if not self._stops or self._stops[-1][1] < FOREVER_NS:
             self._stops.append((at_ns, FOREVER_NS))
 
@@ -138,7 +141,7 @@ class DriverAudit:
         self._space.limit_tool(at_ns, speed)
 
     def add(self, at_ns: int, values: np.ndarray) -> None:
-        """A command that is sent at ``at_ns``: the (n,) numbers of the message.
+        """Audit a command sent at ``at_ns`` [ns]: the (n,) numbers of the message.
 
         Raises:
             ValueError: true time goes backwards.
@@ -152,14 +155,14 @@ class DriverAudit:
             self.finish()
 
     def watch(self, driver: Driver, until_ns: int) -> None:
-        """The demand of a trajectory's driver until ``until_ns`` is sampled, now or later."""
+        """Sample the demand of a trajectory's driver until ``until_ns`` [ns], now or later."""
         self._driver, self._until_ns = driver, until_ns
         if self._next_ns is not None and until_ns - self._next_ns >= BLOCK * self._grid_ns:
             self.finish()
 
-    def place(self, position: np.ndarray, is_judged: bool = True) -> None:
-        """Where the arm truly is after a step, (d,) in the order of the contract's dofs, for workspaces."""
-        self._space.place(position, self._is_judged and is_judged)
+    def place(self, position: np.ndarray, *, is_judged: bool = True) -> None:
+        """Take the arm's true place after a step, (d,) in the order of the dofs, for workspaces."""
+        self._space.place(position, is_judged=self._is_judged and is_judged)
 
     def finish(self) -> None:
         """Judges what is not judged yet; what comes later goes on from there."""

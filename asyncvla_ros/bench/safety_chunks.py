@@ -61,7 +61,7 @@ class AdversarialChunks:
         )
 
     def next(self, now_ns: int) -> StampedChunk:
-        """The chunk that arrives at ``now_ns`` [ns]."""
+        """Make the chunk that arrives at ``now_ns`` [ns]."""
         rng = self._rng
         kind = rng.random()
         if kind < 0.002:
@@ -84,7 +84,7 @@ class AdversarialChunks:
         return chunk
 
     def _smooth(self) -> np.ndarray:
-        """A sine of any phase and up to the whole range."""
+        """Draw a sine of any phase and up to the whole range."""
         phase, turn = self._rng.random((2, 1, len(self._low))) * 2 * np.pi
         wave = np.sin(phase + turn / LENGTH * np.arange(LENGTH)[:, None])
         return self._low + (wave + 1) / 2 * (self._high - self._low)

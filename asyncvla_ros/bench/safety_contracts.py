@@ -36,7 +36,7 @@ def joint_arm() -> RobotContract:
 
 
 def delta_arm() -> RobotContract:
-    """Changes of the end effector at 20 Hz: limited as rates, by a workspace, by both or neither."""
+    """Make a 20 Hz end effector delta arm: dofs limited by rate, workspace, both or neither."""
     box, rates = [-0.2, 0.2], {"velocity": 0.5, "acceleration": 2.0, "jerk": 40.0}
     dofs: list[dict[str, Any]] = []
     for name, limits in (
@@ -134,7 +134,7 @@ GUARDED_URDF = """<robot name="guarded_arm">
 
 
 def guarded_arm() -> RobotContract:
-    """An arm on a trajectory controller whose tool stays behind a wall, in a box, and slow."""
+    """Make an arm on a trajectory controller whose tool is kept behind a wall, in a box, slow."""
     turn = {"position": [-2.5, 2.5], "velocity": 2.0, "acceleration": 6.0, "jerk": 60.0}
     lift = {"position": [-0.5, 0.5], "velocity": 0.5, "acceleration": 2.0, "jerk": 20.0}
     dofs = [

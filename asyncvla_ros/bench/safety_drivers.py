@@ -38,7 +38,7 @@ class TrajectoryDriver:
             the first point is in the future its demand jumps ahead by what it moves within an update [ns].
     """
 
-    def __init__(self, interpolate_from_desired: bool, update_ns: int = 0):
+    def __init__(self, *, interpolate_from_desired: bool, update_ns: int = 0):
         self.refused = 0
         self._from_desired = interpolate_from_desired
         self._update_ns = update_ns
@@ -59,7 +59,7 @@ class TrajectoryDriver:
         self.measure(position)
 
     def measure(self, position: np.ndarray, velocity: np.ndarray | None = None) -> None:
-        """The (n,) state that its hardware reports now; without a velocity interface that is taken for 0."""
+        """Take the (n,) state that the hardware reports; without a velocity, it counts as 0."""
         at_rest = np.zeros_like(position) if velocity is None else velocity
         self._measured = np.array(position, np.float64), np.array(at_rest, np.float64)
 

@@ -18,17 +18,17 @@ class LimitJudge:
     """Counts what is beyond a limit by more than it can be off.
 
     Args:
-        limits: Of the output.
-        is_float32: Whether its values were rounded to float32.
-        may_return: A position that stood outside its limits may come back by and by, not at once.
-        violations: Where they are counted.
+        limits: Limits of the output.
+        violations: Counts to increase, by kind.
+        is_float32: Whether the values were rounded to float32.
+        may_return: Whether a position outside its limits may come back gradually.
     """
 
-    def __init__(self, limits: Limits, is_float32: bool, may_return: bool, violations: dict[str, int]):
+    def __init__(self, limits: Limits, violations: dict[str, int], *, is_float32: bool, may_return: bool):
         self.peaks = dict.fromkeys(DERIVATIVES, 0.0)
         self.jump_max = 0.0
         self._limits = limits
-        self._value_off, self._difference_off = limits.uncertainty(is_float32)
+        self._value_off, self._difference_off = limits.uncertainty(is_float32=is_float32)
         self._may_return = may_return
         self._violations = violations
 
@@ -62,7 +62,7 @@ class LimitJudge:
     def _judge_derivative(
         self, kind: int, columns: np.ndarray, value: np.ndarray, off: np.ndarray, stopping: np.ndarray
     ) -> None:
-        """Derivatives (w, n), off by (w,) per unit, some of them of an emergency stop (w,)."""
+        """Judge derivatives (w, n), off by (w,) per unit, some of an emergency stop (w,)."""
         if not columns.any() or not len(value):
             return
         limits, stops = self._limits.derivatives[kind, columns], self._limits.stops[kind, columns]
@@ -78,7 +78,7 @@ class LimitJudge:
             self.jump_max = max(self.jump_max, float(np.max(jump)))
 
     def _note_peak(self, kind: int, share: float) -> None:
-        """The largest share of a limit that was used for certain."""
+        """Note the largest share of a limit that was used for certain."""
         self.peaks[DERIVATIVES[kind]] = max(self.peaks[DERIVATIVES[kind]], share)
 
     def _judge_rotations(self, samples: Samples) -> None:

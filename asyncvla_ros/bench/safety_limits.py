@@ -43,8 +43,8 @@ class Limits:
     turn: float
     columns: np.ndarray
 
-    def uncertainty(self, is_float32: bool) -> tuple[np.ndarray, np.ndarray]:
-        """How far a number that keeps every limit may be off.
+    def uncertainty(self, *, is_float32: bool) -> tuple[np.ndarray, np.ndarray]:
+        """Bound how far a number that keeps every limit may be off.
 
         A number x that stands for another time t, rounded to whole nanoseconds, is off by |dx/dt| times 1 ns:
         a position by the velocity limit, a rate by the acceleration limit times 1 ns. Besides it is rounded.
@@ -60,7 +60,7 @@ class Limits:
 
 
 def limits_of(robot: RobotContract, output: Output) -> Limits:
-    """The limits of what ``output`` says to its joints.
+    """Return the limits of what ``output`` says to its joints.
 
     A dof with ``travel`` moves its joint by gain = Δtravel / Δdof. Changes per control step, of which twist
     and forward_velocity already make rates, are rates. Of a rotation matrix only the speed of rotation is

@@ -67,14 +67,17 @@ class Line:
         self._low, self._high, self._begin, self._gain = low, high, begin, (high - low) / (end - begin)
         self._holds = np.array([dof.holds_command for dof in dofs])
         self.drivers: dict[str, Any] = (
-            {name: TrajectoryDriver(name == FROM_DESIRED) for name in (FROM_DESIRED, FROM_MEASURED)}
+            {
+                name: TrajectoryDriver(interpolate_from_desired=name == FROM_DESIRED)
+                for name in (FROM_DESIRED, FROM_MEASURED)
+            }
             if self.is_trajectory
             else {output.adapter: HELD[output.adapter]()}
         )
         self.audits = {name: DriverAudit(robot, output, links=links) for name in self.drivers}
 
     def restart(self, at_ns: int, dofs: np.ndarray) -> None:
-        """The drivers forget what they were told; they stand where the (n,) dofs are."""
+        """Restart the drivers without memory where the (n,) dofs are."""
         self._pending.clear()
         joints = self._to_joints(dofs)
         for driver in self.drivers.values():
@@ -88,7 +91,7 @@ class Line:
         return np.zeros(len(dofs)) if self.is_rate else self._begin + (dofs - self._low) / self._gain
 
     def send(self, command: Command, standing: np.ndarray, within: np.ndarray) -> None:
-        """A command on its way; the first one begins where the (n,) dofs are ``standing``."""
+        """Pass a command on; the first one must begin where the (n,) dofs are ``standing``."""
         assert command.values is not None
         if self._values.says_nothing(command.values) or self._values.is_repeated(command):
             return
@@ -113,7 +116,7 @@ class Line:
         self._jumps = False
 
     def _judge_first(self, command: Command, standing: np.ndarray, within: np.ndarray) -> None:
-        """A first command must be where the arm rests, or where its driver stands."""
+        """Require a first command to be where the arm rests, or where its driver stands."""
         assert command.values is not None
         if self.is_judged and not self._may_begin:
             return
@@ -137,7 +140,7 @@ class Line:
         self._may_begin = False
 
     def restarted(self) -> None:
-        """The controller was activated again: its next command may be a first one."""
+        """Expect a first command again, after the controller was activated anew."""
         self._may_begin = True
 
     def demand(self, at_ns: int) -> np.ndarray:
@@ -159,7 +162,7 @@ class Line:
         return joints if self.is_rate else self._low + self._gain * (joints - self._begin)
 
     def measure(self, dofs: np.ndarray) -> None:
-        """What joint states say of the (n,) dofs."""
+        """Take what joint states say of the (n,) dofs."""
         if self.is_trajectory:
             for driver in self.drivers.values():
                 driver.measure(self._to_joints(dofs))

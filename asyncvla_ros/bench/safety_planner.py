@@ -18,7 +18,7 @@ LATE_EVERY, STOP_EVERY = 50, 100
 
 
 def run_planner(robot: RobotContract, commands: int, seed: int) -> dict[str, Any]:
-    """Sends random goals through the tracker of a contract.
+    """Send random goals through the tracker of a contract.
 
     Args:
         robot: The contract.

@@ -53,7 +53,7 @@ class RobotUnderTest:
         self.commands = 0
 
     def place(self, at_ns: int, dofs: np.ndarray) -> None:
-        """The arm stands at (d,) ``dofs``, and its drivers know no better."""
+        """Put the arm, as its drivers know it, at (d,) ``dofs``."""
         self._led_to, self._at_ns = dofs.copy(), at_ns
         for line in self.lines:
             line.restart(at_ns, dofs[line.index])
@@ -63,7 +63,7 @@ class RobotUnderTest:
         self.arm.place(at_ns, self._led_to)
 
     def restarted(self) -> None:
-        """The controller was activated again."""
+        """Expect first commands again, after the controller was activated anew."""
         self._may_begin = True
         for line in self.lines:
             line.restarted()
@@ -74,7 +74,7 @@ class RobotUnderTest:
         return not (self._command_begun or any(line.is_judged for line in self.lines))
 
     def send(self, command: Command, standing: np.ndarray, within: np.ndarray) -> None:
-        """A command of the controller; ``standing`` and ``within`` (d,): where a first one may begin."""
+        """Pass on a command; a first one may begin ``within`` (d,) of ``standing`` (d,)."""
         if command.values is None or self._is_away:
             return
         self.commands += 1
@@ -99,7 +99,7 @@ class RobotUnderTest:
         standing: np.ndarray,
         within: np.ndarray,
     ) -> None:
-        """A first action must be where the arm rests, or the one before again."""
+        """Require a first action to be where the arm rests, or the one before again."""
         is_near = self._is_delta | (np.abs(values - self._told) <= SAME)
         if not self._command_begun or (self._may_begin and not is_near.all()):
             begin = np.where(self._holds, np.clip(standing, self.low, self.high), standing)
@@ -133,7 +133,7 @@ class RobotUnderTest:
             self._report()
 
     def _leave(self) -> None:
-        """A driver that is away hears nothing, so nothing is judged until it is back."""
+        """Stop judging until a driver that is away, and hears nothing, is back."""
         is_away = self.arm.kind == "restarts" and not self.arm.has_drives
         if is_away and not self._is_away:
             for line in self.lines:
@@ -150,7 +150,7 @@ class RobotUnderTest:
         is_inside = bool(((self.low <= true) & (true <= self.high)).all())
         self._is_adrift = self._at_ns <= self._adrift_until_ns or (self._is_adrift and not is_inside)
         for audit in self._all():
-            audit.place(true, not self._is_adrift)
+            audit.place(true, is_judged=not self._is_adrift)
 
     def allow_stop(self, at_ns: int) -> None:
         """From ``at_ns`` on the limits of an emergency stop count."""

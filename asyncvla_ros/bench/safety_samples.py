@@ -33,7 +33,7 @@ class Samples:
         return cls(np.empty(0, np.int64), np.empty((0, n)), np.empty(0, np.int64), np.empty(0, bool))
 
     def then(self, other: Samples) -> Samples:
-        """These, and after them ``other``."""
+        """Append ``other``."""
         return Samples(
             np.concatenate([self.times_ns, other.times_ns]),
             np.concatenate([self.values, other.values]),
@@ -42,7 +42,7 @@ class Samples:
         )
 
     def context(self) -> Samples:
-        """The last rows, as context of those that come."""
+        """Return the last rows, the context of those that follow."""
         last = slice(-CONTEXT, None)
         return Samples(
             self.times_ns[last],
@@ -56,7 +56,7 @@ class Samples:
         return self.is_new[order:] & (self.stretch[order:] == self.stretch[: len(self.stretch) - order])
 
     def derivatives(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Divided differences of order 0 to ``CONTEXT``, times the factorial of the order::
+        """Compute divided differences of order 0 to ``CONTEXT``, times the factorial of the order.
 
             f[t_0 ... t_k] = (f[t_1 ... t_k] - f[t_0 ... t_k-1]) / (t_k - t_0)
 
@@ -88,7 +88,7 @@ def with_standing(
     step_ns: int,
     stretch: int,
 ) -> Samples:
-    """New samples, those that begin a stretch preceded by samples of standing still::
+    """Put samples of standing still before those that begin a stretch.
 
         standing ● ● ● ○ ○ ○ ...     one step apart until one step before the first of the new ones
 

@@ -37,6 +37,7 @@ class SpaceAudit:
         off: np.ndarray,
         links: Links | None,
         violations: dict[str, int],
+        *,
         is_float32: bool = False,
     ):
         spaces = [(robot.dofs.index(dof), space) for dof, space in _limited(robot)]
@@ -57,8 +58,8 @@ class SpaceAudit:
         """From ``at_ns`` on the tool's speed is limited to this [m/s], whatever was said before."""
         self._speeds = [*(entry for entry in self._speeds if entry[0] < at_ns), (at_ns, speed)]
 
-    def place(self, position: np.ndarray, is_judged: bool) -> None:
-        """Where the arm truly is after a step, (d,) in the order of the contract's dofs."""
+    def place(self, position: np.ndarray, *, is_judged: bool) -> None:
+        """Take the arm's true place after a step, (d,) in the order of the contract's dofs."""
         if not self._index:
             return
         self._places.append(np.asarray(position, np.float64)[self._index])
@@ -76,7 +77,7 @@ class SpaceAudit:
             del self._places[:-1], self._is_judged[:-1]
 
     def judge(self, samples: Samples) -> None:
-        """The guard, at (m, n) joint positions."""
+        """Judge the guard at (m, n) joint positions."""
         if self._guard is None or self._links is None:
             return
         positions = self._links(samples.values)

@@ -104,7 +104,7 @@ def coefficients(pieces: Sequence[Piece]) -> np.ndarray:
 
 
 def horner(rows: np.ndarray, at: np.ndarray | float) -> np.ndarray:
-    """The polynomial whose coefficients of rising powers are ``rows``, at ``at``."""
+    """Evaluate at ``at`` the polynomial with coefficients ``rows`` of rising powers."""
     value = rows[-1]
     for row in rows[-2::-1]:
         value = value * at + row

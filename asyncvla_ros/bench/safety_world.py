@@ -89,7 +89,7 @@ class AdversarialWorld:
         return pose
 
     def run(self, chunks: int, advance: Callable[[int], None]) -> None:
-        """Sends so many chunks; ``advance`` is told of every few of them."""
+        """Send so many chunks, and tell ``advance`` of every few of them."""
         for number in range(1, chunks + 1):
             self._disturb()
             self._go_to(self._at_ns + int(self._rng.integers(self._robot.command_period_ns)))
@@ -110,7 +110,7 @@ class AdversarialWorld:
         return self._at_ns + self._offset_ns
 
     def _tick(self) -> None:
-        """The timer, more or less when it is due."""
+        """Run the timer, more or less when it is due."""
         die = self._rng.random()
         late = int(self._rng.integers(self._jitter_ns + 1))
         if die < MISSING_CHANCE:
@@ -123,7 +123,7 @@ class AdversarialWorld:
         self.modes[self._controller.mode.name] += 1
 
     def _go_to(self, at_ns: int) -> None:
-        """True time goes on: the arm moves and is measured."""
+        """Let true time pass: the arm moves and is measured."""
         while self._at_ns < at_ns:
             self._at_ns = min(at_ns, self._at_ns + STEP_NS)
             self.under_test.move_to(self._at_ns)
@@ -175,7 +175,7 @@ class AdversarialWorld:
         self._told_ns = self._at_ns
 
     def _note_stop(self) -> None:
-        """The limits of an emergency stop count from the command before it until the arm is at rest."""
+        """Apply the limits of an emergency stop from the command before it until rest."""
         is_latched, at_rest = self._controller.mode in (Mode.ESTOP, Mode.FAULT), self._controller.at_rest
         if self._is_stop_asked or (is_latched and not at_rest):
             # It counts once, however often it is asked for.
@@ -252,7 +252,7 @@ class AdversarialWorld:
         return pose
 
     def _step_clock(self, sign: int) -> None:
-        """The node clock jumps; true time does not."""
+        """Let the node clock jump, but not true time."""
         self._offset_ns += sign * int(self._rng.integers(1, 5000)) * MS
 
     def _go_blind(self) -> None:

@@ -107,7 +107,7 @@ def replay(
 
 
 def robot_of(bag: Path, given: str | None) -> str:
-    """The contract that was given, else the one that a recorder put beside the recording.
+    """Return the given contract, else the one that a recorder put beside the recording.
 
     Raises:
         AsyncVLAError: there is neither.
@@ -229,7 +229,7 @@ def to_bag(
 
 @contextmanager
 def _progress(text: str) -> Iterator[Callable[[float], None]]:
-    """A bar with the time left; nothing in a file or a pipe."""
+    """Show a bar with the time left; nothing in a file or a pipe."""
     from rich.console import Console
     from rich.progress import Progress
 

@@ -23,7 +23,7 @@ def data(
 
 
 def show(datasets: Sequence[Path], chunk_size: int) -> list[str]:
-    """Print what datasets hold; what must be mended, or left out.
+    """Print what datasets hold and return their problems.
 
     Raises:
         AsyncVLAError: one cannot be read as a LeRobot v3 dataset.

@@ -64,8 +64,8 @@ print(json.dumps([PRIORITY, take_realtime_priority(PRIORITY, lock_memory=True)])
 class ProgramOutput:
     """What a program printed, or why it failed."""
 
-    is_good: bool
     text: str
+    is_good: bool
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def doctor(
 
 
 def examine(checkpoint: Path) -> Iterator[Finding]:
-    """Everything that can be found out without a robot."""
+    """Examine everything that needs no robot."""
     yield python_version()
     rclpy = ask(python(RCLPY))
     yield ros(rclpy)
@@ -123,12 +123,12 @@ def examine(checkpoint: Path) -> Iterator[Finding]:
 
 
 def examine_robot(name: str, checkpoint: Path | None, reliability: str, wait_s: float) -> Iterator[Finding]:
-    """What a running robot publishes and obeys, beside what its contract says.
+    """Compare what a running robot publishes and obeys with its contract.
 
     Args:
-        name: Of the contract, or its file.
-        checkpoint: That the contract is to fit; None: it is not asked.
-        reliability: Of subscriptions to cameras and state.
+        name: Name or file of the contract.
+        checkpoint: Checkpoint that the contract has to fit; None skips this.
+        reliability: Reliability of subscriptions to cameras and state.
         wait_s: How long to listen, in seconds.
     """
     if reliability not in RELIABILITIES:
@@ -149,26 +149,25 @@ def examine_robot(name: str, checkpoint: Path | None, reliability: str, wait_s: 
 
 
 def python(code: str) -> list[str]:
-    """The command that runs a line of Python as this program is run."""
+    """Return the command that runs a line of Python as this program is run."""
     return [sys.executable, "-c", code]
 
 
 def ask(command: Sequence[str]) -> ProgramOutput:
-    """Run a program; of one that fails, the last line it wrote."""
+    """Run a program and return its output, or the last line of one that fails."""
     try:
         result = subprocess.run(command, capture_output=True, text=True, timeout=ASK_TIMEOUT_S, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
-        return ProgramOutput(False, str(error))
+        return ProgramOutput(str(error), is_good=False)
     if result.returncode == 0:
-        return ProgramOutput(True, result.stdout.strip())
+        return ProgramOutput(result.stdout.strip(), is_good=True)
     said = (result.stderr + result.stdout).strip().splitlines()
-    return ProgramOutput(
-        False, said[-1] if said else f"{command[0]} ended with exit code {result.returncode}"
-    )
+    last = said[-1] if said else f"{command[0]} ended with exit code {result.returncode}"
+    return ProgramOutput(last, is_good=False)
 
 
 def python_version() -> Finding:
-    """Older ones lack the syntax."""
+    """Find out whether Python is new enough for the syntax."""
     version = platform.python_version()
     if sys.version_info < PYTHON:
         return Finding(FAULT, "Python", f"{version}, expected {'.'.join(map(str, PYTHON))} or later")
@@ -176,7 +175,7 @@ def python_version() -> Finding:
 
 
 def ros(rclpy: ProgramOutput) -> Finding:
-    """Whether ROS 2 is there, and one that this package is tried with."""
+    """Find out whether ROS 2 is there, in a distribution that this package is tested with."""
     if not rclpy.is_good:
         remedy = (
             f"source /opt/ros/DISTRO/setup.bash; the environment needs --system-site-packages ({INSTALL})"
@@ -189,7 +188,7 @@ def ros(rclpy: ProgramOutput) -> Finding:
 
 
 def messages(found: ProgramOutput) -> Finding:
-    """Whether asyncvla_msgs is built."""
+    """Find out whether asyncvla_msgs is built."""
     if found.is_good:
         return Finding(OK, "messages", "asyncvla_msgs is built")
     remedy = f"build the workspace and source install/setup.bash ({INSTALL}, step 3)"
@@ -197,7 +196,7 @@ def messages(found: ProgramOutput) -> Finding:
 
 
 def middleware(name: str, receive_file: Path = Path("/proc/sys/net/core/rmem_max")) -> Iterator[Finding]:
-    """Whether camera images get through."""
+    """Find out whether camera images get through."""
     variable = next(iter(udp_environment()))
     profile = os.environ.get(variable, "")
     if not name.startswith("rmw_fastrtps"):
@@ -227,7 +226,7 @@ def middleware(name: str, receive_file: Path = Path("/proc/sys/net/core/rmem_max
 
 
 def real_time(tried: ProgramOutput) -> Iterator[Finding]:
-    """Whether the controller would be granted what it may ask for."""
+    """Find out whether the controller may have real-time priority and locked memory."""
     if not tried.is_good:
         yield Finding(WARNING, "real time", f"not tried: {tried.text}")
         return
@@ -239,7 +238,7 @@ def real_time(tried: ProgramOutput) -> Iterator[Finding]:
 
 
 def kernel(version: str) -> Finding:
-    """Whether the kernel itself may keep a thread waiting."""
+    """Find out whether the kernel is a real-time kernel."""
     if "PREEMPT_RT" in version or "PREEMPT RT" in version:
         return Finding(OK, "kernel", f"real-time ({version})")
     text = f"not a real-time kernel ({version}): under load, commands are late by milliseconds now and then"
@@ -247,7 +246,7 @@ def kernel(version: str) -> Finding:
 
 
 def governor(folder: Path) -> Iterator[Finding]:
-    """Whether cores slow down between two commands; nothing where a machine does not say."""
+    """Find out whether cores slow down between commands; yield nothing where it is unknown."""
     files = folder.glob("cpu[0-9]*/cpufreq/scaling_governor")
     found = sorted({file.read_text().strip() for file in files})
     if not found:
@@ -257,14 +256,14 @@ def governor(folder: Path) -> Iterator[Finding]:
 
 
 def cores(count: int) -> Finding:
-    """Whether driver, controller, policy and cameras run side by side."""
+    """Find out whether driver, controller, policy and cameras have a core each."""
     if count >= CORES:
         return Finding(OK, "cores", str(count))
     return Finding(WARNING, "cores", f"{count}, expected {CORES}: driver, controller and policy share them")
 
 
 def gpu(torch: ProgramOutput) -> Finding:
-    """Whether the policy runs here, and on what."""
+    """Find out whether the policy runs here, and on what."""
     if not torch.is_good:
         text = f"torch cannot be imported ({torch.text}): the controller runs here, the policy does not"
         return Finding(WARNING, "GPU", text, f"{INSTALL}, step 2")
@@ -278,7 +277,7 @@ def gpu(torch: ProgramOutput) -> Finding:
 
 
 def weights(folder: Path) -> Finding:
-    """Whether the checkpoint is complete."""
+    """Find out whether the checkpoint is complete."""
     try:
         features = load_features(folder)
     except CheckpointError as error:
@@ -290,7 +289,7 @@ def weights(folder: Path) -> Finding:
 
 
 def clock(timedatectl: ProgramOutput, chronyc: ProgramOutput) -> Finding:
-    """Whether stamps of other machines can be compared with ours; not needed for one machine."""
+    """Find out whether the clock is synchronized, which stamps of other machines need."""
     matters = "matters if another machine stamps images or joint states"
     if timedatectl.text == "yes" or (chronyc.is_good and "Normal" in chronyc.text):
         return Finding(OK, "clock", "synchronized")

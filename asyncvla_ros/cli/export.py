@@ -60,7 +60,7 @@ def export(
 
 
 def _decided(config: AsyncVLAConfig, strategy: Strategy, checkpoint: Path) -> AsyncVLAConfig:
-    """A config whose defaults are those of a strategy, as far as it says something."""
+    """Make the defaults of a strategy, where it has any, those of a config."""
     given = {name: value for name, value in asdict(strategy).items() if value is not None}
     before, after = config.num_denoise_steps, given.pop("denoise_steps", config.num_denoise_steps)
     if config.rater and config.rater.reads and after != before:

@@ -90,7 +90,7 @@ def demo(
 
 
 def demo_table(metrics: dict[str, Any]) -> Any:
-    """One row per episode."""
+    """Make a table with one row per episode."""
     from rich.table import Table
 
     table = Table("task", "init", "success", "steps", "mean confidence", "refined", "inference p50/p95 (ms)")
@@ -172,7 +172,7 @@ def report_command(
 
 
 def main() -> None:
-    """Entry point: turns errors meant for the user into one line and an exit code."""
+    """Run a command; turn errors meant for the user into one line and an exit code."""
     try:
         app()
     except RunError as error:

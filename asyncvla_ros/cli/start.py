@@ -21,7 +21,7 @@ SOURCED = (
 
 
 def without_foreign_ros(environment: Mapping[str, str], packages: Path) -> dict[str, str] | None:
-    """The environment without another ROS than that of this Python; None if it is good as it is.
+    """Remove other ROS installations than that of this Python; None if there are none.
 
     Two builds of rclpy in one process end in a crash or in symbols that are missing. An environment without
     a ROS of its own, as on a robot, needs the one that is sourced.
@@ -39,7 +39,7 @@ def without_foreign_ros(environment: Mapping[str, str], packages: Path) -> dict[
 
 
 def main() -> None:
-    """Runs ``asyncvla``, in a new process image if that is what it takes."""
+    """Run ``asyncvla``, in a new process image if it needs another environment."""
     environment = without_foreign_ros(os.environ, Path(sysconfig.get_paths()["purelib"]))
     if environment is not None:
         os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], environment)

@@ -91,7 +91,9 @@ class Episodes:
             held.append(start + np.flatnonzero(is_held))
         return np.concatenate(train), np.concatenate(held)
 
-    def unseen_frames(self, folders: Sequence[Path], trained_on: DataRecord | None, *, unseen: bool) -> np.ndarray:
+    def unseen_frames(
+        self, folders: Sequence[Path], trained_on: DataRecord | None, *, unseen: bool
+    ) -> np.ndarray:
         """Return the frames (b,) that a policy has not seen: its held-out episodes, without single views.
 
         Args:

@@ -10,9 +10,9 @@ from concurrent.futures import as_completed
 from dataclasses import asdict
 from pathlib import Path
 
+from asyncvla_ros.common.exclusive_lock import exclusive_lock
 from asyncvla_ros.common.same_settings import fixed_settings, require_same_settings
 from asyncvla_ros.common.shard import WHOLE
-from asyncvla_ros.common.exclusive_lock import exclusive_lock
 from asyncvla_ros.common.worker_pool import worker_pool
 from asyncvla_ros.sim.collection import CollectSettings, PartReport, plan_parts
 from asyncvla_ros.sim.libero.tasks import get_task
@@ -64,7 +64,7 @@ def collect(settings: CollectSettings, on_part: Callable[[PartReport, int, int],
 
 
 def _require_same_collection(settings: CollectSettings) -> None:
-    """Datasets of different collections in one folder would pass for one."""
+    """Refuse another collection in the folder: their datasets would pass for one."""
     now = fixed_settings(asdict(settings), _FREE)
     if settings.rollout_policy is not None:
         from asyncvla_ros.model.checkpoint import fingerprint
@@ -84,7 +84,7 @@ def _require_same_collection(settings: CollectSettings) -> None:
 
 
 def _require_count(root: Path, count: int) -> None:
-    """A dataset that was the last of a shorter collection cannot grow."""
+    """Refuse a finished dataset of another length, the last of a shorter collection."""
     info = root / "meta" / "info.json"
     if info.is_file() and (found := json.loads(info.read_text())["total_episodes"]) != count:
         raise AsyncVLAError(

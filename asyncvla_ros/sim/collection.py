@@ -99,6 +99,7 @@ class Part:
 
     @property
     def name(self) -> str:
+        """Folder of the dataset."""
         return f"task{self.task:02d}_{self.first:04d}"
 
 
@@ -114,7 +115,7 @@ class PartReport:
 
 
 def plan_parts(settings: CollectSettings) -> tuple[Part, ...]:
-    """The parts of a collection that are of its shard, round-robin over the tasks."""
+    """Plan the parts of a collection in its shard, round-robin over the tasks."""
     if settings.episodes_per_task < 1 or settings.episodes_per_part < 1:
         raise AsyncVLAError(
             f"expected at least one episode per task and part, got {settings.episodes_per_task} "

@@ -43,7 +43,7 @@ Instruction = tuple[str, Goals]
 
 
 def instructions(env: LiberoEnv) -> tuple[Instruction, ...]:
-    """What can be asked for in the scenes of a task, its own instruction first.
+    """List what can be asked for in the scenes of a task, its own instruction first.
 
     Another task's is one of them if all that it is about is there, and there is but one of its kind: which of
     two bowls is meant, a task says by where it stands.
@@ -63,7 +63,7 @@ def instructions(env: LiberoEnv) -> tuple[Instruction, ...]:
 def look_around(
     env: LiberoEnv, choices: tuple[Instruction, ...], count: int, rng: np.random.Generator
 ) -> Iterator[tuple[Observation, np.ndarray, np.ndarray]]:
-    """Views of the scene as it is now; the first with the arm where it is.
+    """Yield views of the present scene, the first with the arm where it is.
 
     Args:
         env: After a reset.

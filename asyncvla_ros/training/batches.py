@@ -125,16 +125,16 @@ class Batch:
     earlier: Earlier | None = None
 
     def to(self, device: torch.device) -> Batch:
-        """The same on another device; where the episodes' numbers are does not matter."""
+        """Copy the batch to another device, except the episodes' numbers."""
         moved = _mapped(self, lambda tensor: tensor.to(device, non_blocking=True))
         return replace(moved, episodes=self.episodes)
 
     def pin_memory(self) -> Batch:
-        """The same in memory from which a GPU copies fast; the name is torch's."""
+        """Copy the batch to memory from which a GPU copies fast; torch calls this name."""
         return _mapped(self, Tensor.pin_memory)
 
     def part(self, rows: slice) -> Batch:
-        """Some of its observations."""
+        """Return some of its observations."""
         chosen: Batch = _mapped(replace(self, earlier=None), lambda tensor: tensor[rows])
         return replace(chosen, earlier=self.earlier and self.earlier.part(rows))
 
@@ -149,7 +149,7 @@ class Batch:
 
 
 def _mapped(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
-    """A dataclass of tensors, dataclasses and None with every tensor changed."""
+    """Change every tensor of a dataclass of tensors, dataclasses and None."""
     if isinstance(value, Tensor):
         return change(value)
     if value is None:
@@ -194,7 +194,7 @@ class Batches:
             self._dim_masks[number, : len(robot.features.action_names)] = 1
 
     def at(self, frames: np.ndarray, generator: torch.Generator | Sequence[torch.Generator]) -> Batch:
-        """The observations at some frames (b,), not yet augmented, and the actions that follow them.
+        """Return the observations at frames (b,), not yet augmented, and the actions that follow.
 
         Args:
             frames: Numbers of the frames.
@@ -286,7 +286,7 @@ def _scaled(values: np.ndarray, stats: Sequence[NormStats], robot: np.ndarray, s
 
 
 def step_generator(seed: int, step: int, rank: int = 0) -> torch.Generator:
-    """The random numbers of one training step: a function of seed, step and process alone."""
+    """Return the random numbers of one training step, from seed, step and process alone."""
     return random_numbers(seed, step, rank)
 
 

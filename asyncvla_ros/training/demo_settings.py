@@ -9,10 +9,10 @@ from asyncvla_ros.common.options import (
     cache_option,
     checkpoint_option,
     device_option,
-    unseen_option,
     option,
     seed_option,
     skip_broken_option,
+    unseen_option,
 )
 from asyncvla_ros.paths import shipped_checkpoint
 from asyncvla_ros.strategy import Strategy

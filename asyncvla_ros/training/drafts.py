@@ -57,7 +57,7 @@ class Drafts:
         return values.unflatten(0, (-1, self.count))
 
     def signals(self, reads: Sequence[str]) -> Tensor | None:
-        """What a rater reads of each action, (n, l, len(reads)); None if it reads nothing."""
+        """Return what a rater reads of each action, (n, l, len(reads)); None if nothing."""
         actions = self.grouped(self.actions)
         variance = None if self.variance is None else self.grouped(self.variance)
         signals = action_signals(reads, actions, actions, variance, dim_mask=self.dim_mask)

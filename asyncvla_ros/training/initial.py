@@ -22,7 +22,7 @@ _ANY_SIZE = 28
 
 
 def initial_checkpoint(settings: InitSettings, overrides: Mapping[str, Any]) -> Checkpoint:
-    """A network with room for the robots of some data, and their statistics.
+    """Make a network with room for the robots of some data, and their statistics.
 
     Args:
         settings: Data and network. Where there is a source (folder or hub id of Qwen2.5-VL), the size must

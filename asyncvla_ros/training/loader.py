@@ -115,7 +115,7 @@ class _Steps(Sized):
 def load_batches(
     batches: Batches, drawing: Drawing, order: Order, share: Share, start: int, stop: int, workers: int
 ) -> Iterator[Batch]:
-    """The batches of the steps ``start`` to ``stop``; the same whatever the number of workers.
+    """Yield the batches of steps ``start`` to ``stop``, whatever the number of workers.
 
     Args:
         batches: The data.

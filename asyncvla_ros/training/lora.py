@@ -24,7 +24,7 @@ def add_lora(model: AsyncVLA, rank: int, alpha: int) -> None:
         alpha: Scale; 0: twice the rank.
     """
     config = LoraConfig(r=rank, lora_alpha=alpha or 2 * rank, target_modules=list(TARGETS))
-    model.backbone.qwen.requires_grad_(False)
+    model.backbone.qwen.requires_grad_(requires_grad=False)
     inject_adapter_in_model(config, model.backbone.qwen.language_model, _ADAPTER)
     for name, parameter in model.named_parameters():
         if "lora_" in name:
@@ -33,7 +33,7 @@ def add_lora(model: AsyncVLA, rank: int, alpha: int) -> None:
 
 @torch.no_grad()
 def merged_weights(model: nn.Module) -> dict[str, Tensor]:
-    """The weights of the policy with adapters added in, by the names that they have without."""
+    """Return the weights with adapters added in, by the names that they have without."""
     adapted: dict[str, Any] = {
         name: module for name, module in model.named_modules() if isinstance(module, LoraLayer)
     }

@@ -1,4 +1,4 @@
-"""What is minimized: velocities of the flow and, where the data has them, simulator quantities."""
+"""The training objective: flow velocities and, where the data has them, simulator quantities."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def freeze(module: nn.Module, parts: tuple[str, ...]) -> None:
     """Give the parameters of some parts no gradient."""
     for name, parameter in module.named_parameters():
         if part_of(name) in parts:
-            parameter.requires_grad_(False)
+            parameter.requires_grad = False
 
 
 def trainable(module: nn.Module) -> dict[str, torch.nn.Parameter]:

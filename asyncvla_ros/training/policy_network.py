@@ -50,7 +50,7 @@ def image_size(init: Path | None) -> int:
 
 
 def _continued(source: Checkpoint, mixture: Mixture, settings: TrainSettings) -> AsyncVLA:
-    """The network of a checkpoint, without its rater, with the chunks that are asked for."""
+    """Take the network of a checkpoint, without its rater, for chunks of the given size."""
     model = source.model
     model.attach_rater(None)
     length = settings.chunk_size or model.config.action_chunk_size

@@ -28,6 +28,7 @@ class Log:
         title: str,
         start: int,
         steps: int,
+        *,
         visible: bool,
         track: Callable[..., None] | None = None,
     ) -> None:

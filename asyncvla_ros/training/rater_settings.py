@@ -8,11 +8,11 @@ from pathlib import Path
 from asyncvla_ros.common.options import (
     cache_option,
     decode_option,
-    unseen_option,
     option,
     processes_option,
     seed_option,
     skip_broken_option,
+    unseen_option,
 )
 from asyncvla_ros.model.rater_config import FORMER_LABELS, RATER_LABELS, SIGNALS
 from asyncvla_ros.types import AsyncVLAError

@@ -42,7 +42,7 @@ class ShardedTrainer(Trainer):
     def _precision(self) -> Any:
         return nullcontext()
 
-    def _exchange(self, is_last: bool) -> Any:
+    def _exchange(self, *, is_last: bool) -> Any:
         assert isinstance(self._objective, FSDPModule)
         self._objective.set_requires_gradient_sync(is_last)
         return nullcontext()
@@ -64,9 +64,11 @@ class ShardedTrainer(Trainer):
         }
 
     def save(self, folder: Path) -> None:
+        """Write the state, each process its shards."""
         dcp.save(self._state(), checkpoint_id=folder)
 
     def load(self, folder: Path) -> None:
+        """Restore the state, each process its shards."""
         state = self._state()
         dcp.load(state, checkpoint_id=folder)
         set_optimizer_state_dict(self._objective, self.optimizer, state["optimizer"])

@@ -163,7 +163,7 @@ def _batches(
     steps: tuple[int, int],
     accelerator: Accelerator,
 ) -> Iterator[Batch]:
-    """This process's share of every step from the first to the last."""
+    """Yield this process's part of the batches of some steps."""
     per_process_batch(settings.batch, accelerator.num_processes * settings.accumulate)
     config = policy.model.config
     return load_batches(

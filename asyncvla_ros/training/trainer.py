@@ -69,7 +69,7 @@ class Trainer:
         parts = pieces(batch, self._settings.accumulate)
         sums = torch.zeros(2, device=accelerator.device)
         for number, part in enumerate(parts, start=1):
-            with self._exchange(number == len(parts)), self._precision():
+            with self._exchange(is_last=number == len(parts)), self._precision():
                 share = 1 / len(parts)
                 # Gradients are averaged over processes, and what each adds is its share of the whole.
                 loss, flow_loss = self._parallel(part.to(accelerator.device), counted / processes, share)
@@ -83,8 +83,8 @@ class Trainer:
     def _precision(self) -> Any:
         return self._accelerator.autocast()
 
-    def _exchange(self, is_last: bool) -> Any:
-        """Gradients go to the other processes with the last piece only."""
+    def _exchange(self, *, is_last: bool) -> Any:
+        """Send gradients to the other processes with the last piece only."""
         if self._accelerator.num_processes == 1 or is_last:
             return nullcontext()
         return self._accelerator.no_sync(self._parallel)

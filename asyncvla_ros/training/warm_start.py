@@ -48,7 +48,7 @@ def warm_start(model: AsyncVLA, tokenizer: Tokenizer, source: Checkpoint) -> Non
 
 
 def require_same_holdout(source: Checkpoint, given: DataRecord) -> None:
-    """What is held out from a run must have been held out from the policy that it begins with.
+    """Require that the initial policy has not seen what this run holds out.
 
     Raises:
         AsyncVLAError: If another share or other episodes of the same data were, or it is not known which.

@@ -24,7 +24,7 @@ def driven(
     ticks, *, from_desired=True, lead_ns=0, dof: Dof | None = None, spoil=lambda message: message, at=()
 ) -> DriverAudit:
     """After the motion was sent piecewise at ``ticks``, spoiled where ``at`` says."""
-    one, driver = audit("joint_trajectory", dof), TrajectoryDriver(from_desired)
+    one, driver = audit("joint_trajectory", dof), TrajectoryDriver(interpolate_from_desired=from_desired)
     driver.restart(T0 - 1, np.zeros(1))
     one.begin(T0, np.zeros(1))
     for index, now in enumerate(ticks):

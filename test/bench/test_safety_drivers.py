@@ -40,7 +40,7 @@ def along(states: np.ndarray, times_ms, start_ns: int = T0, degree: int = 5) -> 
 
 
 def driver(position: float = 0.0, *, from_desired: bool = True, update_ns: int = 0) -> TrajectoryDriver:
-    one = TrajectoryDriver(from_desired, update_ns)
+    one = TrajectoryDriver(interpolate_from_desired=from_desired, update_ns=update_ns)
     one.restart(T0 - 1000 * MS, np.array([position]))
     return one
 

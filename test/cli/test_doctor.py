@@ -13,7 +13,7 @@ from asyncvla_ros.cli.main import main
 from asyncvla_ros.paths import shipped_checkpoint
 from asyncvla_ros.ros.middleware import fastdds_profile, udp_environment
 
-NO = ProgramOutput(is_good=False, text="No module named 'it'")
+NO = ProgramOutput("No module named 'it'", is_good=False)
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def test_without_a_fault_the_exit_code_is_0(run, environment):
 
 
 def test_a_fault_is_said_and_ends_with_1(run, environment, tmp_path):
-    environment.setattr(checks, "ask", answers(REAL_TIME=ProgramOutput(is_good=True, text="[40, []]")))
+    environment.setattr(checks, "ask", answers(REAL_TIME=ProgramOutput("[40, []]", is_good=True)))
     code, out = run("--checkpoint", str(tmp_path))
     assert code == 1
     assert "fault    ROS            rclpy cannot be used: No module named 'it'" in out
@@ -65,15 +65,15 @@ def test_a_fault_is_said_and_ends_with_1(run, environment, tmp_path):
 
 
 def test_what_a_program_says_or_why_it_failed():
-    assert ask(python("print('fine')")) == ProgramOutput(is_good=True, text="fine")
-    assert ask(python("import sys; sys.exit('no good')")) == ProgramOutput(is_good=False, text="no good")
+    assert ask(python("print('fine')")) == ProgramOutput("fine", is_good=True)
+    assert ask(python("import sys; sys.exit('no good')")) == ProgramOutput("no good", is_good=False)
     assert ask(python("import os; os._exit(102)")).text.endswith("ended with exit code 102")
     missing = ask(["/no/such/program"])
     assert not missing.is_good and "No such file" in missing.text
 
 
 def test_another_distribution_is_a_warning(environment):
-    there = ProgramOutput(is_good=True, text="rmw_fastrtps_cpp")
+    there = ProgramOutput("rmw_fastrtps_cpp", is_good=True)
     assert checks.ros(there).level == OK
     environment.setenv("ROS_DISTRO", "foxy")
     assert checks.ros(there) == Finding(WARNING, "ROS", "foxy; tried with humble, jazzy, kilted")
@@ -106,8 +106,8 @@ def test_images_need_a_profile_or_large_buffers(environment, tmp_path):
 
 def test_every_refusal_of_real_time_is_a_warning():
     granted, refused = (
-        ProgramOutput(is_good=True, text="[40, []]"),
-        ProgramOutput(is_good=True, text=json.dumps([40, ["no priority", "no memory"]])),
+        ProgramOutput("[40, []]", is_good=True),
+        ProgramOutput(json.dumps([40, ["no priority", "no memory"]]), is_good=True),
     )
     assert [finding.level for finding in checks.real_time(granted)] == [OK]
     assert [(finding.level, finding.text) for finding in checks.real_time(refused)] == [
@@ -147,10 +147,8 @@ def test_few_cores_are_a_warning():
 
 def test_without_torch_only_the_controller_runs():
     assert checks.gpu(NO).level == WARNING and "the policy does not" in checks.gpu(NO).text
-    assert (
-        checks.gpu(ProgramOutput(is_good=True, text='["2.8", "NVIDIA RTX"]')).text == "NVIDIA RTX, torch 2.8"
-    )
-    assert "torch 2.8" in checks.gpu(ProgramOutput(is_good=True, text='["2.8", ""]')).text
+    assert checks.gpu(ProgramOutput('["2.8", "NVIDIA RTX"]', is_good=True)).text == "NVIDIA RTX, torch 2.8"
+    assert "torch 2.8" in checks.gpu(ProgramOutput('["2.8", ""]', is_good=True)).text
 
 
 def test_weights_that_are_only_a_pointer_are_a_fault(tmp_path):
@@ -165,10 +163,7 @@ def test_weights_that_are_only_a_pointer_are_a_fault(tmp_path):
 def test_a_clock_that_is_not_synchronized_is_a_warning():
     normal, adrift = "Leap status     : Normal", "Leap status     : Not synchronized"
     assert checks.clock(NO, NO).level == OK
-    assert checks.clock(ProgramOutput(is_good=True, text="yes"), NO).level == OK
-    assert (
-        checks.clock(ProgramOutput(is_good=True, text="no"), ProgramOutput(is_good=True, text=normal)).level
-        == OK
-    )
-    assert checks.clock(ProgramOutput(is_good=True, text="no"), NO).level == WARNING
-    assert checks.clock(NO, ProgramOutput(is_good=True, text=adrift)).level == WARNING
+    assert checks.clock(ProgramOutput("yes", is_good=True), NO).level == OK
+    assert checks.clock(ProgramOutput("no", is_good=True), ProgramOutput(normal, is_good=True)).level == OK
+    assert checks.clock(ProgramOutput("no", is_good=True), NO).level == WARNING
+    assert checks.clock(NO, ProgramOutput(adrift, is_good=True)).level == WARNING

@@ -30,7 +30,7 @@ def episode(task: str, init: int) -> BridgeEpisode:
 
 
 def answer(ms: float) -> ActionChunk:
-    """A chunk of four actions, one of them refined, after so many ms."""
+    """Make a chunk of four actions, one of them refined, after so many ms."""
     refined = np.arange(4) == 3
     return ActionChunk(np.zeros((4, 7)), None, refined, committed=0, times=StageTimes(0, 0, 0, 0, total=ms))
 

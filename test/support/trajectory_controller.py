@@ -34,7 +34,7 @@ class TrajectoryController:
         interpolates_from_desired: bool = True,
     ):
         self._joints = list(joints)
-        self._driver = TrajectoryDriver(interpolates_from_desired)
+        self._driver = TrajectoryDriver(interpolate_from_desired=interpolates_from_desired)
         self.restart(position, now_ns)
 
     def restart(self, position: np.ndarray, now_ns: int) -> None:

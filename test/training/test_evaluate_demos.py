@@ -122,7 +122,9 @@ def test_only_episodes_that_trained_nothing_and_whole_chunks_are_compared() -> N
     assert len(evaluation_frames(episodes, (None, None), replace(unseen, frames=7), 8)) == 7
     # Fresh to the policy, but two in three trained its rater.
     rated = episodes.record((), holdout=0)
-    assert set(episodes.episode[evaluation_frames(episodes, (other, rated), unseen, 8)]) == set(range(2, 40, 3))
+    assert set(episodes.episode[evaluation_frames(episodes, (other, rated), unseen, 8)]) == set(
+        range(2, 40, 3)
+    )
     with pytest.raises(AsyncVLAError, match=r"trained on 40 episodes .* not unseen; leave --unseen out"):
         evaluation_frames(episodes, (policy, policy), unseen, 8)
     with pytest.raises(AsyncVLAError, match="none of 40 episodes trained neither policy nor rater and is as"):

@@ -18,7 +18,7 @@ def test_means_are_of_the_steps_since_the_last_report() -> None:
 
 def test_a_continued_run_logs_where_it_stopped_and_only_on_one_process(tmp_path: Path) -> None:
     for visible in (True, False):
-        log = Log(tmp_path, "train", 2, 4, visible)
+        log = Log(tmp_path, "train", 2, 4, visible=visible)
         for step in log.steps():
             log.report(step + 1, loss=float(step))
     lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]

@@ -62,7 +62,8 @@ class DemandJudge:
         self.offset_ns = clock_offset_ns()
         self.entries: list[ReceivedTrajectory] = []
         self._drivers = {
-            name: TrajectoryDriver(name == FROM_DESIRED) for name in (FROM_DESIRED, FROM_MEASURED)
+            name: TrajectoryDriver(interpolate_from_desired=name == FROM_DESIRED)
+            for name in (FROM_DESIRED, FROM_MEASURED)
         }
         self._audits = {name: DriverAudit(robot, output, GRID_NS) for name in self._drivers}
         self._verdicts = Verdicts(self._audits)

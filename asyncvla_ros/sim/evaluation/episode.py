@@ -49,10 +49,15 @@ def run_episode(policy: Policy, env: LiberoEnv, settings: EvalSettings, init: in
         env.step(world.obey(record.action(plan.due(step))))
         approach.note()
         step, success = step + 1, env.success
-    eyes.write_video(success, timing)
+    eyes.write_video(timing, success=success)
     return replace(
         EpisodeResult.of(
-            env.task.index, init, success, step, inferences=record.inferences, executed=record.executed
+            env.task.index,
+            init,
+            step,
+            inferences=record.inferences,
+            executed=record.executed,
+            success=success,
         ),
         moved_step=world.moved_step,
         approached=approach.place,
@@ -100,7 +105,7 @@ class _Eyes:
         chunk = policy.infer(observation, settings.strategy, previous, seed=seed)
         return Inference(step, seed, self._instruction, chunk)
 
-    def write_video(self, success: bool, timing: Timing) -> None:
+    def write_video(self, timing: Timing, *, success: bool) -> None:
         """Write what was seen at each inference, if it was asked for."""
         settings = self._settings
         if settings.video_dir is None or not self._frames:

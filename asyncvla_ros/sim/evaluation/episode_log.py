@@ -24,7 +24,8 @@ class EpisodeSettings(Protocol):
     __dataclass_fields__: ClassVar[dict[str, Any]]
 
     @property
-    def episodes(self) -> Collection[tuple[Any, int]]: ...
+    def episodes(self) -> Collection[tuple[Any, int]]:
+        """(task, initial state) of each episode."""
 
 
 class Finished(Protocol):
@@ -33,10 +34,12 @@ class Finished(Protocol):
     __dataclass_fields__: ClassVar[dict[str, Any]]
 
     @property
-    def task(self) -> Any: ...
+    def task(self) -> Any:
+        """Its task."""
 
     @property
-    def init(self) -> int: ...
+    def init(self) -> int:
+        """Its initial state."""
 
 
 E = TypeVar("E", bound=Finished)

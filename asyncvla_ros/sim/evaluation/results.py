@@ -165,20 +165,21 @@ class EpisodeResult:
     def of(
         task: int,
         init: int,
-        success: bool,
         steps: int,
         inferences: Sequence[Inference],
         executed: Sequence[Executed],
+        *,
+        success: bool,
     ) -> EpisodeResult:
         """Derive what is kept of an episode.
 
         Args:
             task: Its index.
             init: Its initial state.
-            success: Whether it was solved.
             steps: Control steps.
             inferences: All of them, in order.
             executed: The action of each control step that had one, in order.
+            success: Whether it was solved.
         """
         inside, seam = commanded_jerk(
             np.array([one.values for one in executed]),

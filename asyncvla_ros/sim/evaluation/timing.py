@@ -83,7 +83,7 @@ class TimedPlan:
         return step % self._timing.replan == 0
 
     def previous(self, step: int) -> Previous | None:
-        """What the policy is told of the plan for an observation of this step."""
+        """Return what the policy is told of the plan for an observation of this step."""
         return self._memory.previous(step)
 
     def answer(self, step: int, chunk: ActionChunk, actions: np.ndarray) -> None:
@@ -101,7 +101,7 @@ class TimedPlan:
         )
 
     def due(self, step: int) -> ScheduledAction | None:
-        """What is executed at a step, with the number of its answer, from 1; None: nothing is left."""
+        """Return the action of a step with the number of its answer, from 1; None without one."""
         while self._coming and step >= self._coming[0].stamp_ns + self._timing.delay:
             self._schedule.merge(self._coming.popleft())
         return self._schedule.due(step)

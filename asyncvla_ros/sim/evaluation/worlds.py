@@ -41,7 +41,7 @@ class Perturbation(Protocol):
         """Let it happen, before a control step is observed or executed."""
 
     def obey(self, action: np.ndarray) -> np.ndarray:
-        """What becomes of an action (7,) of a control step."""
+        """Return what becomes of an action (7,) of a control step."""
 
 
 class Still:
@@ -53,7 +53,7 @@ class Still:
         """Nothing."""
 
     def obey(self, action: np.ndarray) -> np.ndarray:
-        """It is executed as it is."""
+        """Return the action unchanged."""
         return action
 
 
@@ -101,7 +101,7 @@ class Drift(Still):
         return way
 
     def advance(self, step: int) -> None:
-        """Moves the target by a control step's way, if nothing is in it now."""
+        """Move the target by one control step, unless something is in it now."""
         if self._left == 0:
             return
         if self._target.hand_distance() <= TOUCH_M or not self._target.can_move(self._shift):
@@ -120,12 +120,12 @@ class Kicks(Still):
         self._disturbance = Disturbance(NoiseSettings(std_range=(0.0, 0.0), slip_probability=0.0), rng)
 
     def obey(self, action: np.ndarray) -> np.ndarray:
-        """The action, or a kick instead of its motion."""
+        """Return the action, or a kick instead of its motion."""
         return self._disturbance.apply(action, Phase.HOVER)
 
 
 def make_world(name: str, env: LiberoEnv, seed: int, init: int) -> Perturbation:
-    """The world of an episode that has just been reset.
+    """Make the world of an episode that has just been reset.
 
     Raises:
         AsyncVLAError: There is no such world, or nothing that could move in it.
@@ -157,6 +157,6 @@ def require_world(name: str, tasks: tuple[Task, ...]) -> None:
 
 
 def _directions(rng: np.random.Generator) -> np.ndarray:
-    """Some unit vectors (n, 2)."""
+    """Draw unit vectors (n, 2)."""
     angles = rng.uniform(0, 2 * math.pi, _DIRECTIONS)
     return np.stack([np.cos(angles), np.sin(angles)], axis=1)

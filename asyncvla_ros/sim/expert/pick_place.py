@@ -69,7 +69,9 @@ class PickAndPlace:
         """Return the action for the current state, (7,) float32 in [-1, 1]."""
         if self.phase is Phase.HOVER and self._phase_steps == 0:
             # Not earlier: another skill may act first, e.g. on a drawer, and change which grasps are free.
-            self._grasp = choose_grasp(self._scene, self._target, self._place, self._stalls, style=self._style)
+            self._grasp = choose_grasp(
+                self._scene, self._target, self._place, self._stalls, style=self._style
+            )
         pose = self._scene.ee_pose()
         self._advance(*pose)
         closed = self.phase in (Phase.CLOSE, *_HOLDING)
