@@ -15,8 +15,8 @@ from torch import Tensor
 from asyncvla_ros.common.normalization import NormStats
 from asyncvla_ros.model.asyncvla import AsyncVLA, Inputs
 from asyncvla_ros.model.checkpoint import Checkpoint, load_checkpoint
+from asyncvla_ros.model.chunk_sampler import ChunkSampler
 from asyncvla_ros.model.config import RaterConfig
-from asyncvla_ros.model.decide import Decider
 from asyncvla_ros.model.drafts import GRIPPER, Gripper
 from asyncvla_ros.model.engine import buckets
 from asyncvla_ros.model.handover import KEEPING, normalized_plan
@@ -66,8 +66,8 @@ class Policy:
         dims[: len(checkpoint.features.action_names)] = 1
         self._dims = dims.to(self._device)
         self.features: FeatureContract = checkpoint.features
-        self.chunk_size: int = self._config.action_chunk_size
-        self.execute_steps: int = self._config.execute_steps
+        self.chunk_size: int = self._config.chunk_size
+        self.n_action_steps: int = self._config.n_action_steps
         self.has_rater: bool = self._config.rater is not None
         self.rater: RaterConfig | None = self._config.rater
         self._monitor = checkpoint.monitor and checkpoint.monitor.to(self._device)
@@ -82,7 +82,7 @@ class Policy:
             if engine != "auto":
                 raise AsyncVLAError(problem) from error
             self.engine, self.engine_note = "plain", f"{problem}; using 'plain', which is slower"
-        self._decider = self._make_decider()
+        self._sampler = self._make_sampler()
 
     @staticmethod
     def from_checkpoint(
@@ -133,7 +133,7 @@ class Policy:
         """
         strategy = self.resolve(strategy)
         # A strategy that the policy cannot run is no fault of the engine.
-        self._decider.check(strategy)
+        self._sampler.check(strategy)
         # A threshold that always leaves actions to refine.
         sure = 1e-9 if strategy.select == "variance" else 1.0
         strategy = replace(strategy, threshold=sure)
@@ -150,7 +150,7 @@ class Policy:
                 f"engine {self.engine!r} does not run here ({_first_line(error)}); using 'plain'"
             )
             self.engine, self._network = "plain", self._model
-            self._decider = self._make_decider()
+            self._sampler = self._make_sampler()
             self.warmup(repetitions, strategy)
 
     def _warm_words(self) -> list[int]:
@@ -182,7 +182,7 @@ class Policy:
         Raises:
             ContractError: If it cannot.
         """
-        self._decider.check(self.resolve(strategy))
+        self._sampler.check(self.resolve(strategy))
 
     def resolve(self, strategy: Strategy) -> Strategy:
         """Fill the open fields of a strategy with the checkpoint's defaults.
@@ -239,28 +239,28 @@ class Policy:
         plan = None
         if previous is not None:
             plan = normalized_plan(previous, self.action_stats, self.chunk_size, self._dims)
-        decision = self._decider.decide(prefix, plan, strategy, clock.lap)
+        sampled = self._sampler.sample(prefix, plan, strategy, clock.lap)
         times = clock.times()
-        actions = self._physical(decision.actions)
+        actions = self._physical(sampled.actions)
         if not np.isfinite(actions).all():
             raise RunError("the policy produced non-finite actions; check the observation and the checkpoint")
-        kept = decision.kept[0].cpu().numpy()
+        kept = sampled.kept[0].cpu().numpy()
         if previous is not None and kept.any():
             places = np.flatnonzero(kept)
             actions[places] = np.asarray(previous.actions, np.float32)[places]
         confidence, variance = (
-            None if judged is None else judged[0].float().cpu().numpy()
-            for judged in (decision.confidence, decision.variance)
+            None if rated is None else rated[0].float().cpu().numpy()
+            for rated in (sampled.confidence, sampled.variance)
         )
         chunk = ActionChunk(
             actions=actions,
             confidence=confidence,
-            refined=decision.refined[0].cpu().numpy(),
-            committed=plan.committed if plan is not None and strategy.handover in KEEPING else 0,
+            refined=sampled.refined[0].cpu().numpy(),
+            n_frozen=plan.n_frozen if plan is not None and strategy.handover in KEEPING else 0,
             times=times,
             variance=variance,
             kept=kept,
-            draft=None if decision.draft is None else self._physical(decision.draft),
+            draft=None if sampled.draft is None else self._physical(sampled.draft),
             surprise=self._surprise(prefix),
         )
         return replace(chunk, disagreement=disagreement(previous, chunk, self.action_stats))
@@ -271,13 +271,13 @@ class Policy:
             return None
         return float(self._monitor.surprise(observation_features(prefix, self._config))[0])
 
-    def _make_decider(self) -> Decider:
+    def _make_sampler(self) -> ChunkSampler:
         names, stats = self.features.action_names, self.action_stats
         gripper = None
         if GRIPPER in names:
             dim = names.index(GRIPPER)
             gripper = Gripper(dim, float(stats.normalize((stats.q01 + stats.q99) / 2)[dim]))
-        return Decider(self._network, self._dims, self._generator, gripper)
+        return ChunkSampler(self._network, self._dims, self._generator, gripper)
 
     def _physical(self, actions: Tensor) -> np.ndarray:
         """Convert actions (1, l, d) of the network to (l, d) in the units of the checkpoint."""

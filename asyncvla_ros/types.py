@@ -93,12 +93,12 @@ class ActionChunk:
         actions: (l, d) float32, in the units of the checkpoint's feature contract.
         confidence: (l,) float32 in (0, 1) from the rater, of the synchronous draft; None if unrated.
         refined: (l,) bool, True where asynchronous flow matching generated the action again.
-        committed: Number of leading actions kept from the previous plan.
+        n_frozen: Number of leading actions kept from the previous plan.
         times: Duration of each stage of inference.
         variance: (l,) float32 in squared normalized units: of several drafts their mean squared distance to
         the chosen one (``drafts.spread``); of one draft the variance of its estimates during denoising
         (``flow.denoising_variance``). None unless the strategy or its rater reads it.
-        kept: (l,) bool, True where an action is kept from the previous plan; None: the committed ones.
+        kept: (l,) bool, True where an action is kept from the previous plan; None: the frozen prefix.
         draft: (l, d) generated actions, where ``actions`` are an ensemble with older chunks; else None.
         surprise: Distance of the observation from the training data, see ``model.monitor``; one in twenty
         frames with which it was fitted exceeds 1. None without a monitor.
@@ -109,7 +109,7 @@ class ActionChunk:
     actions: np.ndarray
     confidence: np.ndarray | None
     refined: np.ndarray
-    committed: int
+    n_frozen: int
     times: StageTimes
     variance: np.ndarray | None = None
     kept: np.ndarray | None = None

@@ -21,7 +21,7 @@ from asyncvla_ros.ros.launching.nodes import (
     start_parameters,
     tuning,
 )
-from asyncvla_ros.ros.launching.values import ExecuteSteps, TaskInstruction, shipped, value
+from asyncvla_ros.ros.launching.values import ActionSteps, TaskInstruction, shipped, value
 
 
 def _file(name: str) -> ParameterFile:
@@ -36,7 +36,7 @@ def _world() -> dict[str, ParameterValue]:
 
 def _steps() -> dict[str, ParameterValue]:
     """Return the number of executed actions, on which controller and simulator must agree."""
-    return {"execute_steps": ParameterValue(ExecuteSteps(LaunchConfiguration("checkpoint")), value_type=int)}
+    return {"n_action_steps": ParameterValue(ActionSteps(LaunchConfiguration("checkpoint")), value_type=int)}
 
 
 def _policy() -> dict[str, ParameterValue]:

@@ -61,7 +61,7 @@ def test_demonstrations_become_a_rated_policy_that_can_be_evaluated(asyncvla, tm
     assert {"task", "init", "success", "steps"} <= set(result["episodes"][0])
     assert result["episodes"][0]["steps"] > 0
     assert 0.0 <= result["refined_fraction"] <= 1.0
-    assert 0 < result["tick_ms"]["p50"] <= result["tick_ms"]["p95"]
+    assert 0 < result["inference_ms"]["p50"] <= result["inference_ms"]["p95"]
 
     demos = tmp_path / "demos.json"
     asyncvla("eval", "demos", "--checkpoint", rated, *given, "--frames", "5", "--json", demos)

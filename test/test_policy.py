@@ -92,8 +92,8 @@ def test_the_same_seed_pairs_all_strategies(policy: Policy, observation: Observa
 
 
 def test_no_strategy_touches_committed_actions(policy: Policy, observation: Observation):
-    committed = np.full((3, 7), 0.25, np.float32)
-    previous = Previous(committed, delay=3)
+    frozen = np.full((3, 7), 0.25, np.float32)
+    previous = Previous(frozen, delay=3)
     for strategy in (
         Strategy(threshold=1.0, rounds=2),
         Strategy(select="random", threshold=1.0),
@@ -101,7 +101,7 @@ def test_no_strategy_touches_committed_actions(policy: Policy, observation: Obse
         Strategy(threshold=1.0, best_of=3),
     ):
         chunk = policy.infer(observation, replace(strategy, handover="commit"), previous, seed=0)
-        np.testing.assert_array_equal(chunk.actions[:3], committed)
+        np.testing.assert_array_equal(chunk.actions[:3], frozen)
         assert chunk.refined.tolist() == [False] * 3 + [True] * 5
 
 
@@ -116,13 +116,13 @@ def test_more_steps_give_another_draft_and_stage_times_add_up(policy: Policy, ob
 
 
 def test_committed_actions_start_the_chunk_unchanged(policy: Policy, observation: Observation):
-    committed = np.linspace(-0.5, 0.5, 56, dtype=np.float32).reshape(8, 7)
+    frozen = np.linspace(-0.5, 0.5, 56, dtype=np.float32).reshape(8, 7)
     for delay, count in ((0, 0), (3, 3), (7, 7), (8, 7), (100, 7)):
-        chunk = policy.infer(observation, Strategy(handover="commit"), Previous(committed, delay), seed=0)
-        np.testing.assert_array_equal(chunk.actions[:count], committed[:count])
-        assert chunk.committed == count and not chunk.refined[:count].any()
+        chunk = policy.infer(observation, Strategy(handover="commit"), Previous(frozen, delay), seed=0)
+        np.testing.assert_array_equal(chunk.actions[:count], frozen[:count])
+        assert chunk.n_frozen == count and not chunk.refined[:count].any()
         assert chunk.kept is not None and chunk.kept.tolist() == [True] * count + [False] * (8 - count)
-        assert (chunk.actions[count:] != committed[count:]).any(), "at least one action is generated"
+        assert (chunk.actions[count:] != frozen[count:]).any(), "at least one action is generated"
 
 
 @pytest.mark.parametrize("shape", [(2, 6), (7,)])
@@ -143,7 +143,7 @@ def test_guidance_moves_a_chunk_towards_the_old_plan(
 
     def distance(**strategy: Any) -> float:
         chunk = policy.infer(observation, Strategy("sfm", **strategy), Previous(old, 1), seed=0)
-        assert chunk.committed == 0 and chunk.kept is not None and not chunk.kept.any()
+        assert chunk.n_frozen == 0 and chunk.kept is not None and not chunk.kept.any()
         return float(np.square(chunk.actions[:5] - old).sum())
 
     free = distance(handover="switch")
@@ -165,7 +165,7 @@ def test_kept_actions_are_the_bits_that_were_given(policy: Policy, observation: 
         Strategy("sfm", handover="keep_random", threshold=0.0, best_of=3, choose="mean"),
     ):
         chunk = policy.infer(observation, strategy, Previous(old, 2), seed=0)
-        assert chunk.committed == 2 and chunk.kept is not None
+        assert chunk.n_frozen == 2 and chunk.kept is not None
         assert chunk.kept.tolist() == [True] * 6 + [False] * 2 and not chunk.refined[:6].any()
         np.testing.assert_array_equal(chunk.actions[:6], old)
 
@@ -184,7 +184,7 @@ def test_what_is_said_of_nothing_is_as_the_checkpoint_says(tmp_path: Path, obser
     left_open = policy.infer(observation, previous=Previous(old, 1), seed=0)
     said = policy.infer(observation, Strategy(**own), Previous(old, 1), seed=0)
     np.testing.assert_array_equal(left_open.actions, said.actions)
-    assert left_open.committed == 1 and left_open.confidence is None and left_open.variance is not None
+    assert left_open.n_frozen == 1 and left_open.confidence is None and left_open.variance is not None
     other = policy.infer(observation, Strategy("afm", threshold=1.0), Previous(old, 1), seed=0)
     assert other.refined[1:].all(), "the command line wins"
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Measures a policy of the full size on this machine: a decision by each engine, and training steps.
+# Measures a policy of the full size on this machine: an inference by each engine, and training steps.
 #   tools/measure_full_size.sh DATA OUT [DEVICE [SIZE]]
 # DATA: a LeRobot v3 dataset or a data.yaml. OUT: folder for JSON files and a checkpoint of random weights.
 # DEVICE: cuda (default) or cpu. SIZE: 3b (default) or tiny, to try the script itself.

@@ -36,8 +36,8 @@ collect views "$views" 7000 --views 4
 collect demonstrations "$episodes" 5000
 if [ ! -d "$out/start" ]; then
   # shellcheck disable=SC2046
-  asyncvla init --size nano --random $(data demonstrations) --image-size 112 --action-chunk-size 16 \
-    --execute-steps 4 --num-denoise-steps 1 --out "$out/start"
+  asyncvla init --size nano --random $(data demonstrations) --image-size 112 --chunk-size 16 \
+    --n-action-steps 4 --num-denoise-steps 1 --out "$out/start"
 fi
 # Its plans are no use yet. Views count three times: half of what it sees are then scenes by the thousand.
 train policy_1 "$out/start" "$steps" 0.001 0 views=3 demonstrations=1

@@ -17,7 +17,7 @@ from asyncvla_ros.training.rater_metrics import confidence_metrics
 TOLERANCES = {"m": 0.01, "rad": 0.05, "normalized": 0.1}
 CHANGE_SHARE = 0.1
 RESAMPLES = 1000
-# Blocks of time are drawn, not decisions: those that are near in time are alike.
+# Blocks of time are drawn, not inferences: those that are near in time are alike.
 MOST_BLOCKS, SHORTEST_BLOCK_NS = 400, 10**9
 
 
@@ -30,7 +30,7 @@ def tolerance(dof: Dof) -> float:
 
 @dataclass
 class _Block:
-    """Sums over the decisions of a piece of time, each (l, d)."""
+    """Sums over the inferences of a piece of time, each (l, d)."""
 
     errors: np.ndarray
     within: np.ndarray
@@ -38,7 +38,7 @@ class _Block:
 
 
 class ReplayComparison:
-    """Sums up errors, decision by decision; memory grows with the blocks, and by some bytes an action.
+    """Sums up errors, inference by inference; memory grows with the blocks, and by some bytes an action.
 
     Args:
         robot: Names, units and tolerances of the dofs.

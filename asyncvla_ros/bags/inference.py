@@ -1,4 +1,4 @@
-"""Decisions on recorded observations, in this process or in several: none depends on another one."""
+"""Inferences on recorded observations, in this process or in several: none depends on another one."""
 
 from __future__ import annotations
 

@@ -125,7 +125,7 @@ class Predictions:
             actions=chunk.actions.astype(np.float32).ravel(),
             confidence=nothing if chunk.confidence is None else chunk.confidence.astype(np.float32),
             refined=np.zeros(0, bool) if chunk.refined is None else chunk.refined.astype(bool),
-            committed=chunk.committed,
+            committed=chunk.n_frozen,
             inference_latency=make.duration(round(SECOND * latency_s)),
             instruction=chunk.instruction,
             unknown_words=list(chunk.unknown_words),

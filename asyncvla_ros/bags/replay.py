@@ -1,6 +1,6 @@
 """``asyncvla replay``: a policy decides again on what was recorded, and is compared with what was done.
 
-messages ──> slots of a live node ──> decision ──> waits until it is known what was done ──> metrics, report
+messages ──> slots of a live node ──> inference ──> waits until it is known what was done ──> metrics, report
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ LATENCIES = 100_000
 
 @dataclass(frozen=True)
 class _Asked:
-    """A decision that is being made."""
+    """An inference that is being made."""
 
     answer: Future[ActionChunk]
     snapshot: Snapshot[Any]
@@ -54,7 +54,7 @@ class _Asked:
 
 @dataclass(frozen=True)
 class _Decided:
-    """A decision that waits until it is known what was done."""
+    """An inference that waits until it is known what was done."""
 
     chunk: StampedChunk
     snapshot: Snapshot[Any]
@@ -113,7 +113,7 @@ class Replay:
         self._decided: deque[_Decided] = deque()
         self._failures: Counter[str] = Counter()
         self._latencies_ms: deque[float] = deque(maxlen=LATENCIES)
-        self._decisions = self._actions = self._refined = 0
+        self._inferences = self._actions = self._refined = 0
         self._begin_ns: int | None = None
         self._next_ns = 0
 
@@ -136,7 +136,7 @@ class Replay:
                 advance(min(1.0, (now_ns - self._bag.start_ns) / max(1, self._duration_ns)))
             self._finish_until(None)
         wall_s = time.perf_counter() - begun
-        if not self._decisions:
+        if not self._inferences:
             reasons = [*self._failures, *self._observations.problems(), *self._bag.problems]
             raise AsyncVLAError(f"{self._bag.path}: nothing to decide on: {'; '.join(reasons[:5])}")
         return self._metrics(wall_s)
@@ -207,7 +207,7 @@ class Replay:
         except (ContractError, RunError) as error:
             self._failures[str(error)] += 1
             return
-        self._decisions += 1
+        self._inferences += 1
         self._actions += len(answer.actions)
         self._refined += int(np.sum(answer.refined))
         latency_s = asked.decoding_s + 1e-3 * answer.times.total
@@ -231,8 +231,8 @@ class Replay:
             waiting += [one.snapshot.stamp_ns for one in self._asked][:1]
             self._done.forget(min([now_ns - self._oldest_ns, *waiting]))
 
-    def _compare(self, decision: _Decided) -> None:
-        chunk = decision.chunk
+    def _compare(self, inference: _Decided) -> None:
+        chunk = inference.chunk
         done, stats = self._done.at(chunk), self._robot_policy.policy.action_stats
         scale = self._robot.scale
         difference = stats.normalize(chunk.actions / scale) - stats.normalize(done / scale)
@@ -249,7 +249,7 @@ class Replay:
             instruction=chunk.instruction,
         )
         block = self._comparison.block(chunk.stamp_ns)
-        self.record.add(moment, block, lambda: self._images(decision.snapshot))
+        self.record.add(moment, block, lambda: self._images(inference.snapshot))
 
     def _images(self, snapshot: Snapshot[Any]) -> dict[str, bytes]:
         return {
@@ -267,7 +267,7 @@ class Replay:
             "robot": self._robot.name,
             "target": self._target,
             "instructions": self._instructions.texts,
-            "decisions": self._decisions,
+            "decisions": self._inferences,
             "failures": dict(self._failures),
             "compared_steps": self._comparison.compared,
             **self._comparison.metrics(seed=0),

@@ -21,7 +21,7 @@ class ReplaySettings:
         deciding: Strategy and seed.
         instruction: None: as recorded.
         namespace: Of the robot in the recording; None: found.
-        every_s: Time between two decisions at least [s]; 0: on each observation.
+        every_s: Time between two inferences at least [s]; 0: on each observation.
         at: ``observations``, or ``chunks``: on those that were decided on when it was recorded.
         target: What to compare with, see ``done.CHOICES``.
         max_age_s: Of an observation [s], as of policy_node.

@@ -64,8 +64,8 @@ def _batches(mixture: Mixture, settings: DataSettings) -> Iterator[Batch]:
         tokenizer.get_vocab_size(),
         num_cameras=len(contracts[0].cameras),
         image_size=settings.image_size,
-        action_chunk_size=settings.chunk_size,
-        execute_steps=1,
+        chunk_size=settings.chunk_size,
+        n_action_steps=1,
         max_state_dim=max(len(one.state_names) for one in contracts),
         max_action_dim=max(len(one.action_names) for one in contracts),
     )

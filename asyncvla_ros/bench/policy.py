@@ -1,4 +1,4 @@
-"""How long one decision takes, with the prefix cache and without, and what memory bandwidth allows."""
+"""How long one inference takes, with the prefix cache and without, and what memory bandwidth allows."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from asyncvla_ros.bench.settings import SIZES, BenchSettings
 from asyncvla_ros.model import flow
 from asyncvla_ros.model.asyncvla import AsyncVLA, Inputs
 from asyncvla_ros.model.checkpoint import load_checkpoint
+from asyncvla_ros.model.chunk_sampler import ChunkSampler
 from asyncvla_ros.model.config import AsyncVLAConfig, RaterConfig
-from asyncvla_ros.model.decide import Decider
 from asyncvla_ros.model.runner import Runner, make_runner, require_device, resolve_engine
 from asyncvla_ros.model.sizes import full_config, nano_config, tiny_config
 from asyncvla_ros.model.stage_clock import StageClock
@@ -37,16 +37,16 @@ COPIED_BYTES = 2**28
 
 @torch.inference_mode()
 def bench_policy(settings: BenchSettings) -> dict[str, Any]:
-    """Time decisions on random input, of all kinds in turns, so that noise hits all of them.
+    """Time inferences on random input, of all kinds in turns, so that noise hits all of them.
 
     Cached is what a policy runs: one prefix pass, and whatever its engine does. Uncached are transformers'
     own layers, and every velocity evaluation encodes the observation again, as does the rater; so there is
-    no prefix stage of its own. Every other action is refined. A decision is one in the checkpoint's
+    no prefix stage of its own. Every other action is refined. An inference is one in the checkpoint's
     own way, without an old plan; what is refined is the low-confidence part of a random observation's draft.
 
     Returns:
-        ``cached_ms``, ``uncached_ms`` and ``decision_ms``: stage to {p50, p95}; ``decision_per_prefix``:
-        what a decision took over its own prefix pass, the median; ``strategy``: the checkpoint's own;
+        ``cached_ms``, ``uncached_ms`` and ``inference_ms``: stage to {p50, p95}; ``inference_per_prefix``:
+        what an inference took over its own prefix pass, the median; ``strategy``: the checkpoint's own;
         ``parameters``, ``dtype``, ``memory_peak_gb``, ``per_step_ms`` and ``roofline``.
 
     Raises:
@@ -66,16 +66,16 @@ def bench_policy(settings: BenchSettings) -> dict[str, Any]:
     runner = make_runner(stock, engine, folder)
     ways = {
         "cached_ms": lambda: _cached(runner, inputs),
-        "decision_ms": lambda: _decision(runner, inputs, strategy),
+        "inference_ms": lambda: _inference(runner, inputs, strategy),
         **({"uncached_ms": lambda: _uncached(stock, inputs)} if settings.recompute else {}),
     }
     times = _time_in_turns(ways, settings.repetitions)
     metrics = {name: _percentiles(rows) for name, rows in times.items()}
-    decided = times["decision_ms"]
+    decided = times["inference_ms"]
     step_ms = metrics["cached_ms"]["sfm"]["p50"] / stock.config.num_denoise_steps
     return {
         **metrics,
-        "decision_per_prefix": round(float(np.median(decided[:, -1] / decided[:, 0])), 3),
+        "inference_per_prefix": round(float(np.median(decided[:, -1] / decided[:, 0])), 3),
         "strategy": asdict(strategy),
         "engine": engine,
         "parameters": sum(p.numel() for p in stock.parameters()),
@@ -182,14 +182,14 @@ def _cached(model: Runner, inputs: Inputs) -> list[float]:
     return clock.stages
 
 
-def _decision(model: Runner, inputs: Inputs, strategy: Strategy) -> list[float]:
+def _inference(model: Runner, inputs: Inputs, strategy: Strategy) -> list[float]:
     """Time the stages of an inference, whose noise is always the same [ms]."""
     dims = torch.ones(model.config.max_action_dim, device=inputs.state.device)
-    decider = Decider(model, dims, torch.Generator().manual_seed(0))
+    sampler = ChunkSampler(model, dims, torch.Generator().manual_seed(0))
     clock = StageClock(inputs.state.device)
     prefix = model.encode(inputs)
     clock.lap("prefix")
-    decider.decide(prefix, None, strategy, clock.lap)
+    sampler.sample(prefix, None, strategy, clock.lap)
     times = clock.times()
     return [times.prefix, times.draft, times.rate, times.refine]
 
@@ -202,8 +202,8 @@ def _uncached(model: AsyncVLA, inputs: Inputs) -> list[float]:
     clock.time(lambda: None)
 
     def velocity(x: Tensor, token_times: Tensor, step: int) -> Tensor:
-        embedded = backbone.embed_prefix(inputs.images, inputs.words, inputs.word_valid, inputs.state)
-        return model.read_actions(backbone.one_pass(embedded, model.embed_actions(x, token_times))[1])
+        embedded = backbone.embed_prefix(inputs.images, inputs.token_ids, inputs.token_mask, inputs.state)
+        return model.read_actions(backbone.forward_uncached(embedded, model.embed_actions(x, token_times))[1])
 
     steps, again = model.config.num_denoise_steps, model.config.num_refine_steps
     seen: list[Tensor] = []
@@ -226,15 +226,15 @@ def _cache_error(runner: Runner, stock: AsyncVLA, inputs: Inputs) -> float:
     noise, ones, _, dims = _noise_and_masks(stock, inputs)
     seen: list[Tensor] = []
     runner.sample(runner.encode(inputs), noise, ones, noise, dim_mask=dims, steps=1, velocities=seen)
-    embedded = stock.backbone.embed_prefix(inputs.images, inputs.words, inputs.word_valid, inputs.state)
-    hidden = stock.backbone.one_pass(embedded, stock.embed_actions(noise, ones))[1]
+    embedded = stock.backbone.embed_prefix(inputs.images, inputs.token_ids, inputs.token_mask, inputs.state)
+    hidden = stock.backbone.forward_uncached(embedded, stock.embed_actions(noise, ones))[1]
     expected = stock.read_actions(hidden)
     error = (seen[0] - expected).square().mean().sqrt() / expected.square().mean().sqrt()
     return round(float(error), 7)
 
 
 def _noise_and_masks(model: Runner, inputs: Inputs) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    length, d = model.config.action_chunk_size, model.config.max_action_dim
+    length, d = model.config.chunk_size, model.config.max_action_dim
     device = inputs.state.device
     noise = torch.randn(1, length, d, generator=torch.Generator().manual_seed(1)).to(device)
     half = (torch.arange(length) % 2)[None].float().to(device)

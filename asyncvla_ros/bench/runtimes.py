@@ -48,8 +48,8 @@ def bench_runtimes(repetitions: int, threads: int = 1) -> dict[str, Any]:
     torch.set_num_threads(threads)
     model = load_checkpoint(shipped_checkpoint()).model
     inputs = random_inputs(model, "cpu")
-    seen = [inputs.images, inputs.words, inputs.word_valid, inputs.state]
-    noise = torch.randn(1, model.config.action_chunk_size, model.config.max_action_dim)
+    seen = [inputs.images, inputs.token_ids, inputs.token_mask, inputs.state]
+    noise = torch.randn(1, model.config.chunk_size, model.config.max_action_dim)
     runtimes: dict[str, tuple[Pass, Draft]] = {}
     missing: dict[str, str] = {}
     rows: dict[str, list[tuple[float, float, float]]] = {}
@@ -89,7 +89,7 @@ def bench_runtimes(repetitions: int, threads: int = 1) -> dict[str, Any]:
 def _network(model: Runner) -> tuple[Pass, Draft]:
     """Prefix and draft as a policy asks for them."""
     config = model.config
-    ones, dims = torch.ones(1, config.action_chunk_size), torch.ones(config.max_action_dim)
+    ones, dims = torch.ones(1, config.chunk_size), torch.ones(config.max_action_dim)
 
     def draft(prefix: list[Any], noise: Tensor) -> Tensor:
         seen = Prefix.of_tensors(prefix)

@@ -32,8 +32,8 @@ class BenchSettings:
         device: torch device.
         engine: See ``Policy.from_checkpoint``.
         threads: torch threads.
-        repetitions: Measured decisions.
-        recompute: Whether decisions without a cache are timed as well.
+        repetitions: Measured inferences.
+        recompute: Whether inferences without a cache are timed as well.
     """
 
     checkpoint: Path | None = checkpoint_option()
@@ -41,8 +41,8 @@ class BenchSettings:
     device: str = device_option()
     engine: str = option("auto", "plain, onnx, compiled, graph, or auto: graph on CUDA, else onnx or plain.")
     threads: int = option(1, "torch threads; nano is fastest with 1.", 1)
-    repetitions: int = option(100, "Measured decisions.", 1)
-    recompute: bool = option(True, "Time decisions without a cache as well.")
+    repetitions: int = option(100, "Measured inferences.", 1)
+    recompute: bool = option(True, "Time inferences without a cache as well.")
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class DataSettings:
     batches: int = option(50, "Batches that are timed.", 1)
     batch: int = option(TrainSettings.batch, "Observations of each.", 1)
     image_size: int = option(nano_config(1).image_size, "Side to which images are resized (px).", 1)
-    chunk_size: int = AsyncVLAConfig.action_chunk_size
+    chunk_size: int = AsyncVLAConfig.chunk_size
     action_space: str = option(TrainSettings.action_space, "Of datasets that do not name theirs.")
     cache: Path = cache_option()
     skip_broken: bool = skip_broken_option()

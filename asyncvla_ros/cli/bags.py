@@ -82,7 +82,7 @@ def replay(
         max_skew_s=recorded.get("max_skew_s", MAX_SKEW_S) if max_skew is None else max_skew,
     )
     out.mkdir(parents=True, exist_ok=True)
-    # Where the plan in execution makes a difference, decisions are made one after the other.
+    # Where the plan in execution makes a difference, inferences are made one after the other.
     reads_previous = load_config(checkpoint or shipped_checkpoint()).resolve(strategy).reads_previous
     processes = 1 if reads_previous else workers or (CPUS if device == "cpu" else 1)
     with _progress("Replaying") as advance:
@@ -100,7 +100,7 @@ def replay(
     for problem in metrics["problems"]:
         print(f"note: {problem}", file=sys.stderr)
     print(
-        f"{metrics['decisions']} decisions on {metrics['recorded_s']:.1f} s, "
+        f"{metrics['decisions']} inferences on {metrics['recorded_s']:.1f} s, "
         f"{metrics['realtime_factor']:.1f} times real time: {out / REPORT}"
     )
     write_json({key: metrics[key] for key in JSON_KEYS}, json_out)

@@ -24,7 +24,7 @@ def bench_policy_command(
     random: Annotated[bool, typer.Option("--random", help="Goes with --size: no weights are read.")] = False,
     json_out: JsonOption = None,
 ) -> None:
-    """Time one decision: prefix, draft, rate, refine; with the prefix cache and without."""
+    """Time one inference: prefix, draft, rate, refine; with the prefix cache and without."""
     from rich.console import Console
     from rich.table import Table
 
@@ -55,11 +55,11 @@ def bench_policy_command(
         f"takes {metrics['per_step_ms']:.2f} ms, {roofline['ratio']:.1f} times what "
         f"{roofline['copy_bandwidth_gb_s']} GB/s of memory allow"
     )
-    decided, own = metrics["decision_ms"]["total"], metrics["strategy"]
+    decided, own = metrics["inference_ms"]["total"], metrics["strategy"]
     console.print(
-        f"a decision as the checkpoint decides ({own['mode']}, {own['denoise_steps']} steps of a draft, best "
+        f"an inference as the checkpoint decides ({own['mode']}, {own['denoise_steps']} steps of a draft, best "
         f"of {own['best_of']}): {decided['p50']:.1f} ms (p95 {decided['p95']:.1f}), "
-        f"{metrics['decision_per_prefix']:.2f} times its own prefix pass"
+        f"{metrics['inference_per_prefix']:.2f} times its own prefix pass"
     )
     write_json(metrics, json_out)
 

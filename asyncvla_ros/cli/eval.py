@@ -72,18 +72,18 @@ def eval_libero(
 
 
 def _timed(settings: EvalSettings, checkpoint: Path) -> EvalSettings:
-    """With those ``execute_steps`` and ``replan`` that count, of which only one is used."""
+    """With those ``n_action_steps`` and ``replan`` that count, of which only one is used."""
     from asyncvla_ros.model.config import load_config
     from asyncvla_ros.sim.evaluation.timing import Timing
 
-    delay, replan, execute_steps = settings.delay, settings.replan, settings.execute_steps
-    if execute_steps is not None and (delay or replan is not None):
-        raise AsyncVLAError("--execute-steps cannot be given with --delay or --replan; say --replan")
+    delay, replan, n_action_steps = settings.delay, settings.replan, settings.n_action_steps
+    if n_action_steps is not None and (delay or replan is not None):
+        raise AsyncVLAError("--n-action-steps cannot be given with --delay or --replan; say --replan")
     model = load_config(checkpoint)
-    timing = Timing.of(delay, replan, execute_steps or model.execute_steps, model.action_chunk_size)
+    timing = Timing.of(delay, replan, n_action_steps or model.n_action_steps, model.chunk_size)
     if delay:
-        return replace(settings, execute_steps=None, replan=timing.replan)
-    return replace(settings, execute_steps=replan if execute_steps is None else execute_steps, replan=None)
+        return replace(settings, n_action_steps=None, replan=timing.replan)
+    return replace(settings, n_action_steps=replan if n_action_steps is None else n_action_steps, replan=None)
 
 
 def _conventions(checkpoint: Path, stated: dict[str, str]) -> LiberoConventions:
@@ -126,8 +126,8 @@ def _evaluate(
     console.print(_task_table(metrics))
     console.print(
         f"{settings.suite}, {settings.strategy.mode}: success {metrics['success_rate']:.1%} "
-        f"(n = {metrics['n']}, 95 % interval {low:.1%} to {high:.1%}), decision p50 "
-        f"{metrics['tick_ms']['p50']:.1f} ms, refined {metrics['refined_fraction']:.1%}"
+        f"(n = {metrics['n']}, 95 % interval {low:.1%} to {high:.1%}), inference p50 "
+        f"{metrics['inference_ms']['p50']:.1f} ms, refined {metrics['refined_fraction']:.1%}"
     )
     return metrics
 

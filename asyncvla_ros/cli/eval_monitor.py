@@ -15,7 +15,7 @@ from asyncvla_ros.types import AsyncVLAError
 def eval_monitor(
     files: Annotated[list[Path], typer.Argument(help="JSON files of `asyncvla eval libero`, of one policy.")],
     json_out: JsonOption = None,
-    window: Annotated[int, typer.Option(min=1, help="Decisions of a running mean.")] = WINDOW,
+    window: Annotated[int, typer.Option(min=1, help="Inferences of a running mean.")] = WINDOW,
     alpha: Annotated[
         float, typer.Option(min=0.001, max=0.5, help="Share of successes that may raise an alarm.")
     ] = ALPHA,
@@ -45,7 +45,7 @@ def eval_monitor(
         save_limits(write, limits)
     ranked, alarms = metrics["auroc_within_task"], metrics["true_alarms"]
     Console(stderr=True).print(
-        f"AUROC of failure within tasks {ranked['score']:.3f} (first {metrics['early']} decisions: "
+        f"AUROC of failure within tasks {ranked['score']:.3f} (first {metrics['early']} inferences: "
         f"{metrics['auroc_early_within_task']['score']:.3f}), failures seen {alarms['share']:.0%}, false "
         f"alarms {metrics['false_alarms']['share']:.0%}, {metrics['monitored']['failures']} failures in "
         f"{metrics['monitored']['episodes']} episodes"

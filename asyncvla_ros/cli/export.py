@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from asyncvla_ros.cli.options import ConventionOption, ExecuteStepsOption, StrategyOptions
+from asyncvla_ros.cli.options import ActionStepsOption, ConventionOption, StrategyOptions
 from asyncvla_ros.cli.settings_command import with_settings
 from asyncvla_ros.common.written import key_values
 from asyncvla_ros.strategy import Strategy
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def export(
     checkpoint: Annotated[Path, typer.Option(help="Checkpoint folder to read.")],
     out: Annotated[Path, typer.Option(help="Checkpoint folder to write.")],
-    execute_steps: ExecuteStepsOption = None,
+    n_action_steps: ActionStepsOption = None,
     robot: Annotated[
         str | None, typer.Option(help="Of a policy for several robots, the one that the copy is for.")
     ] = None,
@@ -46,8 +46,8 @@ def export(
 
     source = load_checkpoint(checkpoint, robot=robot)
     config = _decided(source.model.config, strategy, checkpoint)
-    if execute_steps is not None:
-        config = replace(config, execute_steps=execute_steps)
+    if n_action_steps is not None:
+        config = replace(config, n_action_steps=n_action_steps)
     check_strategy(config.resolve(Strategy()), config)
     if convention:
         said = {**source.features.conventions, **key_values(convention, "--convention")}

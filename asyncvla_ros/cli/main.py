@@ -103,7 +103,7 @@ def demo_table(metrics: dict[str, Any]) -> Any:
             str(episode["steps"]),
             "-" if confidence is None else f"{confidence:.2f}",
             f"{episode['refined_fraction'] or 0:.1%}",
-            f"{episode['tick_ms']['p50']:.0f} / {episode['tick_ms']['p95']:.0f}",
+            f"{episode['inference_ms']['p50']:.0f} / {episode['inference_ms']['p95']:.0f}",
         )
     return table
 
@@ -130,7 +130,7 @@ def collect(config: CollectSettings) -> None:
 def _train(settings: TrainSettings) -> None:
     from asyncvla_ros.training.train import train
 
-    show(list(settings.data), settings.chunk_size or AsyncVLAConfig.action_chunk_size)
+    show(list(settings.data), settings.chunk_size or AsyncVLAConfig.chunk_size)
     train(settings)
 
 

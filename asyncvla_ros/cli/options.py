@@ -15,7 +15,7 @@ from asyncvla_ros.common.options import (
     MINIMUM,
     checkpoint_option,
     device_option,
-    execute_steps_option,
+    n_action_steps_option,
     seed_option,
 )
 from asyncvla_ros.strategy import Strategy
@@ -54,7 +54,7 @@ JsonOption = Annotated[
     Path | None, typer.Option("--json", callback=writable, help="Write metrics there; - prints them.")
 ]
 DeviceOption = Annotated[str, _option(device_option())]
-ExecuteStepsOption = Annotated[int | None, _option(execute_steps_option())]
+ActionStepsOption = Annotated[int | None, _option(n_action_steps_option())]
 ConventionOption = Annotated[
     list[str] | None,
     typer.Option(
@@ -63,7 +63,7 @@ ConventionOption = Annotated[
     ),
 ]
 #: For a parameter of a command that is made with ``settings_command.with_settings``.
-StrategyOptions = Annotated[Strategy, "How a decision is made; default: as the checkpoint says"]
+StrategyOptions = Annotated[Strategy, "How a chunk is generated; default: as the checkpoint says"]
 
 
 def write_json(metrics: dict[str, Any], out: Path | None) -> None:

@@ -116,6 +116,6 @@ def unseen_option() -> Any:
     return option(False, "The data did not train the policy: use all of it.", former="fresh")
 
 
-def execute_steps_option() -> Any:
+def n_action_steps_option() -> Any:
     """Declare how many actions of a chunk are executed."""
     return option(None, "Actions executed of each chunk.")

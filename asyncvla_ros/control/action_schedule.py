@@ -47,13 +47,13 @@ class ActionSchedule:
     waits: until its first action is due, the older chunk goes on.
 
     Args:
-        execute_steps: Leading actions of each chunk that may be executed; 0: all of them.
+        n_action_steps: Leading actions of each chunk that may be executed; 0: all of them.
     """
 
-    def __init__(self, execute_steps: int = 0):
-        if execute_steps < 0:
-            raise ValueError(f"execute_steps is {execute_steps}, expected 0 (the whole chunk) or more")
-        self._execute_steps = execute_steps
+    def __init__(self, n_action_steps: int = 0):
+        if n_action_steps < 0:
+            raise ValueError(f"n_action_steps is {n_action_steps}, expected 0 (the whole chunk) or more")
+        self._n_action_steps = n_action_steps
         self._chunks: list[StampedChunk] = []
         self._next_index = 0
         self._expired = 0
@@ -149,4 +149,4 @@ class ActionSchedule:
 
     def _length(self, chunk: StampedChunk) -> int:
         horizon = len(chunk.actions)
-        return min(horizon, self._execute_steps) if self._execute_steps else horizon
+        return min(horizon, self._n_action_steps) if self._n_action_steps else horizon

@@ -18,7 +18,7 @@ class Activation:
 
     Args:
         robot: What chunks and state must fit.
-        execute_steps: Leading actions of each chunk to execute, 0: all.
+        n_action_steps: Leading actions of each chunk to execute, 0: all.
         agreeing: Consecutive state samples that must agree before the arm counts as at rest.
 
     Attributes:
@@ -31,8 +31,8 @@ class Activation:
         has_timed_out: Whether no chunk has come for too long in wall time.
     """
 
-    def __init__(self, robot: RobotContract, execute_steps: int, agreeing: int):
-        self.chunks = ChunkIntake(robot, execute_steps)
+    def __init__(self, robot: RobotContract, n_action_steps: int, agreeing: int):
+        self.chunks = ChunkIntake(robot, n_action_steps)
         self.state = RobotState(robot, agreeing)
         self.action: ScheduledAction | None = None
         self.updated_ns: int | None = None

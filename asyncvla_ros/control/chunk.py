@@ -23,7 +23,7 @@ class StampedChunk:
         actions: (l, d) float32, physical units of the robot contract; l = 0: see ``is_end``.
         confidence: (l,) float32 in (0, 1), or None without a rater.
         refined: (l,) bool, True where asynchronous flow matching generated the action again.
-        committed: Leading actions kept from the previous chunk.
+        n_frozen: Leading actions kept from the previous chunk.
         instruction: The task the chunk follows; of an end, the one that is over.
         unknown_words: Those of the instruction that the policy never saw.
     """
@@ -37,7 +37,7 @@ class StampedChunk:
     actions: np.ndarray
     confidence: np.ndarray | None = None
     refined: np.ndarray | None = None
-    committed: int = 0
+    n_frozen: int = 0
     instruction: str = ""
     unknown_words: tuple[str, ...] = ()
 

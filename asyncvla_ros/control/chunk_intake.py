@@ -16,7 +16,7 @@ class ChunkIntake:
 
     Args:
         robot: What a chunk must fit, and how old it may be.
-        execute_steps: Leading actions of each chunk to execute, 0: all.
+        n_action_steps: Leading actions of each chunk to execute, 0: all.
 
     Attributes:
         schedule: Actions of all accepted chunks.
@@ -26,9 +26,9 @@ class ChunkIntake:
         is_rejected: Whether the newest chunk was rejected.
     """
 
-    def __init__(self, robot: RobotContract, execute_steps: int):
+    def __init__(self, robot: RobotContract, n_action_steps: int):
         self._robot = robot
-        self.schedule = ActionSchedule(execute_steps)
+        self.schedule = ActionSchedule(n_action_steps)
         self.accepted = self.rejected = 0
         self.last_rejection = ""
         self.is_rejected = False

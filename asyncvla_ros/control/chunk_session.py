@@ -44,7 +44,7 @@ class ChunkSession:
             self._next(stamp_ns, answer.actions * self._robot.scale, instruction),
             confidence=answer.confidence,
             refined=answer.refined,
-            committed=answer.committed,
+            n_frozen=answer.n_frozen,
         )
         return self._newest
 

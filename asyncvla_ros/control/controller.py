@@ -31,7 +31,7 @@ class Controller:
     Args:
         robot: Dofs, limits and timeouts.
         lockstep: The world waits for each command, so a missing action is no underrun and needs no hold.
-        execute_steps: Leading actions of each chunk to execute, 0: all.
+        n_action_steps: Leading actions of each chunk to execute, 0: all.
         urdf: The robot description, for a contract with a guard.
 
     Raises:
@@ -39,7 +39,7 @@ class Controller:
     """
 
     def __init__(
-        self, robot: RobotContract, *, lockstep: bool = False, execute_steps: int = 0, urdf: str = ""
+        self, robot: RobotContract, *, lockstep: bool = False, n_action_steps: int = 0, urdf: str = ""
     ):
         self._robot = robot
         self._lockstep = lockstep
@@ -48,7 +48,7 @@ class Controller:
         self._generator = CommandGenerator(robot, urdf)
         timeout_ns = round(robot.observation_timeout_s * 1e9)
         self._drivers = DriverWatch(self.supervisor, self._generator, timeout_ns)
-        self._new_activation = partial(Activation, robot, execute_steps, agreeing)
+        self._new_activation = partial(Activation, robot, n_action_steps, agreeing)
         self._activation = self._new_activation()
         self._situation = Situation()
         self.is_active = False

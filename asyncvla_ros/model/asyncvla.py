@@ -28,14 +28,14 @@ class Inputs:
 
     Attributes:
         images: (b, cameras, h, w, 3) uint8.
-        words: (b, t) token ids, padded at the end.
-        word_valid: (b, t) bool.
+        token_ids: (b, t) token ids, padded at the end.
+        token_mask: (b, t) bool.
         state: (b, max_state_dim) normalized, padding 0.
     """
 
     images: Tensor
-    words: Tensor
-    word_valid: Tensor
+    token_ids: Tensor
+    token_mask: Tensor
     state: Tensor
 
 
@@ -82,7 +82,7 @@ class AsyncVLA(nn.Module):
 
     def encode(self, inputs: Inputs) -> Prefix:
         """Run the one pass over images, words and state that all later passes share."""
-        return self.backbone.encode(inputs.images, inputs.words, inputs.word_valid, inputs.state)
+        return self.backbone.encode(inputs.images, inputs.token_ids, inputs.token_mask, inputs.state)
 
     def embed_actions(self, x: Tensor, token_times: Tensor) -> Tensor:
         """Compute action tokens MLP([W x; phi(tau)]); (b, n, d), (b, n) -> (b, n, width)."""
@@ -101,7 +101,7 @@ class AsyncVLA(nn.Module):
 
     def velocity(self, prefix: Prefix, x: Tensor, token_times: Tensor, draws: int = 1) -> Tensor:
         """Compute v(o, x, tau): (b, draws * l, d), (b, draws * l) -> (b, draws * l, d)."""
-        suffix = self.backbone.behind(prefix, x.shape[1] // draws, draws)
+        suffix = self.backbone.make_suffix_pass(prefix, x.shape[1] // draws, draws)
         return self.read_actions(suffix(self.embed_actions(x, token_times)))
 
     def read_actions(self, hidden: Tensor) -> Tensor:
@@ -142,9 +142,11 @@ class AsyncVLA(nn.Module):
         x = flow.interpolate(actions[:, None], noise, token_times)
         if context is not None:
             x = torch.where(mask[..., None] > 0, x, context * dim_mask)
-        embedded = self.backbone.embed_prefix(inputs.images, inputs.words, inputs.word_valid, inputs.state)
+        embedded = self.backbone.embed_prefix(
+            inputs.images, inputs.token_ids, inputs.token_mask, inputs.state
+        )
         suffix = self.embed_actions(x.flatten(1, 2), token_times.flatten(1, 2))
-        prefix, hidden = self.backbone.one_pass(embedded, suffix, k)
+        prefix, hidden = self.backbone.forward_uncached(embedded, suffix, k)
         predicted = self.read_actions(hidden).view(b, k, length, d).float()
         target = flow.velocity_target(actions[:, None].expand_as(noise), noise)
         counts = mask if known is None else mask * known[:, None]
@@ -154,9 +156,11 @@ class AsyncVLA(nn.Module):
     @torch.no_grad()
     def draft(self, inputs: Inputs, noise: Tensor) -> Tensor:
         """Generate chunks (b, l, d) from noise (b, l, d) in one step and one pass, as in training."""
-        embedded = self.backbone.embed_prefix(inputs.images, inputs.words, inputs.word_valid, inputs.state)
+        embedded = self.backbone.embed_prefix(
+            inputs.images, inputs.token_ids, inputs.token_mask, inputs.state
+        )
         tokens = self.embed_actions(noise, torch.ones_like(noise[..., 0]))
-        return noise - self.read_actions(self.backbone.one_pass(embedded, tokens, 1)[1])
+        return noise - self.read_actions(self.backbone.forward_uncached(embedded, tokens, 1)[1])
 
     @torch.no_grad()
     def sample(
@@ -189,7 +193,7 @@ class AsyncVLA(nn.Module):
             suffix: Replacement of ``Backbone.behind``.
         """
         b, (rows, length, _) = len(prefix.valid), actions.shape
-        suffix = suffix or self.backbone.behind(prefix, length, rows // b)
+        suffix = suffix or self.backbone.make_suffix_pass(prefix, length, rows // b)
         # There are few times: one per step, and 0 for kept actions.
         times = self.embed_times(1 - torch.arange(steps + 1, device=self.device) / max(1, steps))
         generated = mask[..., None] > 0

@@ -78,14 +78,14 @@ class Backbone(nn.Module):
         return self._layouts[device]
 
     def embed_prefix(
-        self, images: Tensor, words: Tensor, word_valid: Tensor, state: Tensor
+        self, images: Tensor, token_ids: Tensor, token_mask: Tensor, state: Tensor
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Embed an observation.
 
         Args:
             images: (b, cameras, h, w, 3) uint8.
-            words: (b, t) token ids, padded at the end.
-            word_valid: (b, t) bool.
+            token_ids: (b, t) token ids, padded at the end.
+            token_mask: (b, t) bool.
             state: (b, max_state_dim), normalized, padding 0.
 
         Returns:
@@ -97,20 +97,20 @@ class Backbone(nn.Module):
         seen = seen.view(b, -1, seen.shape[-1])
         if self.image_embedding is not None:
             seen = seen + self.image_embedding
-        ids = prefix_ids(words, layout)
+        ids = prefix_ids(token_ids, layout)
         embedded = self.qwen.language_model.embed_tokens(ids)
         is_image = (ids == self.config.backbone["image_token_id"])[..., None]
         embedded = embedded.masked_scatter(is_image, seen.to(embedded.dtype))
         embedded = torch.cat([embedded, self.state_in(state)[:, None].to(embedded.dtype)], dim=1)
-        positions, next_position = prefix_positions(word_valid, self.config)
-        return embedded, positions, prefix_valid(word_valid, self.config), next_position
+        positions, next_position = prefix_positions(token_mask, self.config)
+        return embedded, positions, prefix_valid(token_mask, self.config), next_position
 
-    def encode(self, images: Tensor, words: Tensor, word_valid: Tensor, state: Tensor) -> Prefix:
+    def encode(self, images: Tensor, token_ids: Tensor, token_mask: Tensor, state: Tensor) -> Prefix:
         """Encode an observation in one pass; arguments as in ``embed_prefix``."""
-        embedded, positions, valid, next_position = self.embed_prefix(images, words, word_valid, state)
-        frame = self._frame(positions, attention.prefix_mask(valid), embedded.dtype)
+        embedded, positions, valid, next_position = self.embed_prefix(images, token_ids, token_mask, state)
+        context = self._context(positions, attention.prefix_mask(valid), embedded.dtype)
         language, cache = self.qwen.language_model, _Recorder()
-        hidden = run_layers(language.layers, language.norm, embedded, frame, cache=cache)
+        hidden = run_layers(language.layers, language.norm, embedded, context, cache=cache)
         return Prefix(
             tuple(cache.keys),
             tuple(cache.values),
@@ -120,7 +120,7 @@ class Backbone(nn.Module):
             next_position=next_position,
         )
 
-    def behind(self, prefix: Prefix, length: int, draws: int = 1) -> Callable[[Tensor], Tensor]:
+    def make_suffix_pass(self, prefix: Prefix, length: int, draws: int = 1) -> Callable[[Tensor], Tensor]:
         """Return a function for suffix passes after a cached prefix; compute what they share once.
 
         Args:
@@ -131,21 +131,21 @@ class Backbone(nn.Module):
         Returns:
             (b, draws * l, width) embeddings -> (b, draws * l, width) hidden action tokens.
         """
-        frame = self.suffix_frame(prefix, length, draws)
-        return lambda embedded: self.suffix_pass(prefix, frame, embedded)
+        context = self.suffix_context(prefix, length, draws)
+        return lambda embedded: self.suffix_pass(prefix, context, embedded)
 
-    def suffix_frame(self, prefix: Prefix, length: int, draws: int) -> AttentionContext:
+    def suffix_context(self, prefix: Prefix, length: int, draws: int) -> AttentionContext:
         """Compute rotary embeddings and attention mask of the action tokens of ``behind``."""
         positions = self._suffix_positions(prefix.next_position, draws, length)
         mask = attention.suffix_mask(prefix.valid, draws, length)
-        return self._frame(positions, mask, prefix.hidden.dtype)
+        return self._context(positions, mask, prefix.hidden.dtype)
 
-    def suffix_pass(self, prefix: Prefix, frame: AttentionContext, embedded: Tensor) -> Tensor:
+    def suffix_pass(self, prefix: Prefix, context: AttentionContext, embedded: Tensor) -> Tensor:
         """Run one suffix pass of ``behind`` through transformers' layers."""
         language, x = self.qwen.language_model, embedded.to(prefix.hidden.dtype)
-        return run_layers(language.layers, language.norm, x, frame, cache=_PrefixInFront(prefix))
+        return run_layers(language.layers, language.norm, x, context, cache=_PrefixInFront(prefix))
 
-    def one_pass(
+    def forward_uncached(
         self, embedded_prefix: tuple[Tensor, Tensor, Tensor, Tensor], embedded: Tensor, draws: int = 1
     ) -> tuple[Tensor, Tensor]:
         """Run ``encode`` and ``behind`` in one pass without a cache, for gradient checkpointing in training.
@@ -161,9 +161,9 @@ class Backbone(nn.Module):
         prefix, positions, valid, next_position = embedded_prefix
         length, p = embedded.shape[1] // draws, prefix.shape[1]
         positions = torch.cat([positions, self._suffix_positions(next_position, draws, length)], dim=2)
-        frame = self._frame(positions, attention.full_mask(valid, draws, length), prefix.dtype)
+        context = self._context(positions, attention.full_mask(valid, draws, length), prefix.dtype)
         language, x = self.qwen.language_model, torch.cat([prefix, embedded.to(prefix.dtype)], dim=1)
-        x = run_layers(language.layers, language.norm, x, frame)
+        x = run_layers(language.layers, language.norm, x, context)
         return x[:, :p], x[:, p:]
 
     @staticmethod
@@ -171,12 +171,12 @@ class Backbone(nn.Module):
         step = torch.arange(length, device=next_position.device).repeat(draws)
         return (next_position[:, None] + step)[None].expand(3, -1, -1)
 
-    def _frame(self, positions: Tensor, mask: Tensor, dtype: torch.dtype) -> AttentionContext:
+    def _context(self, positions: Tensor, mask: Tensor, dtype: torch.dtype) -> AttentionContext:
         rotary = self.qwen.language_model.rotary_emb
-        return frame_tokens(rotary, positions, mask, self.config.attention, dtype=dtype)
+        return attention_context(rotary, positions, mask, self.config.attention, dtype=dtype)
 
 
-def frame_tokens(
+def attention_context(
     rotary: nn.Module, positions: Tensor, mask: Tensor, implementation: str, dtype: torch.dtype
 ) -> AttentionContext:
     """Compute rotary embeddings and attention mask, as the layers take them.
@@ -198,9 +198,9 @@ def frame_tokens(
 
 
 def run_layers(
-    layers: nn.ModuleList, norm: nn.Module, x: Tensor, frame: AttentionContext, cache: object = None
+    layers: nn.ModuleList, norm: nn.Module, x: Tensor, context: AttentionContext, cache: object = None
 ) -> Tensor:
     """Run the decoder layers and the final norm over embeddings (b, n, width)."""
     for layer in layers:
-        x = layer(x, attention_mask=frame.mask, position_embeddings=frame.rotary, past_key_values=cache)
+        x = layer(x, attention_mask=context.mask, position_embeddings=context.rotary, past_key_values=cache)
     return norm(x)

@@ -45,7 +45,7 @@ once or only where it doubts.
 | cameras | {cameras} |
 | state | {", ".join(features.state_names)} |
 | action | {features.action_space}: {", ".join(features.action_names)} |
-| chunk | {config.action_chunk_size} actions at {features.action_hz:g} Hz, {config.execute_steps} executed |
+| chunk | {config.chunk_size} actions at {features.action_hz:g} Hz, {config.n_action_steps} executed |
 | Euler steps | {config.num_denoise_steps} of a draft, {config.num_refine_steps} of a refinement |
 | policy's data | {checkpoint.trained_on or "not known"} |
 | rater's data | {checkpoint.rated_on or ("not known" if config.rater else "none")} |

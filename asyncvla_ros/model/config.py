@@ -19,8 +19,8 @@ from asyncvla_ros.types import AsyncVLAError, CheckpointError
 
 # What is counted in a config: at least one, and no more than any network has.
 COUNTS = (
-    "num_cameras", "image_size", "max_words", "action_chunk_size", "max_state_dim", "max_action_dim",
-    "num_action_layers", "num_denoise_steps", "num_refine_steps", "execute_steps",
+    "num_cameras", "image_size", "max_words", "chunk_size", "max_state_dim", "max_action_dim",
+    "num_action_layers", "num_denoise_steps", "num_refine_steps", "n_action_steps",
 )  # fmt: skip
 ATTENTIONS = ("matmul", "sdpa", "flash_attention_2")
 DTYPES = ("float32", "bfloat16")
@@ -37,13 +37,13 @@ class AsyncVLAConfig:
         num_cameras: Images per observation.
         image_size: Height and width of resized images [px].
         max_words: Most text tokens of an instruction; longer ones are refused.
-        action_chunk_size: Actions per chunk.
+        chunk_size: Actions per chunk.
         max_state_dim: State dims after padding.
         max_action_dim: Action dims after padding.
         num_action_layers: Linear layers of the output projection (1 is a plain linear map).
         num_denoise_steps: Euler steps of synchronous generation.
         num_refine_steps: Euler steps of a refinement.
-        execute_steps: Actions of a chunk to execute before the next inference.
+        n_action_steps: Actions of a chunk to execute before the next inference.
         coordinate_channels: Two image channels that hold each pixel's own x and y, for vision from scratch.
         image_token_embedding: A learned vector per camera and image token, for vision from scratch.
         attention: ``matmul`` (fastest for small networks on a CPU), ``sdpa``, or ``flash_attention_2``, which
@@ -64,13 +64,13 @@ class AsyncVLAConfig:
     num_cameras: int = 2
     image_size: int = 112
     max_words: int = 24
-    action_chunk_size: int = 8
+    chunk_size: int = 8
     max_state_dim: int = 16
     max_action_dim: int = 8
     num_action_layers: int = 1
     num_denoise_steps: int = 10
     num_refine_steps: int = 10
-    execute_steps: int = 4
+    n_action_steps: int = 4
     coordinate_channels: bool = True
     image_token_embedding: bool = True
     attention: str = "matmul"
@@ -99,10 +99,10 @@ class AsyncVLAConfig:
             raise CheckpointError(f"image_std is {self.image_std!r}, expected numbers above 0")
         self._require_prompt()
         self._require_strategy()
-        if self.execute_steps > self.action_chunk_size:
+        if self.n_action_steps > self.chunk_size:
             raise CheckpointError(
-                f"execute_steps is {self.execute_steps}, expected at most "
-                f"the {self.action_chunk_size} actions of a chunk"
+                f"n_action_steps is {self.n_action_steps}, expected at most "
+                f"the {self.chunk_size} actions of a chunk"
             )
 
     def _require_prompt(self) -> None:

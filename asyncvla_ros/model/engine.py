@@ -76,10 +76,10 @@ class CompiledEngine:
             observed = Prefix.of_tensors(others[len(pulled) :])
             pull = replace(guidance, target=others[0], weights=others[1]) if guidance else None
             rows, length, _ = actions.shape
-            frame = self._model.backbone.suffix_frame(observed, length, rows // len(observed.valid))
+            context = self._model.backbone.suffix_context(observed, length, rows // len(observed.valid))
             out = self._model.sample(
                 *(observed, actions, mask, noise, dim_mask, steps, seen, pull),
-                suffix=lambda embedded: self._suffix(observed, frame, embedded),
+                suffix=lambda embedded: self._suffix(observed, context, embedded),
             )
             return [out, *seen]
 
@@ -138,9 +138,11 @@ class _Recording:
 def pad_words(inputs: Inputs, config: AsyncVLAConfig) -> Inputs:
     """Pad instructions so that the prefix is as long as its bucket."""
     images = config.num_cameras * (2 + config.tokens_per_image)
-    more = bucket(images + inputs.words.shape[1] + 1) - (images + inputs.words.shape[1] + 1)
-    words, valid = (torch.nn.functional.pad(part, (0, more)) for part in (inputs.words, inputs.word_valid))
-    return Inputs(inputs.images, words, valid, inputs.state)
+    more = bucket(images + inputs.token_ids.shape[1] + 1) - (images + inputs.token_ids.shape[1] + 1)
+    token_ids, valid = (
+        torch.nn.functional.pad(part, (0, more)) for part in (inputs.token_ids, inputs.token_mask)
+    )
+    return Inputs(inputs.images, token_ids, valid, inputs.state)
 
 
 def bucket(tokens: int) -> int:
@@ -161,8 +163,8 @@ def buckets(config: AsyncVLAConfig, shortest: int, longest: int) -> list[int]:
     return list({bucket(images + words): words for words in range(shortest, longest + 1)}.values())
 
 
-def _encode(model: AsyncVLA, images: Tensor, words: Tensor, valid: Tensor, state: Tensor) -> list[Tensor]:
-    return model.encode(Inputs(images, words, valid, state)).tensors()
+def _encode(model: AsyncVLA, images: Tensor, token_ids: Tensor, valid: Tensor, state: Tensor) -> list[Tensor]:
+    return model.encode(Inputs(images, token_ids, valid, state)).tensors()
 
 
 def _rate(model: AsyncVLA, draft: Tensor, signals: Tensor, *prefix: Tensor) -> Tensor:

@@ -23,8 +23,8 @@ from asyncvla_ros.model.drafts import Gripper, weighted_mean
 from asyncvla_ros.types import ContractError, Previous
 
 # Handovers that keep actions by their confidence.
-JUDGING = ("keep", "keep_random")
-KEEPING = ("commit", "keep_all", *JUDGING)
+RATING = ("keep", "keep_random")
+KEEPING = ("commit", "keep_all", *RATING)
 # Decay of the weight from each plan to the next younger one (ACT, arXiv 2304.13705).
 _DECAY = 0.01
 
@@ -48,13 +48,13 @@ class Plan:
     known: Tensor
 
     @property
-    def committed(self) -> int:
+    def n_frozen(self) -> int:
         """Number of leading actions to keep; at least one action of a chunk is generated."""
         return min(self.delay, self.length, self.actions.shape[1] - 1)
 
     def later(self) -> Tensor:
-        """Return which places after the committed ones may be kept, (1, l) bool."""
-        return self.first(min(self.length, self.actions.shape[1] - 1)) & ~self.first(self.committed)
+        """Return which places after the frozen prefix may be kept, (1, l) bool."""
+        return self.first(min(self.length, self.actions.shape[1] - 1)) & ~self.first(self.n_frozen)
 
     def first(self, count: int) -> Tensor:
         """Return the first places, (1, l) bool."""
@@ -132,24 +132,24 @@ def kept_places(
     """Return which actions of the old plan are context of the new chunk, (1, l) bool.
 
     Args:
-        plan: The plan, whose committed actions are always kept.
+        plan: The plan, whose frozen prefix is always kept.
         keeps_all: Whether all other actions are kept, too.
         confidence: (1, l) of the plan under the new observation. None: keep no others; else keep those with
         at least the threshold, if their mean reaches it, too.
         threshold: Least confidence.
         order: (l,) random permutation from which equally many others are kept instead; None: not random.
     """
-    later, committed = plan.later(), plan.first(plan.committed)
+    later, frozen = plan.later(), plan.first(plan.n_frozen)
     if keeps_all:
-        return committed | later
+        return frozen | later
     if confidence is None or not later.any() or confidence[later].mean() < threshold:
-        return committed
+        return frozen
     chosen = later & (confidence >= threshold)
     if order is not None:
         order, count = order.to(later.device), int(chosen.sum())
         chosen = torch.zeros_like(later)
         chosen[0, order[later[0, order]][:count]] = True
-    return committed | chosen
+    return frozen | chosen
 
 
 def ensemble(plan: Plan, draft: Tensor, gripper: Gripper | None) -> Tensor:

@@ -40,8 +40,8 @@ class ObservationReader:
         images = [self._image(observation, camera.key) for camera in self._features.cameras]
         return Inputs(
             images=torch.from_numpy(np.stack(images))[None].to(self._device),
-            words=words.ids.to(self._device),
-            word_valid=words.valid.to(self._device),
+            token_ids=words.ids.to(self._device),
+            token_mask=words.valid.to(self._device),
             state=torch.from_numpy(state)[None].to(self._device),
         )
 
@@ -50,8 +50,8 @@ class ObservationReader:
         size, cameras = self._config.image_size, self._config.num_cameras
         return Inputs(
             images=torch.zeros(1, cameras, size, size, 3, dtype=torch.uint8, device=self._device),
-            words=torch.zeros(1, words, dtype=torch.long, device=self._device),
-            word_valid=torch.ones(1, words, dtype=torch.bool, device=self._device),
+            token_ids=torch.zeros(1, words, dtype=torch.long, device=self._device),
+            token_mask=torch.ones(1, words, dtype=torch.bool, device=self._device),
             state=torch.zeros(1, self._config.max_state_dim, device=self._device),
         )
 

@@ -51,7 +51,9 @@ class OnnxEngine:
 
     def encode(self, inputs: Inputs) -> Prefix:
         """See ``AsyncVLA.encode``; of one observation."""
-        return Prefix.of_tensors(self._encode([inputs.images, inputs.words, inputs.word_valid, inputs.state]))
+        return Prefix.of_tensors(
+            self._encode([inputs.images, inputs.token_ids, inputs.token_mask, inputs.state])
+        )
 
     def sample(
         self,

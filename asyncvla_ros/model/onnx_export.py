@@ -26,8 +26,8 @@ class _Encode(nn.Module):
         super().__init__()
         self.network = model
 
-    def forward(self, images: Tensor, words: Tensor, valid: Tensor, state: Tensor) -> list[Tensor]:
-        return self.network.encode(Inputs(images, words, valid, state)).tensors()
+    def forward(self, images: Tensor, token_ids: Tensor, valid: Tensor, state: Tensor) -> list[Tensor]:
+        return self.network.encode(Inputs(images, token_ids, valid, state)).tensors()
 
 
 class _Step(nn.Module):
@@ -70,10 +70,10 @@ def export_onnx(model: AsyncVLA, folder: Path) -> None:
     )
     # Two of everything variable, because the exporter takes a size of 1 for a constant.
     prefix = model.encode(inputs).repeat(2).tensors()
-    draft = torch.randn(2, config.action_chunk_size, config.max_action_dim)
+    draft = torch.randn(2, config.chunk_size, config.max_action_dim)
     per_action = torch.full(draft.shape[:2], 0.5)
     count = Dim("words", min=1, max=TOKENS)
-    seen = [inputs.images, words, inputs.word_valid, inputs.state]
+    seen = [inputs.images, words, inputs.token_mask, inputs.state]
     _write(_Encode(model), seen, ({}, {1: count}, {1: count}, {}), folder / ENCODE, model=model)
     b, p = Dim("drafts", min=1, max=DRAFTS), Dim("tokens", min=2, max=TOKENS)
     layers = (len(prefix) - 4) // 2

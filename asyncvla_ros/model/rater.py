@@ -31,7 +31,7 @@ from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import (
 )
 
 from asyncvla_ros.model import attention
-from asyncvla_ros.model.backbone import frame_tokens, run_layers
+from asyncvla_ros.model.backbone import attention_context, run_layers
 from asyncvla_ros.model.config import AsyncVLAConfig, RaterConfig
 from asyncvla_ros.model.prefix import Prefix
 
@@ -129,6 +129,6 @@ class Rater(nn.Module):
         positions = torch.cat([prefix.positions, positions], dim=2)
         keys = torch.cat([prefix.valid, torch.ones_like(draft[..., 0], dtype=torch.bool)], dim=1)
         mask = keys[:, None, None, :].expand(-1, 1, x.shape[1], -1)
-        frame = frame_tokens(self.rotary, positions, mask, self._attention, dtype=dtype)
-        x = run_layers(self.layers, self.norm, x, frame)
+        context = attention_context(self.rotary, positions, mask, self._attention, dtype=dtype)
+        x = run_layers(self.layers, self.norm, x, context)
         return self.out(x[:, -length:])[..., 0]

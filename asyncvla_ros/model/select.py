@@ -29,11 +29,11 @@ def select(
         return free & (variance > threshold)
     if confidence is None:
         return torch.zeros_like(free)
-    doubted = free & (confidence < threshold)
+    has_low_confidence = free & (confidence < threshold)
     if how == "rater":
-        return doubted
+        return has_low_confidence
     order = order.to(mask.device)
-    taken = order[free[0, order]][: int(doubted.sum())]
+    taken = order[free[0, order]][: int(has_low_confidence.sum())]
     chosen = torch.zeros_like(free)
     chosen[0, taken] = True
     return chosen

@@ -157,7 +157,7 @@ def pretrained_config(backbone: dict[str, Any], **overrides: Any) -> AsyncVLACon
     common: dict[str, Any] = {
         "image_size": 224,
         "max_words": 128,
-        "action_chunk_size": 4,
+        "chunk_size": 4,
         "max_state_dim": 32,
         "max_action_dim": 32,
         "num_action_layers": 2,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from asyncvla_ros.model.config import AsyncVLAConfig
-from asyncvla_ros.model.handover import JUDGING
+from asyncvla_ros.model.handover import RATING
 from asyncvla_ros.strategy import Strategy
 from asyncvla_ros.types import ContractError
 
@@ -60,7 +60,7 @@ def _require_rater(strategy: Strategy, config: AsyncVLAConfig) -> None:
         for text, asks in (
             (f"choose 'rater' with best_of {strategy.best_of}", _rates_all(strategy)),
             ("select 'random'", strategy.mode == "afm" and strategy.select == "random"),
-            (f"handover {strategy.handover!r}", strategy.handover in JUDGING),
+            (f"handover {strategy.handover!r}", strategy.handover in RATING),
         )
         if asks
     ]
@@ -69,7 +69,7 @@ def _require_rater(strategy: Strategy, config: AsyncVLAConfig) -> None:
             f"{' and '.join(asking)} needs a confidence rater, which this policy lacks; train one with "
             "`asyncvla train-rater`, or use select 'variance', choose 'mean' or handover 'commit'"
         )
-    if strategy.handover in JUDGING and config.rater is not None and config.rater.reads:
+    if strategy.handover in RATING and config.rater is not None and config.rater.reads:
         raise ContractError(
             f"handover {strategy.handover!r} has the rater judge the old plan, of which it does not know "
             f"what it has learned to read ({', '.join(config.rater.reads)}); train one that reads "

@@ -14,31 +14,33 @@ from asyncvla_ros.model.config import AsyncVLAConfig
 from asyncvla_ros.model.layout import Layout
 
 
-def prefix_ids(words: Tensor, layout: Layout) -> Tensor:
+def prefix_ids(token_ids: Tensor, layout: Layout) -> Tensor:
     """Return the token ids of head, images and words; (b, t) -> (b, cameras * (2 + tokens per image) + t)."""
     head = layout.config.prompt_head_tokens
-    return torch.cat([words[:, :head], layout.image_ids.expand(len(words), -1), words[:, head:]], dim=1)
+    return torch.cat(
+        [token_ids[:, :head], layout.image_ids.expand(len(token_ids), -1), token_ids[:, head:]], dim=1
+    )
 
 
-def prefix_valid(word_valid: Tensor, config: AsyncVLAConfig) -> Tensor:
+def prefix_valid(token_mask: Tensor, config: AsyncVLAConfig) -> Tensor:
     """Return which tokens of head, images, words and state are real; (b, t) -> (b, p) bool."""
     head = config.prompt_head_tokens
-    images = word_valid.new_ones(len(word_valid), config.num_cameras * (2 + config.tokens_per_image))
-    return torch.cat([word_valid[:, :head], images, word_valid[:, head:], images[:, :1]], dim=1)
+    images = token_mask.new_ones(len(token_mask), config.num_cameras * (2 + config.tokens_per_image))
+    return torch.cat([token_mask[:, :head], images, token_mask[:, head:], images[:, :1]], dim=1)
 
 
-def prefix_positions(word_valid: Tensor, config: AsyncVLAConfig) -> tuple[Tensor, Tensor]:
+def prefix_positions(token_mask: Tensor, config: AsyncVLAConfig) -> tuple[Tensor, Tensor]:
     """Compute multimodal rotary positions, as ``Qwen2_5_VLModel.get_rope_index`` but without Python loops.
 
     Args:
-        word_valid: (b, t) bool, False on padding, which takes no position; the head has no padding.
+        token_mask: (b, t) bool, False on padding, which takes no position; the head has no padding.
         config: Gives the head, cameras and grid.
 
     Returns:
         Positions (3, b, p) of head, images, words and state; and the first position after them, (b,).
     """
     side = config.image_grid // config.merge_size
-    device = word_valid.device
+    device = token_mask.device
     row = torch.arange(side, device=device)
     h, w = torch.meshgrid(row, row, indexing="ij")
     head = config.prompt_head_tokens
@@ -48,8 +50,8 @@ def prefix_positions(word_valid: Tensor, config: AsyncVLAConfig) -> tuple[Tensor
         parts.append(torch.stack([torch.zeros_like(h), h, w]).flatten(1) + start + 1)
         parts.append(torch.full((3, 1), start + 1 + side, device=device))
         start += side + 2
-    images = torch.cat(parts, dim=1)[:, None].expand(3, len(word_valid), -1)
-    after = word_valid[:, head:].long()
+    images = torch.cat(parts, dim=1)[:, None].expand(3, len(token_mask), -1)
+    after = token_mask[:, head:].long()
     words = start + (after.cumsum(1) - 1).clamp(min=0)
     state = start + after.sum(1, keepdim=True)
     text = torch.cat([words, state], dim=1)[None].expand(3, -1, -1)

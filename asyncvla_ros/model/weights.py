@@ -131,9 +131,9 @@ def safetensors_header(file: Path) -> dict[str, Any]:
 
 def network_digest(folder: Path, config: AsyncVLAConfig) -> str:
     """Compute 16 hex digits of the layout of a checkpoint's weights in their file, and of its network."""
-    steps = ("num_denoise_steps", "num_refine_steps", "execute_steps")
-    decisions = (*steps, "max_words", "blank_images", "strategy")
-    shape = {name: value for name, value in config.to_dict().items() if name not in decisions}
+    steps = ("num_denoise_steps", "num_refine_steps", "n_action_steps")
+    choices = (*steps, "max_words", "blank_images", "strategy")
+    shape = {name: value for name, value in config.to_dict().items() if name not in choices}
     if config.rater:
         # The weights show the number of signals; a graph does not know which they are.
         shape["rater"] = {"num_layers": config.rater.num_layers, "variance": bool(config.rater.reads)}

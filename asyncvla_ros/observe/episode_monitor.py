@@ -71,7 +71,7 @@ class EpisodeLimits:
                     f"the monitor's {name} is {mean} and {std}, expected a mean and a deviation"
                 )
         if isinstance(self.window, bool) or not isinstance(self.window, int) or self.window < 1:
-            raise CheckpointError(f"the monitor's window is {self.window!r}, expected at least 1 decision")
+            raise CheckpointError(f"the monitor's window is {self.window!r}, expected at least 1 inference")
         if not math.isfinite(self.limit):
             raise CheckpointError(f"the monitor's limit is {self.limit!r}, expected a number")
 
@@ -176,7 +176,7 @@ def disagreement(previous: Previous | None, chunk: ActionChunk, stats: NormStats
     older = previous.drafts[-1] if previous.drafts else previous.actions
     newer = chunk.actions if chunk.draft is None else chunk.draft
     count = min(len(older), len(newer))
-    made = np.arange(count) >= chunk.committed if chunk.kept is None else ~chunk.kept[:count]
+    made = np.arange(count) >= chunk.n_frozen if chunk.kept is None else ~chunk.kept[:count]
     distance = stats.normalize(newer[:count]) - stats.normalize(older[:count])
     return float(np.mean(np.square(distance[made]))) if made.any() else None
 

@@ -74,7 +74,7 @@ def report(folder: Path, out: Path) -> list[Path]:
     if found["expert"]:
         sections += ["## The scripted expert", expert_table(found["expert"])]
     if found["bench"]:
-        sections += ["## Speed of a decision", bench_table(found["bench"])]
+        sections += ["## Speed of an inference", bench_table(found["bench"])]
     sections += ["## Made with", *provenance_lines(itertools.chain(*found.values()))]
     out.write_text("\n\n".join(sections) + "\n")
     return written

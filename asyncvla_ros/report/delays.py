@@ -127,7 +127,7 @@ def _setting(source: Source) -> Setting:
     delay = settings.get("delay", 0)
     seed = f"seed {settings['seed']}"
     control = ", ".join(filter(None, (placed(source.values), seed)))
-    replan = settings.get("replan") if delay else settings.get("execute_steps")
+    replan = settings.get("replan") if delay else settings.get("n_action_steps")
     policy = short(settings.get("checkpoint"))
     return Setting(policy, control, settings.get("world", "still"), delay, replan=replan)
 
@@ -195,7 +195,7 @@ def delay_table(runs: Sequence[Run]) -> str:
         for run in [*(whole.of((suite,)) for suite in whole.suites), *several]:
             s = run.setting
             rows.append([s.policy, s.control, *s.timing, run.arm, ", ".join(run.suites), *_row(run)])
-    last = ("success (95 %, Wilson)", "decisions per solved task", "dry steps", "target moved")
+    last = ("success (95 %, Wilson)", "inferences per solved task", "dry steps", "target moved")
     return table([*head, *last], rows)
 
 
@@ -204,13 +204,13 @@ def _row(run: Run) -> list[str]:
     solved, n = sum(e["success"] for e in rows), len(rows)
     low, high = wilson_interval(solved, n)
     # Over all episodes: the cost of a solved task.
-    decisions = sum(e["decisions"] for e in rows) if all("decisions" in e for e in rows) else None
+    inferences = sum(e["inferences"] for e in rows) if all("inferences" in e for e in rows) else None
     dry = sum(e.get("dry_steps", 0) for e in rows) / n
     moved = sum(e.get("moved_step") is not None for e in rows)
     return [
         f"{solved}/{n}",
         f"{solved / n:.1%} ({low:.1%} to {high:.1%})",
-        "-" if decisions is None or not solved else f"{decisions / solved:.1f}",
+        "-" if inferences is None or not solved else f"{inferences / solved:.1f}",
         f"{dry:.1f}",
         f"{moved}/{n}" if run.setting.world in ("jump", "drift") else "-",
     ]

@@ -72,12 +72,12 @@ def watched_episodes(files: Sequence[Path]) -> tuple[list[WatchedEpisode], str]:
             policies.add(values["settings"]["checkpoint"])
             # The last chunk of an episode may be executed in part.
             replan = max(
-                (math.ceil(row["steps"] / row["decisions"]) for row in rows if row["decisions"]), default=1
+                (math.ceil(row["steps"] / row["inferences"]) for row in rows if row["inferences"]), default=1
             )
-            read = [_watched(row, suite, replan) for row in rows if row["decisions"]]
+            read = [_watched(row, suite, replan) for row in rows if row["inferences"]]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise AsyncVLAError(
-                f"{file} holds no evaluation with decisions ({error!r}), expected a file of `asyncvla eval "
+                f"{file} holds no evaluation with inferences ({error!r}), expected a file of `asyncvla eval "
                 "libero --json`"
             ) from error
         found += read
@@ -87,13 +87,13 @@ def watched_episodes(files: Sequence[Path]) -> tuple[list[WatchedEpisode], str]:
         value is not None for episode in found for signals in episode.signals for value in signals.values()
     ):
         raise AsyncVLAError(
-            "no file holds a signal of a decision; expected a policy with a monitor or a rater"
+            "no file holds a signal of an inference; expected a policy with a monitor or a rater"
         )
     return found, policies.pop()
 
 
 def _watched(row: Mapping[str, Any], suite: str, replan: int) -> WatchedEpisode:
-    columns = {name: row.get(field) or [None] * row["decisions"] for name, field in _FIELDS.items()}
+    columns = {name: row.get(field) or [None] * row["inferences"] for name, field in _FIELDS.items()}
     columns["doubt"] = [None if value is None else 1 - value for value in columns["doubt"]]
     signals = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
     return WatchedEpisode(
@@ -124,7 +124,7 @@ def monitor_metrics(
         ``auroc_within_task`` and ``auroc_early_within_task`` of the score, of each signal alone and of
         ``elapsed`` time, with ``ci95`` (bootstrap over episodes) for the score; ``task_only``: AUROC of the
         share of other failures at the task; at the limit ``true_alarms`` and ``false_alarms`` (share, Wilson
-        interval, and the share within the first ``early`` decisions); ``lead_steps``: control steps from the
+        interval, and the share within the first ``early`` inferences); ``lead_steps``: control steps from the
         first alarm of a failed episode to its end; ``raised_by``: signals of first alarms. And the limits.
 
     Raises:

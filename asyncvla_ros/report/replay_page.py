@@ -54,7 +54,7 @@ def replay_page(metrics: Mapping[str, Any], record: ReplayRecord) -> str:
         "<h2 id=errors>Errors</h2>",
         _errors(metrics),
         "<h2 id=time>Predicted and done</h2>",
-        "<p>The action that is due at once, of each decision, beside what was done then.</p>",
+        "<p>The action that is due at once, of each inference, beside what was done then.</p>",
         draw_over_time(record, names, units),
         "<h2 id=horizon>Error by step of the chunk</h2>",
         draw_horizon(metrics["mae_by_step"], units),
@@ -85,7 +85,7 @@ def _tiles(metrics: Mapping[str, Any]) -> str:
         "within tolerance": f"{np.mean(within):.0%}" if within else "-",
         "refined": f"{metrics['refined_share']:.0%}",
         "mean confidence": f"{confidence['mean']:.2f}" if confidence else "-",
-        "decision p50 / p95": f"{metrics['decision_ms']['p50']:.0f} / {metrics['decision_ms']['p95']:.0f} ms",
+        "inference p50 / p95": f"{metrics['decision_ms']['p50']:.0f} / {metrics['decision_ms']['p95']:.0f} ms",
         "recorded": f"{metrics['recorded_s']:.1f} s",
         "times real time": f"{metrics['realtime_factor']:.1f}",
     }
@@ -96,7 +96,7 @@ def _tiles(metrics: Mapping[str, Any]) -> str:
 def _problems(metrics: Mapping[str, Any]) -> Iterable[str]:
     lines = [
         *metrics["problems"],
-        *(f"{n} times no decision: {text}" for text, n in metrics["failures"].items()),
+        *(f"{n} times no inference: {text}" for text, n in metrics["failures"].items()),
     ]
     if not metrics["compared_steps"]:
         lines.insert(0, f"nothing could be compared with {metrics['target']}")

@@ -61,8 +61,8 @@ def load(folder: Path) -> dict[str, list[Source]]:
 def strategy_of(values: Mapping[str, Any], mode: str | None = None) -> str:
     """Return ``arm_of`` and the number of executed actions; ``mode`` replaces the mode."""
     arm = arm_of(values, **({} if mode is None else {"mode": mode}))
-    executed = values["settings"].get("execute_steps")
-    return f"{arm}, execute_steps {executed}" if executed else arm
+    executed = values["settings"].get("n_action_steps")
+    return f"{arm}, n_action_steps {executed}" if executed else arm
 
 
 def arm_of(values: Mapping[str, Any], **instead: Any) -> str:

@@ -30,7 +30,10 @@ def libero_metrics(episodes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 def bridge_metrics(episodes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Compute metrics of Bridge episodes, in the order of the requested tasks."""
     return bridge.metrics_of(
-        [bridge.BridgeEpisode(**{**values, "tick_ms": tuple(values["tick_ms"])}) for values in episodes]
+        [
+            bridge.BridgeEpisode(**{**values, "inference_ms": tuple(values["inference_ms"])})
+            for values in episodes
+        ]
     )
 
 

@@ -10,7 +10,7 @@ from asyncvla_ros.sim.simpler.bridge.results import EXPERT
 
 _HEAD = (
     *("file", "benchmark", "task", "policy", "strategy", "episodes"),
-    *("last step (95 %, Wilson)", "any step (95 %, Wilson)", "decision p50/p95 [ms]"),
+    *("last step (95 %, Wilson)", "any step (95 %, Wilson)", "inference p50/p95 [ms]"),
 )
 
 
@@ -41,7 +41,7 @@ def _bridge_rows(source: Source) -> list[list[str]]:
             *(source.name, "Bridge", task, *actor, str(row["n"])),
             *(_interval(row[kind]["rate"], row[kind]["ci95"]) for kind in ("success_last", "success_ever")),
             # Inference is timed over all tasks.
-            _decision(v) if row is v or len(of_tasks) == 1 else "-",
+            _inference(v) if row is v or len(of_tasks) == 1 else "-",
         ]
         for task, row in of_tasks.items()
     ]
@@ -52,7 +52,7 @@ def _fractal_row(source: Source) -> list[str]:
     return [
         *(source.name, "Fractal", v["suite"], short(v["settings"].get("checkpoint")), strategy_of(v)),
         *(str(v["n"]), _interval(v["success_rate"], v["ci95"])),
-        *(_interval(v["success_ever_rate"], v["success_ever_ci95"]), _decision(v)),
+        *(_interval(v["success_ever_rate"], v["success_ever_ci95"]), _inference(v)),
     ]
 
 
@@ -60,6 +60,6 @@ def _interval(rate: float, ci95: Sequence[float]) -> str:
     return f"{rate:.1%} ({ci95[0]:.1%} to {ci95[1]:.1%})"
 
 
-def _decision(values: Mapping[str, Any]) -> str:
-    p50, p95 = values["tick_ms"]["p50"], values["tick_ms"]["p95"]
+def _inference(values: Mapping[str, Any]) -> str:
+    p50, p95 = values["inference_ms"]["p50"], values["inference_ms"]["p95"]
     return f"{p50:.0f} / {p95:.0f}" if p95 else "-"

@@ -17,7 +17,7 @@ _PLAIN = ("sfm", "afm")
 _Outcomes = dict[tuple[int, int], bool]
 _SUCCESS_HEAD = (
     *("file", "suite", "policy", "strategy", "control", "solved", "success (95 %, Wilson)"),
-    *("decision p50/p95 [ms]", "of it rate and refine [ms]", "refined", "jerk inside/seam [m/s³]"),
+    *("inference p50/p95 [ms]", "of it rate and refine [ms]", "refined", "jerk inside/seam [m/s³]"),
 )
 
 
@@ -28,7 +28,7 @@ def success_table(evaluations: Sequence[Source]) -> str:
         v = source.values
         solved = sum(e["success"] for e in v["episodes"])
         low, high = wilson_interval(solved, v["n"])
-        judging, jerk = v.get("judging_ms"), v.get("temporal_consistency", {})
+        refining, jerk = v.get("refine_ms"), v.get("temporal_consistency", {})
         rows.append(
             [
                 source.name,
@@ -38,8 +38,8 @@ def success_table(evaluations: Sequence[Source]) -> str:
                 controls_of(v) or "-",
                 f"{solved}/{v['n']}",
                 f"{solved / v['n']:.1%} ({low:.1%} to {high:.1%})",
-                f"{v['tick_ms']['p50']:.0f} / {v['tick_ms']['p95']:.0f}",
-                "-" if judging is None else f"{judging:.1f}",
+                f"{v['inference_ms']['p50']:.0f} / {v['inference_ms']['p95']:.0f}",
+                "-" if refining is None else f"{refining:.1f}",
                 f"{v['refined_fraction']:.1%}",
                 " / ".join("-" if x is None else f"{x:.0f}" for x in jerk.values()) or "-",
             ]

@@ -41,7 +41,7 @@ def chunk_to_message(chunk: StampedChunk, frame_id: str, latency_ns: int) -> Act
         action_space=chunk.action_space,
         dof_names=list(chunk.dof_names),
         step=to_duration(chunk.action_period_ns),
-        committed=chunk.committed,
+        committed=chunk.n_frozen,
         inference_latency=to_duration(latency_ns),
         instruction=chunk.instruction,
         unknown_words=list(chunk.unknown_words),
@@ -75,7 +75,7 @@ def chunk_from_message(message: ActionChunkMessage) -> StampedChunk:
         actions=actions,
         confidence=np.array(message.confidence, np.float32) if message.confidence else None,
         refined=np.array(message.refined, bool) if message.refined else None,
-        committed=message.committed,
+        n_frozen=message.committed,
         instruction=message.instruction,
         unknown_words=tuple(message.unknown_words),
     )

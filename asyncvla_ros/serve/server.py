@@ -54,7 +54,7 @@ class Answers:
         self._features = {
             **features_reply(policy.features),
             "chunk_size": policy.chunk_size,
-            "execute_steps": policy.execute_steps,
+            "n_action_steps": policy.n_action_steps,
             "has_rater": policy.has_rater,
             "strategy": asdict(policy.resolve(Strategy())),
             **about,

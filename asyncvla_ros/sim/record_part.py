@@ -155,7 +155,7 @@ def record_episode(
         if rollout_policy is not None and step < handover:
             if not planned:
                 chunk = rollout_policy.infer(observation, Strategy("sfm"), seed=int(rng.integers(2**31)))
-                planned = list(chunk.actions[: rollout_policy.execute_steps])
+                planned = list(chunk.actions[: rollout_policy.n_action_steps])
             executed = np.clip(planned.pop(0), -1, 1)
         else:
             executed = disturbance.apply(action, expert.phase)

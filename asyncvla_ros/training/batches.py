@@ -202,7 +202,7 @@ class Batches:
         """
         episodes, config, robots = self._mixture.episodes, self._config, self._mixture.robots
         robot = self._robot(frames)
-        length, stats = config.action_chunk_size, [r.action_stats for r in robots]
+        length, stats = config.chunk_size, [r.action_stats for r in robots]
         actions = _scaled(episodes.chunks(frames, length), stats, robot, config.max_action_dim)
         executed = _scaled(episodes.executed_chunks(frames, length), stats, robot, config.max_action_dim)
         targets = None
@@ -233,7 +233,7 @@ class Batches:
         before = np.maximum(frames[rows] - ages[rows], 0)
         before = np.where(episode[before] == episode[frames[rows]], before, frames[rows])
         chosen = [generators[row] for row in rows]
-        shape = (self._config.action_chunk_size, self._config.max_action_dim)
+        shape = (self._config.chunk_size, self._config.max_action_dim)
         return Earlier(
             self._inputs(before, self._robot(before)),
             torch.from_numpy(rows),

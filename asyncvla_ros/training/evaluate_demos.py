@@ -96,7 +96,7 @@ def _within_observation(
     rated = rate_drafts(
         drafter, base.model, batches, frames, episode=episodes.episode, seed=settings.seed, count=COMPARED
     )
-    return within_observation(rated, base.model.config.execute_steps)
+    return within_observation(rated, base.model.config.n_action_steps)
 
 
 def evaluation_frames(

@@ -40,7 +40,7 @@ def monitor_of(
     """
     chosen = torch.randperm(len(seen), generator=step_generator(seed, 2**31 + 1))[:SEEN]
     # Inferences as on the robot, of whole episodes.
-    decided = unseen[:: base.model.config.execute_steps][:UNSEEN]
+    decided = unseen[:: base.model.config.n_action_steps][:UNSEEN]
     monitor = fit_monitor(*(_features(base, batches, frames) for frames in (seen[chosen.numpy()], decided)))
     surprise = monitor.surprise(_features(base, batches, decided)).tolist()
     owner = episode[decided]

@@ -13,7 +13,7 @@ SIZES = ("tiny", "nano", "3b")
 FULL_SIZE = "Qwen/Qwen2.5-VL-3B-Instruct"
 # Fields of the same name are those of ``AsyncVLAConfig``.
 _OF_NETWORK = (
-    *("action_chunk_size", "execute_steps", "max_state_dim", "max_action_dim", "num_action_layers"),
+    *("chunk_size", "n_action_steps", "max_state_dim", "max_action_dim", "num_action_layers"),
     *("num_denoise_steps", "image_size", "attention", "prompt"),
 )
 
@@ -36,8 +36,8 @@ class InitSettings:
     action_space: str = option(
         "delta_ee_pose", "delta_ee_pose, ee_pose, joint_position or delta_joint_position."
     )
-    action_chunk_size: int | None = option(None, "Actions per chunk.", 1)
-    execute_steps: int | None = option(None, "Of them, before a new decision.", 1)
+    chunk_size: int | None = option(None, "Actions per chunk.", 1)
+    n_action_steps: int | None = option(None, "Of them, before a new inference.", 1)
     max_state_dim: int | None = option(None, "State dims after padding.", 1)
     max_action_dim: int | None = option(None, "Action dims after padding.", 1)
     num_action_layers: int | None = option(None, "Layers of the output.", 1)

@@ -71,8 +71,8 @@ def _room(mixture: Mixture, size: str, overrides: Mapping[str, Any]) -> dict[str
         "max_state_dim": max(usual.max_state_dim, *(len(one.state_names) for one in contracts)),
         "max_action_dim": max(usual.max_action_dim, *(len(one.action_names) for one in contracts)),
     }
-    if "action_chunk_size" in overrides:
-        shape["execute_steps"] = min(AsyncVLAConfig.execute_steps, overrides["action_chunk_size"])
+    if "chunk_size" in overrides:
+        shape["n_action_steps"] = min(AsyncVLAConfig.n_action_steps, overrides["chunk_size"])
     return shape
 
 

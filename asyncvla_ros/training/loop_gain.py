@@ -49,7 +49,7 @@ def loop_gain(
     batches = Batches(Mixture.of_one_robot(episodes, robot), checkpoint.model.config, checkpoint.tokenizer)
     names = checkpoint.features.action_names
     moving = [dim for dim, name in enumerate(names) if name != GRIPPER]
-    length = checkpoint.model.config.action_chunk_size
+    length = checkpoint.model.config.chunk_size
     sums = {kept: np.zeros((len(moving), len(moving))) for kept in KEPT if kept < length}
     for number, part in enumerate(np.array_split(frames, max(1, len(frames) // _PIECE))):
         generator = random_numbers(seed, number)

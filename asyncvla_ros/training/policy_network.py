@@ -53,21 +53,21 @@ def _continued(source: Checkpoint, mixture: Mixture, settings: TrainSettings) ->
     """Take the network of a checkpoint, without its rater, for chunks of the given size."""
     model = source.model
     model.attach_rater(None)
-    length = settings.chunk_size or model.config.action_chunk_size
-    execute = min(model.config.execute_steps, length)
-    model.configure(replace(model.config, action_chunk_size=length, execute_steps=execute))
+    length = settings.chunk_size or model.config.chunk_size
+    execute = min(model.config.n_action_steps, length)
+    model.configure(replace(model.config, chunk_size=length, n_action_steps=execute))
     _require_room(model.config, mixture)
     return model
 
 
 def _nano(mixture: Mixture, words: int, settings: TrainSettings) -> AsyncVLAConfig:
     contracts = [robot.features for robot in mixture.robots]
-    length = settings.chunk_size or AsyncVLAConfig.action_chunk_size
+    length = settings.chunk_size or AsyncVLAConfig.chunk_size
     return nano_config(
         words,
         num_cameras=len(contracts[0].cameras),
-        action_chunk_size=length,
-        execute_steps=min(AsyncVLAConfig.execute_steps, length),
+        chunk_size=length,
+        n_action_steps=min(AsyncVLAConfig.n_action_steps, length),
         max_state_dim=max(AsyncVLAConfig.max_state_dim, *(len(c.state_names) for c in contracts)),
         max_action_dim=max(AsyncVLAConfig.max_action_dim, *(len(c.action_names) for c in contracts)),
         rater=None,

@@ -174,7 +174,7 @@ def _batches(
             settings.p_sync,
             settings.p_prefix,
             p_earlier=settings.p_earlier,
-            max_age=min(settings.max_age, config.action_chunk_size // 2),
+            max_age=min(settings.max_age, config.chunk_size // 2),
         ),
         order,
         Share(settings.batch, accelerator.process_index, accelerator.num_processes),

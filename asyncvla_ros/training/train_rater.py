@@ -103,7 +103,7 @@ def _build(settings: RaterSettings, accelerator: Accelerator) -> _RaterRun:
     config = RaterConfig(settings.num_layers, settings.label, scale, settings.threshold, reads=settings.reads)
     policy.model.attach_rater(config)
     assert policy.model.rater is not None
-    objective = RaterLoss(policy.model.rater, config, policy.model.config.execute_steps)
+    objective = RaterLoss(policy.model.rater, config, policy.model.config.n_action_steps)
     optimizer = torch.optim.AdamW(objective.parameters(), settings.lr, weight_decay=settings.weight_decay)
     inputs = {"data": data.record.to_dict(), "checkpoint": fingerprint(settings.checkpoint)}
     state = RunState(settings.out, asdict(settings) | inputs, FREE)
@@ -215,5 +215,5 @@ def _metrics(policy: Checkpoint, data: RaterData, seed: int) -> dict[str, Any]:
         "label": config.rater.label,
         "error_scale": config.rater.error_scale,
         **rater_metrics(rated, config.rater, seed),
-        "within_observation": within_observation(rated, config.execute_steps),
+        "within_observation": within_observation(rated, config.n_action_steps),
     }

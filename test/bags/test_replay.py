@@ -40,7 +40,7 @@ def whole(tmp_path_factory):
 def test_errors_are_those_that_the_policy_makes(whole, tmp_path):
     metrics, _, inference = run(whole, tmp_path, offset=(0.03, -0.1))
     assert metrics["target"] == "command" and metrics["decisions"] == 80 == len(inference.policy.asked)
-    # Of the last seven decisions the recording does not say all that was done.
+    # Of the last seven inferences the recording does not say all that was done.
     assert metrics["compared_steps"] == 73 * 8 + sum(range(1, 8))
     assert metrics["mae"] == pytest.approx({"a": 0.03, "b": 0.1}, abs=1e-6)
     assert metrics["mae_by_step"]["b"] == pytest.approx([0.1] * 8, abs=1e-6)

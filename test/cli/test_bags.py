@@ -46,7 +46,7 @@ def replay(files, out, *words):
 
 def test_a_replay_writes_what_its_contract_says(files, tmp_path):
     said = replay(files, tmp_path / "out", "--every", 0.1, "--json", tmp_path / "out.json")
-    assert "20 decisions" in said and "times real time" in said
+    assert "20 inferences" in said and "times real time" in said
     metrics = json.loads((tmp_path / "out.json").read_text())
     assert set(metrics) == {
         "decisions", "compared_steps", "mae", "realtime_factor", "streams", "peak_rss_mb",

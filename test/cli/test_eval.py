@@ -61,7 +61,7 @@ def test_export_notes_conventions_that_libero_then_obeys(
         (("--shard", "0/2"), "--shard is '0/2', expected I/N"),
         (("--delay", "5"), "delay is 5, expected 0 to 4"),
         (("--delay", "2", "--replan", "7"), "replan is 7, expected 2 to 6"),
-        (("--delay", "2", "--execute-steps", "4"), "cannot be given with --delay or --replan"),
+        (("--delay", "2", "--n-action-steps", "4"), "cannot be given with --delay or --replan"),
         (("--convention", "gripper"), "--convention is 'gripper', expected KEY=VALUE"),
         (("--convention", "gripper=env", "--convention", "gripper=open_is_one"), "gripper is said twice"),
     ],

@@ -37,7 +37,9 @@ def test_a_random_policy_goes_from_end_to_end(assets, tmp_path):
     assert metrics["episodes"] == [
         {"task": "spoon", "episode": 5, "seed": 3, "steps": 60, "success_last": False, "success_ever": False}
     ]
-    assert metrics["n"] == 1 and metrics["success_ever"]["ci95"][1] > 0.5 and metrics["tick_ms"]["p50"] > 0
+    assert (
+        metrics["n"] == 1 and metrics["success_ever"]["ci95"][1] > 0.5 and metrics["inference_ms"]["p50"] > 0
+    )
 
 
 def test_a_rerun_runs_only_what_is_left(assets, tmp_path, monkeypatch):
@@ -83,9 +85,9 @@ def test_shards_together_are_the_whole(assets, tmp_path, monkeypatch):
     assert run(*options, "--json", str(tmp_path / "whole.json")).exit_code == 0
     whole = json.loads((tmp_path / "whole.json").read_text())
     (merged,) = merge_shards(load(out)["bridge"], bridge_metrics)
-    assert {**merged.values, "tick_ms": None} == {
+    assert {**merged.values, "inference_ms": None} == {
         **whole,
-        "tick_ms": None,
+        "inference_ms": None,
         "settings": {key: value for key, value in whole["settings"].items() if key != "shard"},
     }
     assert "shard: {'index': 1, 'count': 2} there, {'index': 2, 'count': 2} here" in str(

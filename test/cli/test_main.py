@@ -56,16 +56,16 @@ def test_bad_usage_exits_with_2_and_lists_the_choices():
 
 def test_export_sets_defaults_and_halves_the_weights(tmp_path):
     source = tiny_checkpoint(tmp_path / "tiny")
-    options = ("--denoise-steps", "5", "--execute-steps", "3", "--threshold", "0.25")
+    options = ("--denoise-steps", "5", "--n-action-steps", "3", "--threshold", "0.25")
     result = run("export", "--checkpoint", str(source), "--out", str(tmp_path / "out"), "--no-onnx", *options)
     assert result.returncode == 0, result.stderr
     config = load_checkpoint(tmp_path / "out").model.config
-    assert (config.num_denoise_steps, config.num_refine_steps, config.execute_steps) == (5, 2, 3)
+    assert (config.num_denoise_steps, config.num_refine_steps, config.n_action_steps) == (5, 2, 3)
     assert config.rater is not None and config.rater.threshold == 0.25
     result = run(
-        "export", "--checkpoint", str(source), "--out", str(tmp_path / "bad"), "--execute-steps", "9"
+        "export", "--checkpoint", str(source), "--out", str(tmp_path / "bad"), "--n-action-steps", "9"
     )
-    assert result.returncode == 2 and "execute_steps is 9, expected at most the 8 actions" in result.stderr
+    assert result.returncode == 2 and "n_action_steps is 9, expected at most the 8 actions" in result.stderr
     assert not (tmp_path / "bad").exists()
 
 

@@ -51,13 +51,13 @@ def test_a_chunk_of_the_future_waits():
     assert ids == [1, 1, 2, 2]
 
 
-def test_execute_steps_limits_each_chunk():
-    schedule = ActionSchedule(execute_steps=4)
+def test_n_action_steps_limits_each_chunk():
+    schedule = ActionSchedule(n_action_steps=4)
     schedule.merge(chunk(1, 0))
     assert schedule.remaining(0) == 4
     assert [schedule.due(n * STEP_NS) is not None for n in range(6)] == [True] * 4 + [False] * 2
     assert schedule.is_exhausted(4 * STEP_NS)
-    with pytest.raises(ValueError, match="execute_steps is -1"):
+    with pytest.raises(ValueError, match="n_action_steps is -1"):
         ActionSchedule(-1)
 
 

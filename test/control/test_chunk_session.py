@@ -17,7 +17,7 @@ ANSWER = ActionChunk(
     actions=np.arange(56, dtype=np.float32).reshape(8, 7) / 56,
     confidence=np.full(8, 0.5, np.float32),
     refined=np.zeros(8, bool),
-    committed=2,
+    n_frozen=2,
     times=StageTimes(0, 0, 0, 0, 0),
 )
 
@@ -32,7 +32,7 @@ def test_chunks_count_up_in_the_units_of_the_robot(session):
     second = session.chunk(ANSWER, 55 * MS, 60 * MS, "place")
     assert (first.chunk_id, second.chunk_id) == (1, 2) and first.session_id == second.session_id
     assert (second.stamp_ns, second.action_period_ns, second.instruction) == (55 * MS, STEP_NS, "place")
-    assert (second.committed, len(second.confidence)) == (2, 8) and not second.is_end
+    assert (second.n_frozen, len(second.confidence)) == (2, 8) and not second.is_end
     np.testing.assert_allclose(second.actions, ANSWER.actions * libero_panda().scale)
 
 

@@ -169,7 +169,7 @@ def test_deactivation_ends_with_a_hold():
 
 
 def test_lockstep_waits_without_holds_until_the_policy_is_silent():
-    controller = _tracking(lockstep=True, execute_steps=2)
+    controller = _tracking(lockstep=True, n_action_steps=2)
     assert controller.update(STEP_NS, STEP_NS).action is not None
     command = controller.update(2 * STEP_NS, 2 * STEP_NS)
     assert (command.values, controller.mode) == (None, Mode.TRACKING)
@@ -183,7 +183,7 @@ def test_lockstep_waits_without_holds_until_the_policy_is_silent():
 
 
 def test_lockstep_hands_out_the_actions_that_are_left_however_long_the_world_takes():
-    controller = _tracking(lockstep=True, execute_steps=2)
+    controller = _tracking(lockstep=True, n_action_steps=2)
     controller.on_policy_timeout(2.0)
     assert controller.mode is Mode.TRACKING, "the world waits for the second action, not the policy"
     assert controller.update(STEP_NS, STEP_NS).action is not None

@@ -45,15 +45,15 @@ def test_kept_actions_are_bit_identical_and_context(model: AsyncVLA, inputs: Inp
 def test_cached_equals_uncached(model: AsyncVLA, inputs: Inputs):
     x, times = noise(), torch.rand(2, L, generator=torch.Generator().manual_seed(2))
     cached = model.velocity(model.encode(inputs), x, times)
-    embedded = model.backbone.embed_prefix(inputs.images, inputs.words, inputs.word_valid, inputs.state)
-    uncached = model.read_actions(model.backbone.one_pass(embedded, model.embed_actions(x, times))[1])
+    embedded = model.backbone.embed_prefix(inputs.images, inputs.token_ids, inputs.token_mask, inputs.state)
+    uncached = model.read_actions(model.backbone.forward_uncached(embedded, model.embed_actions(x, times))[1])
     torch.testing.assert_close(cached, uncached, atol=1e-5, rtol=1e-5)
 
 
 @torch.no_grad()
 def test_prefix_equals_the_stock_forward_of_transformers(model: AsyncVLA, inputs: Inputs):
     embedded, positions, valid, _ = model.backbone.embed_prefix(
-        inputs.images, inputs.words, inputs.word_valid, inputs.state
+        inputs.images, inputs.token_ids, inputs.token_mask, inputs.state
     )
     stock = model.backbone.qwen.language_model(
         inputs_embeds=embedded,
@@ -89,7 +89,7 @@ def test_draws_side_by_side_equal_draws_one_by_one(model: AsyncVLA, inputs: Inpu
 
 @torch.no_grad()
 def test_padding_of_an_instruction_changes_nothing(model: AsyncVLA, inputs: Inputs):
-    short = Inputs(inputs.images[1:], inputs.words[1:, :2], inputs.word_valid[1:, :2], inputs.state[1:])
+    short = Inputs(inputs.images[1:], inputs.token_ids[1:, :2], inputs.token_mask[1:, :2], inputs.state[1:])
     times = torch.full((2, L), 0.5)
     padded = model.velocity(model.encode(inputs), noise(), times)[1:]
     plain = model.velocity(model.encode(short), noise()[1:], times[1:])
@@ -98,14 +98,16 @@ def test_padding_of_an_instruction_changes_nothing(model: AsyncVLA, inputs: Inpu
 
 def test_positions_equal_those_of_transformers(model: AsyncVLA, config: AsyncVLAConfig, inputs: Inputs):
     state = torch.full((2, 1), 1)
-    ids = torch.cat([prefix_ids(inputs.words, model.backbone.layout(inputs.words.device)), state], dim=1)
-    valid = torch.cat([torch.ones_like(ids[:, :-5]), inputs.word_valid.long(), state], dim=1)
+    ids = torch.cat(
+        [prefix_ids(inputs.token_ids, model.backbone.layout(inputs.token_ids.device)), state], dim=1
+    )
+    valid = torch.cat([torch.ones_like(ids[:, :-5]), inputs.token_mask.long(), state], dim=1)
     kinds = (ids == config.backbone["image_token_id"]).int()
     grid = torch.tensor([[1, config.image_grid, config.image_grid]] * 4)
     stock, _ = model.backbone.qwen.get_rope_index(
         ids, mm_token_type_ids=kinds, image_grid_thw=grid, attention_mask=valid
     )
-    ours, following = prefix_positions(inputs.word_valid, config)
+    ours, following = prefix_positions(inputs.token_mask, config)
     real = valid.bool()
     assert torch.equal(ours[:, real], stock[:, real])
     assert following.tolist() == (stock.amax(dim=(0, 2)) + 1).tolist()

@@ -48,7 +48,7 @@ def test_a_scale_for_each_place_survives_json():
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("execute_steps", 9), ("num_denoise_steps", "ten"), ("attention", "flash")]
+    ("name", "value"), [("n_action_steps", 9), ("num_denoise_steps", "ten"), ("attention", "flash")]
 )
 def test_a_config_that_cannot_be_used_is_refused(name: str, value: object):
     with pytest.raises(CheckpointError, match=rf"{name} is {value!r}, (expected|choose one of)"):
@@ -97,7 +97,7 @@ def test_a_fingerprint_tells_what_decides_differently(folder: Path, tmp_path: Pa
     first = fingerprint(folder)
     (folder / "README.md").write_text("A model card.")
     assert fingerprint(folder) == first == fingerprint(tiny_checkpoint(tmp_path / "same"))
-    edit(folder / "config.json", execute_steps=2)
+    edit(folder / "config.json", n_action_steps=2)
     assert fingerprint(folder) != first
     with pytest.raises(CheckpointError, match="not found, expected"):
         fingerprint(tmp_path / "nowhere")
@@ -109,7 +109,7 @@ def test_whoever_may_read_the_config_may_read_the_weights(folder: Path):
 
 def test_an_unknown_setting_lists_the_known(folder: Path):
     edit(folder / "config.json", chunk=8)
-    with pytest.raises(CheckpointError, match=r"unknown keys \['chunk'\].*action_chunk_size"):
+    with pytest.raises(CheckpointError, match=r"unknown keys \['chunk'\].*chunk_size"):
         load_checkpoint(folder)
 
 

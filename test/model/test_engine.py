@@ -35,11 +35,11 @@ def observe(config: AsyncVLAConfig, words: int = 3) -> Inputs:
     )
 
 
-def decide(engine: AsyncVLA | CompiledEngine, inputs: Inputs, rows: int = 2) -> list[torch.Tensor]:
+def run_all(engine: AsyncVLA | CompiledEngine, inputs: Inputs, rows: int = 2) -> list[torch.Tensor]:
     """Run a draft of several rows, rate its first row, and refine every other action."""
     config = engine.config
     device = inputs.state.device
-    shape = (rows, config.action_chunk_size, config.max_action_dim)
+    shape = (rows, config.chunk_size, config.max_action_dim)
     noise = torch.randn(shape, generator=torch.Generator().manual_seed(2)).to(device)
     prefix, dims = engine.encode(inputs), torch.ones(config.max_action_dim, device=device)
     seen: list[torch.Tensor] = []
@@ -62,7 +62,7 @@ def test_every_pass_is_one_graph_and_changes_nothing(size: str):
     engine = CompiledEngine(model, backend="eager")
     for words in (3, 9):
         inputs = observe(model.config, words)
-        for ours, expected in zip(decide(engine, inputs), decide(model, inputs), strict=True):
+        for ours, expected in zip(run_all(engine, inputs), run_all(model, inputs), strict=True):
             torch.testing.assert_close(ours, expected, atol=1e-5, rtol=1e-4)
 
 
@@ -71,10 +71,10 @@ def test_a_second_instruction_of_a_bucket_compiles_nothing_anew():
     model = AsyncVLA(SIZES["tiny"]).eval()
     engine = CompiledEngine(model, backend="eager")
     for count in buckets(model.config, 1, 30):
-        decide(engine, observe(model.config, count))
+        run_all(engine, observe(model.config, count))
     with torch.compiler.set_stance("fail_on_recompile"):
         for count in range(1, 31, 3):
-            decide(engine, observe(model.config, count))
+            run_all(engine, observe(model.config, count))
 
 
 @pytest.mark.slow
@@ -83,7 +83,7 @@ def test_compiled_code_stays_within_rounding():
     torch.manual_seed(0)
     model = AsyncVLA(SIZES["tiny"]).eval()
     inputs = observe(model.config)
-    for ours, expected in zip(decide(CompiledEngine(model), inputs), decide(model, inputs), strict=True):
+    for ours, expected in zip(run_all(CompiledEngine(model), inputs), run_all(model, inputs), strict=True):
         torch.testing.assert_close(ours, expected, atol=1e-4, rtol=1e-3)
 
 
@@ -94,10 +94,10 @@ def test_recorded_graphs_give_what_the_network_gives():
     config = replace(SIZES["tiny"], dtype="bfloat16")
     model = AsyncVLA(config).eval().cuda()
     seen = observe(config)
-    inputs = Inputs(*(x.cuda() for x in (seen.images, seen.words, seen.word_valid, seen.state)))
+    inputs = Inputs(*(x.cuda() for x in (seen.images, seen.token_ids, seen.token_mask, seen.state)))
     engine = CompiledEngine(model, records=True)
     for _ in range(2):
-        for ours, expected in zip(decide(engine, inputs), decide(model, inputs), strict=True):
+        for ours, expected in zip(run_all(engine, inputs), run_all(model, inputs), strict=True):
             torch.testing.assert_close(ours, expected, atol=3e-2, rtol=3e-2)
 
 
@@ -106,8 +106,8 @@ def test_buckets_are_few_and_hold_every_instruction():
     lengths = set()
     for words in range(1, 200):
         padded = pad_words(observe(config, words), config)
-        lengths.add(2 * (2 + 16) + padded.words.shape[1] + 1)
-        assert not padded.word_valid[:, words:].any()
+        lengths.add(2 * (2 + 16) + padded.token_ids.shape[1] + 1)
+        assert not padded.token_mask[:, words:].any()
     assert lengths == {bucket(37 + words) for words in range(1, 200)}
     assert len(lengths) < 11
     assert {bucket(37 + words) for words in buckets(config, 1, 199)} == lengths

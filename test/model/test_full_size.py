@@ -119,7 +119,7 @@ def test_the_prefix_is_what_transformers_makes_of_the_same_images_and_prompt(
     pad = "<|vision_start|>" + "<|image_pad|>" * config.tokens_per_image + "<|vision_end|>"
     text = config.prompt.replace("{images}", pad * config.num_cameras).replace("{instruction}", TASKS[0])
     ids = torch.tensor([tokenizer.encode(text, add_special_tokens=False).ids])
-    assert torch.equal(prefix_ids(inputs.words[:1], layout), ids)
+    assert torch.equal(prefix_ids(inputs.token_ids[:1], layout), ids)
     stock = model.backbone.qwen(
         input_ids=ids,
         pixel_values=seen["pixel_values"],
@@ -127,7 +127,7 @@ def test_the_prefix_is_what_transformers_makes_of_the_same_images_and_prompt(
         mm_token_type_ids=(ids == config.backbone["image_token_id"]).int(),
         use_cache=False,
     ).last_hidden_state
-    alone = Inputs(*(part[:1] for part in (inputs.images, inputs.words, inputs.word_valid, inputs.state)))
+    alone = Inputs(*(part[:1] for part in (inputs.images, inputs.token_ids, inputs.token_mask, inputs.state)))
     torch.testing.assert_close(model.encode(alone).hidden[:, :-1], stock, atol=1e-5, rtol=1e-5)
 
 
@@ -196,9 +196,11 @@ def test_one_pass_has_the_gradients_of_the_cached_path_with_and_without_checkpoi
     for name, gradient in gradients[0].items():
         torch.testing.assert_close(gradients[1][name], gradient, atol=1e-6, rtol=1e-4, msg=name)
     x, times = torch.randn(2, 8, 32), torch.rand(2, 8)
-    embedded = model.backbone.embed_prefix(inputs.images, inputs.words, inputs.word_valid, inputs.state)
+    embedded = model.backbone.embed_prefix(inputs.images, inputs.token_ids, inputs.token_mask, inputs.state)
     model.eval()
-    together = model.read_actions(model.backbone.one_pass(embedded, model.embed_actions(x, times), 2)[1])
+    together = model.read_actions(
+        model.backbone.forward_uncached(embedded, model.embed_actions(x, times), 2)[1]
+    )
     torch.testing.assert_close(
         together, model.velocity(model.encode(inputs), x, times, 2), atol=1e-5, rtol=1e-5
     )

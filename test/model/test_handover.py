@@ -14,12 +14,12 @@ from torch import Tensor
 from asyncvla_ros.common.normalization import NormStats
 from asyncvla_ros.model import flow
 from asyncvla_ros.model.asyncvla import AsyncVLA
+from asyncvla_ros.model.chunk_sampler import ChunkSampler
 from asyncvla_ros.model.config import RaterConfig
-from asyncvla_ros.model.decide import Decider
-from asyncvla_ros.model.decision import SampledChunk
 from asyncvla_ros.model.drafts import Gripper
 from asyncvla_ros.model.handover import Plan, normalized_plan, prefix_weights
 from asyncvla_ros.model.prefix import Prefix
+from asyncvla_ros.model.sampled_chunk import SampledChunk
 from asyncvla_ros.strategy import Strategy
 from asyncvla_ros.types import ContractError, Previous
 
@@ -39,7 +39,7 @@ class Follower:
     """A network that goes on from the mean of what is kept, else answers ``wish`` whatever the noise."""
 
     def __init__(self, wish: float = 10.0, trust: list[float] | None = None, **rater: Any) -> None:
-        shape = {"num_denoise_steps": 5, "num_refine_steps": 5, "action_chunk_size": LENGTH}
+        shape = {"num_denoise_steps": 5, "num_refine_steps": 5, "chunk_size": LENGTH}
         self.config = type("Config", (), shape)
         self.config.rater = None if trust is None else RaterConfig(threshold=0.5, **rater)
         self._wish, self._trust = wish, trust
@@ -71,16 +71,16 @@ class Follower:
         return torch.tensor([self._trust])
 
 
-def decide(network: Follower, plan: Plan | None = PLAN, seed: int = 0, **strategy: Any) -> SampledChunk:
-    decider = Decider(
+def sample_chunk(network: Follower, plan: Plan | None = PLAN, seed: int = 0, **strategy: Any) -> SampledChunk:
+    sampler = ChunkSampler(
         cast(AsyncVLA, network), torch.ones(1), torch.Generator().manual_seed(seed), Gripper(0, -100.0)
     )
     chosen = Strategy(**{"mode": "sfm", **strategy}).complete({"denoise_steps": 5, "refine_steps": 5})
-    return decider.decide(cast(Prefix, None), plan, chosen, lambda stage: None)
+    return sampler.sample(cast(Prefix, None), plan, chosen, lambda stage: None)
 
 
-def values(decision: SampledChunk) -> list[float]:
-    return [round(float(v), 4) for v in decision.actions.flatten()]
+def values(sampled: SampledChunk) -> list[float]:
+    return [round(float(v), 4) for v in sampled.actions.flatten()]
 
 
 def test_each_handover_keeps_what_it_says():
@@ -93,27 +93,27 @@ def test_each_handover_keeps_what_it_says():
         "keep_all": [1, 2, 3, 4, 5, 3],
     }
     for handover, actions in expected.items():
-        decision = decide(Follower(trust=trust), handover=handover)
-        assert values(decision) == pytest.approx(actions), handover
+        sampled = sample_chunk(Follower(trust=trust), handover=handover)
+        assert values(sampled) == pytest.approx(actions), handover
         kept = [a == b and handover != "switch" for a, b in zip(actions, (1, 2, 3, 4, 5, None), strict=True)]
-        assert decision.kept.tolist() == [kept], handover
+        assert sampled.kept.tolist() == [kept], handover
 
 
 def test_the_rater_judges_the_old_plan_whose_last_action_goes_on():
     network = Follower(trust=[0.9] * 6)
-    decide(network, handover="keep")
+    sample_chunk(network, handover="keep")
     assert [draft.flatten().tolist() for draft in network.rated] == [[1, 2, 3, 4, 5, 5]]
 
 
 def test_a_plan_that_is_not_trusted_on_average_is_released_but_for_what_is_executed():
-    decision = decide(Follower(trust=[0.9, 0.9, 0.3, 0.3, 0.3, 0.9]), handover="keep")
-    assert decision.kept.tolist() == [[True, *[False] * 5]]
+    sampled = sample_chunk(Follower(trust=[0.9, 0.9, 0.3, 0.3, 0.3, 0.9]), handover="keep")
+    assert sampled.kept.tolist() == [[True, *[False] * 5]]
 
 
 def test_as_many_random_places_are_kept_as_the_rater_would():
     trust, seen = [0.1, 0.9, 0.3, 0.9, 0.1, 0.9], set()
     for seed in range(40):
-        kept = decide(Follower(trust=trust), seed=seed, handover="keep_random").kept[0]
+        kept = sample_chunk(Follower(trust=trust), seed=seed, handover="keep_random").kept[0]
         assert kept[0] and not kept[5] and int(kept.sum()) == 3
         seen.add(tuple(kept.tolist()))
     assert len(seen) == 6, "every two of the four later ones"
@@ -131,7 +131,7 @@ def test_handovers_and_counts_of_drafts_share_their_noise():
         {"handover": "switch", "best_of": 3, "choose": "mean"},
     ):
         network = Follower(trust=[0.9] * 6)
-        decide(network, **strategy)
+        sample_chunk(network, **strategy)
         noises.append(network.noises[0][:1])
     for noise in noises[1:]:
         assert torch.equal(noise, noises[0])
@@ -140,46 +140,46 @@ def test_handovers_and_counts_of_drafts_share_their_noise():
 def test_at_least_one_action_is_generated():
     whole = replace(PLAN, length=6, delay=6)
     for handover in ("commit", "keep_all"):
-        assert decide(Follower(), whole, handover=handover).kept.tolist() == [[*[True] * 5, False]]
+        assert sample_chunk(Follower(), whole, handover=handover).kept.tolist() == [[*[True] * 5, False]]
 
 
 def test_without_an_old_plan_every_handover_is_a_switch():
     for handover in ("commit", "keep", "keep_random", "keep_all", "guided", "ensemble"):
-        decision = decide(Follower(trust=[0.9] * 6), None, handover=handover)
-        assert values(decision) == [10.0] * 6 and not decision.kept.any()
+        sampled = sample_chunk(Follower(trust=[0.9] * 6), None, handover=handover)
+        assert values(sampled) == [10.0] * 6 and not sampled.kept.any()
 
 
 def test_an_ensemble_counts_the_oldest_most():
     drafts = torch.stack([torch.full((LENGTH, 1), v) for v in (0.0, 4.0)])
     known = torch.arange(LENGTH)[None] < torch.tensor([[2], [4]])
-    decision = decide(Follower(), replace(PLAN, drafts=drafts, known=known), handover="ensemble")
+    sampled = sample_chunk(Follower(), replace(PLAN, drafts=drafts, known=known), handover="ensemble")
     one, two, three = np.exp(-0.01 * np.arange(3))
     both = (4 * two + 10 * three) / (one + two + three)
     later = (4 * two + 10 * three) / (two + three)
-    assert values(decision) == pytest.approx([both, both, later, later, 10, 10], abs=1e-4)
-    assert decision.draft is not None and decision.draft.flatten().tolist() == pytest.approx([10.0] * 6)
-    assert decision.kept.sum() == 0
+    assert values(sampled) == pytest.approx([both, both, later, later, 10, 10], abs=1e-4)
+    assert sampled.draft is not None and sampled.draft.flatten().tolist() == pytest.approx([10.0] * 6)
+    assert sampled.kept.sum() == 0
 
 
 def test_an_ensemble_of_grippers_is_what_most_weight_wants():
     drafts = torch.stack([torch.full((LENGTH, 1), v) for v in (-1.0, -0.8)])
     plan = replace(PLAN, drafts=drafts, known=torch.ones(2, LENGTH, dtype=torch.bool))
-    decider = Decider(cast(AsyncVLA, Follower(1.0)), torch.ones(1), torch.Generator(), Gripper(0, 0.0))
+    sampler = ChunkSampler(cast(AsyncVLA, Follower(1.0)), torch.ones(1), torch.Generator(), Gripper(0, 0.0))
     strategy = Strategy("sfm", handover="ensemble").complete({"denoise_steps": 1, "refine_steps": 1})
-    decision = decider.decide(cast(Prefix, None), plan, strategy, lambda stage: None)
-    assert values(decision) == pytest.approx([-0.901] * 6, abs=1e-3)
+    sampled = sampler.sample(cast(Prefix, None), plan, strategy, lambda stage: None)
+    assert values(sampled) == pytest.approx([-0.901] * 6, abs=1e-3)
 
 
 def test_guidance_moves_the_plan_and_no_further_than_it():
-    decision = decide(Follower(), handover="guided", guidance=5.0)
-    new, old = decision.actions.flatten(), PLAN.actions.flatten()
+    sampled = sample_chunk(Follower(), handover="guided", guidance=5.0)
+    new, old = sampled.actions.flatten(), PLAN.actions.flatten()
     # The last of five steps decides here: tau is 0.2, so g is 0.68 / 0.16, a fifth of it 0.85.
     assert new[0] == pytest.approx(10 - 0.85 * 9)
     assert new[5] == pytest.approx(10.0), "beyond the old plan there is no pull"
     apart = (new - old).abs()[:5] / (10 - old).abs()[:5]
     assert apart.tolist() == sorted(apart.tolist()) and 0.5 < apart[1] < apart[4] < 1
-    assert values(decide(Follower(), handover="guided", guidance=0.0)) == [10.0] * 6
-    one_step = decide(Follower(), handover="guided", guidance=5.0, denoise_steps=1)
+    assert values(sample_chunk(Follower(), handover="guided", guidance=0.0)) == [10.0] * 6
+    one_step = sample_chunk(Follower(), handover="guided", guidance=5.0, denoise_steps=1)
     assert one_step.actions.flatten()[0] == pytest.approx(1.0, abs=1e-4), "not five times as far"
 
 
@@ -197,14 +197,14 @@ def test_the_draft_nearest_to_the_old_plan_is_coherent():
             return torch.tensor([7.0, 3.0, 20.0])[:, None, None].expand(3, LENGTH, 1)
 
     chosen = {
-        choose: decide(Diverse(), best_of=3, choose=choose) for choose in ("coherent", "medoid", "mean")
+        choose: sample_chunk(Diverse(), best_of=3, choose=choose) for choose in ("coherent", "medoid", "mean")
     }
-    assert {name: values(decision)[0] for name, decision in chosen.items()} == {
+    assert {name: values(sampled)[0] for name, sampled in chosen.items()} == {
         "coherent": 3.0,
         "medoid": 7.0,
         "mean": 10.0,
     }
-    assert values(decide(Diverse(), None, best_of=3, choose="coherent"))[0] == 7.0, (
+    assert values(sample_chunk(Diverse(), None, best_of=3, choose="coherent"))[0] == 7.0, (
         "the first, without a plan"
     )
     spread = chosen["mean"].variance
@@ -213,12 +213,12 @@ def test_the_draft_nearest_to_the_old_plan_is_coherent():
 
 def test_what_the_policy_cannot_do_is_said_before():
     with pytest.raises(ContractError, match="handover 'keep' has the rater judge the old plan"):
-        decide(Follower(trust=[0.5] * 6, reads=("variance",)), handover="keep")
+        sample_chunk(Follower(trust=[0.5] * 6, reads=("variance",)), handover="keep")
     with pytest.raises(ContractError, match="only engine 'plain' can"):
-        decide(Follower(), handover="guided", jacobian="full")
+        sample_chunk(Follower(), handover="guided", jacobian="full")
     with pytest.raises(ContractError, match="rounds is 2, but select 'variance' of 3 drafts reads how far"):
         far = {"select": "variance", "threshold": 0.1, "choose": "mean"}
-        decide(Follower(), mode="afm", rounds=2, best_of=3, **far)
+        sample_chunk(Follower(), mode="afm", rounds=2, best_of=3, **far)
 
 
 def test_several_drafts_of_one_step_say_by_their_spread_what_to_generate_again():
@@ -230,9 +230,9 @@ def test_several_drafts_of_one_step_say_by_their_spread_what_to_generate_again()
             return torch.stack([-apart, apart])[..., None]
 
     strategy = {"select": "variance", "threshold": 0.5, "best_of": 2, "choose": "mean", "denoise_steps": 1}
-    decision = decide(Unsure(), mode="afm", **strategy)
-    assert decision.variance is not None and decision.variance.tolist() == [[0, 1, 0, 0, 4, 0]]
-    assert values(decision) == [0, 5, 0, 0, 5, 0]
+    sampled = sample_chunk(Unsure(), mode="afm", **strategy)
+    assert sampled.variance is not None and sampled.variance.tolist() == [[0, 1, 0, 0, 4, 0]]
+    assert values(sampled) == [0, 5, 0, 0, 5, 0]
 
 
 def test_a_plan_is_cut_to_a_chunk_and_its_last_action_goes_on():

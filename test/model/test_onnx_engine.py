@@ -36,7 +36,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_it_decides_as_the_network_does(folder: Path, words: int, drafts: int):
     model = load_checkpoint(folder).model
     config, generator = model.config, torch.Generator().manual_seed(0)
-    side, length = config.image_size, config.action_chunk_size
+    side, length = config.image_size, config.chunk_size
     ids = torch.randint(6, 10, (1, words), generator=generator)
     inputs = Inputs(
         torch.randint(0, 256, (1, config.num_cameras, side, side, 3), dtype=torch.uint8, generator=generator),

@@ -24,7 +24,7 @@ LIMIT = EpisodeLimits({"surprise": (1.0, 0.5), "doubt": (0.2, 0.1)}, limit=2.0, 
 
 
 def chunk(actions: np.ndarray, **changes: object) -> ActionChunk:
-    known = {"confidence": None, "refined": np.zeros(len(actions), bool), "committed": 0}
+    known = {"confidence": None, "refined": np.zeros(len(actions), bool), "n_frozen": 0}
     return ActionChunk(actions, times=StageTimes(0, 0, 0, 0, 0), **{**known, **changes})  # type: ignore[arg-type]
 
 
@@ -88,8 +88,8 @@ def test_plans_disagree_where_they_overlap_as_they_were_generated():
     # What was kept cannot disagree.
     kept = {"kept": np.array([True, False, False])}
     assert disagreement(Previous(older, 1), chunk(newer, **kept), stats) == pytest.approx(4)
-    assert disagreement(Previous(older, 1), chunk(newer, committed=1), stats) == pytest.approx(4)
-    assert disagreement(Previous(older, 2), chunk(newer, committed=2), stats) is None
+    assert disagreement(Previous(older, 1), chunk(newer, n_frozen=1), stats) == pytest.approx(4)
+    assert disagreement(Previous(older, 2), chunk(newer, n_frozen=2), stats) is None
 
 
 def test_signals_of_a_chunk_are_means_over_its_actions():
@@ -113,7 +113,7 @@ def test_limits_survive_a_file(tmp_path: Path):
         ({"signals": {"doubt": [0, 0]}}, "doubt is 0.0 and 0.0"),
         ({"signals": {"doubt": 3}}, "holds no limits of a monitor"),
         ({"limit": float("inf")}, "limit is inf, expected a number"),
-        ({"window": 0}, "window is 0, expected at least 1 decision"),
+        ({"window": 0}, "window is 0, expected at least 1 inference"),
         ({"color": "red"}, "holds no limits of a monitor"),
     ],
 )

@@ -20,14 +20,14 @@ def write(file: Path, outcomes: list[bool], suite: str = "libero_object", **sett
     seam = 200.0 if strategy.handover in (None, "switch") else 50.0
     rows = [
         {
-            **{"task": 0, "init": i, "success": won, "steps": 100, "decisions": 25, "dry_steps": 2},
+            **{"task": 0, "init": i, "success": won, "steps": 100, "inferences": 25, "dry_steps": 2},
             **{"jerk_inside": 10.0, "jerk_seam": seam * (1 + i / 10), "moved_step": None if i else 12},
         }
         for i, won in enumerate(outcomes)
     ]
     result = {
         **{"suite": suite, "mode": "afm", "episodes": rows, "n": len(rows), "success_rate": 0.5},
-        **{"tick_ms": {"p50": 40.0, "p95": 80.0}, "refined_fraction": 0.0},
+        **{"inference_ms": {"p50": 40.0, "p95": 80.0}, "refined_fraction": 0.0},
         "settings": {"seed": 0, "checkpoint": "aaaa11", "strategy": vars(strategy.complete({})), **settings},
     }
     file.write_text(json.dumps(result))
@@ -45,7 +45,7 @@ def test_every_handover_is_compared_with_its_switch_and_with_itself_in_lockstep(
     commit = Strategy(handover="commit")
     write(tmp_path / "switch.json", [True] * 6 + [False] * 4, **late())
     write(tmp_path / "commit.json", [True] * 10, strategy=commit, **late())
-    write(tmp_path / "lockstep.json", [True] * 9 + [False], strategy=commit, world="jump", execute_steps=4)
+    write(tmp_path / "lockstep.json", [True] * 9 + [False], strategy=commit, world="jump", n_action_steps=4)
     write(tmp_path / "still.json", [True] * 10, strategy=commit)
     write(tmp_path / "other_delay.json", [True] * 10, **late(4, 4))
     write(tmp_path / "other_seed.json", [True] * 10, **{**late(), "seed": 1})

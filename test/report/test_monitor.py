@@ -17,14 +17,14 @@ from support.checkpoints import tiny_checkpoint
 
 
 def row(task: int, init: int, rng: np.random.Generator, tells: float, *, success: bool) -> dict[str, Any]:
-    """Successes need 12 to 20 decisions, failures 70, and surprise by ``tells`` more from the tenth on."""
+    """Successes need 12 to 20 inferences, failures 70, and surprise by ``tells`` more from the tenth on."""
     count = int(rng.integers(12, 21)) if success else 70
     surprise = rng.normal(0.5, 0.1, count)
     if not success:
         surprise[9:] += tells
     return {
         "task": task, "init": init, "success": success, "steps": 4 * count - (2 if success else 0),
-        "decisions": count, "confidences": rng.uniform(0.4, 0.9, count).tolist(), "variances": [],
+        "inferences": count, "confidences": rng.uniform(0.4, 0.9, count).tolist(), "variances": [],
         "surprises": surprise.tolist(), "disagreements": [None, *rng.exponential(0.1, count - 1).tolist()],
     }  # fmt: skip
 
@@ -74,7 +74,7 @@ def test_time_alone_is_no_signal_early_on(telling):
 def test_failures_that_look_foreign_are_seen_soon_after_they_do(telling):
     metrics, _ = telling
     assert metrics["true_alarms"]["share"] == 1 and metrics["false_alarms"]["share"] <= 0.15
-    # Foreign from decision 9 on, of 70; the running mean of four exceeds the limit a few decisions later.
+    # Foreign from inference 9 on, of 70; the running mean of four exceeds the limit a few inferences later.
     assert 4 * (70 - 13) <= metrics["lead_steps"]["p50"] <= 4 * (70 - 9)
     assert metrics["raised_by"]["surprise"] >= 20
 
@@ -101,7 +101,7 @@ def test_what_cannot_be_measured_is_said(tmp_path: Path):
     with pytest.raises(AsyncVLAError, match="0 failures and 90 successes are there to measure"):
         monitor_metrics(episodes[20:], 4, 0.05)
     (tmp_path / "c.json").write_text('{"suite": "s", "episodes": [{"task": 0}], "settings": {}}')
-    with pytest.raises(AsyncVLAError, match=r"c.json holds no evaluation with decisions"):
+    with pytest.raises(AsyncVLAError, match=r"c.json holds no evaluation with inferences"):
         watched_episodes([tmp_path / "c.json"])
 
 

@@ -17,7 +17,7 @@ def write_eval(
     file: Path,
     outcomes: list[bool],
     mode: str = "afm",
-    judging: float = 4.25,
+    refining: float = 4.25,
     suite: str = "libero_object",
     first_init: int = 0,
     **settings: Any,
@@ -32,8 +32,8 @@ def write_eval(
         "episodes": episodes,
         "success_rate": sum(outcomes) / len(outcomes),
         "n": len(outcomes),
-        "tick_ms": {"p50": 40.0, "p95": 80.0},
-        "judging_ms": judging,
+        "inference_ms": {"p50": 40.0, "p95": 80.0},
+        "refine_ms": refining,
         "refined_fraction": 0.02,
         "versions": {"torch": "2.11.0"},
         "machine": {"cpus": 2},
@@ -44,7 +44,7 @@ def write_eval(
 
 def test_evaluations_become_tables_with_intervals_and_paired_differences(tmp_path: Path) -> None:
     write_eval(tmp_path / "afm.json", [True] * 40)
-    write_eval(tmp_path / "sfm.json", [False] * 6 + [True] * 34, mode="sfm", judging=0.0)
+    write_eval(tmp_path / "sfm.json", [False] * 6 + [True] * 34, mode="sfm", refining=0.0)
     write_eval(tmp_path / "blank.json", [False] * 40, blank_images=True)
     (tmp_path / "preface.md").write_text("Refinement helps.\n")
     written = report(tmp_path, tmp_path / "out" / "results.md")

@@ -63,7 +63,11 @@ def test_shards_of_bridge_have_the_metrics_and_the_order_of_the_whole(tmp_path: 
 
 def test_the_page_has_both_successes_of_bridge_by_task_and_together(tmp_path: Path) -> None:
     write_shards(tmp_path, 3)
-    write(tmp_path / "scripted.json", replace(CONFIG, tasks=("spoon",), checkpoint=EXPERT), tick_ms=NO_TICKS)
+    write(
+        tmp_path / "scripted.json",
+        replace(CONFIG, tasks=("spoon",), checkpoint=EXPERT),
+        inference_ms=NO_TICKS,
+    )
     text = page(tmp_path)
     rows = (
         "spoon | 4f2a | afm | 3 | 0.0% (0.0% to 56.1%) | 33.3% (6.1% to 79.2%) | - |",

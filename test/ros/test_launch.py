@@ -123,9 +123,9 @@ def test_the_controller_of_an_arm_is_active_before_the_policy_starts(start_proce
 
 @pytest.mark.libero
 def test_controller_and_simulator_execute_what_the_checkpoint_says(start_process, ros_client, tmp_path):
-    checkpoint = tiny_checkpoint(tmp_path / "tiny", execute_steps=3)
+    checkpoint = tiny_checkpoint(tmp_path / "tiny", n_action_steps=3)
     _launch(start_process, "libero", f"checkpoint:={checkpoint}", "autostart:=false")
-    request = GetParameters.Request(names=["execute_steps"])
+    request = GetParameters.Request(names=["n_action_steps"])
     for node in ("controller", "libero_sim"):
         answer = ros_client.call(GetParameters, f"/{node}/get_parameters", request, timeout=PATIENCE)
         assert answer.values[0].integer_value == 3

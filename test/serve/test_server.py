@@ -77,7 +77,7 @@ def test_the_features_are_those_of_the_checkpoint(url: str, checkpoint: Path):
     assert features["cameras"] == [{"key": CAMERA, "height": 256, "width": 320}]
     assert features["state_names"] == list(STATE_NAMES) and features["action_names"] == list(ACTION_NAMES)
     assert (features["action_space"], features["control_hz"]) == ("delta_ee_pose", 3.0)
-    assert (features["chunk_size"], features["execute_steps"], features["has_rater"]) == (8, 4, True)
+    assert (features["chunk_size"], features["n_action_steps"], features["has_rater"]) == (8, 4, True)
     assert features["checkpoint"] == fingerprint(checkpoint) and "torch" in features["versions"]
 
 

@@ -25,7 +25,7 @@ INSTRUCTIONS = ("pick up the milk and place it in the basket", "lift it")
 
 def tiny_checkpoint(
     folder: Path,
-    execute_steps: int = 4,
+    n_action_steps: int = 4,
     instructions: Sequence[str] = INSTRUCTIONS,
     **feature_changes: Any,
 ) -> Path:
@@ -37,7 +37,7 @@ def tiny_checkpoint(
         num_cameras=len(features.cameras),
         num_denoise_steps=2,
         num_refine_steps=2,
-        execute_steps=execute_steps,
+        n_action_steps=n_action_steps,
         rater=RaterConfig(num_layers=1),
     )
     text = {**config.backbone["text_config"], "num_hidden_layers": 1}

@@ -26,7 +26,7 @@ class StillPolicy:
 
     features = LIBERO_FEATURES
     chunk_size = 8
-    execute_steps = 4
+    n_action_steps = 4
     has_rater = True
     engine_note = ""
     episode_limits: EpisodeLimits | None = None

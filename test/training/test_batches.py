@@ -90,7 +90,7 @@ def test_a_batch_is_normalized_padded_and_belongs_together(episodes: Episodes):
     assert not batch.actions[..., 3:].any()
     back = action_stats.unnormalize(batch.actions[..., :3].numpy())
     np.testing.assert_allclose(back[0, :3, 0], [7, 8, 9], atol=1e-4)
-    assert batch.inputs.word_valid.sum(1).tolist() == [1, 3]
+    assert batch.inputs.token_mask.sum(1).tolist() == [1, 3]
     assert batch.privileged is not None
     # Frames 0 to 14 have mean 7 and deviation sqrt(56 / 3).
     np.testing.assert_allclose(batch.privileged[:, 0], [0.0, -6 / np.sqrt(56 / 3)], atol=1e-6)

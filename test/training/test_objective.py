@@ -31,7 +31,7 @@ def objective() -> PolicyLoss:
         16,
         num_cameras=1,
         image_size=SIZE,
-        action_chunk_size=LENGTH,
+        chunk_size=LENGTH,
         max_state_dim=4,
         max_action_dim=DIMS,
         rater=None,

@@ -156,7 +156,7 @@ def test_a_single_step_has_no_variance_and_metrics_do_without(
 
 
 @pytest.fixture(scope="module")
-def judged() -> tuple[np.ndarray, dict[str, Any]]:
+def rated() -> tuple[np.ndarray, dict[str, Any]]:
     """(1200, 8) errors, and metrics of an oracle, of chance, and of what knows only observations."""
     rng = np.random.default_rng(0)
     hardness = rng.exponential(size=(300, 1, 1))
@@ -177,10 +177,10 @@ def judged() -> tuple[np.ndarray, dict[str, Any]]:
 
 
 def test_signals_are_judged_by_the_order_of_drafts_of_an_observation_alone(
-    judged: tuple[np.ndarray, dict[str, Any]],
+    rated: tuple[np.ndarray, dict[str, Any]],
 ):
     """An oracle is always right, chance half of the time, and what knows only observations is no better."""
-    _, metrics = judged
+    _, metrics = rated
     said = metrics["concordance_within_observation"]
     assert said["rater"]["same_place"] == {"value": 1.0, "ci95": [1.0, 1.0], "pairs": 300 * 6 * 8}
     assert said["medoid"]["same_place"]["value"] == 0 and said["medoid"]["chunk"]["value"] == 0
@@ -189,8 +189,8 @@ def test_signals_are_judged_by_the_order_of_drafts_of_an_observation_alone(
     assert low < 0.5 < high and said["variance"]["same_place"]["value"] == pytest.approx(0.5, abs=0.02)
 
 
-def test_what_is_chosen_is_as_good_as_the_signal(judged: tuple[np.ndarray, dict[str, Any]]):
-    error, metrics = judged
+def test_what_is_chosen_is_as_good_as_the_signal(rated: tuple[np.ndarray, dict[str, Any]]):
+    error, metrics = rated
     errors = {name: chosen["error"] for name, chosen in metrics["selection"].items()}
     chunks = error.reshape(300, 4, 8).mean(-1)
     assert errors["best"] == pytest.approx(chunks.min(1).mean(), rel=1e-5)

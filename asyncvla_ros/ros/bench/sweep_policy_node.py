@@ -23,7 +23,7 @@ class SweepPolicy:
     """Move all joints at one speed from where they are; turn round at ±``TURN``."""
 
     chunk_size = 8
-    execute_steps = 8
+    n_action_steps = 8
     has_rater = True
     engine_note = ""
     episode_limits = None

@@ -39,7 +39,7 @@ class ControllerParameters:
     lockstep: bool = parameter(
         False, "The world waits for each command: act on each tick of /clock", read_only=True
     )
-    execute_steps: int = parameter(
+    n_action_steps: int = parameter(
         0, "Leading actions of each chunk to execute; 0: all", minimum=0, maximum=1000, read_only=True
     )
     silence_timeout_s: float = parameter(

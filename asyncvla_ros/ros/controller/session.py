@@ -78,7 +78,7 @@ class ControllerSession:
         urdf_topic = node.resolve_topic_name(values.urdf_topic or "robot_description")
         self._robot, urdf = read_robot(values, urdf_topic)
         self.controller = Controller(
-            self._robot, lockstep=self._lockstep, execute_steps=values.execute_steps, urdf=urdf
+            self._robot, lockstep=self._lockstep, n_action_steps=values.n_action_steps, urdf=urdf
         )
         self.controller.limit_tool_speed(values.tool_speed)
         self.controller.supervisor.latch = latch

@@ -26,12 +26,12 @@ class DemoEpisode:
     init: int
     success: bool
     steps: int
-    decisions: tuple[InferenceTrace, ...]
+    inferences: tuple[InferenceTrace, ...]
 
 
 def summarize(settings: DemoSettings, episodes: Sequence[DemoEpisode]) -> dict[str, Any]:
     """Compute the metrics of the measuring contract; latencies are wall clock at an observer."""
-    decisions = [d for e in episodes for d in e.decisions]
+    inferences = [d for e in episodes for d in e.inferences]
     solved = sum(e.success for e in episodes)
     return {
         "suite": settings.suite,
@@ -42,21 +42,21 @@ def summarize(settings: DemoSettings, episodes: Sequence[DemoEpisode]) -> dict[s
                 "init": e.init,
                 "success": e.success,
                 "steps": e.steps,
-                "decisions": len(e.decisions),
-                "mean_confidence": _mean([d.confidence for d in e.decisions]),
-                "refined_fraction": _mean([d.refined for d in e.decisions]),
-                "tick_ms": percentiles([d.inference_ms for d in e.decisions]),
+                "inferences": len(e.inferences),
+                "mean_confidence": _mean([d.confidence for d in e.inferences]),
+                "refined_fraction": _mean([d.refined for d in e.inferences]),
+                "inference_ms": percentiles([d.inference_ms for d in e.inferences]),
             }
             for e in episodes
         ],
         "success_rate": solved / len(episodes),
         "n": len(episodes),
         "ci95": list(wilson_interval(solved, len(episodes))),
-        "tick_ms": percentiles([d.inference_ms for d in decisions]),
-        "refined_fraction": _mean([d.refined for d in decisions]) or 0.0,
+        "inference_ms": percentiles([d.inference_ms for d in inferences]),
+        "refined_fraction": _mean([d.refined for d in inferences]) or 0.0,
         "latency_ms": {
-            "camera_to_chunk": _latency([(d.seen_s, d.chunk_s) for d in decisions]),
-            "camera_to_command": _latency([(d.seen_s, d.command_s) for d in decisions]),
+            "camera_to_chunk": _latency([(d.seen_s, d.chunk_s) for d in inferences]),
+            "camera_to_command": _latency([(d.seen_s, d.command_s) for d in inferences]),
         },
         **provenance(),
         "settings": {
@@ -88,18 +88,18 @@ def write_pictures(
     video runs in simulated time. The GIF runs at twice that speed.
     """
     names = [dof.name for dof in robot.dofs]
-    steps = max((len(d.executed) for e in episodes for d in e.decisions), default=1)
+    steps = max((len(d.executed) for e in episodes for d in e.inferences), default=1)
     fps = robot.action_hz / max(1, steps)
     frames: list[np.ndarray] = []
     for number, episode in enumerate(episodes):
         end = "solved" if episode.success else "not solved"
         title = f"{settings.suite} task {settings.task}, initial state {episode.init}"
-        shown = [annotate(d, instruction, title) for d in episode.decisions]
+        shown = [annotate(d, instruction, title) for d in episode.inferences]
         if shown:
-            last = annotate(episode.decisions[-1], instruction, f"{title}: {end} in {episode.steps} steps")
+            last = annotate(episode.inferences[-1], instruction, f"{title}: {end} in {episode.steps} steps")
             shown += [last] * round(fps)
             name = f"timeline_task{settings.task:02d}_init{episode.init:02d}.png"
-            write_timeline(settings.out / name, episode.decisions, names, 1 / robot.action_hz)
+            write_timeline(settings.out / name, episode.inferences, names, 1 / robot.action_hz)
             if number == 0 and settings.gif is not None:
                 write_gif(settings.gif, shown, 2 * fps)
         frames += shown

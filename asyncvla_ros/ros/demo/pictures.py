@@ -16,14 +16,15 @@ _INK, _PAPER, _DIM = (235, 235, 235), (24, 26, 30), (130, 135, 145)
 _REFINED = (255, 196, 0)
 
 
-def annotate(decision: InferenceTrace, instruction: str, title: str) -> np.ndarray:
+def annotate(inference: InferenceTrace, instruction: str, title: str) -> np.ndarray:
     """Draw all cameras, the instruction, and a bar per action whose height and color are its confidence.
 
     Returns:
         (476, 336 * cameras, 3) uint8 RGB.
     """
     views = [
-        cv2.resize(image, (_VIEW, _VIEW), interpolation=cv2.INTER_CUBIC) for image in decision.images.values()
+        cv2.resize(image, (_VIEW, _VIEW), interpolation=cv2.INTER_CUBIC)
+        for image in inference.images.values()
     ]
     middle = np.hstack(views)
     width = middle.shape[1]
@@ -31,8 +32,8 @@ def annotate(decision: InferenceTrace, instruction: str, title: str) -> np.ndarr
     foot = np.full((_FOOT, width, 3), _PAPER, np.uint8)
     _text(head, instruction, (12, 20), _INK, size=0.5)
     _text(head, title, (12, 37), _DIM, size=0.42)
-    confidence = decision.confidence if decision.confidence is not None else np.zeros(0)
-    refined = decision.refined if decision.refined is not None else np.zeros(0, bool)
+    confidence = inference.confidence if inference.confidence is not None else np.zeros(0)
+    refined = inference.refined if inference.refined is not None else np.zeros(0, bool)
     for i, value in enumerate(confidence):
         left, height = 12 + i * 30, int(60 * float(value))
         cv2.rectangle(foot, (left, 14), (left + 22, 74), (48, 50, 56), -1)
@@ -50,7 +51,7 @@ def annotate(decision: InferenceTrace, instruction: str, title: str) -> np.ndarr
         )
         _text(foot, f"mean {confidence.mean():.2f}", (column, 34), _INK, size=0.45)
         _text(foot, f"refined {int(refined.sum())} of {len(refined)}", (column, 54), _REFINED, size=0.45)
-    _text(foot, f"inference {decision.inference_ms:.0f} ms", (column, 74), _INK, size=0.45)
+    _text(foot, f"inference {inference.inference_ms:.0f} ms", (column, 74), _INK, size=0.45)
     return np.vstack([head, middle, foot])
 
 
@@ -72,13 +73,13 @@ def write_gif(path: Path, frames: Sequence[np.ndarray], fps: float, width: int =
 
 
 def write_timeline(
-    path: Path, decisions: Sequence[InferenceTrace], names: Sequence[str], step_s: float
+    path: Path, inferences: Sequence[InferenceTrace], names: Sequence[str], step_s: float
 ) -> None:
     """Plot executed actions, confidence and refined actions of each inference, and the gripper over time.
 
     Args:
         path: The PNG to write.
-        decisions: The inferences of one episode.
+        inferences: The inferences of one episode.
         names: One per action dim; the last is the gripper.
         step_s: Control step [s].
     """
@@ -87,11 +88,11 @@ def write_timeline(
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
-    start = decisions[0].stamp_ns
+    start = inferences[0].stamp_ns
     times, actions = [], []
-    for decision in decisions:
-        for i, action in enumerate(decision.executed):
-            times.append(1e-9 * (decision.stamp_ns - start) + i * step_s)
+    for inference in inferences:
+        for i, action in enumerate(inference.executed):
+            times.append(1e-9 * (inference.stamp_ns - start) + i * step_s)
             actions.append(action)
     values = np.array(actions).reshape(-1, len(names))
     figure, axes = plt.subplots(4, 1, figsize=(10, 9), sharex=True, height_ratios=[2, 1.5, 2, 1])
@@ -103,13 +104,13 @@ def write_timeline(
             axis.step(times, values[:, dim], where="post", label=names[dim], linewidth=1)
         axis.set_ylabel(label)
         axis.legend(loc="upper right", fontsize=8, ncols=3)
-    edges = np.array([1e-9 * (d.stamp_ns - start) for d in decisions])
-    edges = np.append(edges, edges[-1] + step_s * max(1, len(decisions[-1].executed)))
-    if all(d.confidence is not None and len(d.confidence) for d in decisions):
-        rated = np.array([d.confidence for d in decisions]).T
+    edges = np.array([1e-9 * (d.stamp_ns - start) for d in inferences])
+    edges = np.append(edges, edges[-1] + step_s * max(1, len(inferences[-1].executed)))
+    if all(d.confidence is not None and len(d.confidence) for d in inferences):
+        rated = np.array([d.confidence for d in inferences]).T
         rows = np.arange(rated.shape[0] + 1)
         mesh = axes[2].pcolormesh(edges, rows, rated, vmin=0, vmax=1, cmap="RdYlGn")
-        again = np.array([d.refined for d in decisions]).T
+        again = np.array([d.refined for d in inferences]).T
         row, column = np.nonzero(again)
         center = (edges[:-1] + edges[1:]) / 2
         axes[2].plot(center[column], row + 0.5, "k.", markersize=3, label="refined")

@@ -53,7 +53,7 @@ class Recorder:
     def __init__(self, node: Node, robot: RobotContract, chunk_topic: str, command_topic: str) -> None:
         self._lock = threading.Lock()
         self._cameras = [camera.key for camera in robot.cameras]
-        self._decisions: dict[int, InferenceTrace] = {}
+        self._inferences: dict[int, InferenceTrace] = {}
         for camera in robot.cameras:
             node.create_subscription(
                 Image, camera.topic, self._image_taker(camera.key), qos.sensor("reliable")
@@ -64,30 +64,30 @@ class Recorder:
     def take(self) -> list[InferenceTrace]:
         """Return the complete inferences since the last call, oldest first."""
         with self._lock:
-            decisions, self._decisions = self._decisions, {}
+            inferences, self._inferences = self._inferences, {}
         whole = [
-            d for d in decisions.values() if d.actions is not None and len(d.images) == len(self._cameras)
+            d for d in inferences.values() if d.actions is not None and len(d.images) == len(self._cameras)
         ]
         return sorted(whole, key=lambda d: d.stamp_ns)
 
     def newest(self) -> InferenceTrace | None:
         """Return the newest inference whose chunk has arrived."""
         with self._lock:
-            decided = [d for d in self._decisions.values() if d.actions is not None]
+            decided = [d for d in self._inferences.values() if d.actions is not None]
         return max(decided, key=lambda d: d.stamp_ns, default=None)
 
     def _at(self, stamp_ns: int) -> InferenceTrace:
-        return self._decisions.setdefault(stamp_ns, InferenceTrace(stamp_ns))
+        return self._inferences.setdefault(stamp_ns, InferenceTrace(stamp_ns))
 
     def _image_taker(self, key: str) -> Callable[[Image], None]:
         def take(message: Image) -> None:
             now = time.perf_counter()
             pixels = decode_image(message, key)
             with self._lock:
-                decision = self._at(to_ns(message.header.stamp))
+                inference = self._at(to_ns(message.header.stamp))
                 # The simulator shows an observation again to a peer that may have missed it.
-                if key not in decision.images:
-                    decision.images[key], decision.seen_s = pixels, now
+                if key not in inference.images:
+                    inference.images[key], inference.seen_s = pixels, now
 
         return take
 
@@ -97,19 +97,19 @@ class Recorder:
             # The end of a task answers no observation, though it may have the stamp of one.
             return
         with self._lock:
-            decision = self._at(to_ns(message.header.stamp))
-            decision.chunk_s = now
-            decision.actions = np.asarray(message.actions, np.float32).reshape(-1, len(message.dof_names))
-            decision.confidence = np.asarray(message.confidence, np.float32)
-            decision.refined = np.asarray(message.refined, bool)
-            decision.inference_ms = 1e-6 * to_ns(message.inference_latency)
+            inference = self._at(to_ns(message.header.stamp))
+            inference.chunk_s = now
+            inference.actions = np.asarray(message.actions, np.float32).reshape(-1, len(message.dof_names))
+            inference.confidence = np.asarray(message.confidence, np.float32)
+            inference.refined = np.asarray(message.refined, bool)
+            inference.inference_ms = 1e-6 * to_ns(message.inference_latency)
 
     def _on_command(self, message: ActionCommand) -> None:
         now = time.perf_counter()
         if message.source != ActionCommand.SOURCE_CHUNK:
             return
         with self._lock:
-            decision = self._at(to_ns(message.observation_stamp))
-            if decision.command_s is None:
-                decision.command_s = now
-            decision.executed.append(np.asarray(message.action, np.float32))
+            inference = self._at(to_ns(message.observation_stamp))
+            if inference.command_s is None:
+                inference.command_s = now
+            inference.executed.append(np.asarray(message.action, np.float32))

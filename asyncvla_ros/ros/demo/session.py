@@ -41,14 +41,14 @@ def run_demo(
         RunError: A node failed or did not answer; all nodes are ended before it is raised.
     """
     instruction = _check(settings).instruction
-    execute_steps = load_config(settings.checkpoint or shipped_checkpoint()).execute_steps
+    n_action_steps = load_config(settings.checkpoint or shipped_checkpoint()).n_action_steps
     robot = load_robot(robot_file(ROBOT))
     with _terminable(), isolated_domain() as isolation:
         names = [*NODES, *(["recorder"] if settings.record else [])]
         os.environ.update(isolation | fastdds_environment(processes=len(names) + 1))
         with NodeProcesses(settings.out / "logs", {}) as nodes, DemoClient(robot, nodes) as client:
             say(f"starting {', '.join(names)}")
-            _start(nodes, settings, execute_steps)
+            _start(nodes, settings, n_action_steps)
             for transition in (Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE):
                 client.transition(transition, names)
             client.call(
@@ -74,21 +74,21 @@ def _check(settings: DemoSettings) -> Task:
     return task
 
 
-def _start(nodes: NodeProcesses, settings: DemoSettings, execute_steps: int) -> None:
+def _start(nodes: NodeProcesses, settings: DemoSettings, n_action_steps: int) -> None:
     files = share_dir() / "config" / "libero"
     own: dict[str, dict[str, object]] = {
         "libero_sim": {
             "start": False,
             "rendering": settings.rendering,
-            "execute_steps": execute_steps,
+            "n_action_steps": n_action_steps,
         },
-        "controller": {"execute_steps": execute_steps},
+        "controller": {"n_action_steps": n_action_steps},
         "policy": {"mode": settings.mode, "seed": settings.seed, "checkpoint": settings.checkpoint or ""},
     }
     if settings.real_time_factor > 0:
         own["libero_sim"] |= {"lockstep": False, "real_time_factor": settings.real_time_factor}
-        # execute_steps 0: if the next chunk is late, the rest of this one is better than a stop.
-        own["controller"] |= {"lockstep": False, "execute_steps": 0}
+        # n_action_steps 0: if the next chunk is late, the rest of this one is better than a stop.
+        own["controller"] |= {"lockstep": False, "n_action_steps": 0}
     if settings.record:
         own["recorder"] = {"out": settings.record}
     for name in own:

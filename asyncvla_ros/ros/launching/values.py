@@ -47,7 +47,7 @@ class BaseFrame(Substitution):
         return load_robot(robot_file(perform_substitutions(context, self._robot))).base_frame
 
 
-class ExecuteSteps(Substitution):
+class ActionSteps(Substitution):
     """How many actions of each chunk are executed, as a checkpoint says.
 
     Args:
@@ -61,7 +61,7 @@ class ExecuteSteps(Substitution):
     def perform(self, context: LaunchContext) -> str:
         """Read the number from the checkpoint's configuration."""
         folder = perform_substitutions(context, self._checkpoint)
-        return str(load_config(Path(folder) if folder else shipped_checkpoint()).execute_steps)
+        return str(load_config(Path(folder) if folder else shipped_checkpoint()).n_action_steps)
 
 
 class TaskInstruction(Substitution):

@@ -17,7 +17,7 @@ class SimParameters:
         "controller/command", "Topic of the commands to obey", read_only=True, is_topic=True
     )
     lockstep: bool = parameter(True, "The world waits for each command", read_only=True)
-    execute_steps: int = parameter(
+    n_action_steps: int = parameter(
         4, "Lockstep: control steps from one observation to the next", minimum=1, maximum=1000, read_only=True
     )
     real_time_factor: float = parameter(

@@ -53,7 +53,7 @@ class Simulation:
         )
         #: Belongs to the simulation's thread; others read single numbers, for reports.
         self.world = World(
-            self._make_env, max_steps, action_period_ns, params.values.execute_steps, hold_action=IDLE_ACTION
+            self._make_env, max_steps, action_period_ns, params.values.n_action_steps, hold_action=IDLE_ACTION
         )
         #: Events from the executor's thread to the simulation's; None ends the thread.
         self._events: queue.SimpleQueue[_Reset | DueAction | None] = queue.SimpleQueue()

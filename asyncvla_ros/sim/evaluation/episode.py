@@ -33,7 +33,7 @@ def run_episode(policy: Policy, env: LiberoEnv, settings: EvalSettings, init: in
         AsyncVLAError: If the policy's chunks are too short for the timing, or nothing moves in the world.
     """
     limit = max_steps(settings.suite)
-    execute = policy.execute_steps if settings.execute_steps is None else settings.execute_steps
+    execute = policy.n_action_steps if settings.n_action_steps is None else settings.n_action_steps
     timing = Timing.of(settings.delay, settings.replan, execute, policy.chunk_size)
     plan, world = TimedPlan(timing), make_world(settings.world, env, settings.seed, init)
     eyes, record, approach = _Eyes(env, settings, init), _EpisodeRecord(), FirstApproach(env.scene)

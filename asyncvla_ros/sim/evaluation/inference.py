@@ -45,7 +45,7 @@ class Inference:
     def kept(self) -> float:
         """Share of the actions that are of the plan before."""
         if self.chunk.kept is None:
-            return self.chunk.committed / len(self.chunk.actions)
+            return self.chunk.n_frozen / len(self.chunk.actions)
         return float(np.mean(self.chunk.kept))
 
     @property

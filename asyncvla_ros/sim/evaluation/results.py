@@ -11,7 +11,7 @@ import numpy as np
 
 from asyncvla_ros.common.options import (
     device_option,
-    execute_steps_option,
+    n_action_steps_option,
     option,
     seed_option,
     shard_option,
@@ -56,7 +56,7 @@ class EvalSettings:
         random_placements: for choices, such as thresholds: anything but the official initial states; so is
             any ``placement`` that is not official.
         placement: of those, see ``libero.placement``.
-        execute_steps: actions executed of each chunk; None: as the checkpoint says.
+        n_action_steps: actions executed of each chunk; None: as the checkpoint says.
         checkpoint: ``fingerprint`` of the policy's checkpoint; tells results of different policies apart.
         device: torch device of the policy.
         conventions: in which the policy sees and moves LIBERO.
@@ -81,7 +81,7 @@ class EvalSettings:
         False, "Random placements instead of official states, for choices to be tested."
     )
     placement: str = placement_option("official")
-    execute_steps: int | None = execute_steps_option()
+    n_action_steps: int | None = n_action_steps_option()
     checkpoint: str = ""
     device: str = device_option()
     conventions: LiberoConventions = OWN
@@ -125,12 +125,12 @@ class EpisodeResult:
         init: its initial state.
         success: whether it was solved.
         steps: control steps.
-        tick_ms: of each inference [ms].
+        inference_ms: of each inference [ms].
         refined: mean over all inferences, see ``Inference``.
         confidence: likewise.
         jerk_inside: see ``commanded_jerk`` [m/s³].
         jerk_seam: likewise.
-        judging_ms: mean of ``Inference.refine_ms``.
+        refine_ms: mean of ``Inference.refine_ms``.
         kept: likewise.
         dry_steps: control steps without an action that was due; with a delay, those before the first answer.
         moved_step: control step at which the target began to move by itself; None: it did not.
@@ -146,12 +146,12 @@ class EpisodeResult:
     init: int
     success: bool
     steps: int
-    tick_ms: tuple[float, ...]
+    inference_ms: tuple[float, ...]
     refined: float
     confidence: float | None
     jerk_inside: float | None = None
     jerk_seam: float | None = None
-    judging_ms: float | None = None
+    refine_ms: float | None = None
     kept: float = 0.0
     dry_steps: int = 0
     moved_step: int | None = None
@@ -192,12 +192,12 @@ class EpisodeResult:
             init,
             success,
             steps,
-            tick_ms=tuple(one.inference_ms for one in inferences),
+            inference_ms=tuple(one.inference_ms for one in inferences),
             refined=mean_of(inferences, "refined") or 0.0,
             confidence=mean_of(inferences, "confidence"),
             jerk_inside=inside,
             jerk_seam=seam,
-            judging_ms=mean_of(inferences, "refine_ms"),
+            refine_ms=mean_of(inferences, "refine_ms"),
             kept=mean_of(inferences, "kept") or 0.0,
             dry_steps=steps - len(executed),
             confidences=series(inferences, "confidence"),
@@ -225,12 +225,12 @@ def summarize(episodes: list[EpisodeResult], settings: EvalSettings) -> dict[str
 def metrics_of(episodes: Sequence[EpisodeResult]) -> dict[str, Any]:
     """Derive what LIBERO episodes, at least one, say about a policy."""
     successes = sum(episode.success for episode in episodes)
-    ticks = [tick for episode in episodes for tick in episode.tick_ms]
+    times = [time for episode in episodes for time in episode.inference_ms]
     return {
         "episodes": [
             {
                 **{key: getattr(e, key) for key in ("task", "init", "success", "steps")},
-                "decisions": len(e.tick_ms),
+                "inferences": len(e.inference_ms),
                 **{key: _rounded(getattr(e, key)) for key in ("jerk_inside", "jerk_seam", "kept")},
                 **{key: getattr(e, key) for key in ("dry_steps", "moved_step", "approached")},
                 **{key: list(getattr(e, key)) for key in ("confidences", "variances", "surprises")},
@@ -249,8 +249,8 @@ def metrics_of(episodes: Sequence[EpisodeResult]) -> dict[str, Any]:
             }
             for task, won in _by_task(episodes).items()
         },
-        "tick_ms": percentiles(ticks),
-        "judging_ms": _by_inference(episodes, "judging_ms"),
+        "inference_ms": percentiles(times),
+        "refine_ms": _by_inference(episodes, "refine_ms"),
         "refined_fraction": _by_inference(episodes, "refined") or 0.0,
         "temporal_consistency": {
             "jerk_inside_m_s3": _median(episodes, "jerk_inside"),
@@ -266,7 +266,7 @@ def _by_task(episodes: Sequence[EpisodeResult]) -> dict[int, list[bool]]:
 
 def _by_inference(episodes: Sequence[EpisodeResult], field: str) -> float | None:
     """Mean over all inferences of what episodes hold as a mean over theirs."""
-    known = [(getattr(e, field), len(e.tick_ms)) for e in episodes if e.tick_ms]
+    known = [(getattr(e, field), len(e.inference_ms)) for e in episodes if e.inference_ms]
     if not known or any(value is None for value, _ in known):
         return None
     values, weights = zip(*known, strict=True)

@@ -36,13 +36,13 @@ class Timing:
     replan: int
 
     @staticmethod
-    def of(delay: int, replan: int | None, execute_steps: int, chunk_size: int) -> Timing:
+    def of(delay: int, replan: int | None, n_action_steps: int, chunk_size: int) -> Timing:
         """Check the timing that was asked for.
 
         Args:
             delay: [control steps]
-            replan: [control steps]; None: ``execute_steps`` in lockstep, else as often as the delay permits.
-            execute_steps: Actions executed of each chunk in lockstep.
+            replan: [control steps]; None: ``n_action_steps`` in lockstep, else as often as the delay permits.
+            n_action_steps: Actions executed of each chunk in lockstep.
             chunk_size: Actions of a chunk.
 
         Raises:
@@ -54,10 +54,10 @@ class Timing:
                 "must last until the answer after the next one"
             )
         if replan is None:
-            replan = delay or execute_steps
+            replan = delay or n_action_steps
         if not max(delay, 1) <= replan <= chunk_size - delay:
             raise AsyncVLAError(
-                f"{'replan' if delay else 'execute_steps'} is {replan}, expected {max(delay, 1)} to "
+                f"{'replan' if delay else 'n_action_steps'} is {replan}, expected {max(delay, 1)} to "
                 f"{chunk_size - delay}, with the {chunk_size} actions of a chunk and a delay of {delay}"
             )
         return Timing(delay, replan)

@@ -1,7 +1,7 @@
 """LIBERO as a world with a clock: episodes, control steps and times of observations. No ROS.
 
 Lockstep, the benchmark's protocol: the world gives an observation and stands still; each command that
-answers it moves the world one control step; after ``execute_steps`` of them it gives the next observation.
+answers it moves the world one control step; after ``n_action_steps`` of them it gives the next observation.
 
     observe t0   cmd   cmd   cmd   cmd   observe t4   cmd ...
     clock   t0    t1    t2    t3    t4
@@ -86,7 +86,7 @@ class World:
         make_env: Makes the environment of a suite and task.
         max_steps: Longest episode by suite [control steps].
         action_period_ns: Duration of a control step [ns].
-        execute_steps: Number of commands between two observations in lockstep.
+        n_action_steps: Number of commands between two observations in lockstep.
         hold_action: (d,) action of a step without a command; its last entry, the gripper, keeps its value.
     """
 
@@ -95,15 +95,15 @@ class World:
         make_env: Callable[[str, int], Environment],
         max_steps: Callable[[str], int],
         action_period_ns: int,
-        execute_steps: int,
+        n_action_steps: int,
         hold_action: np.ndarray,
     ) -> None:
-        if execute_steps < 1:
-            raise AsyncVLAError(f"execute_steps is {execute_steps}, expected at least 1")
+        if n_action_steps < 1:
+            raise AsyncVLAError(f"n_action_steps is {n_action_steps}, expected at least 1")
         self._make_env = make_env
         self._max_steps = max_steps
         self._action_period_ns = action_period_ns
-        self._execute_steps = execute_steps
+        self._n_action_steps = n_action_steps
         self._idle_action = hold_action
         self._hold = hold_action.copy()
         self._env_of: tuple[str, int] | None = None
@@ -160,7 +160,7 @@ class World:
         if self.state is not EpisodeState.RUNNING or (command.due_ns, command.observation_ns) != expected:
             return False
         self._move(command.action)
-        if (self.now_ns - self.decision_ns) // self._action_period_ns >= self._execute_steps:
+        if (self.now_ns - self.decision_ns) // self._action_period_ns >= self._n_action_steps:
             self.decision_ns = self.now_ns
         return True
 

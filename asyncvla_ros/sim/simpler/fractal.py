@@ -33,7 +33,7 @@ from asyncvla_ros.strategy import MODES, Strategy
 from asyncvla_ros.types import ActionChunk, AsyncVLAError, ContractError, StageTimes
 
 
-def check_policy(features: dict[str, Any], execute_steps: int | None) -> None:
+def check_policy(features: dict[str, Any], n_action_steps: int | None) -> None:
     """Check that a served policy can drive the Google robot.
 
     Raises:
@@ -49,9 +49,9 @@ def check_policy(features: dict[str, Any], execute_steps: int | None) -> None:
     wrong = [f"{name}: expected {a}, the policy has {b}" for name, (a, b) in wanted.items() if a != b]
     if wrong:
         raise ContractError(f"the served policy is none of the Google robot: {'; '.join(wrong)}")
-    if execute_steps is not None and not 1 <= execute_steps <= features["chunk_size"]:
+    if n_action_steps is not None and not 1 <= n_action_steps <= features["chunk_size"]:
         raise AsyncVLAError(
-            f"execute_steps is {execute_steps}, expected 1 to the {features['chunk_size']} actions of a chunk"
+            f"n_action_steps is {n_action_steps}, expected 1 to the {features['chunk_size']} actions of a chunk"
         )
 
 
@@ -60,7 +60,7 @@ def run_episode(
 ) -> FractalEpisode:
     """Run one episode to its end; a solved task continues, because it can be undone."""
     world, camera = env.unwrapped, features["cameras"][0]["key"]
-    execute = settings.execute_steps or features["execute_steps"]
+    execute = settings.n_action_steps or features["n_action_steps"]
     options = {"obj_init_options": {"episode_id": number}}
     obs, _ = env.reset(seed=noise_seed(settings.seed, number), options=options)
     first = instruction = world.get_language_instruction()
@@ -96,7 +96,7 @@ def chunk_of_reply(reply: Mapping[str, Any]) -> ActionChunk:
     return ActionChunk(
         actions=reply["actions"],
         refined=reply["refined"],
-        committed=reply.get("committed", 0),
+        n_frozen=reply.get("committed", 0),
         times=StageTimes.of_keys(reply["times_ms"]),
         **{"confidence": None, **{name: reply[name] for name in told if name in reply}},
     )
@@ -115,7 +115,7 @@ def evaluate(
         RequestError: If the server refuses.
     """
     features = client.features()
-    check_policy(features, settings.execute_steps)
+    check_policy(features, settings.n_action_steps)
     # Steps stay open, as elsewhere: they are the checkpoint's, which is recorded.
     own = {k: v for k, v in features.get("strategy", {}).items() if not k.endswith("_steps")}
     settings = replace(settings, strategy=settings.strategy.complete(own))
@@ -156,7 +156,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--url", default="ws://127.0.0.1:8765", help="address that asyncvla serve printed")
     parser.add_argument("--mode", choices=MODES, help="default: as the checkpoint says")
     parser.add_argument("--seed", type=int, default=FractalSettings.seed, help="of scenes and noise (0)")
-    parser.add_argument("--execute-steps", type=int, help="actions executed of each chunk")
+    parser.add_argument("--n-action-steps", type=int, help="actions executed of each chunk")
     parser.add_argument("--json", type=Path, required=True, help="receives the metrics after each episode")
     return parser.parse_args()
 
@@ -183,7 +183,7 @@ def main() -> None:
             )
         asked.json.parent.mkdir(parents=True, exist_ok=True)
         settings = FractalSettings(
-            asked.task, asked.episodes, Strategy(asked.mode), asked.seed, execute_steps=asked.execute_steps
+            asked.task, asked.episodes, Strategy(asked.mode), asked.seed, n_action_steps=asked.n_action_steps
         )
         with PolicyClient(asked.url) as client:
             evaluate(_make(asked.task), client, settings, report)

@@ -24,14 +24,14 @@ class FractalSettings:
         episodes: Number of episodes; an episode's number selects the scene if the task has a list of them.
         strategy: Strategy of the policy.
         seed: Seed of scenes and noise.
-        execute_steps: Number of executed actions per chunk; None: the checkpoint's.
+        n_action_steps: Number of executed actions per chunk; None: the checkpoint's.
     """
 
     task: str
     episodes: int
     strategy: Strategy = Strategy()
     seed: int = 0
-    execute_steps: int | None = None
+    n_action_steps: int | None = None
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def summarize(
         "ci95": list(wilson_interval(won, n)),
         "success_ever_rate": ever / n,
         "success_ever_ci95": list(wilson_interval(ever, n)),
-        "tick_ms": percentiles([inference.inference_ms for inference in inferences]),
+        "inference_ms": percentiles([inference.inference_ms for inference in inferences]),
         "refined_fraction": mean_of(inferences, "refined"),
         "versions": {**made["versions"], **_versions()},
         "machine": made["machine"],

@@ -18,7 +18,7 @@ from support.ros_client import RosClient
 
 @pytest.fixture
 def start_controller(ros_domain: int, tmp_path: Path) -> Iterator[Callable[..., NodeThread]]:
-    """Start ``ControllerNode``: ``start_controller(execute_steps=3)``, by the contract of ``FakeArm``.
+    """Start ``ControllerNode``: ``start_controller(n_action_steps=3)``, by the contract of ``FakeArm``.
 
     One chunk is enough, and nobody else is looked for, unless told otherwise.
     """

@@ -117,7 +117,7 @@ def test_stop_is_latched_and_the_last_command_is_a_hold(panda_controller, ros_cl
 
 
 def test_lockstep_answers_each_tick_with_the_due_action(start_node, ros_client):
-    params = {"autostart": True, "lockstep": True, "execute_steps": 3, "use_sim_time": True}
+    params = {"autostart": True, "lockstep": True, "n_action_steps": 3, "use_sim_time": True}
     params |= {"silence_timeout_s": 1.0, "sensor_reliability": "reliable"}
     node = start_node("controller_node", params=params)
     commands = ros_client.subscribe(ActionCommand, "/controller/command", 100)

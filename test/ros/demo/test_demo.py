@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.ros, pytest.mark.libero, pytest.mark.slow, pytest.mark
 
 def start_demo(tmp_path: Path, *options: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "asyncvla_ros.cli", "demo", "--headless", "--rendering", "decimated"]
-    checkpoint = tiny_checkpoint(tmp_path / "tiny", execute_steps=7)
+    checkpoint = tiny_checkpoint(tmp_path / "tiny", n_action_steps=7)
     command += ["--inits", "0", "--checkpoint", str(checkpoint), "--out", str(tmp_path / "out"), *options]
     pipe = subprocess.PIPE
     # Ignored signals are inherited; a test runner in the background ignores SIGINT.
@@ -64,7 +64,7 @@ def test_an_episode_ends_with_metrics_and_pictures(tmp_path: Path):
     result = json.loads(metrics.read_text())
     (episode,) = result["episodes"]
     assert episode["steps"] == 280, "random weights solve nothing"
-    assert episode["decisions"] == 40, "one for each seven steps, as the checkpoint says"
+    assert episode["inferences"] == 40, "one for each seven steps, as the checkpoint says"
     assert (
         0 < result["latency_ms"]["camera_to_chunk"]["p50"] <= result["latency_ms"]["camera_to_command"]["p99"]
     )

@@ -27,4 +27,4 @@ def test_the_end_of_a_task_is_no_answer_to_an_observation():
     for sent in (answer, chunk(2, stamp_ns=5, length=0), chunk(3, stamp_ns=9, length=0)):
         hears["chunks"](chunk_to_message(sent, "base", 0))
     np.testing.assert_array_equal(recorder.newest().actions, answer.actions)
-    assert [decision.stamp_ns for decision in recorder.take()] == [5]
+    assert [inference.stamp_ns for inference in recorder.take()] == [5]

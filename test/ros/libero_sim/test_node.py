@@ -33,7 +33,7 @@ def reset(ros_client: Any, task: int = 0, init: int = 0) -> Any:
 def start_all(start_node: Callable[..., Any], folder: Path, **params: Any) -> Any:
     """Start simulator, controller (with ``params``) and a tiny policy; return the simulator."""
     sim = start_sim(start_node, lockstep=params.get("lockstep", True))
-    given = {"autostart": True, "execute_steps": 4, **params}
+    given = {"autostart": True, "n_action_steps": 4, **params}
     start_node("controller_node", params=given, params_file=LIBERO / "world.yaml", name="controller")
     start_node(
         "policy_node",
@@ -99,7 +99,7 @@ def test_free_running_chunks_continue_what_is_being_executed(start_node, ros_cli
     from asyncvla_msgs.msg import ActionChunk, ActionCommand
     from asyncvla_ros.ros import qos
 
-    start_all(start_node, tmp_path, lockstep=False, execute_steps=0)
+    start_all(start_node, tmp_path, lockstep=False, n_action_steps=0)
     chunks = ros_client.subscribe(ActionChunk, "/policy/action_chunk", qos.CHUNK)
     commands = ros_client.subscribe(ActionCommand, "/controller/command", qos.COMMAND)
     ros_client.wait_until(lambda: ros_client.state("libero_sim") == "active", "the simulator")

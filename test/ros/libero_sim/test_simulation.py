@@ -78,7 +78,7 @@ class Rig:
         self.said = []
         log = SimpleNamespace(info=self.said.append, fatal=self.said.append)
         node = SimpleNamespace(get_logger=lambda: log)
-        params = SimpleNamespace(values=SimParameters(execute_steps=1))
+        params = SimpleNamespace(values=SimParameters(n_action_steps=1))
         self.streams = Streams()
         self.simulation = Simulation(node, params, self.streams, STEP)
 

@@ -103,7 +103,7 @@ def test_without_a_clock_nothing_else_is_blamed(start, said):
     assert "nothing received" not in text
 
 
-def test_a_second_publisher_with_some_joints_costs_no_decision(start, said, ros_client):
+def test_a_second_publisher_with_some_joints_costs_no_inference(start, said, ros_client):
     start(max_observation_age_s=60.0, max_skew_s=60.0)
     robot = FakeRobot(ros_client)
     robot.wait_for_subscribers()

@@ -40,7 +40,7 @@ STEPS = 14
 
 
 class NumberedPolicy(StillPolicy):
-    """Its actions say of which decision they are and at which place; remembers the plans it was told."""
+    """Its actions say of which inference they are and at which place; remembers the plans it was told."""
 
     def __init__(self) -> None:
         super().__init__()

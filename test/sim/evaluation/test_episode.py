@@ -37,19 +37,19 @@ def _run(policy: StillPolicy, config: EvalSettings, task: int, solved_after: int
 def test_an_episode_measures_what_was_executed() -> None:
     config = EvalSettings("libero_goal", (0,), (0,))
     episode = _run(SteppingPolicy(), config, 0, solved_after=16)
-    assert (episode.success, episode.steps, len(episode.tick_ms)) == (True, 16, 4)
+    assert (episode.success, episode.steps, len(episode.inference_ms)) == (True, 16, 4)
     assert episode.refined == 0.5 and episode.confidence == pytest.approx(0.5)
-    assert episode.judging_ms == 3 + 4
+    assert episode.refine_ms == 3 + 4
     assert episode.jerk_inside == 0
     # Two of three seams bend, by half a unit of 5 cm at 20 Hz; at the last the arm is as fast as it may be.
     assert episode.jerk_seam == pytest.approx(0.025 * 20**3 * np.sqrt(2 / 3))
 
 
-def test_fewer_actions_of_each_chunk_are_more_decisions() -> None:
+def test_fewer_actions_of_each_chunk_are_more_inferences() -> None:
     episode = _run(
-        StillPolicy(), EvalSettings("libero_goal", (0,), (0,), execute_steps=2), 0, solved_after=10
+        StillPolicy(), EvalSettings("libero_goal", (0,), (0,), n_action_steps=2), 0, solved_after=10
     )
-    assert (episode.steps, len(episode.tick_ms)) == (10, 5)
+    assert (episode.steps, len(episode.inference_ms)) == (10, 5)
 
 
 def test_a_policy_sees_and_moves_the_world_in_its_conventions() -> None:
@@ -63,7 +63,7 @@ def test_a_policy_sees_and_moves_the_world_in_its_conventions() -> None:
 
 
 class CountingPolicy(StillPolicy):
-    """Its actions say of which decision they are, and at which place; remembers the plan it was told."""
+    """Its actions say of which inference they are, and at which place; remembers the plan it was told."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -85,7 +85,7 @@ def test_late_answers_continue_the_plan_before_and_the_arm_waits_for_the_first()
     done = [(round(10 * a[0]), round(100 * a[1]), a[6]) for a in world.executed]
     hold, first = [(0, 0, -1.0)] * 2, [(1, place, 1.0) for place in (2, 3, 4)]
     assert done == [*hold, *first, *((2, place, 1.0) for place in (2, 3, 4)), (3, 2, 1.0)]
-    assert (episode.steps, len(episode.tick_ms), episode.dry_steps) == (9, 3, 2)
+    assert (episode.steps, len(episode.inference_ms), episode.dry_steps) == (9, 3, 2)
     assert policy.told[0] is None
     assert [previous.delay for previous in policy.told[1:]] == [2, 2]
     np.testing.assert_allclose(policy.told[1].actions[:, 1], np.arange(3, 8) / 100)
@@ -99,8 +99,8 @@ def test_a_policy_whose_chunks_are_too_short_for_the_delay_is_refused() -> None:
         _run(StillPolicy(), config, 0, 4)
 
 
-def test_what_an_answer_says_of_itself_is_kept_for_each_decision() -> None:
-    """Of decision n: confidence 0.5, variance n, surprise n / 10, and n of 8 actions kept."""
+def test_what_an_answer_says_of_itself_is_kept_for_each_inference() -> None:
+    """Of inference n: confidence 0.5, variance n, surprise n / 10, and n of 8 actions kept."""
 
     class Telling(StillPolicy):
         def infer(self, observation: Observation, *args: Any, **more: int) -> ActionChunk:
@@ -116,7 +116,7 @@ def test_what_an_answer_says_of_itself_is_kept_for_each_decision() -> None:
     assert episode.disagreements == (None, 0.3)
     assert episode.surprises == (0.1, 0.2) and episode.kept == pytest.approx(1.5 / 8)
     row = json.loads(json.dumps(summarize([episode], EvalSettings("libero_goal", (0,), (0,)))))["episodes"][0]
-    assert (row["surprises"], row["decisions"], row["kept"]) == ([0.1, 0.2], 2, 0.188)
+    assert (row["surprises"], row["inferences"], row["kept"]) == ([0.1, 0.2], 2, 0.188)
     assert _run(StillPolicy(), EvalSettings("libero_goal", (0,), (0,)), 0, 4).variances == ()
 
 
@@ -136,11 +136,11 @@ def test_a_blind_policy_is_told_the_right_instruction_and_sees_black() -> None:
 
 def test_noise_seeds_differ_and_repeat() -> None:
     seeds = {
-        noise_seed(seed, task, init, decision)
+        noise_seed(seed, task, init, inference)
         for seed in range(2)
         for task in range(3)
         for init in range(3)
-        for decision in range(10)
+        for inference in range(10)
     }
     assert len(seeds) == 180
     assert noise_seed(1, 2, 3, 4) == noise_seed(1, 2, 3, 4)
@@ -150,6 +150,6 @@ def test_a_policy_of_the_full_sizes_shape_acts(tmp_path: Path) -> None:
     policy: Any = Policy.from_checkpoint(full_shape_checkpoint(tmp_path / "full"))
     world = FakeWorld(list_tasks("libero_goal")[0], 6)
     episode = run_episode(policy, world, EvalSettings("libero_goal", (0,), (0,)), 0)  # type: ignore[arg-type]
-    assert episode.success and episode.steps == 6 and len(episode.tick_ms) == 2
+    assert episode.success and episode.steps == 6 and len(episode.inference_ms) == 2
     assert episode.confidence is not None and 0 < episode.confidence < 1
     assert np.isfinite(world.executed).all() and np.abs(world.executed).max() > 0

@@ -18,12 +18,12 @@ FIRST = EpisodeResult(
     1,
     success=True,
     steps=90,
-    tick_ms=(10.0, 12.5),
+    inference_ms=(10.0, 12.5),
     refined=0.25,
     confidence=0.75,
     jerk_inside=1.5,
     jerk_seam=2.5,
-    judging_ms=3.5,
+    refine_ms=3.5,
 )
 
 

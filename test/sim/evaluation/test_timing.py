@@ -57,18 +57,18 @@ def test_answers_are_asked_for_as_often_as_the_delay_permits(
 
 
 @pytest.mark.parametrize(
-    ("delay", "replan", "execute_steps", "message"),
+    ("delay", "replan", "n_action_steps", "message"),
     [
         (5, None, 4, "delay is 5, expected 0 to 4: the 8 actions of a chunk"),
         (-1, None, 4, "delay is -1"),
         (2, 1, 4, "replan is 1, expected 2 to 6, with the 8 actions of a chunk and a delay of 2"),
         (2, 7, 4, "replan is 7, expected 2 to 6"),
-        (0, None, 9, "execute_steps is 9, expected 1 to 8"),
-        (0, None, 0, "execute_steps is 0, expected 1 to 8"),
+        (0, None, 9, "n_action_steps is 9, expected 1 to 8"),
+        (0, None, 0, "n_action_steps is 0, expected 1 to 8"),
     ],
 )
 def test_a_timing_in_which_the_plan_would_run_out_is_refused(
-    delay: int, replan: int | None, execute_steps: int, message: str
+    delay: int, replan: int | None, n_action_steps: int, message: str
 ) -> None:
     with pytest.raises(AsyncVLAError, match=message):
-        Timing.of(delay, replan, execute_steps, LENGTH)
+        Timing.of(delay, replan, n_action_steps, LENGTH)

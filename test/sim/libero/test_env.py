@@ -180,10 +180,10 @@ def test_evaluation_of_a_policy_that_does_nothing(tmp_path: Path) -> None:
     )
     result = evaluate(load, config)  # type: ignore[arg-type]
     (episode,) = result["episodes"]
-    expected = {"task": 1, "init": 4, "success": False, "steps": 280, "decisions": 70, "dry_steps": 0}
+    expected = {"task": 1, "init": 4, "success": False, "steps": 280, "inferences": 70, "dry_steps": 0}
     assert expected.items() <= episode.items() and episode["approached"] is None
     assert result["refined_fraction"] == 0.5
-    assert result["tick_ms"]["p50"] == 10.0
+    assert result["inference_ms"]["p50"] == 10.0
     assert len(set(policies[0].seeds)) == 70
     assert policies[0].brightest == 0
     assert [path.name for path in tmp_path.iterdir()] == ["libero_object_task01_init04_failure.mp4"]

@@ -42,8 +42,8 @@ class FakeEnv:
         self.closed = True
 
 
-def make_world(env: FakeEnv, execute_steps: int = 2, limit: int = 10) -> World:
-    return World(lambda suite, task: env, lambda suite: limit, STEP, execute_steps, np.array([0.0, -1.0]))
+def make_world(env: FakeEnv, n_action_steps: int = 2, limit: int = 10) -> World:
+    return World(lambda suite, task: env, lambda suite: limit, STEP, n_action_steps, np.array([0.0, -1.0]))
 
 
 def command(world: World, value: float = 1.0, late: int = 0) -> DueAction:

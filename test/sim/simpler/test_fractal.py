@@ -31,7 +31,7 @@ ROOT = Path(__file__).parents[3]
 
 
 class ScriptedClient:
-    """Answers chunks of 8 whose action ``i`` of decision ``k`` moves x by ``k + i / 10`` millimeters."""
+    """Answers chunks of 8 whose action ``i`` of inference ``k`` moves x by ``k + i / 10`` millimeters."""
 
     def __init__(self, **changes: Any) -> None:
         self.asked: list[dict[str, Any]] = []
@@ -42,7 +42,7 @@ class ScriptedClient:
             "action_space": "delta_ee_pose",
             "control_hz": 3.0,
             "chunk_size": 8,
-            "execute_steps": 4,
+            "n_action_steps": 4,
             **changes,
         }
 
@@ -76,7 +76,7 @@ def test_the_first_actions_of_each_chunk_are_executed_and_then_the_policy_looks_
     np.testing.assert_allclose(seen["state"][:3], [0.5006, 0.1, 0.9], atol=1e-6)
     assert seen["instruction"] == "pick coke can" and seen["strategy"]["mode"] == "afm"
     assert len({asked["seed"] for asked in client.asked}) == 20
-    assert run(PICK, ScriptedClient(), execute_steps=7)[0]["episodes"][0]["steps"] == 80
+    assert run(PICK, ScriptedClient(), n_action_steps=7)[0]["episodes"][0]["steps"] == 80
 
 
 def test_success_at_the_last_step_and_at_any_step_are_told_apart():
@@ -123,8 +123,8 @@ def test_a_policy_of_another_robot_is_refused(changes: dict[str, Any], message: 
 
 
 def test_settings_that_cannot_be_are_refused():
-    with pytest.raises(AsyncVLAError, match="execute_steps is 9, expected 1 to the 8 actions"):
-        run(PICK, ScriptedClient(), execute_steps=9)
+    with pytest.raises(AsyncVLAError, match="n_action_steps is 9, expected 1 to the 8 actions"):
+        run(PICK, ScriptedClient(), n_action_steps=9)
     env = GoogleRobotTask(PICK)
     env.control_freq = 5
     with pytest.raises(AsyncVLAError, match="runs at 5 Hz, expected 3"):
@@ -145,7 +145,7 @@ def url(checkpoint: Path) -> Iterator[str]:
 def test_a_served_policy_drives_the_robot(url: str, checkpoint: Path):
     env = GoogleRobotTask(PICK, (80,))
     with PolicyClient(url) as client:
-        config = FractalSettings(PICK, 1, Strategy("sfm"), execute_steps=8)
+        config = FractalSettings(PICK, 1, Strategy("sfm"), n_action_steps=8)
         first = evaluate(TimeLimit(env), client, config)
         moved = np.array(env.actions)
         evaluate(TimeLimit(env), client, config)
@@ -190,7 +190,7 @@ def test_what_is_wrong_is_one_line(url: str, simpler_env: Path):
     out = simpler_env / "fractal.json"
     for options, path, code, message in (
         (("--task", "widowx_stack_cube"), simpler_env, 2, "choose one of google_robot_pick_coke_can, "),
-        (("--execute-steps", "9"), simpler_env, 2, "execute_steps is 9"),
+        (("--n-action-steps", "9"), simpler_env, 2, "n_action_steps is 9"),
         (("--episodes", "0"), simpler_env, 2, "--episodes is 0"),
         ((), None, 2, "No module named 'simpler_env'; this runs in SimplerEnv's own Python"),
         (("--url", "ws://127.0.0.1:1"), simpler_env, 1, "refused"),

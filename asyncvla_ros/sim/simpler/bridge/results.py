@@ -10,7 +10,7 @@ from typing import Any
 
 from asyncvla_ros.common.options import (
     device_option,
-    execute_steps_option,
+    n_action_steps_option,
     option,
     seed_option,
     shard_option,
@@ -41,7 +41,7 @@ class BridgeSettings:
         inits: Initial placements; mani-skill calls their numbers ``episode_id``.
         strategy: Strategy of the policy.
         seed: Seed of the policy's noise and of mani-skill.
-        execute_steps: Number of executed actions per chunk; None: the checkpoint's.
+        n_action_steps: Number of executed actions per chunk; None: the checkpoint's.
         checkpoint: ``fingerprint`` of the policy's checkpoint, or ``EXPERT``.
         device: torch device of the policy.
         video_dir: Folder for one MP4 per episode; None for no videos.
@@ -59,7 +59,7 @@ class BridgeSettings:
     )
     strategy: Strategy = Strategy()
     seed: int = seed_option()
-    execute_steps: int | None = execute_steps_option()
+    n_action_steps: int | None = n_action_steps_option()
     checkpoint: str = ""
     device: str = device_option()
     video_dir: Path | None = option(None, "Folder for one MP4 per episode.", flag="--video")
@@ -82,7 +82,7 @@ class BridgeEpisode:
         steps: Number of control steps.
         success_last: Whether solved after the last step, SIMPLER's definition.
         success_ever: Whether solved after any step.
-        tick_ms: Duration of each inference [ms].
+        inference_ms: Duration of each inference [ms].
     """
 
     task: str
@@ -91,7 +91,7 @@ class BridgeEpisode:
     steps: int
     success_last: bool
     success_ever: bool
-    tick_ms: tuple[float, ...]
+    inference_ms: tuple[float, ...]
 
     @staticmethod
     def of(
@@ -108,7 +108,13 @@ class BridgeEpisode:
         """
         times = tuple(inference.inference_ms for inference in inferences)
         return BridgeEpisode(
-            task, init, seed, len(solved), success_last=solved[-1], success_ever=any(solved), tick_ms=times
+            task,
+            init,
+            seed,
+            len(solved),
+            success_last=solved[-1],
+            success_ever=any(solved),
+            inference_ms=times,
         )
 
 
@@ -143,7 +149,7 @@ def metrics_of(episodes: Sequence[BridgeEpisode]) -> dict[str, Any]:
             }
             for e in episodes
         ],
-        "tick_ms": percentiles([tick for e in episodes for tick in e.tick_ms]),
+        "inference_ms": percentiles([time for e in episodes for time in e.inference_ms]),
     }
 
 

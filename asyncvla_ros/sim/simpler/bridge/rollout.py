@@ -63,10 +63,10 @@ class PolicyActor:
     def __init__(self, policy: Policy, settings: BridgeSettings) -> None:
         require_bridge_policy(policy.features)
         policy.check(settings.strategy)
-        self._execute = policy.execute_steps if settings.execute_steps is None else settings.execute_steps
+        self._execute = policy.n_action_steps if settings.n_action_steps is None else settings.n_action_steps
         if not 1 <= self._execute <= policy.chunk_size:
             raise AsyncVLAError(
-                f"execute_steps is {self._execute}, expected 1 to {policy.chunk_size}, the actions of a chunk"
+                f"n_action_steps is {self._execute}, expected 1 to {policy.chunk_size}, the actions of a chunk"
             )
         self._policy, self._settings = policy, settings
         self._camera = policy.features.cameras[0].key
@@ -100,7 +100,7 @@ def evaluate(
         done: Finished episodes, which are not run again.
 
     Returns:
-        JSON-ready: n, success_last and success_ever {successes, rate, ci95}, per_task, episodes, tick_ms,
+        JSON-ready: n, success_last and success_ever {successes, rate, ci95}, per_task, episodes, inference_ms,
         versions, machine, settings.
 
     Raises:

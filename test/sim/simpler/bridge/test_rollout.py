@@ -40,11 +40,11 @@ def test_an_episode_goes_on_beyond_success_and_tells_both_definitions():
     assert run_episode(sim, PolicyActor(policy, config), config, 3).success_last
 
 
-def test_the_policy_sees_the_camera_and_state_at_each_decision_and_the_rest_is_cut_off():
-    policy, config = BridgePolicy(), BridgeSettings(("eggplant",), (0,), execute_steps=7)
+def test_the_policy_sees_the_camera_and_state_at_each_inference_and_the_rest_is_cut_off():
+    policy, config = BridgePolicy(), BridgeSettings(("eggplant",), (0,), n_action_steps=7)
     sim = FakeSim(get_task("eggplant"))
     episode = run_episode(sim, PolicyActor(policy, config), config, 0)
-    assert episode.steps == 120 and len(episode.tick_ms) == 18
+    assert episode.steps == 120 and len(episode.inference_ms) == 18
     first, second, *_ = policy.observations
     assert list(first.images) == ["image_0"] and first.images["image_0"].shape == (480, 640, 3)
     assert first.instruction == "put eggplant into yellow basket"
@@ -52,7 +52,7 @@ def test_the_policy_sees_the_camera_and_state_at_each_decision_and_the_rest_is_c
     assert (first.images["image_0"].max(), second.images["image_0"].max()) == (0, 7)
 
 
-def test_noise_depends_on_seed_task_placement_and_decision_alone():
+def test_noise_depends_on_seed_task_placement_and_inference_alone():
     def seeds(init: int, **changes: object) -> list[int | None]:
         config = replace(BridgeSettings(("carrot",), (init,)), **changes)
         policy = BridgePolicy()
@@ -68,7 +68,7 @@ def test_noise_depends_on_seed_task_placement_and_decision_alone():
 def test_the_result_has_both_rates_with_intervals_by_task_and_together(monkeypatch):
     monkeypatch.setattr(SIM, FakeSim)
     config = BridgeSettings(("carrot", "spoon"), (0, 1))
-    done = (BridgeEpisode("spoon", 1, 0, 60, success_last=True, success_ever=True, tick_ms=()),)
+    done = (BridgeEpisode("spoon", 1, 0, 60, success_last=True, success_ever=True, inference_ms=()),)
     told: list[BridgeEpisode] = []
     metrics = evaluate(config, PolicyActor(BridgePolicy(), config), told.append, done)
     assert [(e.task, e.init) for e in told] == [("carrot", 0), ("carrot", 1), ("spoon", 0)]
@@ -94,8 +94,8 @@ def test_what_cannot_be_run_is_said_before_the_simulator_starts():
     config = BridgeSettings(("carrot",), (0,))
     with pytest.raises(ContractError, match="cameras 2, expected 1"):
         PolicyActor(StillPolicy(), config)
-    with pytest.raises(AsyncVLAError, match="execute_steps is 9, expected 1 to 8"):
-        PolicyActor(BridgePolicy(), replace(config, execute_steps=9))
+    with pytest.raises(AsyncVLAError, match="n_action_steps is 9, expected 1 to 8"):
+        PolicyActor(BridgePolicy(), replace(config, n_action_steps=9))
     actor = PolicyActor(BridgePolicy(), config)
     with pytest.raises(AsyncVLAError, match=r"'carrot' has placements 0 to 23, got \[24\]"):
         evaluate(replace(config, inits=(24,)), actor)

@@ -30,7 +30,7 @@ class SampledChunk:
 
 
 @dataclass(frozen=True)
-class Judged:
+class Rated:
     """Actions (1, l, d) with confidence and variance (1, l), and all drafts (n, l, d)."""
 
     actions: Tensor

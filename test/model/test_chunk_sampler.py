@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from asyncvla_ros.model.asyncvla import AsyncVLA, Inputs
+from asyncvla_ros.model.chunk_sampler import ChunkSampler
 from asyncvla_ros.model.config import RaterConfig
-from asyncvla_ros.model.decide import Decider
-from asyncvla_ros.model.decision import SampledChunk
 from asyncvla_ros.model.handover import Plan
 from asyncvla_ros.model.prefix import Prefix
+from asyncvla_ros.model.sampled_chunk import SampledChunk
 from asyncvla_ros.model.select import select
 from asyncvla_ros.strategy import Strategy
 from asyncvla_ros.types import ContractError
@@ -32,7 +32,7 @@ class Scripted:
     def __init__(
         self, ratings: list[Any], velocities: list[Any] | None = None, reads: tuple[str, ...] = ()
     ) -> None:
-        shape = {"num_denoise_steps": 10, "num_refine_steps": 5, "action_chunk_size": 4}
+        shape = {"num_denoise_steps": 10, "num_refine_steps": 5, "chunk_size": 4}
         self.config = type("Config", (), shape)
         self.config.rater = RaterConfig(threshold=0.5, reads=("variance",) if velocities else reads)
         self._ratings = [torch.tensor(r) for r in ratings]
@@ -67,40 +67,42 @@ class AnyPrefix:
         return self
 
 
-def decide(network: Any, strategy: Strategy, plan: Plan | None = None) -> tuple[SampledChunk, list[str]]:
+def sample_chunk(
+    network: Any, strategy: Strategy, plan: Plan | None = None
+) -> tuple[SampledChunk, list[str]]:
     laps: list[str] = []
-    decider = Decider(cast(AsyncVLA, network), torch.ones(1), torch.Generator().manual_seed(0))
-    decision = decider.decide(cast(Prefix, AnyPrefix()), plan, strategy.complete(STEPS), laps.append)
-    return decision, laps
+    sampler = ChunkSampler(cast(AsyncVLA, network), torch.ones(1), torch.Generator().manual_seed(0))
+    sampled = sampler.sample(cast(Prefix, AnyPrefix()), plan, strategy.complete(STEPS), laps.append)
+    return sampled, laps
 
 
 def test_rounds_stop_when_nothing_is_doubted():
     network = Scripted([[[0.9, 0.4, 0.9, 0.4]], [[0.9, 0.9, 0.9, 0.3]], [[0.9, 0.9, 0.9, 0.9]]])
-    decision, laps = decide(network, Strategy(rounds=5))
+    sampled, laps = sample_chunk(network, Strategy(rounds=5))
     assert laps == ["draft", "rate", "refine", "rate", "refine", "rate"]
     assert network.variances == [None] * 3
     assert [mask.tolist() for mask, _ in network.samples] == [[[1, 1, 1, 1]], [[0, 1, 0, 1]], [[0, 0, 0, 1]]]
     assert [steps for _, steps in network.samples] == [10, 5, 5]
-    assert decision.actions.flatten().tolist() == [100, 200, 100, 300]
-    assert decision.refined.tolist() == [[False, True, False, True]]
-    assert decision.confidence is not None
-    assert decision.confidence.flatten().tolist() == pytest.approx([0.9, 0.4, 0.9, 0.4])
+    assert sampled.actions.flatten().tolist() == [100, 200, 100, 300]
+    assert sampled.refined.tolist() == [[False, True, False, True]]
+    assert sampled.confidence is not None
+    assert sampled.confidence.flatten().tolist() == pytest.approx([0.9, 0.4, 0.9, 0.4])
 
 
 def test_one_round_rates_once():
     network = Scripted([[[0.1, 0.1, 0.9, 0.9]]])
-    _, laps = decide(network, Strategy(denoise_steps=3, refine_steps=2))
+    _, laps = sample_chunk(network, Strategy(denoise_steps=3, refine_steps=2))
     assert laps == ["draft", "rate", "refine"] and [steps for _, steps in network.samples] == [3, 2]
 
 
 def test_the_most_confident_draft_counts_without_its_committed_actions():
     """Means over the last three: 0.5, 0.6, 0.4; over all four the first would win."""
     ratings = [[[1.0, 0.5, 0.5, 0.5], [0.1, 0.6, 0.6, 0.6], [0.9, 0.4, 0.4, 0.4]]]
-    decision, laps = decide(Scripted(ratings), Strategy("sfm", best_of=3, handover="commit"), ZEROS)
+    sampled, laps = sample_chunk(Scripted(ratings), Strategy("sfm", best_of=3, handover="commit"), ZEROS)
     assert laps == ["draft", "rate"]
-    assert decision.actions.flatten().tolist() == [0, 101, 101, 101]
-    assert decision.confidence is not None
-    assert decision.confidence.flatten().tolist() == pytest.approx([0.1, 0.6, 0.6, 0.6])
+    assert sampled.actions.flatten().tolist() == [0, 101, 101, 101]
+    assert sampled.confidence is not None
+    assert sampled.confidence.flatten().tolist() == pytest.approx([0.1, 0.6, 0.6, 0.6])
 
 
 def test_variance_is_judged_again_only_where_it_was_refined():
@@ -110,10 +112,10 @@ def test_variance_is_judged_again_only_where_it_was_refined():
     signs = torch.tensor([1.0, -1.0])[:, None, None, None]
     velocities = [(signs * torch.tensor(v)[None]).tolist() for v in (draft, again)]
     network = Scripted([], velocities)
-    decision, laps = decide(network, Strategy(select="variance", threshold=0.5, rounds=3))
-    assert decision.refined.tolist() == [[False, True, True, True]]
-    assert laps == ["draft", "refine"] and decision.confidence is None
-    assert decision.variance is not None and decision.variance.tolist() == [[0, 1, 4, 9]]
+    sampled, laps = sample_chunk(network, Strategy(select="variance", threshold=0.5, rounds=3))
+    assert sampled.refined.tolist() == [[False, True, True, True]]
+    assert laps == ["draft", "refine"] and sampled.confidence is None
+    assert sampled.variance is not None and sampled.variance.tolist() == [[0, 1, 4, 9]]
 
 
 def test_a_rater_that_reads_the_variance_is_told_it():
@@ -122,7 +124,7 @@ def test_a_rater_that_reads_the_variance_is_told_it():
     velocities = [(signs * v * torch.ones(1, 4, 1)).tolist() for v in (2.0, 4.0)]
     ratings = [[[0.1, 0.9, 0.1, 0.9]], [[0.9, 0.9, 0.9, 0.9]]]
     network = Scripted(ratings, velocities)
-    decide(network, Strategy(rounds=2, handover="commit"), ZEROS)
+    sample_chunk(network, Strategy(rounds=2, handover="commit"), ZEROS)
     told = [v.tolist() for v in network.variances if v is not None]
     assert told == [[[0, 1, 1, 1]], [[0, 1, 4, 1]]]
 
@@ -139,16 +141,16 @@ def test_a_rater_that_reads_the_variance_is_told_it():
 def test_one_step_has_no_variance_to_read(strategy: Strategy, name: str):
     velocities = [[[[[1.0]] * 4]] * 2] * 2
     with pytest.raises(ContractError, match=f"{name} is 1, expected more"):
-        decide(Scripted([[[0.1, 0.9, 0.9, 0.9]]], velocities), strategy)
+        sample_chunk(Scripted([[[0.1, 0.9, 0.9, 0.9]]], velocities), strategy)
 
 
 def test_a_rater_reads_only_the_variance_that_it_has_learned():
     velocities = [[[[[1.0]] * 4]] * 2]
     for strategy in (Strategy(denoise_steps=4), Strategy("sfm", denoise_steps=4, best_of=2)):
         with pytest.raises(ContractError, match=r"denoise_steps is 4, but the rater .* variance of 10 steps"):
-            decide(Scripted([], velocities), strategy)
-    decide(Scripted([], velocities), Strategy("sfm", denoise_steps=4))
-    decide(Scripted([], velocities), Strategy(select="variance", threshold=9.0, denoise_steps=4))
+            sample_chunk(Scripted([], velocities), strategy)
+    sample_chunk(Scripted([], velocities), Strategy("sfm", denoise_steps=4))
+    sample_chunk(Scripted([], velocities), Strategy(select="variance", threshold=9.0, denoise_steps=4))
 
 
 def test_the_random_control_is_uniform_over_free_actions():
@@ -168,7 +170,7 @@ def test_the_random_control_is_uniform_over_free_actions():
 
 @torch.no_grad()
 def test_best_of_one_is_the_first_of_several(model: AsyncVLA, inputs: Inputs):
-    one = Inputs(inputs.images[:1], inputs.words[:1], inputs.word_valid[:1], inputs.state[:1])
+    one = Inputs(inputs.images[:1], inputs.token_ids[:1], inputs.token_mask[:1], inputs.state[:1])
     prefix, dims, seen = model.encode(one), torch.ones(8), list[Tensor]()
     sample = model.sample
 
@@ -178,9 +180,9 @@ def test_best_of_one_is_the_first_of_several(model: AsyncVLA, inputs: Inputs):
 
     model.sample = record  # type: ignore[method-assign]
     for count in (1, 3):
-        decider = Decider(model, dims, torch.Generator().manual_seed(0))
+        sampler = ChunkSampler(model, dims, torch.Generator().manual_seed(0))
         strategy = Strategy("sfm", best_of=count, denoise_steps=2).complete(STEPS)
-        decider.decide(prefix, None, strategy, lambda stage: None)
+        sampler.sample(prefix, None, strategy, lambda stage: None)
     assert seen[1].shape == (3, 8, 8) and not torch.allclose(seen[1][0], seen[1][1])
     torch.testing.assert_close(seen[1][:1], seen[0], atol=1e-5, rtol=1e-5)
 
@@ -198,12 +200,12 @@ def test_best_of_one_is_the_first_of_several(model: AsyncVLA, inputs: Inputs):
 )
 def test_what_needs_a_rater_says_so(model: AsyncVLA, inputs: Inputs, strategy: Strategy):
     without = AsyncVLA(replace(model.config, rater=None)).eval()
-    decider = Decider(without, torch.ones(8), torch.Generator().manual_seed(0))
-    one = Inputs(inputs.images[:1], inputs.words[:1], inputs.word_valid[:1], inputs.state[:1])
+    sampler = ChunkSampler(without, torch.ones(8), torch.Generator().manual_seed(0))
+    one = Inputs(inputs.images[:1], inputs.token_ids[:1], inputs.token_mask[:1], inputs.state[:1])
     prefix = without.encode(one)
     with pytest.raises(ContractError, match="needs a confidence rater"):
-        decider.decide(prefix, None, strategy.complete(STEPS), lambda stage: None)
-    plain = decider.decide(prefix, None, Strategy().complete(STEPS), lambda stage: None)
+        sampler.sample(prefix, None, strategy.complete(STEPS), lambda stage: None)
+    plain = sampler.sample(prefix, None, Strategy().complete(STEPS), lambda stage: None)
     assert plain.confidence is None and not plain.refined.any()
 
 
@@ -213,9 +215,9 @@ def test_a_rater_that_compares_drafts_is_told_how_each_lies_among_them():
     Of what was refined, 200, the distance is to the mean of the same drafts.
     """
     network = Scripted([[[0.1] * 4, [0.9, 0.9, 0.9, 0.2], [0.1] * 4], [[0.9] * 4]], reads=("mean",))
-    decide(network, Strategy(best_of=3, rounds=2))
+    sample_chunk(network, Strategy(best_of=3, rounds=2))
     first, second = (told.tolist() for told in network.variances if told is not None)
     assert first == [[1.5] * 4, [0.0] * 4, [1.5] * 4]
     assert second == [[0, 0, 0, pytest.approx(1.5 * 99**2)]]
     with pytest.raises(ContractError, match="best_of is 1, but the rater has learned to read how an action"):
-        decide(Scripted([], reads=("medoid",)), Strategy())
+        sample_chunk(Scripted([], reads=("medoid",)), Strategy())

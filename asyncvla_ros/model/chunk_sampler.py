@@ -17,11 +17,11 @@ from torch import Tensor
 
 from asyncvla_ros.model import flow
 from asyncvla_ros.model.asyncvla import AsyncVLA
-from asyncvla_ros.model.decision import Judged, SampledChunk
 from asyncvla_ros.model.drafts import Gripper, medoid, nearest, spread, weighted_mean
-from asyncvla_ros.model.handover import JUDGING, KEEPING, Plan, ensemble, kept_places
+from asyncvla_ros.model.handover import KEEPING, RATING, Plan, ensemble, kept_places
 from asyncvla_ros.model.prefix import Prefix
 from asyncvla_ros.model.runner import Runner
+from asyncvla_ros.model.sampled_chunk import Rated, SampledChunk
 from asyncvla_ros.model.select import select
 from asyncvla_ros.model.signals import action_signals
 from asyncvla_ros.model.strategy_check import check_strategy, confidence_threshold, rates, watches
@@ -40,7 +40,7 @@ class _Context:
     guidance: flow.Guidance | None
 
 
-class Decider:
+class ChunkSampler:
     """Generate a chunk by the passes of a strategy, one observation at a time.
 
     Args:
@@ -72,7 +72,7 @@ class Decider:
                 "'plain' can; load the policy with it, or use jacobian 'identity'"
             )
 
-    def decide(self, prefix: Prefix, plan: Plan | None, strategy: Strategy, lap: Lap) -> SampledChunk:
+    def sample(self, prefix: Prefix, plan: Plan | None, strategy: Strategy, lap: Lap) -> SampledChunk:
         """Generate one chunk.
 
         Args:
@@ -86,39 +86,39 @@ class Decider:
         """
         self.check(strategy)
         if strategy.handover != "guided" or strategy.jacobian != "full":
-            return self._decide(prefix, plan, strategy, lap)
+            return self._sample_chunk(prefix, plan, strategy, lap)
         with torch.inference_mode(mode=False):
             # Tensors of inference mode cannot be used in a backward pass.
             prefix = Prefix.of_tensors([part.clone() for part in prefix.tensors()])
-            return self._decide(prefix, plan, strategy, lap)
+            return self._sample_chunk(prefix, plan, strategy, lap)
 
-    def _decide(self, prefix: Prefix, plan: Plan | None, strategy: Strategy, lap: Lap) -> SampledChunk:
+    def _sample_chunk(self, prefix: Prefix, plan: Plan | None, strategy: Strategy, lap: Lap) -> SampledChunk:
         assert strategy.rounds is not None and strategy.best_of is not None
         # One draw each, so that the first draft does not depend on the number of drafts.
         noise = torch.cat([self._noise() for _ in range(strategy.best_of)])
         context = self._context(prefix, plan, strategy, lap)
-        draft = judged = self._draft(prefix, plan, context, noise, strategy=strategy, lap=lap)
+        draft = rated = self._draft(prefix, plan, context, noise, strategy=strategy, lap=lap)
         refined = torch.zeros_like(context.mask, dtype=torch.bool)
         for turn in range(strategy.rounds if strategy.mode == "afm" else 0):
-            if turn and strategy.select != "variance" and judged.confidence is not None:
-                confidence = self._rate(prefix, judged.actions, judged.drafts, judged.denoised)
-                judged = replace(judged, confidence=confidence)
+            if turn and strategy.select != "variance" and rated.confidence is not None:
+                confidence = self._rate(prefix, rated.actions, rated.drafts, rated.denoised)
+                rated = replace(rated, confidence=confidence)
                 lap("rate")
             # Always drawn, so that all selections start from the same noise.
             noise, order = self._noise(), self._order(self._generator)
-            chosen = self._select(judged, context.mask, order, strategy)
+            chosen = self._select(rated, context.mask, order, strategy)
             if not chosen.any():
                 break
-            again = replace(context, kept=judged.actions, mask=chosen.float())
-            actions, denoised = self._sample(
-                prefix, again, judged.denoised, noise, steps=strategy.refine_steps
+            again = replace(context, kept=rated.actions, mask=chosen.float())
+            actions, denoised = self._generate(
+                prefix, again, rated.denoised, noise, steps=strategy.refine_steps
             )
-            judged = replace(judged, actions=actions, denoised=denoised)
+            rated = replace(rated, actions=actions, denoised=denoised)
             refined |= chosen
             lap("refine")
-        actions, made = judged.actions, None
+        actions, made = rated.actions, None
         if strategy.handover == "ensemble" and plan is not None:
-            actions, made = ensemble(plan, judged.actions, self._gripper), judged.actions
+            actions, made = ensemble(plan, rated.actions, self._gripper), rated.actions
         return SampledChunk(
             actions, draft.confidence, draft.variance, refined, kept=context.mask == 0, draft=made
         )
@@ -126,7 +126,7 @@ class Decider:
     def _context(self, prefix: Prefix, plan: Plan | None, strategy: Strategy, lap: Lap) -> _Context:
         """Return the kept actions of the old plan, the mask of the others, and the guidance."""
         device = self._dim_mask.device
-        mask = torch.ones(1, self._model.config.action_chunk_size, device=device)
+        mask = torch.ones(1, self._model.config.chunk_size, device=device)
         kept = torch.zeros(*mask.shape, len(self._dim_mask), device=device)
         if plan is None:
             return _Context(kept, mask, None)
@@ -138,7 +138,7 @@ class Decider:
         if strategy.handover not in KEEPING:
             return _Context(kept, mask, None)
         confidence, order = None, None
-        if strategy.handover in JUDGING:
+        if strategy.handover in RATING:
             confidence = self._model.rate(prefix, plan.actions, None)
             lap("rate")
             # A separate generator, so that all handovers have the same noise.
@@ -157,12 +157,12 @@ class Decider:
         noise: Tensor,
         strategy: Strategy,
         lap: Lap,
-    ) -> Judged:
+    ) -> Rated:
         """Generate drafts from ``noise`` (n, l, d) synchronously and return one."""
         config, n = self._model.config, len(noise)
         # Kept actions have no variance.
         known = torch.zeros_like(context.mask) if watches(strategy, config) else None
-        drafts, denoised = self._sample(prefix, context, known, noise, steps=strategy.denoise_steps)
+        drafts, denoised = self._generate(prefix, context, known, noise, steps=strategy.denoise_steps)
         lap("draft")
         confidence = None
         if n > 1 and strategy.choose == "rater":
@@ -176,7 +176,7 @@ class Decider:
                 confidence = self._rate(prefix, draft, drafts, denoised)
                 lap("rate")
         apart = spread(drafts, draft, self._dim_mask) if n > 1 else None
-        return Judged(draft, confidence, denoised, apart, drafts=drafts)
+        return Rated(draft, confidence, denoised, apart, drafts=drafts)
 
     def _rate(self, prefix: Prefix, actions: Tensor, drafts: Tensor, denoised: Tensor | None) -> Tensor:
         """Compute the confidence (m, l) of actions (m, l, d), with the signals that the rater reads."""
@@ -209,7 +209,7 @@ class Decider:
             row = nearest(drafts, plan.actions, plan.weights())
         return drafts[row, None], _row(denoised, row)
 
-    def _sample(
+    def _generate(
         self, prefix: Prefix, context: _Context, variance: Tensor | None, noise: Tensor, steps: int | None
     ) -> tuple[Tensor, Tensor | None]:
         """Generate actions (n, l, d); also their variance, if that of kept ones (1, l) is given."""
@@ -224,22 +224,22 @@ class Decider:
         fresh = flow.denoising_variance(velocities, self._dim_mask)
         return actions, torch.where(mask > 0, fresh, variance)
 
-    def _select(self, judged: Judged, mask: Tensor, order: Tensor, strategy: Strategy) -> Tensor:
+    def _select(self, rated: Rated, mask: Tensor, order: Tensor, strategy: Strategy) -> Tensor:
         """Return which actions to refine, (1, l) bool."""
         threshold = confidence_threshold(strategy, self._model.config)
         if strategy.select == "variance":
             assert strategy.threshold is not None
             threshold = strategy.threshold
         return select(
-            str(strategy.select), threshold, mask, judged.confidence, variance=judged.variance, order=order
+            str(strategy.select), threshold, mask, rated.confidence, variance=rated.variance, order=order
         )
 
     def _noise(self) -> Tensor:
-        shape = (1, self._model.config.action_chunk_size, len(self._dim_mask))
+        shape = (1, self._model.config.chunk_size, len(self._dim_mask))
         return torch.randn(shape, generator=self._generator).to(self._dim_mask.device)
 
     def _order(self, generator: torch.Generator) -> Tensor:
-        return torch.randperm(self._model.config.action_chunk_size, generator=generator)
+        return torch.randperm(self._model.config.chunk_size, generator=generator)
 
 
 def _row(values: Tensor | None, row: int) -> Tensor | None:
