@@ -14,6 +14,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 # Retired name: name to use. Only names that have no other meaning.
 RETIRED = {
+    "Decider": "ChunkSampler",
     "LossOfBatch": "PolicyLoss",
     "ArmPeer": "FakeArm",
     "CONTROL_HZ": "ACTION_HZ",
@@ -24,6 +25,8 @@ RETIRED = {
     "have_arrived": "acknowledged",
     "is_heard": "has_subscribers",
     "onlooker": "observer",
+    "JUDGING": "RATING",
+    "word_valid": "token_mask",
 }
 PLACES = ("README.md", "asyncvla_msgs", "asyncvla_ros", "config", "docs", "launch", "test", "tools")
 SUFFIXES = {".md", ".msg", ".srv", ".action", ".py", ".sh", ".toml", ".yaml"}

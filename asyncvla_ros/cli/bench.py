@@ -57,8 +57,8 @@ def bench_policy_command(
     )
     decided, own = metrics["inference_ms"]["total"], metrics["strategy"]
     console.print(
-        f"an inference as the checkpoint decides ({own['mode']}, {own['denoise_steps']} steps of a draft, best "
-        f"of {own['best_of']}): {decided['p50']:.1f} ms (p95 {decided['p95']:.1f}), "
+        f"an inference by the checkpoint's strategy ({own['mode']}, {own['denoise_steps']} steps of a draft, "
+        f"best of {own['best_of']}): {decided['p50']:.1f} ms (p95 {decided['p95']:.1f}), "
         f"{metrics['inference_per_prefix']:.2f} times its own prefix pass"
     )
     write_json(metrics, json_out)

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from asyncvla_ros.common.renamed import with_present_keys
 from asyncvla_ros.model.config_checks import MOST, require_count, require_known
 from asyncvla_ros.model.rater_config import RaterConfig
 from asyncvla_ros.robot.feature_file import read_json
@@ -183,6 +184,8 @@ class AsyncVLAConfig:
         Raises:
             CheckpointError: If a key is unknown or missing.
         """
+        if isinstance(values, Mapping):
+            values = with_present_keys(values)
         require_known(values, AsyncVLAConfig, "config.json")
         if "backbone" not in values:
             raise CheckpointError("config.json has no 'backbone' (the keyword arguments of Qwen2_5_VLConfig)")

@@ -34,6 +34,7 @@ SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 SHARD_BYTES = 2 * 1000**3
 # Former names of weights, and present ones.
 _RENAMED = {"rater.variance_in.weight": "rater.signals_in.weight"}
+_DIGESTED = {"chunk_size": "action_chunk_size"}  # as formerly, in the digests of existing graphs
 # Most problems that an error lists.
 LISTED = 5
 # Greatest size of a header [bytes]; no network has so many names.
@@ -133,7 +134,9 @@ def network_digest(folder: Path, config: AsyncVLAConfig) -> str:
     """Compute 16 hex digits of the layout of a checkpoint's weights in their file, and of its network."""
     steps = ("num_denoise_steps", "num_refine_steps", "n_action_steps")
     choices = (*steps, "max_words", "blank_images", "strategy")
-    shape = {name: value for name, value in config.to_dict().items() if name not in choices}
+    shape = {
+        _DIGESTED.get(name, name): value for name, value in config.to_dict().items() if name not in choices
+    }
     if config.rater:
         # The weights show the number of signals; a graph does not know which they are.
         shape["rater"] = {"num_layers": config.rater.num_layers, "variance": bool(config.rater.reads)}

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from asyncvla_ros.common.calibration import auroc
+from asyncvla_ros.common.renamed import with_present_keys
 from asyncvla_ros.observe.episode_monitor import (
     SIGNALS,
     EpisodeLimits,
@@ -67,7 +68,7 @@ def watched_episodes(files: Sequence[Path]) -> tuple[list[WatchedEpisode], str]:
     policies: set[str] = set()
     for file in files:
         try:
-            values = json.loads(file.read_text(encoding="utf-8"))
+            values = json.loads(file.read_text(encoding="utf-8"), object_hook=with_present_keys)
             suite, rows = values["suite"], values["episodes"]
             policies.add(values["settings"]["checkpoint"])
             # The last chunk of an episode may be executed in part.

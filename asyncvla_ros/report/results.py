@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from asyncvla_ros.common.renamed import with_present_keys
 from asyncvla_ros.strategy import Strategy
 from asyncvla_ros.types import AsyncVLAError
 
@@ -42,7 +43,7 @@ def load(folder: Path) -> dict[str, list[Source]]:
     found: dict[str, list[Source]] = {kind: [] for kind in _KINDS}
     for file in sorted(folder.rglob("*.json")):
         try:
-            values = json.loads(file.read_text())
+            values = json.loads(file.read_text(), object_hook=with_present_keys)
         except (json.JSONDecodeError, UnicodeDecodeError) as error:
             raise AsyncVLAError(f"{file} is no JSON file: {error}") from error
         if not isinstance(values, dict) or "latency_ms" in values:

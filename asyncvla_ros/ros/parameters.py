@@ -10,6 +10,7 @@ from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescri
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
+from asyncvla_ros.common.renamed import RETIRED_PARAMETERS, deprecation
 from asyncvla_ros.common.yaml_section import TOPIC, TOPIC_FORM
 from asyncvla_ros.types import AsyncVLAError
 
@@ -70,7 +71,8 @@ class Parameters(Generic[P]):
         on_change: Called with the old and the new values; raises AsyncVLAError to refuse the change.
 
     Raises:
-        AsyncVLAError: an initial value is none of the choices, no topic, or none at all.
+        AsyncVLAError: an initial value is none of the choices, no topic, or none at all, or has a retired
+            name and the wrong type.
         rclpy.exceptions.ParameterException: an initial value has the wrong type or is out of range.
     """
 
@@ -79,8 +81,8 @@ class Parameters(Generic[P]):
         self._on_change = on_change
         values = {}
         for name, declaration in self._declarations.items():
-            descriptor = _descriptor(declaration)
-            values[name] = node.declare_parameter(name, declaration.default, descriptor).value
+            initial = _initial_value(node, name, declaration.default)
+            values[name] = node.declare_parameter(name, initial, _descriptor(declaration)).value
             _check(name, values[name], declaration)
         self.values: P = kind(**values)
         node.add_on_set_parameters_callback(self._changed)
@@ -97,6 +99,21 @@ class Parameters(Generic[P]):
             return SetParametersResult(successful=False, reason=str(error))
         self.values = new
         return SetParametersResult(successful=True)
+
+
+def _initial_value(node: Node, name: str, default: Any) -> Any:
+    """The value that is given by the retired name of a parameter, if it has one, or else its default."""
+    retired = RETIRED_PARAMETERS.get(name)
+    if retired is None:
+        return default
+    descriptor = ParameterDescriptor(description=f"Deprecated: {name}", read_only=True, dynamic_typing=True)
+    value = node.declare_parameter(retired, None, descriptor).value
+    if value is None:
+        return default
+    node.get_logger().warning(f"parameter {deprecation(retired, name)}")
+    if type(value) is not type(default):
+        raise AsyncVLAError(f"parameter {retired} is {value!r}, expected one such as {default!r}")
+    return value
 
 
 def _descriptor(declaration: Declaration) -> ParameterDescriptor:

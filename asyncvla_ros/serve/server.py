@@ -55,6 +55,7 @@ class Answers:
             **features_reply(policy.features),
             "chunk_size": policy.chunk_size,
             "n_action_steps": policy.n_action_steps,
+            "execute_steps": policy.n_action_steps,  # formerly its name, for older clients
             "has_rater": policy.has_rater,
             "strategy": asdict(policy.resolve(Strategy())),
             **about,

@@ -8,6 +8,7 @@ from dataclasses import MISSING, asdict, fields, replace
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
+from asyncvla_ros.common.renamed import with_present_keys
 from asyncvla_ros.common.same_settings import fixed_settings, require_same_settings
 from asyncvla_ros.types import AsyncVLAError
 
@@ -98,14 +99,14 @@ class EpisodeLog(Generic[E]):
                 out.write("\n")
         first, *lines = text.splitlines() or [""]
         try:
-            before: dict[str, Any] = json.loads(first)
+            before: dict[str, Any] = json.loads(first, object_hook=with_present_keys)
         except json.JSONDecodeError:
             return  # cut off before any episode
         self._begun = True
         require_same_settings(before, self._settings, f"{self._file} is of another evaluation", _ADVICE)
         for line in lines:
             try:
-                values = json.loads(line)
+                values = json.loads(line, object_hook=with_present_keys)
             except json.JSONDecodeError:
                 continue  # cut off: that episode runs again
             self._episodes.append(self._kind(**frozen(values)))
@@ -119,7 +120,7 @@ def frozen(values: Mapping[str, Any]) -> dict[str, Any]:
 def _require_repetition(result: Path, settings: EpisodeSettings) -> None:
     """Hours of work are not replaced by those of another command."""
     try:
-        before: dict[str, Any] = json.loads(result.read_text())["settings"]
+        before: dict[str, Any] = json.loads(result.read_text(), object_hook=with_present_keys)["settings"]
     except (ValueError, KeyError, TypeError) as error:
         raise AsyncVLAError(f"{result} is there already and no evaluation; {_ADVICE}") from error
     now = fixed_settings(asdict(settings), _FREE)

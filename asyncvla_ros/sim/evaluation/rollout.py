@@ -42,7 +42,8 @@ def evaluate(
         done: episodes that are finished already and are not run again.
 
     Returns:
-        JSON-ready: episodes, success_rate, n, ci95, inference_ms, refined_fraction, versions, settings, machine.
+        JSON-ready: episodes, success_rate, n, ci95, inference_ms, refined_fraction, versions, settings,
+        machine.
 
     Raises:
         AsyncVLAError: unknown suite, task or initial state.

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from websockets.exceptions import WebSocketException
 
+from asyncvla_ros.common.renamed import with_present_keys, with_present_options
 from asyncvla_ros.serve.client import PolicyClient, RequestError
 from asyncvla_ros.sim.evaluation.inference import Inference, noise_seed
 from asyncvla_ros.sim.simpler.fractal_results import FractalEpisode, FractalSettings, summarize
@@ -51,7 +52,8 @@ def check_policy(features: dict[str, Any], n_action_steps: int | None) -> None:
         raise ContractError(f"the served policy is none of the Google robot: {'; '.join(wrong)}")
     if n_action_steps is not None and not 1 <= n_action_steps <= features["chunk_size"]:
         raise AsyncVLAError(
-            f"n_action_steps is {n_action_steps}, expected 1 to the {features['chunk_size']} actions of a chunk"
+            f"n_action_steps is {n_action_steps}, expected 1 to the {features['chunk_size']} actions "
+            "of a chunk"
         )
 
 
@@ -114,7 +116,7 @@ def evaluate(
         AsyncVLAError: If policy and environment do not fit.
         RequestError: If the server refuses.
     """
-    features = client.features()
+    features = with_present_keys(client.features())
     check_policy(features, settings.n_action_steps)
     # Steps stay open, as elsewhere: they are the checkpoint's, which is recorded.
     own = {k: v for k, v in features.get("strategy", {}).items() if not k.endswith("_steps")}
@@ -158,7 +160,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=FractalSettings.seed, help="of scenes and noise (0)")
     parser.add_argument("--n-action-steps", type=int, help="actions executed of each chunk")
     parser.add_argument("--json", type=Path, required=True, help="receives the metrics after each episode")
-    return parser.parse_args()
+    return parser.parse_args(with_present_options(sys.argv[1:])[0])
 
 
 def main() -> None:

@@ -66,7 +66,8 @@ class PolicyActor:
         self._execute = policy.n_action_steps if settings.n_action_steps is None else settings.n_action_steps
         if not 1 <= self._execute <= policy.chunk_size:
             raise AsyncVLAError(
-                f"n_action_steps is {self._execute}, expected 1 to {policy.chunk_size}, the actions of a chunk"
+                f"n_action_steps is {self._execute}, expected 1 to {policy.chunk_size}, the actions of a "
+                "chunk"
             )
         self._policy, self._settings = policy, settings
         self._camera = policy.features.cameras[0].key
@@ -100,8 +101,8 @@ def evaluate(
         done: Finished episodes, which are not run again.
 
     Returns:
-        JSON-ready: n, success_last and success_ever {successes, rate, ci95}, per_task, episodes, inference_ms,
-        versions, machine, settings.
+        JSON-ready: n, success_last and success_ever {successes, rate, ci95}, per_task, episodes,
+        inference_ms, versions, machine, settings.
 
     Raises:
         AsyncVLAError: A task or placement is unknown, files of a task are missing, or there are more shards

@@ -1,0 +1,47 @@
+"""Retired names that users have in files and scripts, and that are still read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+# Retired key in a file: present key.
+_KEYS = {
+    "action_chunk_size": "chunk_size",
+    "decision_ms": "inference_ms",
+    "decision_per_prefix": "inference_per_prefix",
+    "decisions": "inferences",
+    "execute_steps": "n_action_steps",
+    "judging_ms": "refine_ms",
+    "tick_ms": "inference_ms",
+}
+# Retired option of the command line: present option.
+_OPTIONS = {"--action-chunk-size": "--chunk-size", "--execute-steps": "--n-action-steps"}
+# Present parameter of a node: retired parameter.
+RETIRED_PARAMETERS = {"n_action_steps": "execute_steps"}
+
+
+def with_present_keys(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values with the present keys; ``object_hook`` of ``json.loads`` where they are nested.
+
+    A retired key beside the present one stays as it is, for whoever checks the keys.
+    """
+    return {
+        key if (present := _KEYS.get(key, key)) in values else present: value for key, value in values.items()
+    }
+
+
+def with_present_options(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the arguments of a command with the present options, and a line about each retired one."""
+    renamed, lines = [], []
+    for argument in arguments:
+        name, equals, value = argument.partition("=")
+        if present := _OPTIONS.get(name):
+            lines.append(deprecation(name, present))
+        renamed.append(f"{present or name}{equals}{value}")
+    return renamed, lines
+
+
+def deprecation(retired: str, present: str) -> str:
+    """Return the line that tells a user of a retired name."""
+    return f"{retired} is deprecated, use {present}"
