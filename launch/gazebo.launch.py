@@ -9,7 +9,7 @@ Order: simulator and robot description, robot, ros2_control's controllers, then 
 
 from __future__ import annotations
 
-from launch import LaunchDescription
+from launch import Action, LaunchDescription
 from launch.actions import IncludeLaunchDescription, SetEnvironmentVariable
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import (
@@ -59,16 +59,60 @@ def _headless() -> PythonExpression:
     )
 
 
-def _gazebo() -> IncludeLaunchDescription:
-    """Start the simulator, whose end is the end of all."""
-    return IncludeLaunchDescription(
-        PythonLaunchDescriptionSource(
-            PathJoinSubstitution([FindPackageShare("ros_gz_sim"), "launch", "gz_sim.launch.py"])
+def _simulator() -> list[Action]:
+    """Start Gazebo, the bridge of its topics, and the publisher of the robot description."""
+    return [
+        # Each generation of Gazebo reads one of the two.
+        SetEnvironmentVariable("GZ_SIM_SERVER_CONFIG_PATH", shipped("config", "gazebo", "server.config")),
+        SetEnvironmentVariable(
+            "IGN_GAZEBO_SERVER_CONFIG_PATH", shipped("config", "gazebo", "server_fortress.config")
         ),
-        launch_arguments={
-            "gz_args": ["-r ", _headless(), LaunchConfiguration("world")],
-            "on_exit_shutdown": "true",
-        }.items(),
+        IncludeLaunchDescription(
+            PythonLaunchDescriptionSource(
+                PathJoinSubstitution([FindPackageShare("ros_gz_sim"), "launch", "gz_sim.launch.py"])
+            ),
+            launch_arguments={
+                "gz_args": ["-r ", _headless(), LaunchConfiguration("world")],
+                "on_exit_shutdown": "true",
+            }.items(),
+        ),
+        Node(
+            package="ros_gz_bridge",
+            executable="parameter_bridge",
+            name="gazebo_bridge",
+            parameters=[{"config_file": shipped("config", "gazebo", "bridge.yaml")}, SIM_TIME],
+            output="screen",
+        ),
+        Node(
+            package="robot_state_publisher",
+            executable="robot_state_publisher",
+            parameters=[{"robot_description": _description()}, SIM_TIME],
+            output="screen",
+        ),
+    ]
+
+
+def _robot() -> list[Action]:
+    """Spawn the arm, then start its controllers, then the nodes of arm.launch.py."""
+    return in_order(
+        Node(
+            package="ros_gz_sim",
+            executable="create",
+            arguments=["-name", "asyncvla_arm", "-topic", "robot_description"],
+            parameters=[SIM_TIME],
+            output="screen",
+        ),
+        Node(
+            package="controller_manager",
+            executable="spawner",
+            arguments=CONTROLLERS,
+            parameters=[SIM_TIME],
+            output="screen",
+        ),
+        IncludeLaunchDescription(
+            PythonLaunchDescriptionSource(shipped("launch", "arm.launch.py")),
+            launch_arguments=FIXED.items(),
+        ),
     )
 
 
@@ -77,11 +121,6 @@ def generate_launch_description() -> LaunchDescription:
     return LaunchDescription(
         [
             *middleware(processes=5),
-            # Each generation of Gazebo reads one of the two.
-            SetEnvironmentVariable("GZ_SIM_SERVER_CONFIG_PATH", shipped("config", "gazebo", "server.config")),
-            SetEnvironmentVariable(
-                "IGN_GAZEBO_SERVER_CONFIG_PATH", shipped("config", "gazebo", "server_fortress.config")
-            ),
             argument("gui", "true", "false: server only, no window"),
             argument("world", shipped("config", "gazebo", "table.sdf"), "SDF file"),
             fixed("robot", FIXED["robot"], "the arm of this world"),
@@ -92,39 +131,7 @@ def generate_launch_description() -> LaunchDescription:
             *shared("device", "instruction", "params_file", "rviz"),
             needs(*PACKAGES),
             needs("rviz2", condition=when("rviz")),
-            _gazebo(),
-            Node(
-                package="ros_gz_bridge",
-                executable="parameter_bridge",
-                name="gazebo_bridge",
-                parameters=[{"config_file": shipped("config", "gazebo", "bridge.yaml")}, SIM_TIME],
-                output="screen",
-            ),
-            Node(
-                package="robot_state_publisher",
-                executable="robot_state_publisher",
-                parameters=[{"robot_description": _description()}, SIM_TIME],
-                output="screen",
-            ),
-            *in_order(
-                Node(
-                    package="ros_gz_sim",
-                    executable="create",
-                    arguments=["-name", "asyncvla_arm", "-topic", "robot_description"],
-                    parameters=[SIM_TIME],
-                    output="screen",
-                ),
-                Node(
-                    package="controller_manager",
-                    executable="spawner",
-                    arguments=CONTROLLERS,
-                    parameters=[SIM_TIME],
-                    output="screen",
-                ),
-                IncludeLaunchDescription(
-                    PythonLaunchDescriptionSource(shipped("launch", "arm.launch.py")),
-                    launch_arguments=FIXED.items(),
-                ),
-            ),
+            *_simulator(),
+            *_robot(),
         ]
     )
