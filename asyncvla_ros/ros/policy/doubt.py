@@ -1,4 +1,4 @@
-"""Watches with the policy's monitor whether what is followed goes wrong."""
+"""Watches with the policy's monitor whether the episode goes wrong."""
 
 from __future__ import annotations
 
