@@ -150,7 +150,7 @@ class RecorderSession:
     # --- what begins and ends an episode ------------------------------------------------------------------
 
     def _begin(self, instruction: str, now_ns: int | None = None, since_ns: int = 0) -> Path:
-        """Begin an episode and return its folder; messages stamped before ``since_ns`` [ns] do not belong to it."""
+        """Begin an episode without messages stamped before ``since_ns`` [ns]; return its folder."""
         if not self._node.is_active:
             raise RunError("the node is not active; activate it first")
         instruction = instruction or self._params.values.instruction
