@@ -1,4 +1,4 @@
-"""The limits of what one output says, as arrays, and how exactly they can be checked."""
+"""Return the limits of what one output says, as arrays, and how exactly they can be checked."""
 
 from __future__ import annotations
 

@@ -120,8 +120,12 @@ def infer_request(message: Mapping[str, Any]) -> InferRequest:
 def chunk_reply(chunk: ActionChunk) -> dict[str, Any]:
     """Build the reply to ``infer``: the chunk's fields, with times in [ms]."""
     signals = ("confidence", "variance", "surprise", "disagreement")
-    names = ("actions", "refined", "committed", "kept", "draft", *signals)
-    return {**{name: getattr(chunk, name) for name in names}, "times_ms": chunk.times.by_key()}
+    names = ("actions", "refined", "kept", "draft", *signals)
+    return {
+        **{name: getattr(chunk, name) for name in names},
+        "committed": chunk.n_frozen,
+        "times_ms": chunk.times.by_key(),
+    }
 
 
 def features_reply(features: FeatureContract) -> dict[str, Any]:
