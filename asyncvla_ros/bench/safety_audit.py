@@ -83,8 +83,6 @@ class DriverAudit:
         *,
         is_float32: bool = False,
         links: Links | None = None,
-        *,
-        is_float32: bool = False,
     ):
         self.violations = dict.fromkeys(KINDS, 0)
         self.samples = 0

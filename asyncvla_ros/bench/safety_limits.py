@@ -1,4 +1,4 @@
-"""Return the limits of what one output says, as arrays, and how exactly they can be checked."""
+"""The limits of what one output says, as arrays, and how exactly they can be checked."""
 
 from __future__ import annotations
 

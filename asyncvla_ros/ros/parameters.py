@@ -102,7 +102,7 @@ class Parameters(Generic[P]):
 
 
 def _initial_value(node: Node, name: str, default: Any) -> Any:
-    """The value that is given by the retired name of a parameter, if it has one, or else its default."""
+    """Return what the retired name of a parameter gives, if it has one, or else the default."""
     retired = RETIRED_PARAMETERS.get(name)
     if retired is None:
         return default

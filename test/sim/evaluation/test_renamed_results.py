@@ -1,4 +1,4 @@
-"""Files of evaluations with retired keys are continued, reported and merged as those with the present ones."""
+"""Files of evaluations with retired keys are continued, reported and merged as those with present keys."""
 
 from __future__ import annotations
 
@@ -8,10 +8,21 @@ from pathlib import Path
 from asyncvla_ros.report.results import load
 from asyncvla_ros.report.success import success_table
 from asyncvla_ros.sim.evaluation.episode_log import EpisodeLog
-from asyncvla_ros.sim.evaluation.results import EpisodeResult, EvalSettings, summarise
+from asyncvla_ros.sim.evaluation.results import EpisodeResult, EvalSettings, summarize
 
 CONFIG = EvalSettings("libero_object", (0,), (0, 1), checkpoint="4f2a", n_action_steps=2)
-FIRST = EpisodeResult(0, 1, True, 90, (10.0, 12.5), 0.25, 0.75, 1.5, 2.5, refine_ms=3.5)
+FIRST = EpisodeResult(
+    0,
+    1,
+    success=True,
+    steps=90,
+    inference_ms=(10.0, 12.5),
+    refined=0.25,
+    confidence=0.75,
+    jerk_inside=1.5,
+    jerk_seam=2.5,
+    refine_ms=3.5,
+)
 RETIRED = {
     '"inference_ms"': '"tick_ms"',
     '"refine_ms"': '"judging_ms"',
@@ -39,7 +50,7 @@ def test_an_older_result_may_be_repeated_and_reports_the_same(tmp_path: Path) ->
     for kind in ("older", "newer"):
         file = tmp_path / kind / "eval.json"
         file.parent.mkdir()
-        text = json.dumps(summarise([FIRST], CONFIG))
+        text = json.dumps(summarize([FIRST], CONFIG))
         file.write_text(_as_formerly(text) if kind == "older" else text)
         EpisodeLog(file, CONFIG, EpisodeResult)
         tables.append(success_table(load(file.parent)["eval"]))
