@@ -32,7 +32,7 @@ def episode(task: str, init: int) -> BridgeEpisode:
 def answer(ms: float) -> ActionChunk:
     """Make a chunk of four actions, one of them refined, after so many ms."""
     refined = np.arange(4) == 3
-    return ActionChunk(np.zeros((4, 7)), None, refined, committed=0, times=StageTimes(0, 0, 0, 0, total=ms))
+    return ActionChunk(np.zeros((4, 7)), None, refined, n_frozen=0, times=StageTimes(0, 0, 0, 0, total=ms))
 
 
 def write(file: Path, config: BridgeSettings, **changes: Any) -> dict[str, Any]:
