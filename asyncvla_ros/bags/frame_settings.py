@@ -14,6 +14,15 @@ def namespace_option() -> Any:
     return option(None, "Namespace of the robot in the recording; default: found.")
 
 
+def target_option(purpose: str, *more: str) -> Any:
+    """Declare which of what was recorded counts as done; ``more`` adds choices."""
+    choices = ", ".join(("command", "outputs", *more))
+    return option(
+        "auto",
+        f"{purpose}: {choices}, or state:K, the state K steps later; auto: the first that is recorded.",
+    )
+
+
 @dataclass(frozen=True)
 class FrameSettings:
     """Which frames.
@@ -29,7 +38,7 @@ class FrameSettings:
 
     instruction: str | None = option(None, "The task; default: as recorded.")
     namespace: str | None = namespace_option()
-    target: str = option("auto", "What the action is: command, outputs, or state:K, the state K steps later.")
+    target: str = target_option("What the action is")
     max_age_s: float = option(MAX_AGE_S, "Of an observation (s).", 0.001, flag="--max-age")
     max_skew_s: float = option(MAX_SKEW_S, "Between its streams (s).", 0, flag="--max-skew")
     failures: bool = option(False, "Also what was not solved, or cut short.", flag="--failures")

@@ -161,7 +161,7 @@ class DriverAudit:
             self.finish()
 
     def place(self, position: np.ndarray, *, is_judged: bool = True) -> None:
-        """Take the arm's true place after a step, (d,) in the order of the dofs, for workspaces."""
+        """Take the arm's true place after a step, (d,) in the contract's order of dofs, for workspaces."""
         self._space.place(position, is_judged=self._is_judged and is_judged)
 
     def finish(self) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from asyncvla_ros.common.options import (
+    action_space_option,
     cache_option,
     checkpoint_option,
     decode_option,
@@ -13,6 +14,7 @@ from asyncvla_ros.common.options import (
     option,
     seed_option,
     skip_broken_option,
+    threads_option,
 )
 from asyncvla_ros.common.worker_pool import CPUS
 from asyncvla_ros.model.config import AsyncVLAConfig
@@ -29,6 +31,7 @@ class BenchSettings:
     Attributes:
         checkpoint: None for the shipped one, or for a random network.
         size: Of a random network; None: that of the checkpoint.
+        random: Whether the network may be random.
         device: torch device.
         engine: See ``Policy.from_checkpoint``.
         threads: torch threads.
@@ -38,9 +41,10 @@ class BenchSettings:
 
     checkpoint: Path | None = checkpoint_option()
     size: str | None = option(None, "A random network of this size instead: nano, tiny or 3b.")
+    random: bool = option(False, "Goes with --size: no weights are read.", flag="--random")
     device: str = device_option()
     engine: str = option("auto", "plain, onnx, compiled, graph, or auto: graph on CUDA, else onnx or plain.")
-    threads: int = option(1, "torch threads; nano is fastest with 1.", 1)
+    threads: int = threads_option()
     repetitions: int = option(100, "Measured inferences.", 1)
     recompute: bool = option(True, "Time inferences without a cache as well.")
 
@@ -65,8 +69,36 @@ class DataSettings:
     batch: int = option(TrainSettings.batch, "Observations of each.", 1)
     image_size: int = option(nano_config(1).image_size, "Side to which images are resized (px).", 1)
     chunk_size: int = AsyncVLAConfig.chunk_size
-    action_space: str = option(TrainSettings.action_space, "Of datasets that do not name theirs.")
+    action_space: str = action_space_option()
     cache: Path = cache_option()
     skip_broken: bool = skip_broken_option()
     decode: str = decode_option("stream")
     seed: int = seed_option()
+
+
+@dataclass(frozen=True)
+class RuntimeSettings:
+    """How to time the runtimes of the shipped policy.
+
+    Attributes:
+        threads: CPU threads of each runtime.
+        repetitions: Measurements of each runtime.
+    """
+
+    threads: int = threads_option()
+    repetitions: int = option(100, "Measurements of each runtime.", 1)
+
+
+@dataclass(frozen=True)
+class SafetySettings:
+    """How much to send through the controller.
+
+    Attributes:
+        chunks: Adversarial chunks in all.
+        seed: Seed of everything random.
+        processes: Processes at the same time.
+    """
+
+    chunks: int = option(1_000_000, "Adversarial chunks in all.", 1)
+    seed: int = seed_option()
+    processes: int = option(CPUS, "Processes at the same time.", 1)

@@ -12,25 +12,17 @@ from typing import Annotated
 import typer
 
 from asyncvla_ros.bags.frame_settings import ConvertSettings, FrameSettings
-from asyncvla_ros.bags.replay_settings import ReplaySettings
-from asyncvla_ros.cli.options import (
-    THREADS,
-    CheckpointOption,
-    DeviceOption,
-    JsonOption,
-    StrategyOptions,
-    write_json,
-)
+from asyncvla_ros.bags.replay_settings import ComputeSettings, RecordedSettings, ReplaySettings
+from asyncvla_ros.bags.to_bag_settings import ToBagSettings
+from asyncvla_ros.cli.options import CheckpointOption, JsonOption, StrategyOptions, write_json
 from asyncvla_ros.cli.settings_command import with_settings
 from asyncvla_ros.common.worker_pool import CPUS
-from asyncvla_ros.data.deciding import Deciding
-from asyncvla_ros.observe.stream_sync import MAX_AGE_S, MAX_SKEW_S
 from asyncvla_ros.ros.play_settings import PlaySettings
+from asyncvla_ros.ros.record_settings import RecordSettings
 from asyncvla_ros.strategy import strategy_of_parameters
 from asyncvla_ros.types import AsyncVLAError
 
 BagArgument = Annotated[Path, typer.Argument(help="Folder of rosbag2, or a single .mcap or .db3.")]
-RobotOption = Annotated[str, typer.Option(help="Robot contract: a name in config/robots or a .yaml.")]
 RecordedRobotOption = Annotated[
     str | None, typer.Option(help="Robot contract, as elsewhere; default: the one that was recorded.")
 ]
@@ -42,26 +34,14 @@ JSON_KEYS = ("decisions", "compared_steps", "mae", "realtime_factor", "streams",
 def replay(
     bag: BagArgument,
     settings: ReplaySettings,
+    given: RecordedSettings,
+    compute: ComputeSettings,
     strategy: StrategyOptions,
     out: Annotated[Path, typer.Option(help="Folder for metrics.json, report.html and predictions.")],
     robot: RecordedRobotOption = None,
     checkpoint: CheckpointOption = None,
     commit: Annotated[
         bool | None, typer.Option(help="Deprecated: --handover commit, or switch.", hidden=True)
-    ] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Of the noise; default: as recorded, or 0.")] = None,
-    max_age: Annotated[
-        float | None,
-        typer.Option(min=0.001, help=f"Of an observation (s); default: as recorded, or {MAX_AGE_S}."),
-    ] = None,
-    max_skew: Annotated[
-        float | None,
-        typer.Option(min=0, help=f"Between its streams (s); default: as recorded, or {MAX_SKEW_S}."),
-    ] = None,
-    device: DeviceOption = "cpu",
-    threads: Annotated[int, typer.Option(min=1, help="CPU threads of an inference.")] = THREADS,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes that decide; default: one per CPU, one for a GPU.")
     ] = None,
     json_out: JsonOption = None,
 ) -> None:
@@ -74,17 +54,12 @@ def replay(
     if commit is not None and strategy.handover is None:
         strategy = replace(strategy, handover="commit" if commit else "switch")
     strategy = strategy.over(asdict(strategy_of_parameters(recorded)))
-    seed = seed if seed is not None else max(0, int(recorded.get("seed", 0)))
-    settings = replace(
-        settings,
-        deciding=Deciding(strategy, seed),
-        max_age_s=recorded.get("max_observation_age_s", MAX_AGE_S) if max_age is None else max_age,
-        max_skew_s=recorded.get("max_skew_s", MAX_SKEW_S) if max_skew is None else max_skew,
-    )
+    settings = given.complete(settings, strategy, recorded)
     out.mkdir(parents=True, exist_ok=True)
     # Where the plan in execution makes a difference, inferences are made one after the other.
     reads_previous = load_config(checkpoint or shipped_checkpoint()).resolve(strategy).reads_previous
-    processes = 1 if reads_previous else workers or (CPUS if device == "cpu" else 1)
+    default = CPUS if compute.device == "cpu" else 1
+    processes = 1 if reads_previous else compute.workers or default
     with _progress("Replaying") as advance:
         metrics = run_replay(
             bag,
@@ -92,8 +67,8 @@ def replay(
             out,
             settings,
             checkpoint=checkpoint,
-            device=device,
-            threads=threads,
+            device=compute.device,
+            threads=compute.threads,
             workers=processes,
             advance=advance,
         )
@@ -120,29 +95,21 @@ def robot_of(bag: Path, given: str | None) -> str:
     return given or str(found)
 
 
-def record(
-    robot: RobotOption,
-    out: Annotated[Path, typer.Option(help="Folder that receives a folder for each episode.")],
-    instruction: Annotated[str, typer.Option(help="What is to be done; default: what the chunks say.")] = "",
-    around: Annotated[
-        str, typer.Option(help="What else begins and ends episodes: tasks, episodes of a simulator, nothing.")
-    ] = "tasks",
-    namespace: Annotated[str, typer.Option(help="Of the robot's nodes.")] = "",
-    use_sim_time: Annotated[bool, typer.Option(help="Follow /clock.")] = False,
-) -> None:
+@with_settings
+def record(settings: RecordSettings) -> None:
     """Record episodes of a running robot: s starts one, y, n or d ends it, q quits."""
     from asyncvla_ros.ros.recorder.node import main
 
     values = {
-        "robot": robot,
-        "out": str(out.resolve()),
-        "instruction": instruction,
-        "around": around,
-        "use_sim_time": use_sim_time,
+        "robot": settings.robot,
+        "out": str(settings.out.resolve()),
+        "instruction": settings.instruction,
+        "around": settings.around,
+        "use_sim_time": settings.use_sim_time,
         "keyboard": True,
         "autostart": True,
     }
-    main(values, namespace)
+    main(values, settings.namespace)
 
 
 @with_settings
@@ -150,6 +117,7 @@ def play(
     bag: BagArgument,
     settings: PlaySettings,
     robot: RecordedRobotOption = None,
+    *,
     all_topics: Annotated[
         bool, typer.Option("--all", help="Also what nodes of this package publish: chunks, commands.")
     ] = False,
@@ -197,17 +165,9 @@ def convert(
     write_json({"episodes": done.episodes, "frames": done.frames, "dropped": dict(done.dropped)}, json_out)
 
 
+@with_settings
 def to_bag(
-    dataset: Annotated[Path, typer.Argument(help="LeRobot dataset, v2.1 or v3.")],
-    episode: Annotated[int, typer.Option(min=0, help="Its number.")],
-    out: Annotated[Path, typer.Option(help="Folder of the recording.")],
-    robot: Annotated[
-        str | None, typer.Option(help="Robot contract; default: one is drafted, beside the recording.")
-    ] = None,
-    action_space: Annotated[
-        str, typer.Option(help="Of a drafted contract: joint_position or delta_joint_position.")
-    ] = "joint_position",
-    images: Annotated[str, typer.Option(help="jpeg, png (nothing is lost) or raw.")] = "jpeg",
+    dataset: Annotated[Path, typer.Argument(help="LeRobot dataset, v2.1 or v3.")], settings: ToBagSettings
 ) -> None:
     """Make a recording of an episode of a LeRobot dataset."""
     import yaml
@@ -216,15 +176,15 @@ def to_bag(
     from asyncvla_ros.paths import robot_file
     from asyncvla_ros.robot.contract_file import load_robot, parse_robot
 
-    found = read_episode(dataset, episode)
-    if robot is None:
-        text = draft_contract(found, action_space)
+    found = read_episode(dataset, settings.episode)
+    if settings.robot is None:
+        text = draft_contract(found, settings.action_space)
         contract = parse_robot(yaml.safe_load(text), f"draft for {dataset}")
     else:
-        file = robot_file(robot)
+        file = robot_file(settings.robot)
         contract, text = load_robot(file), file.read_text(encoding="utf-8")
-    count = write_bag(found, out, contract, text, images=images)
-    print(f"{count} frames of {found.instruction!r}: {out}")
+    count = write_bag(found, settings.out, contract, text, images=settings.images)
+    print(f"{count} frames of {found.instruction!r}: {settings.out}")
 
 
 @contextmanager

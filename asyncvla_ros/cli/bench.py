@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Annotated
+from dataclasses import asdict, replace
 
 import typer
 
-from asyncvla_ros.bench.settings import BenchSettings, DataSettings
-from asyncvla_ros.cli.options import THREADS, JsonOption, SeedOption, write_json
+from asyncvla_ros.bench.settings import BenchSettings, DataSettings, RuntimeSettings, SafetySettings
+from asyncvla_ros.cli.options import JsonOption, write_json
 from asyncvla_ros.cli.settings_command import with_settings
-from asyncvla_ros.common.worker_pool import CPUS
 from asyncvla_ros.ros.bench.settings import FaultSettings, StackSettings, TransportSettings
 from asyncvla_ros.types import AsyncVLAError, RunError
 
@@ -19,11 +17,7 @@ bench_app = typer.Typer(no_args_is_help=True, help="Measure speed, and whether l
 
 @bench_app.command("policy")
 @with_settings
-def bench_policy_command(
-    settings: BenchSettings,
-    random: Annotated[bool, typer.Option("--random", help="Goes with --size: no weights are read.")] = False,
-    json_out: JsonOption = None,
-) -> None:
+def bench_policy_command(settings: BenchSettings, json_out: JsonOption = None) -> None:
     """Time one inference: prefix, draft, rate, refine; with the prefix cache and without."""
     from rich.console import Console
     from rich.table import Table
@@ -31,7 +25,7 @@ def bench_policy_command(
     from asyncvla_ros.bench.policy import STAGES, bench_policy
     from asyncvla_ros.common.provenance import provenance
 
-    if settings.size is not None and not random:
+    if settings.size is not None and not settings.random:
         if settings.size != "nano":
             raise AsyncVLAError(
                 f"--size {settings.size} has no weights that ship here; add --random, or give --checkpoint"
@@ -86,11 +80,8 @@ def bench_data_command(settings: DataSettings, json_out: JsonOption = None) -> N
 
 
 @bench_app.command("runtimes")
-def bench_runtimes_command(
-    threads: Annotated[int, typer.Option(min=1, help="Of each runtime.")] = THREADS,
-    repetitions: Annotated[int, typer.Option(min=1, help="Of each runtime.")] = 100,
-    json_out: JsonOption = None,
-) -> None:
+@with_settings
+def bench_runtimes_command(settings: RuntimeSettings, json_out: JsonOption = None) -> None:
     """Time nano's prefix and draft on this CPU: torch, ONNX Runtime, torch.compile, as far as installed."""
     from rich.console import Console
     from rich.table import Table
@@ -98,7 +89,7 @@ def bench_runtimes_command(
     from asyncvla_ros.bench.runtimes import bench_runtimes
     from asyncvla_ros.common.provenance import provenance
 
-    metrics = bench_runtimes(repetitions, threads)
+    metrics = bench_runtimes(settings.repetitions, settings.threads)
     table = Table("runtime", "prefix p50 (ms)", "draft p50", "both p50", "both p95", "largest difference")
     for name, row in metrics["ms"].items():
         cells = (row["prefix"]["p50"], row["draft"]["p50"], row["both"]["p50"], row["both"]["p95"])
@@ -107,7 +98,7 @@ def bench_runtimes_command(
     console.print(table)
     for name, reason in metrics["missing"].items():
         console.print(f"{name}: {reason}")
-    write_json(metrics | {"threads": threads, "repetitions": repetitions, **provenance()}, json_out)
+    write_json(metrics | asdict(settings) | provenance(), json_out)
 
 
 @bench_app.command("transport")
@@ -183,12 +174,8 @@ def bench_faults_command(settings: FaultSettings, json_out: JsonOption = None) -
 
 
 @bench_app.command("safety")
-def bench_safety_command(
-    chunks: Annotated[int, typer.Option(help="Adversarial chunks in all.")] = 1_000_000,
-    seed: SeedOption = 0,
-    processes: Annotated[int, typer.Option(min=1, help="Processes at the same time.")] = CPUS,
-    json_out: JsonOption = None,
-) -> None:
+@with_settings
+def bench_safety_command(settings: SafetySettings, json_out: JsonOption = None) -> None:
     """Send adversarial chunks, faults and restarts through every contract; 1 if a driver broke a limit."""
     from rich.console import Console
     from rich.table import Table
@@ -196,7 +183,7 @@ def bench_safety_command(
     from asyncvla_ros.bench.safety import bench_safety, is_clean
     from asyncvla_ros.common.provenance import provenance
 
-    metrics = bench_safety(chunks, seed, processes=processes) | provenance()
+    metrics = bench_safety(settings.chunks, settings.seed, processes=settings.processes) | provenance()
     console = Console(stderr=True)
     table = Table("contract", "chunks", "accepted", "commands", "violations", "exceptions", "CPU (s)")
     for name, arm in metrics["arms"].items():

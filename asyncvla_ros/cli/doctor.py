@@ -12,11 +12,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
-from asyncvla_ros.cli.options import CheckpointOption
+from asyncvla_ros.cli.settings_command import with_settings
+from asyncvla_ros.common.options import checkpoint_option, option
 from asyncvla_ros.paths import robot_file, shipped_checkpoint
 from asyncvla_ros.robot.contract_file import load_robot
 from asyncvla_ros.robot.feature_file import load_features
@@ -28,7 +28,7 @@ from asyncvla_ros.ros.middleware import (
     has_own_profile,
     udp_environment,
 )
-from asyncvla_ros.types import AsyncVLAError, CheckpointError
+from asyncvla_ros.types import CheckpointError
 
 RELIABILITIES = ("best_effort", "reliable")
 OK, WARNING, FAULT = "ok", "warning", "fault"
@@ -78,21 +78,32 @@ class Finding:
     remedy: str = ""
 
 
-def doctor(
-    checkpoint: CheckpointOption = None,
-    robot: Annotated[
-        str | None, typer.Option(help="Look at the running robot, too: a name in config/robots or a .yaml.")
-    ] = None,
-    sensor_reliability: Annotated[
-        str, typer.Option(help="best_effort or reliable, as of the nodes.")
-    ] = "best_effort",
-    wait: Annotated[float, typer.Option(min=0.5, help="How long to listen to the robot (s).")] = 5.0,
-) -> None:
+@dataclass(frozen=True)
+class DoctorSettings:
+    """What to examine.
+
+    Attributes:
+        checkpoint: Folder of the policy; None for the shipped one.
+        robot: Contract of a running robot; None examines the machine alone.
+        sensor_reliability: Reliability of subscriptions to cameras and state.
+        wait_s: How long to listen to the robot [s].
+    """
+
+    checkpoint: Path | None = checkpoint_option()
+    robot: str | None = option(None, "Look at the running robot, too: a name in config/robots or a .yaml.")
+    sensor_reliability: str = option(
+        "best_effort", "best_effort or reliable, as of the nodes.", choices=RELIABILITIES
+    )
+    wait_s: float = option(5.0, "How long to listen to the robot (s).", 0.5, flag="--wait")
+
+
+@with_settings
+def doctor(settings: DoctorSettings) -> None:
     """Check this machine, and with --robot a running one; exit code 1 after a fault."""
     levels = []
-    findings = examine(checkpoint or shipped_checkpoint())
-    if robot is not None:
-        findings = chain(findings, examine_robot(robot, checkpoint, sensor_reliability, wait))
+    findings = examine(settings.checkpoint or shipped_checkpoint())
+    if settings.robot is not None:
+        findings = chain(findings, examine_robot(settings.robot, settings))
     for finding in findings:
         print(f"{finding.level:8} {finding.subject:14} {finding.text}", flush=True)
         if finding.remedy:
@@ -122,28 +133,22 @@ def examine(checkpoint: Path) -> Iterator[Finding]:
     )
 
 
-def examine_robot(name: str, checkpoint: Path | None, reliability: str, wait_s: float) -> Iterator[Finding]:
+def examine_robot(name: str, settings: DoctorSettings) -> Iterator[Finding]:
     """Compare what a running robot publishes and obeys with its contract.
 
     Args:
-        name: Name or file of the contract.
-        checkpoint: Checkpoint that the contract has to fit; None skips this.
-        reliability: Reliability of subscriptions to cameras and state.
-        wait_s: How long to listen, in seconds.
+        name: Name or file of the contract, which has to fit the checkpoint if one is given.
+        settings: How to listen.
     """
-    if reliability not in RELIABILITIES:
-        raise AsyncVLAError(
-            f"--sensor-reliability is {reliability!r}, expected one of {', '.join(RELIABILITIES)}"
-        )
     contract = load_robot(robot_file(name))
-    if checkpoint is not None:
-        problems = mismatches(contract, load_features(checkpoint))
-        text = "; ".join(problems) or f"{contract.name} and {checkpoint.name} fit"
+    if settings.checkpoint is not None:
+        problems = mismatches(contract, load_features(settings.checkpoint))
+        text = "; ".join(problems) or f"{contract.name} and {settings.checkpoint.name} fit"
         yield Finding(FAULT if problems else OK, "contract", text)
     # rclpy takes its time, and a machine without it has been told so.
     from asyncvla_ros.ros.robot_survey import survey_robot
 
-    for look in survey_robot(contract, reliability, wait_s):
+    for look in survey_robot(contract, settings.sensor_reliability, settings.wait_s):
         level = FAULT if look.is_fault else WARNING if look.is_doubtful else OK
         yield Finding(level, look.name, look.text)
 

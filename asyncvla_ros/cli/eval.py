@@ -13,7 +13,6 @@ import typer
 from asyncvla_ros.cli.eval_bridge import eval_bridge
 from asyncvla_ros.cli.eval_monitor import eval_monitor
 from asyncvla_ros.cli.options import (
-    THREADS,
     CheckpointOption,
     ConventionOption,
     JsonOption,
@@ -21,6 +20,7 @@ from asyncvla_ros.cli.options import (
     write_json,
 )
 from asyncvla_ros.cli.settings_command import with_settings
+from asyncvla_ros.common.options import THREADS
 from asyncvla_ros.common.written import key_values
 from asyncvla_ros.sim.evaluation.expert_settings import ExpertSettings
 from asyncvla_ros.sim.evaluation.results import EpisodeResult, EvalSettings

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from asyncvla_ros.cli.options import THREADS, CheckpointOption, JsonOption, StrategyOptions, write_json
+from asyncvla_ros.cli.options import CheckpointOption, JsonOption, StrategyOptions, write_json
 from asyncvla_ros.cli.settings_command import with_settings
+from asyncvla_ros.common.options import THREADS
 from asyncvla_ros.sim.simpler.bridge.results import EXPERT, BridgeEpisode, BridgeSettings
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ def eval_bridge(
     settings: BridgeSettings,
     strategy: StrategyOptions,
     checkpoint: CheckpointOption = None,
+    *,
     expert: Annotated[
         bool, typer.Option("--expert", help="A scripted motion acts, which knows all poses.")
     ] = False,

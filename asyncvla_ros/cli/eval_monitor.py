@@ -8,23 +8,16 @@ from typing import Annotated
 import typer
 
 from asyncvla_ros.cli.options import JsonOption, write_json
-from asyncvla_ros.observe.episode_monitor import ALPHA, SIGNALS, WINDOW
+from asyncvla_ros.cli.settings_command import with_settings
+from asyncvla_ros.report.monitor_settings import MonitorSettings
 from asyncvla_ros.types import AsyncVLAError
 
 
+@with_settings
 def eval_monitor(
     files: Annotated[list[Path], typer.Argument(help="JSON files of `asyncvla eval libero`, of one policy.")],
+    settings: MonitorSettings,
     json_out: JsonOption = None,
-    window: Annotated[int, typer.Option(min=1, help="Inferences of a running mean.")] = WINDOW,
-    alpha: Annotated[
-        float, typer.Option(min=0.001, max=0.5, help="Share of successes that may raise an alarm.")
-    ] = ALPHA,
-    signal: Annotated[
-        list[str] | None, typer.Option(help=f"Of {', '.join(SIGNALS)}; repeatable; default: all known.")
-    ] = None,
-    write: Annotated[
-        Path | None, typer.Option(help="Checkpoint folder that receives the limit; it must be the policy's.")
-    ] = None,
 ) -> None:
     """See whether failures announce themselves: chooses a limit on successes, measures on other episodes."""
     from rich.console import Console
@@ -34,13 +27,11 @@ def eval_monitor(
     from asyncvla_ros.observe.episode_monitor import save_limits
     from asyncvla_ros.report.monitor import monitor_metrics, watched_episodes
 
-    names = tuple(signal or SIGNALS)
-    if unknown := sorted(set(names) - set(SIGNALS)):
-        raise AsyncVLAError(f"--signal is {', '.join(unknown)}, choose of {', '.join(SIGNALS)}")
     episodes, policy = watched_episodes(files)
+    write = settings.write
     if write is not None and (own := fingerprint(write)) != policy:
         raise AsyncVLAError(f"--write {write} is the checkpoint {own}, but the episodes are of {policy}")
-    metrics, limits = monitor_metrics(episodes, window, alpha, names)
+    metrics, limits = monitor_metrics(episodes, settings.window, settings.alpha, settings.signals)
     if write is not None:
         save_limits(write, limits)
     ranked, alarms = metrics["auroc_within_task"], metrics["true_alarms"]

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
-from asyncvla_ros.cli.options import ActionStepsOption, ConventionOption, StrategyOptions
+from asyncvla_ros.cli.options import ConventionOption, StrategyOptions
 from asyncvla_ros.cli.settings_command import with_settings
 from asyncvla_ros.common.written import key_values
+from asyncvla_ros.model.export_settings import ExportSettings
 from asyncvla_ros.strategy import Strategy
 from asyncvla_ros.types import AsyncVLAError
 
@@ -20,18 +19,9 @@ if TYPE_CHECKING:
 
 @with_settings
 def export(
-    checkpoint: Annotated[Path, typer.Option(help="Checkpoint folder to read.")],
-    out: Annotated[Path, typer.Option(help="Checkpoint folder to write.")],
-    n_action_steps: ActionStepsOption = None,
-    robot: Annotated[
-        str | None, typer.Option(help="Of a policy for several robots, the one that the copy is for.")
-    ] = None,
-    convention: ConventionOption = None,
-    onnx: Annotated[
-        bool, typer.Option(help="Write graphs for ONNX Runtime beside the weights of a small network.")
-    ] = True,
-    *,
+    settings: ExportSettings,
     strategy: StrategyOptions,
+    convention: ConventionOption = None,
 ) -> None:
     """Copy a checkpoint with its weights in half precision, to ship it; it computes as before.
 
@@ -44,19 +34,19 @@ def export(
     from asyncvla_ros.model.strategy_check import check_strategy
     from asyncvla_ros.sim.libero.conventions import conventions_of
 
-    source = load_checkpoint(checkpoint, robot=robot)
-    config = _decided(source.model.config, strategy, checkpoint)
-    if n_action_steps is not None:
-        config = replace(config, n_action_steps=n_action_steps)
+    source = load_checkpoint(settings.checkpoint, robot=settings.robot)
+    config = _decided(source.model.config, strategy, settings.checkpoint)
+    if settings.n_action_steps is not None:
+        config = replace(config, n_action_steps=settings.n_action_steps)
     check_strategy(config.resolve(Strategy()), config)
     if convention:
         said = {**source.features.conventions, **key_values(convention, "--convention")}
         source = replace(source, features=replace(source.features, conventions=said))
         conventions_of(source.features)
     source.model.configure(config)
-    save_checkpoint(out, source, torch.bfloat16 if config.dtype == "bfloat16" else torch.float16)
-    if onnx and config.attention == "matmul":
-        export_onnx(source.model, out)
+    save_checkpoint(settings.out, source, torch.bfloat16 if config.dtype == "bfloat16" else torch.float16)
+    if settings.onnx and config.attention == "matmul":
+        export_onnx(source.model, settings.out)
 
 
 def _decided(config: AsyncVLAConfig, strategy: Strategy, checkpoint: Path) -> AsyncVLAConfig:

@@ -52,6 +52,7 @@ app.command("to-bag")(bags.to_bag)
 @with_settings
 def demo(
     settings: DemoSettings,
+    *,
     headless: Annotated[bool, typer.Option(help="Plain lines instead of a live display.")] = False,
     json_out: JsonOption = None,
 ) -> None:

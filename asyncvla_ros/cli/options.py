@@ -14,15 +14,9 @@ from asyncvla_ros.common.options import (
     HELP,
     MINIMUM,
     checkpoint_option,
-    device_option,
-    n_action_steps_option,
-    seed_option,
 )
 from asyncvla_ros.strategy import Strategy
 from asyncvla_ros.types import AsyncVLAError, RunError
-
-# Of torch, in each process: a network this small gains nothing from more, and loses much on a busy machine.
-THREADS = 1
 
 
 def writable(option: typer.CallbackParam, out: Path | None) -> Path | None:
@@ -49,12 +43,9 @@ def _option(field: Field[Any]) -> Any:
 
 
 CheckpointOption = Annotated[Path | None, _option(checkpoint_option())]
-SeedOption = Annotated[int, _option(seed_option())]
 JsonOption = Annotated[
     Path | None, typer.Option("--json", callback=writable, help="Write metrics there; - prints them.")
 ]
-DeviceOption = Annotated[str, _option(device_option())]
-ActionStepsOption = Annotated[int | None, _option(n_action_steps_option())]
 ConventionOption = Annotated[
     list[str] | None,
     typer.Option(

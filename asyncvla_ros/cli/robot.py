@@ -53,6 +53,7 @@ def check(
 
 def new_robot(
     name: Annotated[str, typer.Argument(help="Name of the robot: letters, digits and _.")],
+    *,
     urdf: Annotated[Path | None, typer.Option(help="URDF with the joints and their limits.")] = None,
     live: Annotated[bool, typer.Option("--live", help="Look for topics of the running robot.")] = False,
     wait: Annotated[float, typer.Option(help="Look at most so long (s).")] = 8.0,

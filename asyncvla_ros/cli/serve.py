@@ -5,22 +5,13 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import sys
-from typing import Annotated
 
-import typer
-
-from asyncvla_ros.cli.options import CheckpointOption, DeviceOption
+from asyncvla_ros.cli.settings_command import with_settings
+from asyncvla_ros.serve.settings import ServeSettings
 
 
-def serve(
-    checkpoint: CheckpointOption = None,
-    host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0: one that is free.")] = 8765,
-    device: DeviceOption = "cpu",
-    threads: Annotated[
-        int | None, typer.Option(min=1, help="CPU threads of torch; default: its own choice.")
-    ] = None,
-) -> None:
+@with_settings
+def serve(settings: ServeSettings) -> None:
     """Let other programs ask a policy for actions, over a WebSocket; see docs/serve.md."""
     from asyncvla_ros.common.provenance import provenance
     from asyncvla_ros.model.checkpoint import fingerprint
@@ -28,8 +19,10 @@ def serve(
     from asyncvla_ros.policy import Policy
     from asyncvla_ros.serve.server import run_server
 
-    policy = Policy.from_checkpoint(checkpoint, device, threads)
-    about = {"checkpoint": fingerprint(checkpoint or shipped_checkpoint()), "device": device, **provenance()}
+    policy = Policy.from_checkpoint(settings.checkpoint, settings.device, settings.threads)
+    name = fingerprint(settings.checkpoint or shipped_checkpoint())
+    about = {"checkpoint": name, "device": settings.device, **provenance()}
+    host = settings.host
     if not _is_loopback(host):
         print(
             f"asyncvla: --host {host}: there is no authentication; "
@@ -38,10 +31,10 @@ def serve(
         )
 
     def ready(bound: int) -> None:
-        name = f"[{host}]" if ":" in host else host
-        print(f"serving {about['checkpoint']} at ws://{name}:{bound}", flush=True)
+        address = f"[{host}]" if ":" in host else host
+        print(f"serving {name} at ws://{address}:{bound}", flush=True)
 
-    asyncio.run(run_server(policy, host, port, about=about, on_ready=ready))
+    asyncio.run(run_server(policy, host, settings.port, about=about, on_ready=ready))
 
 
 def _is_loopback(host: str) -> bool:

@@ -13,6 +13,8 @@ from typing import Any
 from asyncvla_ros.common.shard import Shard
 from asyncvla_ros.common.worker_pool import CPUS
 
+#: Of torch, in each process: a small network gains nothing from more, and loses much on a busy machine.
+THREADS = 1
 #: Keys in the metadata of a field.
 HELP, MINIMUM, MAXIMUM, CHOICES, FLAG = "help", "minimum", "maximum", "choices", "flag"
 READ, WRITTEN = "read", "written"
@@ -75,6 +77,16 @@ def checkpoint_option() -> Any:
 def device_option() -> Any:
     """Declare the device of a network."""
     return option("cpu", "torch device, such as cpu or cuda.")
+
+
+def threads_option() -> Any:
+    """Declare how many CPU threads compute."""
+    return option(THREADS, "CPU threads of an inference; the shipped policy is fastest with 1.", 1)
+
+
+def action_space_option() -> Any:
+    """Declare the action space of datasets that do not name theirs."""
+    return option("delta_ee_pose", "delta_ee_pose, ee_pose, joint_position or delta_joint_position.")
 
 
 def processes_option() -> Any:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from asyncvla_ros.common.options import (
+    THREADS,
     cache_option,
     checkpoint_option,
     device_option,
@@ -43,7 +44,7 @@ class DemoEvalSettings:
     frames: int = option(500, "Observations at most.", 1)
     seed: int = seed_option()
     device: str = device_option()
-    threads: int = 1
+    threads: int = THREADS
     cache: Path = cache_option()
     skip_broken: bool = skip_broken_option()
     loop_gain: bool = option(False, "Also how an action answers those kept before it.", flag="--loop-gain")

@@ -6,7 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from asyncvla_ros.common.options import cache_option, option, seed_option, skip_broken_option
+from asyncvla_ros.common.options import (
+    action_space_option,
+    cache_option,
+    option,
+    seed_option,
+    skip_broken_option,
+)
 from asyncvla_ros.types import AsyncVLAError
 
 SIZES = ("tiny", "nano", "3b")
@@ -33,9 +39,7 @@ class InitSettings:
         None, f"Folder or hub id with the weights, such as {FULL_SIZE}.", flag="--from"
     )
     random: bool = option(False, "Without weights, to measure or to test.", flag="--random")
-    action_space: str = option(
-        "delta_ee_pose", "delta_ee_pose, ee_pose, joint_position or delta_joint_position."
-    )
+    action_space: str = action_space_option()
     chunk_size: int | None = option(None, "Actions per chunk.", 1)
     n_action_steps: int | None = option(None, "Of them, before a new inference.", 1)
     max_state_dim: int | None = option(None, "State dims after padding.", 1)

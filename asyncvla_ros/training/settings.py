@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from asyncvla_ros.common.options import (
+    action_space_option,
     cache_option,
     decode_option,
     option,
@@ -54,9 +55,7 @@ class TrainSettings:
     max_age: int = option(8, "How much earlier that plan was made, at most (control steps).", 0)
     aux_weight: float = option(0.2, "Weight of regressing simulator quantities, where the data has them.", 0)
     chunk_size: int = option(0, "Actions per chunk; 0: as many as in --init, or 8.", 0)
-    action_space: str = option(
-        "delta_ee_pose", "delta_ee_pose, ee_pose, joint_position or delta_joint_position."
-    )
+    action_space: str = action_space_option()
     shift: int = option(4, "Images move by up to this many pixels each way.", 0)
     brightness: float = option(0.1, "Images are scaled by 1 +- this.", 0)
     blank_images: bool = option(False, "Control: a policy that learns blind.")
