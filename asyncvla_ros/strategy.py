@@ -67,7 +67,7 @@ class Strategy:
     )
     select: str | None = option(
         None,
-        "What afm refines: what the rater doubts, as many at random, or what varied while denoised.",
+        "What afm refines: actions with low confidence, as many at random, or what varied while denoised.",
         choices=SELECTIONS,
     )
     threshold: float | None = option(

@@ -76,7 +76,7 @@ def sample_chunk(
     return sampled, laps
 
 
-def test_rounds_stop_when_nothing_is_doubted():
+def test_rounds_stop_when_no_confidence_is_low():
     network = Scripted([[[0.9, 0.4, 0.9, 0.4]], [[0.9, 0.9, 0.9, 0.3]], [[0.9, 0.9, 0.9, 0.9]]])
     sampled, laps = sample_chunk(network, Strategy(rounds=5))
     assert laps == ["draft", "rate", "refine", "rate", "refine", "rate"]
@@ -95,7 +95,7 @@ def test_one_round_rates_once():
     assert laps == ["draft", "rate", "refine"] and [steps for _, steps in network.samples] == [3, 2]
 
 
-def test_the_most_confident_draft_counts_without_its_committed_actions():
+def test_the_most_confident_draft_counts_without_its_frozen_prefix():
     """Means over the last three: 0.5, 0.6, 0.4; over all four the first would win."""
     ratings = [[[1.0, 0.5, 0.5, 0.5], [0.1, 0.6, 0.6, 0.6], [0.9, 0.4, 0.4, 0.4]]]
     sampled, laps = sample_chunk(Scripted(ratings), Strategy("sfm", best_of=3, handover="commit"), ZEROS)
@@ -105,7 +105,7 @@ def test_the_most_confident_draft_counts_without_its_committed_actions():
     assert sampled.confidence.flatten().tolist() == pytest.approx([0.1, 0.6, 0.6, 0.6])
 
 
-def test_variance_is_judged_again_only_where_it_was_refined():
+def test_variance_is_computed_again_only_where_it_was_refined():
     """Velocities v then -v: estimates v and 0 but for a constant, variance v^2 / 4: 0, 1, 4, 9; then 0.25."""
     draft = [[[0.0], [2.0], [4.0], [6.0]]]
     again = [[[1.0]] * 4]
