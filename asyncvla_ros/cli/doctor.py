@@ -6,15 +6,15 @@ import json
 import os
 import platform
 import shutil
-import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
 import typer
 
+from asyncvla_ros.cli.programs import ProgramOutput, ask, python
 from asyncvla_ros.cli.settings_command import with_settings
 from asyncvla_ros.common.options import checkpoint_option, option
 from asyncvla_ros.paths import robot_file, shipped_checkpoint
@@ -42,8 +42,6 @@ CORES = 4
 RECEIVE_BYTES = 4 * 2**20
 # A file of weights is larger than what Git LFS leaves in its place [bytes].
 WEIGHTS_BYTES = 2**16
-# Of a program that is asked; importing torch from a cold disk takes its time [s].
-ASK_TIMEOUT_S = 120.0
 INSTALL = "docs/install-on-a-robot.md"
 # What is tried in processes of their own: an import may end them, a priority may not be given back.
 RCLPY = "import rclpy; print(rclpy.get_rmw_implementation_identifier())"
@@ -58,14 +56,6 @@ import json
 from asyncvla_ros.ros.realtime import PRIORITY, take_realtime_priority
 print(json.dumps([PRIORITY, take_realtime_priority(PRIORITY, lock_memory=True)]))
 """
-
-
-@dataclass(frozen=True)
-class ProgramOutput:
-    """What a program printed, or why it failed."""
-
-    text: str
-    is_good: bool
 
 
 @dataclass(frozen=True)
@@ -151,24 +141,6 @@ def examine_robot(name: str, settings: DoctorSettings) -> Iterator[Finding]:
     for look in survey_robot(contract, settings.sensor_reliability, settings.wait_s):
         level = FAULT if look.is_fault else WARNING if look.is_doubtful else OK
         yield Finding(level, look.name, look.text)
-
-
-def python(code: str) -> list[str]:
-    """Return the command that runs a line of Python as this program is run."""
-    return [sys.executable, "-c", code]
-
-
-def ask(command: Sequence[str]) -> ProgramOutput:
-    """Run a program and return its output, or the last line of one that fails."""
-    try:
-        result = subprocess.run(command, capture_output=True, text=True, timeout=ASK_TIMEOUT_S, check=False)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return ProgramOutput(str(error), is_good=False)
-    if result.returncode == 0:
-        return ProgramOutput(result.stdout.strip(), is_good=True)
-    said = (result.stderr + result.stdout).strip().splitlines()
-    last = said[-1] if said else f"{command[0]} ended with exit code {result.returncode}"
-    return ProgramOutput(last, is_good=False)
 
 
 def python_version() -> Finding:

@@ -21,7 +21,6 @@ from asyncvla_ros.cli.options import JsonOption, writable, write_json
 from asyncvla_ros.cli.robot import check, new_robot
 from asyncvla_ros.cli.serve import serve
 from asyncvla_ros.cli.settings_command import settings_command, with_settings
-from asyncvla_ros.common.renamed import with_present_options
 from asyncvla_ros.model.config import AsyncVLAConfig, load_config
 from asyncvla_ros.paths import shipped_checkpoint
 from asyncvla_ros.ros.demo.settings import DemoSettings
@@ -175,11 +174,8 @@ def report_command(
 
 def main() -> None:
     """Run a command; turn errors meant for the user into one line and an exit code."""
-    arguments, lines = with_present_options(sys.argv[1:])
-    for line in lines:
-        print(f"asyncvla: {line}", file=sys.stderr)
     try:
-        app(arguments)
+        app()
     except RunError as error:
         print(f"asyncvla: {error}", file=sys.stderr)
         sys.exit(1)

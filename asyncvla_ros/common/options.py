@@ -130,4 +130,4 @@ def unseen_option() -> Any:
 
 def n_action_steps_option() -> Any:
     """Declare how many actions of a chunk are executed."""
-    return option(None, "Actions executed of each chunk.")
+    return option(None, "Actions executed of each chunk.", former="execute_steps")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 # Retired key in a file: present key.
@@ -15,8 +15,6 @@ _KEYS = {
     "judging_ms": "refine_ms",
     "tick_ms": "inference_ms",
 }
-# Retired option of the command line: present option.
-_OPTIONS = {"--action-chunk-size": "--chunk-size", "--execute-steps": "--n-action-steps"}
 # Present parameter of a node: retired parameter.
 RETIRED_PARAMETERS = {"n_action_steps": "execute_steps"}
 
@@ -29,17 +27,6 @@ def with_present_keys(values: Mapping[str, Any]) -> dict[str, Any]:
     return {
         key if (present := _KEYS.get(key, key)) in values else present: value for key, value in values.items()
     }
-
-
-def with_present_options(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Return the arguments of a command with the present options, and a line about each retired one."""
-    renamed, lines = [], []
-    for argument in arguments:
-        name, equals, value = argument.partition("=")
-        if present := _OPTIONS.get(name):
-            lines.append(deprecation(name, present))
-        renamed.append(f"{present or name}{equals}{value}")
-    return renamed, lines
 
 
 def deprecation(retired: str, present: str) -> str:

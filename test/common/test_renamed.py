@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from asyncvla_ros.common.renamed import with_present_keys, with_present_options
+from asyncvla_ros.common.renamed import with_present_keys
 
 
 def test_retired_keys_are_read_by_their_present_names_at_every_depth():
@@ -19,13 +19,3 @@ def test_retired_keys_are_read_by_their_present_names_at_every_depth():
 def test_a_retired_key_beside_the_present_one_stays_for_whoever_checks_the_keys():
     both = {"execute_steps": 4, "n_action_steps": 2}
     assert with_present_keys(both) == both
-
-
-def test_each_retired_option_is_told_once():
-    given = ["init", "--execute-steps=4", "--action-chunk-size", "8", "--out", "a=b"]
-    arguments, lines = with_present_options(given)
-    assert arguments == ["init", "--n-action-steps=4", "--chunk-size", "8", "--out", "a=b"]
-    assert lines == [
-        "--execute-steps is deprecated, use --n-action-steps",
-        "--action-chunk-size is deprecated, use --chunk-size",
-    ]

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from websockets.exceptions import WebSocketException
 
-from asyncvla_ros.common.renamed import with_present_keys, with_present_options
+from asyncvla_ros.common.renamed import with_present_keys
 from asyncvla_ros.serve.client import PolicyClient, RequestError
 from asyncvla_ros.sim.evaluation.inference import Inference, noise_seed
 from asyncvla_ros.sim.simpler.fractal_results import FractalEpisode, FractalSettings, summarize
@@ -158,9 +158,11 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--url", default="ws://127.0.0.1:8765", help="address that asyncvla serve printed")
     parser.add_argument("--mode", choices=MODES, help="default: as the checkpoint says")
     parser.add_argument("--seed", type=int, default=FractalSettings.seed, help="of scenes and noise (0)")
-    parser.add_argument("--n-action-steps", type=int, help="actions executed of each chunk")
+    parser.add_argument(
+        "--n-action-steps", "--execute-steps", type=int, help="actions executed of each chunk"
+    )
     parser.add_argument("--json", type=Path, required=True, help="receives the metrics after each episode")
-    return parser.parse_args(with_present_options(sys.argv[1:])[0])
+    return parser.parse_args()
 
 
 def main() -> None:
