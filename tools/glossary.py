@@ -14,6 +14,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 # Retired name: name to use. Only names that have no other meaning.
 RETIRED = {
+    "choose_grip": "choose_grasp",
+    "off_way": "lateral_offset",
+    "sole_writer": "exclusive_lock",
     "Decider": "ChunkSampler",
     "LossOfBatch": "PolicyLoss",
     "ArmPeer": "FakeArm",

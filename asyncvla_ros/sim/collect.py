@@ -69,7 +69,7 @@ def _require_same_collection(settings: CollectSettings) -> None:
     if settings.rollout_policy is not None:
         from asyncvla_ros.model.checkpoint import fingerprint
 
-        now["learner"] = fingerprint(settings.rollout_policy)
+        now["rollout_policy"] = fingerprint(settings.rollout_policy)
     file = settings.out / "collection.json"
     if not file.is_file():
         # Whole or not at all: another shard may read it at the same time.

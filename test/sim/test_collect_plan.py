@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import fcntl
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from asyncvla_ros.data.lerobot_writer import PRIVILEGED_NAMES, dataset_features
 from asyncvla_ros.sim.collect import collect, collect_part
 from asyncvla_ros.sim.collection import CollectSettings, Part, PartReport, plan_parts
 from asyncvla_ros.types import AsyncVLAError, RunError
+from support.checkpoints import tiny_checkpoint
 
 
 def test_parts_alternate_between_tasks_and_cover_each_episode_once(tmp_path: Path) -> None:
@@ -83,6 +85,19 @@ def test_a_collection_of_an_older_version_continues(tmp_path: Path) -> None:
     )
     assert '"learner": null' in file.read_text()
     collect(config)
+
+
+def test_a_collection_of_a_policy_continues_with_that_policy_only(tmp_path: Path) -> None:
+    info = tmp_path / "data" / "task00_0000" / "meta" / "info.json"
+    info.parent.mkdir(parents=True)
+    info.write_text('{"total_episodes": 5}')
+    first, other = (tiny_checkpoint(tmp_path / f"policy_{steps}", n_action_steps=steps) for steps in (2, 4))
+    settings = CollectSettings("libero_object", (0,), 5, rollout_policy=first, out=tmp_path / "data")
+    collect(settings)
+    shutil.copytree(first, tmp_path / "moved")
+    collect(replace(settings, rollout_policy=tmp_path / "moved"))
+    with pytest.raises(AsyncVLAError, match="another collection .rollout_policy"):
+        collect(replace(settings, rollout_policy=other))
 
 
 def test_no_episodes_is_an_error(tmp_path: Path) -> None:
