@@ -96,7 +96,7 @@ def test_a_collection_of_a_policy_continues_with_that_policy_only(tmp_path: Path
     collect(settings)
     shutil.copytree(first, tmp_path / "moved")
     collect(replace(settings, rollout_policy=tmp_path / "moved"))
-    with pytest.raises(AsyncVLAError, match="another collection .rollout_policy"):
+    with pytest.raises(AsyncVLAError, match=r"another collection \(rollout_policy"):
         collect(replace(settings, rollout_policy=other))
 
 
