@@ -8,17 +8,14 @@ import numpy as np
 from rclpy.publisher import Publisher
 from sensor_msgs.msg import JointState
 
-from asyncvla_ros.control.step_clock import StepClock
-from asyncvla_ros.control.types import Command, Verdict
+from asyncvla_ros.control.types import Command
 from asyncvla_ros.ros.bench.graph import LOG
 from asyncvla_ros.ros.bench.stepped_clock import SteppedClocks
 from asyncvla_ros.ros.controller.node import ControllerNode
-from asyncvla_ros.ros.controller.parameters import ControllerParameters
 from asyncvla_ros.ros.controller.session import ControllerSession
 from asyncvla_ros.ros.conversions import to_time
 from asyncvla_ros.ros.lifecycle import run_node
 from asyncvla_ros.ros.middleware import use_udp_alone
-from asyncvla_ros.ros.parameters import Parameters
 
 
 class LoggedSession(ControllerSession):
@@ -49,11 +46,9 @@ class SteppedControllerNode(SteppedClocks, ControllerNode):
         super().__init__()
         self._log = self.create_publisher(JointState, "~/sent", LOG)
 
-    def make_session(
-        self, params: Parameters[ControllerParameters], clock: StepClock, latch: Verdict | None
-    ) -> ControllerSession:
+    def make_session(self) -> ControllerSession:
         """Return a session that logs."""
-        session = LoggedSession(self, params, clock, latch)
+        session = LoggedSession(self, self._params, self._step_clock, self._latch)
         session.log = self._log
         return session
 

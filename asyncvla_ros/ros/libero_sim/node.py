@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import sys
-
-from diagnostic_msgs.msg import DiagnosticStatus
-
-from asyncvla_ros.ros.diagnostics import Diagnostics, Report
 from asyncvla_ros.ros.libero_sim.parameters import SimParameters
 from asyncvla_ros.ros.libero_sim.session import SimSession
-from asyncvla_ros.ros.lifecycle import ManagedNode, run_node
+from asyncvla_ros.ros.lifecycle import run_node
 from asyncvla_ros.ros.parameters import Parameters
+from asyncvla_ros.ros.session_node import SessionNode
 
 
-class LiberoSimNode(ManagedNode):
+class LiberoSimNode(SessionNode[SimSession]):
     """Parameters, lifecycle and diagnostics of the simulated robot.
 
     What happens while it is configured: ``SimSession``; while it is active: ``Simulation``. Threads: every
@@ -23,37 +19,15 @@ class LiberoSimNode(ManagedNode):
     def __init__(self) -> None:
         super().__init__("libero_sim")
         self._params = Parameters(self, SimParameters)
-        #: From configure to cleanup.
-        self._session: SimSession | None = None
-        self._diagnostics = Diagnostics(self, self._report)
 
-    def configure(self) -> None:
+    def make_session(self) -> SimSession:
         """Check the contract; create publishers, the command subscription and the reset service."""
-        self.resources.callback(self._forget_session)
-        self._session = SimSession(self, self._params)
-
-    def activate(self) -> None:
-        """Start the simulation thread, and the first episode if the parameter ``start`` says so."""
-        assert self._session is not None
-        self._session.start()
-
-    def deactivate(self) -> None:
-        """End the simulation thread and release the simulator."""
-        if self._session is not None:
-            self._session.stop()
-
-    def _forget_session(self) -> None:
-        self._session = None
-
-    def _report(self) -> Report:
-        if self._session is None:
-            return Report(DiagnosticStatus.OK, "not active", {})
-        return self._session.report()
+        return SimSession(self, self._params)
 
 
 def main() -> None:
     """Entry point of the ``libero_sim_node`` executable."""
-    sys.exit(run_node(LiberoSimNode))
+    run_node(LiberoSimNode)
 
 
 if __name__ == "__main__":

@@ -5,24 +5,23 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from diagnostic_msgs.msg import DiagnosticStatus
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.parameter import Parameter
 
 from asyncvla_ros.paths import robot_file
 from asyncvla_ros.robot.contract_file import load_robot
-from asyncvla_ros.ros.diagnostics import Diagnostics, Report
-from asyncvla_ros.ros.lifecycle import ManagedNode, run_node
+from asyncvla_ros.ros.lifecycle import run_node
 from asyncvla_ros.ros.parameters import Parameters
 from asyncvla_ros.ros.policy.metrics import PolicyMetrics
 from asyncvla_ros.ros.policy.parameters import PolicyParameters
 from asyncvla_ros.ros.policy.session import PolicySession
+from asyncvla_ros.ros.session_node import SessionNode
 
 if TYPE_CHECKING:
     from asyncvla_ros.policy import Policy
 
 
-class PolicyNode(ManagedNode):
+class PolicyNode(SessionNode[PolicySession]):
     """Parameters, lifecycle and diagnostics of the policy.
 
     What happens while it is configured: ``PolicySession``. What it computes: ``asyncvla_ros.policy``.
@@ -31,14 +30,11 @@ class PolicyNode(ManagedNode):
 
     def __init__(self) -> None:
         super().__init__("policy")
-        #: From configure to cleanup.
-        self._session: PolicySession | None = None
         # rclpy calls the callback added last first: this one sees only changes that Parameters permits.
         self.add_on_set_parameters_callback(self._on_instruction)
         self._params = Parameters(self, PolicyParameters, self._on_change)
         #: They count since the node was started; the inference thread of each session writes them.
         self._metrics = PolicyMetrics()
-        self._diagnostics = Diagnostics(self, self._report)
 
     def load_policy(self) -> Policy:
         """Load the policy that the parameters name."""
@@ -51,25 +47,11 @@ class PolicyNode(ManagedNode):
             checkpoint, values.device, values.threads or None, values.engine, weights=values.weights
         )
 
-    def configure(self) -> None:
+    def make_session(self) -> PolicySession:
         """Load contract and checkpoint, check that they fit, warm up, and subscribe."""
         _ = self._params.values.strategy  # raises before anything takes time
         robot = load_robot(robot_file(self._params.values.robot))
-        self.resources.callback(self._forget_session)
-        self._session = PolicySession(self, self._params, robot, self.load_policy(), metrics=self._metrics)
-
-    def activate(self) -> None:
-        """Start a new session of chunks."""
-        assert self._session is not None
-        self._session.start()
-
-    def deactivate(self) -> None:
-        """End the running task, its motion and the inference thread."""
-        if self._session is not None:
-            self._session.stop()
-
-    def _forget_session(self) -> None:
-        self._session = None
+        return PolicySession(self, self._params, robot, self.load_policy(), metrics=self._metrics)
 
     def _on_change(self, old: PolicyParameters, new: PolicyParameters) -> None:
         _ = new.strategy  # raises to refuse the change
@@ -86,11 +68,6 @@ class PolicyNode(ManagedNode):
             else:
                 self._session.follow(parameter.value)
         return SetParametersResult(successful=True)
-
-    def _report(self) -> Report:
-        if self._session is None:
-            return Report(DiagnosticStatus.OK, "unconfigured", {})
-        return self._session.report()
 
 
 def main() -> None:

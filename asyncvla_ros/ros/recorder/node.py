@@ -6,16 +6,14 @@ import json
 import sys
 from collections.abc import Mapping
 
-from diagnostic_msgs.msg import DiagnosticStatus
-
-from asyncvla_ros.ros.diagnostics import Diagnostics, Report
-from asyncvla_ros.ros.lifecycle import ManagedNode, run_node
+from asyncvla_ros.ros.lifecycle import run_node
 from asyncvla_ros.ros.parameters import Parameters
 from asyncvla_ros.ros.recorder.parameters import RecorderParameters
 from asyncvla_ros.ros.recorder.session import RecorderSession
+from asyncvla_ros.ros.session_node import SessionNode
 
 
-class RecorderNode(ManagedNode):
+class RecorderNode(SessionNode[RecorderSession]):
     """Parameters, lifecycle and diagnostics of the recorder.
 
     What happens while it is configured: ``RecorderSession``. Threads: those of the session.
@@ -24,35 +22,16 @@ class RecorderNode(ManagedNode):
     def __init__(self) -> None:
         super().__init__("recorder")
         self._params = Parameters(self, RecorderParameters)
-        #: From configure to cleanup.
-        self._session: RecorderSession | None = None
         #: Summary of the last episode; kept when the node is cleaned up.
         self._summary = ""
-        self._diagnostics = Diagnostics(self, self._report)
 
-    def configure(self) -> None:
+    def make_session(self) -> RecorderSession:
         """Read the contract, check earlier recordings, and subscribe."""
-        self.resources.callback(self._end_session)
-        self._session = RecorderSession(self, self._params, self._summary)
+        return RecorderSession(self, self._params, self._summary)
 
-    def activate(self) -> None:
-        """Read keys from the terminal, if the parameter ``keyboard`` says so."""
-        assert self._session is not None
-        self._session.start()
-
-    def deactivate(self) -> None:
-        """End the episode."""
-        if self._session is not None:
-            self._session.stop()
-
-    def _end_session(self) -> None:
-        if self._session is not None:
-            self._summary, self._session = self._session.close(), None
-
-    def _report(self) -> Report:
-        if self._session is None:
-            return Report(DiagnosticStatus.OK, "unconfigured", {})
-        return self._session.report()
+    def end_session(self, session: RecorderSession) -> None:
+        """Keep what outlives the session."""
+        self._summary = session.close()
 
 
 def main(parameters: Mapping[str, object] | None = None, namespace: str = "") -> None:
