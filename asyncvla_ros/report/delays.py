@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from asyncvla_ros.report.paired import HEADINGS, PairedSuccess
 from asyncvla_ros.report.results import Source, arm_of, placed, short, table
-from asyncvla_ros.sim.evaluation.stats import mcnemar, paired_difference, paired_ratio, wilson_interval
+from asyncvla_ros.sim.evaluation.stats import paired_ratio, wilson_interval
 from asyncvla_ros.types import AsyncVLAError
 
 #: Suite, task and initial state.
@@ -75,11 +76,7 @@ class Pairing:
         run: The run.
         baseline: The baseline.
         suites: Suites of the episodes.
-        solved: Number of episodes that each solved.
-        pairs: Number of common episodes.
-        gain: Success of the run minus that of the baseline, see ``paired_difference``.
-        ci95: 95 % interval of the gain.
-        p: p-value of McNemar's exact test.
+        success: Success of both on these.
         both: Number of pairs that both solved.
         ratios: On those, ratios of run to baseline for ``RATIOS``, see ``paired_ratio``.
     """
@@ -87,11 +84,7 @@ class Pairing:
     run: Run
     baseline: Run
     suites: tuple[str, ...]
-    solved: tuple[int, int]
-    pairs: int
-    gain: float
-    ci95: tuple[float, float]
-    p: float
+    success: PairedSuccess
     both: int
     ratios: Mapping[str, _Ratio]
 
@@ -164,18 +157,13 @@ def pair(run: Run, baseline: Run) -> Pairing:
     keys = sorted(run.episodes.keys() & baseline.episodes.keys())
     one, other = [baseline.episodes[k] for k in keys], [run.episodes[k] for k in keys]
     before, after = [bool(e["success"]) for e in one], [bool(e["success"]) for e in other]
-    gain, ci95 = paired_difference(before, after)
     both = [(a, b) for a, b in zip(one, other, strict=True) if a["success"] and b["success"]]
     suites = tuple(sorted({suite for suite, _, _ in keys}))
     return Pairing(
         run=run,
         baseline=baseline,
         suites=suites,
-        solved=(sum(after), sum(before)),
-        pairs=len(keys),
-        gain=gain,
-        ci95=ci95,
-        p=mcnemar(before, after),
+        success=PairedSuccess.of(before, after),
         both=len(both),
         ratios={name: _ratio(both, name) for name in RATIOS},
     )
@@ -223,14 +211,13 @@ def pairing_table(found: Sequence[Pairing]) -> str:
         s, other = p.run.setting, p.baseline.setting
         against = p.baseline.arm if other == s else f"itself, delay 0, replan {other.timing[2]}"
         rows.append(
-            [s.policy, s.control, *s.timing, p.run.arm, against, ", ".join(p.suites)]
-            + [f"{p.solved[0]} : {p.solved[1]} of {p.pairs}"]
-            + [f"{p.gain:+.1%} ({p.ci95[0]:+.1%} to {p.ci95[1]:+.1%})", f"{p.p:.3f}", str(p.both)]
-            + [_shown(p.ratios[name]) for name in RATIOS]
+            [
+                *(s.policy, s.control, *s.timing, p.run.arm, against, ", ".join(p.suites)),
+                *(*p.success.cells, str(p.both), *(_shown(p.ratios[name]) for name in RATIOS)),
+            ]
         )
-    head = ("policy", "control", "world", "delay", "replan", "strategy", "compared with", "suites", "solved")
-    last = ("gain (95 %, Bonett-Price)", "McNemar p", "both solved", *RATIOS.values())
-    return table([*head, *last], rows)
+    head = ("policy", "control", "world", "delay", "replan", "strategy", "compared with", "suites")
+    return table([*head, *HEADINGS, "both solved", *RATIOS.values()], rows)
 
 
 def _shown(ratio: _Ratio) -> str:

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from asyncvla_ros.report.paired import HEADINGS, PairedSuccess
 from asyncvla_ros.report.results import Source, controls_of, short, strategy_of, table
-from asyncvla_ros.sim.evaluation.stats import mcnemar, paired_difference, wilson_interval
+from asyncvla_ros.sim.evaluation.stats import wilson_interval
 from asyncvla_ros.types import AsyncVLAError
 
 #: Baselines for other strategies.
@@ -70,11 +71,7 @@ class PairedComparison:
         strategy: The strategy.
         baseline: The baseline.
         suites: Suites of the episodes.
-        solved: Numbers of episodes that strategy and baseline solved.
-        pairs: Number of common episodes.
-        gain: Success of the strategy minus that of the baseline.
-        ci95: 95 % interval of the gain, see ``paired_difference``.
-        p: p-value of McNemar's exact test.
+        success: Success of both on these.
     """
 
     policy: str
@@ -82,11 +79,7 @@ class PairedComparison:
     strategy: str
     baseline: str
     suites: tuple[str, ...]
-    solved: tuple[int, int]
-    pairs: int
-    gain: float
-    ci95: tuple[float, float]
-    p: float
+    success: PairedSuccess
 
 
 def compare(evaluations: Sequence[Source]) -> Iterator[PairedComparison]:
@@ -136,34 +129,13 @@ def _compared(
         shared = sorted(one.keys() & other.keys())
         before += [one[k] for k in shared]
         after += [other[k] for k in shared]
-    gain, interval = paired_difference(before, after)
-    solved, p = (sum(after), sum(before)), mcnemar(before, after)
-    return PairedComparison(*names, suites, solved, len(before), gain=gain, ci95=interval, p=p)
+    return PairedComparison(*names, suites, PairedSuccess.of(before, after))
 
 
 def comparison_table(comparisons: Iterable[PairedComparison]) -> str:
     """Make one row per pair of strategies and suite, or all suites."""
     rows = [
-        [
-            c.policy,
-            c.control,
-            c.strategy,
-            c.baseline,
-            ", ".join(c.suites),
-            f"{c.solved[0]} : {c.solved[1]} of {c.pairs}",
-            f"{c.gain:+.1%} ({c.ci95[0]:+.1%} to {c.ci95[1]:+.1%})",
-            f"{c.p:.3f}",
-        ]
+        [c.policy, c.control, c.strategy, c.baseline, ", ".join(c.suites), *c.success.cells]
         for c in comparisons
     ]
-    head = (
-        "policy",
-        "control",
-        "strategy",
-        "compared with",
-        "suites",
-        "solved",
-        "gain (95 %, Bonett-Price)",
-        "McNemar p",
-    )
-    return table(head, rows)
+    return table(("policy", "control", "strategy", "compared with", "suites", *HEADINGS), rows)

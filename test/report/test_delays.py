@@ -51,12 +51,17 @@ def test_every_handover_is_compared_with_its_switch_and_with_itself_in_lockstep(
     write(tmp_path / "other_seed.json", [True] * 10, **{**late(), "seed": 1})
     first, second = sorted(found(tmp_path), key=lambda p: p.baseline.setting.delay, reverse=True)
     assert (first.run.arm, first.baseline.arm) == ("afm, handover commit", "afm")
-    assert (first.solved, first.pairs, first.gain, first.p) == ((10, 6), 10, 0.4, 0.125)
+    assert (first.success.solved, first.success.pairs, first.success.gain, first.success.p) == (
+        (10, 6),
+        10,
+        0.4,
+        0.125,
+    )
     assert first.both == 6 and first.ratios["steps"] == (1.0, (1.0, 1.0))
     ratio = first.ratios["jerk_seam"]
     assert ratio is not None and ratio[0] == pytest.approx(0.25)
     assert second.baseline.setting.delay == 0 and second.baseline.setting.replan == 4
-    assert second.solved == (10, 9)
+    assert second.success.solved == (10, 9)
 
 
 def test_late_answers_become_tables_and_curves(tmp_path: Path) -> None:

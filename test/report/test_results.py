@@ -54,8 +54,8 @@ def test_evaluations_become_tables_with_intervals_and_paired_differences(tmp_pat
     assert "| blank | libero_object | - | afm | blank images | 0/40 |" in text
     assert "| sfm | 17/20 | 17/20 |" in text
     (only,) = compare(load(tmp_path)["eval"])
-    assert (only.strategy, only.baseline, only.pairs) == ("afm", "sfm", 40)
-    assert (only.gain, only.p) == pytest.approx((0.15, 0.03125))
+    assert (only.strategy, only.baseline, only.success.pairs) == ("afm", "sfm", 40)
+    assert (only.success.gain, only.success.p) == pytest.approx((0.15, 0.03125))
     assert "| - | seed 0 | afm | sfm | libero_object | 40 : 34 of 40 | +15.0%" in text
     assert "torch 2.11.0; cpus 2" in text
 
@@ -85,10 +85,14 @@ def test_comparisons_are_pooled_over_suites_and_joined_over_files(tmp_path: Path
                 tmp_path / f"sfm_{suite}_{part}.json", outcomes, "sfm", suite=suite, first_init=2 * part
             )
     goal, objects, both = compare(load(tmp_path)["eval"])
-    assert (goal.suites, goal.pairs, goal.solved) == (("libero_goal",), 8, (8, 4))
-    assert (objects.suites, objects.pairs, objects.solved) == (("libero_object",), 8, (8, 0))
-    assert (both.suites, both.pairs, both.solved) == (("libero_goal", "libero_object"), 16, (16, 4))
-    assert both.gain == pytest.approx(0.75)
+    assert (goal.suites, goal.success.pairs, goal.success.solved) == (("libero_goal",), 8, (8, 4))
+    assert (objects.suites, objects.success.pairs, objects.success.solved) == (("libero_object",), 8, (8, 0))
+    assert (both.suites, both.success.pairs, both.success.solved) == (
+        ("libero_goal", "libero_object"),
+        16,
+        (16, 4),
+    )
+    assert both.success.gain == pytest.approx(0.75)
 
 
 def test_an_episode_counts_once(tmp_path: Path) -> None:
