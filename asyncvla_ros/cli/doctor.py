@@ -76,7 +76,7 @@ class DoctorSettings:
         checkpoint: Folder of the policy; None for the shipped one.
         robot: Contract of a running robot; None examines the machine alone.
         sensor_reliability: Reliability of subscriptions to cameras and state.
-        wait_s: How long to listen to the robot [s].
+        wait_s: How long to listen to the robot (s).
     """
 
     checkpoint: Path | None = checkpoint_option()

@@ -47,7 +47,7 @@ def demonstrations(monkeypatch: pytest.MonkeyPatch) -> None:
     stats = NormStats.of(np.asarray(episodes.state)), NormStats.of(np.asarray(episodes.actions))
     mixture = Mixture.of_one_robot(episodes, Robot("panda", libero_features(), *stats))
     mixture = replace(mixture, privileged=NormStats.of(np.asarray(episodes.privileged)))
-    monkeypatch.setattr("asyncvla_ros.training.train.load_mixture", lambda *_: mixture)
+    monkeypatch.setattr("asyncvla_ros.training.train.load_mixture", lambda *_, **__: mixture)
     monkeypatch.setattr("asyncvla_ros.training.train.robot_contracts", lambda *_: {})
 
 

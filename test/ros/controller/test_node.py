@@ -76,8 +76,10 @@ def test_a_hold_has_a_reason_everywhere_until_the_next_chunk(heard, panda_contro
 def test_a_controller_that_stood_still_says_so(panda_controller, ros_client):
     status = ros_client.subscribe(ControllerStatus, "/controller/status", qos.STATUS)
     diagnostics = ros_client.subscribe(DiagnosticArray, "/diagnostics", 10)
-    ros_client.subscribe(ActionCommand, "/controller/command", 100)
+    commands = ros_client.subscribe(ActionCommand, "/controller/command", 100)
     status.wait(where=_mode(ControllerStatus.MODE_IDLE))
+    # Only commands can be late: none is sent before the robot has been measured.
+    commands.wait()
     ChunkPeer(ros_client).send()
     status.wait(where=_mode(ControllerStatus.MODE_HOLDING))
     panda_controller.process.send_signal(signal.SIGSTOP)
