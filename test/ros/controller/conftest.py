@@ -43,10 +43,12 @@ def arm(ros_domain: int) -> Iterator[FakeArm]:
 
 
 @pytest.fixture
-def panda_controller(start_node: Callable[..., NodeProcess], ros_client: RosClient) -> NodeProcess:
+def panda_controller(start_node: Callable[..., NodeProcess], ros_client: RosClient) -> Iterator[NodeProcess]:
     """Yield an active controller on the wall clock; the robot, libero_panda, reports its state."""
     node = start_node("controller_node", params={"autostart": True, "discovery_s": 0.0})
     robot = FakeRobot(ros_client, cameras=False)
     robot.wait_for_subscribers()
     robot.start()
-    return node
+    yield node
+    # The client lives longer: two robots that report at the same time are none that rests.
+    robot.stop()
