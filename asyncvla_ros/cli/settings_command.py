@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import inspect
 from collections.abc import Callable, Mapping
@@ -25,6 +26,9 @@ from asyncvla_ros.common.options import (
 from asyncvla_ros.common.yaml_file import read_yaml
 from asyncvla_ros.types import ContractError
 
+# Tells where the value of an option came from.
+_CONTEXT = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
+
 
 def with_settings(command: Callable[..., None]) -> Callable[..., None]:
     """Make each parameter of a typer command that is a settings class out of an option for each field.
@@ -46,11 +50,12 @@ def with_settings(command: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(command)
     def run(**given: Any) -> None:
-        made = {name: _filled(kind, given) for name, kind in kinds.items()}
+        context = given.pop(_CONTEXT.name)
+        made = {name: _filled(kind, given, context) for name, kind in kinds.items()}
         others = {name for kind in kinds.values() for name in _names(kind)}
         command(**{name: value for name, value in given.items() if name not in others}, **made)
 
-    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__signature__ = inspect.Signature([*parameters, _CONTEXT])  # type: ignore[attr-defined]
     return run
 
 
@@ -64,7 +69,7 @@ def settings_command(kind: type, run: Callable[[Any], None], text: str) -> Calla
     """
 
     def command(**given: Any) -> None:
-        run(_filled(kind, given))
+        run(_filled(kind, given, given[_CONTEXT.name]))
 
     names = _names(kind)
 
@@ -80,7 +85,7 @@ def settings_command(kind: type, run: Callable[[Any], None], text: str) -> Calla
     parameters.append(
         inspect.Parameter("config", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=config)
     )
-    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__signature__ = inspect.Signature([*parameters, _CONTEXT])  # type: ignore[attr-defined]
     command.__doc__ = text
     return command
 
@@ -92,10 +97,10 @@ def option_parameters(kind: type, panel: str | None = None) -> list[inspect.Para
         kind: A dataclass whose fields are made by ``common.options.option``.
         panel: Heading of these options in the help.
     """
-    hints = get_type_hints(kind)
-    parameters = [_parameter(field, hints[field.name], panel) for field in _options(kind)]
-    return parameters + [
-        _former(field, hints[field.name]) for field in _options(kind) if field.metadata[FORMER]
+    hints, own = get_type_hints(kind), _options(kind)
+    retired = [field for field in own if field.metadata[FORMER]]
+    return [_parameter(field, hints[field.name], panel) for field in own] + [
+        _retired(_parameter(field, hints[field.name], None), field.metadata[FORMER]) for field in retired
     ]
 
 
@@ -109,14 +114,19 @@ def _options(kind: type) -> list[Field[Any]]:
     return [field for field in fields(kind) if HELP in field.metadata]
 
 
-def _filled(kind: type, given: Mapping[str, Any]) -> Any:
-    """Make settings of what typer has read, by the names of their fields."""
+def _filled(kind: type, given: Mapping[str, Any], context: typer.Context) -> Any:
+    """Make settings of what typer has read, by the names of their fields.
+
+    A retired name counts as the present one does: the command line wins over a file. The present name wins
+    where both are given in the same place.
+    """
     values = {}
     for field in _options(kind):
         value, read, former = given[field.name], field.metadata[READ], field.metadata[FORMER]
-        if former and given.get(former) is not None:
-            value = given[former]
+        if former and _precedence(former, context):
             _deprecate(_flag(former), _flag(field.name))
+            if _precedence(former, context) > _precedence(field.name, context):
+                value = given[former]
         value = tuple(value) if isinstance(value, list) else value
         values[field.name] = value if read is None else read(value)
     return kind(**values)
@@ -148,11 +158,18 @@ def _parameter(field: Field[Any], hint: Any, panel: str | None) -> inspect.Param
     )
 
 
-def _former(field: Field[Any], hint: Any) -> inspect.Parameter:
-    """Make the hidden option of a field's retired name; None if it is not given."""
-    name = field.metadata[FORMER]
-    annotation = Annotated[hint | None, typer.Option(hidden=True)]
-    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+def _precedence(name: str, context: typer.Context) -> int:
+    """Return 0 for an option that is not given, 1 for one of a file, 2 for one of the command line."""
+    source = context.get_parameter_source(name)
+    return {"DEFAULT_MAP": 1, "COMMANDLINE": 2}.get(source.name, 0) if source else 0
+
+
+def _retired(present: inspect.Parameter, name: str) -> inspect.Parameter:
+    """Make the hidden option of a retired name: with the same bounds, and None if it is not given."""
+    kind, present_option = present.annotation.__origin__, present.annotation.__metadata__[0]
+    option = copy.copy(present_option)
+    option.hidden, option.param_decls = True, ()
+    return present.replace(name=name, default=None, annotation=Annotated[kind | None, option])
 
 
 def _choice(choices: tuple[str, ...], former: Mapping[str, str]) -> Callable[[str], str]:

@@ -16,6 +16,7 @@ from asyncvla_ros.data.spec import dataset_specs
 from asyncvla_ros.paths import share_dir
 from asyncvla_ros.sim.collection import CollectSettings
 from asyncvla_ros.strategy import Strategy
+from asyncvla_ros.training.init_settings import InitSettings
 from asyncvla_ros.training.rater_settings import RaterSettings
 from asyncvla_ros.training.settings import TrainSettings
 from asyncvla_ros.types import AsyncVLAError
@@ -77,6 +78,25 @@ def test_retired_names_are_read_with_one_line_each(tmp_path: Path):
     said = "asyncvla: --learner is deprecated, use --rollout-policy\n"
     given = fill(CollectSettings, "--suite", "libero_goal", "--out", "o", "--learner", "p", said=said)
     assert given.rollout_policy == Path("p")
+
+
+def test_the_command_line_wins_over_a_retired_name_in_the_file(tmp_path: Path):
+    file = tmp_path / "run.yaml"
+    file.write_text("learner: old\n")
+    words = ("--config", str(file), "--suite", "libero_goal", "--out", "o", "--rollout-policy", "new")
+    said = "asyncvla: --learner is deprecated, use --rollout-policy\n"
+    assert fill(CollectSettings, *words, said=said).rollout_policy == Path("new")
+    file.write_text("rollout_policy: old\n")
+    words = (*words[:-2], "--learner", "new")
+    assert fill(CollectSettings, *words, said=said).rollout_policy == Path("new")
+
+
+def test_a_retired_option_has_the_bounds_of_the_present_one():
+    app = typer.Typer()
+    run: Callable[[Any], None] = lambda settings: None  # noqa: E731
+    app.command()(settings_command(InitSettings, run, "Begin."))
+    result = CliRunner().invoke(app, ["--data", "a", "--out", "o", "--execute-steps", "0"])
+    assert result.exit_code == 2 and "--execute-steps" in result.output
 
 
 @pytest.mark.parametrize("words", [["--steps", "0"], ["--optimizer", "sgd"], ["--parallel", "zero"]])
