@@ -14,21 +14,21 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 # Retired name: name to use. Only names that have no other meaning.
 RETIRED = {
-    "choose_grip": "choose_grasp",
-    "off_way": "lateral_offset",
-    "sole_writer": "exclusive_lock",
-    "Decider": "ChunkSampler",
-    "LossOfBatch": "PolicyLoss",
+    "answers_at_once": "allows_early_update",
     "ArmPeer": "FakeArm",
+    "choose_grip": "choose_grasp",
     "CONTROL_HZ": "ACTION_HZ",
+    "Decider": "ChunkSampler",
+    "have_arrived": "acknowledged",
+    "is_heard": "has_subscribers",
+    "JUDGING": "RATING",
+    "LossOfBatch": "PolicyLoss",
+    "off_way": "lateral_offset",
+    "onlooker": "observer",
     "PATIENCE_S": "ACK_DEADLINE_S",
     "PolicyFigures": "PolicyMetrics",
     "RobotPeer": "FakeRobot",
-    "answers_at_once": "allows_early_update",
-    "have_arrived": "acknowledged",
-    "is_heard": "has_subscribers",
-    "onlooker": "observer",
-    "JUDGING": "RATING",
+    "sole_writer": "exclusive_lock",
     "word_valid": "token_mask",
 }
 PLACES = ("README.md", "asyncvla_msgs", "asyncvla_ros", "config", "docs", "launch", "test", "tools")

@@ -6,8 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
-
+from asyncvla_ros.common.noise_seed import noise_seed
 from asyncvla_ros.data.deciding import Deciding
 from asyncvla_ros.data.message_content import finite_state, to_ns, to_observation
 from asyncvla_ros.observe.stream_sync import Snapshot
@@ -120,11 +119,7 @@ class RobotPolicy:
         Raises:
             ContractError: a message does not have the content that the contract declares.
         """
+        # Repeating an observation repeats its chunk.
         seed = None if deciding.seed is None else noise_seed(deciding.seed, snapshot.stamp_ns)
         observation = to_observation(snapshot, self._robot, self.policy.features, instruction)
         return Question(observation, deciding.strategy, previous, seed)
-
-
-def noise_seed(seed: int, stamp_ns: int) -> int:
-    """Derive a noise seed, so that repeating an observation repeats its chunk."""
-    return int(np.random.SeedSequence((seed, stamp_ns)).generate_state(1)[0])

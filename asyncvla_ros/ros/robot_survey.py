@@ -9,21 +9,22 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from geometry_msgs.msg import PoseStamped
 from rclpy.node import Node
-from sensor_msgs.msg import CompressedImage, Image, JointState
+from sensor_msgs.msg import Image
 
 from asyncvla_ros.data.camera_message import decode_image
 from asyncvla_ros.data.message_content import finite_state, to_ns
-from asyncvla_ros.robot.contract import CameraSource, JointStateSource, PoseSource, RobotContract
-from asyncvla_ros.ros import qos
+from asyncvla_ros.data.robot_policy import Source
+from asyncvla_ros.observe.stream_sync import MAX_AGE_S
+from asyncvla_ros.robot.contract import CameraSource, RobotContract
 from asyncvla_ros.ros.controller.output_messages import ACTION_ADAPTERS, TOPIC_ADAPTERS
 from asyncvla_ros.ros.side_node import side_node
+from asyncvla_ros.ros.source_streams import stream_of
 from asyncvla_ros.ros.stream_watch import Stream, publication_problem
 from asyncvla_ros.types import ContractError
 
 # A policy with default parameters rejects samples that are older, or further ahead, than this [s].
-MAX_OFFSET_S = 0.5
+MAX_OFFSET_S = MAX_AGE_S
 # A stream below this share of the action rate is doubtful: the slowest stream limits inference.
 SLOW = 0.9
 
@@ -48,7 +49,7 @@ class Look:
 @dataclass
 class _Tally:
     stream: Stream
-    source: CameraSource | JointStateSource | PoseSource
+    source: Source
     came_ns: list[int] = field(default_factory=list)
     offsets_s: list[float] = field(default_factory=list)
     newest: Any = None
@@ -80,20 +81,15 @@ def survey_robot(robot: RobotContract, reliability: str, seconds: float) -> Iter
             )
 
 
-def _sources(robot: RobotContract) -> list[tuple[str, CameraSource | JointStateSource | PoseSource]]:
+def _sources(robot: RobotContract) -> list[tuple[str, Source]]:
     cameras = [(camera.key, camera) for camera in robot.cameras]
     return [*cameras, *((source.topic, source) for source in robot.state)]
 
 
-def _subscribe(node: Node, source: CameraSource | JointStateSource | PoseSource, reliability: str) -> _Tally:
-    if isinstance(source, CameraSource):
-        kind: type = Image if source.transport == "raw" else CompressedImage
-        profile = qos.sensor(reliability)
-    else:
-        kind = JointState if isinstance(source, JointStateSource) else PoseStamped
-        profile = qos.state(reliability)
-    tally = _Tally(Stream(source.topic, kind, profile), source)
-    node.create_subscription(kind, source.topic, partial(_note, tally), profile)
+def _subscribe(node: Node, source: Source, reliability: str) -> _Tally:
+    stream = stream_of(source, reliability)
+    tally = _Tally(stream, source)
+    node.create_subscription(stream.kind, stream.topic, partial(_note, tally), stream.profile)
     return tally
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from asyncvla_ros.common.noise_seed import noise_seed
 from asyncvla_ros.data.episodes import Episodes
 from asyncvla_ros.policy import Policy
 from asyncvla_ros.strategy import Strategy
@@ -43,7 +44,7 @@ def infer_demos(
         seed: Determines the noise, with the frame.
     """
     for frame, demonstrated in zip(frames, episodes.chunks(frames, policy.chunk_size), strict=True):
-        observation, noise = _observation(policy, episodes, frame), _noise_seed(seed, frame)
+        observation, noise = _observation(policy, episodes, frame), noise_seed(seed, int(frame))
         answer = draft = policy.infer(observation, replace(strategy, mode="sfm"), seed=noise)
         if strategy.mode != "sfm":
             answer = policy.infer(observation, strategy, seed=noise)
@@ -57,7 +58,3 @@ def _observation(policy: Policy, episodes: Episodes, frame: int) -> Observation:
         state=episodes.state[frame],
         instruction=episodes.instructions[episodes.instruction[frame]],
     )
-
-
-def _noise_seed(seed: int, frame: int) -> int:
-    return int(np.random.SeedSequence((seed, int(frame))).generate_state(1)[0])

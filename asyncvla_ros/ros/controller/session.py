@@ -10,13 +10,11 @@ import traceback
 from collections.abc import Callable
 from functools import partial
 
-from geometry_msgs.msg import PoseStamped
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
 from rclpy.duration import Duration
 from rclpy.timer import Timer
 from rosgraph_msgs.msg import Clock as ClockMessage
-from sensor_msgs.msg import JointState
 from std_srvs.srv import Trigger
 
 from asyncvla_msgs.msg import ActionChunk
@@ -24,7 +22,6 @@ from asyncvla_ros.control.controller import Controller
 from asyncvla_ros.control.step_clock import StepClock
 from asyncvla_ros.control.types import Command, Verdict
 from asyncvla_ros.data.message_content import to_ns
-from asyncvla_ros.robot.contract import JointStateSource
 from asyncvla_ros.ros import qos
 from asyncvla_ros.ros.controller.outputs import Outputs
 from asyncvla_ros.ros.controller.parameters import ControllerParameters, read_robot
@@ -37,6 +34,7 @@ from asyncvla_ros.ros.lifecycle import ManagedNode
 from asyncvla_ros.ros.parameters import Parameters
 from asyncvla_ros.ros.realtime import take_realtime_priority
 from asyncvla_ros.ros.repeated_warning import RepeatedWarning
+from asyncvla_ros.ros.source_streams import stream_of
 from asyncvla_ros.ros.stream_watch import Stream, StreamWatch
 
 # Wall time between two status messages while nothing changes, and two looks at who else commands [s].
@@ -105,12 +103,9 @@ class ControllerSession:
             self._timer = self._repeat(self._robot.command_period_ns / 1e9, self._on_timer)
 
     def _subscribe_states(self, reliability: str) -> dict[str, Stream]:
-        profile = qos.state(reliability)
-        streams: dict[str, Stream] = {}
-        for source in self._robot.state:
-            kind: type = JointState if isinstance(source, JointStateSource) else PoseStamped
-            self._node.subscribe_raw(kind, source.topic, partial(self._on_state, source.topic), profile)
-            streams[source.topic] = Stream(source.topic, kind, profile)
+        streams = {source.topic: stream_of(source, reliability) for source in self._robot.state}
+        for topic, stream in streams.items():
+            self._node.subscribe_raw(stream.kind, topic, partial(self._on_state, topic), stream.profile)
         return streams
 
     def _repeat(self, period_s: float, action: Callable[[], None]) -> Timer:

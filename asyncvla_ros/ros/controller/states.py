@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
-from geometry_msgs.msg import PoseStamped
 from rclpy.serialization import deserialize_message
-from sensor_msgs.msg import JointState
 
 from asyncvla_ros.data.message_content import named_state, to_ns
-from asyncvla_ros.robot.contract import JointStateSource, RobotContract
+from asyncvla_ros.robot.contract import RobotContract
 from asyncvla_ros.ros.lifecycle import ManagedNode
 from asyncvla_ros.ros.repeated_warning import RepeatedWarning
+from asyncvla_ros.ros.source_streams import message_type
 from asyncvla_ros.types import ContractError
 
 # Of a topic that two publish, the newest one may have some of the joints only: then an older one is read.
@@ -52,9 +51,8 @@ class RobotStates:
         """Read the newest message of each topic that fits the contract; warn of others."""
         for topic, kept in self._kept.items():
             source = self._sources[topic]
-            kind = JointState if isinstance(source, JointStateSource) else PoseStamped
             while kept:
-                message = deserialize_message(kept.pop(), kind)
+                message = deserialize_message(kept.pop(), message_type(source))
                 try:
                     values = named_state(message, source, self._frame)
                 except ContractError as error:

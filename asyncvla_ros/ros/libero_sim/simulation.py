@@ -45,12 +45,8 @@ class Simulation:
     def __init__(
         self, node: ManagedNode, params: Parameters[SimParameters], streams: SimStreams, action_period_ns: int
     ):
-        self._node, self._params, self._streams, self._action_period_ns = (
-            node,
-            params,
-            streams,
-            action_period_ns,
-        )
+        self._node, self._params, self._streams = node, params, streams
+        self._action_period_ns = action_period_ns
         #: Belongs to the simulation's thread; others read single numbers, for reports.
         self.world = World(
             self._make_env, max_steps, action_period_ns, params.values.n_action_steps, hold_action=IDLE_ACTION

@@ -10,15 +10,14 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from geometry_msgs.msg import PoseStamped
 from rclpy.parameter import Parameter
-from sensor_msgs.msg import CompressedImage, Image, JointState
 
 from asyncvla_msgs.msg import EpisodeStatus
 from asyncvla_msgs.srv import SetInstruction
-from asyncvla_ros.data.robot_policy import Deciding, RobotPolicy, Source, observed, store
+from asyncvla_ros.data.deciding import Deciding
+from asyncvla_ros.data.robot_policy import RobotPolicy, Source, observed, store
 from asyncvla_ros.observe.stream_sync import Snapshot, StreamSync
-from asyncvla_ros.robot.contract import CameraSource, JointStateSource, RobotContract
+from asyncvla_ros.robot.contract import RobotContract
 from asyncvla_ros.ros import qos
 from asyncvla_ros.ros.diagnostics import Report
 from asyncvla_ros.ros.lifecycle import ManagedNode
@@ -30,6 +29,7 @@ from asyncvla_ros.ros.policy.metrics import PolicyMetrics, mean_confidence
 from asyncvla_ros.ros.policy.parameters import HOLD, PolicyParameters
 from asyncvla_ros.ros.policy.run_task import RunTaskServer
 from asyncvla_ros.ros.policy.tasks import NOT_ACTIVE, Result, TaskSlot
+from asyncvla_ros.ros.source_streams import stream_of
 from asyncvla_ros.ros.stream_watch import Stream, StreamWatch, clock_problem
 from asyncvla_ros.types import ActionChunk, AsyncVLAError
 
@@ -106,16 +106,10 @@ class PolicySession:
 
     def _subscribe_streams(self, sources: dict[str, Source]) -> dict[str, Stream]:
         reliability = self._params.values.sensor_reliability
-        streams: dict[str, Stream] = {}
-        for stream, source in sources.items():
-            if isinstance(source, CameraSource):
-                profile = qos.sensor(reliability)
-                kind: type = Image if source.transport == "raw" else CompressedImage
-            else:
-                profile = qos.state(reliability)
-                kind = JointState if isinstance(source, JointStateSource) else PoseStamped
-            self._node.subscribe(kind, source.topic, partial(self._on_sample, stream, source), profile)
-            streams[stream] = Stream(source.topic, kind, profile)
+        streams = {name: stream_of(source, reliability) for name, source in sources.items()}
+        for name, stream in streams.items():
+            note = partial(self._on_sample, name, sources[name])
+            self._node.subscribe(stream.kind, stream.topic, note, stream.profile)
         return streams
 
     # --- in the thread of the node's executor -------------------------------------------------------------

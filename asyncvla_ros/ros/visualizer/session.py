@@ -10,10 +10,9 @@ from functools import partial
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticStatus
-from geometry_msgs.msg import PoseStamped
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
-from sensor_msgs.msg import CompressedImage, Image, JointState
+from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import String
 from visualization_msgs.msg import MarkerArray
 
@@ -33,6 +32,7 @@ from asyncvla_ros.ros.images import rgb_message
 from asyncvla_ros.ros.lifecycle import ManagedNode
 from asyncvla_ros.ros.parameters import Parameters
 from asyncvla_ros.ros.repeated_warning import RepeatedWarning
+from asyncvla_ros.ros.source_streams import message_type
 from asyncvla_ros.ros.visualizer.markers import chunk_markers, no_markers
 from asyncvla_ros.ros.visualizer.parameters import VisualizerParameters
 from asyncvla_ros.types import ContractError
@@ -91,10 +91,8 @@ class VisualizerSession:
         subscribe(ActionChunk, values.chunk_topic, self._on_chunk, qos.CHUNK)
         subscribe(ControllerStatus, values.status_topic, self._on_status, qos.STATUS)
         for source in self._robot.state:
-            kind: type = JointState if isinstance(source, JointStateSource) else PoseStamped
-            subscribe(kind, source.topic, partial(self._on_state, source), sensor)
-        kind = Image if self._camera.transport == "raw" else CompressedImage
-        subscribe(kind, self._camera.topic, self._on_image, sensor)
+            subscribe(message_type(source), source.topic, partial(self._on_state, source), sensor)
+        subscribe(message_type(self._camera), self._camera.topic, self._on_image, sensor)
         if self._display.needs_description:
             subscribe(String, values.description_topic, self._on_description, qos.STATUS)
 

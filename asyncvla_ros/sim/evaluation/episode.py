@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from asyncvla_ros.common.noise_seed import noise_seed
 from asyncvla_ros.control.action_schedule import ScheduledAction
 from asyncvla_ros.sim.evaluation.approach import FirstApproach
-from asyncvla_ros.sim.evaluation.inference import Inference, noise_seed
+from asyncvla_ros.sim.evaluation.inference import Inference
 from asyncvla_ros.sim.evaluation.results import EpisodeResult, EvalSettings, Executed
 from asyncvla_ros.sim.evaluation.timing import TimedPlan, Timing
 from asyncvla_ros.sim.evaluation.video import side_by_side, write_video

@@ -69,11 +69,6 @@ class Inference:
         return self.chunk.disagreement
 
 
-def noise_seed(*parts: int) -> int:
-    """Make a seed for what ``parts`` number, whichever process or order it runs in."""
-    return int(np.random.SeedSequence(parts).generate_state(1)[0])
-
-
 def series(inferences: Sequence[Inference], field: str) -> tuple[float | None, ...]:
     """Return one number per inference, short enough to be stored; empty where none is known."""
     values = [getattr(inference, field) for inference in inferences]

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from asyncvla_ros.common.noise_seed import noise_seed
 from asyncvla_ros.common.worker_pool import worker_pool
 from asyncvla_ros.sim.evaluation.episode import run_episode
-from asyncvla_ros.sim.evaluation.inference import noise_seed
 from asyncvla_ros.sim.evaluation.results import EpisodeResult, EvalSettings, summarize
 from asyncvla_ros.sim.evaluation.worlds import require_world
 from asyncvla_ros.sim.libero.env import LiberoEnv

@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 from websockets.exceptions import WebSocketException
 
+from asyncvla_ros.common.noise_seed import noise_seed
 from asyncvla_ros.common.renamed import with_present_keys
 from asyncvla_ros.serve.client import PolicyClient, RequestError
-from asyncvla_ros.sim.evaluation.inference import Inference, noise_seed
+from asyncvla_ros.sim.evaluation.inference import Inference
 from asyncvla_ros.sim.simpler.fractal_results import FractalEpisode, FractalSettings, summarize
 from asyncvla_ros.sim.simpler.google_robot import (
     ACTION_DIM,

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from asyncvla_ros.common.noise_seed import noise_seed
 from asyncvla_ros.policy import Policy
 from asyncvla_ros.sim.evaluation.episode import run_episode
-from asyncvla_ros.sim.evaluation.inference import noise_seed
 from asyncvla_ros.sim.evaluation.results import EpisodeResult, EvalSettings, summarize
 from asyncvla_ros.sim.libero.conventions import LiberoConventions
 from asyncvla_ros.sim.libero.tasks import list_tasks
