@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import Field
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from asyncvla_ros.common.options import (
-    HELP,
-    MINIMUM,
-    checkpoint_option,
-)
+from asyncvla_ros.common.options import HELP, checkpoint_option
 from asyncvla_ros.strategy import Strategy
 from asyncvla_ros.types import AsyncVLAError, RunError
 
@@ -38,11 +33,7 @@ def writable(option: typer.CallbackParam, out: Path | None) -> Path | None:
     return out
 
 
-def _option(field: Field[Any]) -> Any:
-    return typer.Option(help=field.metadata[HELP], min=field.metadata[MINIMUM])
-
-
-CheckpointOption = Annotated[Path | None, _option(checkpoint_option())]
+CheckpointOption = Annotated[Path | None, typer.Option(help=checkpoint_option().metadata[HELP])]
 JsonOption = Annotated[
     Path | None, typer.Option("--json", callback=writable, help="Write metrics there; - prints them.")
 ]

@@ -15,17 +15,19 @@ _KEYS = {
     "judging_ms": "refine_ms",
     "tick_ms": "inference_ms",
 }
-# Present parameter of a node: retired parameter.
-RETIRED_PARAMETERS = {"n_action_steps": "execute_steps"}
 
 
-def with_present_keys(values: Mapping[str, Any]) -> dict[str, Any]:
+def with_present_keys(values: Mapping[str, Any], keys: Mapping[str, str] = _KEYS) -> dict[str, Any]:
     """Return values with the present keys; ``object_hook`` of ``json.loads`` where they are nested.
 
     A retired key beside the present one stays as it is, for whoever checks the keys.
+
+    Args:
+        values: Values as read from a file.
+        keys: Present key by its retired name.
     """
     return {
-        key if (present := _KEYS.get(key, key)) in values else present: value for key, value in values.items()
+        key if (present := keys.get(key, key)) in values else present: value for key, value in values.items()
     }
 
 

@@ -10,7 +10,7 @@ from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescri
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from asyncvla_ros.common.renamed import RETIRED_PARAMETERS, deprecation
+from asyncvla_ros.common.renamed import deprecation
 from asyncvla_ros.common.yaml_section import TOPIC, TOPIC_FORM
 from asyncvla_ros.types import AsyncVLAError
 
@@ -28,6 +28,7 @@ class Declaration:
     choices: tuple[str, ...]
     read_only: bool
     is_topic: bool
+    former: str | None
 
 
 def parameter(
@@ -39,6 +40,7 @@ def parameter(
     choices: Sequence[str] = (),
     read_only: bool = False,
     is_topic: bool = False,
+    former: str | None = None,
 ) -> Any:
     """Create a dataclass field that is a node parameter; its type is that of ``default``.
 
@@ -50,9 +52,17 @@ def parameter(
         choices: Permitted texts; empty: any.
         read_only: Fixed when the node starts.
         is_topic: The name of a topic; empty only if the default is.
+        former: Retired name, which is still read.
     """
     declaration = Declaration(
-        default, description, minimum, maximum, choices=tuple(choices), read_only=read_only, is_topic=is_topic
+        default,
+        description,
+        minimum,
+        maximum,
+        choices=tuple(choices),
+        read_only=read_only,
+        is_topic=is_topic,
+        former=former,
     )
     return dataclasses.field(default=default, metadata={"declaration": declaration})
 
@@ -81,7 +91,7 @@ class Parameters(Generic[P]):
         self._on_change = on_change
         values = {}
         for name, declaration in self._declarations.items():
-            initial = _initial_value(node, name, declaration.default)
+            initial = _initial_value(node, name, declaration)
             values[name] = node.declare_parameter(name, initial, _descriptor(declaration)).value
             _check(name, values[name], declaration)
         self.values: P = kind(**values)
@@ -101,9 +111,9 @@ class Parameters(Generic[P]):
         return SetParametersResult(successful=True)
 
 
-def _initial_value(node: Node, name: str, default: Any) -> Any:
+def _initial_value(node: Node, name: str, declaration: Declaration) -> Any:
     """Return what the retired name of a parameter gives, if it has one, or else the default."""
-    retired = RETIRED_PARAMETERS.get(name)
+    retired, default = declaration.former, declaration.default
     if retired is None:
         return default
     descriptor = ParameterDescriptor(description=f"Deprecated: {name}", read_only=True, dynamic_typing=True)

@@ -11,6 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from asyncvla_ros.common.exclusive_lock import exclusive_lock
+from asyncvla_ros.common.renamed import with_present_keys
 from asyncvla_ros.common.same_settings import fixed_settings, require_same_settings
 from asyncvla_ros.common.shard import WHOLE
 from asyncvla_ros.common.worker_pool import worker_pool
@@ -77,9 +78,9 @@ def _require_same_collection(settings: CollectSettings) -> None:
         partial.write_text(json.dumps(now, indent=1) + "\n")
         partial.replace(file)
     found = f"{settings.out} holds another collection"
-    there = json.loads(file.read_text()).items()
+    there = json.loads(file.read_text())
     # Before there were views, all were demonstrations.
-    before = {"views": 0} | {_RENAMED.get(name, name): value for name, value in there}
+    before = {"views": 0} | with_present_keys(there, _RENAMED)
     require_same_settings(before, now, found, "choose another --out")
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from asyncvla_ros.common.exclusive_lock import exclusive_lock
+from asyncvla_ros.common.renamed import with_present_keys
 from asyncvla_ros.common.same_settings import fixed_settings, require_same_settings
 from asyncvla_ros.model.rater_config import FORMER_LABELS
 
@@ -76,7 +77,7 @@ class RunState:
 
 def _renamed(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return settings of an older version by their present names."""
-    values = {_RENAMED.get(name, name): value for name, value in settings.items()}
+    values = with_present_keys(settings, _RENAMED)
     if "label" in values:
         values["label"] = FORMER_LABELS.get(values["label"], values["label"])
     return values

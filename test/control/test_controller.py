@@ -278,8 +278,7 @@ def _checked(controller: Controller, command: Command, now: int, last: tuple[int
 @settings(deadline=None)
 def test_no_sequence_of_events_commands_outside_the_limits(events):
     controller = _started()
-    now, chunk_id = 10 * SEC, 0
-    last: tuple[int, int] = (0, -1)
+    now, chunk_id, last = 10 * SEC, 0, (0, -1)
     for event in events:
         if event[0] == "chunk":
             chunk_id += 1

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.ros
 
 @dataclass(frozen=True)
 class Sample:
-    n_action_steps: int = parameter(0, "Steps", minimum=0, maximum=10, read_only=True)
+    n_action_steps: int = parameter(0, "Steps", minimum=0, maximum=10, read_only=True, former="execute_steps")
 
 
 @pytest.fixture

@@ -40,7 +40,12 @@ class ControllerParameters:
         False, "The world waits for each command: act on each tick of /clock", read_only=True
     )
     n_action_steps: int = parameter(
-        0, "Leading actions of each chunk to execute; 0: all", minimum=0, maximum=1000, read_only=True
+        0,
+        "Leading actions of each chunk to execute; 0: all",
+        minimum=0,
+        maximum=1000,
+        read_only=True,
+        former="execute_steps",
     )
     silence_timeout_s: float = parameter(
         2.0,

@@ -18,7 +18,12 @@ class SimParameters:
     )
     lockstep: bool = parameter(True, "The world waits for each command", read_only=True)
     n_action_steps: int = parameter(
-        4, "Lockstep: control steps from one observation to the next", minimum=1, maximum=1000, read_only=True
+        4,
+        "Lockstep: control steps from one observation to the next",
+        minimum=1,
+        maximum=1000,
+        read_only=True,
+        former="execute_steps",
     )
     real_time_factor: float = parameter(
         1.0, "Free-running: simulated per real time", minimum=0.01, maximum=100.0

@@ -14,6 +14,7 @@ from asyncvla_ros.data.message_content import to_ns
 from asyncvla_ros.ros.exit_codes import REFUSED
 from support.checkpoints import tiny_checkpoint
 from support.fake_robot import START_TIMEOUT, FakeRobot
+from support.policy_node import policy_params
 from support.ros_client import report_values
 
 pytestmark = pytest.mark.ros
@@ -21,23 +22,6 @@ pytestmark = pytest.mark.ros
 CHUNKS = QoSProfile(
     depth=100, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
 )
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory):
-    return tiny_checkpoint(tmp_path_factory.mktemp("checkpoint"))
-
-
-def _params(checkpoint, **changes):
-    return {
-        "checkpoint": checkpoint,
-        "threads": 1,
-        "autostart": True,
-        "sensor_reliability": "reliable",
-        "max_observation_age_s": 5.0,
-        "max_skew_s": 0.005,
-        **changes,
-    }
 
 
 def _set_instruction(client, instruction):
@@ -50,7 +34,7 @@ def running(start_node, ros_client, checkpoint):
     """Chunks and diagnostics of a policy that was started with these parameters, and its robot."""
 
     def start(**changes):
-        start_node("policy_node", params=_params(checkpoint, seed=3, **changes))
+        start_node("policy_node", params=policy_params(checkpoint, seed=3, **changes))
         chunks = ros_client.subscribe(ActionChunk, "/policy/action_chunk", CHUNKS)
         diagnostics = ros_client.subscribe(DiagnosticArray, "/diagnostics", 10)
         robot = FakeRobot(ros_client)
@@ -146,7 +130,7 @@ def test_deactivation_ends_the_motion_and_the_session(running, ros_client):
 
 
 def test_with_a_seed_an_observation_is_always_decided_in_the_same_way(start_node, ros_client, checkpoint):
-    start_node("policy_node", params=_params(checkpoint, instruction="lift", seed=3))
+    start_node("policy_node", params=policy_params(checkpoint, instruction="lift", seed=3))
     chunks = ros_client.subscribe(ActionChunk, "/policy/action_chunk", CHUNKS)
     robot = FakeRobot(ros_client)
     robot.wait_for_subscribers()
@@ -162,7 +146,7 @@ def test_with_a_seed_an_observation_is_always_decided_in_the_same_way(start_node
 
 
 def test_the_strategy_can_be_changed_while_it_runs(start_node, ros_client, checkpoint):
-    start_node("policy_node", params=_params(checkpoint, instruction="place it", threshold=1.0))
+    start_node("policy_node", params=policy_params(checkpoint, instruction="place it", threshold=1.0))
     chunks = ros_client.subscribe(ActionChunk, "/policy/action_chunk", CHUNKS)
     robot = FakeRobot(ros_client)
     robot.wait_for_subscribers()
@@ -185,7 +169,7 @@ def test_the_strategy_can_be_changed_while_it_runs(start_node, ros_client, check
 
 
 def test_a_chunk_takes_over_what_will_have_been_executed_when_it_arrives(start_node, ros_client, checkpoint):
-    node = start_node("policy_node", params=_params(checkpoint, instruction="place it", commit=True))
+    node = start_node("policy_node", params=policy_params(checkpoint, instruction="place it", commit=True))
     chunks = ros_client.subscribe(ActionChunk, "/policy/action_chunk", CHUNKS)
     diagnostics = ros_client.subscribe(DiagnosticArray, "/diagnostics", 10)
     node.wait_for_output("parameter commit is deprecated, use handover: commit", START_TIMEOUT)
@@ -215,7 +199,7 @@ def test_a_chunk_takes_over_what_will_have_been_executed_when_it_arrives(start_n
 
 
 def test_skewed_streams_are_not_mixed(start_node, ros_client, checkpoint):
-    start_node("policy_node", params=_params(checkpoint, instruction="lift"))
+    start_node("policy_node", params=policy_params(checkpoint, instruction="lift"))
     chunks = ros_client.subscribe(ActionChunk, "/policy/action_chunk", CHUNKS)
     robot = FakeRobot(ros_client)
     robot.wait_for_subscribers()
@@ -238,7 +222,9 @@ def test_skewed_streams_are_not_mixed(start_node, ros_client, checkpoint):
     ],
 )
 def test_a_checkpoint_of_another_robot_fails_configure(start_node, ros_client, tmp_path, changes, expected):
-    node = start_node("policy_node", params=_params(tiny_checkpoint(tmp_path, **changes), autostart=False))
+    node = start_node(
+        "policy_node", params=policy_params(tiny_checkpoint(tmp_path, **changes), autostart=False)
+    )
     assert not ros_client.transition("policy", "configure", START_TIMEOUT)
     node.wait_for_output("cannot configure: robot libero_panda and checkpoint")
     node.wait_for_output(expected)
@@ -246,7 +232,7 @@ def test_a_checkpoint_of_another_robot_fails_configure(start_node, ros_client, t
 
 
 def test_a_broken_checkpoint_ends_an_autostart_for_good(start_node, checkpoint, tmp_path):
-    node = start_node("policy_node", params=_params(tmp_path))
+    node = start_node("policy_node", params=policy_params(tmp_path))
     node.wait_for_output("cannot configure:", START_TIMEOUT)
     node.wait_for_output("model.safetensors")
     assert node.process.wait(30.0) == REFUSED

@@ -13,8 +13,8 @@ from asyncvla_msgs.action import RunTask
 from asyncvla_msgs.msg import EpisodeStatus
 from asyncvla_msgs.srv import RunTaskBlocking
 from asyncvla_ros.ros import qos
-from support.checkpoints import tiny_checkpoint
 from support.fake_robot import FakeRobot
+from support.policy_node import policy_params
 from support.ros_client import result_of
 
 pytestmark = pytest.mark.ros
@@ -39,23 +39,10 @@ class Tasks:
         return result_of(self._client.send_goal_async(goal, feedback_callback=self._note))
 
 
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory):
-    return tiny_checkpoint(tmp_path_factory.mktemp("checkpoint"))
-
-
 @pytest.fixture
 def tasks(start_node, ros_client, checkpoint):
     """Those of an active policy whose robot publishes all the time."""
-    params = {
-        "checkpoint": checkpoint,
-        "threads": 1,
-        "autostart": True,
-        "sensor_reliability": "reliable",
-        "max_observation_age_s": 5.0,
-        "max_skew_s": 0.005,
-        "episode_status_topic": "libero_sim/episode_status",
-    }
+    params = policy_params(checkpoint, episode_status_topic="libero_sim/episode_status")
     start_node("policy_node", params=params)
     robot = FakeRobot(ros_client)
     robot.wait_for_subscribers()

@@ -11,20 +11,9 @@ from asyncvla_ros.sim.evaluation.episode_log import EpisodeLog
 from asyncvla_ros.sim.evaluation.results import EpisodeResult, EvalSettings, summarize
 from asyncvla_ros.strategy import Strategy
 from asyncvla_ros.types import AsyncVLAError
+from support.episode_results import FIRST
 
 CONFIG = EvalSettings("libero_object", (0, 1), (0, 1), checkpoint="4f2a")
-FIRST = EpisodeResult(
-    0,
-    1,
-    success=True,
-    steps=90,
-    inference_ms=(10.0, 12.5),
-    refined=0.25,
-    confidence=0.75,
-    jerk_inside=1.5,
-    jerk_seam=2.5,
-    refine_ms=3.5,
-)
 
 
 def test_a_rerun_knows_what_is_finished(tmp_path: Path) -> None:

@@ -9,20 +9,9 @@ from asyncvla_ros.report.results import load
 from asyncvla_ros.report.success import success_table
 from asyncvla_ros.sim.evaluation.episode_log import EpisodeLog
 from asyncvla_ros.sim.evaluation.results import EpisodeResult, EvalSettings, summarize
+from support.episode_results import FIRST
 
 CONFIG = EvalSettings("libero_object", (0,), (0, 1), checkpoint="4f2a", n_action_steps=2)
-FIRST = EpisodeResult(
-    0,
-    1,
-    success=True,
-    steps=90,
-    inference_ms=(10.0, 12.5),
-    refined=0.25,
-    confidence=0.75,
-    jerk_inside=1.5,
-    jerk_seam=2.5,
-    refine_ms=3.5,
-)
 RETIRED = {
     '"inference_ms"': '"tick_ms"',
     '"refine_ms"': '"judging_ms"',
