@@ -4,7 +4,7 @@
 #   tools/train_nano.sh OUT
 # A rerun goes on where it stopped. By environment: SUITES, TASKS, EPISODES and VIEWS (of each task), STEPS,
 # RATER_STEPS, BATCH, WORKERS (processes that collect), RENDERING (full with a GPU, whose EGL renders meshes as
-# fast as it does decimated ones).
+# fast as it does decimated ones), TRAIN_OPTIONS (more of them, such as "--workers 8 --compile" with a GPU).
 set -euo pipefail
 out=$1
 suites=${SUITES:-libero_object libero_spatial libero_goal} tasks=${TASKS:-all}
@@ -28,8 +28,9 @@ mixture() { # NAME=WEIGHT... (how often a frame comes in an epoch)
 }
 train() { # RUN INIT STEPS LEARNING_RATE SHARE_OF_EARLIER_PLANS NAME=WEIGHT...
   mixture "${@:6}" > "$out/$1.yaml"
+  # shellcheck disable=SC2086
   asyncvla train --data "$out/$1.yaml" --init "$2" --out "$out/$1" --steps "$3" --lr "$4" --p-earlier "$5" \
-    --draws 2 --aux-weight 1 --batch "$batch" --holdout 0
+    --draws 2 --aux-weight 1 --batch "$batch" --holdout 0 ${TRAIN_OPTIONS:-}
 }
 
 collect views "$views" 7000 --views 4
