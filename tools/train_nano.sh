@@ -12,10 +12,15 @@ episodes=${EPISODES:-10} views=${VIEWS:-400} steps=${STEPS:-12000} batch=${BATCH
 rendering=${RENDERING:-decimated}
 
 collect() { # NAME EPISODES SEED OPTIONS...
+  local suite running=()
   for suite in $suites; do
     asyncvla collect --suite "$suite" --tasks "$tasks" --episodes-per-task "$2" --seed "$3" --workers "$workers" \
-      --rendering "$rendering" --out "$out/data/$1/$suite" "${@:4}"
+      --rendering "$rendering" --out "$out/data/$1/$suite" "${@:4}" &
+    running+=($!)
+    # With many cores beside each other, so that none waits for the last part of a suite.
+    [ "$workers" -ge 8 ] || wait "${running[-1]}"
   done
+  for suite in "${running[@]}"; do wait "$suite"; done
 }
 data() { # NAMES...
   for name in "$@"; do for suite in $suites; do printf -- '--data %s ' "$out/data/$name/$suite"; done; done
@@ -33,7 +38,7 @@ train() { # RUN INIT STEPS LEARNING_RATE SHARE_OF_EARLIER_PLANS NAME=WEIGHT...
     --draws 2 --aux-weight 1 --batch "$batch" --holdout 0 ${TRAIN_OPTIONS:-}
 }
 
-collect views "$views" 7000 --views 4
+collect views "$views" 7000 --views 16
 collect demonstrations "$episodes" 5000
 if [ ! -d "$out/start" ]; then
   # shellcheck disable=SC2046

@@ -39,7 +39,7 @@ class CollectSettings:
         out: folder in which each part becomes a dataset.
         seed: determines every placement and disturbance.
         placements: kinds of placement (see ``libero.placement``), each with its share of the episodes.
-        views: 0: demonstrations; else so many single views of each scene, see ``sim.views``, each an episode.
+        views: 0: demonstrations; else so many arrangements of each scene, see ``sim.views``, each an episode.
         styles: ways to hold a bowl, of which each episode shows one, drawn at random and stored; 1: the best.
         episodes_per_part: episodes of one dataset; 0: as many as is usual.
         workers: processes.
@@ -59,7 +59,7 @@ class CollectSettings:
         read=partial(shares, option="--placements"),
     )
     views: int = option(
-        0, "Not demonstrations: so many single views of each scene, each an episode; to learn to see."
+        0, "Not demonstrations: one view of each of so many arrangements of a scene, each an episode."
     )
     styles: int = option(1, "Ways to hold a bowl; each episode shows one.")
     episodes_per_part: int = 0

@@ -77,7 +77,7 @@ def _collect_part(settings: CollectSettings, part: Part) -> PartReport:
                 if not _reset(env, settings, rng):
                     continue
                 if settings.views:
-                    steps = record_views(env, writer, choices, count, rng=rng)
+                    steps = record_views(env, writer, settings, choices, count=count, rng=rng)
                 else:
                     steps = record_episode(env, writer, settings, rng, rollout_policy=rollout_policy)
                 if steps:
@@ -100,8 +100,10 @@ def _failure(settings: CollectSettings, part: Part, first: int) -> str:
 def _reset(env: LiberoEnv, settings: CollectSettings, rng: np.random.Generator) -> bool:
     """Make a scene; False if there was no room for one."""
     kinds, shares = zip(*settings.placements, strict=True)
+    seed, kind = int(rng.integers(2**31)), kinds[rng.choice(len(kinds), p=shares)]
     try:
-        env.reset(int(rng.integers(2**31)), kinds[rng.choice(len(kinds), p=shares)])
+        # Views are arranged once their scene has come to rest.
+        env.reset(seed, "official" if settings.views else kind)
     except RunError as error:
         log.info("another scene is made: %s", error)
         return False
@@ -111,17 +113,18 @@ def _reset(env: LiberoEnv, settings: CollectSettings, rng: np.random.Generator) 
 def record_views(
     env: LiberoEnv,
     writer: DatasetWriter,
+    settings: CollectSettings,
     choices: tuple[Instruction, ...],
     count: int,
     rng: np.random.Generator,
 ) -> int:
-    """Record views of the scene as it is.
+    """Record views of a scene.
 
     Returns:
-        Views recorded; 0 if the arm reaches nothing there.
+        Views recorded; 0 if there was no room, or the arm reaches nothing there.
     """
     try:
-        views = list(look_around(env, choices, count, rng))
+        views = list(look_around(env, choices, settings.placements, count, rng=rng))
     except RunError as error:
         log.info("another scene is made: %s", error)
         return 0

@@ -1,11 +1,12 @@
 """Views: single images of many scenes, each with where the target is and what the expert would do there.
 
 A demonstration shows one placement of the objects a hundred times; to find them, a policy must have seen
-them in thousands of places. A view costs a reset, or an arm put elsewhere, and one image of each camera.
-Views are a dataset like any other, of episodes that are one frame long:
+them in thousands of places. A view costs one image of each camera: once a scene has come to rest, its objects
+are arranged anew for each, and the arm is put elsewhere. Views are a dataset like any other, of episodes that
+are one frame long:
 
-    scene 1   arm at rest   "open the top drawer"          where that is, the expert's answer
-              hand near it  "put the bowl on the plate"    ...
+    scene 1   objects here    arm at rest     "open the top drawer"         where that is, the expert's answer
+              and elsewhere   hand near one   "put the bowl on the plate"   ...
     scene 2   ...
 """
 
@@ -20,14 +21,16 @@ import cv2
 import numpy as np
 
 from asyncvla_ros.sim.expert.demonstrator import Expert
-from asyncvla_ros.sim.expert.motion import Phase
 from asyncvla_ros.sim.libero.env import LiberoEnv
+from asyncvla_ros.sim.libero.placement import arrange
 from asyncvla_ros.sim.libero.scene import Scene
 from asyncvla_ros.sim.libero.tasks import list_tasks, scene_problem
 from asyncvla_ros.types import Observation, RunError
 
 log = logging.getLogger(__name__)
-#: Share of the views with the hand near what the instruction is about, and how near [m].
+#: Share of the views with the arm where an episode begins.
+_REST_SHARE = 0.2
+#: Share of the others with the hand near what the instruction is about, and how near [m].
 _NEAR_SHARE, _NEAR_M, _ABOVE_M = 0.6, 0.04, (0.03, 0.2)
 #: Elsewhere the hand is over the objects, or this far beside them, and so high above the lowest [m].
 _BESIDE_M, _OVER_M = 0.05, (0.06, 0.35)
@@ -37,6 +40,8 @@ _TURN_RAD, _TILT_RAD = 0.25, 0.08
 _OPEN_SHARE, _OPEN_M = 0.5, 0.04
 _TRIES = 20
 
+#: Kinds of placements, each with its share.
+Placements = tuple[tuple[str, float], ...]
 Goals = tuple[tuple[str, ...], ...]
 #: What is asked for, and what must hold then.
 Instruction = tuple[str, Goals]
@@ -61,13 +66,18 @@ def instructions(env: LiberoEnv) -> tuple[Instruction, ...]:
 
 
 def look_around(
-    env: LiberoEnv, choices: tuple[Instruction, ...], count: int, rng: np.random.Generator
+    env: LiberoEnv,
+    choices: tuple[Instruction, ...],
+    placements: Placements,
+    count: int,
+    rng: np.random.Generator,
 ) -> Iterator[tuple[Observation, np.ndarray, np.ndarray]]:
-    """Yield views of the present scene, the first with the arm where it is.
+    """Yield views of a scene, each with its objects somewhere else.
 
     Args:
-        env: After a reset.
+        env: After a reset to an official placement.
         choices: What can be asked for there, see ``instructions``.
+        placements: Share of each kind of placement.
         count: How many.
         rng: Source of all that is random.
 
@@ -75,35 +85,48 @@ def look_around(
         Observation, the expert's action (7,), and where target and place are, see ``Scene.privileged``.
 
     Raises:
-        RunError: The arm comes nowhere near them.
+        RunError: There is never room for the objects, or the arm comes nowhere near them.
     """
-    scene, own = env.scene, env.scene.goals
+    scene, own, settled = env.scene, env.scene.goals, env.scene.arrangement()
+    kinds, shares = zip(*placements, strict=True)
     _, upright = scene.ee_pose()
-    experts: dict[str, Expert] = {}
     try:
-        for view in range(count):
+        for _ in range(count):
             text, scene.goals = choices[rng.integers(len(choices))]
-            if view:
-                _move_hand(env, upright, rng)
-            # To choose where to hold a thing takes long; one who already holds it does not fit another view.
-            if text not in experts or experts[text].phase is not Phase.HOVER:
-                experts[text] = Expert(scene)
-            yield replace(env.observe(), instruction=text), experts[text].act(), scene.privileged()
+            for _ in range(_TRIES):
+                # What rested on the table does so elsewhere: it needs no time to settle.
+                settled.restore()
+                if _rearrange(scene, kinds[rng.choice(len(kinds), p=shares)], rng) and (
+                    rng.random() < _REST_SHARE or _move_hand(env, upright, rng)
+                ):
+                    break
+            else:
+                raise RunError(f"no view of {env.task.suite} task {env.task.index} in {_TRIES} tries")
+            yield replace(env.observe(), instruction=text), Expert(scene).act(), scene.privileged()
     finally:
         scene.goals = own
 
 
-def _move_hand(env: LiberoEnv, upright: np.ndarray, rng: np.random.Generator) -> None:
+def _rearrange(scene: Scene, placement: str, rng: np.random.Generator) -> bool:
+    """Arrange the objects anew; return False if there was no room."""
+    try:
+        arrange(scene, placement, rng)
+    except RunError as error:
+        log.info("objects are placed again: %s", error)
+        return False
+    return True
+
+
+def _move_hand(env: LiberoEnv, upright: np.ndarray, rng: np.random.Generator) -> bool:
+    """Put the hand somewhere near the objects; return False if the arm reaches none of many places."""
     for _ in range(_TRIES):
         c, s = np.cos(turn := rng.normal(0, _TURN_RAD)), np.sin(turn)
         tilt = cv2.Rodrigues(np.append(rng.normal(0, _TILT_RAD, 2), 0.0))[0]
         rotation = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]]) @ tilt @ upright
         opening = _OPEN_M if rng.random() < _OPEN_SHARE else rng.uniform(0, _OPEN_M)
         if env.put_hand(_place(env.scene, rng), rotation, opening):
-            return
-    raise RunError(
-        f"the arm of {env.task.suite} task {env.task.index} reaches none of {_TRIES} random places"
-    )
+            return True
+    return False
 
 
 def _place(scene: Scene, rng: np.random.Generator) -> np.ndarray:

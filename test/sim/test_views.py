@@ -12,11 +12,13 @@ import pytest
 from asyncvla_ros.data.episodes import load_episodes
 from asyncvla_ros.sim.collect import collect
 from asyncvla_ros.sim.collection import CollectSettings, Part
-from asyncvla_ros.sim.libero.env import LiberoEnv
+from asyncvla_ros.sim.libero.env import IDLE_ACTION, LiberoEnv
 from asyncvla_ros.sim.libero.tasks import list_tasks
 from asyncvla_ros.sim.record_part import collect_part
 from asyncvla_ros.sim.views import instructions, look_around
 from asyncvla_ros.types import AsyncVLAError, RunError
+
+FREE = (("free", 1.0),)
 
 
 @pytest.fixture(scope="module")
@@ -39,9 +41,10 @@ def test_which_of_two_bowls_is_meant_no_other_task_says() -> None:
 
 
 def test_a_view_tells_where_target_and_place_are_from_the_hand(env: LiberoEnv) -> None:
-    env.reset(seed=2, placement="free")
+    env.reset(seed=2)
     goals, own, seen, before = dict(instructions(env)), env.scene.goals, set(), None
-    for observation, action, privileged in look_around(env, instructions(env), 12, np.random.default_rng(0)):
+    views = look_around(env, instructions(env), FREE, 12, rng=np.random.default_rng(0))
+    for observation, action, privileged in views:
         seen.add(observation.instruction)
         hand, _ = env.scene.ee_pose()
         goal = goals[observation.instruction][0]
@@ -53,6 +56,25 @@ def test_a_view_tells_where_target_and_place_are_from_the_hand(env: LiberoEnv) -
         before = image
     assert len(seen) >= 5
     assert env.scene.goals == own
+
+
+@pytest.mark.parametrize(("suite", "task"), [("libero_object", 1), ("libero_spatial", 4), ("libero_goal", 6)])
+def test_what_is_moved_between_views_rests_where_it_is(suite: str, task: int) -> None:
+    """Each view has other places, of which no physics has to take anything away."""
+    placements = (("exchanged", 0.5), ("free", 0.5))
+    with LiberoEnv(suite, task) as env:
+        env.reset(seed=4)
+        names, found = env.scene.object_names(), []
+        for _ in look_around(env, instructions(env), placements, 6, rng=np.random.default_rng(1)):
+            view = env.scene.arrangement()
+            found.append(placed := np.array([env.scene.body_position(name) for name in names]))
+            for _ in range(10):
+                env.step(IDLE_ACTION)
+            rested = np.array([env.scene.body_position(name) for name in names])
+            np.testing.assert_allclose(rested, placed, atol=0.005)
+            view.restore()
+        moves = np.linalg.norm(np.diff(found, axis=0)[:, :, :2], axis=2)
+        assert (moves.max(axis=1) > 0.05).all()
 
 
 def test_the_hand_is_put_where_it_can_be_and_else_stays(env: LiberoEnv) -> None:

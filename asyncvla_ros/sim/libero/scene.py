@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from asyncvla_ros.sim.libero.arrangement import Arrangement
 from asyncvla_ros.sim.libero.boxes import Box, Obstacles, colliding_geoms, geom_boxes
 
 #: Height of the shoulder above the base, and of the wrist above the point between the fingertips of a gripper
@@ -267,6 +268,10 @@ class Scene:
     def forward(self) -> None:
         """Recompute all poses after objects were moved."""
         self._env.sim.forward()
+
+    def arrangement(self) -> Arrangement:
+        """Return where everything is now, to be restored until the next reset."""
+        return Arrangement(self._env.sim)
 
     def _initial_places(self) -> dict[str, str]:
         """Return the region, object or fixture on or in which each object starts, by object."""
