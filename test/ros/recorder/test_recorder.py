@@ -10,6 +10,7 @@ import sys
 
 import pytest
 from action_msgs.msg import GoalStatus, GoalStatusArray
+from rclpy.qos import ReliabilityPolicy
 from sensor_msgs.msg import Image, JointState
 
 from asyncvla_msgs.msg import ActionChunk
@@ -65,6 +66,17 @@ def hear(ros_client, seconds):
     inbox = ros_client.subscribe(JointState, "joint_states", qos.sensor("best_effort"))
     first = inbox.wait().header.stamp.sec
     inbox.wait(where=lambda message: message.header.stamp.sec > first + seconds, timeout=seconds + 20)
+
+
+def wait_until_heard_reliably(ros_client, topic):
+    """Wait until the recorder, which begins with best effort, has seen what the publishers of a topic offer."""
+    ros_client.wait_until(
+        lambda: all(
+            info.qos_profile.reliability == ReliabilityPolicy.RELIABLE
+            for info in ros_client.node.get_subscriptions_info_by_topic(topic)
+        ),
+        f"reliable subscription of {topic}",
+    )
 
 
 def test_an_episode_is_whole_and_says_what_it_is(ros_client, record, arm):
@@ -154,7 +166,8 @@ def test_a_task_of_the_policy_is_an_episode(ros_client, arm, tmp_path):
     process = NodeProcess(node_command("recorder_node", params=params))
     process.wait_for_output("ready: ")
     tasks = ros_client.node.create_publisher(GoalStatusArray, "policy/run_task/_action/status", qos.STATUS)
-    chunks = ros_client.node.create_publisher(ActionChunk, "policy/action_chunk", qos.CHUNK)
+    chunks = ros_client.publisher(ActionChunk, "policy/action_chunk", qos.CHUNK)
+    wait_until_heard_reliably(ros_client, "/policy/action_chunk")
     for number, (end, outcome) in enumerate(
         ((GoalStatus.STATUS_SUCCEEDED, SUCCESS), (GoalStatus.STATUS_ABORTED, FAILURE))
     ):

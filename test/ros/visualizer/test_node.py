@@ -86,8 +86,10 @@ def test_draws_joint_actions_from_the_robot_description(start_node, ros_client, 
     params["sensor_reliability"] = "reliable"
     node = start_node("visualizer_node", params=params)
     markers = ros_client.subscribe(MarkerArray, "/visualizer/markers", 100)
+    # Again and again, as a robot does: the first may come before the node has heard of its publisher.
     measured = ros_client.publisher(JointState, "joint_states", timeout=START_TIMEOUT)
-    measured.publish(JointState(name=joints, position=[0.0] * 3))
+    state = JointState(name=joints, position=[0.0] * 3)
+    ros_client.node.create_timer(0.05, lambda: measured.publish(state))
     actions = np.array([[np.pi / 2, 0, 0], [np.pi / 2, -np.pi / 2, 0.05]], np.float32)
     ChunkPeer(ros_client).send(
         action_space="joint_position", dof_names=tuple(joints), actions=actions, action_period_ns=STEP_NS
