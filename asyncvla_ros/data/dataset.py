@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from asyncvla_ros.common.lfs import lfs_remedy
+from asyncvla_ros.common.json_file import read_json
 from asyncvla_ros.types import AsyncVLAError
 
 STATE_KEY = "observation.state"
@@ -99,12 +98,7 @@ def dataset_info(root: Path) -> DatasetInfo:
         AsyncVLAError: If it is unreadable, has another version, or lacks a needed value.
     """
     file = root / "meta" / "info.json"
-    try:
-        info = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise AsyncVLAError(f"{file} is no JSON ({error}){lfs_remedy(file)}") from error
-    if not isinstance(info, dict):
-        raise AsyncVLAError(f"{file} holds a {type(info).__name__}, expected an object")
+    info = read_json(file)
     version = str(info.get("codebase_version"))
     if not version.startswith("v3"):
         raise AsyncVLAError(

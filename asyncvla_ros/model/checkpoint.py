@@ -27,6 +27,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from asyncvla_ros.common.data_record import DataRecord
+from asyncvla_ros.common.json_file import read_json
 from asyncvla_ros.common.normalization import NormStats
 from asyncvla_ros.model.asyncvla import AsyncVLA
 from asyncvla_ros.model.card import GENERATED, model_card
@@ -36,7 +37,7 @@ from asyncvla_ros.model.onnx_engine import GRAPHS
 from asyncvla_ros.model.text import head_tokens, load_tokenizer
 from asyncvla_ros.model.weights import INDEX, SINGLE, digest_weights, load_weights, save_weights
 from asyncvla_ros.observe.episode_monitor import LIMITS, EpisodeLimits, load_limits, save_limits
-from asyncvla_ros.robot.feature_file import features_values, load_features, read_json
+from asyncvla_ros.robot.feature_file import features_values, load_features
 from asyncvla_ros.types import CheckpointError, FeatureContract
 
 # Required files beside the weights.
@@ -192,7 +193,7 @@ def load_stats(folder: Path, features: FeatureContract) -> tuple[NormStats, Norm
         CheckpointError: If they are unreadable or do not fit ``features``.
     """
     file = folder / "norm_stats.json"
-    stats = read_json(file)
+    stats = read_json(file, CheckpointError)
     return (
         NormStats.from_dict(stats.get("state"), len(features.state_names), f"{file} state"),
         NormStats.from_dict(stats.get("action"), len(features.action_names), f"{file} action"),
@@ -206,7 +207,7 @@ def load_records(folder: Path) -> tuple[DataRecord | None, DataRecord | None]:
         CheckpointError: If the file exists but is unreadable.
     """
     file = folder / _TRAINING_DATA
-    values = read_json(file) if file.is_file() else {}
+    values = read_json(file, CheckpointError) if file.is_file() else {}
     given = values.get("policy"), values.get("rater")
     policy, rater = (DataRecord.from_dict(v, str(file)) if v else None for v in given)
     return policy, rater

@@ -11,10 +11,10 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from asyncvla_ros.common.json_file import read_json
 from asyncvla_ros.common.renamed import with_present_keys
 from asyncvla_ros.model.config_checks import MOST, require_count, require_known
 from asyncvla_ros.model.rater_config import RaterConfig
-from asyncvla_ros.robot.feature_file import read_json
 from asyncvla_ros.strategy import Strategy
 from asyncvla_ros.types import AsyncVLAError, CheckpointError
 
@@ -205,7 +205,7 @@ def load_config(folder: Path) -> AsyncVLAConfig:
     file = folder / "config.json"
     if not file.is_file():
         raise CheckpointError(f"{folder} is not an AsyncVLA checkpoint: {file.name} not found")
-    return AsyncVLAConfig.from_dict(read_json(file))
+    return AsyncVLAConfig.from_dict(read_json(file, CheckpointError))
 
 
 def _is_share(value: Any) -> bool:

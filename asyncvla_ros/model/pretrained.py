@@ -12,12 +12,12 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntry
 from tokenizers import Tokenizer
 from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
+from asyncvla_ros.common.json_file import read_json
 from asyncvla_ros.model.asyncvla import AsyncVLA
 from asyncvla_ros.model.config import AsyncVLAConfig
 from asyncvla_ros.model.sizes import CLIP_MEAN, CLIP_STD, pretrained_config
 from asyncvla_ros.model.text import head_tokens
 from asyncvla_ros.model.weights import LISTED
-from asyncvla_ros.robot.feature_file import read_json
 from asyncvla_ros.types import AsyncVLAError, CheckpointError
 
 NEEDED = ("config.json", "tokenizer.json")
@@ -63,7 +63,7 @@ def pretrained_network_config(folder: Path, tokenizer: Tokenizer, **overrides: A
     Raises:
         CheckpointError: If the folder has another architecture, or its tokenizer does not know the prompt.
     """
-    kind = read_json(folder / "config.json").get("model_type")
+    kind = read_json(folder / "config.json", CheckpointError).get("model_type")
     if kind != "qwen2_5_vl":
         raise CheckpointError(f"{folder} holds a model of type {kind!r}, expected 'qwen2_5_vl'")
     qwen = Qwen2_5_VLConfig.from_pretrained(folder)
@@ -73,7 +73,7 @@ def pretrained_network_config(folder: Path, tokenizer: Tokenizer, **overrides: A
         **_plain(qwen, _IDS),
     }
     processor = folder / "preprocessor_config.json"
-    seen = read_json(processor) if processor.is_file() else {}
+    seen = read_json(processor, CheckpointError) if processor.is_file() else {}
     colors = {
         "image_mean": tuple(seen.get("image_mean", CLIP_MEAN)),
         "image_std": tuple(seen.get("image_std", CLIP_STD)),

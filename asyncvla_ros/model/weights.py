@@ -25,9 +25,9 @@ from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import (
     Qwen2_5_VLVisionRotaryEmbedding,
 )
 
+from asyncvla_ros.common.json_file import read_json
 from asyncvla_ros.common.lfs import lfs_remedy
 from asyncvla_ros.model.config import AsyncVLAConfig
-from asyncvla_ros.robot.feature_file import read_json
 from asyncvla_ros.types import CheckpointError
 
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
@@ -96,7 +96,7 @@ def weight_files(folder: Path) -> list[Path]:
         if not (folder / SINGLE).is_file():
             raise CheckpointError(f"{folder} is not an AsyncVLA checkpoint: {SINGLE} not found")
         return [folder / SINGLE]
-    names = read_json(folder / INDEX).get("weight_map")
+    names = read_json(folder / INDEX, CheckpointError).get("weight_map")
     if not isinstance(names, dict) or not names or not all(isinstance(n, str) for n in names.values()):
         raise CheckpointError(f"{folder / INDEX} has no weight_map, expected the file of each weight")
     files = sorted(set(names.values()))

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from asyncvla_ros.common.lfs import lfs_remedy
+from asyncvla_ros.common.json_file import read_json
 from asyncvla_ros.robot.contract import ACTION_SPACES
 from asyncvla_ros.types import CameraFeature, CheckpointError, FeatureContract
 
@@ -27,7 +26,7 @@ def load_features(folder: Path) -> FeatureContract:
     file = folder / "features.json"
     if not file.is_file():
         raise CheckpointError(f"{folder} is not an AsyncVLA checkpoint: {file.name} not found")
-    values = read_json(file)
+    values = read_json(file, CheckpointError)
     try:
         features = FeatureContract(
             cameras=tuple(CameraFeature(**camera) for camera in values["cameras"]),
@@ -70,14 +69,3 @@ def _problems(features: FeatureContract) -> Iterator[str]:
         yield f"conventions is {features.conventions}, expected names and values as text"
     if not 0 < features.action_hz < float("inf"):
         yield f"control_hz is {features.action_hz!r}, expected a number above 0"
-
-
-def read_json(file: Path) -> dict[str, Any]:
-    """Return the object in a JSON file; CheckpointError if there is none."""
-    try:
-        values = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise CheckpointError(f"{file} is not JSON: {error}{lfs_remedy(file)}") from error
-    if not isinstance(values, dict):
-        raise CheckpointError(f"{file} holds a {type(values).__name__}, expected an object")
-    return values

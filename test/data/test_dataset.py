@@ -78,8 +78,8 @@ def test_depth_cameras_beside_colors_are_left_out(tmp_path: Path, info: dict[str
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", "info.json is no JSON"),
-        ("", "info.json is no JSON"),
+        ("{", "info.json is not JSON"),
+        ("", "info.json is not JSON"),
         ("[]", "info.json holds a list, expected an object"),
         ("version https://git-lfs.github.com/spec/v1\noid 1", "fetch the file itself with `git lfs pull`"),
         ('{"codebase_version": "v3.0"}', "fps is None, expected frames per second"),
