@@ -22,7 +22,7 @@ MOST_BLOCKS, SHORTEST_BLOCK_NS = 400, 10**9
 
 
 def tolerance(dof: Dof) -> float:
-    """Within which a predicted action counts as the one that was done [unit of the dof]."""
+    """Return the error within which a predicted action counts as the one that was done [unit of the dof]."""
     if dof.is_delta:
         return CHANGE_SHARE * max(abs(dof.minimum), abs(dof.maximum))
     return TOLERANCES[dof.unit]
@@ -91,7 +91,7 @@ class ReplayComparison:
         return float(np.mean((error / self._tolerance)[known])) if known.any() else float("nan")
 
     def metrics(self, seed: int) -> dict[str, Any]:
-        """Errors and calibration.
+        """Return errors and calibration.
 
         Returns:
             ``mae``, ``mae_ci95`` (percentile bootstrap over blocks of time), ``within_tolerance`` and
@@ -121,7 +121,7 @@ class ReplayComparison:
         }
 
     def _intervals(self, errors: np.ndarray, count: np.ndarray, seed: int) -> dict[str, Any]:
-        """Of (blocks, d) sums; None where fewer than two blocks say something."""
+        """Return 95 % intervals by dof, of (blocks, d) sums; None where fewer than two blocks have values."""
         rng = np.random.default_rng(seed)
         drawn = rng.integers(len(errors), size=(RESAMPLES, len(errors)))
         weights = np.apply_along_axis(np.bincount, 1, drawn, minlength=len(errors))
@@ -149,7 +149,7 @@ def _ratio(total: np.ndarray, count: np.ndarray) -> np.ndarray:
 
 
 def _plain(value: Any) -> Any:
-    """None for what is no number: JSON has no NaN."""
+    """Replace what is no number by None, also in nested lists: JSON has no NaN."""
     if isinstance(value, list):
         return [_plain(one) for one in value]
     return None if isinstance(value, float) and not np.isfinite(value) else value

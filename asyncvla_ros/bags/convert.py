@@ -117,7 +117,7 @@ def _reasons(total: Converted) -> str:
 
 
 def _name(bag: Path, settings: ConvertSettings) -> str:
-    """Of a part: another one when the recording or the settings have changed."""
+    """Derive the name of a part, which changes with the recording and with the settings."""
     files = sorted(bag.rglob("*")) if bag.is_dir() else [bag]
     sizes = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files if file.is_file()]
     return sha256(repr((str(bag.resolve()), sizes, settings)).encode()).hexdigest()[:20]

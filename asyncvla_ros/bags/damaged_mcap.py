@@ -47,7 +47,7 @@ class DamagedMcap:
         self.start_time, self.end_time = first_ns, last_ns + 1
 
     def messages(self, connections: Collection[Connection]) -> Generator[tuple[Connection, int, bytes]]:
-        """Messages in the order in which they stand in the file."""
+        """Yield the messages of ``connections`` in the order in which they stand in the file."""
         chosen = {one.id: one for one in connections}
         for channel, message in self._found():
             if channel in chosen:
@@ -67,7 +67,7 @@ class DamagedMcap:
                 yield record.channel_id, record
 
     def _records(self) -> Iterator[McapRecord]:
-        """All that can be read; a chunk that cannot is left out."""
+        """Yield all records that can be read; a chunk that cannot is left out."""
         lost, size = 0, self._path.stat().st_size
         self.damage = ""
         with self._path.open("rb") as file:

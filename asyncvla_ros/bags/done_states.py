@@ -53,7 +53,7 @@ class DoneStates(Done):
             )
 
     def _measured_dofs(self) -> dict[int, tuple[str, int]]:
-        """Dof to topic and place in its state."""
+        """Map the columns of measured dofs to their topic and their place in its state."""
         places = {
             name: (topic, place)
             for topic, source in self._sources.items()
@@ -99,7 +99,7 @@ class DoneStates(Done):
 
 
 def _pose_change(now: np.ndarray, then: np.ndarray) -> np.ndarray:
-    """(6,) change of a pose (9,): position [m], and rotation vector in the base frame [rad]."""
+    """Return the change (6,) of a pose (9,): position [m], and rotation vector in the base frame [rad]."""
     (place, turn), (next_place, next_turn) = state_to_pose(now), state_to_pose(then)
     rotation = Rotation.from_quat(next_turn) * Rotation.from_quat(turn).inv()
     return np.concatenate([next_place - place, rotation.as_rotvec()])

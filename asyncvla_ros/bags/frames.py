@@ -127,7 +127,7 @@ class RecordedFrames:
         return f"no {streams}" if streams else "no observation"
 
     def _finish(self, now_ns: int | None) -> Iterator[RecordedFrame]:
-        """Frames of which it is known what was done at ``now_ns`` [ns]; None: all."""
+        """Yield the frames of which it is known at ``now_ns`` [ns] what was done; None: all."""
         ahead_ns = self._done.ahead_ns + self._robot.action_period_ns
         while self._waiting and (now_ns is None or self._waiting[0].stamp_ns + ahead_ns <= now_ns):
             step = self._waiting.popleft()

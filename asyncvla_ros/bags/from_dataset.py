@@ -236,7 +236,7 @@ class _EpisodeBag:
 
 
 def draft_contract(episode: DatasetEpisode, action_space: str) -> str:
-    """Text of a contract for a dataset's robot: joints, compressed cameras, limits around what was done.
+    """Draft a contract as text: a dataset's joints, compressed cameras, and limits around what was done.
 
     Args:
         episode: Of the dataset.

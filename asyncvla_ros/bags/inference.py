@@ -54,7 +54,7 @@ class InferencePool:
         self._stack.close()
 
     def ask(self, question: Question) -> Future[ActionChunk]:
-        """Decides; the answer, or the error it ends with, is in what is returned."""
+        """Ask the policy; the future that is returned holds the answer, or the error it ends with."""
         if self._pool is not None:
             return self._pool.submit(_answer, question)
         future: Future[ActionChunk] = Future()

@@ -62,7 +62,7 @@ class Messages:
         return self.make("std_msgs/msg/Header", stamp=self.time(stamp_ns), frame_id=frame_id)
 
     def points(self, values: np.ndarray) -> Sequence[Any]:
-        """Point messages of (n, 3) positions [m]."""
+        """Return Point messages of (n, 3) positions [m]."""
         return [self.make("geometry_msgs/msg/Point", x=x, y=y, z=z) for x, y, z in values.tolist()]
 
     def pose(self, header: Any, state: np.ndarray) -> Any:
@@ -74,5 +74,5 @@ class Messages:
         return self.make("geometry_msgs/msg/PoseStamped", header=header, pose=pose)
 
     def serialize(self, message: Any) -> bytes:
-        """As it travels and is recorded (CDR)."""
+        """Serialize a message as it travels and is recorded (CDR)."""
         return bytes(self.store.serialize_cdr(message, message.__msgtype__))

@@ -62,7 +62,7 @@ class StreamRecord:
         return self.received - sum(self.dropped.values())
 
     def to_dict(self) -> dict[str, Any]:
-        """As reports keep it."""
+        """Return the record as reports keep it."""
         return {
             "received": self.received,
             "used": self.used,
@@ -105,7 +105,7 @@ class RecordedClock:
         return {CLOCK} if self._is_published else set()
 
     def advance(self, one: Recorded, stamp_ns: int | None) -> bool:
-        """Goes on to a message; True if time was set back.
+        """Advance to a message; return whether time was set back.
 
         Args:
             one: The message.
@@ -229,7 +229,7 @@ class Observations:
 
 
 def by_stamp(messages: Iterable[Recorded], span_ns: int) -> Iterator[tuple[int, Recorded]]:
-    """Messages with their stamps, in the order of these [ns].
+    """Yield stamps [ns] and their messages, in the order of the stamps.
 
     Args:
         messages: In the order in which they came; those without a header count as of then.

@@ -104,7 +104,7 @@ class BagReader:
         self._store = typestore(connections)
 
     def _opened(self, stack: ExitStack) -> Iterator[tuple[Path, Part]]:
-        """Each file by itself: given a folder, rosbags drops topics whose metadata differ from the file's."""
+        """Open each file alone: of a folder, rosbags drops topics whose metadata differ from the file's."""
         if not self.path.exists():
             raise AsyncVLAError(f"{self.path}: no such recording")
         folder = self.path if self.path.is_dir() else self.path.parent
@@ -154,7 +154,7 @@ class BagReader:
         return {topic: kinds for topic, kinds in self.topics.items() if self.counts[topic]}
 
     def durability(self, topic: str) -> QosDurability | None:
-        """Whether a topic was published for all who come later; None: the recording does not say."""
+        """Return the durability with which a topic was published; None: the recording does not say."""
         for _, part in self._parts:
             for one in part.connections:
                 if one.topic == topic and isinstance(one.ext, ConnectionExtRosbag2):
@@ -163,7 +163,7 @@ class BagReader:
         return None
 
     def messages(self, topics: Collection[str] = ()) -> Iterator[Recorded]:
-        """Messages in the order in which they were recorded; memory does not grow with their number.
+        """Yield messages in the order in which they were recorded; memory does not grow with their number.
 
         Args:
             topics: Of these; empty: of all.
@@ -182,7 +182,7 @@ class BagReader:
             yield Recorded(one.topic, one.kind, one.log_ns, message)
 
     def serialized(self, topics: Collection[str] = ()) -> Iterator[Recorded]:
-        """As ``messages``, each as it was recorded: ``message`` is CDR.
+        """Yield what ``messages`` yields, each as it was recorded: ``message`` is CDR.
 
         Args:
             topics: Of these; empty: of all.
@@ -244,7 +244,7 @@ def recordings(path: Path) -> list[Path]:
 
 
 def _files(folder: Path) -> list[Path]:
-    """Files of a recording, the first one first."""
+    """Return the files of a recording, the first one first."""
     names = [file for file in folder.iterdir() if file.name.removesuffix(COMPRESSED).endswith(SUFFIXES)]
     return sorted(names, key=lambda file: (len(file.name), file.name))
 

@@ -118,7 +118,7 @@ class Replay:
         self._next_ns = 0
 
     def run(self, advance: Callable[[float], None]) -> dict[str, Any]:
-        """Replays from begin to end.
+        """Replay from begin to end.
 
         Args:
             advance: Told the share of the recording that is done.
@@ -142,7 +142,7 @@ class Replay:
         return self._metrics(wall_s)
 
     def _steps(self) -> Iterator[int]:
-        """Goes from message to message; times of the recording [ns]."""
+        """Replay message by message; yield the time of each in the recording [ns]."""
         topics = {*self._topics.streams, *self._done.topics, *self._clock.topics, *self._predictions.topics}
         for one in self._bag.messages(topics):
             has_header = hasattr(one.message, "header")
@@ -163,7 +163,7 @@ class Replay:
             yield one.log_ns
 
     def _is_wanted(self, stamp_ns: int) -> bool:
-        """Whether to decide on an observation of ``stamp_ns`` [ns]."""
+        """Return whether to decide on an observation of ``stamp_ns`` [ns]."""
         if self._settings.at == "chunks":
             return stamp_ns in self._instructions.decided
         if stamp_ns < self._next_ns:

@@ -22,7 +22,7 @@ METRICS, REPORT, PREDICTIONS = "metrics.json", "report.html", "predictions"
 
 
 def recorded_deciding(bag: Path) -> dict[str, Any]:
-    """Parameters of the policy that was recorded, as far as a replay can take them; empty: not known.
+    """Return the recorded policy's parameters, as far as a replay can take them; empty: not known.
 
     Raises:
         AsyncVLAError: the note of the recorder is damaged.
@@ -42,7 +42,7 @@ def run_replay(
     workers: int,
     advance: Callable[[float], None],
 ) -> dict[str, Any]:
-    """Replays a recording, writes its files, and returns what metrics.json holds.
+    """Replay a recording, write its files, and return what metrics.json holds.
 
     Args:
         bag: The recording.

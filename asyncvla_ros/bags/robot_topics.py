@@ -72,7 +72,7 @@ def find_robot(
 
 
 def _namespaces(recorded: Mapping[str, set[str]], sources: Mapping[str, Source]) -> list[str]:
-    """Those in which at least one topic is; the root always."""
+    """Return the namespaces in which at least one topic is; the root always."""
     ends = ["/" + source.topic for source in sources.values() if not source.topic.startswith("/")]
     names = {
         topic.removesuffix("/compressed").removesuffix(end)
@@ -86,7 +86,7 @@ def _namespaces(recorded: Mapping[str, set[str]], sources: Mapping[str, Source])
 def _streams(
     recorded: Mapping[str, set[str]], sources: Mapping[str, Source], namespace: str
 ) -> tuple[dict[str, str], list[str]]:
-    """Topic to stream, and what is missing."""
+    """Return the streams by topic, and what is missing."""
     streams, missing = {}, []
     for stream, source in sources.items():
         topic = resolve(source.topic, namespace)

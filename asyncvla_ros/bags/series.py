@@ -31,7 +31,7 @@ class Series:
         self.values.insert(at, value)
 
     def before(self, time_ns: int) -> tuple[int, Any] | None:
-        """Stamp and value of the last one not after ``time_ns`` [ns]."""
+        """Return stamp and value of the last one not after ``time_ns`` [ns]; None: there is none."""
         at = bisect_right(self.stamps, time_ns) - 1
         return None if at < 0 else (self.stamps[at], self.values[at])
 
@@ -80,9 +80,9 @@ class Done(ABC):
 
     @abstractmethod
     def at(self, chunk: StampedChunk) -> np.ndarray:
-        """(l, d) what was done when each action was due [units of the contract]; NaN: not known."""
+        """Return what was done when each action was due, (l, d) [units of the contract]; NaN: not known."""
 
     def forget(self, before_ns: int | None) -> None:
-        """Nobody will ask for times before ``before_ns`` [ns]; None: time was set back, forget all."""
+        """Forget what nobody will ask for, before ``before_ns`` [ns]; None: time was set back, forget all."""
         for series in self.series.values():
             series.forget(before_ns)

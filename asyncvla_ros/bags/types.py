@@ -18,7 +18,7 @@ _SEPARATOR, _HEADER = "=" * 80 + "\n", "IDL: "
 
 
 def typestore(connections: Iterable[Connection]) -> Any:
-    """Knows every type of some connections that can be known.
+    """Return a typestore of every type of some connections that can be known.
 
     Args:
         connections: Of a recording; a definition that comes with one goes before the usual one.
@@ -32,7 +32,7 @@ def typestore(connections: Iterable[Connection]) -> Any:
 
 
 def typestore_with(kinds: Iterable[str]) -> Any:
-    """Knows the usual types and these, which are looked for among the installed packages.
+    """Return a typestore of the usual types and these, which are looked for among the installed packages.
 
     Raises:
         AsyncVLAError: one is nowhere.
@@ -46,7 +46,7 @@ def typestore_with(kinds: Iterable[str]) -> Any:
 
 
 def _installed(kind: str, known: Mapping[str, Any]) -> dict[str, Any]:
-    """Definitions of a type and what it consists of, as far as they are not known."""
+    """Read the definitions of an installed type and what it consists of, as far as they are not known."""
     if kind in known:
         return {}
     from ament_index_python.packages import get_package_share_directory
@@ -75,7 +75,7 @@ def _part(description: Any) -> str | None:
 
 
 def _definitions(connection: Connection) -> dict[str, Any]:
-    """Of a connection's type and what it consists of; empty if it brings none that can be read."""
+    """Parse the definitions of a connection's type and what it consists of; empty if none can be read."""
     definition = connection.msgdef
     try:
         if definition.format == MessageDefinitionFormat.MSG:
@@ -93,7 +93,7 @@ def _definitions(connection: Connection) -> dict[str, Any]:
 
 @cache
 def _usual() -> dict[str, Any]:
-    """Types of a ROS distribution, and of this package."""
+    """Return the types of a ROS distribution, and of this package."""
     known = dict(get_typestore(Stores.ROS2_KILTED).fielddefs)
     for file in sorted(_message_files()):
         known |= get_types_from_msg(file.read_text(encoding="utf-8"), f"asyncvla_msgs/msg/{file.stem}")

@@ -57,12 +57,12 @@ class BagWriter:
             self.close()
 
     def close(self) -> None:
-        """Completes the recording."""
+        """Complete the recording."""
         with _saying(self.folder, "be completed"):
             self._writer.close()
 
     def abort(self) -> None:
-        """Leaves the recording as it is: without its end."""
+        """Leave the recording as it is: without its end."""
         with suppress(OSError):
             self._writer.abort()
 
@@ -71,7 +71,7 @@ class BagWriter:
         self._writer.set_custom_data(name, text)
 
     def add(self, topic: str, kind: str, definition: Any = None, qos: tuple[Qos, ...] = ()) -> None:
-        """Announces a topic; a message announces its own, if nobody else did.
+        """Announce a topic; a message announces its own, if nobody else did.
 
         Args:
             topic: Its name.
@@ -103,7 +103,7 @@ class BagWriter:
         self.counts[topic] += 1
 
     def flush(self) -> None:
-        """Hands all messages to the system: a program that is killed now loses none of them."""
+        """Hand all messages to the system: a program that is killed now loses none of them."""
         storage: Any = self._writer.storage
         with _saying(self.folder, "be written"):
             if storage.chunk.bio.tell():

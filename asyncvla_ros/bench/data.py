@@ -82,7 +82,7 @@ def _batches(mixture: Mixture, settings: DataSettings) -> Iterator[Batch]:
 
 
 def _time(batches: Iterator[Batch], count: int) -> tuple[float, list[float]]:
-    """Seconds of ``count`` batches after the warm-up, and the peak memory of each process [MB]."""
+    """Time ``count`` batches after the warm-up [s], and measure the peak memory of each process [MB]."""
     began = time.perf_counter()
     peaks: list[float] = []
     for done, _ in enumerate(batches, start=1):

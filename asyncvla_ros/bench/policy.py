@@ -88,7 +88,7 @@ def bench_policy(settings: BenchSettings) -> dict[str, Any]:
 
 
 def _time_in_turns(ways: Mapping[str, Callable[[], list[float]]], repetitions: int) -> dict[str, np.ndarray]:
-    """Milliseconds of each stage and in total, (repetitions, stages) of each way, after a warm-up."""
+    """Time each stage and the total [ms], (repetitions, stages) of each way, after a warm-up."""
     times: dict[str, list[list[float]]] = {name: [] for name in ways}
     warm_up = min(WARM_UP, repetitions)
     for repetition in track(range(repetitions + warm_up), description="Timing", transient=True):
@@ -100,7 +100,7 @@ def _time_in_turns(ways: Mapping[str, Callable[[], list[float]]], repetitions: i
 
 
 def _percentiles(rows: np.ndarray) -> dict[str, dict[str, float]]:
-    """``p50`` and ``p95`` of each stage [ms], of (n, stages)."""
+    """Compute ``p50`` and ``p95`` of each stage [ms], of (n, stages)."""
     return {
         stage: {f"p{q}": round(float(np.percentile(column, q)), 3) for q in (50, 95)}
         for stage, column in zip(STAGES, rows.T, strict=True)
@@ -129,12 +129,12 @@ def _network(settings: BenchSettings) -> tuple[AsyncVLA, bool]:
 
 
 def _rater_layers(config: AsyncVLAConfig) -> int:
-    """As in the paper at full size, as in the shipped policy below."""
+    """Return the layers of the rater: the paper's at full size, the shipped policy's below."""
     return 4 if config.dtype == "bfloat16" else RaterConfig.num_layers
 
 
 def _roofline(model: AsyncVLA, step_ms: float) -> dict[str, float]:
-    """Each Euler step reads the layers of the language model once; no engine can be faster than memory."""
+    """Compare an Euler step [ms] with reading the language model's layers once: memory bounds any engine."""
     layers = model.backbone.qwen.language_model.layers
     read = sum(p.numel() * p.element_size() for p in layers.parameters())
     source = torch.empty(COPIED_BYTES, dtype=torch.uint8, device=model.device).fill_(1)
@@ -168,7 +168,7 @@ def random_inputs(model: AsyncVLA, device: str) -> Inputs:
 
 
 def _cached(model: Runner, inputs: Inputs) -> list[float]:
-    """Milliseconds of encoding, draft, rating and refinement."""
+    """Time encoding, draft, rating and refinement [ms]."""
     noise, ones, half, dims = _noise_and_masks(model, inputs)
     steps, again = model.config.num_denoise_steps, model.config.num_refine_steps
     clock = _Clock(inputs.state.device)
@@ -214,7 +214,7 @@ def _uncached(model: AsyncVLA, inputs: Inputs) -> list[float]:
 
 
 def _signals(model: Runner, velocities: list[Tensor], dims: Tensor) -> Tensor | None:
-    """As many signals as the rater reads; what they say does not change how long it takes."""
+    """Make as many signals as the rater reads; what they say does not change how long it takes."""
     rater = model.config.rater
     if rater is None or not rater.reads:
         return None

@@ -87,7 +87,7 @@ def bench_runtimes(repetitions: int, threads: int = 1) -> dict[str, Any]:
 
 
 def _network(model: Runner) -> tuple[Pass, Draft]:
-    """Prefix and draft as a policy asks for them."""
+    """Return prefix and draft as a policy asks for them."""
     config = model.config
     ones, dims = torch.ones(1, config.chunk_size), torch.ones(config.max_action_dim)
 

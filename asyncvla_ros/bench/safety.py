@@ -154,7 +154,7 @@ def run_case(case: SafetyCase, make_controller: MakeController = Controller) -> 
 
 
 def _added(one: dict[str, Any] | None, other: dict[str, Any]) -> dict[str, Any]:
-    """Metrics of two cases of one contract."""
+    """Add up the metrics of two cases of one contract."""
     if one is None:
         return other
     return {
@@ -166,5 +166,5 @@ def _added(one: dict[str, Any] | None, other: dict[str, Any]) -> dict[str, Any]:
 
 
 def is_clean(metrics: dict[str, Any]) -> bool:
-    """Whether there was neither a violation nor an exception."""
+    """Return whether there was neither a violation nor an exception."""
     return not any(metrics["violations"].values()) and not metrics["exceptions"]

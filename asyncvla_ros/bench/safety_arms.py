@@ -96,7 +96,7 @@ class MeasuredArm:
         self._recent = deque([(at_ns, self._true)])
 
     def _forget(self, at_ns: int, demand: np.ndarray) -> None:
-        """Nothing else than (n,) ``demand`` was demanded for long, and it is there."""
+        """Forget all other demands, as if (n,) ``demand`` had stood for long and the arm were there."""
         self._demands = deque([(at_ns, demand)])
         self._lagging = demand
         self._apart = np.zeros_like(demand)
@@ -136,7 +136,7 @@ class MeasuredArm:
             self._recent.popleft()
 
     def _delayed(self, at_ns: int) -> np.ndarray:
-        """(n,) what was demanded a lag ago, between two demands along a straight line."""
+        """Return the demand (n,) of a lag ago, between two demands along a straight line."""
         due_ns = at_ns - self.lag_ns
         while len(self._demands) > 1 and self._demands[1][0] <= due_ns:
             self._demands.popleft()
@@ -147,7 +147,7 @@ class MeasuredArm:
         return begin + (end - begin) * ((due_ns - begin_ns) / (end_ns - begin_ns))
 
     def _eased(self, elapsed_s: float) -> np.ndarray:
-        """(n,) the demand after a first-order lag."""
+        """Apply a first-order lag to the demand, (n,)."""
         demand = self._demands[-1][1]
         self._demands.clear()
         share = 1.0 if self.lag_ns == 0 else -np.expm1(-elapsed_s * 1e9 / self.lag_ns)
@@ -155,7 +155,7 @@ class MeasuredArm:
         return self._lagging
 
     def _disturb(self, at_ns: int) -> None:
-        """Begins or ends a disturbance that is due."""
+        """Begin or end a disturbance that is due."""
         if self.kind not in ("blocked", "switched_off", "moved_by_hand", "restarts"):
             return
         if self.obeys and at_ns >= self._begin_ns:
@@ -186,13 +186,13 @@ class MeasuredArm:
         return self._true.copy()
 
     def wandered(self) -> np.ndarray:
-        """(n,) how far it is from where it was lately [unit]: nobody has measured that yet."""
+        """Return how far it is from where it was lately, (n,) [unit]: nobody has measured that yet."""
         return np.abs(np.array([true for _, true in self._recent]) - self._true).max(axis=0)
 
     def measured(self) -> np.ndarray:
-        """(n,) what joint_states say after the last step [unit]."""
+        """Return what joint_states say after the last step, (n,) [unit]."""
         return self._measured
 
     def true(self) -> np.ndarray:
-        """(n,) where it is after the last step [unit]."""
+        """Return where it is after the last step, (n,) [unit]."""
         return self._true

@@ -25,11 +25,11 @@ class Driver(Protocol):
     """What demands positions between the messages it receives, see ``TrajectoryDriver``."""
 
     def demand_many(self, times_ns: np.ndarray) -> np.ndarray:
-        """(m, n) at (m,) ascending times [ns]."""
+        """Return the demand (m, n) at (m,) ascending times [ns]."""
         ...
 
     def forget(self, before_ns: int) -> None:
-        """Nobody asks again for what was before."""
+        """Forget what was demanded before ``before_ns``: nobody asks for it again."""
         ...
 
 
@@ -110,7 +110,7 @@ class DriverAudit:
         self._before = Samples.none(len(limits.scale))
 
     def begin(self, at_ns: int, standing: np.ndarray, within: np.ndarray | float = 0.0) -> None:
-        """From ``at_ns``, the time of a first command, it is judged; before it stood still.
+        """Judge the demand from ``at_ns`` on, the time of a first command; before, it stood still.
 
         Args:
             at_ns: [ns].
@@ -122,7 +122,7 @@ class DriverAudit:
         self._next_ns = at_ns if self._next_ns is None else self._next_ns
 
     def suspend(self, at_ns: int) -> None:
-        """From ``at_ns`` until the next ``begin`` nobody obeys: only what is no number counts."""
+        """Count only what is no number from ``at_ns`` until the next ``begin``: nobody obeys meanwhile."""
         self._begins.append(_Begin(at_ns, None, 0.0))
         self._is_judged = False
 
@@ -132,12 +132,12 @@ class DriverAudit:
             self._stops.append((at_ns, FOREVER_NS))
 
     def stop_over(self, at_ns: int) -> None:
-        """At ``at_ns`` the arm is at rest after an emergency stop."""
+        """End the limits of an emergency stop at ``at_ns`` [ns]: the arm is at rest."""
         if self._stops and self._stops[-1][1] == FOREVER_NS:
             self._stops[-1] = (self._stops[-1][0], at_ns)
 
     def limit_tool(self, at_ns: int, speed: float) -> None:
-        """From ``at_ns`` on the tool's speed is limited to this [m/s], whatever the contract says."""
+        """Limit the tool's speed to this [m/s] from ``at_ns`` on, whatever the contract says."""
         self._space.limit_tool(at_ns, speed)
 
     def add(self, at_ns: int, values: np.ndarray) -> None:
@@ -165,7 +165,7 @@ class DriverAudit:
         self._space.place(position, is_judged=self._is_judged and is_judged)
 
     def finish(self) -> None:
-        """Judges what is not judged yet; what comes later goes on from there."""
+        """Judge what is not judged yet; what comes later goes on from there."""
         if self._is_trajectory and self._driver is not None and self._next_ns is not None:
             grid = np.arange(self._next_ns, self._until_ns + 1, self._grid_ns)
             if len(grid):
@@ -181,7 +181,7 @@ class DriverAudit:
         self._space.finish()
 
     def _take(self, times_ns: np.ndarray, values: np.ndarray) -> None:
-        """Judges (m, n) values at (m,) times."""
+        """Judge (m, n) values at (m,) times."""
         finite = np.isfinite(values).all(axis=1)
         self.violations["nonfinite"] += int((~np.isfinite(values)).sum())
         samples = self._before.then(self._with_standing(times_ns[finite], values[finite]))
@@ -195,7 +195,7 @@ class DriverAudit:
             self._stops = [stop for stop in self._stops if stop[1] >= self._before.times_ns[0]]
 
     def _with_standing(self, times_ns: np.ndarray, values: np.ndarray) -> Samples:
-        """Those that are judged, and where it stood before each stretch of them."""
+        """Return the samples that are judged, and where it stood before each stretch of them."""
         last = self._before
         begins, standing, active = self._begun(times_ns, values)
         times_ns, values, begins, standing = (
@@ -221,7 +221,7 @@ class DriverAudit:
         return with_standing(times_ns, values, begins, standing, step_ns=step_ns, stretch=stretch)
 
     def _begun(self, times_ns: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """(m,) which samples begin after a ``begin``, (m, n) where it stood, (m,) which are judged."""
+        """Return which samples begin after a ``begin`` (m,), where it stood (m, n), which are judged (m,)."""
         begins, active = np.zeros(len(times_ns), bool), np.full(len(times_ns), self._is_active)
         standing = values.copy()
         while self._begins and len(times_ns) and self._begins[0].at_ns <= times_ns[-1]:
@@ -236,7 +236,7 @@ class DriverAudit:
         return begins, standing, active
 
     def metrics(self) -> dict[str, Any]:
-        """Everything counted: samples, violations, jump_rad_max and the largest shares of limits used."""
+        """Return all counts: samples, violations, jump_rad_max and the largest shares of limits used."""
         self.finish()
         return {
             "samples": self.samples,

@@ -90,14 +90,14 @@ class AdversarialChunks:
         return self._low + (wave + 1) / 2 * (self._high - self._low)
 
     def _teleporting(self) -> np.ndarray:
-        """Anywhere, also outside the limits."""
+        """Draw actions anywhere, also outside the limits."""
         return self._low + (self._rng.random((LENGTH, len(self._low))) * 2 - 0.5) * (self._high - self._low)
 
     def _nyquist(self) -> np.ndarray:
         return np.where(np.arange(LENGTH)[:, None] % 2, self._low, self._high)
 
     def _constant(self) -> np.ndarray:
-        """At one of the limits, for each dof."""
+        """Stay at one of the limits, drawn for each dof."""
         ends = np.where(self._rng.random(len(self._low)) < 0.5, self._low, self._high)
         return np.broadcast_to(ends, (LENGTH, len(ends)))
 

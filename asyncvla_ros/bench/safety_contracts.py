@@ -25,7 +25,7 @@ UNMEASURED = "unmeasured_gripper"
 
 
 def joint_arm() -> RobotContract:
-    """Seven joints and two grippers, one unmeasured, as targets: actions at 20 Hz, commands at 100 Hz."""
+    """Make seven joints and two grippers, one unmeasured: absolute actions at 20 Hz, commands at 100 Hz."""
     dofs: list[dict[str, Any]] = []
     for number, (low, high, velocity, acceleration, jerk) in enumerate(ARM, start=1):
         limits = {"position": [low, high], "velocity": velocity, "acceleration": acceleration, "jerk": jerk}
@@ -64,7 +64,7 @@ def delta_arm() -> RobotContract:
 
 
 def held_arm() -> RobotContract:
-    """Three joints of a forward position controller, with another stop than motion."""
+    """Make three joints of a forward position controller, with another stop than motion."""
     limits = {"position": [-2.0, 2.0], "velocity": 2.0, "acceleration": 6.0, "jerk": 60.0}
     stop = {"stop": {"acceleration": 12.0, "jerk": 240.0}}
     dofs = [
@@ -76,7 +76,7 @@ def held_arm() -> RobotContract:
 
 
 def velocity_arm() -> RobotContract:
-    """Three joints of a forward velocity controller, each in a range."""
+    """Make three joints of a forward velocity controller, each in a range."""
     rates = {"step": [-0.1, 0.1], "velocity": 1.0, "acceleration": 4.0, "jerk": 40.0}
     dofs = [
         {
@@ -92,7 +92,7 @@ def velocity_arm() -> RobotContract:
 
 
 def servo_arm() -> RobotContract:
-    """Twists for MoveIt Servo, in a box that does not contain 0, and a gripper."""
+    """Make an arm of MoveIt Servo, driven by twists in a box that does not contain 0, and a gripper."""
     rates = {"step": [-0.05, 0.05], "velocity": 0.5, "acceleration": 2.0, "jerk": 40.0}
     boxes = {"x": [0.3, 0.7], "y": [-0.2, 0.2], "z": [0.1, 0.5]}
     dofs: list[dict[str, Any]] = [
@@ -150,7 +150,7 @@ def guarded_arm() -> RobotContract:
 
 
 def guarded_links(joints: np.ndarray) -> dict[str, np.ndarray]:
-    """Where the tip is (m, 3) [m] at (m, 3) joints of ``guarded_arm``, by school trigonometry."""
+    """Return where the tip is (m, 3) [m] at (m, 3) joints of ``guarded_arm``, by school trigonometry."""
     shoulder, elbow, lift = joints.T
     x = 0.5 * np.cos(shoulder) + 0.4 * np.cos(shoulder + elbow)
     y = 0.5 * np.sin(shoulder) + 0.4 * np.sin(shoulder + elbow)
@@ -161,7 +161,7 @@ POSE = ("ee_x", "ee_y", "ee_z", "ee_r11", "ee_r21", "ee_r31", "ee_r12", "ee_r22"
 
 
 def pose_arm() -> RobotContract:
-    """Poses for a Cartesian controller."""
+    """Make an arm that a Cartesian controller drives by poses."""
     places = {"position": [-0.8, 0.8], "velocity": 0.5, "acceleration": 2.0, "jerk": 40.0}
     entries = {"position": [-1.0, 1.0], "velocity": 1.5, "acceleration": 6.0, "jerk": 120.0}
     dofs = [
@@ -188,7 +188,7 @@ MADE = (
 
 
 def contracts() -> tuple[RobotContract, ...]:
-    """All that are checked."""
+    """Return all contracts that are checked."""
     made = (
         joint_arm(),
         delta_arm(),

@@ -52,7 +52,7 @@ class TrajectoryDriver:
         self._rows: tuple[int, np.ndarray] | None = None
 
     def restart(self, at_ns: int, position: np.ndarray) -> None:
-        """Forgets its trajectory at ``at_ns``: it stands at (n,) ``position`` until it receives another."""
+        """Forget its trajectory at ``at_ns``: it stands at (n,) ``position`` until it receives another."""
         self._leave(at_ns)
         standing = np.array([position, np.zeros_like(position), np.zeros_like(position)], np.float64)
         self._times, self._states, self._degree = [at_ns], standing[None], 1
@@ -64,7 +64,7 @@ class TrajectoryDriver:
         self._measured = np.array(position, np.float64), np.array(at_rest, np.float64)
 
     def receive(self, at_ns: int, message: Trajectory) -> str:
-        """Follows a trajectory from now on; the reason if it is refused, else empty."""
+        """Follow a trajectory from now on; return the reason if it is refused, else an empty text."""
         refusal = self._refusal(at_ns, message)
         if refusal:
             self.refused += 1
@@ -92,7 +92,7 @@ class TrajectoryDriver:
         return ""
 
     def _before(self, at_ns: int) -> np.ndarray:
-        """(3, n) the state from which a first point in the future is reached."""
+        """Return the state (3, n) from which a first point in the future is reached."""
         if self._from_desired:
             return self._state(at_ns)
         assert self._measured is not None
@@ -104,7 +104,7 @@ class TrajectoryDriver:
         self._since_ns, self._rows = at_ns, None
 
     def _pieces(self, begin_ns: int, end_ns: int) -> list[Piece]:
-        """Of the present trajectory, what counts from ``begin_ns`` to ``end_ns``."""
+        """Return the pieces of the present trajectory that count from ``begin_ns`` to ``end_ns``."""
         first = bisect_right(self._times, begin_ns) - 1
         last = max(first, bisect_right(self._times, end_ns) - 1)
         pieces = []
@@ -119,7 +119,7 @@ class TrajectoryDriver:
         return pieces
 
     def _state(self, at_ns: int) -> np.ndarray:
-        """(3, n) position, velocity and acceleration that it demands now."""
+        """Return position, velocity and acceleration that it demands now, (3, n)."""
         if at_ns >= self._times[-1]:
             return self._states[-1]
         rows, share, span_s = self._polynomial(at_ns)
@@ -130,7 +130,7 @@ class TrajectoryDriver:
         return state
 
     def _polynomial(self, at_ns: int) -> tuple[np.ndarray, float, float]:
-        """(6, n) coefficients of the present piece, the share of it that is over, and its duration [s]."""
+        """Return the present piece's coefficients (6, n), its share that is over, and its duration [s]."""
         index = bisect_right(self._times, at_ns) - 1
         if self._rows is None or self._rows[0] != index:
             self._rows = index, coefficients(self._pieces(at_ns, at_ns))[0]
@@ -138,14 +138,14 @@ class TrajectoryDriver:
         return self._rows[1], (at_ns - begin_ns) / (end_ns - begin_ns), (end_ns - begin_ns) / 1e9
 
     def demand(self, at_ns: int) -> np.ndarray:
-        """(n,) positions that it demands at ``at_ns``, at or after whatever it received last [unit]."""
+        """Return the positions (n,) demanded at ``at_ns``, at or after whatever it received last [unit]."""
         if at_ns >= self._times[-1]:
             return self._states[-1, 0]
         rows, share, _ = self._polynomial(at_ns)
         return horner(rows, share)
 
     def demand_many(self, times_ns: np.ndarray) -> np.ndarray:
-        """(m, n) positions demanded at (m,) ascending ``times_ns`` since the last ``forget`` [unit]."""
+        """Return positions (m, n) at (m,) ascending ``times_ns`` since the last ``forget`` [unit]."""
         pieces = [*self._past, *self._pieces(self._since_ns, max(self._since_ns, int(times_ns[-1])))]
         index = np.searchsorted([piece.since_ns for piece in pieces], times_ns, side="right") - 1
         if index[0] < 0:
@@ -159,7 +159,7 @@ class TrajectoryDriver:
         return horner(np.moveaxis(coefficients(pieces)[index], 1, 0), share[:, None])
 
     def forget(self, before_ns: int) -> None:
-        """Nobody asks again for what it demanded before ``before_ns``."""
+        """Forget what it demanded before ``before_ns``: nobody asks for it again."""
         count = bisect_right([piece.since_ns for piece in self._past], before_ns)
         # The piece that counts at that time is still needed, unless it is one of the present trajectory.
         if self._since_ns <= before_ns:
@@ -177,20 +177,20 @@ class HeldPositionDriver:
         self._values: list[np.ndarray] = []
 
     def restart(self, at_ns: int, position: np.ndarray) -> None:
-        """Forgets what it received; it stands at (n,) ``position`` until it receives something."""
+        """Forget what it received; it stands at (n,) ``position`` until it receives something."""
         self.receive(at_ns, position)
 
     def receive(self, at_ns: int, message: np.ndarray) -> None:
-        """Demands the (n,) values of a message from now on."""
+        """Demand the (n,) values of a message from now on."""
         self._times.append(at_ns)
         self._values.append(np.array(message, np.float64))
 
     def demand(self, at_ns: int) -> np.ndarray:
-        """(n,) values that it demands at ``at_ns``, at or after whatever it received last."""
+        """Return the values (n,) demanded at ``at_ns``, at or after whatever it received last."""
         return self._values[-1]
 
     def demand_many(self, times_ns: np.ndarray) -> np.ndarray:
-        """(m, n) values that it demanded at (m,) ascending ``times_ns`` since the last ``forget``."""
+        """Return the values (m, n) demanded at (m,) ascending ``times_ns`` since the last ``forget``."""
         return np.array(self._values)[self._index(times_ns)]
 
     def _index(self, times_ns: np.ndarray) -> np.ndarray:
@@ -200,7 +200,7 @@ class HeldPositionDriver:
         return index
 
     def forget(self, before_ns: int) -> None:
-        """Nobody asks again for what it demanded before ``before_ns``."""
+        """Forget what it demanded before ``before_ns``: nobody asks for it again."""
         count = bisect_right(self._times, before_ns) - 1
         if count > 0:
             del self._times[:count], self._values[:count]
@@ -214,7 +214,7 @@ class HeldVelocityDriver(HeldPositionDriver):
     """A forward velocity controller: it demands the last velocity for ever [unit/s]."""
 
     def restart(self, at_ns: int, position: np.ndarray) -> None:
-        """Forgets what it received: it stands still, wherever that is."""
+        """Forget what it received: it stands still, wherever that is."""
         self.receive(at_ns, np.zeros_like(position))
 
 
@@ -222,11 +222,11 @@ class ServoDriver(HeldVelocityDriver):
     """MoveIt Servo: it demands the last twist until ``SERVO_TIMEOUT_NS`` after it, and then halts."""
 
     def demand(self, at_ns: int) -> np.ndarray:
-        """(n,) velocities that it demands at ``at_ns``, at or after whatever it received last [unit/s]."""
+        """Return velocities (n,) demanded at ``at_ns``, at or after whatever it received last [unit/s]."""
         halted = at_ns - self._times[-1] >= SERVO_TIMEOUT_NS
         return np.zeros_like(self._values[-1]) if halted else self._values[-1]
 
     def demand_many(self, times_ns: np.ndarray) -> np.ndarray:
-        """(m, n) velocities that it demanded at (m,) ascending ``times_ns`` since the last ``forget``."""
+        """Return velocities (m, n) at (m,) ascending ``times_ns`` since the last ``forget`` [unit/s]."""
         age_ns = times_ns - np.array(self._times)[self._index(times_ns)]
         return np.where((age_ns < SERVO_TIMEOUT_NS)[:, None], super().demand_many(times_ns), 0.0)

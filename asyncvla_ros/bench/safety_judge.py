@@ -33,7 +33,7 @@ class LimitJudge:
         self._violations = violations
 
     def judge(self, samples: Samples, stops: np.ndarray) -> None:
-        """Every new sample, as the last one of a difference.
+        """Judge every new sample, as the last one of a difference.
 
         Args:
             samples: Of values that are finite.
@@ -82,7 +82,7 @@ class LimitJudge:
         self.peaks[DERIVATIVES[kind]] = max(self.peaks[DERIVATIVES[kind]], share)
 
     def _judge_rotations(self, samples: Samples) -> None:
-        """Whether they are rotations, and the rate of the angle between two of them.
+        """Judge whether they are rotations, and the rate of the angle between two of them.
 
         The angle of A to B is 2 asin(‖A - B‖ / √8), Frobenius: entries that are off by e make it off by less
         than 6 e.
@@ -108,7 +108,7 @@ class LimitJudge:
 
 
 def _touches(times_ns: np.ndarray, order: int, stops: np.ndarray) -> np.ndarray:
-    """(m - order,) bool, whether so many samples and the ``order`` before them meet one of the stops."""
+    """Return whether samples and the ``order`` before them meet one of the stops, (m - order,) bool."""
     first, last = times_ns[: len(times_ns) - order], times_ns[order:]
     if not len(stops):
         return np.zeros(len(last), bool)

@@ -93,7 +93,7 @@ def _limits(dofs: Sequence[Dof], names: Sequence[str]) -> np.ndarray:
 
 
 def _rotation_columns(robot: RobotContract, output: Output) -> np.ndarray:
-    """Where ``output`` says what the contract's pose output does, its last six numbers."""
+    """Return the columns of ``output`` that hold the last six numbers of the contract's pose output."""
     for pose in robot.outputs if output.adapter == "action_command" else (output,):
         if pose.adapter == "pose":
             return np.array([output.dofs.index(name) for name in pose.dofs[3:]])

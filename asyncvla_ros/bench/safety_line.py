@@ -144,7 +144,7 @@ class Line:
         self._may_begin = True
 
     def demand(self, at_ns: int) -> np.ndarray:
-        """(n,) what the first driver demands of the dofs at ``at_ns``: positions or velocities."""
+        """Return what the first driver demands of the dofs at ``at_ns``, (n,): positions or velocities."""
         while self._pending and self._pending[0][0] <= at_ns:
             received_ns, message, jumps = self._pending.pop(0)
             self._begun -= {FROM_MEASURED} if jumps else set()

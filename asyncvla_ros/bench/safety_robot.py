@@ -108,7 +108,7 @@ class RobotUnderTest:
         self._command_begun, self._may_begin = True, False
 
     def move_to(self, at_ns: int) -> None:
-        """Time goes on to ``at_ns``: drivers demand, the arm obeys as it can."""
+        """Let time go on to ``at_ns``: drivers demand, the arm obeys as it can."""
         while self._at_ns < at_ns:
             next_ns = min(at_ns, self._at_ns + STEP_NS)
             for line in self.lines:
@@ -153,17 +153,17 @@ class RobotUnderTest:
             audit.place(true, is_judged=not self._is_adrift)
 
     def allow_stop(self, at_ns: int) -> None:
-        """From ``at_ns`` on the limits of an emergency stop count."""
+        """Apply the limits of an emergency stop from ``at_ns`` [ns] on."""
         for audit in self._all():
             audit.allow_stop(at_ns)
 
     def limit_tool(self, at_ns: int, speed: float) -> None:
-        """From ``at_ns`` on the tool's speed is limited to this [m/s]."""
+        """Limit the tool's speed to this [m/s] from ``at_ns`` on."""
         for audit in self._all():
             audit.limit_tool(at_ns, speed)
 
     def stop_over(self, at_ns: int) -> None:
-        """At ``at_ns`` the emergency stop is over."""
+        """End the limits of an emergency stop at ``at_ns`` [ns]."""
         for audit in self._all():
             audit.stop_over(at_ns)
 
@@ -172,7 +172,7 @@ class RobotUnderTest:
         return audits if self._commands is None else [*audits, self._commands]
 
     def metrics(self) -> dict[str, dict[str, Any]]:
-        """By driver model: what ``DriverAudit.metrics`` says; several outputs of a kind are added up."""
+        """Return what ``DriverAudit.metrics`` says by driver model, added up over outputs of a kind."""
         found: dict[str, dict[str, Any]] = {}
         named = [(name, audit) for line in self.lines for name, audit in line.audits.items()]
         if self._commands is not None:
@@ -188,7 +188,7 @@ def _spaces(robot: RobotContract) -> list[tuple[Any, Any]]:
 
 
 def merged(one: dict[str, Any] | None, other: dict[str, Any]) -> dict[str, Any]:
-    """Metrics of two judges of one driver model."""
+    """Merge the metrics of two judges of one driver model."""
     if one is None:
         return other
     shares = {

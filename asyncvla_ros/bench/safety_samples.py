@@ -29,7 +29,7 @@ class Samples:
 
     @classmethod
     def none(cls, n: int) -> Samples:
-        """Without a row."""
+        """Make samples of (n,) values without a row."""
         return cls(np.empty(0, np.int64), np.empty((0, n)), np.empty(0, np.int64), np.empty(0, bool))
 
     def then(self, other: Samples) -> Samples:
@@ -52,7 +52,7 @@ class Samples:
         )
 
     def successive(self, order: int) -> np.ndarray:
-        """(m - order,) bool, whether a new row and the ``order`` rows before it are of one stretch."""
+        """Return whether a new row and the ``order`` rows before it are of one stretch, (m - order,) bool."""
         return self.is_new[order:] & (self.stretch[order:] == self.stretch[: len(self.stretch) - order])
 
     def derivatives(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -55,7 +55,7 @@ class SpaceAudit:
         self._is_judged: list[bool] = []
 
     def limit_tool(self, at_ns: int, speed: float) -> None:
-        """From ``at_ns`` on the tool's speed is limited to this [m/s], whatever was said before."""
+        """Limit the tool's speed to this [m/s] from ``at_ns`` on, whatever was said before."""
         self._speeds = [*(entry for entry in self._speeds if entry[0] < at_ns), (at_ns, speed)]
 
     def place(self, position: np.ndarray, *, is_judged: bool) -> None:
@@ -68,7 +68,7 @@ class SpaceAudit:
             self.finish()
 
     def finish(self) -> None:
-        """Judges the places that are not judged yet."""
+        """Judge the places that are not judged yet."""
         if len(self._places) > 1:
             places, judged = np.array(self._places), np.array(self._is_judged[1:])[:, None]
             off = ADDITIONS * EPSILON * np.maximum(np.abs(self._low), np.abs(self._high)) + self._change_off
@@ -97,7 +97,7 @@ class SpaceAudit:
         return self._off * 2 * float(np.max(np.linalg.norm(positions, axis=1)))
 
     def _outside(self, frame: GuardedFrame, positions: np.ndarray, chosen: np.ndarray) -> int:
-        """How many of the chosen steps lead out of its box or below one of its planes, from inside."""
+        """Count the chosen steps that lead out of its box or below one of its planes, from inside."""
         off = self._link_off(positions)
         count = 0
         if frame.box is not None:
@@ -114,7 +114,7 @@ class SpaceAudit:
 
 
 def _inside(values: np.ndarray, low: np.ndarray | float, high: np.ndarray | float) -> np.ndarray:
-    """(m - 1, ...) bool, which values are inside before the next one."""
+    """Return which values are inside before the next one, (m - 1, ...) bool."""
     return (low <= values[:-1]) & (values[:-1] <= high)
 
 
@@ -125,6 +125,6 @@ def _limited(robot: RobotContract) -> list[tuple[Dof, WorkspaceLimit]]:
 def _leaves(
     values: np.ndarray, low: np.ndarray | float, high: np.ndarray | float, off: np.ndarray | float
 ) -> np.ndarray:
-    """(m - 1, ...) bool, which values are outside, and farther out than the ones before."""
+    """Return which values are outside, and farther out than the ones before, (m - 1, ...) bool."""
     before, after = values[:-1], values[1:]
     return ~((np.minimum(low, before) - off <= after) & (after <= np.maximum(high, before) + off))

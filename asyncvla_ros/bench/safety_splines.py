@@ -68,7 +68,7 @@ class Piece(NamedTuple):
 
 
 def coefficients(pieces: Sequence[Piece]) -> np.ndarray:
-    """(pieces, 6, n) of rising powers of the share u of a piece's time that is over.
+    """Return coefficients (pieces, 6, n) of rising powers of the share u of a piece's time that is over.
 
     Velocities and accelerations at both ends are times T and T² [unit], for the way w from end to end::
 

@@ -77,7 +77,7 @@ class AdversarialWorld:
         self._ready()
 
     def _standing_pose(self) -> np.ndarray:
-        """(d,) somewhere inside the limits; an orientation is none."""
+        """Draw a pose (d,) inside the limits; its orientation, if it has one, is the identity."""
         pose = self.under_test.low + self._rng.random(len(self._names)) * (
             self.under_test.high - self.under_test.low
         )
@@ -162,7 +162,7 @@ class AdversarialWorld:
         self._obey(self._controller.update(self._now_ns(), self._at_ns))
 
     def _is_acknowledged(self) -> bool:
-        """Drivers that are away hear nothing; who switches its drives off still listens."""
+        """Return whether drivers hear: those that are away do not; those whose drives are off do."""
         arm = self.under_test.arm
         return arm.has_drives or arm.kind != "restarts"
 
@@ -187,7 +187,7 @@ class AdversarialWorld:
         self._is_stop_asked = False
 
     def _guard(self, action: Callable[[], object]) -> None:
-        """As the node does it: an exception is a fault, and counted."""
+        """Run ``action`` as the node does: an exception is a fault, and counted."""
         try:
             action()
         except Exception as error:
@@ -195,7 +195,7 @@ class AdversarialWorld:
             self._controller.fault(str(error))
 
     def _disturb(self) -> None:
-        """Now and then, what should not happen."""
+        """Do, now and then, what should not happen."""
         controller = self._controller
         events: tuple[tuple[float, Callable[[], object]], ...] = (
             (0.01, self._restart),
@@ -216,7 +216,7 @@ class AdversarialWorld:
                 self._guard(event)
 
     def _estop(self) -> None:
-        """With a command at once, as the node answers the service."""
+        """Stop in an emergency, with a command at once, as the node answers the service."""
         self._is_stop_asked = True
         self._controller.estop()
         self._update()
@@ -226,7 +226,7 @@ class AdversarialWorld:
         self._controller.fault("injected")
 
     def _restart(self) -> None:
-        """Deactivation until the arm stands, then activation, at times with the arm elsewhere."""
+        """Deactivate until the arm stands, then activate, at times with the arm elsewhere."""
         self._obey(self._controller.stop(self._now_ns(), self._at_ns))
         for _ in range(STOP_PERIODS):
             if self._controller.at_rest:
@@ -242,7 +242,7 @@ class AdversarialWorld:
         self.restarts += 1
 
     def _by_hand(self) -> np.ndarray:
-        """(d,) mostly inside the limits, sometimes a little or far outside."""
+        """Draw a pose (d,) mostly inside the limits, sometimes a little or far outside."""
         pose = self._standing_pose()
         if self._robot.action_space != "ee_pose" and self.under_test.arm.kind != "wraps":
             beyond = self._rng.choice([0.0, 0.0, 1e-6, 0.2])

@@ -72,7 +72,7 @@ def eval_libero(
 
 
 def _timed(settings: EvalSettings, checkpoint: Path) -> EvalSettings:
-    """With those ``n_action_steps`` and ``replan`` that count, of which only one is used."""
+    """Return settings with the ``n_action_steps`` and ``replan`` that count, of which only one is used."""
     from asyncvla_ros.model.config import load_config
     from asyncvla_ros.sim.evaluation.timing import Timing
 
@@ -87,7 +87,7 @@ def _timed(settings: EvalSettings, checkpoint: Path) -> EvalSettings:
 
 
 def _conventions(checkpoint: Path, stated: dict[str, str]) -> LiberoConventions:
-    """In which a checkpoint sees and moves LIBERO; refused where its training data contradict."""
+    """Return how a checkpoint sees and moves LIBERO; refuse it where its training data contradict."""
     from asyncvla_ros.model.checkpoint import load_stats
     from asyncvla_ros.robot.feature_file import load_features
     from asyncvla_ros.sim.libero.conventions import conventions_of, require_gripper_range

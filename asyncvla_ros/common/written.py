@@ -9,7 +9,7 @@ from asyncvla_ros.types import AsyncVLAError
 
 
 def indices(text: str, what: str) -> tuple[int, ...]:
-    """``0,2,5-7`` -> (0, 2, 5, 6, 7).
+    """Parse ``0,2,5-7`` to (0, 2, 5, 6, 7).
 
     Args:
         text: What is written.
@@ -30,12 +30,12 @@ def indices(text: str, what: str) -> tuple[int, ...]:
 
 
 def indices_or_all(text: str, what: str) -> tuple[int, ...]:
-    """Like ``indices``; empty for ``all``."""
+    """Parse as ``indices`` does, and ``all`` to an empty tuple."""
     return () if text == "all" else indices(text, what)
 
 
 def key_values(texts: Sequence[str], option: str) -> dict[str, str]:
-    """``["a=b", "c=d"]`` -> {"a": "b", "c": "d"}.
+    """Parse ``["a=b", "c=d"]`` to {"a": "b", "c": "d"}.
 
     Args:
         texts: What is written.
@@ -55,7 +55,7 @@ def key_values(texts: Sequence[str], option: str) -> dict[str, str]:
 
 
 def shares(texts: Sequence[str], option: str) -> tuple[tuple[str, float], ...]:
-    """``["a=0.4", "b=0.6"]`` -> (("a", 0.4), ("b", 0.6)).
+    """Parse ``["a=0.4", "b=0.6"]`` to (("a", 0.4), ("b", 0.6)).
 
     Args:
         texts: What is written.

@@ -42,7 +42,7 @@ class Step(NamedTuple):
         return not 0 <= self.since_ns <= GAP_PERIODS * self.command_period_ns
 
     def begin_ns(self, kind: Drive) -> int:
-        """Earliest time at which the motion for this driver can still change [ns]."""
+        """Return the earliest time at which the motion for this driver can still change [ns]."""
         if kind is Drive.TRAJECTORY:
             return self.at_ns + self.lead_ns
         if not self.was_acknowledged and kind is Drive.HELD:

@@ -4,7 +4,7 @@ from asyncvla_ros.ros.start_node import start_node
 
 
 def main() -> None:
-    """Entry point of the ``libero_sim_node`` executable."""
+    """Run the ``libero_sim_node`` executable."""
     start_node("libero_sim")
 
 

@@ -4,7 +4,7 @@ from asyncvla_ros.ros.start_node import start_node
 
 
 def main() -> None:
-    """Entry point of the ``visualizer_node`` executable."""
+    """Run the ``visualizer_node`` executable."""
     start_node("visualizer")
 
 

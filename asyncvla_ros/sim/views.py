@@ -130,7 +130,7 @@ def _move_hand(env: LiberoEnv, upright: np.ndarray, rng: np.random.Generator) ->
 
 
 def _place(scene: Scene, rng: np.random.Generator) -> np.ndarray:
-    """(3,) where the hand may be [m]."""
+    """Draw a place where the hand may be, (3,) [m]."""
     if rng.random() < _NEAR_SHARE:
         at = scene.place_position(scene.goals[0][rng.choice([1, -1])])
         return at + np.append(rng.normal(0, _NEAR_M, 2), rng.uniform(*_ABOVE_M))
@@ -141,5 +141,5 @@ def _place(scene: Scene, rng: np.random.Generator) -> np.ndarray:
 
 
 def _kind(name: str) -> str:
-    """``milk`` of ``milk_1``."""
+    """Return the kind of an object: ``milk`` of ``milk_1``."""
     return name.rpartition("_")[0]

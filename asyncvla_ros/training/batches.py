@@ -34,14 +34,14 @@ class Augmentation:
     def draw(
         count: int, cameras: int, shift: int, brightness: float, generator: torch.Generator
     ) -> Augmentation:
-        """Shifts by up to ``shift`` pixels each way, and gains of 1 +- ``brightness``."""
+        """Draw shifts by up to ``shift`` pixels each way, and gains of 1 +- ``brightness``."""
         moves = torch.randint(-shift, shift + 1, (count, cameras, 2), generator=generator)
         return Augmentation(
             moves, 1 + brightness * (2 * torch.rand(count, cameras, 3, generator=generator) - 1)
         )
 
     def of(self, images: Tensor) -> Tensor:
-        """Images (b, cameras, h, w, 3) uint8, shifted and brightened; edges repeat."""
+        """Shift and brighten images (b, cameras, h, w, 3) uint8; edges repeat."""
         b, cameras, h, w, _ = images.shape
         device, moves = images.device, self.moves
         rows = (torch.arange(h, device=device) + moves[..., :1]).clamp(0, h - 1)
@@ -88,7 +88,7 @@ class Earlier:
     augmentation: Augmentation | None = None
 
     def part(self, rows: slice) -> Earlier | None:
-        """Those that belong to some observations of the batch, counted from the first of these."""
+        """Return the part of some observations of the batch, counted from the first of these; None: empty."""
         own = (self.rows >= rows.start) & (self.rows < rows.stop)
         if not own.any():
             return None
@@ -139,7 +139,7 @@ class Batch:
         return replace(chosen, earlier=self.earlier and self.earlier.part(rows))
 
     def augmented(self) -> Batch:
-        """With its images shifted and brightened, on whatever device it is."""
+        """Return the batch with its images shifted and brightened, on whatever device it is."""
         earlier = self.earlier and replace(
             self.earlier, inputs=_augmented(self.earlier.inputs, self.earlier.augmentation), augmentation=None
         )
@@ -222,7 +222,7 @@ class Batches:
     def earlier(
         self, frames: np.ndarray, ages: np.ndarray, generators: Sequence[torch.Generator]
     ) -> Earlier | None:
-        """Observations before those at some frames (b,), by ages (b,) [control steps]; -1: none is wanted.
+        """Return observations before those at some frames (b,), by ages (b,) [control steps]; -1: none.
 
         Where the episode is younger than that, the observation itself is given.
         """
@@ -277,7 +277,7 @@ class Batches:
 
 
 def _scaled(values: np.ndarray, stats: Sequence[NormStats], robot: np.ndarray, size: int) -> Tensor:
-    """Each (..., w) of values (b, ..., w) normalized as its robot's, and padded with 0 to ``size``."""
+    """Normalize each (..., w) of values (b, ..., w) as its robot's, and pad it with 0 to ``size``."""
     out = np.zeros((*values.shape[:-1], size), np.float32)
     for number in np.unique(robot).tolist():
         own, dims = robot == number, len(stats[number].mean)
@@ -291,6 +291,6 @@ def step_generator(seed: int, step: int, rank: int = 0) -> torch.Generator:
 
 
 def random_numbers(*words: int) -> torch.Generator:
-    """Random numbers that are a function of some words alone, each from 0 to 2^32 - 1 or larger."""
+    """Seed random numbers by some words alone, each from 0 to 2^32 - 1 or larger."""
     state = np.random.SeedSequence(words).generate_state(1, np.uint64)
     return torch.Generator().manual_seed(int(state[0] >> 1))

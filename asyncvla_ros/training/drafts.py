@@ -53,7 +53,7 @@ class Drafts:
         return token_errors(mean, truth, self.dim_mask)
 
     def grouped(self, values: Tensor) -> Tensor:
-        """Drafts by observation, (n, ...) -> (b, k, ...)."""
+        """Group drafts by observation, (n, ...) -> (b, k, ...)."""
         return values.unflatten(0, (-1, self.count))
 
     def signals(self, reads: Sequence[str]) -> Tensor | None:

@@ -52,7 +52,7 @@ def monitor_of(
 
 @torch.no_grad()
 def _features(base: Checkpoint, batches: Batches, frames: np.ndarray) -> Tensor:
-    """Of some frames (n,), on the CPU, (n, f)."""
+    """Compute the features of some frames (n,), on the CPU, (n, f)."""
     parts = np.array_split(frames, max(1, len(frames) // _CHUNK))
     found = []
     for part in parts:

@@ -63,7 +63,7 @@ def initial_checkpoint(settings: InitSettings, overrides: Mapping[str, Any]) -> 
 
 
 def _room(mixture: Mixture, size: str, overrides: Mapping[str, Any]) -> dict[str, int]:
-    """As many cameras and dims as the data has, and of a short chunk no more executed than there is."""
+    """Make room for the data's cameras and dims; of a short chunk execute no more than there is."""
     usual = {"tiny": tiny_config(1), "nano": nano_config(1), "3b": full_config()}[size]
     contracts = [robot.features for robot in mixture.robots]
     shape = {

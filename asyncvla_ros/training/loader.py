@@ -44,7 +44,7 @@ class Drawing:
     max_age: int = 0
 
     def ages(self, positions: np.ndarray, generators: list[torch.Generator]) -> np.ndarray:
-        """For each observation how much earlier the plan was made of which it keeps parts; -1: none (b,).
+        """Draw how much earlier the plan was made of which each observation keeps parts, (b,); -1: none.
 
         Evenly spread over the positions: processes that share weights must make the same passes.
         """
@@ -53,7 +53,7 @@ class Drawing:
         return np.where(after > before, drawn, -1)
 
     def __call__(self, generators: list[torch.Generator], ages: np.ndarray, length: int, dims: int) -> Draws:
-        """Draws of some observations, each with random numbers of its own.
+        """Draw for some observations, each with random numbers of its own.
 
         Args:
             generators: Of the observations.

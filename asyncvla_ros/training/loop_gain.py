@@ -32,7 +32,7 @@ _PIECE = 64
 def loop_gain(
     checkpoint: Checkpoint, episodes: Episodes, frames: np.ndarray, steps: int, seed: int
 ) -> dict[str, Any]:
-    """Mean gain over some observations, by how many actions are kept.
+    """Compute the mean gain over some observations, by how many actions are kept.
 
     Args:
         checkpoint: The policy.
@@ -80,7 +80,7 @@ def _answers(
     steps: int,
     moving: list[int],
 ) -> np.ndarray:
-    """(b, m, m) change of each moving dof of the next action for a unit change of each of the last kept."""
+    """Return changes of the next action's moving dofs by unit changes of the last kept one's, (b, m, m)."""
     model, (b, length, d) = checkpoint.model, executed.shape
     mask = (torch.arange(length, device=executed.device) >= kept).float().expand(b, length)
     dims = torch.zeros(d, device=executed.device)

@@ -74,7 +74,7 @@ class Order:
         self._parts: dict[int, np.ndarray] = {}
 
     def at(self, positions: np.ndarray) -> np.ndarray:
-        """Frames at some positions, (b,) -> (b,)."""
+        """Return the frames at some positions, (b,) -> (b,)."""
         out = np.empty(len(positions), np.int64)
         epochs = positions // self.epoch_size
         for epoch in np.unique(epochs).tolist():
@@ -97,7 +97,7 @@ class Order:
         self._epoch = epoch
 
     def _lookup(self, entries: np.ndarray) -> np.ndarray:
-        """Frames of some entries of the epoch, (b,) -> (b,)."""
+        """Return the frames of some entries of the epoch, (b,) -> (b,)."""
         out = np.empty_like(entries)
         owner = np.searchsorted(self._starts, entries, side="right") - 1
         for number in np.unique(owner).tolist():
@@ -123,13 +123,13 @@ class Share:
     processes: int = 1
 
     def positions(self, step: int) -> np.ndarray:
-        """Positions (b,) of a step that are this process's."""
+        """Return the positions (b,) of a step that are this process's."""
         size = self.batch // self.processes
         first = step * self.batch + self.rank * size
         return np.arange(first, first + size)
 
     def steps(self, order: Order, start: int, stop: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Positions and frames of each step from ``start`` on."""
+        """Yield positions and frames of each step from ``start`` on."""
         for step in range(start, stop):
             positions = self.positions(step)
             yield positions, order.at(positions)

@@ -48,7 +48,7 @@ class RatedDrafts:
         return {name: values for name, values in known.items() if values is not None}
 
     def grouped(self, values: np.ndarray) -> np.ndarray:
-        """Drafts by observation, (n, l) -> (b, k, l)."""
+        """Group drafts by observation, (n, l) -> (b, k, l)."""
         return values.reshape(-1, self.count, values.shape[-1])
 
 
@@ -84,7 +84,7 @@ def rate_drafts(
 
 
 def _known(model: AsyncVLA, drafts: Drafts) -> dict[str, np.ndarray]:
-    """Fields of ``RatedDrafts`` by name."""
+    """Return the fields of ``RatedDrafts`` by name."""
     known = {"error": drafts.errors}
     if model.rater is not None:
         assert model.config.rater is not None

@@ -89,7 +89,7 @@ def _within_position(score: np.ndarray, error: np.ndarray) -> float:
 def _gain_interval(
     confidence: np.ndarray, variance: np.ndarray, worst: np.ndarray, episode: np.ndarray, seed: int
 ) -> list[float] | None:
-    """95 % interval of AUROC(rater) - AUROC(variance), by drawing episodes: frames of one are alike."""
+    """Bootstrap the 95 % interval of AUROC(rater) - AUROC(variance) over episodes: their frames are alike."""
     rng = np.random.default_rng(seed)
     rows = [np.flatnonzero(episode == e) for e in np.unique(episode)]
     if len(rows) < FEWEST_EPISODES:

@@ -96,7 +96,7 @@ class TrainSettings:
             raise AsyncVLAError("--lora-rank trains language model and heads, so --freeze must leave them")
 
     def learning_rate(self, step: int, steps: int) -> float:
-        """Linear warm-up, then a cosine from ``lr`` to ``lr`` / 100.
+        """Compute the learning rate: a linear warm-up, then a cosine from ``lr`` to ``lr`` / 100.
 
         Args:
             step: Number of the step.

@@ -74,7 +74,7 @@ class ShardedTrainer(Trainer):
         set_optimizer_state_dict(self._objective, self.optimizer, state["optimizer"])
 
     def _state(self) -> dict[str, Any]:
-        """Parameters and average themselves, which loading fills, and the optimizer's state."""
+        """Return parameters and average themselves, which loading fills, and the optimizer's state."""
         return {
             "parameters": {name: p.data for name, p in self._parameters.items()},
             "average": self.average.values if self.average else {},

@@ -53,7 +53,7 @@ def read_tensors(
 
 
 def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> list[tuple[str, Tensor]]:
-    """Every tensor of the state, by place of its parameter; those of eight bits in their parts."""
+    """List every tensor of the state, by place of its parameter; those of eight bits in their parts."""
     found: list[tuple[str, Tensor]] = []
     ordered = [p for group in optimizer.param_groups for p in group["params"]]
     for place, parameter in enumerate(ordered):

@@ -136,7 +136,7 @@ def _save(run: _TrainingRun, done: int) -> None:
 
 
 def _identity(policy: Checkpoint, settings: TrainSettings) -> dict[str, object]:
-    """All that decides what is learned, beside the settings: contents, not names."""
+    """Return all that decides what is learned, with the settings: contents, not names."""
     record = policy.trained_on
     assert record is not None
     specs = [asdict(spec) | {"root": spec.name} for spec in dataset_specs(settings.data)]

@@ -53,7 +53,7 @@ def within_observation(rated: RatedDrafts, executed: int) -> dict[str, Any] | No
 
 
 def _concordance(doubt: np.ndarray, error: np.ndarray, episode: np.ndarray) -> dict[str, Any]:
-    """Of pairs of drafts, ties of the doubt counting half; (b, k, p), (b, k, p), (b,)."""
+    """Compute concordance in pairs of drafts, ties of the doubt counting half; (b, k, p), (b, k, p), (b,)."""
     i, j = np.triu_indices(error.shape[1], 1)
     order, said = (np.sign(x[:, i] - x[:, j]) for x in (error, doubt))
     agreed = ((1 + order * said) / 2 * (order != 0)).sum((1, 2))
@@ -65,7 +65,7 @@ def _concordance(doubt: np.ndarray, error: np.ndarray, episode: np.ndarray) -> d
 def _selection(
     doubts: dict[str, np.ndarray], error: np.ndarray, mean: np.ndarray, episode: np.ndarray
 ) -> dict[str, Any]:
-    """Errors after choosing; of drafts (b, k) and of their mean (b,)."""
+    """Compute the errors after choosing, of drafts (b, k) and of their mean (b,)."""
     rows = np.arange(len(error))
     chosen = {name: error[rows, doubt.mean(-1).argmin(1)] for name, doubt in doubts.items()}
     errors = {"first": error[:, 0], **chosen, "the_mean": mean, "best": error.min(1)}

@@ -175,7 +175,7 @@ class ArmNode(SteppedClocks, ManagedNode):
             self._done.publish(UInt32(data=self._sent))
 
     def _is_listened_to(self) -> bool:
-        """Whether all cameras have had a listener for a second: both sides know each other by then."""
+        """Return whether all cameras have had a listener for a second: both sides know each other by then."""
         has_listeners = all(camera.get_subscription_count() > 0 for camera in self._cameras)
         self._ready = self._ready + 1 if has_listeners else 0
         return self._ready > self._params.values.hz

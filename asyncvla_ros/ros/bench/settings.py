@@ -61,7 +61,7 @@ class FaultSettings:
     only: tuple[str, ...] = option((), "A case, or what its name begins with; again for more.")
 
     def times(self, name: str) -> int:
-        """How often the fault of a case is made."""
+        """Return how often the fault of a case is made."""
         return {"policy_killed": self.kills, "estop": self.estops}.get(name, self.repeats)
 
     @property

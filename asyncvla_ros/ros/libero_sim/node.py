@@ -26,7 +26,7 @@ class LiberoSimNode(SessionNode[SimSession]):
 
 
 def main() -> None:
-    """Entry point of the ``libero_sim_node`` executable."""
+    """Run the ``libero_sim_node`` executable."""
     run_node(LiberoSimNode)
 
 

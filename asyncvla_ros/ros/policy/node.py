@@ -71,7 +71,7 @@ class PolicyNode(SessionNode[PolicySession]):
 
 
 def main() -> None:
-    """Entry point of the ``policy_node`` executable."""
+    """Run the ``policy_node`` executable."""
     run_node(PolicyNode)
 
 

@@ -35,7 +35,7 @@ class RecorderNode(SessionNode[RecorderSession]):
 
 
 def main(parameters: Mapping[str, object] | None = None, namespace: str = "") -> None:
-    """Entry point of the ``recorder_node`` executable.
+    """Run the ``recorder_node`` executable.
 
     Args:
         parameters: Parameters that replace those of the command line.

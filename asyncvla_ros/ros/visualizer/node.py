@@ -25,7 +25,7 @@ class VisualizerNode(SessionNode[VisualizerSession]):
 
 
 def main() -> None:
-    """Entry point of the ``visualizer_node`` executable."""
+    """Run the ``visualizer_node`` executable."""
     run_node(VisualizerNode)
 
 

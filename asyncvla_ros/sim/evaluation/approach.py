@@ -38,7 +38,7 @@ class FirstApproach:
 
 
 def _target_places(scene: Scene) -> tuple[np.ndarray, np.ndarray | None] | None:
-    """(3,) top of the first thing to be moved, and (3,) where that usually is if it is elsewhere now."""
+    """Return the top of the first thing to be moved (3,), and its usual place (3,) if it is elsewhere now."""
     target = scene.goals[0][1]
     if target not in scene.object_names():
         return None

@@ -72,7 +72,7 @@ class EpisodeLog(Generic[E]):
             self._read()
 
     def done(self, settings: EpisodeSettings) -> tuple[E, ...]:
-        """Those episodes of ``settings`` that are finished."""
+        """Return those episodes of ``settings`` that are finished."""
         asked = set(settings.episodes)
         return tuple(e for e in self._episodes if (e.task, e.init) in asked)
 
@@ -113,12 +113,12 @@ class EpisodeLog(Generic[E]):
 
 
 def frozen(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Values of an episode as they were before they went to JSON: its lists are tuples."""
+    """Return an episode's values as they were before they went to JSON: its lists are tuples."""
     return {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
 
 
 def _require_repetition(result: Path, settings: EpisodeSettings) -> None:
-    """Hours of work are not replaced by those of another command."""
+    """Refuse to replace hours of work by those of another command."""
     try:
         before: dict[str, Any] = json.loads(result.read_text(), object_hook=with_present_keys)["settings"]
     except (ValueError, KeyError, TypeError) as error:

@@ -52,7 +52,7 @@ def evaluate_expert(
 
 
 def _run_task(settings: ExpertSettings, task: int) -> list[int]:
-    """Control steps of each episode, 0 where the expert failed."""
+    """Run a task; return the control steps of each episode, 0 where the expert failed."""
     with LiberoEnv(settings.suite, task, "off") as env:
         return [_run_episode(env, settings, task, episode) for episode in range(settings.episodes)]
 

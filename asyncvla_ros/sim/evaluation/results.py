@@ -265,7 +265,7 @@ def _by_task(episodes: Sequence[EpisodeResult]) -> dict[int, list[bool]]:
 
 
 def _by_inference(episodes: Sequence[EpisodeResult], field: str) -> float | None:
-    """Mean over all inferences of what episodes hold as a mean over theirs."""
+    """Average over all inferences what episodes hold as a mean over theirs; None: not known of all."""
     known = [(getattr(e, field), len(e.inference_ms)) for e in episodes if e.inference_ms]
     if not known or any(value is None for value, _ in known):
         return None

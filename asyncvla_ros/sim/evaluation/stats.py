@@ -13,7 +13,7 @@ _Z95 = 1.959963984540054
 
 
 def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
-    """95 % Wilson score interval of a success probability.
+    """Compute the 95 % Wilson score interval of a success probability.
 
     With p = successes / trials and z = 1.96::
 
@@ -33,7 +33,7 @@ def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
 
 
 def percentiles(values: Sequence[float]) -> dict[str, float]:
-    """``p50`` and ``p95`` of some measurements, rounded to 0.01; zeros when there are none."""
+    """Compute ``p50`` and ``p95`` of some measurements, rounded to 0.01; zeros when there are none."""
     if not len(values):
         return {"p50": 0.0, "p95": 0.0}
     p50, p95 = np.percentile(np.asarray(values, dtype=np.float64), [50, 95])
@@ -41,7 +41,7 @@ def percentiles(values: Sequence[float]) -> dict[str, float]:
 
 
 def mcnemar(first: Sequence[bool], second: Sequence[bool]) -> float:
-    """Exact two-sided p-value of McNemar's test: do two paired success rates differ?
+    """Compute the exact two-sided p-value of McNemar's test: do two paired success rates differ?
 
     Only pairs with one success and one failure count; without a difference both ways are as likely.
 
@@ -55,7 +55,7 @@ def mcnemar(first: Sequence[bool], second: Sequence[bool]) -> float:
 
 
 def paired_difference(first: Sequence[bool], second: Sequence[bool]) -> tuple[float, tuple[float, float]]:
-    """Difference of two paired success rates, ``second`` minus ``first``, with its 95 % interval.
+    """Compute ``second`` minus ``first``, two paired success rates, with the difference's 95 % interval.
 
     The interval is that of Bonett and Price (2012), https://doi.org/10.3102/1076998611411915, which is honest
     where hardly any pair differs. With a and b of n pairs solved by the second and by the first alone,
@@ -77,7 +77,7 @@ def paired_difference(first: Sequence[bool], second: Sequence[bool]) -> tuple[fl
 
 
 def paired_ratio(first: Sequence[float], second: Sequence[float]) -> tuple[float, tuple[float, float]] | None:
-    """How many times as large as ``first`` is ``second``: geometric mean over pairs, and its 95 % interval.
+    """Compute the ratio of ``second`` to ``first``: geometric mean over pairs, and its 95 % interval.
 
     The interval is that of Student's t for the mean of the logarithms. Pairs with a value of 0 are left out.
 

@@ -79,7 +79,7 @@ class TimedPlan:
         self._answers = 0
 
     def is_observed(self, step: int) -> bool:
-        """Whether an observation is taken at this step."""
+        """Return whether an observation is taken at this step."""
         return step % self._timing.replan == 0
 
     def previous(self, step: int) -> Previous | None:

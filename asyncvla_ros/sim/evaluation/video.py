@@ -41,5 +41,5 @@ def write_video(path: Path, frames: Iterable[np.ndarray], fps: float) -> None:
 
 
 def side_by_side(observation: Observation) -> np.ndarray:
-    """All camera images of an observation in one row, (h, sum of w, 3) uint8."""
+    """Put all camera images of an observation in one row, (h, sum of w, 3) uint8."""
     return np.hstack(list(observation.images.values()))

@@ -50,7 +50,7 @@ class Still:
     moved_step: int | None = None
 
     def advance(self, step: int) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def obey(self, action: np.ndarray) -> np.ndarray:
         """Return the action unchanged."""
@@ -69,7 +69,7 @@ class Jump(Still):
         self._is_over = False
 
     def advance(self, step: int) -> None:
-        """Displaces the target if it is time."""
+        """Displace the target if it is time."""
         if self._is_over or not TOUCH_M < self._target.hand_distance() < JUMP_AT_M:
             return
         self._is_over = True
@@ -94,7 +94,7 @@ class Drift(Still):
         self._shift = directions[int(np.argmax(ways))] * DRIFT_M_S / ACTION_HZ
 
     def _way(self, direction: np.ndarray) -> float:
-        """How far it can go [m]."""
+        """Return how far it can go in ``direction`` [m]."""
         way = 0.0
         while way < DRIFT_M - _PATH_STEP_M / 2 and self._target.can_move((way + _PATH_STEP_M) * direction):
             way += _PATH_STEP_M

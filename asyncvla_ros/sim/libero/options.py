@@ -27,12 +27,12 @@ def inits_option(default: str) -> Any:
 
 
 def placement_option(default: str) -> Any:
-    """Where objects stand, see ``placement``."""
+    """Make the option that says where objects stand, see ``placement``."""
     return option(
         default, "Of the objects: official, widened, exchanged (places swapped) or free (anywhere)."
     )
 
 
 def rendering_option(default: str) -> Any:
-    """Meshes that are rendered."""
+    """Make the option that says which meshes are rendered."""
     return option(default, "full (official) or decimated meshes.", flag="--rendering")

@@ -28,7 +28,7 @@ EXPERT = "expert"
 
 
 def _task_names(written: tuple[str, ...]) -> tuple[str, ...]:
-    """Each once, and ``all``."""
+    """Return each name once, and all tasks for ``all``."""
     return tuple(TASKS) if written == ("all",) else tuple(dict.fromkeys(written))
 
 
