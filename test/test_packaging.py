@@ -12,15 +12,18 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 
-@pytest.mark.slow
-@pytest.mark.ros
-def test_colcon_installs_share_checkpoints_and_nodes(tmp_path):
-    prefix = Path(sys.prefix)
+pytestmark = [pytest.mark.slow, pytest.mark.ros]
+
+
+@pytest.fixture(scope="module")
+def install(tmp_path_factory):
+    """Build with colcon once; return the folder of the installation."""
+    prefix, folder = Path(sys.prefix), tmp_path_factory.mktemp("workspace")
     subprocess.run(
         [
-            str(prefix / "bin" / "colcon"), f"--log-base={tmp_path / 'log'}",
-            "build", "--merge-install", f"--build-base={tmp_path / 'build'}",
-            f"--install-base={tmp_path / 'install'}", "--base-paths", str(ROOT), str(ROOT / "asyncvla_msgs"),
+            str(prefix / "bin" / "colcon"), f"--log-base={folder / 'log'}",
+            "build", "--merge-install", f"--build-base={folder / 'build'}",
+            f"--install-base={folder / 'install'}", "--base-paths", str(ROOT), str(ROOT / "asyncvla_msgs"),
             "--packages-select", "asyncvla_ros",
         ],
         check=True,
@@ -30,18 +33,27 @@ def test_colcon_installs_share_checkpoints_and_nodes(tmp_path):
             "AMENT_PREFIX_PATH": str(prefix),
             "PATH": f"{prefix / 'bin'}:{os.environ['PATH']}",
         },
-        cwd=tmp_path,
+        cwd=folder,
     )  # fmt: skip
-    install = tmp_path / "install"
+    return folder / "install"
+
+
+def test_colcon_registers_the_package(install):
+    assert (install / "share/ament_index/resource_index/packages/asyncvla_ros").is_file()
+
+
+def test_colcon_installs_every_shared_file_and_checkpoint(install):
     share = install / "share" / "asyncvla_ros"
     package = next(install.glob("lib/python3*/site-packages/asyncvla_ros"))
-    assert (install / "share/ament_index/resource_index/packages/asyncvla_ros").is_file()
     for directory, installed in {
         "config": share / "config",
         "launch": share / "launch",
         "asyncvla_ros/checkpoints": package / "checkpoints",
     }.items():
         assert relative_files(installed) == relative_files(ROOT / directory) != set()
+
+
+def test_colcon_installs_the_nodes(install):
     nodes = {path.name for path in (install / "lib/asyncvla_ros").iterdir()}
     kinds = ("policy", "controller", "libero_sim", "visualizer", "recorder")
     assert nodes == {"asyncvla", *(f"{kind}_node" for kind in kinds)}

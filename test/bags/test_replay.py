@@ -37,21 +37,40 @@ def whole(tmp_path_factory):
     return write_recording(tmp_path_factory.mktemp("recordings") / "whole")
 
 
-def test_errors_are_those_that_the_policy_makes(whole, tmp_path):
-    metrics, _, inference = run(whole, tmp_path, offset=(0.03, -0.1))
+@pytest.fixture(scope="module")
+def erring(whole, tmp_path_factory):
+    """Metrics of a policy whose actions are off by 0.03 and -0.1, and what decided."""
+    metrics, _, inference = run(whole, tmp_path_factory.mktemp("erring"), offset=(0.03, -0.1))
+    return metrics, inference
+
+
+def test_every_observation_is_decided_on_and_compared_with_the_commands(erring):
+    metrics, inference = erring
     assert metrics["target"] == "command" and metrics["decisions"] == 80 == len(inference.policy.asked)
     # Of the last seven inferences the recording does not say all that was done.
     assert metrics["compared_steps"] == 73 * 8 + sum(range(1, 8))
+
+
+def test_errors_are_those_that_the_policy_makes(erring):
+    metrics, _ = erring
     assert metrics["mae"] == pytest.approx({"a": 0.03, "b": 0.1}, abs=1e-6)
     assert metrics["mae_by_step"]["b"] == pytest.approx([0.1] * 8, abs=1e-6)
     low, high = metrics["mae_ci95"]["a"]
     assert low <= 0.03 + 1e-6 and high >= 0.03 - 1e-6
     assert metrics["within_tolerance"] == {"a": 1.0, "b": 0.0}, "0.05 rad are within it"
-    assert metrics["refined_share"] == 0.5
+
+
+def test_a_whole_recording_has_neither_gaps_nor_drops(erring):
+    metrics, _ = erring
     for stream in ("front", "hand", "joint_states"):
         assert metrics["streams"][stream] == {
             "received": 80, "used": 80, "gaps": 0, "dropped": {}, "reasons": {},
         }  # fmt: skip
+
+
+def test_metrics_say_what_was_refined_and_not_drawn_in_plain_json(erring):
+    metrics, _ = erring
+    assert metrics["refined_share"] == 0.5
     assert metrics["problems"] == [
         "no path is drawn: joint actions cannot be drawn without a robot description"
     ]
@@ -105,7 +124,7 @@ def test_a_robot_is_found_in_its_namespace_and_one_of_two_must_be_chosen(tmp_pat
     assert metrics["decisions"] == 20
 
 
-def test_what_is_missing_is_said_with_what_is_there(tmp_path):
+def test_a_stream_that_is_missing_is_said_with_what_is_there(tmp_path):
     with Recording(tmp_path / "blind") as recording:
         for step in range(5):
             recording.step(step, recording.joints, recording.front)
@@ -115,6 +134,9 @@ def test_what_is_missing_is_said_with_what_is_there(tmp_path):
         "/hand/image_raw/compressed (camera hand) is not recorded; there are: /front/image_raw "
         "(sensor_msgs/msg/Image), /joint_states (sensor_msgs/msg/JointState)"
     )
+
+
+def test_a_stream_of_another_type_is_refused(tmp_path):
     with Recording(tmp_path / "odd") as recording:
         for step in range(5):
             recording.step(step, recording.front, recording.hand)
@@ -122,19 +144,29 @@ def test_what_is_missing_is_said_with_what_is_there(tmp_path):
     expected = "/joint_states is recorded as std_msgs/msg/Header, expected sensor_msgs/msg/JointState"
     with pytest.raises(AsyncVLAError, match=expected):
         run(tmp_path / "odd", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"instruction": "lift it"}, r"no command of two_joints to compare with; .* --target state:1"),
+        ({"target": "state:1"}, "does not say what was to be done"),
+        ({"target": "state:"}, "target is 'state:', expected one of auto, command"),
+    ],
+)
+def test_what_a_recording_without_commands_lacks_is_said(tmp_path, settings, message):
     with Recording(tmp_path / "silent") as recording:
         for step in range(5):
             recording.step(step, recording.joints, recording.front, recording.hand)
-    with pytest.raises(AsyncVLAError, match=r"no command of two_joints to compare with; .* --target state:1"):
-        run(tmp_path / "silent", tmp_path, instruction="lift it")
-    with pytest.raises(AsyncVLAError, match="does not say what was to be done"):
-        run(tmp_path / "silent", tmp_path, target="state:1")
-    with pytest.raises(AsyncVLAError, match="target is 'state:', expected one of auto, command"):
-        run(tmp_path / "silent", tmp_path, target="state:")
+    with pytest.raises(AsyncVLAError, match=message):
+        run(tmp_path / "silent", tmp_path, **settings)
 
 
-def test_streams_that_fail_for_a_while_are_counted_gaps_and_drops(tmp_path):
-    with Recording(tmp_path / "bag") as recording:
+@pytest.fixture(scope="module")
+def failing(tmp_path_factory):
+    """Metrics of a recording whose streams fail for a while."""
+    folder = tmp_path_factory.mktemp("failing")
+    with Recording(folder / "bag") as recording:
         for step in range(100):
             stamp_ns = BEGIN_NS + step * STEP_NS
             if 30 <= step < 60:
@@ -149,19 +181,28 @@ def test_streams_that_fail_for_a_while_are_counted_gaps_and_drops(tmp_path):
                 recording.joints(stamp_ns + MS, names=("j1",))
             if step == 80:
                 recording.joints(stamp_ns, log_ns=stamp_ns + 2 * MS)
-    metrics, _, _ = run(tmp_path / "bag", tmp_path, instruction="lift it")
-    streams = metrics["streams"]
-    assert streams["hand"]["gaps"] == 1 and streams["front"]["gaps"] == 0
-    (gap,) = metrics["gaps"]
+    return run(folder / "bag", folder, instruction="lift it")[0]
+
+
+def test_a_stream_that_is_silent_for_a_while_has_a_gap(failing):
+    assert failing["streams"]["hand"]["gaps"] == 1 and failing["streams"]["front"]["gaps"] == 0
+    (gap,) = failing["gaps"]
     assert gap["stream"] == "hand" and gap["seconds"] == pytest.approx(31 * 0.05)
     assert gap["begin_s"] == pytest.approx(29 * 0.05)
-    assert streams["joint_states"]["dropped"]["unusable"] == 1
-    assert streams["joint_states"]["dropped"]["out of order"] == 1
-    assert "position of j2 is missing" in next(iter(streams["joint_states"]["reasons"]))
-    assert metrics["decisions"] == 69 and list(metrics["failures"].values()) == [1]
-    assert "32FC1" in next(iter(metrics["failures"]))
-    for one in streams.values():
+
+
+def test_what_is_dropped_is_counted_with_its_reason(failing):
+    joint_states = failing["streams"]["joint_states"]
+    assert joint_states["dropped"]["unusable"] == 1
+    assert joint_states["dropped"]["out of order"] == 1
+    assert "position of j2 is missing" in next(iter(joint_states["reasons"]))
+    for one in failing["streams"].values():
         assert one["received"] == one["used"] + sum(one["dropped"].values())
+
+
+def test_a_picture_that_cannot_be_used_fails_one_decision(failing):
+    assert failing["decisions"] == 69 and list(failing["failures"].values()) == [1]
+    assert "32FC1" in next(iter(failing["failures"]))
 
 
 @pytest.mark.parametrize("with_clock", [True, False])

@@ -75,38 +75,40 @@ def test_a_gripper_moves_its_joint_by_its_travel():
     assert seen(one)["position"] == 1
 
 
-def test_a_stop_may_use_its_own_limits_until_it_is_over():
-    dof = joint(stop_acceleration=2 * A, stop_jerk=6 * J)
-    brake = Motion(
-        (
-            (RISE, J),
-            (CRUISE, 0),
-            (RISE, -J),
-            (0.1, 0),
-            (RISE / 3, -6 * J),
-            (V / A / 2 - RISE / 3, 0),
-            (RISE / 3, 6 * J),
-        )
+# To full speed, a moment of it, and a stop at twice the acceleration and six times the jerk.
+BRAKE = Motion(
+    (
+        (RISE, J),
+        (CRUISE, 0),
+        (RISE, -J),
+        (0.1, 0),
+        (RISE / 3, -6 * J),
+        (V / A / 2 - RISE / 3, 0),
+        (RISE / 3, 6 * J),
     )
-    values = brake.states(LATE)[:, 0]
-    begin, end = brake.ends_ns[4], brake.ends_ns[7]
+)
 
-    def stopped(allow_ns: int | None, over_ns: int | None) -> dict[str, int]:
-        one = audit("forward_position", dof)
-        one.begin(T0, np.zeros(1))
-        for now, value in zip(LATE, values, strict=True):
-            one.add(int(now), np.array([value]))
-            if allow_ns is not None and allow_ns <= now:
-                one.allow_stop(allow_ns)
-                allow_ns = None
-            if over_ns is not None and over_ns <= now:
-                one.stop_over(over_ns)
-                over_ns = None
-        return seen(one)
 
-    assert stopped(begin, end) == {} == stopped(begin, None)
-    assert set(stopped(None, None)) == {"acceleration", "jerk"}
-    assert set(stopped(begin, begin + 100 * MS)) == {"acceleration", "jerk"}
+def braked(allow_ns: int | None, over_ns: int | None) -> dict[str, int]:
+    """Violations of ``BRAKE`` where a stop is allowed from one time on, and over at another."""
+    one = audit("forward_position", joint(stop_acceleration=2 * A, stop_jerk=6 * J))
+    one.begin(T0, np.zeros(1))
+    for now, value in zip(LATE, BRAKE.states(LATE)[:, 0], strict=True):
+        one.add(int(now), np.array([value]))
+        if allow_ns is not None and allow_ns <= now:
+            one.allow_stop(allow_ns)
+            allow_ns = None
+        if over_ns is not None and over_ns <= now:
+            one.stop_over(over_ns)
+            over_ns = None
+    return seen(one)
+
+
+def test_a_stop_may_use_its_own_limits_until_it_is_over():
+    begin, end = BRAKE.ends_ns[4], BRAKE.ends_ns[7]
+    assert braked(begin, end) == {} == braked(begin, None)
+    assert set(braked(None, None)) == {"acceleration", "jerk"}
+    assert set(braked(begin, begin + 100 * MS)) == {"acceleration", "jerk"}
 
 
 # Pose: a turn about an axis of no coordinate plane, along z.

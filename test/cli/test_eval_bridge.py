@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -67,7 +68,9 @@ def test_a_rerun_runs_only_what_is_left(assets, tmp_path, monkeypatch):
     assert "holds another evaluation" in str(run(*options, "--episodes", "0-2").exception)
 
 
-def test_shards_together_are_the_whole(assets, tmp_path, monkeypatch):
+@pytest.fixture
+def two_tasks(assets, tmp_path, monkeypatch):
+    """Options of an evaluation of two tasks, and those for which a simulator was started."""
     started: list[str] = []
 
     class Sim(FakeSim):
@@ -76,22 +79,35 @@ def test_shards_together_are_the_whole(assets, tmp_path, monkeypatch):
             return self
 
     monkeypatch.setattr("asyncvla_ros.sim.simpler.bridge.rollout.BridgeSim", Sim)
-    checkpoint, out = str(bridge_checkpoint(tmp_path / "policy")), tmp_path / "out"
-    options = ("--task", "spoon", "--task", "carrot", "--episodes", "0-1", "--checkpoint", checkpoint)
+    checkpoint = str(bridge_checkpoint(tmp_path / "policy"))
+    return ("--task", "spoon", "--task", "carrot", "--episodes", "0-1", "--checkpoint", checkpoint), started
+
+
+def run_shard(options: tuple[str, ...], share: str, out: Path) -> None:
+    done = run(*options, "--shard", share, "--json", str(out))
+    assert done.exit_code == 0 and "2/2 " in done.stderr
+
+
+def test_shards_together_are_the_whole(two_tasks, tmp_path):
+    options, started = two_tasks
     for share in ("2/2", "1/2"):
-        done = run(*options, "--shard", share, "--json", str(out / f"{share[0]}.json"))
-        assert done.exit_code == 0 and "2/2 " in done.stderr
+        run_shard(options, share, tmp_path / "out" / f"{share[0]}.json")
     assert started == ["carrot", "spoon"], "a shard starts the simulator for tasks of its own only"
     assert run(*options, "--json", str(tmp_path / "whole.json")).exit_code == 0
     whole = json.loads((tmp_path / "whole.json").read_text())
-    (merged,) = merge_shards(load(out)["bridge"], bridge_metrics)
+    (merged,) = merge_shards(load(tmp_path / "out")["bridge"], bridge_metrics)
     assert {**merged.values, "inference_ms": None} == {
         **whole,
         "inference_ms": None,
         "settings": {key: value for key, value in whole["settings"].items() if key != "shard"},
     }
+
+
+def test_a_shard_does_not_continue_another_one(two_tasks, tmp_path):
+    (options, _), file = two_tasks, tmp_path / "1.json"
+    run_shard(options, "1/2", file)
     assert "shard: {'index': 1, 'count': 2} there, {'index': 2, 'count': 2} here" in str(
-        run(*options, "--shard", "2/2", "--json", str(out / "1.json")).exception
+        run(*options, "--shard", "2/2", "--json", str(file)).exception
     )
 
 

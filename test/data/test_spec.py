@@ -25,6 +25,13 @@ def write(folder: Path, text: str) -> Path:
     return file
 
 
+def full_spec(root: Path) -> DatasetSpec:
+    return DatasetSpec(
+        root, "somebody/arm", ("observation.images.top",), ("observation.state", "action"), ("action",),
+        0.5, (0, 1), "joint_position", invert_gripper=True, rotate_180=True, state_names=("a", "b", "c", "d"),
+    )  # fmt: skip
+
+
 def test_every_setting_is_read(home, tmp_path):
     root = write_dataset(home / "somebody" / "arm")
     text = """
@@ -41,16 +48,19 @@ def test_every_setting_is_read(home, tmp_path):
         invert_gripper: true
         rotate_180: true
         names: {state: [a, b, c, d]}
-      - repo_id: somebody/arm
-      - root: FOLDER/somebody/arm
-    """.replace("FOLDER", str(home))
-    full, *short = dataset_specs([write(tmp_path, text)])
-    assert full == DatasetSpec(
-        root, "somebody/arm", ("observation.images.top",), ("observation.state", "action"), ("action",),
-        0.5, (0, 1), "joint_position", invert_gripper=True, rotate_180=True, state_names=("a", "b", "c", "d"),
-    )  # fmt: skip
-    assert short == [DatasetSpec(root, "somebody/arm"), DatasetSpec(root)]
-    contract = spec_contract(full, "ee_pose")
+    """
+    assert dataset_specs([write(tmp_path, text)]) == (full_spec(root),)
+
+
+def test_a_repo_id_or_a_root_alone_names_a_dataset(home, tmp_path):
+    root = write_dataset(home / "somebody" / "arm")
+    text = f"lerobot_datasets: [{{repo_id: somebody/arm}}, {{root: {root}}}]"
+    specs = dataset_specs([write(tmp_path, text)])
+    assert specs == (DatasetSpec(root, "somebody/arm"), DatasetSpec(root))
+
+
+def test_names_and_action_space_of_a_spec_go_into_the_contract(tmp_path):
+    contract = spec_contract(full_spec(write_dataset(tmp_path / "arm")), "ee_pose")
     assert contract.state_names == ("a", "b", "c", "d") and contract.action_names == ("j1", "j2")
     assert contract.action_space == "joint_position"
 

@@ -12,7 +12,16 @@ def _sync() -> StreamSync[str]:
     return StreamSync(("left", "right"), max_age_ns=200 * MS, max_skew_ns=20 * MS)
 
 
-def test_snapshot_once_per_stamp_when_all_streams_agree():
+def _taken_once() -> StreamSync[str]:
+    """Both streams have come, and their snapshot was taken."""
+    sync = _sync()
+    sync.put("left", 100 * MS, "l1")
+    sync.put("right", 110 * MS, "r1")
+    assert sync.take(120 * MS) is not None
+    return sync
+
+
+def test_a_snapshot_waits_for_every_stream():
     sync = _sync()
     assert sync.problems(0) == ["left: nothing received yet", "right: nothing received yet"]
     sync.put("left", 100 * MS, "l1")
@@ -22,11 +31,19 @@ def test_snapshot_once_per_stamp_when_all_streams_agree():
     assert snapshot is not None
     assert dict(snapshot.values) == {"left": "l1", "right": "r1"}
     assert (snapshot.stamp_ns, snapshot.skew_ns) == (100 * MS, 10 * MS)
+
+
+def test_a_snapshot_is_taken_once_until_every_stream_has_something_new():
+    sync = _taken_once()
     assert sync.take(120 * MS) is None, "the same observation again"
     sync.put("right", 119 * MS, "r2")
     assert sync.take(120 * MS) is None, "left has nothing new"
     sync.put("left", 115 * MS, "l2")
     assert sync.take(120 * MS) is not None
+
+
+def test_once_rearmed_the_same_snapshot_is_taken_again():
+    sync = _taken_once()
     sync.rearm()
     assert sync.take(120 * MS) is not None
 

@@ -64,29 +64,46 @@ def test_every_handover_is_compared_with_its_switch_and_with_itself_in_lockstep(
     assert second.success.solved == (10, 9)
 
 
-def test_late_answers_become_tables_and_curves(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def late_report(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, list[Path]]:
+    """Page and pictures about late answers of a switch and a handover, at three delays, and of lockstep."""
+    folder = tmp_path_factory.mktemp("late")
     for delay in (1, 2, 4):
         for name in ("switch", "keep"):
             strategy = Strategy("sfm", handover=name)
             for suite in ("libero_object", "libero_goal"):
-                file = tmp_path / f"{name}_{delay}_{suite}.json"
+                file = folder / f"{name}_{delay}_{suite}.json"
                 write(file, [True] * 4 + [name == "keep"] * 2, suite, strategy=strategy, **late(delay, 4))
-    write(tmp_path / "lockstep.json", [True] * 6, strategy=Strategy("sfm"), world="jump")
-    text, *pictures = report(tmp_path, tmp_path / "out" / "results.md")
-    page = text.read_text()
-    row = "| aaaa | seed 0 | jump | 2 | 4 | sfm, handover keep |"
+    write(folder / "lockstep.json", [True] * 6, strategy=Strategy("sfm"), world="jump")
+    text, *pictures = report(folder, folder / "out" / "results.md")
+    return text.read_text(), pictures
+
+
+KEPT = "| aaaa | seed 0 | jump | 2 | 4 | sfm, handover keep |"
+
+
+def test_late_answers_have_a_row_for_each_setting(late_report: tuple[str, list[Path]]) -> None:
+    page, _ = late_report
     assert (
-        f"{row} libero_goal, libero_object | 12/12 | 100.0% (75.8% to 100.0%) | 25.0 | 2.0 | 2/12 |" in page
+        f"{KEPT} libero_goal, libero_object | 12/12 | 100.0% (75.8% to 100.0%) | 25.0 | 2.0 | 2/12 |" in page
     )
-    assert f"{row} libero_goal | 6/6 |" in page
+    assert f"{KEPT} libero_goal | 6/6 |" in page
     assert (
         "| aaaa | seed 0 | jump | 2 | 4 | sfm | libero_goal | 4/6 | 66.7% (30.0% to 90.3%) | 37.5 |" in page
     )
-    pair = f"{row} sfm | libero_goal, libero_object | 12 : 8 of 12 | +33.3%"
-    assert pair in page and "| 8 | x 1.00 (1.00 to 1.00) | x 1.00 (1.00 to 1.00) | x 0.25 (" in page
-    assert "| sfm | itself, delay 0, replan - | libero_object | 4 : 6 of 6 |" in page
     assert "| lockstep | libero_object | aaaa | sfm | world jump |" in page
     assert "delay 2, replan 4, world jump" in page
+
+
+def test_late_answers_are_compared_in_pairs(late_report: tuple[str, list[Path]]) -> None:
+    page, _ = late_report
+    pair = f"{KEPT} sfm | libero_goal, libero_object | 12 : 8 of 12 | +33.3%"
+    assert pair in page and "| 8 | x 1.00 (1.00 to 1.00) | x 1.00 (1.00 to 1.00) | x 0.25 (" in page
+    assert "| sfm | itself, delay 0, replan - | libero_object | 4 : 6 of 6 |" in page
+
+
+def test_late_answers_become_a_picture_of_curves(late_report: tuple[str, list[Path]]) -> None:
+    page, pictures = late_report
     assert [p.name for p in pictures] == ["results-delay.png"] and pictures[0].name in page
     assert pictures[0].read_bytes().startswith(b"\x89PNG")
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sensor_msgs.msg import JointState
 
-from asyncvla_msgs.msg import ControllerStatus
+from asyncvla_msgs.msg import ActionChunk, ControllerStatus
 from asyncvla_ros.control.controller import Controller
 from asyncvla_ros.control.safety import RejectReason, check_chunk
 from asyncvla_ros.control.types import Mode, Reason
@@ -109,12 +109,8 @@ def stamp(drawn) -> Time:
     return Time(sec=drawn.draw(SECONDS), nanosec=drawn.draw(st.sampled_from([0, 50_000_000, 2**32 - 1])))
 
 
-@settings(max_examples=300, derandomize=True, deadline=None)
-@given(st.data())
-def test_whatever_a_chunk_message_holds(drawn):
-    robot = libero_panda()
-    controller, display = Controller(robot), ChunkDisplay(robot)
-    controller.start()
+def chunk_message(drawn) -> ActionChunk:
+    """Make a message of a chunk, with some of its fields replaced by anything."""
     message = conversions.chunk_to_message(chunk(1, 10**9), "panda_link0", 0)
     size = drawn.draw(st.integers(0, 20))
     if drawn.draw(st.booleans()):
@@ -133,7 +129,16 @@ def test_whatever_a_chunk_message_holds(drawn):
     if drawn.draw(st.booleans()):
         message.header.stamp = stamp(drawn)
     message.action_space = drawn.draw(st.sampled_from(["delta_ee_pose", "", "torque"]))
-    received = conversions.chunk_from_message(message)
+    return message
+
+
+@settings(max_examples=300, derandomize=True, deadline=None)
+@given(st.data())
+def test_whatever_a_chunk_message_holds(drawn):
+    robot = libero_panda()
+    controller, display = Controller(robot), ChunkDisplay(robot)
+    controller.start()
+    received = conversions.chunk_from_message(chunk_message(drawn))
     for now_ns in (10**9, 10**9 + 120_000_000, 0):
         rejection = controller.accept(received, now_ns)
         assert rejection is None or str(rejection)

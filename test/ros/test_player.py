@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 from rosgraph_msgs.msg import Clock
@@ -26,21 +29,12 @@ from support.recordings import (
     write_contract,
     write_recording,
 )
+from support.ros_client import RosClient
 
 STEPS, SEED, INSTRUCTION = 24, 3, "lift it"
 
 
-@pytest.mark.ros
-@pytest.mark.slow
-def test_live_and_offline_decide_the_same_bit_for_bit(ros_client, tmp_path):
-    features = {
-        key: getattr(FEATURES, key) for key in ("cameras", "state_names", "action_names", "action_space")
-    }
-    checkpoint = tiny_checkpoint(tmp_path / "checkpoint", **features)
-    bag = write_recording(tmp_path / "bag", steps=STEPS)
-    robot = write_contract(tmp_path)
-    chunks = ros_client.subscribe(ActionChunk, "policy/action_chunk", qos.CHUNK)
-    clock = ros_client.subscribe(Clock, "/clock", qos.LOCKSTEP_CLOCK)
+def start_policy(robot: Path, checkpoint: Path) -> NodeProcess:
     policy = NodeProcess(
         node_command(
             "policy_node",
@@ -51,6 +45,14 @@ def test_live_and_offline_decide_the_same_bit_for_bit(ros_client, tmp_path):
         )
     )  # fmt: skip
     policy.wait_for_output("ready")
+    return policy
+
+
+def decided_live(client: RosClient, bag: Path, robot: Path, checkpoint: Path) -> dict[int, ActionChunk]:
+    """Play a recording to a policy; return its chunks by stamp."""
+    chunks = client.subscribe(ActionChunk, "policy/action_chunk", qos.CHUNK)
+    clock = client.subscribe(Clock, "/clock", qos.LOCKSTEP_CLOCK)
+    policy = start_policy(robot, checkpoint)
     # Slow enough for each observation to be decided on.
     player = NodeProcess(["-m", "asyncvla_ros.cli", "play", str(bag), "--robot", str(robot), "--rate", "0.3"])
     assert player.process.wait(60) == 0, player.output
@@ -58,15 +60,31 @@ def test_live_and_offline_decide_the_same_bit_for_bit(ros_client, tmp_path):
     assert policy.stop() == 0
     times = [to_ns(one.clock) for one in clock.messages]
     assert times == sorted(times) and times[0] >= BEGIN_NS and times[-1] == BEGIN_NS + (STEPS - 1) * STEP_NS
+    return live
+
+
+def decided_offline(bag: Path, checkpoint: Path, out: Path) -> dict[int, Any]:
+    """Replay a recording; return what the policy predicts, by stamp."""
     with BagReader(bag) as reader, InferencePool(checkpoint, "cpu", 1, 1) as inference:
-        deciding = Deciding(Strategy(), SEED)
-        settings = ReplaySettings(deciding, instruction=INSTRUCTION)
-        Replay(reader, inference, two_joints(), settings, tmp_path / "replay").run(lambda share: None)
-    with BagReader(tmp_path / "replay" / "predictions") as predicted:
-        offline = {
+        settings = ReplaySettings(Deciding(Strategy(), SEED), instruction=INSTRUCTION)
+        Replay(reader, inference, two_joints(), settings, out).run(lambda share: None)
+    with BagReader(out / "predictions") as predicted:
+        return {
             to_ns(one.message.header.stamp): one.message
             for one in predicted.messages(["/replay/policy/action_chunk"])
         }
+
+
+@pytest.mark.ros
+@pytest.mark.slow
+def test_live_and_offline_decide_the_same_bit_for_bit(ros_client, tmp_path):
+    features = {
+        key: getattr(FEATURES, key) for key in ("cameras", "state_names", "action_names", "action_space")
+    }
+    checkpoint = tiny_checkpoint(tmp_path / "checkpoint", **features)
+    bag = write_recording(tmp_path / "bag", steps=STEPS)
+    live = decided_live(ros_client, bag, write_contract(tmp_path), checkpoint)
+    offline = decided_offline(bag, checkpoint, tmp_path / "replay")
     assert len(offline) == STEPS and len(live) > STEPS * 0.8 and set(live) <= set(offline)
     for stamp_ns, one in live.items():
         other = offline[stamp_ns]

@@ -35,18 +35,25 @@ def test_shards_share_the_parts_of_the_whole_evenly_over_the_tasks(tmp_path: Pat
         plan_parts(replace(config, shard=Shard(9, 9)))
 
 
-def test_shards_collect_into_one_folder_at_the_same_time(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Each runs while the other has begun, and the whole then finds nothing missing."""
+@pytest.fixture
+def two_tasks(tmp_path: Path) -> tuple[CollectSettings, list[CollectSettings]]:
+    """Return a collection of an episode of each of two tasks, and its two shards."""
     config = CollectSettings("libero_object", (0, 1), 1, out=tmp_path, workers=1)
-    shards = [replace(config, shard=Shard(index, 2)) for index in (1, 2)]
-    begun: list[str] = []
+    return config, [replace(config, shard=Shard(index, 2)) for index in (1, 2)]
+
+
+@pytest.fixture
+def begun(
+    two_tasks: tuple[CollectSettings, list[CollectSettings]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> list[str]:
+    """Return parts that were collected in order; while the first shard has begun, the second runs."""
+    _, (_, second) = two_tasks
+    names: list[str] = []
 
     def collect_part(config: CollectSettings, part: Part) -> PartReport:
         if part.task == 0:
-            collect(shards[1])
-        begun.append(part.name)
+            collect(second)
+        names.append(part.name)
         info = tmp_path / part.name / "meta" / "info.json"
         info.parent.mkdir(parents=True)
         info.write_text('{"total_episodes": 1}')
@@ -54,11 +61,26 @@ def test_shards_collect_into_one_folder_at_the_same_time(
 
     monkeypatch.setattr("asyncvla_ros.sim.collect.worker_pool", ThreadPoolExecutor)
     monkeypatch.setattr("asyncvla_ros.sim.collect.collect_part", collect_part)
-    collect(shards[0])
+    return names
+
+
+def test_shards_collect_into_one_folder_at_the_same_time(
+    two_tasks: tuple[CollectSettings, list[CollectSettings]], begun: list[str]
+) -> None:
+    """The whole then finds nothing missing."""
+    config, (first, _) = two_tasks
+    collect(first)
     assert begun == ["task01_0000", "task00_0000"]
     collect(config)
     assert len(begun) == 2
-    for other in (shards[0], config):
+
+
+def test_a_folder_of_shards_takes_no_other_collection(
+    two_tasks: tuple[CollectSettings, list[CollectSettings]], begun: list[str]
+) -> None:
+    config, (first, _) = two_tasks
+    collect(first)
+    for other in (first, config):
         with pytest.raises(AsyncVLAError, match=r"another collection \(seed: 0 there, 1 here\)"):
             collect(replace(other, seed=1))
 

@@ -37,13 +37,7 @@ def write_dataset(
         features: Added to ``meta/info.json``.
     """
     count = sum(lengths)
-    kind = "image" if as_images else "video"
-    vector = {"dtype": "float32", "shape": [2], "names": list(NAMES)}
-    image = {"dtype": kind, "shape": [SIZE, SIZE, 3], "names": ["height", "width", "channels"]}
-    every = {"observation.images.top": image, "observation.state": vector, "action": vector, **features}
-    (root / "meta").mkdir(parents=True)
-    info = {"codebase_version": "v3.0", "fps": FPS, "features": every}
-    (root / "meta" / "info.json").write_text(json.dumps(info))
+    write_info(root, "image" if as_images else "video", features)
     write_tasks(root, tasks, task_column=task_column)
     state = np.arange(count)[:, None] * np.array([1.0, -1.0])
     columns: dict[str, Any] = {
@@ -62,12 +56,22 @@ def write_dataset(
     return root
 
 
+def write_info(root: Path, kind: str, features: dict[str, Any]) -> None:
+    """``meta/info.json``, with pictures of this kind and more features."""
+    vector = {"dtype": "float32", "shape": [2], "names": list(NAMES)}
+    image = {"dtype": kind, "shape": [SIZE, SIZE, 3], "names": ["height", "width", "channels"]}
+    every = {"observation.images.top": image, "observation.state": vector, "action": vector, **features}
+    (root / "meta").mkdir(parents=True)
+    info = {"codebase_version": "v3.0", "fps": FPS, "features": every}
+    (root / "meta" / "info.json").write_text(json.dumps(info))
+
+
 def data_file(root: Path) -> Path:
     return root / "data" / "chunk-000" / "file-000.parquet"
 
 
 def write_columns(root: Path, columns: dict[str, Any]) -> None:
-    """Read the table of a dataset."""
+    """Write the table of a dataset."""
     data_file(root).parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.table(columns), data_file(root))
 

@@ -203,32 +203,46 @@ def test_a_warm_start_from_another_architecture_is_refused():
         warm_start(new, target.tokenizer, source)
 
 
-def test_what_is_held_out_was_held_out_before():
-    _, source = _fresh(["push"])
-    given = DataRecord(("a",), 12, (40, 80), 0.2, (("aa", 5), ("bb", 7)))
-    require_same_holdout(source, replace(given, holdout=0.0))
+# What a policy was trained on, with a share of 0.2 held out.
+GIVEN = DataRecord(("a",), 12, (40, 80), 0.2, (("aa", 5), ("bb", 7)))
+
+
+@pytest.fixture(scope="module")
+def untold() -> Checkpoint:
+    """Return a checkpoint that does not say what it was trained on."""
+    return _fresh(["push"])[1]
+
+
+def test_without_a_record_of_the_data_nothing_can_be_held_out(untold: Checkpoint):
+    require_same_holdout(untold, replace(GIVEN, holdout=0.0))
     with pytest.raises(AsyncVLAError, match=r"does not say what it was trained on.*give --holdout 0"):
-        require_same_holdout(source, given)
-    source = replace(source, trained_on=given)
-    require_same_holdout(source, given)
-    require_same_holdout(source, replace(given, datasets=(*given.datasets, ("cc", 2))))
+        require_same_holdout(untold, GIVEN)
+
+
+def test_what_is_held_out_was_held_out_before(untold: Checkpoint):
+    source = replace(untold, trained_on=GIVEN)
+    require_same_holdout(source, GIVEN)
+    require_same_holdout(source, replace(GIVEN, datasets=(*GIVEN.datasets, ("cc", 2))))
     # Five episodes before it or after it: the same of "bb" are held out. Seven before "aa" are not.
-    require_same_holdout(source, replace(given, datasets=(("cc", 10), ("bb", 7))))
+    require_same_holdout(source, replace(GIVEN, datasets=(("cc", 10), ("bb", 7))))
     with pytest.raises(AsyncVLAError, match=r"in 1 of 2 datasets other episodes would be held out"):
-        require_same_holdout(source, replace(given, datasets=(("bb", 7), ("aa", 5))))
-    # Also if it was the policy before that one which saw them; what none of them saw is free.
-    later = DataRecord(("d",), 9, (99,), 0.0, (("dd", 9),), before=given)
-    heir = replace(source, trained_on=later)
-    require_same_holdout(heir, given)
-    require_same_holdout(heir, replace(given, holdout=0.5, datasets=(("ee", 4),)))
-    with pytest.raises(AsyncVLAError, match=r"in 1 of 2 datasets other episodes would be held out"):
-        require_same_holdout(heir, replace(given, datasets=(("bb", 7), ("aa", 5))))
-    with pytest.raises(AsyncVLAError, match=r"trained with --holdout 0\.0.*give --holdout 0, and"):
-        require_same_holdout(heir, replace(later, holdout=0.1))
+        require_same_holdout(source, replace(GIVEN, datasets=(("bb", 7), ("aa", 5))))
     with pytest.raises(
         AsyncVLAError, match=r"trained with --holdout 0\.2.*give --holdout 0\.2, or --holdout 0"
     ):
-        require_same_holdout(source, replace(given, holdout=0.1))
+        require_same_holdout(source, replace(GIVEN, holdout=0.1))
+
+
+def test_what_the_policy_before_that_one_saw_is_not_held_out(untold: Checkpoint):
+    """What none of them saw is free."""
+    later = DataRecord(("d",), 9, (99,), 0.0, (("dd", 9),), before=GIVEN)
+    heir = replace(untold, trained_on=later)
+    require_same_holdout(heir, GIVEN)
+    require_same_holdout(heir, replace(GIVEN, holdout=0.5, datasets=(("ee", 4),)))
+    with pytest.raises(AsyncVLAError, match=r"in 1 of 2 datasets other episodes would be held out"):
+        require_same_holdout(heir, replace(GIVEN, datasets=(("bb", 7), ("aa", 5))))
+    with pytest.raises(AsyncVLAError, match=r"trained with --holdout 0\.0.*give --holdout 0, and"):
+        require_same_holdout(heir, replace(later, holdout=0.1))
 
 
 def test_words_unknown_to_nano_are_unk_and_long_instructions_are_refused():

@@ -88,36 +88,31 @@ def parts(names: set[str]) -> set[str]:
     return {next((kind for kind, mark in kinds.items() if mark in name), "heads") for name in names}
 
 
+def rate(checkpoint: Path, out: Path, **changes: Any) -> None:
+    """Train a rater on three episodes that the policy has not seen."""
+    unseen = write_dataset(out.parent / "fresh", (5, 6, 4), ("lift the cup",), as_images=True)
+    usual = RaterSettings(
+        data=(unseen,), checkpoint=checkpoint, out=out, num_layers=1, steps=2, batch=2, unseen=True,
+        shift=1, bf16=False, processes=1, cache=out.parent / "cache",
+    )  # fmt: skip
+    train_rater(replace(usual, **changes))
+
+
+def look() -> Observation:
+    return Observation({"top": np.full((32, 32, 3), 90, np.uint8)}, np.zeros(2, np.float32), "lift the cup")
+
+
 def test_a_policy_is_trained_rated_exported_and_decides(settings: TrainSettings, start: Path, tmp_path: Path):
     train(replace(settings, ema=0.5, checkpointing=True))
     assert parts(moved(weights(start), weights(settings.out))) == {"vision", "merger", "language", "heads"}
     card = (settings.out / "README.md").read_text()
     assert "joint_position: j1, j2" in card and "4 episodes" in card
 
-    unseen = write_dataset(tmp_path / "fresh", (5, 6, 4), ("lift the cup",), as_images=True)
-    train_rater(
-        RaterSettings(
-            data=(unseen,),
-            checkpoint=settings.out,
-            out=tmp_path / "rated",
-            label="relative",
-            num_layers=1,
-            steps=2,
-            batch=2,
-            unseen=True,
-            shift=1,
-            bf16=False,
-            processes=1,
-            cache=settings.cache,
-        )
-    )
+    rate(settings.out, tmp_path / "rated", label="relative")
     exported = tmp_path / "exported"
     CliRunner().invoke(app, ["export", "--checkpoint", str(tmp_path / "rated"), "--out", str(exported)])
     assert weights(exported)["action_in.weight"].dtype == torch.float16
-    observation = Observation(
-        {"top": np.full((32, 32, 3), 90, np.uint8)}, np.zeros(2, np.float32), "lift the cup"
-    )
-    chunk = Policy.from_checkpoint(exported).infer(observation, Strategy(threshold=1.0), seed=0)
+    chunk = Policy.from_checkpoint(exported).infer(look(), Strategy(threshold=1.0), seed=0)
     assert chunk.actions.shape == (4, 2) and np.isfinite(chunk.actions).all()
     assert chunk.refined.all() and chunk.confidence is not None
     # Its monitor went through the export, too.
@@ -126,20 +121,13 @@ def test_a_policy_is_trained_rated_exported_and_decides(settings: TrainSettings,
 
 def test_a_rater_of_pairs_has_the_policy_decide_among_drafts(start: Path, tmp_path: Path):
     torch.set_num_threads(1)
-    unseen = write_dataset(tmp_path / "fresh", (5, 6, 4), ("lift the cup",), as_images=True)
     compared = tmp_path / "compared"
-    train_rater(
-        RaterSettings(
-            (unseen,), start, compared, "pairwise", draft_steps=1, reads=("mean",), num_layers=1,
-            steps=2, batch=2, unseen=True, shift=1, bf16=False, processes=1, cache=tmp_path / "cache",
-        )
-    )  # fmt: skip
+    rate(start, compared, label="pairwise", draft_steps=1, reads=("mean",))
     policy = Policy.from_checkpoint(compared)
     assert policy.rater is not None and (policy.rater.label, policy.rater.reads) == ("pairwise", ("mean",))
     decided = policy.resolve(Strategy())
     assert (decided.denoise_steps, decided.best_of) == (1, 8), "as the rater has learned to compare"
-    seen = {"top": np.full((32, 32, 3), 90, np.uint8)}
-    chunk = policy.infer(Observation(seen, np.zeros(2, np.float32), "lift the cup"), seed=0)
+    chunk = policy.infer(look(), seed=0)
     assert chunk.confidence is not None and chunk.surprise is not None
     metrics = json.loads((compared / "rater.json").read_text())["within_observation"]
     assert metrics["drafts"] == 8 and metrics["observations"] in (4, 5, 6)

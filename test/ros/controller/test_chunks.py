@@ -16,14 +16,11 @@ from support.fake_robot import ChunkPeer
 pytestmark = pytest.mark.ros
 
 
-def test_rejects_what_must_not_move_the_arm_and_clamps_the_rest(panda_controller, ros_client):
-    commands = ros_client.subscribe(ActionCommand, "/controller/command", 100)
-    status = ros_client.subscribe(ControllerStatus, "/controller/status", qos.STATUS)
-    policy = ChunkPeer(ros_client)
-    now_ns = ros_client.node.get_clock().now().nanoseconds
+def spoiled_chunks(now_ns):
+    """Pair what is wrong with a chunk with how its rejection begins."""
     bad = np.zeros((8, 7), np.float32)
     bad[2, 1] = np.nan
-    spoiled = [
+    return [
         ({"actions": bad}, "non-finite"),
         ({"dof_names": tuple("abcdefg")}, "wrong names"),
         ({"actions": np.zeros((8, 6), np.float32)}, "wrong shape"),
@@ -32,6 +29,13 @@ def test_rejects_what_must_not_move_the_arm_and_clamps_the_rest(panda_controller
         ({"stamp_ns": now_ns - 10**10}, "stale"),
         ({"stamp_ns": now_ns + 10**11}, "from the future"),
     ]
+
+
+def test_rejects_what_must_not_move_the_arm_and_clamps_the_rest(panda_controller, ros_client):
+    commands = ros_client.subscribe(ActionCommand, "/controller/command", 100)
+    status = ros_client.subscribe(ControllerStatus, "/controller/status", qos.STATUS)
+    policy = ChunkPeer(ros_client)
+    spoiled = spoiled_chunks(ros_client.node.get_clock().now().nanoseconds)
     for count, (changes, reason) in enumerate(spoiled, start=1):
         policy.send(**changes)
         rejected = status.wait(where=lambda s, n=count: s.rejected_chunks == n)

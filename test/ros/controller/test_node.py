@@ -17,7 +17,7 @@ from asyncvla_ros.ros import qos
 from asyncvla_ros.ros.conversions import to_time
 from support.contracts import MS, STEP_NS
 from support.fake_robot import ChunkPeer, FakeRobot
-from support.ros_client import report_values
+from support.ros_client import RosClient, report_values
 
 pytestmark = pytest.mark.ros
 
@@ -128,40 +128,50 @@ def test_stop_is_latched_and_the_last_command_is_a_hold(panda_controller, ros_cl
     assert commands.messages[-1].source == ActionCommand.SOURCE_HOLD
 
 
+class LockstepWorld:
+    """A world that goes on a step per tick, its robot, and a policy that decides every three steps."""
+
+    def __init__(self, client: RosClient):
+        self._robot = FakeRobot(client, cameras=False)
+        self._robot.wait_for_subscribers()
+        self._policy = ChunkPeer(client)
+        self._clock = client.publisher(Clock, "/clock", qos.LOCKSTEP_CLOCK)
+        client.wait_until(
+            lambda: self._clock.get_subscription_count() >= 2, "the controller's own clock subscription"
+        )
+
+    def tick(self, stamp_ns: int) -> None:
+        self._clock.publish(Clock(clock=to_time(stamp_ns)))
+
+    def decide(self, stamp_ns: int, *, tick_first: bool) -> None:
+        """Publish state, chunk and tick; the last two come on different topics: either may arrive first."""
+        self._robot.publish(stamp_ns)
+        if tick_first:
+            self.tick(stamp_ns)
+        self._policy.send(stamp_ns)
+        if not tick_first:
+            self.tick(stamp_ns)
+
+
 def test_lockstep_answers_each_tick_with_the_due_action(start_node, ros_client):
     params = {"autostart": True, "lockstep": True, "n_action_steps": 3, "use_sim_time": True}
     params |= {"silence_timeout_s": 1.0, "sensor_reliability": "reliable"}
     node = start_node("controller_node", params=params)
     commands = ros_client.subscribe(ActionCommand, "/controller/command", 100)
     status = ros_client.subscribe(ControllerStatus, "/controller/status", qos.STATUS)
-    robot = FakeRobot(ros_client, cameras=False)
-    robot.wait_for_subscribers()
-    policy = ChunkPeer(ros_client)
-    clock = ros_client.publisher(Clock, "/clock", qos.LOCKSTEP_CLOCK)
-    ros_client.wait_until(
-        lambda: clock.get_subscription_count() >= 2, "the controller's own clock subscription"
-    )
-
-    begin = 20 * STEP_NS
+    world, begin = LockstepWorld(ros_client), 20 * STEP_NS
     for decision in range(5):
         stamp = begin + decision * 3 * STEP_NS
-        robot.publish(stamp)
-        # Chunk and tick come on different topics: either may arrive first.
-        if decision % 2:
-            clock.publish(Clock(clock=to_time(stamp)))
-            policy.send(stamp)
-        else:
-            policy.send(stamp)
-            clock.publish(Clock(clock=to_time(stamp)))
+        world.decide(stamp, tick_first=decision % 2 == 1)
         for index in range(3):
             command = commands.wait(count=decision * 3 + index + 1)
             assert to_ns(command.header.stamp) == stamp + index * STEP_NS
             assert (command.chunk_id, command.index) == (decision + 1, index)
             if index < 2:
-                clock.publish(Clock(clock=to_time(stamp + (index + 1) * STEP_NS)))
+                world.tick(stamp + (index + 1) * STEP_NS)
     # What came before a tick's own robot state was held for a moment.
     status.clear()
-    clock.publish(Clock(clock=to_time(begin + 15 * STEP_NS)))
+    world.tick(begin + 15 * STEP_NS)
     held = status.wait(where=_mode(ControllerStatus.MODE_HOLDING))
     assert held.reason_code == ControllerStatus.REASON_UNDERRUN
     assert "of wall time; the world waits" in held.reason

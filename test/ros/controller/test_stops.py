@@ -26,6 +26,20 @@ START = (0.5, -0.5)
 HOUR_NS = 3_600 * 10**9
 
 
+def estop_until_rest(rig, arm):
+    """E-stop an arm in motion; return the times between which it stops [ns]."""
+    rig.status.clear()
+    assert rig.trigger("estop")
+    stopped_ns = to_ns(rig.expect(Mode.ESTOP).header.stamp)
+    resting = arm.received.wait(
+        where=lambda m: (
+            to_ns(m.header.stamp) > stopped_ns and not any(np.any(point.velocities) for point in m.points)
+        )
+    )
+    assert rig.trigger("reset")
+    return stopped_ns, to_ns(resting.header.stamp)
+
+
 def test_an_estop_never_speeds_up_and_ends_at_rest(start_controller, arm, ros_client):
     start_controller()
     rig = ControllerRig(ros_client)
@@ -34,16 +48,7 @@ def test_an_estop_never_speeds_up_and_ends_at_rest(start_controller, arm, ros_cl
     for goal in (3.0, -3.0, 3.0):
         # Speeding up.
         rig.move(goal, 0.0, until=0.02)
-        rig.status.clear()
-        assert rig.trigger("estop")
-        stopped_ns = to_ns(rig.expect(Mode.ESTOP).header.stamp)
-        resting = arm.received.wait(
-            where=lambda m, since_ns=stopped_ns: (
-                to_ns(m.header.stamp) > since_ns and not any(np.any(point.velocities) for point in m.points)
-            )
-        )
-        stops.append((stopped_ns, to_ns(resting.header.stamp)))
-        assert rig.trigger("reset")
+        stops.append(estop_until_rest(rig, arm))
     times_ns, demand = demanded(arm.received.messages)
     times_ns, speeds = times_ns[1:], np.abs(np.diff(demand, axis=0)) * 1e3
     # What the lead adds, and what it takes to ease the acceleration.

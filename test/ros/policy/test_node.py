@@ -29,6 +29,13 @@ def _set_instruction(client, instruction):
     return client.call(SetInstruction, "/policy/set_instruction", request)
 
 
+def _set_parameters(client, *named):
+    """Set parameters one by one, in this order; return what came of each."""
+    parameters = [Parameter(name, value=value).to_parameter_msg() for name, value in named]
+    request = SetParameters.Request(parameters=parameters)
+    return client.call(SetParameters, "/policy/set_parameters", request).results
+
+
 @pytest.fixture
 def running(start_node, ros_client, checkpoint):
     """Chunks and diagnostics of a policy that was started with these parameters, and its robot."""
@@ -93,13 +100,11 @@ def test_parameters_of_a_running_policy_are_changed_or_refused_one_by_one(runnin
     chunks, _, robot = running(instruction="place it")
     robot.publish()
     assert chunks.wait(timeout=START_TIMEOUT).confidence
-    sfm = Parameter("mode", value="sfm").to_parameter_msg()
-    wrong = Parameter("mode", value="magic").to_parameter_msg()
-    topology = Parameter("device", value="cuda").to_parameter_msg()
-    request = SetParameters.Request(parameters=[sfm, wrong, topology])
-    results = ros_client.call(SetParameters, "/policy/set_parameters", request).results
-    assert [result.successful for result in results] == [True, False, False]
+    asked = [("mode", "sfm"), ("mode", "magic"), ("jacobian", "whole"), ("device", "cuda")]
+    results = _set_parameters(ros_client, *asked)
+    assert [result.successful for result in results] == [True, False, False, False]
     assert "expected one of afm, sfm" in results[1].reason
+    assert "expected one of identity, full, or empty" in results[2].reason
     robot.publish()
     last = chunks.wait(count=2)
     assert last.actions and not last.confidence, "sfm does not ask the rater"
@@ -187,15 +192,9 @@ def test_a_chunk_takes_over_what_will_have_been_executed_when_it_arrives(start_n
     known = diagnostics.wait(where=lambda d: report_values(d).get("handover") == "commit", timeout=60.0)
     assert report_values(known)["mode"] == "afm"
 
-    switch = Parameter("handover", value="switch").to_parameter_msg()
-    request = SetParameters.Request(parameters=[switch])
-    assert ros_client.call(SetParameters, "/policy/set_parameters", request).results[0].successful
+    assert _set_parameters(ros_client, ("handover", "switch"))[0].successful
     robot.publish(first + 2 * step)
     assert chunks.wait(count=3).committed == 0
-    keep = Parameter("jacobian", value="whole").to_parameter_msg()
-    request = SetParameters.Request(parameters=[keep])
-    (result,) = ros_client.call(SetParameters, "/policy/set_parameters", request).results
-    assert not result.successful and "expected one of identity, full, or empty" in result.reason
 
 
 def test_skewed_streams_are_not_mixed(start_node, ros_client, checkpoint):

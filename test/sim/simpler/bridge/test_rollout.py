@@ -65,19 +65,20 @@ def test_noise_depends_on_seed_task_placement_and_inference_alone():
     assert not set(seeds(0)) & set(seeds(0, tasks=("spoon",)))
 
 
-def test_the_result_has_both_rates_with_intervals_by_task_and_together(monkeypatch):
+@pytest.fixture
+def evaluated(monkeypatch):
+    """Metrics of two tasks of which one episode was done before, and the episodes that were told."""
     monkeypatch.setattr(SIM, FakeSim)
     config = BridgeSettings(("carrot", "spoon"), (0, 1))
     done = (BridgeEpisode("spoon", 1, 0, 60, success_last=True, success_ever=True, inference_ms=()),)
     told: list[BridgeEpisode] = []
-    metrics = evaluate(config, PolicyActor(BridgePolicy(), config), told.append, done)
+    return evaluate(config, PolicyActor(BridgePolicy(), config), told.append, done), told
+
+
+def test_what_was_done_before_is_not_run_but_counts(evaluated):
+    metrics, told = evaluated
     assert [(e.task, e.init) for e in told] == [("carrot", 0), ("carrot", 1), ("spoon", 0)]
     assert metrics["n"] == 4
-    assert metrics["success_last"]["rate"] == 0.25 and metrics["success_ever"]["rate"] == 1
-    low, high = metrics["success_last"]["ci95"]
-    assert 0 < low < 0.25 < high < 1
-    assert metrics["per_task"]["carrot"]["success_last"]["successes"] == 0
-    assert metrics["per_task"]["spoon"]["success_last"]["successes"] == 1
     assert metrics["episodes"][-1] == {
         "task": "spoon",
         "episode": 1,
@@ -86,6 +87,19 @@ def test_the_result_has_both_rates_with_intervals_by_task_and_together(monkeypat
         "success_last": True,
         "success_ever": True,
     }
+
+
+def test_the_result_has_both_rates_with_intervals_by_task_and_together(evaluated):
+    metrics, _ = evaluated
+    assert metrics["success_last"]["rate"] == 0.25 and metrics["success_ever"]["rate"] == 1
+    low, high = metrics["success_last"]["ci95"]
+    assert 0 < low < 0.25 < high < 1
+    assert metrics["per_task"]["carrot"]["success_last"]["successes"] == 0
+    assert metrics["per_task"]["spoon"]["success_last"]["successes"] == 1
+
+
+def test_the_result_says_how_it_was_made(evaluated):
+    metrics, _ = evaluated
     assert metrics["settings"]["max_steps"] == {"carrot": 60, "spoon": 60}
     assert "mani-skill" in metrics["versions"]
 
