@@ -8,6 +8,7 @@ import time
 import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.duration import Duration
 from rosgraph_msgs.msg import Clock
 from std_srvs.srv import Trigger
 
@@ -131,9 +132,13 @@ def test_stop_is_latched_and_the_last_command_is_a_hold(panda_controller, ros_cl
 class LockstepWorld:
     """A world that goes on a step per tick, its robot, and a policy that decides every three steps."""
 
-    def __init__(self, client: RosClient):
+    def __init__(self, client: RosClient, begin_ns: int):
         self._robot = FakeRobot(client, cameras=False)
         self._robot.wait_for_subscribers()
+        # The controller knows where the arm is before the first chunk comes, as in a simulation.
+        self._robot.publish(begin_ns)
+        for publisher in self._robot.publishers.values():
+            assert publisher.wait_for_all_acked(Duration(seconds=20))
         self._policy = ChunkPeer(client)
         self._clock = client.publisher(Clock, "/clock", qos.LOCKSTEP_CLOCK)
         client.wait_until(
@@ -159,7 +164,8 @@ def test_lockstep_answers_each_tick_with_the_due_action(start_node, ros_client):
     node = start_node("controller_node", params=params)
     commands = ros_client.subscribe(ActionCommand, "/controller/command", 100)
     status = ros_client.subscribe(ControllerStatus, "/controller/status", qos.STATUS)
-    world, begin = LockstepWorld(ros_client), 20 * STEP_NS
+    begin = 20 * STEP_NS
+    world = LockstepWorld(ros_client, begin)
     for decision in range(5):
         stamp = begin + decision * 3 * STEP_NS
         world.decide(stamp, tick_first=decision % 2 == 1)

@@ -69,7 +69,7 @@ def hear(ros_client, seconds):
 
 
 def wait_until_heard_reliably(ros_client, topic):
-    """Wait until the recorder, which begins with best effort, has seen what the publishers of a topic offer."""
+    """Wait until the recorder, which begins with best effort, has seen what is offered on a topic."""
     ros_client.wait_until(
         lambda: all(
             info.qos_profile.reliability == ReliabilityPolicy.RELIABLE
