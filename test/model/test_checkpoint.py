@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -101,6 +102,12 @@ def test_a_fingerprint_tells_what_decides_differently(folder: Path, tmp_path: Pa
     assert fingerprint(folder) != first
     with pytest.raises(CheckpointError, match="not found, expected"):
         fingerprint(tmp_path / "nowhere")
+
+
+def test_a_fingerprint_needs_no_newer_python_than_humble_has(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    first = fingerprint(folder)
+    monkeypatch.delattr(hashlib, "file_digest")  # since Python 3.11
+    assert fingerprint(folder) == first
 
 
 def test_whoever_may_read_the_config_may_read_the_weights(folder: Path):

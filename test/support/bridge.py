@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 
@@ -36,7 +35,7 @@ class FakeSim:
         self.commands: list[np.ndarray] = []
         self.resets: list[tuple[int, int]] = []
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> FakeSim:
         return self
 
     def __exit__(self, *_: object) -> None: ...

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from types import SimpleNamespace
-from typing import Self
 
 import numpy as np
 
@@ -43,7 +42,7 @@ class FakeWorld:
         """Whether it is solved."""
         return self.steps >= self.solved_after
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> FakeWorld:
         return self
 
     def __exit__(self, *_: object) -> None: ...

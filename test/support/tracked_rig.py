@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
@@ -77,12 +77,12 @@ class Rig:
             after = np.where(is_delta, self.position + command.values, command.values)
             self.position = np.where(np.isnan(after), self.position, after)
 
-    def ready(self) -> Self:
+    def ready(self) -> Rig:
         """Seen at rest."""
         self.run(10)
         return self
 
-    def moving(self) -> Self:
+    def moving(self) -> Rig:
         """Half a chunk in, at speed."""
         self.ready()
         assert self.send() is None
