@@ -12,7 +12,7 @@ from asyncvla_ros.bags.inference import InferencePool
 from asyncvla_ros.bags.reader import BagReader
 from asyncvla_ros.bags.replay import Replay
 from asyncvla_ros.bags.replay_settings import ReplaySettings
-from asyncvla_ros.model.checkpoint import fingerprint
+from asyncvla_ros.model.checkpoint_files import fingerprint
 from asyncvla_ros.paths import robot_file, shipped_checkpoint
 from asyncvla_ros.report.replay_page import replay_page
 from asyncvla_ros.robot.contract_file import load_robot

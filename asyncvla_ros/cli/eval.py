@@ -48,7 +48,7 @@ def eval_libero(
 ) -> None:
     """Run a policy on LIBERO's official initial states; with --json a rerun continues."""
     from asyncvla_ros.common.exclusive_lock import exclusive_lock
-    from asyncvla_ros.model.checkpoint import fingerprint
+    from asyncvla_ros.model.checkpoint_files import fingerprint
     from asyncvla_ros.model.config import load_config
     from asyncvla_ros.paths import shipped_checkpoint
     from asyncvla_ros.policy import Policy

@@ -31,7 +31,7 @@ def eval_bridge(
 ) -> None:
     """Run a policy on SimplerEnv's Bridge tasks (WidowX, mani-skill); with --json a rerun continues."""
     from asyncvla_ros.common.exclusive_lock import exclusive_lock
-    from asyncvla_ros.model.checkpoint import fingerprint
+    from asyncvla_ros.model.checkpoint_files import fingerprint
     from asyncvla_ros.model.config import load_config
     from asyncvla_ros.paths import shipped_checkpoint
     from asyncvla_ros.sim.evaluation.episode_log import EpisodeLog

@@ -23,7 +23,7 @@ def eval_monitor(
     from rich.console import Console
 
     from asyncvla_ros.common.provenance import provenance
-    from asyncvla_ros.model.checkpoint import fingerprint
+    from asyncvla_ros.model.checkpoint_files import fingerprint
     from asyncvla_ros.observe.episode_monitor import save_limits
     from asyncvla_ros.report.monitor import monitor_metrics, watched_episodes
 

@@ -14,7 +14,7 @@ from asyncvla_ros.serve.settings import ServeSettings
 def serve(settings: ServeSettings) -> None:
     """Let other programs ask a policy for actions, over a WebSocket; see docs/serve.md."""
     from asyncvla_ros.common.provenance import provenance
-    from asyncvla_ros.model.checkpoint import fingerprint
+    from asyncvla_ros.model.checkpoint_files import fingerprint
     from asyncvla_ros.paths import shipped_checkpoint
     from asyncvla_ros.policy import Policy
     from asyncvla_ros.serve.server import run_server

@@ -16,7 +16,6 @@ README.md           model card (optional)
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -31,17 +30,17 @@ from asyncvla_ros.common.json_file import read_json
 from asyncvla_ros.common.normalization import NormStats
 from asyncvla_ros.model.asyncvla import AsyncVLA
 from asyncvla_ros.model.card import GENERATED, model_card
+from asyncvla_ros.model.checkpoint_files import require_files
 from asyncvla_ros.model.config import load_config
 from asyncvla_ros.model.monitor import MONITOR, ObservationMonitor, load_monitor, save_monitor
 from asyncvla_ros.model.onnx_engine import GRAPHS
 from asyncvla_ros.model.text import head_tokens, load_tokenizer
-from asyncvla_ros.model.weights import INDEX, SINGLE, digest_weights, load_weights, save_weights
+from asyncvla_ros.model.weights import load_weights, save_weights
 from asyncvla_ros.observe.episode_monitor import LIMITS, EpisodeLimits, load_limits, save_limits
 from asyncvla_ros.robot.feature_file import features_values, load_features
 from asyncvla_ros.types import CheckpointError, FeatureContract
 
 # Required files beside the weights.
-FILES = ("config.json", "tokenizer.json", "features.json", "norm_stats.json")
 
 
 _TRAINING_DATA = "training_data.json"
@@ -115,21 +114,6 @@ def _write_robot(folder: Path, features: FeatureContract, state: NormStats, acti
     _write_json(folder / "norm_stats.json", {"state": state.to_dict(), "action": action.to_dict()})
 
 
-def fingerprint(folder: Path) -> str:
-    """Compute 16 hex digits over all files that inference reads, so not over the model card.
-
-    Raises:
-        CheckpointError: If a file is missing.
-    """
-    _require_files(folder)
-    digest = hashlib.sha256()
-    for name in FILES:
-        digest.update(hashlib.sha256((folder / name).read_bytes()).digest())
-        if name == "config.json":
-            digest.update(digest_weights(folder))
-    return digest.hexdigest()[:16]
-
-
 def load_checkpoint(folder: Path, device: str = "cpu", robot: str | None = None) -> Checkpoint:
     """Read a checkpoint folder.
 
@@ -141,7 +125,7 @@ def load_checkpoint(folder: Path, device: str = "cpu", robot: str | None = None)
     Raises:
         CheckpointError: If a file is missing, unreadable or contradicts another; the message names it.
     """
-    _require_files(folder)
+    require_files(folder)
     config = load_config(folder)
     own = folder if robot is None else _robot_folder(folder, robot)
     features = load_features(own)
@@ -211,16 +195,6 @@ def load_records(folder: Path) -> tuple[DataRecord | None, DataRecord | None]:
     given = values.get("policy"), values.get("rater")
     policy, rater = (DataRecord.from_dict(v, str(file)) if v else None for v in given)
     return policy, rater
-
-
-def _require_files(folder: Path) -> None:
-    missing = [name for name in FILES if not (folder / name).is_file()]
-    if not (folder / SINGLE).is_file() and not (folder / INDEX).is_file():
-        missing.append(SINGLE)
-    if missing:
-        raise CheckpointError(
-            f"{folder} is not an AsyncVLA checkpoint: {missing} not found, expected {[*FILES, SINGLE]}"
-        )
 
 
 def _write_json(file: Path, values: object) -> None:

@@ -14,9 +14,10 @@ from torch import Tensor
 
 from asyncvla_ros.model import flow
 from asyncvla_ros.model.asyncvla import Inputs
+from asyncvla_ros.model.checkpoint_files import SINGLE
 from asyncvla_ros.model.config import AsyncVLAConfig
 from asyncvla_ros.model.prefix import Prefix
-from asyncvla_ros.model.weights import SINGLE, network_digest
+from asyncvla_ros.model.weights import network_digest
 from asyncvla_ros.types import CheckpointError
 
 ENCODE, STEP, RATE = GRAPHS = ("encode.onnx", "step.onnx", "rate.onnx")

@@ -13,9 +13,10 @@ from torch import Tensor, nn
 from torch.export import Dim
 
 from asyncvla_ros.model.asyncvla import AsyncVLA, Inputs
+from asyncvla_ros.model.checkpoint_files import SINGLE
 from asyncvla_ros.model.onnx_engine import DIGEST, ENCODE, RATE, STEP
 from asyncvla_ros.model.prefix import Prefix
-from asyncvla_ros.model.weights import SINGLE, current_name, network_digest, safetensors_header
+from asyncvla_ros.model.weights import current_name, network_digest, safetensors_header
 
 # Greatest number of drafts of an observation, and of tokens of its prefix.
 DRAFTS, TOKENS = 64, 4096

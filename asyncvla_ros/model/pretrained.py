@@ -14,10 +14,10 @@ from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
 from asyncvla_ros.common.json_file import read_json
 from asyncvla_ros.model.asyncvla import AsyncVLA
+from asyncvla_ros.model.checkpoint_files import LISTED
 from asyncvla_ros.model.config import AsyncVLAConfig
 from asyncvla_ros.model.sizes import CLIP_MEAN, CLIP_STD, pretrained_config
 from asyncvla_ros.model.text import head_tokens
-from asyncvla_ros.model.weights import LISTED
 from asyncvla_ros.types import AsyncVLAError, CheckpointError
 
 NEEDED = ("config.json", "tokenizer.json")

@@ -25,22 +25,17 @@ from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import (
     Qwen2_5_VLVisionRotaryEmbedding,
 )
 
-from asyncvla_ros.common.json_file import read_json
 from asyncvla_ros.common.lfs import lfs_remedy
+from asyncvla_ros.model.checkpoint_files import INDEX, LISTED, SINGLE, weight_files
 from asyncvla_ros.model.config import AsyncVLAConfig
 from asyncvla_ros.types import CheckpointError
 
-SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 SHARD_BYTES = 2 * 1000**3
 # Former names of weights, and present ones.
 _RENAMED = {"rater.variance_in.weight": "rater.signals_in.weight"}
 _DIGESTED = {"chunk_size": "action_chunk_size"}  # as formerly, in the digests of existing graphs
-# Most problems that an error lists.
-LISTED = 5
 # Greatest size of a header [bytes]; no network has so many names.
 MOST_HEADER = 2**26
-# What is read at once for a digest [bytes].
-READ_BYTES = 2**20
 
 
 def save_weights(
@@ -86,41 +81,6 @@ def _write(file: Path, weights: Mapping[str, Tensor], dtype: torch.dtype | None)
     # safetensors makes files that only the owner can read.
     partial.chmod(mode)
     partial.replace(file)
-
-
-def weight_files(folder: Path) -> list[Path]:
-    """Return the files of the weights in a checkpoint folder, in order of their names.
-
-    Raises:
-        CheckpointError: If there are none, or the index names files that are missing or elsewhere.
-    """
-    if not (folder / INDEX).is_file():
-        if not (folder / SINGLE).is_file():
-            raise CheckpointError(f"{folder} is not an AsyncVLA checkpoint: {SINGLE} not found")
-        return [folder / SINGLE]
-    names = read_json(folder / INDEX, CheckpointError).get("weight_map")
-    if not isinstance(names, dict) or not names or not all(isinstance(n, str) for n in names.values()):
-        raise CheckpointError(f"{folder / INDEX} has no weight_map, expected the file of each weight")
-    files = sorted(set(names.values()))
-    wrong = [name for name in files if Path(name).name != name or not (folder / name).is_file()]
-    if wrong:
-        raise CheckpointError(f"{folder / INDEX} names {wrong[:LISTED]}, which {folder} does not hold")
-    return [folder / name for name in files]
-
-
-def digest_weights(folder: Path) -> bytes:
-    """Return the SHA-256 of the file of weights, or of the digests of several files."""
-    digests = [_sha256(file) for file in weight_files(folder)]
-    return digests[0] if len(digests) == 1 else hashlib.sha256(b"".join(digests)).digest()
-
-
-def _sha256(file: Path) -> bytes:
-    # By hand, because Python 3.10, that of Humble, has no hashlib.file_digest.
-    digest = hashlib.sha256()
-    with file.open("rb") as content:
-        while block := content.read(READ_BYTES):
-            digest.update(block)
-    return digest.digest()
 
 
 def safetensors_header(file: Path) -> dict[str, Any]:

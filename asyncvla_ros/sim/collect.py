@@ -68,7 +68,7 @@ def _require_same_collection(settings: CollectSettings) -> None:
     """Refuse another collection in the folder: their datasets would pass for one."""
     now = fixed_settings(asdict(settings), _FREE)
     if settings.rollout_policy is not None:
-        from asyncvla_ros.model.checkpoint import fingerprint
+        from asyncvla_ros.model.checkpoint_files import fingerprint
 
         now["rollout_policy"] = fingerprint(settings.rollout_policy)
     file = settings.out / "collection.json"

@@ -21,7 +21,8 @@ from asyncvla_ros.data.contracts import require_contract
 from asyncvla_ros.data.episodes import Episodes, load_episodes
 from asyncvla_ros.data.mixture import Mixture, Robot
 from asyncvla_ros.data.rows import blocks
-from asyncvla_ros.model.checkpoint import Checkpoint, fingerprint, load_checkpoint, load_records, load_stats
+from asyncvla_ros.model.checkpoint import Checkpoint, load_checkpoint, load_records, load_stats
+from asyncvla_ros.model.checkpoint_files import fingerprint
 from asyncvla_ros.model.drafts import GRIPPER
 from asyncvla_ros.policy import Policy
 from asyncvla_ros.training.batches import Batches

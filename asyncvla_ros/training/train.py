@@ -17,7 +17,8 @@ from accelerate import Accelerator
 
 from asyncvla_ros.data.mixture import Mixture, load_mixture, robot_contracts, write_statistics
 from asyncvla_ros.data.spec import dataset_specs
-from asyncvla_ros.model.checkpoint import Checkpoint, fingerprint, save_checkpoint
+from asyncvla_ros.model.checkpoint import Checkpoint, save_checkpoint
+from asyncvla_ros.model.checkpoint_files import fingerprint
 from asyncvla_ros.training.batches import Batch, Batches
 from asyncvla_ros.training.finite import require_finite
 from asyncvla_ros.training.loader import Drawing, load_batches

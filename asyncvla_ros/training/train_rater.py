@@ -22,7 +22,8 @@ from accelerate import Accelerator
 from asyncvla_ros.common.provenance import provenance
 from asyncvla_ros.common.same_settings import fixed_settings
 from asyncvla_ros.data.contracts import require_contract
-from asyncvla_ros.model.checkpoint import Checkpoint, fingerprint, load_checkpoint, save_checkpoint
+from asyncvla_ros.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from asyncvla_ros.model.checkpoint_files import fingerprint
 from asyncvla_ros.model.config import AsyncVLAConfig
 from asyncvla_ros.model.rater_config import RaterConfig
 from asyncvla_ros.model.strategy_check import require_several

@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asyncvla_ros.model.asyncvla import Inputs
-from asyncvla_ros.model.checkpoint import FILES as BESIDE_WEIGHTS
-from asyncvla_ros.model.checkpoint import fingerprint, load_checkpoint, save_checkpoint
+from asyncvla_ros.model.checkpoint import load_checkpoint, save_checkpoint
+from asyncvla_ros.model.checkpoint_files import FILES as BESIDE_WEIGHTS
+from asyncvla_ros.model.checkpoint_files import fingerprint
 from asyncvla_ros.model.config import AsyncVLAConfig, RaterConfig
 from asyncvla_ros.model.sizes import nano_config
 from asyncvla_ros.types import AsyncVLAError, CheckpointError

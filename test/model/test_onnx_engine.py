@@ -10,11 +10,11 @@ import torch
 
 from asyncvla_ros.model.asyncvla import Inputs
 from asyncvla_ros.model.checkpoint import load_checkpoint, save_checkpoint
+from asyncvla_ros.model.checkpoint_files import SINGLE
 from asyncvla_ros.model.config import AsyncVLAConfig, RaterConfig
 from asyncvla_ros.model.flow import Guidance
 from asyncvla_ros.model.onnx_engine import ENCODE, GRAPHS, OnnxEngine, has_graphs
 from asyncvla_ros.model.onnx_export import export_onnx
-from asyncvla_ros.model.weights import SINGLE
 from asyncvla_ros.paths import shipped_checkpoint
 from asyncvla_ros.policy import Policy
 from asyncvla_ros.types import AsyncVLAError, CheckpointError

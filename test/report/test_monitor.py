@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from asyncvla_ros.cli.main import app
-from asyncvla_ros.model.checkpoint import fingerprint
+from asyncvla_ros.model.checkpoint_files import fingerprint
 from asyncvla_ros.observe.episode_monitor import load_limits
 from asyncvla_ros.report.monitor import monitor_metrics, watched_episodes
 from asyncvla_ros.types import AsyncVLAError

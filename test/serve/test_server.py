@@ -18,7 +18,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 from websockets.typing import Origin
 
-from asyncvla_ros.model.checkpoint import fingerprint
+from asyncvla_ros.model.checkpoint_files import fingerprint
 from asyncvla_ros.policy import Policy
 from asyncvla_ros.serve.client import PolicyClient, RequestError
 from asyncvla_ros.serve.server import MAX_CLIENTS, Answers

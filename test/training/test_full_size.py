@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from asyncvla_ros.cli.main import app
 from asyncvla_ros.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from asyncvla_ros.model.weights import INDEX
+from asyncvla_ros.model.checkpoint_files import INDEX
 from asyncvla_ros.policy import Policy
 from asyncvla_ros.strategy import Strategy
 from asyncvla_ros.training.init_settings import InitSettings

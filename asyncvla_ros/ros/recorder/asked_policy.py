@@ -13,7 +13,7 @@ from rcl_interfaces.srv import GetParameters
 from rclpy.node import Node
 from rclpy.parameter import parameter_value_to_python
 
-from asyncvla_ros.model.checkpoint import fingerprint
+from asyncvla_ros.model.checkpoint_files import fingerprint
 from asyncvla_ros.paths import shipped_checkpoint
 from asyncvla_ros.strategy import Strategy
 from asyncvla_ros.types import AsyncVLAError

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from asyncvla_ros.model.checkpoint import fingerprint
+from asyncvla_ros.model.checkpoint_files import fingerprint
 from asyncvla_ros.report import report
 from asyncvla_ros.serve.client import PolicyClient
 from asyncvla_ros.sim.simpler import fractal
