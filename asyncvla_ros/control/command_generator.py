@@ -153,14 +153,15 @@ class CommandGenerator:
         """Start commands at the pose where the arm rests, see ``Start.begin``."""
         return self._start.begin(state, at_ns)
 
-    def restart(self, *, is_elsewhere: bool) -> None:
+    def restart(self, *, is_elsewhere: bool, is_unseen: bool = False) -> None:
         """Drop the command; the next one starts where the arm rests then.
 
         Args:
             is_elsewhere: Whether the driver no longer holds its last command.
+            is_unseen: Whether the arm is out of sight.
         """
         self._last.forget()
-        self._start.restart(is_elsewhere=is_elsewhere)
+        self._start.restart(is_elsewhere=is_elsewhere, is_unseen=is_unseen)
         self.stop.restart(is_elsewhere=is_elsewhere)
         self.restart_ramp()
 

@@ -222,7 +222,9 @@ class Controller:
         if self._lockstep:
             return Command(None, None, now_ns, at_ns)
         if self.at_rest and self._is_left_alone:
-            self._generator.restart(is_elsewhere=self.supervisor.is_taken_over)
+            self._generator.restart(
+                is_elsewhere=self.supervisor.is_taken_over, is_unseen=self._drivers.is_unseen
+            )
             self.supervisor.forget_motion()
             return Command(None, None, now_ns, at_ns)
         values = self._generator.hold(

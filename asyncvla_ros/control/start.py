@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from asyncvla_ros.control.supervisor import nearest
 from asyncvla_ros.control.tool_guard import ToolGuard
 from asyncvla_ros.control.tracker import JerkLimitedTracker
 from asyncvla_ros.robot.contract import Dof
+from asyncvla_ros.robot.motion_limits import following_limit
 
 
 class StartState(enum.Enum):
@@ -39,7 +40,9 @@ class Start:
     """Start commands at the pose where an arm rests.
 
     The rest pose under the last command outlives deactivation: an arm that is measured there again, or at its
-    commanded pose, starts at the command its driver received last.
+    commanded pose, starts at the command its driver received last. So does one that was out of sight, if
+    every dof is measured where a driver that follows that command may be: how far it sagged, or still lagged,
+    nobody saw. A new driver is noticed by its arrival.
 
     Args:
         dofs: The tracked ones, in order.
@@ -56,6 +59,8 @@ class Start:
         self._told = self._unknown
         #: Whether the drivers received a command since they connected.
         self._has_been_told = False
+        #: Whether the arm was out of sight since the last command.
+        self._was_unseen = False
         self._forget_seen()
 
     def _forget_seen(self) -> None:
@@ -72,13 +77,15 @@ class Start:
         """Whether nothing was commanded yet, so that the start still follows the measured arm."""
         return bool(self._dofs) and self._state is not StartState.COMMANDED
 
-    def restart(self, *, is_elsewhere: bool) -> None:
+    def restart(self, *, is_elsewhere: bool, is_unseen: bool = False) -> None:
         """Drop the command; the next one starts where the arm rests then.
 
         Args:
             is_elsewhere: Whether the driver no longer holds its last command.
+            is_unseen: Whether the arm is out of sight.
         """
         self._state = StartState.WAITING
+        self._was_unseen |= is_unseen
         self._has_been_told &= not is_elsewhere
         if is_elsewhere:
             self._tracker.leave()
@@ -94,7 +101,7 @@ class Start:
 
     def note_command(self) -> None:
         """Note that a command was computed, so that the start is fixed."""
-        self._state = StartState.COMMANDED
+        self._state, self._was_unseen = StartState.COMMANDED, False
 
     def note_told(self) -> None:
         """Note that the command is sent to the drivers."""
@@ -132,19 +139,25 @@ class Start:
 
         The last command of a driver counts more than a measurement; a gripper always keeps it.
         """
-        pose = []
-        for place, dof in enumerate(self._dofs):
-            told = self._told[place]
-            if dof.holds_command and not math.isnan(told):
-                pose.append(told)
-                continue
-            measured = measured_rest(dof, state)
-            if measured is None:
+        rests = []
+        for told, dof in zip(self._told, self._dofs, strict=True):
+            keeps = dof.holds_command and not math.isnan(told)
+            rest = told if keeps else measured_rest(dof, state)
+            if rest is None:
                 return None
-            stood = [told] if self._stop.left is None else [told, self._stop.left[place][1]]
-            is_there = any(abs(nearest(dof, measured, at) - at) <= agreement(dof) for at in stood)
-            pose.append(told if is_there and not math.isnan(told) else measured)
-        return pose
+            rests.append(rest)
+        # One dof that is farther away is enough: another driver has the arm, elsewhere.
+        follows = self._was_unseen and all(self._stands(*one, following_limit) for one in enumerate(rests))
+        return [
+            told if not math.isnan(told) and (follows or self._stands(place, rest, agreement)) else rest
+            for place, (told, rest) in enumerate(zip(self._told, rests, strict=True))
+        ]
+
+    def _stands(self, place: int, rest: float, reach: Callable[[Dof], float]) -> bool:
+        """Return whether a dof rests within reach of its last command, or of where the last hold left it."""
+        dof, told = self._dofs[place], self._told[place]
+        stood = [told] if self._stop.left is None else [told, self._stop.left[place][1]]
+        return any(abs(nearest(dof, rest, at) - at) <= reach(dof) for at in stood)
 
     def _is_commanded(self, pose: Sequence[float]) -> bool:
         """Return whether a pose (k,) equals the commanded one within the tolerance of agreement."""
