@@ -68,6 +68,17 @@ class RobotUnderTest:
         for line in self.lines:
             line.restarted()
 
+    def is_disobedient(self, reach: np.ndarray) -> bool:
+        """Return whether an absolute dof is farther than ``reach`` (d,) from where its driver wants it."""
+        apart = np.abs(self.arm.true() - self._led_to)
+        if self.arm.kind == "wraps":
+            apart = np.minimum(apart, np.abs(apart - 2 * np.pi))
+        return bool((apart > np.where(self._is_delta, np.inf, reach)).any())
+
+    def begins(self, values: np.ndarray, standing: np.ndarray, within: np.ndarray) -> bool:
+        """Return whether a command (d,) begins ``within`` (d,) of where the arm is ``standing`` (d,)."""
+        return not (np.abs(values - standing) > np.where(self._holds, np.inf, within)).any()
+
     @property
     def is_standing(self) -> bool:
         """Whether no driver has a command since the arm was placed."""

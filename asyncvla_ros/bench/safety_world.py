@@ -29,6 +29,8 @@ OLDEST_MS = 30
 # Share of the following-error limit within which a first command is where an arm rests: samples agree within
 # 1 % of it over 40 ms or more, and what still moves goes on so for 60 ms, until the command.
 AGREEMENT = 0.025
+# Share of the following-error limit beyond which an arm may be taken for one that does not obey.
+NEARLY = 0.9
 # A tool is switched to reduced mode at this speed [m/s].
 REDUCED = 0.25
 
@@ -67,11 +69,13 @@ class AdversarialWorld:
         self._slowest_stop_ns = round(1e9 * slowest_s) + 2 * robot.command_period_ns
         self._names = [dof.name if s is None else s.state for dof, s in _spaces(robot)]
         self._is_measured = np.array([name in robot.state_names for name in self._names])
-        self._agree = np.array([AGREEMENT * following_limit(dof) for dof in robot.dofs])
+        self._follow = np.array([following_limit(dof) for dof in robot.dofs])
+        self._agree = AGREEMENT * self._follow
         self._at_ns, self._offset_ns = 10**12, 10**15
         self._blind_until_ns = self._due_ns = self._told_ns = 0
+        self._seen_ns = self._at_ns
         self._jitter_ns = JITTER_MS * MS
-        self._stopping = self._is_stop_asked = self._has_restarted = False
+        self._stopping = self._is_stop_asked = self._has_restarted = self._was_blind = False
         self.under_test.place(self._at_ns, self._standing_pose())
         self._controller.start()
         self._ready()
@@ -133,6 +137,8 @@ class AdversarialWorld:
                 state = self._robot.driver_states[index]
                 self._controller.supervisor.note_driver(index, state.ready[0] if arm.has_drives else -99)
             if self._at_ns >= self._blind_until_ns:
+                self._was_blind |= self._at_ns - self._seen_ns > 2e9 * self._robot.observation_timeout_s
+                self._seen_ns = self._at_ns
                 self._observe(arm.measured(), int(self._rng.integers(OLDEST_MS)) * MS)
 
     def _ready(self) -> None:
@@ -171,7 +177,13 @@ class AdversarialWorld:
         if command.values is None:
             return
         standing = np.where(self._is_measured, self.under_test.arm.true(), np.nan)
-        self.under_test.send(command, standing, self._agree + self.under_test.arm.wandered())
+        within = self._agree + self.under_test.arm.wandered()
+        is_lost = self._was_blind and self.under_test.is_disobedient(NEARLY * self._follow)
+        if is_lost and self.under_test.begins(command.values, standing, within):
+            # It was out of sight, and is not where it was told to be: motion may begin where it is.
+            self.under_test.restarted()
+        self._was_blind = False
+        self.under_test.send(command, standing, within)
         self._told_ns = self._at_ns
 
     def _note_stop(self) -> None:

@@ -147,11 +147,15 @@ class Start:
                 return None
             rests.append(rest)
         # One dof that is farther away is enough: another driver has the arm, elsewhere.
-        follows = self._was_unseen and all(self._stands(*one, following_limit) for one in enumerate(rests))
-        return [
-            told if not math.isnan(told) and (follows or self._stands(place, rest, agreement)) else rest
-            for place, (told, rest) in enumerate(zip(self._told, rests, strict=True))
-        ]
+        follows = self._was_unseen and all(
+            dof.is_delta or self._stands(place, rest, following_limit)
+            for place, (dof, rest) in enumerate(zip(self._dofs, rests, strict=True))
+        )
+        pose = []
+        for place, (dof, told, rest) in enumerate(zip(self._dofs, self._told, rests, strict=True)):
+            is_there = (follows and not dof.is_delta) or self._stands(place, rest, agreement)
+            pose.append(told if is_there and not math.isnan(told) else rest)
+        return pose
 
     def _stands(self, place: int, rest: float, reach: Callable[[Dof], float]) -> bool:
         """Return whether a dof rests within reach of its last command, or of where the last hold left it."""
