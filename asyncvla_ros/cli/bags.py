@@ -27,7 +27,7 @@ RecordedRobotOption = Annotated[
     str | None, typer.Option(help="Robot contract, as elsewhere; default: the one that was recorded.")
 ]
 # What metrics.json and --json have in common.
-JSON_KEYS = ("decisions", "compared_steps", "mae", "realtime_factor", "streams", "peak_rss_mb")
+JSON_KEYS = ("inferences", "compared_steps", "mae", "realtime_factor", "streams", "peak_rss_mb")
 
 
 @with_settings
@@ -75,7 +75,7 @@ def replay(
     for problem in metrics["problems"]:
         print(f"note: {problem}", file=sys.stderr)
     print(
-        f"{metrics['decisions']} inferences on {metrics['recorded_s']:.1f} s, "
+        f"{metrics['inferences']} inferences on {metrics['recorded_s']:.1f} s, "
         f"{metrics['realtime_factor']:.1f} times real time: {out / REPORT}"
     )
     write_json({key: metrics[key] for key in JSON_KEYS}, json_out)

@@ -80,12 +80,12 @@ def _tiles(metrics: Mapping[str, Any]) -> str:
     confidence = metrics["confidence"]
     within = [share for share in metrics["within_tolerance"].values() if share is not None]
     tiles = {
-        "inferences": f"{metrics['decisions']}",
+        "inferences": f"{metrics['inferences']}",
         "actions compared": f"{metrics['compared_steps']}",
         "within tolerance": f"{np.mean(within):.0%}" if within else "-",
         "refined": f"{metrics['refined_share']:.0%}",
         "mean confidence": f"{confidence['mean']:.2f}" if confidence else "-",
-        "inference p50 / p95": "{p50:.0f} / {p95:.0f} ms".format(**metrics["decision_ms"]),
+        "inference p50 / p95": "{p50:.0f} / {p95:.0f} ms".format(**metrics["inference_ms"]),
         "recorded": f"{metrics['recorded_s']:.1f} s",
         "times real time": f"{metrics['realtime_factor']:.1f}",
     }

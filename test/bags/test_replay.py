@@ -46,7 +46,7 @@ def erring(whole, tmp_path_factory):
 
 def test_every_observation_is_decided_on_and_compared_with_the_commands(erring):
     metrics, inference = erring
-    assert metrics["target"] == "command" and metrics["decisions"] == 80 == len(inference.policy.asked)
+    assert metrics["target"] == "command" and metrics["inferences"] == 80 == len(inference.policy.asked)
     # Of the last seven inferences the recording does not say all that was done.
     assert metrics["compared_steps"] == 73 * 8 + sum(range(1, 8))
 
@@ -98,7 +98,7 @@ def test_outputs_of_the_contract_are_what_was_done(tmp_path):
 
 def test_decisions_on_a_grid_and_on_those_that_were_made(whole, tmp_path):
     metrics, _, inference = run(whole, tmp_path / "every", every_s=0.2)
-    assert metrics["decisions"] == 20
+    assert metrics["inferences"] == 20
     stamps = np.diff([one.stamp_ns for one in inference.policy.asked])
     assert set(stamps.tolist()) == {4 * STEP_NS}
     _, _, inference = run(whole, tmp_path / "chunks", at="chunks", target="chunk")
@@ -111,7 +111,7 @@ def test_decisions_on_a_grid_and_on_those_that_were_made(whole, tmp_path):
 
 def test_a_robot_is_found_in_its_namespace_and_one_of_two_must_be_chosen(tmp_path):
     write_recording(tmp_path / "one", steps=20, namespace="/left")
-    assert run(tmp_path / "one", tmp_path)[0]["decisions"] == 20
+    assert run(tmp_path / "one", tmp_path)[0]["inferences"] == 20
     with Recording(tmp_path / "two", "/left") as left:
         right = Recording(tmp_path / "unused", "/right")
         right.bag = left.bag
@@ -121,7 +121,7 @@ def test_a_robot_is_found_in_its_namespace_and_one_of_two_must_be_chosen(tmp_pat
     with pytest.raises(AsyncVLAError, match="several robots are recorded, in /left, /right; choose one"):
         run(tmp_path / "two", tmp_path / "a", instruction="lift it")
     metrics, _, _ = run(tmp_path / "two", tmp_path / "b", instruction="lift it", namespace="right")
-    assert metrics["decisions"] == 20
+    assert metrics["inferences"] == 20
 
 
 def test_a_stream_that_is_missing_is_said_with_what_is_there(tmp_path):
@@ -201,8 +201,17 @@ def test_what_is_dropped_is_counted_with_its_reason(failing):
 
 
 def test_a_picture_that_cannot_be_used_fails_one_decision(failing):
-    assert failing["decisions"] == 69 and list(failing["failures"].values()) == [1]
+    assert failing["inferences"] == 69 and list(failing["failures"].values()) == [1]
     assert "32FC1" in next(iter(failing["failures"]))
+
+
+def dark_hand(recording, stamp_ns, log_ns):
+    """Write a raw picture where a compressed one is expected."""
+    picture = recording.make.make(
+        "sensor_msgs/msg/Image", header=recording.make.header(stamp_ns), height=2, width=2,
+        encoding="rgb8", step=6, data=np.zeros(12, np.uint8),
+    )  # fmt: skip
+    recording.write("hand/image_raw/compressed", log_ns, picture)
 
 
 @pytest.mark.parametrize("with_clock", [True, False])
@@ -216,13 +225,9 @@ def test_stamps_of_another_clock(tmp_path, with_clock):
                 recording.bag.write("/clock", log_ns, clock)
             recording.front(stamp_ns, step, log_ns)
             recording.joints(stamp_ns, log_ns=log_ns)
-            message = recording.make.make(
-                "sensor_msgs/msg/Image", header=recording.make.header(stamp_ns), height=2, width=2,
-                encoding="rgb8", step=6, data=np.zeros(12, np.uint8),
-            )  # fmt: skip
-            recording.write("hand/image_raw/compressed", log_ns, message)
+            dark_hand(recording, stamp_ns, log_ns)
     metrics, _, _ = run(tmp_path / "bag", tmp_path, instruction="lift it", target="state:0")
-    assert metrics["decisions"] == 40
+    assert metrics["inferences"] == 40
     source = "/clock" if with_clock else "the stamps"
     assert f"as those of a simulated clock: the time of {source} counts" in metrics["problems"][0]
 
@@ -235,13 +240,9 @@ def test_time_that_is_set_back_begins_anew(tmp_path):
                 stamp_ns, log_ns = 10**9 + step * STEP_NS, log_ns + STEP_NS
                 recording.joints(stamp_ns, log_ns=log_ns)
                 recording.front(stamp_ns, step, log_ns)
-                png = recording.make.make(
-                    "sensor_msgs/msg/Image", header=recording.make.header(stamp_ns), height=2, width=2,
-                    encoding="rgb8", step=6, data=np.zeros(12, np.uint8),
-                )  # fmt: skip
-                recording.write("hand/image_raw/compressed", log_ns, png)
+                dark_hand(recording, stamp_ns, log_ns)
     metrics, _, _ = run(tmp_path / "bag", tmp_path, instruction="lift it", target="state:0")
-    assert metrics["decisions"] == 60
+    assert metrics["inferences"] == 60
     assert metrics["mae"]["a"] < 1e-3, "what was done the second time is not mixed up with the first"
 
 
@@ -278,9 +279,9 @@ def test_of_a_damaged_recording_what_can_be_read_is_used(whole, tmp_path, seed):
     except AsyncVLAError as error:
         assert str(error).strip() and "\n" not in str(error), damage
         return
-    lost = 80 - metrics["decisions"]
+    lost = 80 - metrics["inferences"]
     gaps = [
         one for stream in metrics["streams"].values() for one in (*stream["dropped"], stream["gaps"]) if one
     ]
-    assert metrics["decisions"] > 0
+    assert metrics["inferences"] > 0
     assert lost <= 0 or metrics["problems"][1:] or metrics["failures"] or gaps, f"{damage}: silently shorter"

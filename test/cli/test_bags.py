@@ -49,13 +49,13 @@ def test_a_replay_writes_what_its_contract_says(files, tmp_path):
     assert "20 inferences" in said and "times real time" in said
     metrics = json.loads((tmp_path / "out.json").read_text())
     assert set(metrics) == {
-        "decisions", "compared_steps", "mae", "realtime_factor", "streams", "peak_rss_mb",
+        "inferences", "compared_steps", "mae", "realtime_factor", "streams", "peak_rss_mb",
     }  # fmt: skip
-    assert metrics["decisions"] == 20 and set(metrics["mae"]) == {"a", "b"}
+    assert metrics["inferences"] == 20 and set(metrics["mae"]) == {"a", "b"}
     assert set(metrics["streams"]["front"]) >= {"received", "used", "gaps", "dropped"}
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
     assert metrics["checkpoint"]["fingerprint"] and metrics["settings"]["deciding"]["seed"] == 0
-    assert metrics["decision_ms"]["p50"] > 0 and len(metrics["mae_by_step"]["a"]) == 8
+    assert metrics["inference_ms"]["p50"] > 0 and len(metrics["mae_by_step"]["a"]) == 8
 
 
 def test_a_seed_gives_the_same_and_another_one_gives_another(files, tmp_path):
