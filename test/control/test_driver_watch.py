@@ -70,3 +70,13 @@ def test_an_arm_that_was_not_seen_for_a_while_is_told_what_it_was_told_before(sh
     rig.place = HOME - share * np.array([following_limit(dof) for dof in ARM.dofs])
     told = [values for values in rig.run(20) if values is not None]
     assert told[0] == pytest.approx(before, abs=1e-12)
+
+
+def test_one_dof_that_does_not_follow_means_another_driver_for_all():
+    rig = Rig()
+    rig.run(3 * TIMEOUT_PERIODS, sees=False)
+    shares = np.full(len(ARM.dofs), 0.5)
+    shares[2] = 1.1
+    rig.place = HOME + shares * np.array([following_limit(dof) for dof in ARM.dofs])
+    told = [values for values in rig.run(20) if values is not None]
+    assert told[0] == pytest.approx(rig.place, abs=1e-6)
