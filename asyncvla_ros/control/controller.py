@@ -222,9 +222,8 @@ class Controller:
         if self._lockstep:
             return Command(None, None, now_ns, at_ns)
         if self.at_rest and self._is_left_alone:
-            self._generator.restart(
-                is_elsewhere=self.supervisor.is_taken_over, is_unseen=self._drivers.is_unseen
-            )
+            others = self.supervisor.is_taken_over
+            self._generator.restart(is_elsewhere=others, is_unseen=not others)
             self.supervisor.forget_motion()
             return Command(None, None, now_ns, at_ns)
         values = self._generator.hold(
@@ -241,8 +240,7 @@ class Controller:
     def _is_left_alone(self) -> bool:
         """Whether an arm at rest gets no commands, and its motion restarts where it is seen at rest.
 
-        Two commanders that hold one arm pull at it; when the other one leaves, the arm may be anywhere. And
-        an arm that is not measured may get a new driver at any moment, somewhere else.
+        Two that command one arm pull at it, and leave it anywhere; one out of sight may get another driver.
         """
         return self.supervisor.is_taken_over or (self._generator.is_tracked and self._drivers.is_unseen)
 
