@@ -17,6 +17,9 @@ from asyncvla_ros.control.tracker import JerkLimitedTracker
 from asyncvla_ros.robot.contract import Dof
 from asyncvla_ros.robot.motion_limits import following_limit
 
+#: After its first states a new driver is noticed within this time: ROS discovers one topic after the other.
+ARRIVAL_NS = 500_000_000
+
 
 class StartState(enum.Enum):
     """State of the start of a motion.
@@ -42,7 +45,7 @@ class Start:
     The rest pose under the last command outlives deactivation: an arm that is measured there again, or at its
     commanded pose, starts at the command its driver received last. So does one that was out of sight, if
     every dof is measured where a driver that follows that command may be: how far it sagged, or still lagged,
-    nobody saw. A new driver is noticed by its arrival.
+    nobody saw. A new driver is noticed by its arrival, which may be later than its first states.
 
     Args:
         dofs: The tracked ones, in order.
@@ -59,8 +62,8 @@ class Start:
         self._told = self._unknown
         #: Whether the drivers received a command since they connected.
         self._has_been_told = False
-        #: Whether the arm was out of sight since the last command.
-        self._was_unseen = False
+        #: Whether the arm was out of sight since the last command, and since when it is seen again [ns, steady].
+        self._was_unseen, self._seen_ns = False, 0
         self._forget_seen()
 
     def _forget_seen(self) -> None:
@@ -85,7 +88,8 @@ class Start:
             is_unseen: Whether the arm is out of sight.
         """
         self._state = StartState.WAITING
-        self._was_unseen |= is_unseen
+        if is_unseen:
+            self._was_unseen, self._seen_ns = True, 0
         self._has_been_told &= not is_elsewhere
         if is_elsewhere:
             self._tracker.leave()
@@ -118,7 +122,8 @@ class Start:
             Why the arm cannot be moved from there; an empty text if it can.
         """
         self._note_seen(state)
-        pose = self._pose(state)
+        self._seen_ns = self._seen_ns or at_ns
+        pose = self._pose(state, at_ns)
         if pose is None or (self.has_begun and self._is_commanded(pose)):
             return ""
         slowest_s = (
@@ -134,8 +139,8 @@ class Start:
         measured = [state.value(dof.name) for dof in self._dofs]
         self._seen = np.fmin(self._seen[0], measured), np.fmax(self._seen[1], measured)
 
-    def _pose(self, state: RobotState) -> list[float] | None:
-        """Return the start pose (k,) [unit]; None until the arm is seen at rest.
+    def _pose(self, state: RobotState, at_ns: int) -> list[float] | None:
+        """Return the start pose (k,) [unit]; None until the arm is seen at rest, and a new driver was noticed.
 
         The last command of a driver counts more than a measurement; a gripper always keeps it.
         """
@@ -153,7 +158,11 @@ class Start:
         )
         pose = []
         for place, (dof, told, rest) in enumerate(zip(self._dofs, self._told, rests, strict=True)):
-            is_there = (follows and not dof.is_delta) or self._stands(place, rest, agreement)
+            is_there = self._stands(place, rest, agreement)
+            if follows and not is_there and not dof.is_delta:
+                if at_ns - self._seen_ns < ARRIVAL_NS:
+                    return None
+                is_there = True
             pose.append(told if is_there and not math.isnan(told) else rest)
         return pose
 

@@ -9,6 +9,7 @@ import pytest
 
 from asyncvla_ros.bench.safety_contracts import joint_arm
 from asyncvla_ros.control.controller import Controller
+from asyncvla_ros.control.start import ARRIVAL_NS
 from asyncvla_ros.control.types import Mode, Reason
 from asyncvla_ros.robot.motion_limits import following_limit
 
@@ -16,6 +17,7 @@ ARM = replace(joint_arm(), ramp_s=0.0)
 # All of its dofs are measured, and none keeps its command by itself.
 ARM = replace(ARM, dofs=tuple(dof for dof in ARM.dofs if not dof.holds_command))
 HOME = np.array([(dof.minimum + dof.maximum) / 2 for dof in ARM.dofs])
+ARRIVAL_PERIODS = round(ARRIVAL_NS / ARM.command_period_ns)
 TIMEOUT_PERIODS = round(ARM.observation_timeout_s * 1e9 / ARM.command_period_ns)
 
 
@@ -68,8 +70,23 @@ def test_an_arm_that_was_not_seen_for_a_while_is_told_what_it_was_told_before(sh
     # It sags, or lags, while nobody sees it: by this share of what a driver that obeys may be behind.
     rig.run(3 * TIMEOUT_PERIODS, sees=False)
     rig.place = HOME - share * np.array([following_limit(dof) for dof in ARM.dofs])
-    told = [values for values in rig.run(20) if values is not None]
+    told = [values for values in rig.run(ARRIVAL_PERIODS + 20) if values is not None]
     assert told[0] == pytest.approx(before, abs=1e-12)
+
+
+@pytest.mark.parametrize("periods", [1, ARRIVAL_PERIODS - 5])
+def test_a_driver_that_is_noticed_after_its_states_is_told_where_the_arm_is(periods):
+    """It stands where the one before might have sagged to, and ROS discovers one topic after the other."""
+    rig = Rig()
+    rig.run(3 * TIMEOUT_PERIODS, sees=False)
+    rig.place = HOME + 0.5 * np.array([following_limit(dof) for dof in ARM.dofs])
+    told = rig.run(periods)
+    rig.controller.supervisor.note_unacknowledged([], are_all=False, has_come=True)
+    told += rig.run(1)
+    rig.controller.supervisor.note_unacknowledged([], are_all=False, has_come=False)
+    told = [values for values in told + rig.run(ARRIVAL_PERIODS + 20) if values is not None]
+    assert told
+    assert np.array(told) == pytest.approx(np.tile(rig.place, (len(told), 1)), abs=1e-6)
 
 
 def test_one_dof_that_does_not_follow_means_another_driver_for_all():
