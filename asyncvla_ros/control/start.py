@@ -62,8 +62,10 @@ class Start:
         self._told = self._unknown
         #: Whether the drivers received a command since they connected.
         self._has_been_told = False
-        #: Whether the arm was out of sight since the last command, and since when it is seen again [ns, steady].
-        self._was_unseen, self._seen_ns = False, 0
+        #: Whether the arm was out of sight since the last command.
+        self._was_unseen = False
+        #: Since when it is seen again [ns, steady]; 0: it is not.
+        self._seen_ns = 0
         self._forget_seen()
 
     def _forget_seen(self) -> None:
@@ -140,7 +142,7 @@ class Start:
         self._seen = np.fmin(self._seen[0], measured), np.fmax(self._seen[1], measured)
 
     def _pose(self, state: RobotState, at_ns: int) -> list[float] | None:
-        """Return the start pose (k,) [unit]; None until the arm is seen at rest, and a new driver was noticed.
+        """Return the start pose (k,) [unit]; None until the arm is seen at rest and arrivals are known.
 
         The last command of a driver counts more than a measurement; a gripper always keeps it.
         """
