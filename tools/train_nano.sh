@@ -12,15 +12,15 @@ episodes=${EPISODES:-10} views=${VIEWS:-400} steps=${STEPS:-12000} batch=${BATCH
 rendering=${RENDERING:-decimated}
 
 collect() { # NAME EPISODES SEED OPTIONS...
-  local suite running=()
+  local suite process running=()
   for suite in $suites; do
     asyncvla collect --suite "$suite" --tasks "$tasks" --episodes-per-task "$2" --seed "$3" --workers "$workers" \
       --rendering "$rendering" --out "$out/data/$1/$suite" "${@:4}" &
     running+=($!)
     # With many cores beside each other, so that none waits for the last part of a suite.
-    [ "$workers" -ge 8 ] || wait "${running[-1]}"
+    [ "$workers" -ge 8 ] || wait $!
   done
-  for suite in "${running[@]}"; do wait "$suite"; done
+  for process in "${running[@]}"; do wait "$process"; done
 }
 data() { # NAMES...
   for name in "$@"; do for suite in $suites; do printf -- '--data %s ' "$out/data/$name/$suite"; done; done
