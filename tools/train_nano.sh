@@ -45,13 +45,13 @@ if [ ! -d "$out/start" ]; then
   asyncvla init --size nano --random $(data demonstrations) --image-size 112 --chunk-size 16 \
     --n-action-steps 4 --num-denoise-steps 1 --out "$out/start"
 fi
-# Its plans are no use yet. Views count three times: half of what it sees are then scenes by the thousand.
-train policy_1 "$out/start" "$steps" 0.001 0 views=3 demonstrations=1
+# Its plans are no use yet. Each view has several frames: more than half of what it sees are scenes by the thousand.
+train policy_1 "$out/start" "$steps" 0.001 0 views=1 demonstrations=1
 if [ ! -d "$out/learner" ]; then
   asyncvla export --checkpoint "$out/policy_1" --mode sfm --out "$out/learner"
 fi
 collect corrections "$episodes" 6000 --rollout-policy "$out/learner"
-train policy_2 "$out/policy_1" "$((steps / 2))" 0.0007 0.5 views=3 demonstrations=1 corrections=1
+train policy_2 "$out/policy_1" "$((steps / 2))" 0.0007 0.5 views=1 demonstrations=1 corrections=1
 # Episodes that trained nothing: on others a policy looks better than it is.
 collect unseen "$((episodes / 3 + 3))" 8000
 # shellcheck disable=SC2046

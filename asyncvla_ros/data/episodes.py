@@ -119,10 +119,18 @@ class Episodes:
         return frames[~self.is_view(frames)]
 
     def is_view(self, frames: np.ndarray) -> np.ndarray:
-        """Return (b,) bool, true where an episode is a single frame, which has only its next action."""
-        before = np.maximum(frames - 1, 0)
-        is_first = (frames == 0) | (self.episode[before] != self.episode[frames])
-        return np.asarray(is_first & (self.last[frames] == frames))
+        """Return (b,) bool, true where neither neighbor in the episode has the same instruction.
+
+        Of such a frame, made by ``sim.views``, only the next action is known. An episode of one frame is one.
+        """
+        first, end = frames == 0, frames == len(self.episode) - 1
+        before, after = np.maximum(frames - 1, 0), np.minimum(frames + 1, len(self.episode) - 1)
+        return np.asarray((first | self._differ(before, frames)) & (end | self._differ(frames, after)))
+
+    def _differ(self, one: np.ndarray, other: np.ndarray) -> np.ndarray:
+        """Return (b,) bool, true where two frames are of different episodes or instructions."""
+        episode, instruction = self.episode, self.instruction
+        return np.asarray((episode[one] != episode[other]) | (instruction[one] != instruction[other]))
 
     def validation_mask(self, frames: np.ndarray, share: float) -> np.ndarray:
         """Return the validation mask (b,) bool of frames (b,), from which a rater does not learn.

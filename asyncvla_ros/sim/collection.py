@@ -39,7 +39,8 @@ class CollectSettings:
         out: folder in which each part becomes a dataset.
         seed: determines every placement and disturbance.
         placements: kinds of placement (see ``libero.placement``), each with its share of the episodes.
-        views: 0: demonstrations; else so many arrangements of each scene, see ``sim.views``, each an episode.
+        views: 0: demonstrations; else so many arrangements of each scene, see ``sim.views``, each an episode
+            with a frame for each instruction.
         styles: ways to hold a bowl, of which each episode shows one, drawn at random and stored; 1: the best.
         episodes_per_part: episodes of one dataset; 0: as many as is usual.
         workers: processes.

@@ -121,17 +121,18 @@ def record_views(
     """Record views of a scene.
 
     Returns:
-        Views recorded; 0 if there was no room, or the arm reaches nothing there.
+        Frames recorded; 0 if there was no room, or the arm reaches nothing there.
     """
     try:
         views = list(look_around(env, choices, settings.placements, count, rng=rng))
     except RunError as error:
         log.info("another scene is made: %s", error)
         return 0
-    for observation, action, privileged in views:
-        writer.add(observation, action, privileged, executed=action)
+    for view in views:
+        for answer in view:
+            writer.add(answer.observation, answer.action, answer.privileged, executed=answer.action)
         writer.save_episode()
-    return count
+    return sum(map(len, views))
 
 
 def record_episode(

@@ -1,21 +1,23 @@
-"""Views: single images of many scenes, each with where the target is and what the expert would do there.
+"""Views: one picture each of many scenes, with what can be asked for there and what the expert would do.
 
 A demonstration shows one placement of the objects a hundred times; to find them, a policy must have seen
 them in thousands of places. A view costs one image of each camera: once a scene has come to rest, its objects
-are arranged anew for each, and the arm is put elsewhere. Views are a dataset like any other, of episodes that
-are one frame long:
+are arranged anew for each, and the arm is put elsewhere. Several instructions are asked of each picture, so
+that no picture tells by itself what is meant. Views are a dataset like any other, in which each frame of an
+episode has the same picture and another instruction:
 
     scene 1   objects here    arm at rest     "open the top drawer"         where that is, the expert's answer
-              and elsewhere   hand near one   "put the bowl on the plate"   ...
+                                              "put the bowl on the plate"   ...
+              and elsewhere   hand near one   "turn on the stove"           ...
     scene 2   ...
 """
 
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -24,7 +26,7 @@ from asyncvla_ros.sim.expert.demonstrator import Expert
 from asyncvla_ros.sim.libero.env import LiberoEnv
 from asyncvla_ros.sim.libero.placement import arrange
 from asyncvla_ros.sim.libero.scene import Scene
-from asyncvla_ros.sim.libero.tasks import list_tasks, scene_problem
+from asyncvla_ros.sim.libero.tasks import initial_places, list_tasks, scene_problem
 from asyncvla_ros.types import Observation, RunError
 
 log = logging.getLogger(__name__)
@@ -39,6 +41,8 @@ _TURN_RAD, _TILT_RAD = 0.25, 0.08
 #: Share of the views with an open hand, of which each finger is so far from the middle [m].
 _OPEN_SHARE, _OPEN_M = 0.5, 0.04
 _TRIES = 20
+#: Most instructions that are asked of a picture.
+_ASKED = 4
 
 #: Kinds of placements, each with its share.
 Placements = tuple[tuple[str, float], ...]
@@ -47,20 +51,37 @@ Goals = tuple[tuple[str, ...], ...]
 Instruction = tuple[str, Goals]
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What is right in a view for one of its instructions.
+
+    Attributes:
+        observation: The view, with the instruction.
+        action: (7,) the expert's.
+        privileged: Where target and place are, see ``Scene.privileged``.
+    """
+
+    observation: Observation
+    action: np.ndarray
+    privileged: np.ndarray
+
+
 def instructions(env: LiberoEnv) -> tuple[Instruction, ...]:
     """List what can be asked for in the scenes of a task, its own instruction first.
 
-    Another task's is one of them if all that it is about is there, and there is but one of its kind: which of
-    two bowls is meant, a task says by where it stands.
+    Another task's is one of them if all that it is about is there. Which of two bowls is meant, a task says
+    by where it stands: it is the one that starts at the same place in that task.
     """
-    scene, own = env.scene, (env.instruction, env.scene.goals)
+    scene, found = env.scene, [(env.instruction, env.scene.goals)]
     things = {*scene.object_names(), *scene.furniture(), scene.workspace}
-    counts = Counter(map(_kind, things))
-    found = [own]
     for task in list_tasks(env.task.suite):
-        goals = tuple(tuple(goal) for goal in scene_problem(task)["goal_state"])
-        names = {scene.place_object(part) for goal in goals for part in goal[1:]}
-        if task.index != env.task.index and all(n in things and counts[_kind(n)] == 1 for n in names):
+        if task.index == env.task.index:
+            continue
+        problem = scene_problem(task)
+        objects = (name for names in problem["objects"].values() for name in names)
+        here = {name: _counterpart(name, problem, scene) for name in objects}
+        goals = tuple(tuple(here.get(part, part) for part in goal) for goal in problem["goal_state"])
+        if all(scene.place_object(part) in things for goal in goals for part in goal[1:]):
             found.append((task.instruction, goals))
     return tuple(found)
 
@@ -71,7 +92,7 @@ def look_around(
     placements: Placements,
     count: int,
     rng: np.random.Generator,
-) -> Iterator[tuple[Observation, np.ndarray, np.ndarray]]:
+) -> Iterator[tuple[Answer, ...]]:
     """Yield views of a scene, each with its objects somewhere else.
 
     Args:
@@ -82,7 +103,7 @@ def look_around(
         rng: Source of all that is random.
 
     Yields:
-        Observation, the expert's action (7,), and where target and place are, see ``Scene.privileged``.
+        What is right for some of the choices, drawn at random.
 
     Raises:
         RunError: There is never room for the objects, or the arm comes nowhere near them.
@@ -92,7 +113,9 @@ def look_around(
     _, upright = scene.ee_pose()
     try:
         for _ in range(count):
-            text, scene.goals = choices[rng.integers(len(choices))]
+            asked = [choices[number] for number in rng.permutation(len(choices))[:_ASKED]]
+            # The objects of the first are within reach.
+            scene.goals = asked[0][1]
             for _ in range(_TRIES):
                 # What rested on the table does so elsewhere: it needs no time to settle.
                 settled.restore()
@@ -102,9 +125,26 @@ def look_around(
                     break
             else:
                 raise RunError(f"no view of {env.task.suite} task {env.task.index} in {_TRIES} tries")
-            yield replace(env.observe(), instruction=text), Expert(scene).act(), scene.privileged()
+            yield _answers(env, asked)
     finally:
         scene.goals = own
+
+
+def _answers(env: LiberoEnv, asked: list[Instruction]) -> tuple[Answer, ...]:
+    seen, found = env.observe(), []
+    for text, env.scene.goals in asked:
+        action, privileged = Expert(env.scene).act(), env.scene.privileged()
+        found.append(Answer(replace(seen, instruction=text), action, privileged))
+    return tuple(found)
+
+
+def _counterpart(name: str, problem: dict[str, Any], scene: Scene) -> str:
+    """Return what an object of another task's scene is in this one; "" if there is none."""
+    alike = [own for own in scene.object_names() if _kind(own) == _kind(name)]
+    if len(alike) > 1:
+        place = initial_places(problem).get(name)
+        alike = [own for own in alike if scene.initial_places[own] == place]
+    return alike[0] if len(alike) == 1 else ""
 
 
 def _rearrange(scene: Scene, placement: str, rng: np.random.Generator) -> bool:

@@ -13,7 +13,7 @@ from asyncvla_ros.data.episodes import load_episodes
 from asyncvla_ros.sim.collect import collect
 from asyncvla_ros.sim.collection import CollectSettings, Part
 from asyncvla_ros.sim.libero.env import IDLE_ACTION, LiberoEnv
-from asyncvla_ros.sim.libero.tasks import list_tasks
+from asyncvla_ros.sim.libero.tasks import Task, initial_places, list_tasks, scene_problem
 from asyncvla_ros.sim.record_part import collect_part
 from asyncvla_ros.sim.views import instructions, look_around
 from asyncvla_ros.types import AsyncVLAError, RunError
@@ -34,27 +34,47 @@ def test_all_ten_tasks_of_one_scene_can_be_asked_for(env: LiberoEnv) -> None:
     assert sorted(texts) == sorted(task.instruction for task in list_tasks("libero_goal"))
 
 
-def test_which_of_two_bowls_is_meant_no_other_task_says() -> None:
-    with LiberoEnv("libero_spatial", 2, render="off") as two_bowls:
+@pytest.mark.parametrize("task", list_tasks("libero_spatial"), ids=lambda task: str(task.index))
+def test_each_of_two_bowls_can_be_asked_for_by_where_it_stands(task: Task) -> None:
+    """The instruction of the other one is of the task whose own bowl starts there, and of no other."""
+    places = initial_places(scene_problem(task))
+    with LiberoEnv("libero_spatial", task.index, render="off") as two_bowls:
         two_bowls.reset(seed=1)
-        assert instructions(two_bowls) == ((two_bowls.instruction, two_bowls.scene.goals),)
+        (text, own), (other_text, other) = instructions(two_bowls)
+    assert (text, own) == (task.instruction, (("on", "akita_black_bowl_1", "plate_1"),))
+    assert other == (("on", "akita_black_bowl_2", "plate_1"),)
+    (asked,) = [task for task in list_tasks("libero_spatial") if task.instruction == other_text]
+    there = initial_places(scene_problem(asked))["akita_black_bowl_1"]
+    assert places["akita_black_bowl_2"] == there != places["akita_black_bowl_1"]
 
 
-def test_a_view_tells_where_target_and_place_are_from_the_hand(env: LiberoEnv) -> None:
+def test_in_a_scene_of_six_things_only_those_can_be_asked_for() -> None:
+    with LiberoEnv("libero_object", 3, render="off") as env:
+        env.reset(seed=1)
+        asked = instructions(env)
+        names = {*env.scene.object_names(), "basket_1_contain_region"}
+    assert len(asked) == 6 and all({*goal[1:]} <= names for _, goals in asked for goal in goals)
+
+
+def test_a_view_tells_where_target_and_place_of_each_instruction_are_from_the_hand(env: LiberoEnv) -> None:
     env.reset(seed=2)
     goals, own, seen, before = dict(instructions(env)), env.scene.goals, set(), None
-    views = look_around(env, instructions(env), FREE, 12, rng=np.random.default_rng(0))
-    for observation, action, privileged in views:
-        seen.add(observation.instruction)
+    for view in look_around(env, instructions(env), FREE, 6, rng=np.random.default_rng(0)):
         hand, _ = env.scene.ee_pose()
-        goal = goals[observation.instruction][0]
-        places = [env.scene.place_position(goal[1]), env.scene.place_position(goal[-1])]
-        np.testing.assert_allclose(privileged, np.concatenate(places) - np.tile(hand, 2), atol=1e-6)
-        assert np.abs(action).max() <= 1 and np.isfinite(action).all()
-        image = observation.images["agentview"]
+        image = view[0].observation.images["agentview"]
         assert before is None or not np.array_equal(image, before)
         before = image
-    assert len(seen) >= 5
+        assert len({answer.observation.instruction for answer in view}) == 4
+        for answer in view:
+            seen.add(answer.observation.instruction)
+            goal = goals[answer.observation.instruction][0]
+            places = [env.scene.place_position(goal[1]), env.scene.place_position(goal[-1])]
+            np.testing.assert_allclose(
+                answer.privileged, np.concatenate(places) - np.tile(hand, 2), atol=1e-6
+            )
+            assert np.abs(answer.action).max() <= 1 and np.isfinite(answer.action).all()
+            np.testing.assert_array_equal(answer.observation.images["agentview"], image)
+    assert len(seen) >= 8
     assert env.scene.goals == own
 
 
@@ -91,18 +111,22 @@ def test_the_hand_is_put_where_it_can_be_and_else_stays(env: LiberoEnv) -> None:
     np.testing.assert_array_equal(env.joint_positions, joints)
 
 
-def test_views_load_back_as_episodes_of_one_frame(
-    tmp_path: Path,
-) -> None:
+def test_views_load_back_as_episodes_whose_frames_are_each_alone(tmp_path: Path) -> None:
     config = CollectSettings(
-        "libero_goal", (3,), 5, out=tmp_path / "views", views=2, episodes_per_part=5, workers=1
+        "libero_goal", (3,), 3, out=tmp_path / "views", views=2, episodes_per_part=3, workers=1
     )
     collect(config)
     episodes = load_episodes([config.out], 28, tmp_path / "cache")
-    assert episodes.count == 5 and episodes.is_view(np.arange(5)).all()
-    assert episodes.privileged is not None and np.abs(episodes.privileged[np.arange(5)]).max() < 2
+    frames = np.arange(len(episodes.episode))
+    assert episodes.count == 3 and len(frames) == 12 and episodes.is_view(frames).all()
+    for episode in range(3):
+        own = frames[np.asarray(episodes.episode[frames]) == episode]
+        assert len({*episodes.instruction[own]}) == len(own) == 4
+        pictures = episodes.images.take(own)
+        assert np.abs(pictures.astype(int) - pictures[:1]).max() < 20  # Video is not exact.
+    assert episodes.privileged is not None and np.abs(episodes.privileged[frames]).max() < 2
     with pytest.raises(AsyncVLAError, match=r"holds another collection \(views: 2 there, 3 here\)"):
-        collect(CollectSettings("libero_goal", (3,), 5, out=config.out, views=3, episodes_per_part=5))
+        collect(CollectSettings("libero_goal", (3,), 3, out=config.out, views=3, episodes_per_part=3))
 
 
 def test_nobody_drives_in_a_view(tmp_path: Path) -> None:

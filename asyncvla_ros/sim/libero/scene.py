@@ -8,6 +8,7 @@ import numpy as np
 
 from asyncvla_ros.sim.libero.arrangement import Arrangement
 from asyncvla_ros.sim.libero.boxes import Box, Obstacles, colliding_geoms, geom_boxes
+from asyncvla_ros.sim.libero.tasks import initial_places
 
 #: Height of the shoulder above the base, and of the wrist above the point between the fingertips of a gripper
 #: that points down; offset of the wrist from that point towards the base [m].
@@ -49,6 +50,8 @@ class Scene:
         problem = env.parsed_problem
         #: Goals, of which all must hold, e.g. ``("on", "akita_black_bowl_1", "plate_1")``.
         self.goals = tuple(tuple(goal) for goal in problem["goal_state"])
+        #: Region, object or fixture on or in which each object starts, by object.
+        self.initial_places = initial_places(problem)
 
     def holds(self, goal: tuple[str, ...]) -> bool:
         """Return whether one of the task's goals holds now."""
@@ -207,7 +210,7 @@ class Scene:
         workspace = self.workspace
         return [
             name
-            for name, place in self._initial_places().items()
+            for name, place in self.initial_places.items()
             if name in self._env.objects_dict and place in regions and regions[place]["target"] == workspace
         ]
 
@@ -215,13 +218,13 @@ class Scene:
         """Return the movable objects that initially are on or in another object or furniture."""
         return [
             rider
-            for rider, place in self._initial_places().items()
+            for rider, place in self.initial_places.items()
             if rider in self._env.objects_dict and self.place_object(place) == name
         ]
 
     def landmarks(self, name: str) -> list[str]:
         """Return the objects next to which, or between which, an object initially is, by its region."""
-        places, table = self._initial_places(), self.workspace
+        places, table = self.initial_places, self.workspace
         place = places[name].removeprefix(f"{table}_")
         words = next((place.removeprefix(w) for w in ("next_to_", "between_") if place.startswith(w)), "")
         regions = {f"{table}_{word}_region" for word in words.split("_")}
@@ -229,7 +232,7 @@ class Scene:
 
     def is_placed_by_table(self, name: str) -> bool:
         """Return whether an object starts at a place of the table that an instruction can name."""
-        place = self._initial_places()[name].removeprefix(f"{self.workspace}_")
+        place = self.initial_places[name].removeprefix(f"{self.workspace}_")
         return place.startswith("table_")
 
     def furniture(self) -> list[str]:
@@ -238,7 +241,7 @@ class Scene:
 
     def region_center(self, name: str) -> np.ndarray | None:
         """Return the middle (2,) of the table's region in which an object starts [m]; None without one."""
-        place = self._initial_places().get(name, "")
+        place = self.initial_places.get(name, "")
         region = self._env.parsed_problem["regions"].get(place)
         if region is None or region["target"] != self.workspace:
             return None
@@ -249,7 +252,7 @@ class Scene:
     def usual_place(self, name: str) -> np.ndarray | None:
         """Return the place (2,) of an object in LIBERO, or of its support [m]; None if not on the table."""
         center = self.region_center(name)
-        place = self._initial_places().get(name, "")
+        place = self.initial_places.get(name, "")
         return self.usual_place(place) if center is None and place in self._env.objects_dict else center
 
     def shift_object(self, name: str, shift: np.ndarray) -> None:
@@ -272,8 +275,3 @@ class Scene:
     def arrangement(self) -> Arrangement:
         """Return where everything is now, to be restored until the next reset."""
         return Arrangement(self._env.sim)
-
-    def _initial_places(self) -> dict[str, str]:
-        """Return the region, object or fixture on or in which each object starts, by object."""
-        states = self._env.parsed_problem["initial_state"]
-        return {state[1]: state[2] for state in states if state[0] in ("on", "in")}

