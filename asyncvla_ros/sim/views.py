@@ -131,9 +131,10 @@ def look_around(
 
 
 def _answers(env: LiberoEnv, asked: list[Instruction]) -> tuple[Answer, ...]:
-    seen, found = env.observe(), []
-    for text, env.scene.goals in asked:
-        action, privileged = Expert(env.scene).act(), env.scene.privileged()
+    scene, seen, found = env.scene, env.observe(), []
+    for text, goals in asked:
+        scene.goals = goals
+        action, privileged = Expert(scene).act(), scene.privileged()
         found.append(Answer(replace(seen, instruction=text), action, privileged))
     return tuple(found)
 
