@@ -17,7 +17,6 @@ collect() { # NAME EPISODES SEED OPTIONS...
     asyncvla collect --suite "$suite" --tasks "$tasks" --episodes-per-task "$2" --seed "$3" --workers "$workers" \
       --rendering "$rendering" --out "$out/data/$1/$suite" "${@:4}" &
     running+=($!)
-    # With many cores beside each other, so that none waits for the last part of a suite.
     [ "$workers" -ge 8 ] || wait $!
   done
   for process in "${running[@]}"; do wait "$process"; done
@@ -38,12 +37,16 @@ train() { # RUN INIT STEPS LEARNING_RATE SHARE_OF_EARLIER_PLANS NAME=WEIGHT...
     --draws 2 --aux-weight 1 --batch "$batch" --holdout 0 ${TRAIN_OPTIONS:-}
 }
 
-collect views "$views" 7000 --views 16
+collect views "$views" 7000 --views 16 &
+views_of=$!
+# With many cores beside each other, so that none waits for the last part of a suite.
+[ "$workers" -ge 8 ] || wait "$views_of"
 collect demonstrations "$episodes" 5000
+[ "$workers" -lt 8 ] || wait "$views_of"
 if [ ! -d "$out/start" ]; then
   # shellcheck disable=SC2046
   asyncvla init --size nano --random $(data demonstrations) --image-size 112 --chunk-size 16 \
-    --n-action-steps 4 --num-denoise-steps 1 --out "$out/start"
+    --n-action-steps 4 --num-denoise-steps 1 --vision spatial_softmax --out "$out/start"
 fi
 # Its plans are no use yet. Each view has several frames: more than half of what it sees are scenes by the thousand.
 train policy_1 "$out/start" "$steps" 0.001 0 views=1 demonstrations=1

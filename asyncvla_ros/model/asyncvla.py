@@ -119,7 +119,7 @@ class AsyncVLA(nn.Module):
         counted: Tensor | None = None,
         context: Tensor | None = None,
         known: Tensor | None = None,
-    ) -> tuple[Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Compute the masked flow-matching loss of several draws, which share the pass of their observation.
 
         Args:
@@ -134,7 +134,8 @@ class AsyncVLA(nn.Module):
             known: (b, l), 1 where an action is in the loss; None: everywhere.
 
         Returns:
-            The loss, and the hidden state token (b, width).
+            The loss, the hidden state token (b, width), and all that is seen before it is attended to, (b,
+            tokens of ``config.image_span``, width).
         """
         b, k, length, d = noise.shape
         noise = noise * dim_mask
@@ -151,7 +152,7 @@ class AsyncVLA(nn.Module):
         target = flow.velocity_target(actions[:, None].expand_as(noise), noise)
         counts = mask if known is None else mask * known[:, None]
         loss = flow.masked_velocity_loss(predicted, target, counts, dim_mask, counted=counted)
-        return loss, prefix[:, -1]
+        return loss, prefix[:, -1], embedded[0][:, self.config.image_span]
 
     @torch.no_grad()
     def draft(self, inputs: Inputs, noise: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ from asyncvla_ros.model import attention
 from asyncvla_ros.model.config import AsyncVLAConfig
 from asyncvla_ros.model.layout import Layout
 from asyncvla_ros.model.prefix import AttentionContext, Prefix
+from asyncvla_ros.model.spatial_softmax import SpatialSoftmax
 from asyncvla_ros.model.tokens import prefix_ids, prefix_positions, prefix_valid
 from asyncvla_ros.model.vision import see
 
@@ -62,7 +63,11 @@ class Backbone(nn.Module):
         self.qwen = qwen or AutoModel.from_config(Qwen2_5_VLConfig(**config.backbone), dtype=dtype)
         language, vision = attention.implementations(config)
         self.qwen.language_model.config._attn_implementation = language
-        self.qwen.visual.config._attn_implementation = vision
+        self.spatial_softmax: SpatialSoftmax | None = None
+        if config.vision == "spatial_softmax":
+            self.qwen.visual, self.spatial_softmax = None, SpatialSoftmax(config)
+        else:
+            self.qwen.visual.config._attn_implementation = vision
         self._layouts: dict[torch.device, Layout] = {}
         width = config.hidden_size
         self.state_in = nn.Linear(config.max_state_dim, width)
@@ -91,10 +96,8 @@ class Backbone(nn.Module):
         Returns:
             Embeddings (b, p, width), positions (3, b, p), valid (b, p) and the next position (b,).
         """
-        b = len(images)
-        images, layout = images.flatten(0, 1), self.layout(images.device)
-        seen = see(self.qwen.visual, images, layout)
-        seen = seen.view(b, -1, seen.shape[-1])
+        layout = self.layout(images.device)
+        seen = self._see(images, token_ids, token_mask, layout)
         if self.image_embedding is not None:
             seen = seen + self.image_embedding
         ids = prefix_ids(token_ids, layout)
@@ -104,6 +107,13 @@ class Backbone(nn.Module):
         embedded = torch.cat([embedded, self.state_in(state)[:, None].to(embedded.dtype)], dim=1)
         positions, next_position = prefix_positions(token_mask, self.config)
         return embedded, positions, prefix_valid(token_mask, self.config), next_position
+
+    def _see(self, images: Tensor, token_ids: Tensor, token_mask: Tensor, layout: Layout) -> Tensor:
+        b, flat = len(images), images.flatten(0, 1)
+        if self.spatial_softmax is None:
+            return see(self.qwen.visual, flat, layout).unflatten(0, (b, -1))
+        words = self.qwen.language_model.embed_tokens(token_ids).float()
+        return self.spatial_softmax(layout.pixels(flat).unflatten(0, (b, -1)), words, token_mask)
 
     def encode(self, images: Tensor, token_ids: Tensor, token_mask: Tensor, state: Tensor) -> Prefix:
         """Encode an observation in one pass; arguments as in ``embed_prefix``."""

@@ -25,6 +25,7 @@ COUNTS = (
 )  # fmt: skip
 ATTENTIONS = ("matmul", "sdpa", "flash_attention_2")
 DTYPES = ("float32", "bfloat16")
+VISIONS = ("tower", "spatial_softmax")
 # Where images and instruction stand in a prompt.
 IMAGES, INSTRUCTION = "{images}", "{instruction}"
 
@@ -45,6 +46,8 @@ class AsyncVLAConfig:
         num_denoise_steps: Euler steps of synchronous generation.
         num_refine_steps: Euler steps of a refinement.
         n_action_steps: Actions of a chunk to execute before the next inference.
+        vision: ``tower`` is Qwen2.5-VL's; ``spatial_softmax`` learns from few images, see the module
+            ``model.spatial_softmax``.
         coordinate_channels: Two image channels that hold each pixel's own x and y, for vision from scratch.
         image_token_embedding: A learned vector per camera and image token, for vision from scratch.
         attention: ``matmul`` (fastest for small networks on a CPU), ``sdpa``, or ``flash_attention_2``, which
@@ -72,6 +75,7 @@ class AsyncVLAConfig:
     num_denoise_steps: int = 10
     num_refine_steps: int = 10
     n_action_steps: int = 4
+    vision: str = "tower"
     coordinate_channels: bool = True
     image_token_embedding: bool = True
     attention: str = "matmul"
@@ -89,7 +93,7 @@ class AsyncVLAConfig:
             require_count(name, getattr(self, name))
         if not isinstance(self.backbone, Mapping):
             raise CheckpointError(f"backbone is {self.backbone!r}, expected an object")
-        for name, choices in (("attention", ATTENTIONS), ("dtype", DTYPES)):
+        for name, choices in (("attention", ATTENTIONS), ("dtype", DTYPES), ("vision", VISIONS)):
             if getattr(self, name) not in choices:
                 raise CheckpointError(f"{name} is {getattr(self, name)!r}, choose one of {choices}")
         for name in ("image_mean", "image_std"):
@@ -152,6 +156,14 @@ class AsyncVLAConfig:
     def tokens_per_image(self) -> int:
         """Language-model tokens of one image."""
         return (self.image_grid // self.merge_size) ** 2
+
+    @property
+    def image_span(self) -> slice:
+        """Tokens of a prefix from the start of the first image to the end of the last."""
+        return slice(
+            self.prompt_head_tokens,
+            self.prompt_head_tokens + self.num_cameras * (2 + self.tokens_per_image),
+        )
 
     @property
     def merge_size(self) -> int:

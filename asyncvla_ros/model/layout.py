@@ -67,6 +67,11 @@ class Layout:
         )
         self.longest = max(sizes)
 
+    def pixels(self, images: Tensor) -> Tensor:
+        """Normalize images and add their coordinates, (n, h, w, 3) uint8 -> (n, channels, h, w) float32."""
+        pixels = images.permute(0, 3, 1, 2).float() / (255 * self.std) - self.mean / self.std
+        return torch.cat([pixels, self.coordinates.expand(len(images), -1, -1, -1)], dim=1)
+
     def patchify(self, images: Tensor) -> Tensor:
         """Cut images into the flattened patches of the vision tower, in merge-block order.
 
@@ -76,11 +81,9 @@ class Layout:
         Returns:
             (n * grid * grid, channels * patch * patch) float32, normalized pixels.
         """
-        pixels = images.permute(0, 3, 1, 2).float() / (255 * self.std) - self.mean / self.std
-        pixels = torch.cat([pixels, self.coordinates.expand(len(images), -1, -1, -1)], dim=1)
         patch, merge = self.config.backbone["vision_config"]["patch_size"], self.config.merge_size
         return rearrange(
-            pixels,
+            self.pixels(images),
             "n c (gh mh ph) (gw mw pw) -> (n gh gw mh mw) (c ph pw)",
             mh=merge,
             mw=merge,

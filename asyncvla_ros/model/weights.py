@@ -101,7 +101,8 @@ def safetensors_header(file: Path) -> dict[str, Any]:
 def network_digest(folder: Path, config: AsyncVLAConfig) -> str:
     """Compute 16 hex digits of the layout of a checkpoint's weights in their file, and of its network."""
     steps = ("num_denoise_steps", "num_refine_steps", "n_action_steps")
-    choices = (*steps, "max_words", "blank_images", "strategy")
+    # The names of the weights show which vision they are of.
+    choices = (*steps, "max_words", "blank_images", "strategy", "vision")
     shape = {
         _DIGESTED.get(name, name): value for name, value in config.to_dict().items() if name not in choices
     }

@@ -20,7 +20,7 @@ FULL_SIZE = "Qwen/Qwen2.5-VL-3B-Instruct"
 # Fields of the same name are those of ``AsyncVLAConfig``.
 _OF_NETWORK = (
     *("chunk_size", "n_action_steps", "max_state_dim", "max_action_dim", "num_action_layers"),
-    *("num_denoise_steps", "image_size", "attention", "prompt"),
+    *("num_denoise_steps", "image_size", "vision", "attention", "prompt"),
 )
 
 
@@ -47,6 +47,7 @@ class InitSettings:
     num_action_layers: int | None = option(None, "Layers of the output.", 1)
     num_denoise_steps: int | None = option(None, "Euler steps of a draft.")
     image_size: int | None = option(None, "Sides of the images (px).", 28)
+    vision: str | None = option(None, "tower, or spatial_softmax, which learns from few images.")
     attention: str | None = option(None, "matmul, sdpa, or flash_attention_2 where it is installed.")
     prompt: str | None = option(None, "With {images} and {instruction}; default: Qwen's chat.")
     seed: int = seed_option()

@@ -14,14 +14,20 @@ class PolicyLoss(nn.Module):
 
     Args:
         model: The policy.
-        targets: How many privileged quantities the state token must tell; may be 0.
+        targets: How many privileged quantities the state token must tell, and image tokens that depend on
+            the instruction together with the state; may be 0.
         aux_weight: Of their loss.
     """
 
     def __init__(self, model: AsyncVLA, targets: int, aux_weight: float) -> None:
         super().__init__()
         self.model = model
-        self.aux = nn.Linear(model.config.hidden_size, targets) if targets else None
+        config = model.config
+        self.aux = nn.Linear(config.hidden_size, targets) if targets else None
+        self.aux_seen: nn.Linear | None = None
+        if targets and config.vision == "spatial_softmax":
+            tokens = config.image_span.stop - config.image_span.start
+            self.aux_seen = nn.Linear(tokens * config.hidden_size + config.max_state_dim, targets)
         self._aux_weight = aux_weight
 
     def forward(self, batch: Batch, counted: Tensor, share: float) -> tuple[Tensor, Tensor]:
@@ -39,7 +45,7 @@ class PolicyLoss(nn.Module):
         assert batch.draws is not None
         draws, dim_mask = batch.draws, batch.dim_mask[:, None, None]
         context = self._context(batch)
-        flow_loss, state_token = self.model.loss(
+        flow_loss, state_token, seen = self.model.loss(
             batch.inputs,
             batch.actions,
             draws.noise,
@@ -53,6 +59,9 @@ class PolicyLoss(nn.Module):
         if self.aux is None or batch.privileged is None:
             return flow_loss, flow_loss.detach()
         aux_loss = (self.aux(state_token.float()).float() - batch.privileged).square().mean()
+        if self.aux_seen is not None:
+            known = torch.cat([seen.flatten(1).float(), batch.inputs.state], dim=1)
+            aux_loss = aux_loss + (self.aux_seen(known).float() - batch.privileged).square().mean()
         return flow_loss + share * self._aux_weight * aux_loss, flow_loss.detach()
 
     def _context(self, batch: Batch) -> Tensor:
@@ -96,7 +105,7 @@ def part_of(name: str) -> str:
     """Name the one of ``settings.PARTS`` that a parameter belongs to, by its name in the policy."""
     if ".qwen.visual.merger." in name:
         return "merger"
-    if ".qwen.visual." in name:
+    if ".qwen.visual." in name or ".spatial_softmax." in name:
         return "vision"
     return "language" if ".qwen." in name else "heads"
 

@@ -34,7 +34,8 @@ def begin_policy(mixture: Mixture, settings: TrainSettings) -> Checkpoint:
         model, tokenizer = _continued(source, mixture, settings), source.tokenizer
     else:
         tokenizer = build_tokenizer(texts)
-        model = AsyncVLA(_nano(mixture, tokenizer.get_vocab_size(), settings))
+        vision = AsyncVLAConfig.vision if source is None else source.model.config.vision
+        model = AsyncVLA(_nano(mixture, tokenizer.get_vocab_size(), settings, vision))
         if source is not None:
             warm_start(model, tokenizer, source)
     model.configure(replace(model.config, blank_images=settings.blank_images))
@@ -60,7 +61,7 @@ def _continued(source: Checkpoint, mixture: Mixture, settings: TrainSettings) ->
     return model
 
 
-def _nano(mixture: Mixture, words: int, settings: TrainSettings) -> AsyncVLAConfig:
+def _nano(mixture: Mixture, words: int, settings: TrainSettings, vision: str) -> AsyncVLAConfig:
     contracts = [robot.features for robot in mixture.robots]
     length = settings.chunk_size or AsyncVLAConfig.chunk_size
     return nano_config(
@@ -70,6 +71,7 @@ def _nano(mixture: Mixture, words: int, settings: TrainSettings) -> AsyncVLAConf
         n_action_steps=min(AsyncVLAConfig.n_action_steps, length),
         max_state_dim=max(AsyncVLAConfig.max_state_dim, *(len(c.state_names) for c in contracts)),
         max_action_dim=max(AsyncVLAConfig.max_action_dim, *(len(c.action_names) for c in contracts)),
+        vision=vision,
         rater=None,
     )
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from asyncvla_ros.model.asyncvla import AsyncVLA, Inputs
-from asyncvla_ros.model.config import AsyncVLAConfig
+from asyncvla_ros.model.config import VISIONS, AsyncVLAConfig
 from asyncvla_ros.model.sizes import nano_config
 
 
@@ -14,9 +14,9 @@ def one_thread() -> None:
     torch.set_num_threads(1)
 
 
-@pytest.fixture
-def config() -> AsyncVLAConfig:
-    return nano_config(32)
+@pytest.fixture(params=VISIONS)
+def config(request: pytest.FixtureRequest) -> AsyncVLAConfig:
+    return nano_config(32, vision=request.param)
 
 
 @pytest.fixture

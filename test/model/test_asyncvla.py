@@ -130,7 +130,9 @@ def test_loss_has_gradients_in_vision_and_none_on_padding(model: AsyncVLA, input
     mask[:, 1, :4] = 0
     actions = noise(4) * dims
     model.loss(inputs, actions, draws, tau, mask, dims)[0].backward()
-    assert model.backbone.qwen.visual.patch_embed.proj.weight.grad.abs().sum() > 0
+    spatial = model.backbone.spatial_softmax
+    first = spatial.convolutions[0] if spatial else model.backbone.qwen.visual.patch_embed.proj
+    assert first.weight.grad.abs().sum() > 0
     weight = model.action_out[-1].weight.grad
     assert weight[:7].abs().sum() > 0 and weight[7].abs().sum() == 0
 

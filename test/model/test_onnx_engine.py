@@ -11,7 +11,7 @@ import torch
 from asyncvla_ros.model.asyncvla import Inputs
 from asyncvla_ros.model.checkpoint import load_checkpoint, save_checkpoint
 from asyncvla_ros.model.checkpoint_files import SINGLE
-from asyncvla_ros.model.config import AsyncVLAConfig, RaterConfig
+from asyncvla_ros.model.config import VISIONS, AsyncVLAConfig, RaterConfig
 from asyncvla_ros.model.flow import Guidance
 from asyncvla_ros.model.onnx_engine import ENCODE, GRAPHS, OnnxEngine, has_graphs
 from asyncvla_ros.model.onnx_export import export_onnx
@@ -21,12 +21,12 @@ from asyncvla_ros.types import AsyncVLAError, CheckpointError
 from support.checkpoints import tiny_checkpoint
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(scope="module", params=VISIONS)
+def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Weights of half precision, as a robot has them, and graphs."""
     torch.set_num_threads(1)
     first, folder = (tmp_path_factory.mktemp("onnx") / name for name in ("first", "half"))
-    save_checkpoint(folder, load_checkpoint(tiny_checkpoint(first)), torch.float16)
+    save_checkpoint(folder, load_checkpoint(tiny_checkpoint(first, vision=request.param)), torch.float16)
     export_onnx(load_checkpoint(folder).model, folder)
     return folder
 

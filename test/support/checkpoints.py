@@ -27,6 +27,7 @@ def tiny_checkpoint(
     folder: Path,
     n_action_steps: int = 4,
     instructions: Sequence[str] = INSTRUCTIONS,
+    vision: str = "tower",
     **feature_changes: Any,
 ) -> Path:
     """Write a checkpoint for libero_panda; ``feature_changes`` make it one for another robot."""
@@ -38,12 +39,13 @@ def tiny_checkpoint(
         num_denoise_steps=2,
         num_refine_steps=2,
         n_action_steps=n_action_steps,
+        vision=vision,
         rater=RaterConfig(num_layers=1),
     )
     text = {**config.backbone["text_config"], "num_hidden_layers": 1}
-    vision = {**config.backbone["vision_config"], "depth": 1, "fullatt_block_indexes": [0]}
+    tower = {**config.backbone["vision_config"], "depth": 1, "fullatt_block_indexes": [0]}
     config = dataclasses.replace(
-        config, backbone={**config.backbone, "text_config": text, "vision_config": vision}
+        config, backbone={**config.backbone, "text_config": text, "vision_config": tower}
     )
     return _save(folder, config, tokenizer, features)
 

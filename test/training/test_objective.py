@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from asyncvla_ros.model.asyncvla import AsyncVLA, Inputs
+from asyncvla_ros.model.config import VISIONS
 from asyncvla_ros.model.sizes import nano_config
 from asyncvla_ros.training.batches import Augmentation, Batch, Draws, Earlier
 from asyncvla_ros.training.objective import PolicyLoss, count_velocities, pieces
@@ -24,8 +25,8 @@ def _inputs(count: int) -> Inputs:
     )
 
 
-@pytest.fixture
-def objective() -> PolicyLoss:
+@pytest.fixture(params=VISIONS)
+def objective(request: pytest.FixtureRequest) -> PolicyLoss:
     torch.manual_seed(0)
     config = nano_config(
         16,
@@ -35,6 +36,7 @@ def objective() -> PolicyLoss:
         max_state_dim=4,
         max_action_dim=DIMS,
         rater=None,
+        vision=request.param,
     )
     return PolicyLoss(AsyncVLA(config), 2, 0.1)
 
