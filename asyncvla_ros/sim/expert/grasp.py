@@ -117,30 +117,29 @@ def choose_grasp(
     tilts = _RIM_TILTS_RAD if "bowl" in target else (0.0,)
     ways = rim_grasps(body, rotation) if "bowl" in target else box_grasps(box)
     away = scene.away_from_base(body)
-    grasps = [
-        (point, yaw, tolerance, tilt)
-        for tilt in tilts
-        for point, yaw, tolerance in ways
-        if tilt_rotation(yaw, tilt)[:2, 2] @ away > -_MOST_BACKWARDS
-    ]
+    grasps = [(*way, tilt) for tilt in tilts for way in ways]
+    yaws, leans = np.array([grasp[1] for grasp in grasps]), np.array([grasp[3] for grasp in grasps])
+    bends = tilt_rotation(yaws, leans)[:, :2, 2] @ away > -_MOST_BACKWARDS
+    grasps = [grasp for grasp, can in zip(grasps, bends, strict=True) if can]
+    yaws, leans, points = yaws[bends], leans[bends], np.array([grasp[0] for grasp in grasps])
     obstacles = scene.obstacles(target)
-    scores = []
-    for point, yaw, _, tilt in grasps:
-        free = min(clearance(point, yaw, obstacles, tilt), _MARGIN_M)
-        # At the place the fingers may open above their surroundings, but objects must not fall from high up.
-        let_go = scene.place_position(place)[:2] + (point - body)[:2]
-        # (A tilted hand counts as an upright one.)
-        fall = free_height(let_go, yaw, obstacles) - (point[2] - box.low[2]) - scene.support_height(place)
-        # Of a bowl that lies on its side only the upper rim can be held.
-        sunk = max(grasp[0][2] for grasp in grasps) - point[2]
-        arm = scene.arm_length(point + np.array([0.0, 0.0, _LIFT_M]))
-        strain = max(0.0, COMFORTABLE_ARM_M[0] - arm, arm - COMFORTABLE_ARM_M[1])
-        score = free - max(0.0, fall - _HARMLESS_FALL_M) - max(0.0, sunk - _HARMLESS_SINK_M) - strain
-        if style is not None and "bowl" in target and rim_part(point - body, style[1]) != style[0]:
-            score -= _OTHER_STYLE
-        scores.append(score)
+    free = np.minimum(clearance(points, yaws, obstacles, leans), _MARGIN_M)
+    # At the place the fingers may open above their surroundings, but objects must not fall from high up.
+    let_go = scene.place_position(place)[:2] + (points - body)[:, :2]
+    # (A tilted hand counts as an upright one.)
+    fall = free_height(let_go, yaws, obstacles) - (points[:, 2] - box.low[2]) - scene.support_height(place)
+    # Of a bowl that lies on its side only the upper rim can be held.
+    sunk = points[:, 2].max() - points[:, 2]
+    arm = np.array([scene.arm_length(point) for point in points + [0.0, 0.0, _LIFT_M]])
+    strain = np.maximum(0.0, np.maximum(COMFORTABLE_ARM_M[0] - arm, arm - COMFORTABLE_ARM_M[1]))
+    scores = (
+        free - np.maximum(0.0, fall - _HARMLESS_FALL_M) - np.maximum(0.0, sunk - _HARMLESS_SINK_M) - strain
+    )
+    if style is not None and "bowl" in target:
+        parts = np.array([rim_part(point - body, style[1]) for point in points])
+        scores -= np.where(parts == style[0], 0.0, _OTHER_STYLE)
     # A stable sort: among equally good grasps the one with less deviation comes first.
-    order = np.argsort(-np.array(scores), kind="stable")
+    order = np.argsort(-scores, kind="stable")
     others = cycle(distinct(grasps[i] for i in order))
     point, yaw, tolerance, tilt = next(islice(others, rank, None))
     return nearest_turn(Grasp(rotation.T @ (point - body), yaw, tolerance, tilt), scene.ee_pose()[1])

@@ -1,8 +1,9 @@
-"""Clearance of an open gripper between boxes."""
+"""Clearance of an open gripper between boxes, for one grasp point or, with leading dims, for many at once."""
 
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.spatial.transform import Rotation
 
 from asyncvla_ros.sim.libero.boxes import Obstacles
@@ -11,77 +12,94 @@ from asyncvla_ros.sim.libero.boxes import Obstacles
 _VERTICAL_M = 1e-6
 #: The open gripper as boxes: half size along and across the closing direction, and height of the underside
 #: above the grasp point [m]. Fingers, palm, wrist end of the hand, flange.
-_PARTS_M = ((0.068, 0.011, -0.014), (0.102, 0.023, 0.026), (0.105, 0.033, 0.085), (0.06, 0.06, 0.125))
+_PARTS_M = np.array(
+    [(0.068, 0.011, -0.014), (0.102, 0.023, 0.026), (0.105, 0.033, 0.085), (0.06, 0.06, 0.125)]
+)
+_HALF_M, _UNDERSIDE_M = _PARTS_M[:, :2], _PARTS_M[:, 2]
 #: Clearance below which a box blocks the opening of the fingers [m].
 _RELEASE_MARGIN_M = 0.004
 
 
-def closing_axes(yaw: float) -> np.ndarray:
-    """Return unit vectors (2, 2) along and across the closing direction of the fingers."""
-    return np.array([[-np.sin(yaw), np.cos(yaw)], [np.cos(yaw), np.sin(yaw)]])
+def closing_axes(yaw: ArrayLike) -> np.ndarray:
+    """Return unit vectors along and across the closing direction of the fingers, (...) -> (..., 2, 2)."""
+    s, c = np.sin(yaw), np.cos(yaw)
+    return np.stack([np.stack([-s, c], axis=-1), np.stack([c, s], axis=-1)], axis=-2)
 
 
-def tilt_rotation(yaw: float, tilt: float) -> np.ndarray:
-    """Return the rotation (3, 3) of an upright gripper about its closing direction; see ``grasp.Grasp``."""
-    return Rotation.from_rotvec(tilt * np.array([-np.sin(yaw), np.cos(yaw), 0.0])).as_matrix()
+def tilt_rotation(yaw: ArrayLike, tilt: ArrayLike) -> np.ndarray:
+    """Return rotations of an upright gripper about its closing direction, (...) -> (..., 3, 3).
+
+    See ``grasp.Grasp``.
+    """
+    yaw, tilt = np.broadcast_arrays(yaw, tilt)
+    axis = np.stack([-np.sin(yaw), np.cos(yaw), np.zeros(yaw.shape)], axis=-1)
+    turns = Rotation.from_rotvec((tilt[..., None] * axis).reshape(-1, 3)).as_matrix()
+    return turns.reshape(*yaw.shape, 3, 3)
 
 
-def part_gaps(point: np.ndarray, yaw: float, obstacles: Obstacles, half: tuple[float, float]) -> np.ndarray:
-    """Compute horizontal distances of boxes from a rectangle around the grasp point, negative for overlaps.
+def part_gaps(point: np.ndarray, yaw: ArrayLike, obstacles: Obstacles) -> np.ndarray:
+    """Compute horizontal distances of boxes from the parts of a gripper, negative for overlaps.
 
     Args:
-        point: (2,) or longer, the grasp point [m].
-        yaw: see ``grasp.Grasp`` [rad].
-        obstacles: n boxes.
-        half: half the size of the rectangle along and across the closing direction [m].
+        point: (..., 2) or (..., 3) grasp points [m].
+        yaw: (...) see ``grasp.Grasp`` [rad].
+        obstacles: n boxes, for each grasp point its own or for all the same.
 
     Returns:
-        (n,) [m].
+        (..., parts, n) [m].
     """
     axes = closing_axes(yaw)
-    part_edges = np.array(half)[:, None] * axes
-    to_box, box_edges = obstacles.center[:, :2] - point[:2], obstacles.edges[:, :, :2]
+    to_box = obstacles.center[..., :2] - point[..., None, :2]
+    box_edges = obstacles.edges[..., :2]
     # Both outlines are convex: they are apart if the normal of some edge separates them.
-    across = np.stack([-box_edges[..., 1], box_edges[..., 0]], axis=2)
-    length = np.linalg.norm(across, axis=2, keepdims=True)
+    across = np.stack([-box_edges[..., 1], box_edges[..., 0]], axis=-1)
+    length = np.linalg.norm(across, axis=-1, keepdims=True)
     # A vertical edge is a point in this projection, without a normal; use the closing direction instead.
-    across = np.where(length > _VERTICAL_M, across / np.maximum(length, _VERTICAL_M), axes[0])
-    normals = np.concatenate([np.broadcast_to(axes, (len(to_box), 2, 2)), across], axis=1)
-    apart = np.abs(np.einsum("nad,nd->na", normals, to_box))
-    box_half = np.abs(np.einsum("nad,ned->nae", normals, box_edges)).sum(axis=2)
-    part_half = np.abs(np.einsum("nad,ed->nae", normals, part_edges)).sum(axis=2)
-    return np.asarray((apart - box_half - part_half).max(axis=1))
+    along = axes[..., None, :1, :]
+    across = np.where(length > _VERTICAL_M, across / np.maximum(length, _VERTICAL_M), along)
+    own = np.broadcast_to(axes[..., None, :, :], (*across.shape[:-2], 2, 2))
+    normals = np.concatenate([own, across], axis=-2)
+    apart = np.abs((normals * to_box[..., None, :]).sum(axis=-1))
+    box_half = np.abs(normals @ np.swapaxes(box_edges, -1, -2)).sum(axis=-1)
+    part_half = np.abs(normals @ np.swapaxes(axes, -1, -2)[..., None, :, :]) @ _HALF_M.T
+    gaps = ((apart - box_half)[..., None] - part_half).max(axis=-2)
+    return np.asarray(np.swapaxes(gaps, -1, -2))
 
 
-def clearance(point: np.ndarray, yaw: float, obstacles: Obstacles, tilt: float = 0.0) -> float:
+def clearance(point: np.ndarray, yaw: ArrayLike, obstacles: Obstacles, tilt: ArrayLike = 0.0) -> np.ndarray:
     """Compute the clearance of the open gripper from boxes across its way to a grasp [m].
 
     Args:
-        point: (3,) the grasp point [m].
-        yaw: see ``grasp.Grasp`` [rad].
+        point: (..., 3) grasp points [m].
+        yaw: (...) see ``grasp.Grasp`` [rad].
         obstacles: boxes, of which there may be none.
-        tilt: see ``grasp.Grasp`` [rad].
+        tilt: (...) see ``grasp.Grasp`` [rad].
 
     Returns:
-        The clearance: negative for an overlap, infinite if no box reaches up to the gripper.
+        (...): negative for an overlap, infinite if no box reaches up to the gripper.
     """
-    if tilt:
+    if np.any(tilt):
         # In the frame of the hand the boxes are turned.
-        turn = tilt_rotation(yaw, tilt)
-        obstacles = Obstacles(point + (obstacles.center - point) @ turn, obstacles.edges @ turn)
-    least = np.inf
-    for half_along, half_across, underside in _PARTS_M:
-        gaps = part_gaps(point, yaw, obstacles, (half_along, half_across))
-        reached = obstacles.high[:, 2] > point[2] + underside
-        least = min(least, float(gaps[reached].min(initial=np.inf)))
-    return least
+        turn, at = tilt_rotation(yaw, tilt), point[..., None, :]
+        obstacles = Obstacles(at + (obstacles.center - at) @ turn, obstacles.edges @ turn[..., None, :, :])
+    gaps = part_gaps(point, yaw, obstacles)
+    undersides = point[..., 2, None] + _UNDERSIDE_M
+    reached = obstacles.high[..., None, :, 2] > undersides[..., None]
+    return np.asarray(gaps.min(axis=(-2, -1), where=reached, initial=np.inf))
 
 
-def free_height(xy: np.ndarray, yaw: float, obstacles: Obstacles) -> float:
-    """Return the least height of a grasp point at ``xy`` (2,) [m] at which the gripper touches no box [m]."""
-    lowest = -np.inf
-    for half_along, half_across, underside in _PARTS_M:
-        gaps = part_gaps(xy, yaw, obstacles, (half_along, half_across))
-        top = obstacles.high[gaps < _RELEASE_MARGIN_M, 2].max(initial=-np.inf)
-        lowest = max(lowest, float(top) - underside)
-    return lowest
+def free_height(xy: np.ndarray, yaw: ArrayLike, obstacles: Obstacles) -> np.ndarray:
+    """Compute the least height of a grasp point at which the gripper touches no box [m].
+
+    Args:
+        xy: (..., 2) where that point is [m].
+        yaw: (...) see ``grasp.Grasp`` [rad].
+        obstacles: boxes, of which there may be none.
+
+    Returns:
+        (...): minus infinity where there is none.
+    """
+    gaps = part_gaps(xy, yaw, obstacles)
+    tops = obstacles.high[..., None, :, 2] - _UNDERSIDE_M[:, None]
+    tops = np.broadcast_to(tops, gaps.shape)
+    return np.asarray(tops.max(axis=(-2, -1), where=gaps < _RELEASE_MARGIN_M, initial=-np.inf))

@@ -157,7 +157,7 @@ class PickAndPlace:
         if distance > 0.08 or self._grasp.yaw_error(rotation) > _SWING_RAD:
             over = highest_between(position, grasp, obstacles) + _CLEARANCE_M
         elif distance > _ABOVE_GRASP_M:
-            over = free_height(position[:2], self._grasp.yaw, obstacles)
+            over = float(free_height(position[:2], self._grasp.yaw, obstacles))
         height = max(self._hover_height(), over)
         if position[2] < over - 0.03:
             return np.array([*position[:2], height])

@@ -31,8 +31,8 @@ class Obstacles:
     """Boxes in the world frame, of any orientation [m].
 
     Attributes:
-        center: (n, 3) centers of the boxes.
-        edges: (n, 3, 3) vectors from the center of each box to the centers of three of its faces.
+        center: (..., n, 3) centers of the boxes.
+        edges: (..., n, 3, 3) vectors from the center of each box to the centers of three of its faces.
     """
 
     center: np.ndarray
@@ -40,13 +40,13 @@ class Obstacles:
 
     @property
     def low(self) -> np.ndarray:
-        """(n, 3) lower corners of the axis-aligned boxes around them."""
-        return np.asarray(self.center - np.abs(self.edges).sum(axis=1))
+        """(..., n, 3) lower corners of the axis-aligned boxes around them."""
+        return np.asarray(self.center - np.abs(self.edges).sum(axis=-2))
 
     @property
     def high(self) -> np.ndarray:
-        """(n, 3) upper corners of the axis-aligned boxes around them."""
-        return np.asarray(self.center + np.abs(self.edges).sum(axis=1))
+        """(..., n, 3) upper corners of the axis-aligned boxes around them."""
+        return np.asarray(self.center + np.abs(self.edges).sum(axis=-2))
 
 
 def geom_boxes(model: Any, data: Any, geoms: np.ndarray) -> Obstacles:
