@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
-# The nano policy from nothing, in one go: collect, train, let it drive and correct it, train on, rate, export.
+# The nano policy from nothing, in one go: collect, train, let it drive and correct it, train on, drive again, ...
+# rate, export.
 # Views teach it to see, demonstrations to act, corrections to come back.
 #   tools/train_nano.sh OUT
-# A rerun goes on where it stopped. By environment: SUITES, TASKS, EPISODES and VIEWS (of each task), STEPS,
-# RATER_STEPS, BATCH, WORKERS (processes that collect), RENDERING (full with a GPU, whose EGL renders meshes as
+# A rerun goes on where it stopped. By environment: SUITES, TASKS, EPISODES and VIEWS (of each task), ROUNDS (of
+# corrections), STEPS (of each round), RATER_STEPS, BATCH, WORKERS (processes that collect), RENDERING (full with a GPU, whose EGL renders meshes as
 # fast as it does decimated ones), TRAIN_OPTIONS (more of them, such as "--workers 8 --compile" with a GPU).
 set -euo pipefail
 out=$1
 suites=${SUITES:-libero_object libero_spatial libero_goal} tasks=${TASKS:-all}
-episodes=${EPISODES:-10} views=${VIEWS:-400} steps=${STEPS:-12000} batch=${BATCH:-64} workers=${WORKERS:-$(nproc)}
+episodes=${EPISODES:-10} views=${VIEWS:-400} rounds=${ROUNDS:-2} steps=${STEPS:-6000} batch=${BATCH:-64} workers=${WORKERS:-$(nproc)}
 rendering=${RENDERING:-decimated}
 
 collect() { # NAME EPISODES SEED OPTIONS...
@@ -34,7 +35,7 @@ train() { # RUN INIT STEPS LEARNING_RATE SHARE_OF_EARLIER_PLANS NAME=WEIGHT...
   mixture "${@:6}" > "$out/$1.yaml"
   # shellcheck disable=SC2086
   asyncvla train --data "$out/$1.yaml" --init "$2" --out "$out/$1" --steps "$3" --lr "$4" --p-earlier "$5" \
-    --draws 2 --aux-weight 1 --batch "$batch" --holdout 0 ${TRAIN_OPTIONS:-}
+    --draws 2 --aux-weight 1 --shift 2 --batch "$batch" --holdout 0 ${TRAIN_OPTIONS:-}
 }
 
 collect views "$views" 7000 --views 16 &
@@ -49,16 +50,21 @@ if [ ! -d "$out/start" ]; then
     --n-action-steps 4 --num-denoise-steps 1 --vision spatial_softmax --out "$out/start"
 fi
 # Its plans are no use yet. Each view has several frames: more than half of what it sees are scenes by the thousand.
-train policy_1 "$out/start" "$steps" 0.001 0 views=1 demonstrations=1
-if [ ! -d "$out/learner" ]; then
-  asyncvla export --checkpoint "$out/policy_1" --mode sfm --out "$out/learner"
-fi
-collect corrections "$episodes" 6000 --rollout-policy "$out/learner"
-train policy_2 "$out/policy_1" "$((steps / 2))" 0.0007 0.5 views=1 demonstrations=1 corrections=1
+seen=(views=1 demonstrations=1)
+train policy_0 "$out/start" "$steps" 0.001 0 "${seen[@]}"
+for round in $(seq "$rounds"); do
+  before=$((round - 1))
+  if [ ! -d "$out/learner_$before" ]; then
+    asyncvla export --checkpoint "$out/policy_$before" --mode sfm --out "$out/learner_$before"
+  fi
+  collect "corrections_$round" "$episodes" "$((6000 + 100 * round))" --rollout-policy "$out/learner_$before"
+  seen+=("corrections_$round=1")
+  train "policy_$round" "$out/policy_$before" "$steps" 0.0007 0.5 "${seen[@]}"
+done
 # Episodes that trained nothing: on others a policy looks better than it is.
 collect unseen "$((episodes / 3 + 3))" 8000
 # shellcheck disable=SC2046
-asyncvla train-rater $(data unseen) --unseen --checkpoint "$out/policy_2" --label pairwise --reads mean \
+asyncvla train-rater $(data unseen) --unseen --checkpoint "$out/policy_$rounds" --label pairwise --reads mean \
   --steps "${RATER_STEPS:-600}" --out "$out/rated"
 if [ ! -d "$out/policy" ]; then
   asyncvla export --checkpoint "$out/rated" --mode sfm --best-of 1 --out "$out/policy"

@@ -130,7 +130,7 @@ def choose_grasp(
     fall = free_height(let_go, yaws, obstacles) - (points[:, 2] - box.low[2]) - scene.support_height(place)
     # Of a bowl that lies on its side only the upper rim can be held.
     sunk = points[:, 2].max() - points[:, 2]
-    arm = np.array([scene.arm_length(point) for point in points + [0.0, 0.0, _LIFT_M]])
+    arm = np.array([scene.arm_length(point) for point in points + np.array([0.0, 0.0, _LIFT_M])])
     strain = np.maximum(0.0, np.maximum(COMFORTABLE_ARM_M[0] - arm, arm - COMFORTABLE_ARM_M[1]))
     scores = (
         free - np.maximum(0.0, fall - _HARMLESS_FALL_M) - np.maximum(0.0, sunk - _HARMLESS_SINK_M) - strain
