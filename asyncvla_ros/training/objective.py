@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -99,6 +101,19 @@ def pieces(batch: Batch, count: int) -> list[Batch]:
     if rest:
         raise ValueError(f"{len(batch.actions)} observations do not make {count} pieces of one size")
     return [batch.part(slice(start, start + size)) for start in range(0, len(batch.actions), size)]
+
+
+def compile_layers(model: AsyncVLA, backend: Any = "inductor") -> None:
+    """Compile the layers of the language model, in place.
+
+    They share one graph, which trains as fast as the whole objective in one, after half the time.
+
+    Args:
+        model: The policy.
+        backend: Backend of torch.compile.
+    """
+    for layer in model.backbone.qwen.language_model.layers:
+        layer.compile(fullgraph=True, backend=backend)
 
 
 def part_of(name: str) -> str:

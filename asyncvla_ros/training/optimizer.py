@@ -53,7 +53,8 @@ class Average:
 
     Args:
         parameters: Name to parameter.
-        decay: Weight of the past, in [0, 1).
+        decay: Weight of the past, in [0, 1); less in the first steps, so that the weights of the beginning
+            are forgotten in a short run too (as ``num_updates`` of TensorFlow's average).
     """
 
     def __init__(self, parameters: Mapping[str, nn.Parameter], decay: float) -> None:
@@ -62,7 +63,8 @@ class Average:
         self.values = {name: p.detach().clone() for name, p in parameters.items()}
 
     @torch.no_grad()
-    def update(self) -> None:
-        """Take in the parameters after a step of the optimizer."""
+    def update(self, step: int) -> None:
+        """Take in the parameters after a step of the optimizer, whose number counts from 0."""
+        decay = min(self._decay, (1 + step) / (10 + step))
         now = [p.detach() for p in self.parameters.values()]
-        torch._foreach_lerp_(list(self.values.values()), now, 1 - self._decay)
+        torch._foreach_lerp_(list(self.values.values()), now, 1 - decay)

@@ -66,7 +66,7 @@ class TrainSettings:
     bf16: bool = option(True, "Compute in bfloat16.")
     compile: bool = option(
         False,
-        "Compile the objective into one graph: a minute or two first, then a small network trains faster.",
+        "Compile the layers: half a minute first, then a small network trains faster.",
     )
     parallel: str = option("ddp", "ddp, or fsdp: weights sharded over the processes.", choices=STRATEGIES)
     holdout: float = option(0.1, "Share of episodes kept for the rater.", 0)

@@ -111,7 +111,7 @@ def _loop(run: _TrainingRun) -> None:
         waited = time.perf_counter() - asked
         loss, flow_loss = trainer.gradient(batch)
         require_finite(loss, step, batch.episodes.tolist(), settings.out)
-        trainer.step()
+        trainer.step(step)
         means.add(loss=flow_loss, aux=loss - flow_loss, waited=waited)
         if (step + 1) % settings.log_every == 0:
             mean = means.take()

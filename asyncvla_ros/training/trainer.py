@@ -14,7 +14,13 @@ from torch import Tensor, nn
 
 from asyncvla_ros.training.batches import Batch
 from asyncvla_ros.training.lora import merged_weights
-from asyncvla_ros.training.objective import PolicyLoss, count_velocities, pieces, trainable
+from asyncvla_ros.training.objective import (
+    PolicyLoss,
+    compile_layers,
+    count_velocities,
+    pieces,
+    trainable,
+)
 from asyncvla_ros.training.optimizer import Average, make_optimizer
 from asyncvla_ros.training.settings import TrainSettings
 from asyncvla_ros.training.state_files import read_tensors, write_tensors
@@ -42,7 +48,7 @@ class Trainer:
     def _prepare(self) -> torch.optim.Optimizer:
         optimizer = make_optimizer(self._objective, self._settings)
         if self._settings.compile:
-            self._objective.compile(fullgraph=True)
+            compile_layers(self._objective.model)
         if self._accelerator.num_processes > 1:
             self._parallel = self._accelerator.prepare(self._objective)
         return optimizer
@@ -89,14 +95,14 @@ class Trainer:
             return nullcontext()
         return self._accelerator.no_sync(self._parallel)
 
-    def step(self) -> None:
-        """Move the weights along the gradients, and forget these."""
+    def step(self, number: int) -> None:
+        """Move the weights along the gradients, and forget these; ``number`` counts from 0."""
         if self._settings.clip:
             nn.utils.clip_grad_norm_(list(self._parameters.values()), self._settings.clip)
         self.optimizer.step()
         self.optimizer.zero_grad()
         if self.average:
-            self.average.update()
+            self.average.update(number)
 
     def weights(self) -> dict[str, Tensor]:
         """Return the policy's weights by the names that a checkpoint has, averaged if there is an average."""
