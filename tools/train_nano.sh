@@ -47,7 +47,7 @@ collect demonstrations "$episodes" 5000
 if [ ! -d "$out/start" ]; then
   # shellcheck disable=SC2046
   asyncvla init --size nano --random $(data demonstrations) --image-size 112 --chunk-size 16 \
-    --n-action-steps 4 --num-denoise-steps 1 --vision spatial_softmax --out "$out/start"
+    --n-action-steps 4 --num-denoise-steps 1 --out "$out/start"
 fi
 # Its plans are no use yet. Each view has several frames: more than half of what it sees are scenes by the thousand.
 seen=(views=1 demonstrations=1)

@@ -4,7 +4,7 @@
 size      parameters                  for
 ========  ==========================  =====================================================================
 ``tiny``  0.3 M                       tests: the 3B model's shape (shared heads, windows, sections) in small
-``nano``  4.6 M with rater            real time on two CPU cores, trained from scratch
+``nano``  3.6 M with rater            real time on two CPU cores, trained from scratch
 ``3b``    3.77 B, with rater 4.08 B   Qwen2.5-VL-3B-Instruct and the paper's heads
 ========  ==========================  =====================================================================
 """
@@ -65,7 +65,7 @@ def nano_config(vocab_size: int, **overrides: Any) -> AsyncVLAConfig:
         "vision_start_token_id": 4,
         "vision_end_token_id": 5,
     }
-    return AsyncVLAConfig(backbone=backbone, **overrides)
+    return AsyncVLAConfig(backbone=backbone, **{"vision": "spatial_softmax", **overrides})
 
 
 def full_config(**overrides: Any) -> AsyncVLAConfig:

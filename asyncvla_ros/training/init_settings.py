@@ -47,7 +47,9 @@ class InitSettings:
     num_action_layers: int | None = option(None, "Layers of the output.", 1)
     num_denoise_steps: int | None = option(None, "Euler steps of a draft.")
     image_size: int | None = option(None, "Sides of the images (px).", 28)
-    vision: str | None = option(None, "tower, or spatial_softmax, which learns from few images.")
+    vision: str | None = option(
+        None, "tower (Qwen's), or spatial_softmax, which learns from few images (nano's)."
+    )
     attention: str | None = option(None, "matmul, sdpa, or flash_attention_2 where it is installed.")
     prompt: str | None = option(None, "With {images} and {instruction}; default: Qwen's chat.")
     seed: int = seed_option()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from asyncvla_ros.data.mixture import Mixture
 from asyncvla_ros.model.asyncvla import AsyncVLA
@@ -34,8 +35,8 @@ def begin_policy(mixture: Mixture, settings: TrainSettings) -> Checkpoint:
         model, tokenizer = _continued(source, mixture, settings), source.tokenizer
     else:
         tokenizer = build_tokenizer(texts)
-        vision = AsyncVLAConfig.vision if source is None else source.model.config.vision
-        model = AsyncVLA(_nano(mixture, tokenizer.get_vocab_size(), settings, vision))
+        overrides = {} if source is None else {"vision": source.model.config.vision}
+        model = AsyncVLA(_nano(mixture, tokenizer.get_vocab_size(), settings, **overrides))
         if source is not None:
             warm_start(model, tokenizer, source)
     model.configure(replace(model.config, blank_images=settings.blank_images))
@@ -61,7 +62,7 @@ def _continued(source: Checkpoint, mixture: Mixture, settings: TrainSettings) ->
     return model
 
 
-def _nano(mixture: Mixture, words: int, settings: TrainSettings, vision: str) -> AsyncVLAConfig:
+def _nano(mixture: Mixture, words: int, settings: TrainSettings, **overrides: Any) -> AsyncVLAConfig:
     contracts = [robot.features for robot in mixture.robots]
     length = settings.chunk_size or AsyncVLAConfig.chunk_size
     return nano_config(
@@ -71,8 +72,8 @@ def _nano(mixture: Mixture, words: int, settings: TrainSettings, vision: str) ->
         n_action_steps=min(AsyncVLAConfig.n_action_steps, length),
         max_state_dim=max(AsyncVLAConfig.max_state_dim, *(len(c.state_names) for c in contracts)),
         max_action_dim=max(AsyncVLAConfig.max_action_dim, *(len(c.action_names) for c in contracts)),
-        vision=vision,
         rater=None,
+        **overrides,
     )
 
 

@@ -15,7 +15,7 @@ from asyncvla_ros.model.sizes import nano_config, tiny_config
 SIZES = {
     "tiny": tiny_config(16, rater=RaterConfig(num_layers=1), image_size=112),
     "nano": nano_config(16, rater=RaterConfig(num_layers=1, reads=("variance", "mean"))),
-    "spatial softmax": nano_config(16, rater=RaterConfig(num_layers=1), vision="spatial_softmax"),
+    "nano with a tower": nano_config(16, rater=RaterConfig(num_layers=1), vision="tower"),
 }
 
 
