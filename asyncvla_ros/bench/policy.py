@@ -108,13 +108,10 @@ def _percentiles(rows: np.ndarray) -> dict[str, dict[str, float]]:
 
 
 def _network(settings: BenchSettings) -> tuple[AsyncVLA, bool]:
-    """Return a network with a rater, and whether that is its own."""
+    """Return a checkpoint's network, or one of a size, with a rater; and whether a rater is its own."""
     if settings.size is None:
         checkpoint = load_checkpoint(settings.checkpoint or shipped_checkpoint(), settings.device)
-        if not (has_rater := checkpoint.model.rater is not None):
-            # How long it takes does not depend on what it has learned.
-            checkpoint.model.attach_rater(RaterConfig(num_layers=_rater_layers(checkpoint.model.config)))
-        return checkpoint.model.eval(), has_rater
+        return checkpoint.model.eval(), checkpoint.model.rater is not None
     if settings.size not in SIZES:
         raise AsyncVLAError(f"--size is {settings.size!r}, choose one of {SIZES}")
     torch.manual_seed(0)
@@ -124,6 +121,7 @@ def _network(settings: BenchSettings) -> tuple[AsyncVLA, bool]:
         config = (nano_config if settings.size == "nano" else tiny_config)(64, rater=None)
     with torch.device(settings.device):
         model = AsyncVLA(config)
+        # How long it takes does not depend on what it has learned.
         model.attach_rater(RaterConfig(num_layers=_rater_layers(config)))
     return model.eval(), False
 
@@ -177,7 +175,7 @@ def _cached(model: Runner, inputs: Inputs) -> list[float]:
     draft = clock.time(
         lambda: model.sample(prefix, noise, ones, noise, dim_mask=dims, steps=steps, velocities=seen)
     )
-    clock.time(lambda: model.rate(prefix, draft, _signals(model, seen, dims)))
+    clock.time(lambda: model.config.rater and model.rate(prefix, draft, _signals(model, seen, dims)))
     clock.time(lambda: model.sample(prefix, draft, half, noise, dim_mask=dims, steps=again))
     return clock.stages
 
@@ -208,7 +206,9 @@ def _uncached(model: AsyncVLA, inputs: Inputs) -> list[float]:
     steps, again = model.config.num_denoise_steps, model.config.num_refine_steps
     seen: list[Tensor] = []
     draft = clock.time(lambda: flow.euler_sample(velocity, noise, noise, ones, steps=steps, velocities=seen))
-    clock.time(lambda: model.rate(model.encode(inputs), draft, _signals(model, seen, dims)))
+    clock.time(
+        lambda: model.config.rater and model.rate(model.encode(inputs), draft, _signals(model, seen, dims))
+    )
     clock.time(lambda: flow.euler_sample(velocity, draft, noise, half, steps=again))
     return clock.stages
 

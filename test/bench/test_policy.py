@@ -9,6 +9,7 @@ import pytest
 
 from asyncvla_ros.bench.policy import STAGES, BenchSettings, bench_policy
 from asyncvla_ros.model.checkpoint import load_checkpoint, save_checkpoint
+from asyncvla_ros.model.onnx_export import export_onnx
 from support.checkpoints import tiny_checkpoint
 
 
@@ -26,6 +27,16 @@ def test_the_inference_is_one_in_the_way_of_the_checkpoint(tmp_path: Path, mode:
     assert metrics["inference_per_prefix"] > 1
 
 
-def test_a_policy_without_a_rater_is_timed_without_one():
+def test_a_checkpoint_without_a_rater_is_timed_by_its_graphs(tmp_path: Path):
+    source = load_checkpoint(tiny_checkpoint(tmp_path / "tiny"))
+    source.model.attach_rater(None)
+    save_checkpoint(tmp_path / "bare", source)
+    export_onnx(load_checkpoint(tmp_path / "bare").model, tmp_path / "bare")
+    metrics = bench_policy(BenchSettings(tmp_path / "bare", repetitions=1))
+    assert metrics["engine"] == "onnx"
+    assert metrics["inference_ms"]["rater"]["p50"] == 0 < metrics["inference_ms"]["draft"]["p50"]
+
+
+def test_a_network_of_a_size_rates_in_no_inference():
     metrics = bench_policy(BenchSettings(size="nano", repetitions=1, recompute=False))
     assert metrics["inference_ms"]["rater"]["p50"] == 0 < metrics["cached_ms"]["rater"]["p50"]
