@@ -34,7 +34,7 @@ def test_a_checkpoint_without_a_rater_is_timed_by_its_graphs(tmp_path: Path):
     export_onnx(load_checkpoint(tmp_path / "bare").model, tmp_path / "bare")
     metrics = bench_policy(BenchSettings(tmp_path / "bare", repetitions=1))
     assert metrics["engine"] == "onnx"
-    assert metrics["inference_ms"]["rater"]["p50"] == 0 < metrics["inference_ms"]["draft"]["p50"]
+    assert metrics["inference_ms"]["rater"]["p50"] == 0 < metrics["inference_ms"]["sfm"]["p50"]
 
 
 def test_a_network_of_a_size_rates_in_no_inference():
