@@ -1,24 +1,29 @@
 #!/usr/bin/env bash
-# The nano policy from nothing, in one go: collect, train, let it drive and correct it, train on, drive again, ...
-# rate, export.
+# The nano policy from nothing, in one go: collect, train, some rounds of letting it drive, correcting it and
+# training on, rate, export.
 # Views teach it to see, demonstrations to act, corrections to come back.
 #   tools/train_nano.sh OUT
 # A rerun goes on where it stopped. By environment: SUITES, TASKS, EPISODES and VIEWS (of each task), ROUNDS (of
-# corrections), STEPS (of each round), RATER_STEPS, BATCH, WORKERS (processes that collect), RENDERING (full with a GPU, whose EGL renders meshes as
-# fast as it does decimated ones), TRAIN_OPTIONS (more of them, such as "--workers 8 --compile" with a GPU).
+# corrections), STEPS (of each training), RATER_STEPS, BATCH, WORKERS (processes that collect), RENDERING (full with a
+# GPU, whose EGL renders meshes as fast as it does decimated ones), TRAIN_OPTIONS (more of them, such as
+# "--workers 8 --compile" with a GPU).
 set -euo pipefail
 out=$1
 suites=${SUITES:-libero_object libero_spatial libero_goal} tasks=${TASKS:-all}
-episodes=${EPISODES:-10} views=${VIEWS:-400} rounds=${ROUNDS:-2} steps=${STEPS:-6000} batch=${BATCH:-64} workers=${WORKERS:-$(nproc)}
-rendering=${RENDERING:-decimated}
+episodes=${EPISODES:-10} views=${VIEWS:-400} rounds=${ROUNDS:-2}
+steps=${STEPS:-6000} batch=${BATCH:-64} workers=${WORKERS:-$(nproc)} rendering=${RENDERING:-decimated}
 
+# With many cores collections run beside each other, so that none waits for the last part of another.
+finish() { # PROCESS
+  [ "$workers" -ge 8 ] || wait "$1"
+}
 collect() { # NAME EPISODES SEED OPTIONS...
   local suite process running=()
   for suite in $suites; do
     asyncvla collect --suite "$suite" --tasks "$tasks" --episodes-per-task "$2" --seed "$3" --workers "$workers" \
       --rendering "$rendering" --out "$out/data/$1/$suite" "${@:4}" &
     running+=($!)
-    [ "$workers" -ge 8 ] || wait $!
+    finish $!
   done
   for process in "${running[@]}"; do wait "$process"; done
 }
@@ -40,10 +45,9 @@ train() { # RUN INIT STEPS LEARNING_RATE SHARE_OF_EARLIER_PLANS NAME=WEIGHT...
 
 collect views "$views" 7000 --views 16 &
 views_of=$!
-# With many cores beside each other, so that none waits for the last part of a suite.
-[ "$workers" -ge 8 ] || wait "$views_of"
+finish "$views_of"
 collect demonstrations "$episodes" 5000
-[ "$workers" -lt 8 ] || wait "$views_of"
+wait "$views_of"
 if [ ! -d "$out/start" ]; then
   # shellcheck disable=SC2046
   asyncvla init --size nano --random $(data demonstrations) --image-size 112 --chunk-size 16 \

@@ -108,7 +108,7 @@ def _percentiles(rows: np.ndarray) -> dict[str, dict[str, float]]:
 
 
 def _network(settings: BenchSettings) -> tuple[AsyncVLA, bool]:
-    """Return a checkpoint's network, or one of a size, with a rater; and whether a rater is its own."""
+    """Return a checkpoint's network, or a random one with a rater, and whether it has one of its own."""
     if settings.size is None:
         checkpoint = load_checkpoint(settings.checkpoint or shipped_checkpoint(), settings.device)
         return checkpoint.model.eval(), checkpoint.model.rater is not None

@@ -158,12 +158,14 @@ class AsyncVLAConfig:
         return (self.image_grid // self.merge_size) ** 2
 
     @property
+    def num_image_tokens(self) -> int:
+        """Tokens of all images of a prefix, each with its start and end."""
+        return self.num_cameras * (2 + self.tokens_per_image)
+
+    @property
     def image_span(self) -> slice:
-        """Tokens of a prefix from the start of the first image to the end of the last."""
-        return slice(
-            self.prompt_head_tokens,
-            self.prompt_head_tokens + self.num_cameras * (2 + self.tokens_per_image),
-        )
+        """Where these stand in a prefix."""
+        return slice(self.prompt_head_tokens, self.prompt_head_tokens + self.num_image_tokens)
 
     @property
     def merge_size(self) -> int:

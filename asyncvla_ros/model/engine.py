@@ -137,7 +137,7 @@ class _Recording:
 
 def pad_words(inputs: Inputs, config: AsyncVLAConfig) -> Inputs:
     """Pad instructions so that the prefix is as long as its bucket."""
-    images = config.num_cameras * (2 + config.tokens_per_image)
+    images = config.num_image_tokens
     more = bucket(images + inputs.token_ids.shape[1] + 1) - (images + inputs.token_ids.shape[1] + 1)
     token_ids, valid = (
         torch.nn.functional.pad(part, (0, more)) for part in (inputs.token_ids, inputs.token_mask)
@@ -159,7 +159,7 @@ def buckets(config: AsyncVLAConfig, shortest: int, longest: int) -> list[int]:
         shortest: Words of the shortest instruction.
         longest: Words of the longest one.
     """
-    images = config.num_cameras * (2 + config.tokens_per_image) + 1
+    images = config.num_image_tokens + 1
     return list({bucket(images + words): words for words in range(shortest, longest + 1)}.values())
 
 

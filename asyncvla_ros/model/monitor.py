@@ -66,10 +66,9 @@ class ObservationMonitor:
 
 def observation_features(prefix: Prefix, config: AsyncVLAConfig) -> Tensor:
     """Extract the monitor's features of an encoded observation, (b, (1 + cameras) * width) float32."""
-    hidden, start = prefix.hidden, config.prompt_head_tokens
-    images = hidden[:, start : start + config.num_cameras * (2 + config.tokens_per_image)]
+    hidden = prefix.hidden
     # Each image without its start and end tokens.
-    cameras = images.unflatten(1, (config.num_cameras, -1))[:, :, 1:-1].mean(2)
+    cameras = hidden[:, config.image_span].unflatten(1, (config.num_cameras, -1))[:, :, 1:-1].mean(2)
     return torch.cat([hidden[:, -1], cameras.flatten(1)], dim=1).float()
 
 

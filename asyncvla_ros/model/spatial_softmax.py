@@ -2,8 +2,8 @@
 
 Convolutions describe each place of an image. Queries, made of the words, choose places by a softmax over all
 of them; an image token tells what is there, and where, as smooth functions of x and y. So a small network
-finds objects after some thousand pictures, from which a vision transformer does not learn it. Spatial
-softmax: https://arxiv.org/abs/1504.00702; image tokens that depend on words: https://arxiv.org/abs/2305.06500
+learns from some thousand pictures to find things. Spatial softmax: https://arxiv.org/abs/1504.00702; image
+tokens that depend on words: https://arxiv.org/abs/2305.06500
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from asyncvla_ros.model.config import AsyncVLAConfig
 
 #: Channels and stride of each convolution.
 _CONVOLUTIONS = ((32, 2), (64, 2), (128, 2), (128, 1))
-_CHANNELS, _STRIDE = 128, 8
+_CHANNELS = _CONVOLUTIONS[-1][0]
 _GROUPS = 8
 #: Dims in which queries and places are compared.
 _KEY = 64

@@ -25,7 +25,7 @@ def prefix_ids(token_ids: Tensor, layout: Layout) -> Tensor:
 def prefix_valid(token_mask: Tensor, config: AsyncVLAConfig) -> Tensor:
     """Return which tokens of head, images, words and state are real; (b, t) -> (b, p) bool."""
     head = config.prompt_head_tokens
-    images = token_mask.new_ones(len(token_mask), config.num_cameras * (2 + config.tokens_per_image))
+    images = token_mask.new_ones(len(token_mask), config.num_image_tokens)
     return torch.cat([token_mask[:, :head], images, token_mask[:, head:], images[:, :1]], dim=1)
 
 

@@ -28,8 +28,9 @@ class PolicyLoss(nn.Module):
         self.aux = nn.Linear(config.hidden_size, targets) if targets else None
         self.aux_seen: nn.Linear | None = None
         if targets and config.vision == "spatial_softmax":
-            tokens = config.image_span.stop - config.image_span.start
-            self.aux_seen = nn.Linear(tokens * config.hidden_size + config.max_state_dim, targets)
+            self.aux_seen = nn.Linear(
+                config.num_image_tokens * config.hidden_size + config.max_state_dim, targets
+            )
         self._aux_weight = aux_weight
 
     def forward(self, batch: Batch, counted: Tensor, share: float) -> tuple[Tensor, Tensor]:

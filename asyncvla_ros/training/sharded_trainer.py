@@ -34,7 +34,8 @@ class ShardedTrainer(Trainer):
         kind = torch.bfloat16 if self._settings.bf16 else None
         policy = MixedPrecisionPolicy(param_dtype=kind, reduce_dtype=torch.float32)
         qwen = model.backbone.qwen
-        for layer in (*qwen.visual.blocks, *qwen.language_model.layers):
+        tower = qwen.visual.blocks if qwen.visual else ()
+        for layer in (*tower, *qwen.language_model.layers):
             fully_shard(layer, mp_policy=policy)
         fully_shard(self._objective)
         return make_optimizer(self._objective, self._settings)
