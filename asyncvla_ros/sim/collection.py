@@ -44,7 +44,7 @@ class CollectSettings:
         styles: ways to hold a bowl, of which each episode shows one, drawn at random and stored; 1: the best.
         episodes_per_part: episodes of one dataset; 0: as many as is usual.
         workers: processes.
-        rendering: of meshes, ``decimated`` or ``full``, which on a CPU takes four times as long.
+        rendering: of meshes, ``decimated`` or ``full``, which on a CPU takes five times as long.
         rollout_policy: checkpoint of the policy that drives first; None: the expert alone.
         shard: which of the parts; the others are collected elsewhere.
     """

@@ -35,4 +35,4 @@ def placement_option(default: str) -> Any:
 
 def rendering_option(default: str) -> Any:
     """Make the option that says which meshes are rendered."""
-    return option(default, "full (official) or decimated meshes.", flag="--rendering")
+    return option(default, "full (official) or decimated meshes (fast).", flag="--rendering")

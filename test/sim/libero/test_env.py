@@ -45,6 +45,19 @@ def test_tasks_and_their_errors() -> None:
         get_task("libero_object", 10)
 
 
+def test_fast_rendering_looks_like_the_official_one(env: LiberoEnv) -> None:
+    env.reset(seed=5)
+    fast = env.render_images()
+    with LiberoEnv("libero_object", 1) as official:
+        official.reset(seed=5)
+        images = official.render_images()
+    for key, image in images.items():
+        difference = np.abs(fast[key].astype(float) - image)
+        assert 0 < difference.mean() < 4, key
+    env.reset(seed=6)
+    assert np.abs(env.render_images()["agentview"].astype(float) - images["agentview"]).mean() > 4
+
+
 def test_observation_fits_the_contract(env: LiberoEnv) -> None:
     env.reset(seed=0)
     observation = env.observe(stamp_ns=5)
