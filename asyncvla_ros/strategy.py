@@ -115,6 +115,11 @@ class Strategy:
         """Whether a complete strategy reads the plan in execution."""
         return self.handover != "switch" or (self.best_of != 1 and self.choose == "coherent")
 
+    @property
+    def needs_gradient(self) -> bool:
+        """Whether a complete strategy goes back through the network, which only engine ``plain`` can."""
+        return self.handover == "guided" and self.jacobian == "full"
+
     def over(self, defaults: Mapping[str, Any]) -> Strategy:
         """Fill open fields with defaults, given by name.
 

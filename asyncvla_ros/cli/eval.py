@@ -61,7 +61,8 @@ def eval_libero(
         checkpoint=fingerprint(folder),
         conventions=_conventions(folder, key_values(convention or [], "--convention")),
     )
-    load = partial(Policy.from_checkpoint, checkpoint, settings.device, THREADS)
+    engine = "plain" if settings.strategy.needs_gradient else "auto"
+    load = partial(Policy.from_checkpoint, checkpoint, settings.device, THREADS, engine)
     if json_out is None or str(json_out) == "-":
         write_json(_evaluate(settings, load), json_out)
         return

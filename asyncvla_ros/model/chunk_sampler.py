@@ -65,8 +65,7 @@ class ChunkSampler:
             ContractError: See ``check_strategy``; or the strategy needs gradients, which engines lack.
         """
         check_strategy(strategy, self._model.config)
-        is_full = strategy.handover == "guided" and strategy.jacobian == "full"
-        if is_full and not isinstance(self._model, AsyncVLA):
+        if strategy.needs_gradient and not isinstance(self._model, AsyncVLA):
             raise ContractError(
                 "handover 'guided' with jacobian 'full' goes back through the network, which only engine "
                 "'plain' can; load the policy with it, or use jacobian 'identity'"
@@ -85,7 +84,7 @@ class ChunkSampler:
             ContractError: See ``check``.
         """
         self.check(strategy)
-        if strategy.handover != "guided" or strategy.jacobian != "full":
+        if not strategy.needs_gradient:
             return self._sample_chunk(prefix, plan, strategy, lap)
         with torch.inference_mode(mode=False):
             # Tensors of inference mode cannot be used in a backward pass.
@@ -132,7 +131,7 @@ class ChunkSampler:
             return _Context(kept, mask, None)
         if strategy.handover == "guided":
             assert strategy.guidance is not None
-            weights, is_full = plan.weights()[None], strategy.jacobian == "full"
+            weights, is_full = plan.weights()[None], strategy.needs_gradient
             pull = flow.Guidance(plan.actions, weights, self._dim_mask, strategy.guidance, is_full=is_full)
             return _Context(kept, mask, pull)
         if strategy.handover not in KEEPING:

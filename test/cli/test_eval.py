@@ -2,13 +2,16 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from asyncvla_ros.cli.main import main
+from asyncvla_ros.policy import Policy
 from asyncvla_ros.robot.feature_file import load_features
+from asyncvla_ros.sim.evaluation.results import EvalSettings
 from support.checkpoints import tiny_checkpoint
 
 
@@ -53,6 +56,24 @@ def test_export_notes_conventions_that_libero_then_obeys(
     assert "--shard is 2/2, but episodes are 1" in capsys.readouterr().err
     assert run(monkeypatch, "eval", "libero", "--checkpoint", out, "--convention", "gripper=env") == 2
     assert "begin at 0" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("jacobian", "engine"), [("identity", "onnx"), ("full", "plain")])
+def test_a_strategy_that_needs_gradients_gets_the_engine_that_has_them(
+    jacobian: str, engine: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    engines = []
+
+    def note_engine(settings: EvalSettings, load_policy: Callable[[], Policy], *_: Any) -> dict[str, Any]:
+        policy = load_policy()
+        policy.check(settings.strategy)
+        engines.append(policy.engine)
+        return {}
+
+    monkeypatch.setattr("asyncvla_ros.cli.eval._evaluate", note_engine)
+    options = ("--delay", "2", "--handover", "guided", "--jacobian", jacobian, "--json", "-")
+    assert run(monkeypatch, "eval", "libero", *options) == 0, capsys.readouterr().err
+    assert engines == [engine]
 
 
 @pytest.mark.parametrize(
