@@ -27,7 +27,8 @@ class Strategy:
     """Strategy of inference. None leaves a field to the checkpoint, see ``complete``.
 
     Attributes:
-        mode: ``sfm`` keeps the synchronous draft; ``afm`` refines some of its actions.
+        mode: ``sfm`` keeps the synchronous draft, with its confidence if there is a rater that can tell it;
+            ``afm`` refines some of its actions.
         select: Which actions to refine (never kept ones):
 
             - ``rater``: confidence below ``threshold``; without a rater, none.

@@ -25,9 +25,12 @@ def check_strategy(strategy: Strategy, config: AsyncVLAConfig) -> None:
 
 
 def rates(strategy: Strategy, config: AsyncVLAConfig) -> bool:
-    """Return whether drafts are rated."""
-    wanted = _rates_all(strategy) or (strategy.mode == "afm" and strategy.select != "variance")
-    return wanted and config.rater is not None
+    """Return whether drafts are rated: to choose, to refine or, in mode ``sfm``, to tell the confidence."""
+    if config.rater is None:
+        return False
+    if strategy.mode == "afm":
+        return _rates_all(strategy) or strategy.select != "variance"
+    return _rates_all(strategy) or _tells_confidence(strategy, config)
 
 
 def watches(strategy: Strategy, config: AsyncVLAConfig) -> bool:
@@ -44,6 +47,17 @@ def confidence_threshold(strategy: Strategy, config: AsyncVLAConfig) -> float:
 
 def _rates_all(strategy: Strategy) -> bool:
     return strategy.best_of != 1 and strategy.choose == "rater"
+
+
+def _tells_confidence(strategy: Strategy, config: AsyncVLAConfig) -> bool:
+    """Return whether a rater that nothing needs knows all that it reads."""
+    rater = config.rater
+    assert rater is not None
+    if rater.reads_variance and (
+        strategy.denoise_steps != config.num_denoise_steps or strategy.denoise_steps == 1
+    ):
+        return False
+    return not rater.compares or strategy.best_of != 1
 
 
 def _selects_variance(strategy: Strategy) -> bool:

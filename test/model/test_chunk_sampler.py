@@ -221,3 +221,19 @@ def test_a_rater_that_compares_drafts_is_told_how_each_lies_among_them():
     assert second == [[0, 0, 0, pytest.approx(1.5 * 99**2)]]
     with pytest.raises(ContractError, match="best_of is 1, but the rater has learned to read how an action"):
         sample_chunk(Scripted([], reads=("medoid",)), Strategy())
+
+
+def test_a_draft_alone_is_rated_by_a_rater_that_knows_what_it_reads():
+    rating = [[0.9, 0.1, 0.9, 0.1]]
+    told, laps = sample_chunk(Scripted([rating]), Strategy("sfm"))
+    assert laps == ["draft", "rate"] and not told.refined.any()
+    assert told.confidence is not None and told.confidence.tolist() == [pytest.approx(rating[0])]
+    for reads, strategy in (
+        (("mean",), Strategy("sfm")),
+        (("variance",), Strategy("sfm", denoise_steps=1)),
+        (("variance",), Strategy("sfm", denoise_steps=7)),
+    ):
+        silent, laps = sample_chunk(Scripted([], reads=reads), strategy)
+        assert laps == ["draft"] and silent.confidence is None, (reads, strategy)
+    _, laps = sample_chunk(Scripted([rating], reads=("mean",)), Strategy("sfm", best_of=2, choose="mean"))
+    assert laps == ["draft", "rate"]

@@ -102,7 +102,7 @@ def test_each_handover_keeps_what_it_says():
 def test_the_rater_judges_the_old_plan_whose_last_action_goes_on():
     network = Follower(trust=[0.9] * 6)
     sample_chunk(network, handover="keep")
-    assert [draft.flatten().tolist() for draft in network.rated] == [[1, 2, 3, 4, 5, 5]]
+    assert network.rated[0].flatten().tolist() == [1, 2, 3, 4, 5, 5], "then the draft, to tell its confidence"
 
 
 def test_a_plan_that_is_not_trusted_on_average_is_released_but_for_what_is_executed():

@@ -1,0 +1,71 @@
+#!/usr/bin/env bash
+# Measures a nano policy: every file of docs/results comes from here.
+#   tools/measure_nano.sh CHECKPOINT OUT PART...
+# Parts, in this order: choices (which strategy is the default: of few numbers, on placements that test nothing),
+# places, late, handovers, controls, demos, monitor, official (once, at the end).
+# A rerun goes on where it stopped. By environment: SUITES, TASKS, INITS (the first number of episodes of a task is N in
+# 0-N, so INITS=0 tries it), WORKERS.
+set -euo pipefail
+checkpoint=$1 out=$2
+suites=${SUITES:-libero_object libero_spatial libero_goal} tasks=${TASKS:-all} workers=${WORKERS:-$(nproc)}
+
+evaluate() { # NAME INITS OPTIONS...
+  for suite in $suites; do
+    asyncvla eval libero --checkpoint "$checkpoint" --suite "$suite" --tasks "$tasks" --inits "${INITS:-$2}" \
+      --workers "$workers" --json "$out/$1_$suite.json" "${@:3}"
+  done
+}
+# Random placements: official ones unless said otherwise, whose seeds no collection has.
+choose() { evaluate "$1" "$2" --random-placements --rendering decimated --seed 100 "${@:3}"; }
+examine() { evaluate "$1" "$2" --random-placements --rendering decimated --seed 200 "${@:3}"; }
+
+choices() {
+  for late in "" _late; do
+    where=(0-9 --placement free)
+    [ -z "$late" ] || where=(0-3 --placement exchanged --delay 4)
+    choose "choices/steps_1$late" "${where[@]}" --mode sfm --denoise-steps 1
+    choose "choices/steps_2$late" "${where[@]}" --mode sfm --denoise-steps 2
+    choose "choices/steps_5$late" "${where[@]}" --mode sfm --denoise-steps 5
+    choose "choices/mean_of_4$late" "${where[@]}" --mode sfm --denoise-steps 1 --best-of 4 --choose mean
+    choose "choices/medoid_of_4$late" "${where[@]}" --mode sfm --denoise-steps 5 --best-of 4 --choose medoid
+    choose "choices/refined$late" "${where[@]}" --mode afm --denoise-steps 5 --refine-steps 5
+  done
+}
+handovers() {
+  for handover in switch ensemble guided commit keep keep_random keep_all; do
+    choose "handovers/$handover" 0-4 --delay 4 --handover "$handover"
+  done
+  choose handovers/guided_full 0-4 --delay 4 --handover guided --jacobian full
+  choose handovers/coherent 0-4 --delay 4 --handover switch --best-of 4 --choose coherent
+  choose handovers/medoid 0-4 --delay 4 --handover switch --best-of 4 --choose medoid
+}
+places() {
+  examine places/exchanged 0-9 --placement exchanged
+  examine places/free 0-9 --placement free
+}
+late() {
+  examine late/lockstep 0-19
+  for delay in 4 2 8; do
+    inits=0-19
+    [ "$delay" = 4 ] || inits=0-9
+    examine "late/default_$delay" "$inits" --delay "$delay"
+    examine "late/switch_$delay" "$inits" --delay "$delay" --handover switch
+  done
+}
+worlds() {
+  for world in jump drift kicks; do
+    for handover in switch commit; do
+      SUITES=libero_object examine "worlds/${world}_$handover" 0-4 --world "$world" --delay 4 --handover "$handover"
+    done
+  done
+}
+controls() {
+  examine controls/blank 0-1 --blank-images
+  examine controls/wrong_instruction 0-2 --wrong-instruction
+}
+official() { evaluate official 10-29; }
+
+for part in "${@:3}"; do
+  "$part"
+done
+asyncvla report "$out"
