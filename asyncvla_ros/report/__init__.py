@@ -24,6 +24,7 @@ from asyncvla_ros.report.results import Source, load, provenance_lines
 from asyncvla_ros.report.shards import bridge_metrics, libero_metrics, merge_shards
 from asyncvla_ros.report.simpler import simpler_table
 from asyncvla_ros.report.success import compare, comparison_table, success_table, task_table
+from asyncvla_ros.report.success_picture import draw_success
 
 PREFACE = "preface.md"
 
@@ -42,7 +43,6 @@ def report(folder: Path, out: Path) -> list[Path]:
     """
     found = load(folder)
     evaluations = merge_shards(found["eval"], libero_metrics)
-    successes = _success_sections(found, evaluations)
     out.parent.mkdir(parents=True, exist_ok=True)
     written = [out]
     sections = ["# Results"]
@@ -51,26 +51,12 @@ def report(folder: Path, out: Path) -> list[Path]:
     sections.append(
         f"The tables are rendered by `asyncvla report` from {sum(map(len, found.values()))} files."
     )
-    sections += successes
-    late, pictures = _late_sections(evaluations, out)
-    sections, written = sections + late, written + pictures
-    if raters := found["rater"] + rated_demos(found["demos"]):
-        picture = out.with_name(f"{out.stem}-reliability.png")
-        draw_reliability(raters, picture)
-        written.append(picture)
-        sections += ["## Confidence", rater_table(raters), f"![Reliability]({picture.name})"]
-    if within := within_table(found["rater"] + found["demos"]):
-        sections += ["## Choosing among drafts of one observation", within]
-    if found["demos"]:
-        picture = out.with_name(f"{out.stem}-horizon.png")
-        draw_horizon(found["demos"], picture)
-        written.append(picture)
-        sections += ["## Actions beside the demonstrated ones", accuracy_table(found["demos"])]
-        if refined := refinement_table(found["demos"]):
-            sections += ["### The refined actions alone", refined]
-        if gains := loop_gain_table(found["demos"]):
-            sections += ["### How an action answers those kept before it (same dof / all dofs)", gains]
-        sections += [f"![Error along the chunk]({picture.name})"]
+    for some, pictures in (
+        _success_sections(found, evaluations, out),
+        _late_sections(evaluations, out),
+        _draft_sections(found, out),
+    ):
+        sections, written = sections + some, written + pictures
     if found["expert"]:
         sections += ["## The scripted expert", expert_table(found["expert"])]
     if found["bench"]:
@@ -80,25 +66,11 @@ def report(folder: Path, out: Path) -> list[Path]:
     return written
 
 
-def _late_sections(evaluations: Sequence[Source], out: Path) -> tuple[list[str], list[Path]]:
-    """Return the sections about late answers and moving worlds, and draw their pictures."""
-    runs = runs_of(evaluations)
-    if not runs:
-        return [], []
-    sections, pictures = ["## Late answers and moving worlds", delay_table(runs)], []
-    if found := list(pairings(runs)):
-        sections += ["### In pairs", pairing_table(found)]
-    subjects = dict.fromkeys((run.setting.policy, run.setting.control) for run in runs)
-    for number, subject in enumerate(subjects):
-        picture = out.with_name(f"{out.stem}-delay{f'-{number + 1}' if number else ''}.png")
-        draw_delays([run for run in runs if (run.setting.policy, run.setting.control) == subject], picture)
-        pictures.append(picture)
-        sections.append(f"![Late answers, policy {subject[0]}, {subject[1]}]({picture.name})")
-    return sections, pictures
-
-
-def _success_sections(found: Mapping[str, Sequence[Source]], evaluations: Sequence[Source]) -> list[str]:
-    sections = []
+def _success_sections(
+    found: Mapping[str, Sequence[Source]], evaluations: Sequence[Source], out: Path
+) -> tuple[list[str], list[Path]]:
+    """Return the sections about success, and draw their picture."""
+    sections, pictures = [], []
     if evaluations:
         sections += ["## Success", success_table(evaluations), "### By task", task_table(evaluations)]
     if approaches := approach_table(evaluations):
@@ -107,4 +79,48 @@ def _success_sections(found: Mapping[str, Sequence[Source]], evaluations: Sequen
         sections += ["## SimplerEnv", simpler]
     if comparisons := list(compare(evaluations)):
         sections += ["## Paired comparisons", comparison_table(comparisons)]
-    return sections
+    picture = out.with_name(f"{out.stem}-success.png")
+    if draw_success(evaluations, picture):
+        sections.insert(2, f"![Success by suite]({picture.name})")
+        pictures.append(picture)
+    return sections, pictures
+
+
+def _late_sections(evaluations: Sequence[Source], out: Path) -> tuple[list[str], list[Path]]:
+    """Return the sections about handovers, late answers and moving worlds, and draw their pictures."""
+    runs = runs_of(evaluations)
+    if not runs:
+        return [], []
+    sections, pictures = ["## Handovers, late answers, moving worlds", delay_table(runs)], []
+    if found := list(pairings(runs)):
+        sections += ["### In pairs", pairing_table(found)]
+    subjects = dict.fromkeys((run.setting.policy, run.setting.control) for run in runs)
+    for number, subject in enumerate(subjects):
+        picture = out.with_name(f"{out.stem}-delay{f'-{number + 1}' if number else ''}.png")
+        draw_delays([run for run in runs if (run.setting.policy, run.setting.control) == subject], picture)
+        pictures.append(picture)
+        sections.append(f"![Handovers, policy {subject[0]}, {subject[1]}]({picture.name})")
+    return sections, pictures
+
+
+def _draft_sections(found: Mapping[str, Sequence[Source]], out: Path) -> tuple[list[str], list[Path]]:
+    """Return the sections about raters and about actions beside demonstrations, and draw their pictures."""
+    sections, pictures = [], []
+    if raters := found["rater"] + rated_demos(found["demos"]):
+        picture = out.with_name(f"{out.stem}-reliability.png")
+        draw_reliability(raters, picture)
+        pictures.append(picture)
+        sections += ["## Confidence", rater_table(raters), f"![Reliability]({picture.name})"]
+    if within := within_table(found["rater"] + found["demos"]):
+        sections += ["## Choosing among drafts of one observation", within]
+    if found["demos"]:
+        picture = out.with_name(f"{out.stem}-horizon.png")
+        draw_horizon(found["demos"], picture)
+        pictures.append(picture)
+        sections += ["## Actions beside the demonstrated ones", accuracy_table(found["demos"])]
+        if refined := refinement_table(found["demos"]):
+            sections += ["### The refined actions alone", refined]
+        if gains := loop_gain_table(found["demos"]):
+            sections += ["### How an action answers those kept before it (same dof / all dofs)", gains]
+        sections += [f"![Error along the chunk]({picture.name})"]
+    return sections, pictures

@@ -1,4 +1,4 @@
-"""Curves of success and of jerk at seams over the delay of answers."""
+"""Curves of success and of jerk at seams, over the delay of answers or the interval between them."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ from asyncvla_ros.sim.evaluation.stats import wilson_interval
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-#: Delay, value, lower and upper limit of its 95 % interval.
+#: Delay or interval, value, lower and upper limit of its 95 % interval.
 _Point = tuple[int, float, float, float]
 _SHIFT = 0.05
 
 
 def draw_delays(runs: Sequence[Run], out: Path) -> None:
     """Draw one column per world: success with Wilson intervals above, jerk at seams below.
+
+    They are drawn over the delay; if no answer is late, over the interval between inferences.
 
     Args:
         runs: Runs of one policy and control, from ``runs_of``.
@@ -30,6 +32,7 @@ def draw_delays(runs: Sequence[Run], out: Path) -> None:
     figure = Figure(figsize=(3.2 * len(worlds) + 3.4, 6.0), layout="constrained")
     grid = figure.subplots(2, len(worlds), sharex=True, sharey="row", squeeze=False)
     names = list(dict.fromkeys(name for name, _ in curves(runs)))
+    across = "delay" if any(run.setting.delay for run in runs) else "replan"
     for column, world in enumerate(worlds):
         success, jerk = grid[0, column], grid[1, column]
         inside = [run for run in runs if run.setting.world == world]
@@ -37,11 +40,11 @@ def draw_delays(runs: Sequence[Run], out: Path) -> None:
             place = names.index(name)
             # Intervals of several curves at one delay are drawn side by side.
             shift, style = _SHIFT * (place - (len(names) - 1) / 2), _style(place)
-            _draw(success, [_success(run) for run in curve], name, shift, style=style)
-            _draw(jerk, [p for run in curve if (p := _jerk(run, inside))], name, shift, style=style)
+            _draw(success, [_success(run, across) for run in curve], name, shift, style=style)
+            _draw(jerk, [p for run in curve if (p := _jerk(run, inside, across))], name, shift, style=style)
         success.set(title=f"world {world}", ylim=(0, 1.02))
         jerk.axhline(1.0, color="gray", linewidth=1)
-        jerk.set(xlabel="delay [control steps]", ylim=(0, None))
+        jerk.set(xlabel=f"{across} [control steps]", ylim=(0, None))
     grid[0, 0].set(ylabel="success (95 %, Wilson)")
     grid[1, 0].set(ylabel="jerk at seams, times switch\n(episodes both solved)")
     shown: dict[str, Any] = {}
@@ -53,14 +56,14 @@ def draw_delays(runs: Sequence[Run], out: Path) -> None:
 
 
 def curves(runs: Sequence[Run]) -> list[tuple[str, list[Run]]]:
-    """Return the name and the runs, by delay, of each curve.
+    """Return the name and the runs, by delay and interval, of each curve.
 
     A strategy has one curve for inference as often as the delay permits, and one for each longer interval;
     all curves begin with lockstep.
     """
     found = []
     for arm in dict.fromkeys(run.arm for run in runs):
-        own = sorted((run for run in runs if run.arm == arm), key=lambda run: run.setting.delay)
+        own = sorted((run for run in runs if run.arm == arm), key=_timing)
         lockstep = [run for run in own if run.setting.delay == 0]
         late = [run for run in own if run.setting.delay > 0]
         intervals = {run.setting.replan for run in late if run.setting.replan != run.setting.delay}
@@ -74,29 +77,38 @@ def curves(runs: Sequence[Run]) -> list[tuple[str, list[Run]]]:
     return found
 
 
-def _success(run: Run) -> _Point:
+def _timing(run: Run) -> tuple[int, int]:
+    return run.setting.delay, run.setting.replan or 0
+
+
+def _place(run: Run, across: str) -> int:
+    delay, replan = _timing(run)
+    return delay if across == "delay" else replan
+
+
+def _success(run: Run, across: str) -> _Point:
     solved, n = sum(e["success"] for e in run.episodes.values()), len(run.episodes)
-    return run.setting.delay, solved / n, *wilson_interval(solved, n)
+    return _place(run, across), solved / n, *wilson_interval(solved, n)
 
 
-def _jerk(run: Run, runs: Sequence[Run]) -> _Point | None:
+def _jerk(run: Run, runs: Sequence[Run], across: str) -> _Point | None:
     """Return the ratio of jerk to the same strategy with ``switch``; None without episodes both solved."""
     for other in runs:
         fits = other.setting == run.setting and other.arm == run.switch and other is not run
         if fits and run.episodes.keys() & other.episodes.keys():
             ratio = pair(run, other).ratios["jerk_seam"]
-            return None if ratio is None else (run.setting.delay, ratio[0], *ratio[1])
+            return None if ratio is None else (_place(run, across), ratio[0], *ratio[1])
     return None
 
 
 def _draw(axes: Axes, points: Sequence[_Point], name: str, shift: float, style: dict[str, Any]) -> None:
     if not points:
         return
-    delays, value, low, high = (list(numbers) for numbers in zip(*points, strict=True))
-    delay = [number + shift for number in delays]
+    places, value, low, high = (list(numbers) for numbers in zip(*points, strict=True))
+    place = [number + shift for number in places]
     below = [max(v - bound, 0.0) for v, bound in zip(value, low, strict=True)]
     above = [max(bound - v, 0.0) for v, bound in zip(value, high, strict=True)]
-    axes.errorbar(delay, value, yerr=[below, above], label=name, capsize=3, marker="o", markersize=4, **style)
+    axes.errorbar(place, value, yerr=[below, above], label=name, capsize=3, marker="o", markersize=4, **style)
 
 
 def _style(place: int) -> dict[str, Any]:

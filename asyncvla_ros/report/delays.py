@@ -1,4 +1,4 @@
-"""Comparison of strategies with late answers and in moving worlds: success, steps and jerk."""
+"""Comparison of handovers, with late answers and in moving worlds: success, steps and jerk."""
 
 from __future__ import annotations
 
@@ -90,7 +90,9 @@ class Pairing:
 
 
 def runs_of(evaluations: Sequence[Source]) -> list[Run]:
-    """Return runs with late answers or moving worlds, and lockstep runs of the same strategies.
+    """Return runs with late answers, moving worlds or a handover, and runs to compare them with.
+
+    Those are the lockstep runs of the same strategies, and of these with handover ``switch``.
 
     Raises:
         AsyncVLAError: If two files have the same episode.
@@ -106,8 +108,14 @@ def runs_of(evaluations: Sequence[Source]) -> list[Run]:
                 "file has, too; keep one of the two"
             )
         run.episodes.update(rows)
-    unusual = {_subject(run) for run in runs.values() if _is_unusual(run.setting)}
-    return sorted((run for run in runs.values() if _subject(run) in unusual), key=_order)
+    unusual = [run for run in runs.values() if _is_unusual(run)]
+    shown = {
+        (run.setting.policy, run.setting.control, arm) for run in unusual for arm in (run.arm, run.switch)
+    }
+    return sorted(
+        (run for run in runs.values() if (run.setting.policy, run.setting.control, run.arm) in shown),
+        key=_order,
+    )
 
 
 def _order(run: Run) -> tuple[Any, ...]:
@@ -125,12 +133,8 @@ def _setting(source: Source) -> Setting:
     return Setting(policy, control, settings.get("world", "still"), delay, replan=replan)
 
 
-def _is_unusual(setting: Setting) -> bool:
-    return setting.delay > 0 or setting.world != "still"
-
-
-def _subject(run: Run) -> tuple[str, str, str]:
-    return run.setting.policy, run.setting.control, run.arm
+def _is_unusual(run: Run) -> bool:
+    return run.setting.delay > 0 or run.setting.world != "still" or run.arm != run.switch
 
 
 def pairings(runs: Sequence[Run]) -> Iterator[Pairing]:

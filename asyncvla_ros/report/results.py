@@ -86,6 +86,14 @@ def arm_of(values: Mapping[str, Any], **instead: Any) -> str:
     return ", ".join([given["mode"], *changed])
 
 
+def euler_steps(values: Mapping[str, Any]) -> int:
+    """Return how many Euler steps an inference has at most; a stage of unknown steps counts one."""
+    said = {k: v for k, v in values["settings"]["strategy"].items() if v is not None}
+    given = {**vars(Strategy().complete({})), **said}
+    draft, refinement = given["denoise_steps"] or 1, given["refine_steps"] or 1
+    return int(given["best_of"] * draft + (given["rounds"] * refinement if given["mode"] == "afm" else 0))
+
+
 def short(fingerprint: str | None) -> str:
     """Return the start of a checkpoint's fingerprint, which identifies a policy; ``-`` for none."""
     return (fingerprint or "-")[:4]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from asyncvla_ros.report.paired import HEADINGS, PairedSuccess
-from asyncvla_ros.report.results import Source, controls_of, short, strategy_of, table
+from asyncvla_ros.report.results import Source, controls_of, euler_steps, short, strategy_of, table
 from asyncvla_ros.sim.evaluation.stats import wilson_interval
 from asyncvla_ros.types import AsyncVLAError
 
@@ -85,11 +85,16 @@ class PairedComparison:
 def compare(evaluations: Sequence[Source]) -> Iterator[PairedComparison]:
     """Compare strategies on common episodes of one policy, seed and control: by suite, then pooled.
 
-    Each is compared with the plain strategies; one that refines also with its drafts alone.
+    Each is compared with the plain strategies, or else the cheapest; one that refines also with its drafts
+    alone. Handovers are compared elsewhere, see ``delays``.
     """
     groups: dict[Any, dict[str, dict[str, _Outcomes]]] = {}
-    drafts = {strategy_of(s.values): strategy_of(s.values, "sfm") for s in evaluations}
-    for source in evaluations:
+    switching = [
+        s for s in evaluations if s.values["settings"]["strategy"].get("handover") in (None, "switch")
+    ]
+    drafts = {strategy_of(s.values): strategy_of(s.values, "sfm") for s in switching}
+    costs = {strategy_of(s.values): euler_steps(s.values) for s in switching}
+    for source in switching:
         v = source.values
         strategies = groups.setdefault(
             (v["settings"].get("checkpoint"), v["settings"]["seed"], controls_of(v)), {}
@@ -104,9 +109,10 @@ def compare(evaluations: Sequence[Source]) -> Iterator[PairedComparison]:
         played |= outcomes
     for (policy, seed, controls), strategies in groups.items():
         control = f"{controls}, seed {seed}" if controls else f"seed {seed}"
+        simple = [name for name in _PLAIN if name in strategies] or [min(strategies, key=costs.__getitem__)]
         for strategy, baseline in itertools.product(strategies, strategies):
             # Plain strategies are compared only with their drafts.
-            plain = () if strategy in _PLAIN else _PLAIN
+            plain = () if strategy in simple else simple
             if baseline == strategy or baseline not in (drafts[strategy], *plain):
                 continue
             one, other = strategies[baseline], strategies[strategy]

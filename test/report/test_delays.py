@@ -122,10 +122,29 @@ def test_each_interval_has_a_curve_that_begins_in_lockstep(tmp_path: Path) -> No
     }
 
 
+def test_handovers_of_lockstep_are_compared_by_interval(tmp_path: Path) -> None:
+    for replan in (1, 8):
+        for handover in ("switch", "keep"):
+            strategy = Strategy("sfm", handover=handover)
+            won = [True] * 3 + [handover == "keep" or replan == 8] * 3
+            write(tmp_path / f"{handover}_{replan}.json", won, strategy=strategy, n_action_steps=replan)
+    assert [(p.run.setting.replan, p.run.arm, p.success.solved) for p in found(tmp_path)] == [
+        (1, "sfm, handover keep", (6, 3)),
+        (8, "sfm, handover keep", (6, 6)),
+    ]
+    drawn = {
+        name: [(run.setting.delay, run.setting.replan) for run in curve]
+        for name, curve in curves(runs_of(load(tmp_path)["eval"]))
+    }
+    assert drawn == {"sfm": [(0, 1), (0, 8)], "sfm, handover keep": [(0, 1), (0, 8)]}
+    _, *pictures = report(tmp_path, tmp_path / "results.md")
+    assert "results-delay.png" in [picture.name for picture in pictures]
+
+
 def test_lockstep_alone_has_no_such_section(tmp_path: Path) -> None:
     write(tmp_path / "afm.json", [True] * 4)
-    (text,) = report(tmp_path, tmp_path / "results.md")
-    assert "Late answers" not in text.read_text()
+    text, _ = report(tmp_path, tmp_path / "results.md")
+    assert "late answers" not in text.read_text()
     write(tmp_path / "late.json", [True] * 4, **late())
     write(tmp_path / "again.json", [True] * 4, **late())
     with pytest.raises(AsyncVLAError, match=r"has 4 episodes of libero_object \(afm\) that another file has"):

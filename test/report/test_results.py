@@ -9,6 +9,7 @@ import pytest
 from asyncvla_ros.report import report
 from asyncvla_ros.report.results import load
 from asyncvla_ros.report.success import compare
+from asyncvla_ros.report.success_picture import count_success
 from asyncvla_ros.strategy import Strategy
 from asyncvla_ros.types import AsyncVLAError
 
@@ -74,6 +75,35 @@ def test_strategies_are_compared_with_the_plain_ones_and_their_own_drafts(tmp_pa
     refining = ("afm, best_of 4", "afm, rounds 2, best_of 4")
     others = ("afm, select random", "afm, rounds 2", "sfm, best_of 4", *refining)
     assert pairs == {*((other, "afm") for other in others), *((r, "sfm, best_of 4") for r in refining)}
+
+
+def test_without_a_plain_strategy_the_cheapest_is_the_baseline(tmp_path: Path) -> None:
+    for name, strategy in (
+        ("five", Strategy("sfm", denoise_steps=5)),
+        ("one", Strategy("sfm", denoise_steps=1)),
+        ("mean", Strategy("sfm", denoise_steps=1, best_of=4, choose="mean")),
+        ("commit", Strategy("sfm", denoise_steps=1, handover="commit")),
+    ):
+        write_eval(tmp_path / f"{name}.json", [True] * 4, strategy=vars(strategy))
+    pairs = [(c.strategy, c.baseline) for c in compare(load(tmp_path)["eval"])]
+    one = "sfm, denoise_steps 1"
+    assert pairs == [("sfm, denoise_steps 5", one), ("sfm, denoise_steps 1, best_of 4, choose mean", one)]
+
+
+def test_success_is_drawn_by_control_and_suite(tmp_path: Path) -> None:
+    write_eval(tmp_path / "official.json", [True] * 9 + [False])
+    write_eval(tmp_path / "goal.json", [True] * 4, suite="libero_goal")
+    write_eval(tmp_path / "free.json", [True, False], placement="free", render="decimated")
+    write_eval(tmp_path / "sfm.json", [False] * 4, mode="sfm", placement="free", render="decimated")
+    write_eval(tmp_path / "late.json", [False] * 4, delay=2, replan=2)
+    assert count_success(load(tmp_path)["eval"]) == {
+        "free placements, decimated meshes, afm": {"libero_object": (1, 2)},
+        "official states": {"libero_goal": (4, 4), "libero_object": (9, 10)},
+        "free placements, decimated meshes, sfm": {"libero_object": (0, 4)},
+    }
+    text, picture, *_ = report(tmp_path, tmp_path / "results.md")
+    assert picture.name == "results-success.png" and picture.name in text.read_text()
+    assert picture.read_bytes().startswith(b"\x89PNG")
 
 
 def test_comparisons_are_pooled_over_suites_and_joined_over_files(tmp_path: Path) -> None:
