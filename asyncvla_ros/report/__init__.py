@@ -103,7 +103,7 @@ def _late_sections(evaluations: Sequence[Source], out: Path) -> tuple[list[str],
     return sections, pictures
 
 
-def _draft_sections(found: Mapping[str, Sequence[Source]], out: Path) -> tuple[list[str], list[Path]]:
+def _draft_sections(found: Mapping[str, list[Source]], out: Path) -> tuple[list[str], list[Path]]:
     """Return the sections about raters and about actions beside demonstrations, and draw their pictures."""
     sections, pictures = [], []
     if raters := found["rater"] + rated_demos(found["demos"]):
