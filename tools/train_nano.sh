@@ -4,9 +4,9 @@
 # Views teach it to see, demonstrations to act, corrections to come back.
 #   tools/train_nano.sh OUT
 # A rerun goes on where it stopped. By environment: SUITES, TASKS, EPISODES and VIEWS (of each task), ROUNDS (of
-# corrections), STEPS (of each training), RATER_STEPS, BATCH, WORKERS (processes that collect), RENDERING (full with a
-# GPU, whose EGL renders meshes as fast as it does decimated ones), TRAIN_OPTIONS (more of them, such as
-# "--workers 8 --compile" with a GPU).
+# corrections), STEPS (of each training), RATER_STEPS, BATCH, ROUND_LR (learning rate of the rounds), WORKERS (processes
+# that collect), RENDERING (full with a GPU, whose EGL renders meshes as fast as it does decimated ones), TRAIN_OPTIONS
+# (more of them, such as "--workers 8 --compile" with a GPU).
 set -euo pipefail
 out=$1
 suites=${SUITES:-libero_object libero_spatial libero_goal} tasks=${TASKS:-all}
@@ -63,14 +63,14 @@ for round in $(seq "$rounds"); do
   fi
   collect "corrections_$round" "$episodes" "$((6000 + 100 * round))" --rollout-policy "$out/learner_$before"
   seen+=("corrections_$round=1")
-  train "policy_$round" "$out/policy_$before" "$steps" 0.0007 0.5 "${seen[@]}"
+  train "policy_$round" "$out/policy_$before" "$steps" "${ROUND_LR:-0.0003}" 0.5 "${seen[@]}"
 done
 # Episodes that trained nothing: on others a policy looks better than it is.
 collect unseen "$((episodes / 3 + 3))" 8000
 # shellcheck disable=SC2046
-asyncvla train-rater $(data unseen) --unseen --checkpoint "$out/policy_$rounds" --label pairwise --reads mean \
+asyncvla train-rater $(data unseen) --unseen --checkpoint "$out/policy_$rounds" --label pairwise \
   --steps "${RATER_STEPS:-600}" --out "$out/rated"
 if [ ! -d "$out/policy" ]; then
-  asyncvla export --checkpoint "$out/rated" --mode sfm --best-of 1 --out "$out/policy"
+  asyncvla export --checkpoint "$out/rated" --mode sfm --out "$out/policy"
 fi
 echo "The policy is in $out/policy"
