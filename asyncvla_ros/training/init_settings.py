@@ -61,6 +61,11 @@ class InitSettings:
             raise AsyncVLAError(f"--size is {self.size!r}, choose one of {SIZES}")
         if self.source is None and not self.random:
             raise AsyncVLAError(f"give --from, such as --from {FULL_SIZE}, or --random for no weights at all")
+        if self.source is not None and self.vision not in (None, "tower"):
+            raise AsyncVLAError(
+                f"--vision is {self.vision!r}, but the weights of --from {self.source} see by a tower; leave "
+                "--vision out, or --from (with --random)"
+            )
 
     @property
     def overrides(self) -> dict[str, Any]:

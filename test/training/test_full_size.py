@@ -250,3 +250,17 @@ def test_a_run_is_tracked_where_that_is_asked_for(settings: TrainSettings):
     assert events.stat().st_size > 0
     with pytest.raises(AsyncVLAError, match=r"--track is mlflow, choose of tensorboard, wandb, trackio"):
         replace(settings, track=("mlflow",))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"size": "4b"}, "--size is '4b', choose one of"),
+        ({"source": None}, "give --from"),
+        ({"vision": "spatial_softmax"}, "the weights of --from Qwen/Some see by a tower"),
+    ],
+)
+def test_a_start_that_cannot_be_is_refused(options: dict[str, Any], message: str, tmp_path: Path):
+    possible = InitSettings(data=(tmp_path,), out=tmp_path, size="tiny", source="Qwen/Some")
+    with pytest.raises(AsyncVLAError, match=message):
+        replace(possible, **options)
