@@ -20,12 +20,13 @@ choose() { evaluate "$1" "$2" --random-placements --rendering decimated --seed 1
 examine() { evaluate "$1" "$2" --random-placements --rendering decimated --seed 200 "${@:3}"; }
 
 choices() {
+  local late steps where
   for late in "" _late; do
     where=(0-9 --placement free)
     [ -z "$late" ] || where=(0-3 --placement exchanged --delay 4)
-    choose "choices/steps_1$late" "${where[@]}" --mode sfm --denoise-steps 1
-    choose "choices/steps_2$late" "${where[@]}" --mode sfm --denoise-steps 2
-    choose "choices/steps_5$late" "${where[@]}" --mode sfm --denoise-steps 5
+    for steps in 1 2 3 5; do
+      choose "choices/steps_$steps$late" "${where[@]}" --mode sfm --denoise-steps "$steps"
+    done
     choose "choices/mean_of_4$late" "${where[@]}" --mode sfm --denoise-steps 1 --best-of 4 --choose mean
     choose "choices/medoid_of_4$late" "${where[@]}" --mode sfm --denoise-steps 5 --best-of 4 --choose medoid
     choose "choices/refined$late" "${where[@]}" --mode afm --denoise-steps 5 --refine-steps 5

@@ -3,14 +3,14 @@
 # training on, rate, export.
 # Views teach it to see, demonstrations to act, corrections to come back.
 #   tools/train_nano.sh OUT
-# A rerun goes on where it stopped. By environment: SUITES, TASKS, EPISODES and VIEWS (of each task), ROUNDS (of
-# corrections), STEPS (of each training), RATER_STEPS, BATCH, ROUND_LR (learning rate of the rounds), WORKERS (processes
-# that collect), RENDERING (full with a GPU, whose EGL renders meshes as fast as it does decimated ones), TRAIN_OPTIONS
-# (more of them, such as "--workers 8 --compile" with a GPU).
+# A rerun goes on where it stopped. By environment: SUITES, TASKS, VIEWS and EPISODES (of each task; twice as many
+# demonstrations), ROUNDS (of corrections), STEPS (of each training), RATER_STEPS, BATCH, ROUND_LR (learning rate of the
+# rounds), WORKERS (processes that collect), RENDERING (full with a GPU, whose EGL renders meshes as fast as it does
+# decimated ones), TRAIN_OPTIONS (more of them, such as "--workers 8 --compile" with a GPU).
 set -euo pipefail
 out=$1
 suites=${SUITES:-libero_object libero_spatial libero_goal} tasks=${TASKS:-all}
-episodes=${EPISODES:-10} views=${VIEWS:-400} rounds=${ROUNDS:-2}
+episodes=${EPISODES:-10} views=${VIEWS:-400} rounds=${ROUNDS:-3}
 steps=${STEPS:-6000} batch=${BATCH:-64} workers=${WORKERS:-$(nproc)} rendering=${RENDERING:-decimated}
 
 # With many cores collections run beside each other, so that none waits for the last part of another.
@@ -46,12 +46,12 @@ train() { # RUN INIT STEPS LEARNING_RATE SHARE_OF_EARLIER_PLANS NAME=WEIGHT...
 collect views "$views" 7000 --views 16 &
 views_of=$!
 finish "$views_of"
-collect demonstrations "$episodes" 5000
+collect demonstrations "$((2 * episodes))" 5000
 wait "$views_of"
 if [ ! -d "$out/start" ]; then
   # shellcheck disable=SC2046
   asyncvla init --size nano --random $(data demonstrations) --image-size 112 --chunk-size 16 \
-    --n-action-steps 4 --num-denoise-steps 1 --out "$out/start"
+    --n-action-steps 4 --num-denoise-steps 5 --out "$out/start"
 fi
 # Its plans are no use yet. Each view has several frames: more than half of what it sees are scenes by the thousand.
 seen=(views=1 demonstrations=1)
