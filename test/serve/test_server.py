@@ -68,7 +68,9 @@ def test_a_client_gets_the_chunk_of_the_policy(url: str, policy: Policy):
     assert reply["committed"] == 2 and reply["variance"] is None
     times = reply["times_ms"]
     assert times["total"] >= times["prefix"] > 0 and times["afm"] > 0
-    assert draft["confidence"] is None and draft["actions"].shape == (8, 7)
+    assert draft["actions"].shape == (8, 7) and not draft["refined"].any()
+    alone = policy.infer(OBSERVATION, Strategy("sfm"), seed=5)
+    np.testing.assert_allclose(draft["confidence"], alone.confidence, atol=1e-5)
 
 
 def test_the_features_are_those_of_the_checkpoint(url: str, checkpoint: Path):

@@ -107,7 +107,7 @@ def test_parameters_of_a_running_policy_are_changed_or_refused_one_by_one(runnin
     assert "expected one of identity, full, or empty" in results[2].reason
     robot.publish()
     last = chunks.wait(count=2)
-    assert last.actions and not last.confidence, "sfm does not ask the rater"
+    assert last.actions and last.confidence and not any(last.refined), "sfm refines nothing"
 
 
 def test_an_observation_of_long_ago_is_not_answered(running):
