@@ -1,10 +1,9 @@
 #!/usr/bin/env bash
-# Measures a nano policy: every file of docs/results comes from here.
+# Measures a nano policy.
 #   tools/measure_nano.sh CHECKPOINT OUT PART...
-# Parts, in this order: choices (which strategy is the default: of few numbers, on placements that test nothing),
-# places, late, handovers, controls, demos, monitor, official (once, at the end).
-# A rerun goes on where it stopped. By environment: SUITES, TASKS, INITS (the first number of episodes of a task is N in
-# 0-N, so INITS=0 tries it), WORKERS.
+# Parts, in this order: choices and handovers (what is the default: on placements that test nothing), places, late,
+# worlds, controls, official (once, at the end).
+# A rerun goes on where it stopped. By environment: SUITES, TASKS, INITS (of every part; INITS=0 tries it), WORKERS.
 set -euo pipefail
 checkpoint=$1 out=$2
 suites=${SUITES:-libero_object libero_spatial libero_goal} tasks=${TASKS:-all} workers=${WORKERS:-$(nproc)}
@@ -45,12 +44,13 @@ places() {
   examine places/free 0-9 --placement free
 }
 late() {
-  examine late/lockstep 0-19
-  for delay in 4 2 8; do
+  local delay handover inits
+  for delay in 0 4 2 8; do
     inits=0-19
-    [ "$delay" = 4 ] || inits=0-9
-    examine "late/default_$delay" "$inits" --delay "$delay"
-    examine "late/switch_$delay" "$inits" --delay "$delay" --handover switch
+    case $delay in 2 | 8) inits=0-9 ;; esac
+    for handover in switch commit; do
+      examine "late/${handover}_$delay" "$inits" --delay "$delay" --handover "$handover"
+    done
   done
 }
 worlds() {

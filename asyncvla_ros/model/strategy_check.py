@@ -51,13 +51,17 @@ def _rates_all(strategy: Strategy) -> bool:
 
 def _tells_confidence(strategy: Strategy, config: AsyncVLAConfig) -> bool:
     """Return whether a rater that nothing needs knows all that it reads."""
-    rater = config.rater
-    assert rater is not None
-    if rater.reads_variance and (
-        strategy.denoise_steps != config.num_denoise_steps or strategy.denoise_steps == 1
-    ):
-        return False
-    return not rater.compares or strategy.best_of != 1
+    assert config.rater is not None
+    varies = strategy.denoise_steps != 1 and not _has_other_steps(strategy, config)
+    return (varies or not config.rater.reads_variance) and not _lacks_drafts(strategy, config)
+
+
+def _lacks_drafts(strategy: Strategy, config: AsyncVLAConfig) -> bool:
+    return config.rater is not None and config.rater.compares and strategy.best_of == 1
+
+
+def _has_other_steps(strategy: Strategy, config: AsyncVLAConfig) -> bool:
+    return strategy.denoise_steps != config.num_denoise_steps
 
 
 def _selects_variance(strategy: Strategy) -> bool:
@@ -92,8 +96,7 @@ def _require_rater(strategy: Strategy, config: AsyncVLAConfig) -> None:
 
 
 def _require_drafts(strategy: Strategy, config: AsyncVLAConfig) -> None:
-    compares = rates(strategy, config) and config.rater is not None and config.rater.compares
-    if compares and strategy.best_of == 1:
+    if rates(strategy, config) and _lacks_drafts(strategy, config):
         raise ContractError(
             "best_of is 1, but the rater has learned to read how an action lies among several drafts; use 2 "
             "or more, or mode 'sfm'"
@@ -111,7 +114,7 @@ def _require_variance(strategy: Strategy, config: AsyncVLAConfig) -> None:
     require_several("denoise_steps", strategy.denoise_steps)
     if strategy.mode == "afm" and strategy.rounds != 1:
         require_several("refine_steps", strategy.refine_steps)
-    if _rater_watches(strategy, config) and strategy.denoise_steps != config.num_denoise_steps:
+    if _rater_watches(strategy, config) and _has_other_steps(strategy, config):
         raise ContractError(
             f"denoise_steps is {strategy.denoise_steps}, but the rater has learned to read the variance of "
             f"{config.num_denoise_steps} steps; leave it at that, or use mode 'sfm' without choose 'rater'"

@@ -109,13 +109,8 @@ def runs_of(evaluations: Sequence[Source]) -> list[Run]:
             )
         run.episodes.update(rows)
     unusual = [run for run in runs.values() if _is_unusual(run)]
-    shown = {
-        (run.setting.policy, run.setting.control, arm) for run in unusual for arm in (run.arm, run.switch)
-    }
-    return sorted(
-        (run for run in runs.values() if (run.setting.policy, run.setting.control, run.arm) in shown),
-        key=_order,
-    )
+    shown = {_subject(run, arm) for run in unusual for arm in (run.arm, run.switch)}
+    return sorted((run for run in runs.values() if _subject(run, run.arm) in shown), key=_order)
 
 
 def _order(run: Run) -> tuple[Any, ...]:
@@ -135,6 +130,10 @@ def _setting(source: Source) -> Setting:
 
 def _is_unusual(run: Run) -> bool:
     return run.setting.delay > 0 or run.setting.world != "still" or run.arm != run.switch
+
+
+def _subject(run: Run, arm: str) -> tuple[str, str, str]:
+    return run.setting.policy, run.setting.control, arm
 
 
 def pairings(runs: Sequence[Run]) -> Iterator[Pairing]:

@@ -69,8 +69,7 @@ def strategy_of(values: Mapping[str, Any], mode: str | None = None) -> str:
 def arm_of(values: Mapping[str, Any], **instead: Any) -> str:
     """Return the mode and the differences from the paper's strategy; arguments replace fields."""
     default = vars(Strategy().complete({}))
-    said = {k: v for k, v in values["settings"]["strategy"].items() if v is not None}
-    given = {**default, **said, **instead}
+    given = _strategy(values) | instead
     # Fields that nothing reads make no difference: the choice of a single draft, guidance without ``guided``.
     ignored = {
         "mode",
@@ -88,10 +87,20 @@ def arm_of(values: Mapping[str, Any], **instead: Any) -> str:
 
 def euler_steps(values: Mapping[str, Any]) -> int:
     """Return how many Euler steps an inference has at most; a stage of unknown steps counts one."""
-    said = {k: v for k, v in values["settings"]["strategy"].items() if v is not None}
-    given = {**vars(Strategy().complete({})), **said}
+    given = _strategy(values)
     draft, refinement = given["denoise_steps"] or 1, given["refine_steps"] or 1
     return int(given["best_of"] * draft + (given["rounds"] * refinement if given["mode"] == "afm" else 0))
+
+
+def switches(values: Mapping[str, Any]) -> bool:
+    """Return whether each chunk replaced the one before it, with no other handover."""
+    return bool(_strategy(values)["handover"] == "switch")
+
+
+def _strategy(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the strategy of an evaluation; what it leaves open is as in the paper."""
+    said = {k: v for k, v in values["settings"]["strategy"].items() if v is not None}
+    return {**vars(Strategy().complete({})), **said}
 
 
 def short(fingerprint: str | None) -> str:

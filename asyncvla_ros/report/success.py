@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from asyncvla_ros.report.paired import HEADINGS, PairedSuccess
-from asyncvla_ros.report.results import Source, controls_of, euler_steps, short, strategy_of, table
+from asyncvla_ros.report.results import Source, controls_of, euler_steps, short, strategy_of, switches, table
 from asyncvla_ros.sim.evaluation.stats import wilson_interval
 from asyncvla_ros.types import AsyncVLAError
 
@@ -89,9 +89,7 @@ def compare(evaluations: Sequence[Source]) -> Iterator[PairedComparison]:
     alone. Handovers are compared elsewhere, see ``delays``.
     """
     groups: dict[Any, dict[str, dict[str, _Outcomes]]] = {}
-    switching = [
-        s for s in evaluations if s.values["settings"]["strategy"].get("handover") in (None, "switch")
-    ]
+    switching = [s for s in evaluations if switches(s.values)]
     drafts = {strategy_of(s.values): strategy_of(s.values, "sfm") for s in switching}
     costs = {strategy_of(s.values): euler_steps(s.values) for s in switching}
     for source in switching:

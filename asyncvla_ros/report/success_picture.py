@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from asyncvla_ros.report.results import Source, placed, short, strategy_of
+from asyncvla_ros.report.results import Source, placed, short, strategy_of, switches
 from asyncvla_ros.sim.evaluation.stats import wilson_interval
 
 #: Solved and tried episodes, by row and suite.
@@ -55,7 +55,7 @@ def count_success(evaluations: Sequence[Source]) -> _Counts:
     for source in evaluations:
         settings = source.values["settings"]
         moves = settings.get("delay", 0) > 0 or settings.get("world", "still") != "still"
-        if moves or settings["strategy"].get("handover") not in (None, "switch"):
+        if moves or not switches(source.values):
             continue
         key = (
             short(settings.get("checkpoint")),
@@ -66,7 +66,8 @@ def count_success(evaluations: Sequence[Source]) -> _Counts:
         solved, n = rows.setdefault(key, {}).get(source.values["suite"], (0, 0))
         won = [bool(e["success"]) for e in source.values["episodes"]]
         rows[key][source.values["suite"]] = solved + sum(won), n + len(won)
-    return {_name(key, list(rows)): row for key, row in rows.items()}
+    keys = list(rows)
+    return {_name(key, keys): row for key, row in rows.items()}
 
 
 def _name(key: tuple[str, str, str, int], keys: Sequence[tuple[str, str, str, int]]) -> str:

@@ -23,7 +23,8 @@ def test_the_inference_is_one_in_the_way_of_the_checkpoint(tmp_path: Path, mode:
     assert metrics["strategy"]["best_of"] == 2 and metrics["strategy"]["denoise_steps"] == 2
     decided = metrics["inference_ms"]
     assert set(decided) == set(STAGES) and decided["prefix"]["p50"] > 0
-    assert decided["rater"]["p50"] > 0 and (decided["afm"]["p50"] > 0) <= (mode == "afm")
+    assert decided["rater"]["p50"] > 0
+    assert mode == "afm" or decided["afm"]["p50"] == 0, "sfm refines nothing"
     assert metrics["inference_per_prefix"] > 1
 
 
@@ -40,3 +41,4 @@ def test_a_checkpoint_without_a_rater_is_timed_by_its_graphs(tmp_path: Path):
 def test_a_network_of_a_size_refines_nothing_by_a_rater_that_knows_nothing():
     metrics = bench_policy(BenchSettings(size="nano", repetitions=1, recompute=False))
     assert metrics["inference_ms"]["afm"]["p50"] == 0 < metrics["cached_ms"]["afm"]["p50"]
+    assert metrics["inference_ms"]["rater"]["p50"] > 0 and metrics["cached_ms"]["rater"]["p50"] > 0

@@ -101,8 +101,10 @@ def test_each_handover_keeps_what_it_says():
 
 def test_the_rater_judges_the_old_plan_whose_last_action_goes_on():
     network = Follower(trust=[0.9] * 6)
-    sample_chunk(network, handover="keep")
-    assert network.rated[0].flatten().tolist() == [1, 2, 3, 4, 5, 5], "then the draft, to tell its confidence"
+    sampled = sample_chunk(network, handover="keep")
+    old, draft = (rated.flatten().tolist() for rated in network.rated)
+    assert old == [1, 2, 3, 4, 5, 5]
+    assert draft == sampled.actions.flatten().tolist(), "to tell its confidence"
 
 
 def test_a_plan_that_is_not_trusted_on_average_is_released_but_for_what_is_executed():

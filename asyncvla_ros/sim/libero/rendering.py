@@ -104,7 +104,7 @@ def render_fast(model: Any, context: Any) -> None:
 
     upload_decimated_meshes(model, context)
     context.offSamples = 0
-    # Makes the buffer again, if the size is another one.
+    # Makes the buffer again, which it does only for another size.
     mujoco.mjr_resizeOffscreen(context.offWidth, context.offHeight + 1, context)
 
 
