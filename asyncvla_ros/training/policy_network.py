@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+
+from tokenizers import Tokenizer
 
 from asyncvla_ros.data.mixture import Mixture
 from asyncvla_ros.model.asyncvla import AsyncVLA
@@ -31,14 +33,11 @@ def begin_policy(mixture: Mixture, settings: TrainSettings) -> Checkpoint:
         require_same_holdout(source, record)
         record = replace(record, before=source.trained_on)
     texts = mixture.episodes.instructions
-    if source is not None and knows_all(source.tokenizer, texts):
-        model, tokenizer = _continued(source, mixture, settings), source.tokenizer
-    else:
+    if source is None:
         tokenizer = build_tokenizer(texts)
-        overrides = {} if source is None else {"vision": source.model.config.vision}
-        model = AsyncVLA(_nano(mixture, tokenizer.get_vocab_size(), settings, **overrides))
-        if source is not None:
-            warm_start(model, tokenizer, source)
+        model = AsyncVLA(_nano(mixture, tokenizer.get_vocab_size(), settings))
+    else:
+        model, tokenizer = _continued(source, texts, mixture, settings)
     model.configure(replace(model.config, blank_images=settings.blank_images))
     _set_trainable(model, settings)
     robots = tuple((one.name, one.features, one.state_stats, one.action_stats) for one in mixture.robots)
@@ -51,18 +50,29 @@ def image_size(init: Path | None) -> int:
     return nano_config(1).image_size if init is None else load_config(init).image_size
 
 
-def _continued(source: Checkpoint, mixture: Mixture, settings: TrainSettings) -> AsyncVLA:
-    """Take the network of a checkpoint, without its rater, for chunks of the given size."""
-    model = source.model
+def _continued(
+    source: Checkpoint, texts: Sequence[str], mixture: Mixture, settings: TrainSettings
+) -> tuple[AsyncVLA, Tokenizer]:
+    """Take the network of a checkpoint, without its rater, for chunks of the given size and all words."""
+    model, tokenizer = source.model, source.tokenizer
     model.attach_rater(None)
+    if not knows_all(tokenizer, texts):
+        tokenizer = build_tokenizer(texts)
+        model = AsyncVLA(_with_words(model.config, tokenizer.get_vocab_size()))
+        warm_start(model, tokenizer, source)
     length = settings.chunk_size or model.config.chunk_size
     execute = min(model.config.n_action_steps, length)
     model.configure(replace(model.config, chunk_size=length, n_action_steps=execute))
     _require_room(model.config, mixture)
-    return model
+    return model, tokenizer
 
 
-def _nano(mixture: Mixture, words: int, settings: TrainSettings, **overrides: Any) -> AsyncVLAConfig:
+def _with_words(config: AsyncVLAConfig, count: int) -> AsyncVLAConfig:
+    text = {**config.backbone["text_config"], "vocab_size": count}
+    return replace(config, backbone={**config.backbone, "text_config": text})
+
+
+def _nano(mixture: Mixture, words: int, settings: TrainSettings) -> AsyncVLAConfig:
     contracts = [robot.features for robot in mixture.robots]
     length = settings.chunk_size or AsyncVLAConfig.chunk_size
     return nano_config(
@@ -73,7 +83,6 @@ def _nano(mixture: Mixture, words: int, settings: TrainSettings, **overrides: An
         max_state_dim=max(AsyncVLAConfig.max_state_dim, *(len(c.state_names) for c in contracts)),
         max_action_dim=max(AsyncVLAConfig.max_action_dim, *(len(c.action_names) for c in contracts)),
         rater=None,
-        **overrides,
     )
 
 

@@ -15,7 +15,7 @@ from asyncvla_ros.common.normalization import NormStats
 from asyncvla_ros.data.episodes import Episodes
 from asyncvla_ros.data.frames import ConcatenatedImages
 from asyncvla_ros.data.mixture import Mixture, Robot
-from asyncvla_ros.model.checkpoint import load_checkpoint
+from asyncvla_ros.model.checkpoint import load_checkpoint, save_checkpoint
 from asyncvla_ros.training.objective import PolicyLoss
 from asyncvla_ros.training.progress import Log
 from asyncvla_ros.training.settings import TrainSettings
@@ -30,7 +30,7 @@ SETTINGS = TrainSettings(
 
 
 @pytest.fixture(autouse=True)
-def demonstrations(monkeypatch: pytest.MonkeyPatch) -> None:
+def demonstrations(monkeypatch: pytest.MonkeyPatch) -> Mixture:
     """Two episodes of five frames."""
     torch.set_num_threads(1)
     rng, n = np.random.default_rng(0), 10
@@ -49,6 +49,7 @@ def demonstrations(monkeypatch: pytest.MonkeyPatch) -> None:
     mixture = replace(mixture, privileged=NormStats.of(np.asarray(episodes.privileged)))
     monkeypatch.setattr("asyncvla_ros.training.train.load_mixture", lambda *_, **__: mixture)
     monkeypatch.setattr("asyncvla_ros.training.train.robot_contracts", lambda *_: {})
+    return mixture
 
 
 def _weights(folder: Path) -> dict[str, torch.Tensor]:
@@ -81,6 +82,26 @@ def test_a_run_that_was_killed_ends_as_if_it_had_not_been(tmp_path: Path, monkey
 def test_a_blind_policy_is_saved_as_one(tmp_path: Path):
     train(replace(SETTINGS, out=tmp_path, steps=1, blank_images=True))
     assert load_checkpoint(tmp_path).model.config.blank_images
+
+
+def test_words_that_a_policy_does_not_know_change_nothing_else(
+    demonstrations: Mixture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    first = replace(SETTINGS, out=tmp_path / "first", steps=1, holdout=0.0)
+    train(first)
+    source = load_checkpoint(first.out)
+    own = replace(source.model.config, chunk_size=16, num_denoise_steps=5, strategy={"mode": "sfm"})
+    source.model.configure(own)
+    save_checkpoint(first.out, source)
+    episodes = replace(demonstrations.episodes, instructions=("push the large plate",))
+    other = replace(demonstrations, episodes=episodes)
+    monkeypatch.setattr("asyncvla_ros.training.train.load_mixture", lambda *_, **__: other)
+    train(replace(first, out=tmp_path / "second", init=first.out))
+    config = load_checkpoint(tmp_path / "second").model.config
+    words = config.backbone["text_config"]["vocab_size"]
+    assert words != own.backbone["text_config"]["vocab_size"]
+    text = {**own.backbone["text_config"], "vocab_size": words}
+    assert config == replace(own, backbone={**own.backbone, "text_config": text})
 
 
 def test_a_loss_that_is_no_number_ends_the_run_before_it_spoils_anything(
