@@ -10,8 +10,11 @@ from typing import Any
 import rclpy
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
+from rclpy.action import ActionClient
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.qos import QoSProfile
+
+from asyncvla_msgs.action import RunTask
 
 
 class Inbox:
@@ -113,6 +116,16 @@ class RosClient:
         client = self._clients[service]
         assert client.wait_for_service(timeout), f"no service {service} in {timeout} s"
         return result_of(client.call_async(request), timeout, f"answer of {service}")
+
+    def tasks(self) -> Any:
+        """Create a client of ``/policy/run_task`` and wait for its server.
+
+        On the thread that spins: rclpy's action client joins its node before it is complete, and an executor
+        that runs meanwhile ends.
+        """
+        client = result_of(self._executor.create_task(ActionClient, self.node, RunTask, "/policy/run_task"))
+        assert client.wait_for_server(30.0)
+        return client
 
     def transition(self, node: str, name: str, timeout: float = 120.0) -> bool:
         """Tells a node to ``configure``, ``activate``, ``deactivate`` or ``cleanup``; True if it did."""

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import rclpy
+from rclpy.action import ActionClient
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
@@ -74,6 +75,17 @@ class Observer:
                 self._changed.notify_all()
 
         self.node.create_subscription(kind, topic, arrived, profile)
+
+    def action_client(self, kind: type, name: str, timeout_s: float) -> Any:
+        """Create a client of an action, on the thread that spins.
+
+        rclpy's action client joins its node before it is complete: an executor that runs meanwhile ends.
+
+        Raises:
+            RunError: It took longer than ``timeout_s`` [s], or a node ended.
+        """
+        made = self._executor.create_task(ActionClient, self.node, kind, name)
+        return self.result(made, f"client of {name}", timeout_s)[0]
 
     def call(self, kind: Any, name: str, request: Any, timeout_s: float) -> TimedResponse:
         """Call a service.

@@ -5,8 +5,6 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from rclpy.action import ActionClient
-
 from asyncvla_msgs.action import RunTask
 from asyncvla_ros.control.types import Reason
 from asyncvla_ros.ros.bench.fault_outcome import Outcome
@@ -22,7 +20,7 @@ def cancel_task(rig: Rig, number: int, slack_s: float) -> Outcome:
     """Begin a task, cancel it in motion, begin another one; restore the instruction."""
     record = rig.record
     rig.set("policy", instruction="")
-    client: Any = ActionClient(rig.observer.node, RunTask, "policy/run_task")
+    client = rig.observer.action_client(RunTask, "policy/run_task", ANSWER_S)
     try:
         goal = _begin(rig, client)
         rig.move()

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from builtin_interfaces.msg import Duration
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from rclpy.action import ActionClient
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
 from asyncvla_msgs.action import RunTask
@@ -105,8 +104,7 @@ def test_a_foreign_observation_is_a_warning_and_changes_nothing_else(start):
 
 def test_what_is_doubtful_is_held_until_it_is_no_more_and_its_time_runs_on(start, ros_client):
     rig = start(on_doubt="hold")
-    client = ActionClient(ros_client.node, RunTask, "/policy/run_task")
-    assert client.wait_for_server(30.0)
+    client = ros_client.tasks()
     goal = RunTask.Goal(instruction="lift", time_limit=Duration(sec=3600))
     handle = result_of(client.send_goal_async(goal))
     rig.see(0.4)

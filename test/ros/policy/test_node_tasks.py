@@ -7,7 +7,6 @@ import threading
 import pytest
 from action_msgs.msg import GoalStatus
 from builtin_interfaces.msg import Duration
-from rclpy.action import ActionClient
 
 from asyncvla_msgs.action import RunTask
 from asyncvla_msgs.msg import EpisodeStatus
@@ -25,8 +24,7 @@ class Tasks:
     """Calls ``~/run_task`` and waits for what comes of it."""
 
     def __init__(self, client):
-        self._client = ActionClient(client.node, RunTask, "/policy/run_task")
-        assert self._client.wait_for_server(30.0)
+        self._client = client.tasks()
         self.feedback = []
         self.first_feedback = threading.Event()
 

@@ -6,7 +6,6 @@ from functools import partial
 
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from rclpy.action import ActionClient
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, JointState
 
@@ -168,8 +167,7 @@ def test_words_that_the_policy_never_saw_are_named_where_an_instruction_is_set(s
     answer = ask(SetInstruction.Request(instruction="dance"))
     assert not answer.accepted and "the policy knows none of its words" in answer.message
     assert ask(SetInstruction.Request(instruction="")).message == "lift the red cup", "the one before stands"
-    tasks = ActionClient(ros_client.node, RunTask, "/policy/run_task")
-    assert tasks.wait_for_server(30.0)
+    tasks = ros_client.tasks()
     assert not result_of(tasks.send_goal_async(RunTask.Goal(instruction="dance"))).accepted
 
 

@@ -10,7 +10,6 @@ from action_msgs.msg import GoalStatus
 from builtin_interfaces.msg import Duration
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.srv import SetParameters
-from rclpy.action import ActionClient
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
@@ -47,8 +46,7 @@ class Rig:
         self.diagnostics = client.subscribe(DiagnosticArray, "/diagnostics", 10)
         self.robot = FakeRobot(client)
         self.robot.wait_for_subscribers()
-        self._action = ActionClient(client.node, RunTask, "/policy/run_task")
-        assert self._action.wait_for_server(30.0)
+        self._action = client.tasks()
         client.wait_until(lambda: client.state("policy") == "active", "active policy")
 
     def open(self, text=""):
