@@ -84,7 +84,7 @@ class Observer:
         Raises:
             RunError: It took longer than ``timeout_s`` [s], or a node ended.
         """
-        made = self._executor.create_task(ActionClient, self.node, kind, name)
+        made: Any = self._executor.create_task(ActionClient, self.node, kind, name)
         return self.result(made, f"client of {name}", timeout_s)[0]
 
     def call(self, kind: Any, name: str, request: Any, timeout_s: float) -> TimedResponse:
