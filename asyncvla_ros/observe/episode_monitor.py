@@ -1,7 +1,7 @@
 """The episode monitor, which combines signals of each inference to one score with a limit.
 
-Each signal is standardized by its values in successful episodes and averaged over the last few inferences;
-the score is the largest average:
+Each signal is standardized by its values in successful episodes and averaged over the last few inferences,
+of which those count where it is known; the score is the largest average:
 
     score_t = max over signals s of  mean over the last w inferences of (s - mean_s) / std_s
 
@@ -116,7 +116,7 @@ class EpisodeMonitor:
 
     def __init__(self, limits: EpisodeLimits):
         self.limits = limits
-        self._recent: dict[str, deque[float]] = {}
+        self._recent: dict[str, deque[float | None]] = {}
         self.reset()
 
     def reset(self) -> None:
@@ -127,14 +127,14 @@ class EpisodeMonitor:
         """Note the known signals of an inference; return the state of the episode."""
         for name, recent in self._recent.items():
             value = signals.get(name)
-            if value is not None and math.isfinite(value):
-                recent.append(value)
+            recent.append(value if value is not None and math.isfinite(value) else None)
         worst = Doubt(-math.inf, "", -math.inf, math.inf)
         for name, recent in self._recent.items():
-            if not recent:
+            known = [value for value in recent if value is not None]
+            if not known:
                 continue
             mean, std = self.limits.signals[name]
-            value = float(np.mean(recent))
+            value = float(np.mean(known))
             if (score := (value - mean) / std) > worst.score:
                 worst = Doubt(score, name, value, self.limits.allowed(name))
         return worst

@@ -42,6 +42,17 @@ def test_the_score_is_the_largest_standardized_running_mean():
     assert monitor.note({"doubt": 0.5}).signal == "doubt"
 
 
+def test_a_signal_that_is_known_no_more_is_forgotten():
+    """While the arm is held there is no plan before, and nothing that a plan could contradict."""
+    monitor = EpisodeMonitor(
+        EpisodeLimits({"disagreement": (0.0, 1.0), "surprise": (0.0, 1.0)}, 1.0, window=3)
+    )
+    assert monitor.note({"disagreement": 9.0, "surprise": 0.1}).is_doubtful
+    held = [monitor.note({"disagreement": None, "surprise": 0.1}) for _ in range(3)]
+    assert [doubt.is_doubtful for doubt in held] == [True, True, False] and held[-1].signal == "surprise"
+    assert monitor.note({"disagreement": 1.2, "surprise": 0.1}).value == 1.2
+
+
 def test_a_doubt_says_what_it_is_about():
     monitor = EpisodeMonitor(LIMIT)
     assert str(monitor.note({"surprise": 3.2})) == (

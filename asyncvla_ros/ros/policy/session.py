@@ -68,8 +68,7 @@ class PolicySession:
         #: Once warm, only the inference thread infers with it; any thread may read its settings.
         self._policy = policy
         self._robot_policy = RobotPolicy(policy, robot, values.checkpoint or "as shipped")
-        policy.check(values.strategy)
-        self._unknown_words(values.instruction)  # raises now rather than at the first inference
+        self._check(values)  # raises now rather than at the first inference
         policy.warmup(strategy=values.strategy)
         if values.commit:
             node.get_logger().warning("parameter commit is deprecated, use handover: commit")
@@ -99,6 +98,15 @@ class PolicySession:
             node.subscribe(EpisodeStatus, values.episode_status_topic, server.note_episode, qos.STATUS)
         node.on_clock_set_back(self._on_clock_set_back)
         node.get_logger().info(f"ready: robot {robot.name}, cameras {', '.join(self._robot_policy.cameras)}")
+
+    def _check(self, values: PolicyParameters) -> None:
+        self._policy.check(values.strategy)
+        self._unknown_words(values.instruction)
+        if values.on_doubt == HOLD and self._policy.episode_limits is None:
+            raise AsyncVLAError(
+                "on_doubt is hold, but this checkpoint has no monitor (monitor.json) that could doubt; "
+                "`asyncvla train-rater` makes one, or choose nothing"
+            )
 
     def _make_sync(self, sources: dict[str, Source]) -> StreamSync[Any]:
         values, is_simulated = self._params.values, self._clock().ros_time_is_active
@@ -134,8 +142,7 @@ class PolicySession:
         Raises:
             AsyncVLAError: the policy cannot do what they say.
         """
-        self._policy.check(new.strategy)
-        self._unknown_words(new.instruction)
+        self._check(new)
         with self._loop.locked() as sync:
             sync.max_age_ns, sync.max_skew_ns = new.max_age_ns, new.max_skew_ns
         self._loop.wake()

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from builtin_interfaces.msg import Duration
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from rcl_interfaces.srv import SetParameters
+from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
 from asyncvla_msgs.action import RunTask
@@ -124,6 +126,15 @@ def test_what_is_doubtful_is_held_until_it_is_no_more_and_its_time_runs_on(start
     result_of(handle.cancel_goal_async())
     result = result_of(handle.get_result_async()).result
     assert (result.termination, result.chunks) == (RunTask.Result.TERMINATION_CANCELED, 2)
+
+
+def test_a_hold_without_a_monitor_is_refused(start, ros_client):
+    rig = start(instruction="lift")
+    rig.policy.episode_limits = None
+    asked = [Parameter("on_doubt", value="hold").to_parameter_msg()]
+    request = SetParameters.Request(parameters=asked)
+    (result,) = ros_client.call(SetParameters, "/policy/set_parameters", request).results
+    assert not result.successful and "has no monitor" in result.reason
 
 
 def test_doubt_is_of_what_is_followed_and_begins_anew_with_it():
