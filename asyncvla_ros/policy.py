@@ -262,6 +262,7 @@ class Policy:
             kept=kept,
             draft=None if sampled.draft is None else self._physical(sampled.draft),
             surprise=self._surprise(prefix),
+            continues=previous is not None and strategy.reads_previous,
         )
         return replace(chunk, disagreement=disagreement(previous, chunk, self.action_stats))
 

@@ -87,7 +87,7 @@ class Previous:
 
 @dataclass(frozen=True)
 class ActionChunk:
-    """Actions for the next ``l`` control steps; action ``i`` is due at ``stamp + i * step``.
+    """Actions for the next ``l`` control steps, the first one due when the observation was made.
 
     Attributes:
         actions: (l, d) float32, in the units of the checkpoint's feature contract.
@@ -104,6 +104,7 @@ class ActionChunk:
         frames with which it was fitted exceeds 1. None without a monitor.
         disagreement: Mean squared distance to the previous plan [normalized units], where they overlap and
         nothing was kept; see ``observe.episode_monitor``. None without such a plan.
+        continues: Whether it was made of the previous plan, whose control steps it has then.
     """
 
     actions: np.ndarray
@@ -116,6 +117,7 @@ class ActionChunk:
     draft: np.ndarray | None = None
     surprise: float | None = None
     disagreement: float | None = None
+    continues: bool = False
 
 
 @dataclass(frozen=True)

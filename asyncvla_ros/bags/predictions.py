@@ -122,6 +122,7 @@ class Predictions:
             action_space=chunk.action_space,
             dof_names=list(chunk.dof_names),
             step=make.duration(chunk.action_period_ns),
+            begin=make.time(chunk.begin_ns),
             actions=chunk.actions.astype(np.float32).ravel(),
             confidence=nothing if chunk.confidence is None else chunk.confidence.astype(np.float32),
             refined=np.zeros(0, bool) if chunk.refined is None else chunk.refined.astype(bool),

@@ -73,7 +73,7 @@ def eval_libero(
 
 
 def _timed(settings: EvalSettings, checkpoint: Path) -> EvalSettings:
-    """Return settings with the ``n_action_steps`` and ``replan`` that count, of which only one is used."""
+    """Return settings with the ``n_action_steps`` or ``replan`` that counts; None: the checkpoint's own."""
     from asyncvla_ros.model.config import load_config
     from asyncvla_ros.sim.evaluation.timing import Timing
 
@@ -84,7 +84,8 @@ def _timed(settings: EvalSettings, checkpoint: Path) -> EvalSettings:
     timing = Timing.of(delay, replan, n_action_steps or model.n_action_steps, model.chunk_size)
     if delay:
         return replace(settings, n_action_steps=None, replan=timing.replan)
-    return replace(settings, n_action_steps=replan if n_action_steps is None else n_action_steps, replan=None)
+    own = timing.replan == model.n_action_steps
+    return replace(settings, n_action_steps=None if own else timing.replan, replan=None)
 
 
 def _conventions(checkpoint: Path, stated: dict[str, str]) -> LiberoConventions:

@@ -42,7 +42,7 @@ class ActionSchedule:
         out                           ^ b0 and b1 are expired: dropped,  ^ exhausted: None
                                         never replayed late
 
-    The action due at ``now`` is ``floor((now - stamp) / step)``. An expired action is never handed out, and
+    The action due at ``now`` is ``floor((now - begin) / step)``. An expired action is never handed out, and
     each action is handed out at most once, so a delta cannot be applied twice. A chunk stamped in the future
     waits: until its first action is due, the older chunk goes on.
 
@@ -75,7 +75,7 @@ class ActionSchedule:
             self._ended_sessions.add(self._session_id)
         self._session_id, self._chunk_id = chunk.session_id, chunk.chunk_id
         # The new chunk replaces older actions from its own first due time on.
-        kept = [known for known in self._chunks if known.stamp_ns < chunk.stamp_ns and not chunk.is_end]
+        kept = [known for known in self._chunks if known.begin_ns < chunk.begin_ns and not chunk.is_end]
         if not kept:
             self._next_index = 0
         self._chunks = [*kept, chunk]
@@ -91,7 +91,7 @@ class ActionSchedule:
 
     def due(self, now_ns: int) -> ScheduledAction | None:
         """Hand out the action due at ``now_ns`` [ns], once; None: not begun, exhausted or handed out."""
-        while len(self._chunks) > 1 and self._chunks[1].stamp_ns <= now_ns:
+        while len(self._chunks) > 1 and self._chunks[1].begin_ns <= now_ns:
             self._chunks.pop(0)
             self._next_index = 0
         if not self._chunks:
@@ -122,9 +122,9 @@ class ActionSchedule:
             last = self._length(chunk)
             if until_ns is not None:
                 # An older chunk goes on only while its control steps begin before the newer chunk does.
-                last = min(last, -(-(until_ns - chunk.stamp_ns) // chunk.action_period_ns))
+                last = min(last, -(-(until_ns - chunk.begin_ns) // chunk.action_period_ns))
             total += max(0, last - first)
-            until_ns = chunk.stamp_ns
+            until_ns = chunk.begin_ns
         return total
 
     def is_exhausted(self, now_ns: int) -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class StampedChunk:
-    """Actions, one due every ``action_period_ns`` from ``stamp_ns`` on. Without actions it ends the motion.
+    """Actions, one due every ``action_period_ns`` from ``begin_ns`` on. Without actions it ends the motion.
 
     Nothing is checked here: ``asyncvla_ros.control.safety.check_chunk`` decides whether a chunk may be used.
 
@@ -26,6 +26,8 @@ class StampedChunk:
         n_frozen: Leading actions kept from the previous chunk.
         instruction: The task the chunk follows; of an end, the one that is over.
         unknown_words: Those of the instruction that the policy never saw.
+        offset_ns: Time from the stamp to the first action [ns]; at most half a control step before or after
+            it, in a chunk that has the control steps of the plan that it continues.
     """
 
     session_id: int
@@ -40,6 +42,12 @@ class StampedChunk:
     n_frozen: int = 0
     instruction: str = ""
     unknown_words: tuple[str, ...] = ()
+    offset_ns: int = 0
+
+    @property
+    def begin_ns(self) -> int:
+        """When the first action is due [ns, node clock]."""
+        return self.stamp_ns + self.offset_ns
 
     @property
     def is_end(self) -> bool:
@@ -48,7 +56,7 @@ class StampedChunk:
 
     def index_at(self, now_ns: int) -> int:
         """Return the index of the action due at ``now_ns``: negative before the chunk, ``>= l`` after it."""
-        return (now_ns - self.stamp_ns) // self.action_period_ns
+        return (now_ns - self.begin_ns) // self.action_period_ns
 
     def executed_at(self, now_ns: int) -> int:
         """Return how many leading actions have ended their control steps at ``now_ns``."""
@@ -56,4 +64,4 @@ class StampedChunk:
 
     def due_ns(self, index: int) -> int:
         """Return when action ``index`` is due [ns, node clock]."""
-        return self.stamp_ns + index * self.action_period_ns
+        return self.begin_ns + index * self.action_period_ns

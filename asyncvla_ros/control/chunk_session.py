@@ -39,12 +39,15 @@ class ChunkSession:
             instruction: What the chunk follows.
         """
         # Not the chunk that is sent: in units of the checkpoint kept actions stay the same bits.
-        self._plans.note(stamp_ns, now_ns, answer.actions, answer.draft)
+        begin_ns = self._plans.note(
+            stamp_ns, now_ns, answer.actions, answer.draft, continues=answer.continues
+        )
         self._newest = replace(
             self._next(stamp_ns, answer.actions * self._robot.scale, instruction),
             confidence=answer.confidence,
             refined=answer.refined,
             n_frozen=answer.n_frozen,
+            offset_ns=begin_ns - stamp_ns,
         )
         return self._newest
 

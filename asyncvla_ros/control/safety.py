@@ -100,6 +100,12 @@ def _check_time(chunk: StampedChunk, robot: RobotContract, now_ns: int) -> Rejec
     age_s = (now_ns - chunk.stamp_ns) / 1e9
     if age_s > robot.chunk_timeout_s:
         return Rejection(RejectReason.STALE, f"observed {age_s:.3f} s ago, limit {robot.chunk_timeout_s:g} s")
+    if abs(chunk.offset_ns) > robot.action_period_ns / 2:
+        return Rejection(
+            RejectReason.WRONG_STEP,
+            f"begins {chunk.offset_ns / 1e9:g} s after its observation, expected at most half a control step "
+            f"({robot.action_period_ns / 2e9:g} s) before or after it",
+        )
     if chunk.index_at(now_ns) >= len(chunk.actions):
         span_s = len(chunk.actions) * chunk.action_period_ns / 1e9
         return Rejection(

@@ -33,6 +33,9 @@ def draw_delays(runs: Sequence[Run], out: Path) -> None:
     grid = figure.subplots(2, len(worlds), sharex=True, sharey="row", squeeze=False)
     names = list(dict.fromkeys(name for name, _ in curves(runs)))
     across = "delay" if any(run.setting.delay for run in runs) else "replan"
+    if across == "replan":
+        # How long the checkpoint's own interval is, is not known here.
+        runs = [run for run in runs if run.setting.replan] or list(runs)
     for column, world in enumerate(worlds):
         success, jerk = grid[0, column], grid[1, column]
         inside = [run for run in runs if run.setting.world == world]

@@ -70,9 +70,11 @@ def watched_episodes(files: Sequence[Path]) -> tuple[list[WatchedEpisode], str]:
         try:
             values = json.loads(file.read_text(encoding="utf-8"), object_hook=with_present_keys)
             suite, rows = values["suite"], values["episodes"]
-            policies.add(values["settings"]["checkpoint"])
-            # The last chunk of an episode may be executed in part.
-            replan = max(
+            settings = values["settings"]
+            policies.add(settings["checkpoint"])
+            said = settings.get("replan") if settings.get("delay") else settings.get("n_action_steps")
+            # The checkpoint's own, else; the last chunk of an episode may be executed in part.
+            replan = said or max(
                 (math.ceil(row["steps"] / row["inferences"]) for row in rows if row["inferences"]), default=1
             )
             read = [_watched(row, suite, replan) for row in rows if row["inferences"]]
@@ -191,12 +193,15 @@ def _within(score: np.ndarray, failed: np.ndarray, tasks: np.ndarray) -> float |
 
 
 def _task_only(failed: np.ndarray, tasks: np.ndarray) -> float:
-    """Compute the AUROC of the share of failures among the other episodes of the task."""
-    shares = []
-    for i, task in enumerate(tasks):
-        others = (tasks == task) & (np.arange(len(tasks)) != i)
-        shares.append(failed[others].mean() if others.any() else failed.mean())
-    return auroc(np.array(shares), failed)
+    """Compute the AUROC of a task's share of failures, without the failure and the success that it ranks."""
+    names, of, n = np.unique(tasks, return_inverse=True, return_counts=True)
+    count = np.bincount(of, failed, len(names))
+    others = np.maximum(n - 1, 1)
+    fails, wins = of[failed], of[~failed]
+    above = ((count - 1) / others)[fails][:, None]
+    below = (count / others)[wins][None, :]
+    ranked = np.where(above == below, 0.5, above > below)
+    return float(np.where(fails[:, None] == wins[None, :], 0.5, ranked).mean())
 
 
 def _alarms(

@@ -20,6 +20,8 @@ CONTROLS = {
     "random_placements": "random placements",
 }
 _REFINING = ("select", "threshold", "rounds", "refine_steps")
+#: Handovers that ask for confidence in the old plan.
+_RATING = ("keep", "keep_random")
 _KINDS = {
     "eval": "success_rate",
     "bridge": "success_last",
@@ -71,9 +73,10 @@ def arm_of(values: Mapping[str, Any], **instead: Any) -> str:
     default = vars(Strategy().complete({}))
     given = _strategy(values) | instead
     # Fields that nothing reads make no difference: the choice of a single draft, guidance without ``guided``.
+    refining = set(_REFINING) - ({"threshold"} if given["handover"] in _RATING else set())
     ignored = {
         "mode",
-        *(_REFINING if given["mode"] == "sfm" else ()),
+        *(refining if given["mode"] == "sfm" else ()),
         *(("choose",) if given["best_of"] == 1 else ()),
         *(("jacobian", "guidance") if given["handover"] != "guided" else ()),
     }

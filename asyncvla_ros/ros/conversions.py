@@ -41,6 +41,7 @@ def chunk_to_message(chunk: StampedChunk, frame_id: str, latency_ns: int) -> Act
         action_space=chunk.action_space,
         dof_names=list(chunk.dof_names),
         step=to_duration(chunk.action_period_ns),
+        begin=to_time(chunk.begin_ns),
         committed=chunk.n_frozen,
         inference_latency=to_duration(latency_ns),
         instruction=chunk.instruction,
@@ -65,10 +66,11 @@ def chunk_from_message(message: ActionChunkMessage) -> StampedChunk:
     dofs = len(message.dof_names)
     if dofs and actions.size % dofs == 0:
         actions = actions.reshape(-1, dofs)
+    stamp_ns = to_ns(message.header.stamp)
     return StampedChunk(
         session_id=message.session_id,
         chunk_id=message.chunk_id,
-        stamp_ns=to_ns(message.header.stamp),
+        stamp_ns=stamp_ns,
         action_period_ns=to_ns(message.step),
         action_space=message.action_space,
         dof_names=tuple(message.dof_names),
@@ -78,4 +80,6 @@ def chunk_from_message(message: ActionChunkMessage) -> StampedChunk:
         n_frozen=message.committed,
         instruction=message.instruction,
         unknown_words=tuple(message.unknown_words),
+        # A publisher that knows no plan before leaves it out.
+        offset_ns=(to_ns(message.begin) or stamp_ns) - stamp_ns,
     )

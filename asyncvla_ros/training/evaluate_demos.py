@@ -8,8 +8,9 @@ actions that the expert took from there:
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from asyncvla_ros.model.checkpoint import Checkpoint, load_checkpoint, load_reco
 from asyncvla_ros.model.checkpoint_files import fingerprint
 from asyncvla_ros.model.drafts import GRIPPER
 from asyncvla_ros.policy import Policy
+from asyncvla_ros.strategy import Strategy
 from asyncvla_ros.training.batches import Batches
 from asyncvla_ros.training.demo_inference import infer_demos
 from asyncvla_ros.training.demo_metrics import demo_metrics
@@ -35,6 +37,21 @@ from asyncvla_ros.training.rated_drafts import rate_drafts
 from asyncvla_ros.training.rater_settings import COMPARED, RaterSettings
 from asyncvla_ros.training.within_observation import within_observation
 from asyncvla_ros.types import AsyncVLAError
+
+
+def _without_plan(asked: Strategy, own: Mapping[str, Any]) -> Strategy:
+    """Return the complete strategy for observations that are asked one by one, with no plan before them."""
+    if asked.handover not in (None, "switch"):
+        raise AsyncVLAError(
+            f"handover is {asked.handover!r}, but demonstrations have no plan in execution; "
+            "measure it with `asyncvla eval libero`"
+        )
+    strategy = replace(asked.complete(own), handover="switch")
+    if strategy.reads_previous:
+        raise AsyncVLAError(
+            f"choose is {strategy.choose!r}, but demonstrations have no plan in execution; choose another one"
+        )
+    return strategy
 
 
 def evaluate_demos(settings: DemoEvalSettings) -> dict[str, Any]:
@@ -55,7 +72,7 @@ def evaluate_demos(settings: DemoEvalSettings) -> dict[str, Any]:
         settings.data, config.image_size, settings.cache, skip_broken=settings.skip_broken
     )
     frames = evaluation_frames(episodes, load_records(settings.policy), settings, policy.chunk_size)
-    strategy = settings.strategy.complete(config.strategy)
+    strategy = _without_plan(settings.strategy, config.strategy)
     asked = infer_demos(policy, episodes, frames, strategy, seed=settings.seed)
     inferences = list(track(asked, description="Comparing", total=len(frames), transient=True))
     names = policy.features.action_names

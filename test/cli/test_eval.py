@@ -77,6 +77,19 @@ def test_a_strategy_that_needs_gradients_gets_the_engine_that_has_them(
 
 
 @pytest.mark.parametrize(
+    ("options", "expected"),
+    [((), (None, None)), (("--replan", "4"), (None, None)), (("--n-action-steps", "3"), (3, None))],
+)
+def test_the_checkpoints_own_interval_is_the_same_whoever_says_it(
+    options: tuple[str, ...], expected: tuple[int | None, int | None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[EvalSettings] = []
+    monkeypatch.setattr("asyncvla_ros.cli.eval._evaluate", lambda settings, *_: asked.append(settings) or {})
+    assert run(monkeypatch, "eval", "libero", *options, "--json", "-") == 0
+    assert (asked[0].n_action_steps, asked[0].replan) == expected
+
+
+@pytest.mark.parametrize(
     ("options", "message"),
     [
         (("--shard", "0/2"), "--shard is '0/2', expected I/N"),

@@ -141,6 +141,17 @@ def test_handovers_of_lockstep_are_compared_by_interval(tmp_path: Path) -> None:
     assert "results-delay.png" in [picture.name for picture in pictures]
 
 
+def test_a_threshold_of_kept_actions_tells_strategies_apart(tmp_path: Path) -> None:
+    write(tmp_path / "switch.json", [True] * 3, strategy=Strategy("sfm", threshold=0.3), **late())
+    for threshold in (0.3, 0.8):
+        strategy = Strategy("sfm", handover="keep", threshold=threshold)
+        write(tmp_path / f"{threshold}.json", [True] * 3, strategy=strategy, **late())
+    assert [p.run.arm for p in found(tmp_path)] == [
+        "sfm, threshold 0.3, handover keep",
+        "sfm, threshold 0.8, handover keep",
+    ]
+
+
 def test_lockstep_alone_has_no_such_section(tmp_path: Path) -> None:
     write(tmp_path / "afm.json", [True] * 4)
     text, _ = report(tmp_path, tmp_path / "results.md")

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from asyncvla_ros.cli.main import app
 from asyncvla_ros.model.checkpoint_files import fingerprint
 from asyncvla_ros.observe.episode_monitor import load_limits
-from asyncvla_ros.report.monitor import monitor_metrics, watched_episodes
+from asyncvla_ros.report.monitor import _task_only, monitor_metrics, watched_episodes
 from asyncvla_ros.types import AsyncVLAError
 from support.checkpoints import tiny_checkpoint
 
@@ -69,6 +69,24 @@ def test_time_alone_is_no_signal_early_on(telling):
     assert metrics["auroc_within_task"]["elapsed"] == 1
     assert metrics["auroc_early_within_task"]["elapsed"] < 0.65
     assert metrics["auroc_early_within_task"]["doubt"] == pytest.approx(0.5, abs=0.2)
+
+
+def test_tasks_that_are_equally_hard_tell_nothing_and_others_do():
+    rng, tasks = np.random.default_rng(0), np.repeat([f"task {i}" for i in range(10)], 10)
+    equal = [_task_only(rng.random(100) < 0.2, tasks) for _ in range(200)]
+    assert np.mean(equal) == pytest.approx(0.5, abs=0.02)
+    # Half of the tasks fail now and then, the others never.
+    uneven = [_task_only(rng.random(100) < np.repeat([0.5, 0.0], 50), tasks) for _ in range(200)]
+    assert np.mean(uneven) == pytest.approx(50 / 75 + 0.5 * 25 / 75, abs=0.03)
+
+
+def test_an_inference_lasts_as_long_as_the_evaluation_says(tmp_path: Path):
+    file = evaluation(tmp_path / "a.json", tells=1.0)
+    values = json.loads(file.read_text())
+    for settings, replan in (({"delay": 2, "replan": 6}, 6), ({"n_action_steps": 8}, 8), ({"delay": 0}, 4)):
+        values["settings"] = {"checkpoint": "abc", **settings}
+        file.write_text(json.dumps(values))
+        assert watched_episodes([file])[0][0].replan == replan
 
 
 def test_failures_that_look_foreign_are_seen_soon_after_they_do(telling):

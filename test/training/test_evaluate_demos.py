@@ -10,10 +10,11 @@ from asyncvla_ros.common.data_record import DataRecord
 from asyncvla_ros.data.episodes import Episodes
 from asyncvla_ros.data.frames import ConcatenatedImages
 from asyncvla_ros.model.config import RaterConfig
+from asyncvla_ros.strategy import Strategy
 from asyncvla_ros.training.demo_inference import DemoInference
 from asyncvla_ros.training.demo_metrics import action_accuracy, calibration, refinement
 from asyncvla_ros.training.demo_settings import DemoEvalSettings
-from asyncvla_ros.training.evaluate_demos import evaluation_frames
+from asyncvla_ros.training.evaluate_demos import _without_plan, evaluation_frames
 from asyncvla_ros.types import ActionChunk, AsyncVLAError, StageTimes
 
 NAMES = ("dx", "dy", "gripper")
@@ -129,6 +130,14 @@ def test_only_episodes_that_trained_nothing_and_whole_chunks_are_compared() -> N
         evaluation_frames(episodes, (policy, policy), unseen, 8)
     with pytest.raises(AsyncVLAError, match="none of 40 episodes trained neither policy nor rater and is as"):
         evaluation_frames(episodes, (policy, None), SETTINGS, 11)
+
+
+def test_demonstrations_have_no_plan_that_could_be_handed_over() -> None:
+    assert _without_plan(Strategy(), {"handover": "commit", "mode": "sfm"}).handover == "switch"
+    with pytest.raises(AsyncVLAError, match="handover is 'keep', but demonstrations have no plan"):
+        _without_plan(Strategy(handover="keep"), {})
+    with pytest.raises(AsyncVLAError, match="choose is 'coherent', but"):
+        _without_plan(Strategy(best_of=4, choose="coherent"), {})
 
 
 def test_data_of_which_a_part_trained_something_are_not_fresh() -> None:

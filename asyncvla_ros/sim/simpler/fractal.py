@@ -18,6 +18,7 @@ from websockets.exceptions import WebSocketException
 
 from asyncvla_ros.common.noise_seed import noise_seed
 from asyncvla_ros.common.renamed import with_present_keys
+from asyncvla_ros.control.plan_memory import PlanMemory
 from asyncvla_ros.serve.client import PolicyClient, RequestError
 from asyncvla_ros.sim.evaluation.inference import Inference
 from asyncvla_ros.sim.simpler.fractal_results import FractalEpisode, FractalSettings, summarize
@@ -69,23 +70,27 @@ def run_episode(
     first = instruction = world.get_language_instruction()
     gripper = StickyGripper()
     pending: list[np.ndarray] = []
+    plans = PlanMemory()
     inferences: list[Inference] = []
     success = ever = ended = False
     steps = 0
     while steps < max_steps(settings.task) and not ended:
         if (now := world.get_language_instruction()) != instruction:
             # The next part of a long task: the plan for the previous one is void.
-            instruction, gripper, pending = now, StickyGripper(), []
+            instruction, gripper, pending, plans = now, StickyGripper(), [], PlanMemory()
         if not pending:
-            seed = noise_seed(settings.seed, number, len(inferences))
+            seed, previous = noise_seed(settings.seed, number, len(inferences)), plans.previous(steps)
             reply = client.infer(
                 {camera: obs["image"][CAMERA]["rgb"]},
                 robot_state(world, obs),
                 instruction,
                 seed=seed,
                 strategy=asdict(settings.strategy),
+                previous=None if previous is None else vars(previous),
             )
-            inferences.append(Inference(steps, seed, instruction, chunk_of_reply(reply)))
+            chunk = chunk_of_reply(reply)
+            inferences.append(Inference(steps, seed, instruction, chunk))
+            plans.note(steps, steps, chunk.actions, chunk.draft)
             pending = list(reply["actions"][:execute])
         obs, _, done, ended, _ = env.step(env_action(pending.pop(0), gripper))
         success, steps = bool(done), steps + 1

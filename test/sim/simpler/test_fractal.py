@@ -71,7 +71,9 @@ def test_the_first_actions_of_each_chunk_are_executed_and_then_the_policy_looks_
     assert metrics["episodes"][0]["steps"] == 80 and len(client.asked) == 20
     moved = 1e3 * np.array(env.actions)[:, 0]
     np.testing.assert_allclose(moved[:9], [0, 0.1, 0.2, 0.3, 1, 1.1, 1.2, 1.3, 2], atol=1e-5)
-    seen = client.asked[1]
+    first, seen = client.asked[0]["previous"], client.asked[1]
+    assert first is None and seen["previous"]["delay"] == 0
+    np.testing.assert_allclose(seen["previous"]["actions"][:, 0], [0.4e-3, 0.5e-3, 0.6e-3, 0.7e-3])
     assert (seen["images"]["head"][:16] == 200).all() and not seen["images"]["head"][16:].any()
     np.testing.assert_allclose(seen["state"][:3], [0.5006, 0.1, 0.9], atol=1e-6)
     assert seen["instruction"] == "pick coke can" and seen["strategy"]["mode"] == "afm"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from asyncvla_ros.control.plan_memory import PlanMemory
 from asyncvla_ros.sim.evaluation.inference import Inference
 from asyncvla_ros.sim.evaluation.video import write_video
 from asyncvla_ros.sim.simpler.bridge.conventions import (
@@ -75,12 +76,14 @@ class PolicyActor:
     def __call__(self, task: BridgeTask, init: int, first: BridgeState) -> Act:
         """Begin an episode, with noise that does not depend on other episodes."""
         seeds = np.random.SeedSequence((self._settings.seed, *task.name.encode(), init))
+        plans = PlanMemory()
 
         def act(frame: BridgeState, step: int) -> tuple[np.ndarray, Inference]:
             state = bridge_state(frame.pose_ee_in_base, frame.fingers_m)
             observation = Observation({self._camera: frame.image}, state, task.instruction)
             seed = int(seeds.spawn(1)[0].generate_state(1)[0])
-            chunk = self._policy.infer(observation, self._settings.strategy, seed=seed)
+            chunk = self._policy.infer(observation, self._settings.strategy, plans.previous(step), seed)
+            plans.note(step, step, chunk.actions, chunk.draft)
             return chunk.actions[: self._execute], Inference(step, seed, task.instruction, chunk)
 
         return act

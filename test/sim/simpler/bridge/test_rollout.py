@@ -8,7 +8,8 @@ import pytest
 from asyncvla_ros.sim.simpler.bridge.results import BridgeEpisode, BridgeSettings
 from asyncvla_ros.sim.simpler.bridge.rollout import PolicyActor, evaluate, run_episode
 from asyncvla_ros.sim.simpler.bridge.tasks import get_task
-from asyncvla_ros.types import AsyncVLAError, ContractError, Observation
+from asyncvla_ros.strategy import Strategy
+from asyncvla_ros.types import AsyncVLAError, ContractError, Observation, Previous
 from support.bridge import FakeSim, bridge_features
 from support.policies import StillPolicy
 
@@ -23,10 +24,12 @@ class BridgePolicy(StillPolicy):
     def __init__(self) -> None:
         super().__init__()
         self.observations: list[Observation] = []
+        self.plans: list[Previous | None] = []
 
-    def infer(self, observation: Observation, *args, **more):
+    def infer(self, observation: Observation, strategy=Strategy(), previous=None, seed=None):
         self.observations.append(observation)
-        return super().infer(observation, *args, **more)
+        self.plans.append(previous)
+        return super().infer(observation, strategy, previous, seed)
 
 
 def test_an_episode_goes_on_beyond_success_and_tells_both_definitions():
@@ -50,6 +53,17 @@ def test_the_policy_sees_the_camera_and_state_at_each_inference_and_the_rest_is_
     assert first.instruction == "put eggplant into yellow basket"
     np.testing.assert_allclose(first.state, [0, 0, 0, 0, 0, 0, 0, 1], atol=1e-6)
     assert (first.images["image_0"].max(), second.images["image_0"].max()) == (0, 7)
+
+
+def test_a_strategy_knows_what_is_left_of_the_plan_but_not_that_of_another_episode():
+    policy, config = BridgePolicy(), BridgeSettings(("carrot",), (0,), n_action_steps=3)
+    actor = PolicyActor(policy, config)
+    for _ in range(2):
+        policy.plans.clear()
+        run_episode(FakeSim(get_task("carrot")), actor, config, 0)
+        first, second, *_ = policy.plans
+        assert first is None
+        assert second is not None and (len(second.actions), second.delay) == (policy.chunk_size - 3, 0)
 
 
 def test_noise_depends_on_seed_task_placement_and_inference_alone():
