@@ -154,9 +154,10 @@ def record_episode(
     handover = int(limit * rng.uniform(*_ROLLOUT_SHARE)) if rollout_policy is not None else 0
     planned: list[np.ndarray] = []
     for step in range(limit):
-        action = expert.act()
+        drives = step >= handover
+        action = expert.act(drives=drives)
         observation = env.observe()
-        if rollout_policy is not None and step < handover:
+        if rollout_policy is not None and not drives:
             if not planned:
                 chunk = rollout_policy.infer(observation, Strategy("sfm"), seed=int(rng.integers(2**31)))
                 planned = list(chunk.actions[: rollout_policy.n_action_steps])

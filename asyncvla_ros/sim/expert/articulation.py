@@ -83,8 +83,8 @@ class OpenDrawer(_Skill):
             self._left = False
         return self._left
 
-    def act(self) -> np.ndarray:
-        """Return the action for the current state, (7,) float32 in [-1, 1]."""
+    def act(self, *, drives: bool = True) -> np.ndarray:
+        """Return the action for the current state, (7,) float32 in [-1, 1], whoever drives."""
         position, rotation = self._scene.ee_pose()
         handle, out = self._scene.handle(self._drawer)
         away = np.array([*self._scene.away_from_base(handle), 0.0])
@@ -158,8 +158,8 @@ class TurnKnob(_Skill):
         """Return whether the stove is on."""
         return self._scene.holds(self._goal)
 
-    def act(self) -> np.ndarray:
-        """Return the action for the current state, (7,) float32 in [-1, 1]."""
+    def act(self, *, drives: bool = True) -> np.ndarray:
+        """Return the action for the current state, (7,) float32 in [-1, 1], whoever drives."""
         position, rotation = self._scene.ee_pose()
         angle = self._scene.joint_value(self._goal[1])
         knob = self._scene.knob(self._goal[1]) - np.array([0.0, 0.0, _KNOB_DEPTH_M])
@@ -231,8 +231,8 @@ class PushPlate(_Skill):
         """Return whether the plate is at its goal."""
         return self._scene.holds(self._goal)
 
-    def act(self) -> np.ndarray:
-        """Return the action for the current state, (7,) float32 in [-1, 1]."""
+    def act(self, *, drives: bool = True) -> np.ndarray:
+        """Return the action for the current state, (7,) float32 in [-1, 1], whoever drives."""
         position, rotation = self._scene.ee_pose()
         _, plate, place = self._goal
         box = self._scene.object_box(plate)

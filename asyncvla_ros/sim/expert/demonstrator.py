@@ -41,9 +41,9 @@ class Expert:
         """Phase of the current skill."""
         return self._current().phase
 
-    def act(self) -> np.ndarray:
-        """Return the action for the current state, (7,) float32 in [-1, 1]."""
-        action = self._current().act()
+    def act(self, *, drives: bool = True) -> np.ndarray:
+        """Return the action for the current state, (7,) float32 in [-1, 1]; ``drives``: it is executed."""
+        action = self._current().act(drives=drives)
         if self._scene.joint_positions()[_ELBOW] > _STRAIGHT_RAD:
             # Every way back leads through the singularity, from which corrections push the arm away; tilting
             # the fingers towards the base moves the wrist outwards and lets the elbow bend.

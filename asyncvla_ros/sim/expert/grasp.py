@@ -41,6 +41,12 @@ _TILT_TURNS_WRIST_RAD = 2.4
 _MOST_BACKWARDS = 0.2
 #: Least height to lift an object [m].
 _LIFT_M = 0.06
+#: Distance in x and y [m] and turn [rad] from a grasp up to which the hand is above it.
+AT_HAND_M, AT_HAND_RAD = 0.03, 0.15
+#: A grasp with this score [m], or nearly that of the present one, is good enough for a hand that is above it.
+_GOOD_M, _NEARLY_M = 0.003, 0.002
+#: Turn that costs a hand as much as a way of 1 m [rad].
+_TURN_RAD_PER_M = 10.0
 #: Differences below which two grasps are nearly the same.
 _OTHER_POINT_M, _OTHER_YAW_RAD = 0.011, 0.2
 _SHIFTS_M = (0.0, 0.012, -0.012, 0.024, -0.024)
@@ -112,16 +118,70 @@ def choose_grasp(
         rank: 0 for the best grasp, 1 for the next one that is not nearly the same, ...
         style: (m, n): the m-th of n equal parts of a bowl's rim, counted from +y, if it can be held there.
     """
+    ways = _ways(scene, target)
+    scores = _scores(scene, target, place, ways, style=style)
+    # A stable sort: among equally good grasps the one with less deviation comes first.
+    order = [i for i in np.argsort(-scores, kind="stable") if np.isfinite(scores[i])]
+    point, yaw, tolerance, tilt = next(islice(cycle(distinct(ways[i] for i in order)), rank, None))
+    offset = scene.body_rotation(target).T @ (point - scene.body_position(target))
+    return nearest_turn(Grasp(offset, yaw, tolerance, tilt), scene.ee_pose()[1])
+
+
+def grasp_at_hand(
+    scene: Scene, target: str, place: str, instead_of: Grasp, *, style: tuple[int, int] | None = None
+) -> Grasp | None:
+    """Return the good upright grasp that is nearest to the hand; None if the hand is above none.
+
+    Which of several grasps is the best often depends on millimeters. A policy cannot see that, so the expert
+    goes on with the one to which the policy went.
+
+    Args:
+        scene: the scene.
+        target: the object.
+        place: object or region where it will be released.
+        instead_of: the present grasp, which may be better by little.
+        style: see ``choose_grasp``.
+    """
+    position, rotation = scene.ee_pose()
+    yaw = yaw_of(rotation)
+    ways = _ways(scene, target, yaw)
+    points, turns = np.array([way[0] for way in ways]), np.array([way[1] for way in ways]) - yaw
+    turns = np.abs((turns + np.pi / 2) % np.pi - np.pi / 2)
+    distances = np.linalg.norm(points[:, :2] - position[:2], axis=1)
+    upright = np.array([way[3] == 0.0 for way in ways])
+    near = np.flatnonzero(upright & (distances < AT_HAND_M) & (turns < AT_HAND_RAD))
+    present = (held_point(scene, target, instead_of), instead_of.yaw, instead_of.tolerance, instead_of.tilt)
+    scores = _scores(scene, target, place, [*(ways[i] for i in near), present], style=style)
+    good = near[scores[:-1] >= min(_GOOD_M, scores[-1] - _NEARLY_M)]
+    if not len(good):
+        return None
+    point, yaw, tolerance, tilt = ways[min(good, key=lambda i: distances[i] + turns[i] / _TURN_RAD_PER_M)]
+    offset = scene.body_rotation(target).T @ (point - scene.body_position(target))
+    return nearest_turn(Grasp(offset, yaw, tolerance, tilt), rotation)
+
+
+def yaw_of(rotation: np.ndarray) -> float:
+    """Return the yaw of a gripper with ``rotation`` (3, 3), as that of a grasp, within 90 degrees [rad]."""
+    turned = rotation @ DOWN.T
+    yaw = float(np.arctan2(turned[1, 0] - turned[0, 1], turned[0, 0] + turned[1, 1]))
+    return (yaw + np.pi / 2) % np.pi - np.pi / 2
+
+
+def _ways(scene: Scene, target: str, *yaws_at_hand: float) -> list[Way]:
+    """Return all ways to hold the target, least deviation first."""
+    if "bowl" in target:
+        ways = rim_grasps(scene.body_position(target), scene.body_rotation(target))
+        return [(*way, tilt) for tilt in _RIM_TILTS_RAD for way in ways]
+    return [(*way, 0.0) for way in box_grasps(scene.object_box(target), *yaws_at_hand)]
+
+
+def _scores(
+    scene: Scene, target: str, place: str, ways: list[Way], *, style: tuple[int, int] | None
+) -> np.ndarray:
+    """Return how free each way is, at most ``_MARGIN_M`` [m], less what else is bad; -inf: out of reach."""
     body, box = scene.body_position(target), scene.object_box(target)
-    rotation = scene.body_rotation(target)
-    tilts = _RIM_TILTS_RAD if "bowl" in target else (0.0,)
-    ways = rim_grasps(body, rotation) if "bowl" in target else box_grasps(box)
-    away = scene.away_from_base(body)
-    grasps = [(*way, tilt) for tilt in tilts for way in ways]
-    yaws, leans = np.array([grasp[1] for grasp in grasps]), np.array([grasp[3] for grasp in grasps])
-    bends = tilt_rotation(yaws, leans)[:, :2, 2] @ away > -_MOST_BACKWARDS
-    grasps = [grasp for grasp, can in zip(grasps, bends, strict=True) if can]
-    yaws, leans, points = yaws[bends], leans[bends], np.array([grasp[0] for grasp in grasps])
+    points, yaws = np.array([way[0] for way in ways]), np.array([way[1] for way in ways])
+    leans = np.array([way[3] for way in ways])
     obstacles = scene.obstacles(target)
     free = np.minimum(clearance(points, yaws, obstacles, leans), _MARGIN_M)
     # At the place the fingers may open above their surroundings, but objects must not fall from high up.
@@ -138,11 +198,8 @@ def choose_grasp(
     if style is not None and "bowl" in target:
         parts = np.array([rim_part(point - body, style[1]) for point in points])
         scores -= np.where(parts == style[0], 0.0, _OTHER_STYLE)
-    # A stable sort: among equally good grasps the one with less deviation comes first.
-    order = np.argsort(-scores, kind="stable")
-    others = cycle(distinct(grasps[i] for i in order))
-    point, yaw, tolerance, tilt = next(islice(others, rank, None))
-    return nearest_turn(Grasp(rotation.T @ (point - body), yaw, tolerance, tilt), scene.ee_pose()[1])
+    bends = tilt_rotation(yaws, leans)[:, :2, 2] @ scene.away_from_base(body) > -_MOST_BACKWARDS
+    return np.where(bends, scores, -np.inf)
 
 
 def rim_part(offset: np.ndarray, parts: int) -> int:
@@ -207,8 +264,12 @@ def rim_grasps(body: np.ndarray, rotation: np.ndarray) -> list[tuple[np.ndarray,
     return [grasps[i] for i in sorted(range(len(grasps)), key=costs.__getitem__)]
 
 
-def box_grasps(box: Box) -> list[tuple[np.ndarray, float, np.ndarray]]:
+def box_grasps(box: Box, *more_yaws: float) -> list[tuple[np.ndarray, float, np.ndarray]]:
     """Yield grasps of a box, least deviation first.
+
+    Args:
+        box: the box.
+        more_yaws: yaws [rad] to try besides the usual ones.
 
     Returns:
         Grasp point (3,) in the world [m], yaw [rad] and tolerance (2,) [m] of each.
@@ -216,10 +277,11 @@ def box_grasps(box: Box) -> list[tuple[np.ndarray, float, np.ndarray]]:
     center = np.array([*box.center[:2], grasp_height(box)])
     widest = max(_WIDEST_GRASP_M, float(box.size[:2].min()))
     grasps = []
-    for yaw_deg, shift in sorted(product(_YAWS_DEG, _SHIFTS_M), key=_deviation_cost):
-        sideways = yaw_deg == 90.0
+    yaws_deg = (*_YAWS_DEG, *map(float, np.degrees(more_yaws)))
+    for yaw_deg, shift in sorted(product(yaws_deg, _SHIFTS_M), key=_deviation_cost):
+        sideways = abs(yaw_deg) > 45.0
         length, width = box.size[1::-1] if sideways else box.size[:2]
-        turn = 0.0 if sideways else abs(np.radians(yaw_deg))
+        turn = np.radians(90.0 - abs(yaw_deg) if sideways else abs(yaw_deg))
         width = width / np.cos(turn) + 2 * _FINGER_HALF_WIDTH_M * np.tan(turn)
         if width > widest or abs(shift) > max(0.0, length / 2 - _FINGER_HALF_WIDTH_M):
             continue

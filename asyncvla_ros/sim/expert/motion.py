@@ -15,6 +15,8 @@ ROTATION_UNIT_RAD = 0.5
 DOWN = np.array([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, -1.0]])
 _GAIN = 1.2  # 1.5 overshoots
 _MAX_ROTATION = 0.5
+#: Time after which fingers that were told to close have closed [control steps].
+CLOSING_STEPS = 20
 _FINGERS_STOPPED_M_S = 0.01
 _FINGER_VELOCITIES = slice(7, 9)
 
@@ -42,8 +44,13 @@ class Skill(Protocol):
     def done(self) -> bool:
         """Return whether the skill's postcondition holds."""
 
-    def act(self) -> np.ndarray:
-        """Return the action for the current state, (7,) float32 in [-1, 1]."""
+    def act(self, *, drives: bool = True) -> np.ndarray:
+        """Return the action for the current state, (7,) float32 in [-1, 1].
+
+        Args:
+            drives: whether it is executed, rather than that of a policy; else nothing follows from how long
+                it takes.
+        """
 
 
 def closed_firmly(joint_velocities: np.ndarray, steps: int) -> bool:
@@ -54,7 +61,7 @@ def closed_firmly(joint_velocities: np.ndarray, steps: int) -> bool:
         steps: Control steps since they began to close.
     """
     speed = float(np.abs(joint_velocities[_FINGER_VELOCITIES]).max())
-    return (steps > 5 and speed < _FINGERS_STOPPED_M_S) or steps > 20
+    return (steps > 5 and speed < _FINGERS_STOPPED_M_S) or steps > CLOSING_STEPS
 
 
 def translation_action(position: np.ndarray, goal: np.ndarray) -> np.ndarray:

@@ -9,9 +9,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from asyncvla_ros.sim.expert.grasp import Grasp, choose_grasp, held_point
+from asyncvla_ros.sim.expert.grasp import (
+    AT_HAND_M,
+    AT_HAND_RAD,
+    Grasp,
+    choose_grasp,
+    grasp_at_hand,
+    held_point,
+)
 from asyncvla_ros.sim.expert.gripper_room import free_height
-from asyncvla_ros.sim.expert.motion import Phase, closed_firmly, motion_action
+from asyncvla_ros.sim.expert.motion import CLOSING_STEPS, Phase, closed_firmly, motion_action
 from asyncvla_ros.sim.libero.boxes import Box, Obstacles
 from asyncvla_ros.sim.libero.scene import Scene
 
@@ -20,10 +27,11 @@ _HOVER_M = 0.055
 _CLEARANCE_M = 0.04
 #: Half the width of the path that must be free of obstacles [m].
 _SWATH_M = 0.06
-#: Distance from the grasp point, in x and y, below which the gripper descends [m].
-_ABOVE_GRASP_M = 0.03
 _HEIGHT_TOLERANCE_M = 0.012
-_YAW_TOLERANCE_RAD = 0.15
+#: Distance from the object, in x and y, within which the hand may be above another grasp [m].
+_NEAR_M = 0.10
+#: Distance between fingers below which they are not fully open [m].
+_OPEN_M = 0.078
 #: Greatest turn of the gripper below the height of its surroundings [rad].
 _SWING_RAD = 0.4
 _PLACE_TOLERANCE_M = 0.012
@@ -37,8 +45,9 @@ _ASIDE_MARGIN_M, _SLIDE_M = 0.003, 0.005
 _SLIDE_ON_M = 0.02
 #: Time after which a blocked object is lifted where it is [control steps].
 _SLIDE_STEPS = 25
-#: Longest descent [control steps]; a longer one is blocked, and the next best grasp is tried.
-_DESCENT_STEPS = 50
+#: Longest descent and lowering [control steps]; a longer one is blocked, and the next best grasp is tried.
+_DESCENT_STEPS, _LOWERING_STEPS = 50, 40
+_FINGERS = slice(7, 9)
 _HOLDING = (Phase.LIFT, Phase.CARRY, Phase.LOWER)
 
 
@@ -58,6 +67,8 @@ class PickAndPlace:
         _, self._target, self._place = goal
         self.phase = Phase.HOVER
         self._phase_steps = 0
+        #: Of the phase, those in which the arm did what this skill said.
+        self._tried_steps = 0
         self._stalls = 0
         self._grasp: Grasp
 
@@ -65,8 +76,9 @@ class PickAndPlace:
         """Return whether the object is at its goal and released."""
         return self.phase not in (Phase.CLOSE, *_HOLDING) and self._scene.holds(self._goal)
 
-    def act(self) -> np.ndarray:
-        """Return the action for the current state, (7,) float32 in [-1, 1]."""
+    def act(self, *, drives: bool = True) -> np.ndarray:
+        """Return the action for the current state, (7,) float32 in [-1, 1]; ``drives``: it is executed."""
+        self._tried_steps += drives
         if self.phase is Phase.HOVER and self._phase_steps == 0:
             # Not earlier: another skill may act first, e.g. on a drawer, and change which grasps are free.
             self._grasp = choose_grasp(
@@ -79,37 +91,56 @@ class PickAndPlace:
 
     def _enter(self, phase: Phase) -> None:
         self.phase = phase
-        self._phase_steps = 0
+        self._phase_steps = self._tried_steps = 0
 
     def _advance(self, position: np.ndarray, rotation: np.ndarray) -> None:
         """Move to the phase that fits the state; at most one transition a step."""
         self._phase_steps += 1
-        to_grasp = self._grasp_point() - position
         if self.phase in _HOLDING:
-            self._advance_holding(position, float(np.linalg.norm(to_grasp)))
+            self._advance_holding(position, float(np.linalg.norm(self._grasp_point() - position)))
         elif self.phase is Phase.OPEN and self._phase_steps > 8:
             self._enter(Phase.RETREAT)
         elif self.phase is Phase.RETREAT and self._phase_steps > 20:
             self._enter(Phase.HOVER)
         else:
-            self._advance_approach(position, rotation, to_grasp)
+            self._advance_approach(position, rotation)
 
-    def _advance_approach(self, position: np.ndarray, rotation: np.ndarray, to_grasp: np.ndarray) -> None:
+    def _advance_approach(self, position: np.ndarray, rotation: np.ndarray) -> None:
+        if self.phase in (Phase.HOVER, Phase.DESCEND):
+            self._take_grasp_at_hand(position)
+        to_grasp = self._grasp_point() - position
         lateral_offset = self._grasp.lateral_offset(to_grasp)
         if self.phase is Phase.HOVER:
-            turned = self._grasp.yaw_error(rotation) < _YAW_TOLERANCE_RAD
-            if lateral_offset < _ABOVE_GRASP_M and turned and position[2] < self._hover_height() + 0.02:
+            turned = self._grasp.yaw_error(rotation) < AT_HAND_RAD
+            if lateral_offset < AT_HAND_M and turned and position[2] < self._hover_height() + 0.02:
                 self._enter(Phase.DESCEND)
         elif self.phase is Phase.DESCEND:
-            if lateral_offset > 0.06:
-                self._enter(Phase.HOVER)
-            elif self._grasp.misalignment(to_grasp) == 0.0 and abs(to_grasp[2]) < _HEIGHT_TOLERANCE_M:
-                self._enter(Phase.CLOSE)
-            elif self._phase_steps > _DESCENT_STEPS:
-                self._stalls += 1
-                self._enter(Phase.HOVER)
-        elif self.phase is Phase.CLOSE and closed_firmly(self._scene.joint_velocities(), self._phase_steps):
+            self._advance_descent(to_grasp, lateral_offset)
+        elif max(lateral_offset, abs(to_grasp[2])) > AT_HAND_M:
+            self._enter(Phase.HOVER)
+        elif self._tried_steps > CLOSING_STEPS or self._holds_firmly():
             self._enter(Phase.LIFT)
+
+    def _advance_descent(self, to_grasp: np.ndarray, lateral_offset: float) -> None:
+        if lateral_offset > 0.06:
+            self._enter(Phase.HOVER)
+        elif self._grasp.misalignment(to_grasp) == 0.0 and abs(to_grasp[2]) < _HEIGHT_TOLERANCE_M:
+            self._enter(Phase.CLOSE)
+        elif self._tried_steps > _DESCENT_STEPS:
+            self._stalls += 1
+            self._enter(Phase.HOVER)
+
+    def _take_grasp_at_hand(self, position: np.ndarray) -> None:
+        """Change to a good grasp above which the hand is; not after one was blocked."""
+        distance = np.linalg.norm((self._scene.body_position(self._target) - position)[:2])
+        if not self._stalls and distance < _NEAR_M:
+            found = grasp_at_hand(self._scene, self._target, self._place, self._grasp, style=self._style)
+            self._grasp = found or self._grasp
+
+    def _holds_firmly(self) -> bool:
+        """Return whether the fingers have begun to close and have stopped."""
+        width = float(np.abs(self._scene.joint_positions()[_FINGERS]).sum())
+        return width < _OPEN_M and closed_firmly(self._scene.joint_velocities(), self._phase_steps)
 
     def _advance_holding(self, position: np.ndarray, slip: float) -> None:
         if slip > _SLIP_M:
@@ -125,7 +156,7 @@ class PickAndPlace:
             arrived = place_error < _PLACE_TOLERANCE_M and abs(position[2] - place[2]) < 0.01
             if place_error > 0.05:
                 self._enter(Phase.CARRY)
-            elif arrived or self._phase_steps > 40:
+            elif arrived or self._tried_steps > _LOWERING_STEPS:
                 self._enter(Phase.OPEN)
 
     def _goal_position(self, position: np.ndarray, rotation: np.ndarray) -> np.ndarray:
@@ -156,7 +187,7 @@ class PickAndPlace:
         over = -np.inf
         if distance > 0.08 or self._grasp.yaw_error(rotation) > _SWING_RAD:
             over = highest_between(position, grasp, obstacles) + _CLEARANCE_M
-        elif distance > _ABOVE_GRASP_M:
+        elif distance > AT_HAND_M:
             over = float(free_height(position[:2], self._grasp.yaw, obstacles))
         height = max(self._hover_height(), over)
         if position[2] < over - 0.03:

@@ -11,6 +11,7 @@ from asyncvla_ros.sim.expert.grasp import (
     grasp_height,
     nearest_turn,
     rim_grasps,
+    yaw_of,
 )
 from asyncvla_ros.sim.expert.gripper_room import clearance, free_height
 from asyncvla_ros.sim.libero.boxes import Box, Obstacles
@@ -91,6 +92,20 @@ def test_the_next_grasp_is_another_one() -> None:
     assert 12 <= len(others) <= len(ways) / 2
     assert np.linalg.norm(second[0] - first[0]) > 0.011 or abs(second[1] - first[1]) > 0.2
     assert len(list(distinct([*ways[:1], (*ways[0][:3], 0.7)]))) == 2
+
+
+def test_a_narrow_box_can_be_held_at_the_yaw_of_the_hand_and_a_wide_one_only_across() -> None:
+    narrow = Box(np.array([-0.02, -0.02, 0.0]), np.array([0.02, 0.02, 0.15]))
+    assert np.radians(40.0) in [yaw for _, yaw, _ in box_grasps(narrow, np.radians(40.0))]
+    wide = [yaw for _, yaw, _ in box_grasps(CHEESE, np.radians(20.0), np.radians(80.0))]
+    assert np.radians(20.0) in wide and np.radians(80.0) not in wide
+
+
+@pytest.mark.parametrize("yaw", [-1.5, -0.3, 0.0, 0.4, 1.5])
+def test_the_yaw_of_a_hand_is_that_of_its_grasp_and_fingers_have_no_front(yaw: float) -> None:
+    for turn in (0.0, np.pi):
+        rotation = Grasp(np.zeros(3), yaw + turn, tolerance=np.array([0.01, 0.01])).rotation
+        assert yaw_of(rotation) == pytest.approx(yaw)
 
 
 def test_a_hand_that_tilts_aside_reaches_under_a_shelf() -> None:
