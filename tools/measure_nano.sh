@@ -56,7 +56,7 @@ late() {
 worlds() {
   for world in jump drift kicks; do
     for handover in switch commit; do
-      SUITES=libero_object examine "worlds/${world}_$handover" 0-4 --world "$world" --delay 4 --handover "$handover"
+      suites=libero_object examine "worlds/${world}_$handover" 0-4 --world "$world" --delay 4 --handover "$handover"
     done
   done
 }
