@@ -152,7 +152,7 @@ def grasp_at_hand(
     near = np.flatnonzero(upright & (distances < AT_HAND_M) & (turns < AT_HAND_RAD))
     present = (held_point(scene, target, instead_of), instead_of.yaw, instead_of.tolerance, instead_of.tilt)
     scores = _scores(scene, target, place, [*(ways[i] for i in near), present], style=style)
-    good = near[scores[:-1] >= min(_GOOD_M, scores[-1] - _NEARLY_M)]
+    good = near[np.isfinite(scores[:-1]) & (scores[:-1] >= min(_GOOD_M, scores[-1] - _NEARLY_M))]
     if not len(good):
         return None
     point, yaw, tolerance, tilt = ways[min(good, key=lambda i: distances[i] + turns[i] / _TURN_RAD_PER_M)]
