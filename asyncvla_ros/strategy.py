@@ -14,6 +14,8 @@ MODES = ("afm", "sfm")
 SELECTIONS = ("rater", "random", "variance")
 CHOICES = ("rater", "mean", "medoid", "coherent")
 HANDOVERS = ("switch", "ensemble", "guided", "commit", "keep", "keep_random", "keep_all")
+# Handovers that keep actions by their confidence.
+RATING = ("keep", "keep_random")
 JACOBIANS = ("identity", "full")
 # Engines of a network and types of its backbone's weights: ``model.engine``, ``model.quantize``.
 ENGINES = ("plain", "onnx", "compiled", "graph")

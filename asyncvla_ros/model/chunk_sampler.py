@@ -18,14 +18,14 @@ from torch import Tensor
 from asyncvla_ros.model import flow
 from asyncvla_ros.model.asyncvla import AsyncVLA
 from asyncvla_ros.model.drafts import Gripper, medoid, nearest, spread, weighted_mean
-from asyncvla_ros.model.handover import KEEPING, RATING, Plan, ensemble, kept_places
+from asyncvla_ros.model.handover import KEEPING, Plan, ensemble, kept_places
 from asyncvla_ros.model.prefix import Prefix
 from asyncvla_ros.model.runner import Runner
 from asyncvla_ros.model.sampled_chunk import Rated, SampledChunk
 from asyncvla_ros.model.select import select
 from asyncvla_ros.model.signals import action_signals
 from asyncvla_ros.model.strategy_check import check_strategy, confidence_threshold, rates, watches
-from asyncvla_ros.strategy import Strategy
+from asyncvla_ros.strategy import RATING, Strategy
 from asyncvla_ros.types import ContractError
 
 Lap = Callable[[str], None]

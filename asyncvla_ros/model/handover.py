@@ -20,10 +20,9 @@ from torch import Tensor
 
 from asyncvla_ros.common.normalization import NormStats
 from asyncvla_ros.model.drafts import Gripper, weighted_mean
+from asyncvla_ros.strategy import RATING
 from asyncvla_ros.types import ContractError, Previous
 
-# Handovers that keep actions by their confidence.
-RATING = ("keep", "keep_random")
 KEEPING = ("commit", "keep_all", *RATING)
 # Decay of the weight from each plan to the next younger one (ACT, arXiv 2304.13705).
 _DECAY = 0.01

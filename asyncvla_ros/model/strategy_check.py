@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from asyncvla_ros.model.config import AsyncVLAConfig
-from asyncvla_ros.model.handover import RATING
-from asyncvla_ros.strategy import Strategy
+from asyncvla_ros.strategy import RATING, Strategy
 from asyncvla_ros.types import ContractError
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from asyncvla_ros.report.paired import HEADINGS, PairedSuccess
-from asyncvla_ros.report.results import Source, arm_of, placed, short, table
+from asyncvla_ros.report.results import Source, arm_of, interval_of, placed, short, table
 from asyncvla_ros.sim.evaluation.stats import paired_ratio, wilson_interval
 from asyncvla_ros.types import AsyncVLAError
 
@@ -123,7 +123,7 @@ def _setting(source: Source) -> Setting:
     delay = settings.get("delay", 0)
     seed = f"seed {settings['seed']}"
     control = ", ".join(filter(None, (placed(source.values), seed)))
-    replan = settings.get("replan") if delay else settings.get("n_action_steps")
+    replan = interval_of(source.values)
     policy = short(settings.get("checkpoint"))
     return Setting(policy, control, settings.get("world", "still"), delay, replan=replan)
 

@@ -25,6 +25,7 @@ from asyncvla_ros.observe.episode_monitor import (
     fit_limits,
     scores,
 )
+from asyncvla_ros.report.results import interval_of
 from asyncvla_ros.sim.evaluation.stats import wilson_interval
 from asyncvla_ros.types import AsyncVLAError
 
@@ -70,11 +71,9 @@ def watched_episodes(files: Sequence[Path]) -> tuple[list[WatchedEpisode], str]:
         try:
             values = json.loads(file.read_text(encoding="utf-8"), object_hook=with_present_keys)
             suite, rows = values["suite"], values["episodes"]
-            settings = values["settings"]
-            policies.add(settings["checkpoint"])
-            said = settings.get("replan") if settings.get("delay") else settings.get("n_action_steps")
+            policies.add(values["settings"]["checkpoint"])
             # The checkpoint's own, else; the last chunk of an episode may be executed in part.
-            replan = said or max(
+            replan = interval_of(values) or max(
                 (math.ceil(row["steps"] / row["inferences"]) for row in rows if row["inferences"]), default=1
             )
             read = [_watched(row, suite, replan) for row in rows if row["inferences"]]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from asyncvla_ros.common.renamed import with_present_keys
-from asyncvla_ros.strategy import Strategy
+from asyncvla_ros.strategy import RATING, Strategy
 from asyncvla_ros.types import AsyncVLAError
 
 #: Settings by which an evaluation differs from the official one, with their names.
@@ -20,8 +20,6 @@ CONTROLS = {
     "random_placements": "random placements",
 }
 _REFINING = ("select", "threshold", "rounds", "refine_steps")
-#: Handovers that ask for confidence in the old plan.
-_RATING = ("keep", "keep_random")
 _KINDS = {
     "eval": "success_rate",
     "bridge": "success_last",
@@ -73,7 +71,7 @@ def arm_of(values: Mapping[str, Any], **instead: Any) -> str:
     default = vars(Strategy().complete({}))
     given = _strategy(values) | instead
     # Fields that nothing reads make no difference: the choice of a single draft, guidance without ``guided``.
-    refining = set(_REFINING) - ({"threshold"} if given["handover"] in _RATING else set())
+    refining = set(_REFINING) - ({"threshold"} if given["handover"] in RATING else set())
     ignored = {
         "mode",
         *(refining if given["mode"] == "sfm" else ()),
@@ -104,6 +102,12 @@ def _strategy(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the strategy of an evaluation; what it leaves open is as in the paper."""
     said = {k: v for k, v in values["settings"]["strategy"].items() if v is not None}
     return {**vars(Strategy().complete({})), **said}
+
+
+def interval_of(values: Mapping[str, Any]) -> int | None:
+    """Return the control steps between inferences, or executed of a chunk; None: the checkpoint's own."""
+    settings = values["settings"]
+    return settings.get("replan") if settings.get("delay") else settings.get("n_action_steps")
 
 
 def short(fingerprint: str | None) -> str:

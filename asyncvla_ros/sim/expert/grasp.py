@@ -122,9 +122,7 @@ def choose_grasp(
     scores = _scores(scene, target, place, ways, style=style)
     # A stable sort: among equally good grasps the one with less deviation comes first.
     order = [i for i in np.argsort(-scores, kind="stable") if np.isfinite(scores[i])]
-    point, yaw, tolerance, tilt = next(islice(cycle(distinct(ways[i] for i in order)), rank, None))
-    offset = scene.body_rotation(target).T @ (point - scene.body_position(target))
-    return nearest_turn(Grasp(offset, yaw, tolerance, tilt), scene.ee_pose()[1])
+    return _grasp_of(scene, target, next(islice(cycle(distinct(ways[i] for i in order)), rank, None)))
 
 
 def grasp_at_hand(
@@ -133,20 +131,13 @@ def grasp_at_hand(
     """Return the good upright grasp that is nearest to the hand; None if the hand is above none.
 
     Which of several grasps is the best often depends on millimeters. A policy cannot see that, so the expert
-    goes on with the one to which the policy went.
-
-    Args:
-        scene: the scene.
-        target: the object.
-        place: object or region where it will be released.
-        instead_of: the present grasp, which may be better by little.
-        style: see ``choose_grasp``.
+    goes on with the one to which the policy went, if ``instead_of`` is hardly better. See ``choose_grasp``.
     """
     position, rotation = scene.ee_pose()
     yaw = yaw_of(rotation)
     ways = _ways(scene, target, yaw)
     points, turns = np.array([way[0] for way in ways]), np.array([way[1] for way in ways]) - yaw
-    turns = np.abs((turns + np.pi / 2) % np.pi - np.pi / 2)
+    turns = np.abs(_without_front(turns))
     distances = np.linalg.norm(points[:, :2] - position[:2], axis=1)
     upright = np.array([way[3] == 0.0 for way in ways])
     near = np.flatnonzero(upright & (distances < AT_HAND_M) & (turns < AT_HAND_RAD))
@@ -155,16 +146,25 @@ def grasp_at_hand(
     good = near[np.isfinite(scores[:-1]) & (scores[:-1] >= min(_GOOD_M, scores[-1] - _NEARLY_M))]
     if not len(good):
         return None
-    point, yaw, tolerance, tilt = ways[min(good, key=lambda i: distances[i] + turns[i] / _TURN_RAD_PER_M)]
-    offset = scene.body_rotation(target).T @ (point - scene.body_position(target))
-    return nearest_turn(Grasp(offset, yaw, tolerance, tilt), rotation)
+    return _grasp_of(scene, target, ways[min(good, key=lambda i: distances[i] + turns[i] / _TURN_RAD_PER_M)])
 
 
 def yaw_of(rotation: np.ndarray) -> float:
     """Return the yaw of a gripper with ``rotation`` (3, 3), as that of a grasp, within 90 degrees [rad]."""
     turned = rotation @ DOWN.T
-    yaw = float(np.arctan2(turned[1, 0] - turned[0, 1], turned[0, 0] + turned[1, 1]))
-    return (yaw + np.pi / 2) % np.pi - np.pi / 2
+    return float(_without_front(np.arctan2(turned[1, 0] - turned[0, 1], turned[0, 0] + turned[1, 1])))
+
+
+def _without_front(yaw: np.ndarray) -> np.ndarray:
+    """Return yaws within 90 degrees [rad]: fingers have no front, so turns by 180 degrees are the same."""
+    return np.asarray((yaw + np.pi / 2) % np.pi - np.pi / 2)
+
+
+def _grasp_of(scene: Scene, target: str, way: Way) -> Grasp:
+    """Return a way as a grasp in the frame of the target, turned to the hand."""
+    point, yaw, tolerance, tilt = way
+    offset = scene.body_rotation(target).T @ (point - scene.body_position(target))
+    return nearest_turn(Grasp(offset, yaw, tolerance, tilt), scene.ee_pose()[1])
 
 
 def _ways(scene: Scene, target: str, *yaws_at_hand: float) -> list[Way]:
