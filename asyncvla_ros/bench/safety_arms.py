@@ -95,6 +95,11 @@ class MeasuredArm:
         self._measured = self._report()
         self._recent = deque([(at_ns, self._true)])
 
+    def settled(self, demand: np.ndarray) -> np.ndarray:
+        """Return where (n,) ``demand`` makes it stand in the end, if it obeys, (n,) [unit]."""
+        settled: np.ndarray = demand - self._sag
+        return settled
+
     def _forget(self, at_ns: int, demand: np.ndarray) -> None:
         """Forget all other demands, as if (n,) ``demand`` had stood for long and the arm were there."""
         self._demands = deque([(at_ns, demand)])

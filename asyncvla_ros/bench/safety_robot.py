@@ -158,7 +158,10 @@ class RobotUnderTest:
         for line in self.lines:
             line.measure(self.arm.true()[line.index])
         true = self.arm.true()
-        is_inside = bool(((self.low <= true) & (true <= self.high)).all())
+        # What lags comes later to where the drift has led.
+        is_inside = all(
+            ((self.low <= at) & (at <= self.high)).all() for at in (true, self.arm.settled(self._led_to))
+        )
         self._is_adrift = self._at_ns <= self._adrift_until_ns or (self._is_adrift and not is_inside)
         for audit in self._all():
             audit.place(true, is_judged=not self._is_adrift)

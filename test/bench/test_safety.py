@@ -9,9 +9,10 @@ from typer.testing import CliRunner
 
 from asyncvla_ros.bench import safety as bench
 from asyncvla_ros.bench.safety import SafetyCase, bench_safety, cases, is_clean, run_case
-from asyncvla_ros.bench.safety_contracts import contracts, held_arm, joint_arm, pose_arm
+from asyncvla_ros.bench.safety_contracts import contracts, held_arm, joint_arm, pose_arm, velocity_arm
 from asyncvla_ros.cli.bench import bench_app
 from asyncvla_ros.control.controller import Controller
+from asyncvla_ros.control.workspace import Workspace
 from asyncvla_ros.types import AsyncVLAError, RunError
 from support.contracts import shipped_robot
 
@@ -58,6 +59,17 @@ def test_the_same_seed_sends_the_same(seed):
         for arm in metrics["arms"].values():
             del arm["wall_s"], arm["cpu_s"]
     assert first == second
+
+
+def test_an_arm_that_lags_comes_late_to_where_a_late_timer_led_it():
+    late = SafetyCase(velocity_arm(), "restarts", 289, 40)
+    assert not any(run_case(late)["violations"].values())
+
+
+def test_a_controller_that_forgets_where_the_arm_is_leaves_the_workspace(monkeypatch):
+    monkeypatch.setattr(Workspace, "positions", lambda *_: (np.zeros(3), np.zeros(3)))
+    for arm in ("lag", "restarts"):
+        assert run_case(SafetyCase(velocity_arm(), arm, 289, 40))["violations"]["workspace"]
 
 
 class _Spoiled(Controller):
