@@ -22,12 +22,10 @@ from asyncvla_ros.bags.episode import DISCARDED, FAILURE, RECORDING, read_note
 from asyncvla_ros.bags.frame_settings import ConvertSettings
 from asyncvla_ros.bags.frames import NO_ACTION, RecordedFrame, RecordedFrames
 from asyncvla_ros.bags.reader import BagReader
-from asyncvla_ros.data.lerobot_writer import DatasetWriter, dataset_features
+from asyncvla_ros.data.lerobot_writer import FEWEST_FRAMES, DatasetWriter, dataset_features
 from asyncvla_ros.robot.contract import RobotContract
 from asyncvla_ros.types import AsyncVLAError
 
-# A shorter piece between two gaps is no episode.
-FEWEST_FRAMES = 2
 SUMMARY = "converted.json"
 NOT_SOLVED, WAS_DISCARDED, CUT_SHORT = "not solved", "discarded", "cut short"
 # What to do about a reason for which nothing is left.
@@ -168,6 +166,7 @@ def _write(frames: RecordedFrames, robot: RobotContract, folder: Path, result: C
                 length, is_open = _end(writer, pending, length, result), False
                 continue
             pending.append(frame)
+            # A shorter piece between two gaps is no episode.
             if not is_open and len(pending) < FEWEST_FRAMES:
                 continue
             is_open = True

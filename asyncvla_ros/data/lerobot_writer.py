@@ -33,6 +33,9 @@ PRIVILEGED_NAMES = (
     *("target_from_ee_x", "target_from_ee_y", "target_from_ee_z"),
     *("goal_from_ee_x", "goal_from_ee_y", "goal_from_ee_z"),
 )
+#: Frames of a demonstration, at least. For one of a single frame lerobot keeps no statistics of the images,
+#: and then fails to write the metadata of all, because others have them.
+FEWEST_FRAMES = 2
 _QUEUE_FRAMES = 2000  # lerobot drops frames when its queue is full; an episode must always fit
 
 

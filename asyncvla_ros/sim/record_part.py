@@ -18,7 +18,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from asyncvla_ros.common.exclusive_lock import exclusive_lock
-from asyncvla_ros.data.lerobot_writer import PRIVILEGED_NAMES, DatasetWriter, dataset_features
+from asyncvla_ros.data.lerobot_writer import (
+    FEWEST_FRAMES,
+    PRIVILEGED_NAMES,
+    DatasetWriter,
+    dataset_features,
+)
 from asyncvla_ros.sim.collection import CollectSettings, Part, PartReport
 from asyncvla_ros.sim.expert.demonstrator import Expert
 from asyncvla_ros.sim.expert.disturbance import Disturbance
@@ -145,7 +150,7 @@ def record_episode(
     """Record one demonstration in the scene as it is; keep it only if it succeeds.
 
     Returns:
-        Control steps recorded; 0 if the demonstration failed.
+        Control steps recorded; 0 if the demonstration failed, or there was nothing to do.
     """
     style = int(rng.integers(settings.styles)) if settings.styles > 1 else None
     expert = Expert(env.scene, None if style is None else (style, settings.styles))
@@ -167,6 +172,8 @@ def record_episode(
         writer.add(observation, action, env.scene.privileged(), executed, style=style)
         env.step(executed)
         if env.success:
+            if step + 1 < FEWEST_FRAMES:
+                break
             writer.save_episode()
             return step + 1
     writer.discard_episode()

@@ -5,11 +5,14 @@ import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
+import numpy as np
 import pytest
 
 from asyncvla_ros.common.shard import Shard
 from asyncvla_ros.data.lerobot_writer import PRIVILEGED_NAMES, dataset_features
+from asyncvla_ros.sim import record_part
 from asyncvla_ros.sim.collect import collect, collect_part
 from asyncvla_ros.sim.collection import CollectSettings, Part, PartReport, plan_parts
 from asyncvla_ros.types import AsyncVLAError, RunError
@@ -193,3 +196,18 @@ def test_features_name_every_dim() -> None:
 def test_placements_and_styles_are_checked(tmp_path, changes, message) -> None:
     with pytest.raises(AsyncVLAError, match=message):
         CollectSettings("libero_object", (0,), 1, out=tmp_path, **changes)
+
+
+@pytest.mark.parametrize(("solved_at", "kept"), [(1, 0), (2, 2)])
+def test_a_task_that_its_first_step_solves_is_no_demonstration(
+    monkeypatch: pytest.MonkeyPatch, solved_at: int, kept: int
+) -> None:
+    # For an episode of one frame lerobot keeps no statistics of images, and then none of the dataset.
+    monkeypatch.setattr(record_part, "Expert", Mock())
+    monkeypatch.setattr(record_part, "Disturbance", Mock())
+    writer, env = Mock(), Mock(success=False)
+    env.step.side_effect = lambda _: env.configure_mock(success=env.step.call_count >= solved_at)
+    config = CollectSettings("libero_object", (0,), 1, out=Path("unused"))
+    assert record_part.record_episode(env, writer, config, np.random.default_rng(0)) == kept
+    assert writer.save_episode.call_count == bool(kept)
+    assert writer.discard_episode.call_count == (not kept)
