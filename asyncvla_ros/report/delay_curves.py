@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -95,9 +96,9 @@ def _success(run: Run, across: str) -> _Point:
 
 
 def _jerk(run: Run, runs: Sequence[Run], across: str) -> _Point | None:
-    """Return the ratio of jerk to the same strategy with ``switch``; None without episodes both solved."""
-    for other in runs:
-        fits = other.setting == run.setting and other.arm == run.switch and other is not run
+    """Return the ratio of jerk to ``switch``, best of a single draft; None without episodes both solved."""
+    for arm, other in product((run.naive, run.switch), runs):
+        fits = other.setting == run.setting and other.arm == arm and other is not run
         if fits and run.episodes.keys() & other.episodes.keys():
             ratio = pair(run, other).ratios["jerk_seam"]
             return None if ratio is None else (_place(run, across), ratio[0], *ratio[1])

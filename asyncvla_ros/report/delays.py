@@ -50,12 +50,14 @@ class Run:
         setting: Setting of the episodes.
         arm: The strategy.
         switch: The same strategy with handover ``switch``.
+        naive: That with a single draft.
         episodes: Episodes as in the results.
     """
 
     setting: Setting
     arm: str
     switch: str
+    naive: str
     episodes: dict[_Key, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
@@ -92,7 +94,7 @@ class Pairing:
 def runs_of(evaluations: Sequence[Source]) -> list[Run]:
     """Return runs with late answers, moving worlds or a handover, and runs to compare them with.
 
-    Those are the lockstep runs of the same strategies, and of these with handover ``switch``.
+    Those are the lockstep runs of the same strategies, and of their ``switch`` and ``naive``.
 
     Raises:
         AsyncVLAError: If two files have the same episode.
@@ -100,7 +102,9 @@ def runs_of(evaluations: Sequence[Source]) -> list[Run]:
     runs: dict[tuple[Setting, str], Run] = {}
     for source in evaluations:
         setting, arm = _setting(source), arm_of(source.values)
-        run = runs.setdefault((setting, arm), Run(setting, arm, arm_of(source.values, handover="switch")))
+        switch = arm_of(source.values, handover="switch")
+        naive = arm_of(source.values, handover="switch", best_of=1)
+        run = runs.setdefault((setting, arm), Run(setting, arm, switch, naive))
         rows = {(source.values["suite"], e["task"], e["init"]): e for e in source.values["episodes"]}
         if both := run.episodes.keys() & rows.keys():
             raise AsyncVLAError(
@@ -109,7 +113,7 @@ def runs_of(evaluations: Sequence[Source]) -> list[Run]:
             )
         run.episodes.update(rows)
     unusual = [run for run in runs.values() if _is_unusual(run)]
-    shown = {_subject(run, arm) for run in unusual for arm in (run.arm, run.switch)}
+    shown = {_subject(run, arm) for run in unusual for arm in (run.arm, run.switch, run.naive)}
     return sorted((run for run in runs.values() if _subject(run, run.arm) in shown), key=_order)
 
 
@@ -137,13 +141,13 @@ def _subject(run: Run, arm: str) -> tuple[str, str, str]:
 
 
 def pairings(runs: Sequence[Run]) -> Iterator[Pairing]:
-    """Compare each strategy with itself with ``switch`` and in lockstep: by suite, then pooled."""
+    """Compare each strategy with its ``switch``, ``naive`` and itself in lockstep: by suite, then pooled."""
     for run in runs:
         for other in runs:
             same_world = replace(other.setting, delay=run.setting.delay, replan=run.setting.replan)
             if other is run or same_world != run.setting:
                 continue
-            switch = other.setting == run.setting and other.arm == run.switch
+            switch = other.setting == run.setting and other.arm in (run.switch, run.naive)
             lockstep = other.arm == run.arm and other.setting.delay == 0 < run.setting.delay
             if switch or lockstep:
                 yield from _by_suite(run, other)

@@ -64,6 +64,19 @@ def test_every_handover_is_compared_with_its_switch_and_with_itself_in_lockstep(
     assert second.success.solved == (10, 9)
 
 
+def test_a_strategy_of_several_drafts_is_compared_with_naive_switching_too(tmp_path: Path) -> None:
+    coherent = {"mode": "sfm", "best_of": 4, "choose": "coherent"}
+    write(tmp_path / "naive.json", [True, False], strategy=Strategy("sfm", handover="switch"), **late())
+    write(tmp_path / "switch.json", [True] * 2, strategy=Strategy(**coherent), **late())
+    write(tmp_path / "commit.json", [True] * 2, strategy=Strategy(**coherent, handover="commit"), **late())
+    many = "sfm, best_of 4, choose coherent"
+    assert [(p.run.arm, p.baseline.arm, p.success.solved) for p in found(tmp_path)] == [
+        (many, "sfm", (2, 1)),
+        (f"{many}, handover commit", "sfm", (2, 1)),
+        (f"{many}, handover commit", many, (2, 2)),
+    ]
+
+
 @pytest.fixture(scope="module")
 def late_report(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, list[Path]]:
     """Page and pictures about late answers of a switch and a handover, at three delays, and of lockstep."""
