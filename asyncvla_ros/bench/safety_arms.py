@@ -91,12 +91,12 @@ class MeasuredArm:
         self._at_ns = self._end_ns = at_ns
         self._plan()
         self._forget(at_ns, np.array(demand, np.float64))
-        self._true = self._lagging - self._sag
+        self._true = self.settled(self._lagging)
         self._measured = self._report()
         self._recent = deque([(at_ns, self._true)])
 
     def settled(self, demand: np.ndarray) -> np.ndarray:
-        """Return where (n,) ``demand`` makes it stand in the end, if it obeys, (n,) [unit]."""
+        """Return where it hangs under a (n,) ``demand`` that has arrived, if it obeys, (n,) [unit]."""
         settled: np.ndarray = demand - self._sag
         return settled
 
@@ -128,7 +128,7 @@ class MeasuredArm:
             self._forget(at_ns, self._true)
         else:
             self._demands.append((at_ns, np.array(demand, np.float64)))
-        target = (self._delayed(at_ns) if self._is_delay else self._eased(elapsed_s)) - self._sag
+        target = self.settled(self._delayed(at_ns) if self._is_delay else self._eased(elapsed_s))
         if self.obeys:
             self._apart = self._apart * np.exp(-elapsed_s / CLOSING_S)
             self._true = target + self._apart

@@ -157,14 +157,14 @@ class RobotUnderTest:
         # A wrong sample on the topic of joint states is none in the driver.
         for line in self.lines:
             line.measure(self.arm.true()[line.index])
-        true = self.arm.true()
-        # What lags comes later to where the drift has led.
-        is_inside = all(
-            ((self.low <= at) & (at <= self.high)).all() for at in (true, self.arm.settled(self._led_to))
-        )
-        self._is_adrift = self._at_ns <= self._adrift_until_ns or (self._is_adrift and not is_inside)
+        self._is_adrift = self._at_ns <= self._adrift_until_ns or (self._is_adrift and not self._is_back())
         for audit in self._all():
-            audit.place(true, is_judged=not self._is_adrift)
+            audit.place(self.arm.true(), is_judged=not self._is_adrift)
+
+    def _is_back(self) -> bool:
+        """Return whether the arm is inside, and stays so when it has come to where the drift has led."""
+        places = np.stack([self.arm.true(), self.arm.settled(self._led_to)])
+        return bool(((self.low <= places) & (places <= self.high)).all())
 
     def allow_stop(self, at_ns: int) -> None:
         """Apply the limits of an emergency stop from ``at_ns`` [ns] on."""

@@ -96,7 +96,7 @@ def _success(run: Run, across: str) -> _Point:
 
 
 def _jerk(run: Run, runs: Sequence[Run], across: str) -> _Point | None:
-    """Return the ratio of jerk to ``switch``, best of a single draft; None without episodes both solved."""
+    """Return the ratio of jerk to ``naive``, else to ``switch``; None without episodes both solved."""
     for arm, other in product((run.naive, run.switch), runs):
         fits = other.setting == run.setting and other.arm == arm and other is not run
         if fits and run.episodes.keys() & other.episodes.keys():
