@@ -120,17 +120,26 @@ class LiberoEnv:
 
         Raises:
             AsyncVLAError: the kind of placement is unknown.
-            RunError: no room was found.
+            RunError: no room was found, or objects fell off the table, each time.
         """
+        rng, problem = np.random.default_rng(seed), ""
         for attempt in range(_PLACEMENT_ATTEMPTS):
             self._reset_robosuite(seed + attempt * _SEED_STRIDE)
-            arrange(self.scene, placement, np.random.default_rng(seed), displace_m)
+            try:
+                arrange(self.scene, placement, rng, displace_m)
+            except RunError as error:
+                # Shifted furniture can stand where an object must be.
+                problem = str(error)
+                continue
             standing = self.scene.lowest_object()
             self._settle()
             # LIBERO sometimes places objects inside each other, which then burst apart and off the table.
             if self.scene.lowest_object() > standing - _FALL_M:
                 return
-        raise RunError(f"objects fell off the table for seed {seed} in {_PLACEMENT_ATTEMPTS} placements")
+            problem = "objects fell off the table"
+        raise RunError(
+            f"seed {seed} gave no placement in {_PLACEMENT_ATTEMPTS} attempts; the last: {problem}"
+        )
 
     def reset_to_init(self, index: int, displace_m: float = 0.0, seed: int = 0) -> None:
         """Reset to the official initial state ``index`` (for evaluation, never for training).

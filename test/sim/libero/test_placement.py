@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 
+from asyncvla_ros.common.noise_seed import noise_seed
 from asyncvla_ros.sim.libero.env import LiberoEnv
+from asyncvla_ros.sim.libero.placement import arrange
 from asyncvla_ros.sim.libero.scene import COMFORTABLE_ARM_M
-from asyncvla_ros.types import AsyncVLAError
+from asyncvla_ros.types import AsyncVLAError, RunError
 
 #: Black bowl between the plate and the ramekin; another one stands next to the ramekin.
 BETWEEN, FROM_CENTER = 0, 2
@@ -54,6 +58,27 @@ def test_a_bowl_stays_between_plate_and_ramekin(spatial: LiberoEnv, kind: str) -
         assert detour < 0.03 and span < 0.35
         places.append(plate)
     assert np.ptp(places, axis=0).max() > 0.05
+
+
+def test_where_there_is_no_room_all_is_placed_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Furniture came to stand on the center of the table, where this bowl must be, and evaluations ended."""
+    crowded = noise_seed(100, FROM_CENTER, 9, 2**31)
+    tries = []
+
+    def counted(*args: Any) -> None:
+        tries.append(args)
+        arrange(*args)
+
+    monkeypatch.setattr("asyncvla_ros.sim.libero.env.arrange", counted)
+    with LiberoEnv("libero_spatial", FROM_CENTER, "off") as env:
+        env.reset(crowded, "free")
+        first = _place(env, "plate_1")
+        assert len(tries) > 1
+        env.reset(crowded, "free")
+        assert (_place(env, "plate_1") == first).all(), "a seed repeats its placement"
+        monkeypatch.setattr("asyncvla_ros.sim.libero.env.arrange", Mock(side_effect=RunError("no room")))
+        with pytest.raises(RunError, match=f"seed {crowded} gave no placement in 10 .*no room"):
+            env.reset(crowded, "free")
 
 
 def test_free_things_are_apart_within_reach_and_repeat(spatial: LiberoEnv) -> None:
