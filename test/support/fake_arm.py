@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import yaml
 from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.subscription import MessageInfo
 from sensor_msgs.msg import JointState
 from trajectory_msgs.msg import JointTrajectory
 
@@ -157,9 +158,11 @@ class FakeArm:
     def _measured(self) -> np.ndarray:
         return self._controller.demand(self.now_ns()) if self._held is None else self._held
 
-    def _accept(self, message: JointTrajectory) -> None:
+    def _accept(self, message: JointTrajectory, info: MessageInfo) -> None:
+        # On real time: when the middleware received it, which a busy test may read much later.
+        at_ns = info["received_timestamp"] if self.now_ns is time.time_ns else self.now_ns()
         with self._lock:
-            refusal = self._controller.accept(message, self.now_ns())
+            refusal = self._controller.accept(message, at_ns)
         self.refusals += [refusal] * bool(refusal)
         self.received.put(message)
 
