@@ -1,17 +1,18 @@
 #!/usr/bin/env bash
 # The nano policy from nothing, in one go: collect, train, some rounds of letting it drive, correcting it and
 # training on, rate, export.
-# Views teach it to see, demonstrations to act, corrections to come back.
+# Views teach it to see, demonstrations to act, corrections to come back. Each round adds views, too.
 #   tools/train_nano.sh OUT
-# A rerun goes on where it stopped. By environment: SUITES, TASKS, VIEWS and EPISODES (of each task; twice as many
-# demonstrations), ROUNDS (of corrections), STEPS (of each training), RATER_STEPS, BATCH, ROUND_LR (learning rate of the
-# rounds), WORKERS (processes that collect), RENDERING (full with a GPU, whose EGL renders meshes as fast as it does
-# decimated ones), TRAIN_OPTIONS (more of them, such as "--workers 8 --compile" with a GPU).
+# A rerun goes on where it stopped. By environment: SUITES, TASKS, VIEWS (of each task; a third as many in each round),
+# EPISODES (of each task and round; twice as many demonstrations), ROUNDS (of corrections), STEPS (of a round's
+# training; half as many again before them), RATER_STEPS, BATCH, ROUND_LR (learning rate of the rounds), WORKERS
+# (processes that collect), RENDERING (full with a GPU, whose EGL renders meshes as fast as it does decimated ones),
+# TRAIN_OPTIONS (more of them, such as "--compile", which needs a C++ compiler, or "--workers 8" with a GPU).
 set -euo pipefail
 out=$1
 suites=${SUITES:-libero_object libero_spatial libero_goal} tasks=${TASKS:-all}
 episodes=${EPISODES:-10} views=${VIEWS:-400} rounds=${ROUNDS:-3}
-steps=${STEPS:-6000} batch=${BATCH:-64} workers=${WORKERS:-$(nproc)} rendering=${RENDERING:-decimated}
+steps=${STEPS:-8000} batch=${BATCH:-64} workers=${WORKERS:-$(nproc)} rendering=${RENDERING:-decimated}
 
 # With many cores collections run beside each other, so that none waits for the last part of another.
 finish() { # PROCESS
@@ -51,25 +52,26 @@ wait "$views_of"
 if [ ! -d "$out/start" ]; then
   # shellcheck disable=SC2046
   asyncvla init --size nano --random $(data demonstrations) --image-size 112 --chunk-size 16 \
-    --n-action-steps 4 --num-denoise-steps 5 --out "$out/start"
+    --n-action-steps 4 --num-denoise-steps 2 --out "$out/start"
 fi
 # Its plans are no use yet. Each view has several frames: more than half of what it sees are scenes by the thousand.
 seen=(views=1 demonstrations=1)
-train policy_0 "$out/start" "$steps" 0.001 0 "${seen[@]}"
+train policy_0 "$out/start" "$((steps * 3 / 2))" 0.001 0 "${seen[@]}"
 for round in $(seq "$rounds"); do
   before=$((round - 1))
   if [ ! -d "$out/learner_$before" ]; then
     asyncvla export --checkpoint "$out/policy_$before" --mode sfm --out "$out/learner_$before"
   fi
+  collect "views_$round" "$((views / 3))" "$((7000 + 100 * round))" --views 16
   collect "corrections_$round" "$episodes" "$((6000 + 100 * round))" --rollout-policy "$out/learner_$before"
-  seen+=("corrections_$round=1")
+  seen+=("views_$round=1" "corrections_$round=1")
   train "policy_$round" "$out/policy_$before" "$steps" "${ROUND_LR:-0.0003}" 0.5 "${seen[@]}"
 done
 # Episodes that trained nothing: on others a policy looks better than it is.
 collect unseen "$((episodes / 3 + 3))" 8000
 # shellcheck disable=SC2046
 asyncvla train-rater $(data unseen) --unseen --checkpoint "$out/policy_$rounds" --label pairwise \
-  --steps "${RATER_STEPS:-600}" --out "$out/rated"
+  --draft-steps 2 --steps "${RATER_STEPS:-600}" --out "$out/rated"
 if [ ! -d "$out/policy" ]; then
   asyncvla export --checkpoint "$out/rated" --mode sfm --out "$out/policy"
 fi
