@@ -3,34 +3,40 @@
 #   tools/measure_nano.sh CHECKPOINT OUT PART...
 # Parts, in this order: choices and handovers (what is the default: on placements that test nothing), places, late,
 # worlds, controls, official (once, at the end).
-# A rerun goes on where it stopped. By environment: SUITES, TASKS, INITS (of every part; INITS=0 tries it), WORKERS.
+# A rerun skips what is measured. By environment: SUITES, TASKS, INITS (of every part; INITS=0 tries it), WORKERS.
 set -euo pipefail
 checkpoint=$1 out=$2
 suites=${SUITES:-libero_object libero_spatial libero_goal} tasks=${TASKS:-all} workers=${WORKERS:-$(nproc)}
 
 evaluate() { # NAME INITS OPTIONS...
+  local suite file
   for suite in $suites; do
-    asyncvla eval libero --checkpoint "$checkpoint" --suite "$suite" --tasks "$tasks" --inits "${INITS:-$2}" \
-      --workers "$workers" --json "$out/$1_$suite.json" "${@:3}"
+    file=$out/$1_$suite.json
+    [ -e "$file" ] || asyncvla eval libero --checkpoint "$checkpoint" --suite "$suite" --tasks "$tasks" \
+      --inits "${INITS:-$2}" --workers "$workers" --json "$file" "${@:3}"
   done
 }
 # Random placements: official ones unless said otherwise, whose seeds no collection has.
 choose() { evaluate "$1" "$2" --random-placements --rendering decimated --seed 100 "${@:3}"; }
 examine() { evaluate "$1" "$2" --random-placements --rendering decimated --seed 200 "${@:3}"; }
 
+# 300 pairs with an answer at once, 120 with one that is late; what costs most has half as many.
 choices() {
   local late steps where
   for late in "" _late; do
     where=(0-9 --placement free)
-    [ -z "$late" ] || where=(0-3 --placement exchanged --delay 4)
-    for steps in 1 2 3 5; do
+    [ -z "$late" ] || where=(0-3 --placement exchanged --delay 4 --handover commit)
+    for steps in 1 2 5; do
       choose "choices/steps_$steps$late" "${where[@]}" --mode sfm --denoise-steps "$steps"
     done
     choose "choices/mean_of_4$late" "${where[@]}" --mode sfm --denoise-steps 1 --best-of 4 --choose mean
-    choose "choices/medoid_of_4$late" "${where[@]}" --mode sfm --denoise-steps 5 --best-of 4 --choose medoid
-    choose "choices/refined$late" "${where[@]}" --mode afm --denoise-steps 5 --refine-steps 5
+    choose "choices/mean_of_2$late" "${where[@]}" --mode sfm --denoise-steps 2 --best-of 2 --choose mean
   done
+  where=(0-4 --placement free)
+  choose choices/medoid_of_4 "${where[@]}" --mode sfm --denoise-steps 2 --best-of 4 --choose medoid
+  choose choices/refined "${where[@]}" --mode afm --denoise-steps 2 --refine-steps 2
 }
+# From here on with the strategy of the checkpoint, but for what is said.
 handovers() {
   for handover in switch ensemble guided commit keep keep_random keep_all; do
     choose "handovers/$handover" 0-4 --delay 4 --handover "$handover"
@@ -43,21 +49,22 @@ places() {
   examine places/exchanged 0-9 --placement exchanged
   examine places/free 0-9 --placement free
 }
+# The default beside naive switching from one draft to the next.
 late() {
-  local delay handover inits
-  for delay in 0 4 2 8; do
+  local delay inits
+  examine late/default_0 0-19
+  for delay in 4 2 8; do
     inits=0-19
     case $delay in 2 | 8) inits=0-9 ;; esac
-    for handover in switch commit; do
-      examine "late/${handover}_$delay" "$inits" --delay "$delay" --handover "$handover"
-    done
+    examine "late/default_$delay" "$inits" --delay "$delay"
+    examine "late/switch_$delay" "$inits" --delay "$delay" --best-of 1 --handover switch
   done
 }
 worlds() {
+  local world
   for world in jump drift kicks; do
-    for handover in switch commit; do
-      suites=libero_object examine "worlds/${world}_$handover" 0-4 --world "$world" --delay 4 --handover "$handover"
-    done
+    suites=libero_object examine "worlds/${world}_default" 0-4 --world "$world" --delay 4
+    suites=libero_object examine "worlds/${world}_switch" 0-4 --world "$world" --delay 4 --best-of 1 --handover switch
   done
 }
 controls() {
