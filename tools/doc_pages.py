@@ -11,9 +11,6 @@ from pathlib import Path
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-#: Part of docs/results.md that `asyncvla report` inserts; its links are relative to that page.
-FRAGMENTS = ("docs/results/preface.md",)
-
 
 @dataclass(frozen=True)
 class Block:
@@ -38,7 +35,7 @@ def pages(root: Path) -> list[Path]:
     """Return all pages for people: README.md, docs/, and the model cards of shipped checkpoints."""
     found = [root / "README.md", *(root / "docs").rglob("*.md")]
     found += (root / "asyncvla_ros" / "checkpoints").rglob("*.md")
-    return sorted(path for path in found if path.relative_to(root).as_posix() not in FRAGMENTS)
+    return sorted(found)
 
 
 def read_page(text: str) -> Page:

@@ -165,7 +165,7 @@ def report_command(
         ),
     ] = None,
 ) -> None:
-    """Render tables and figures from measured results, below the folder's preface.md if it has one."""
+    """Render tables and figures from measured results."""
     from asyncvla_ros.report import report
 
     for file in report(folder, out or folder / "results.md"):

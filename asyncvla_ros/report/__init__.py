@@ -26,13 +26,11 @@ from asyncvla_ros.report.simpler import simpler_table
 from asyncvla_ros.report.success import compare, comparison_table, success_table, task_table
 from asyncvla_ros.report.success_picture import draw_success
 
-PREFACE = "preface.md"
-
 
 def report(folder: Path, out: Path) -> list[Path]:
     """Write ``out`` (Markdown) and figures beside it from all JSON files under ``folder``.
 
-    The text of a file ``PREFACE`` in ``folder`` comes before the tables.
+    The page is headed by its name.
 
     Returns:
         The files written.
@@ -45,12 +43,10 @@ def report(folder: Path, out: Path) -> list[Path]:
     evaluations = merge_shards(found["eval"], libero_metrics)
     out.parent.mkdir(parents=True, exist_ok=True)
     written = [out]
-    sections = ["# Results"]
-    if (folder / PREFACE).is_file():
-        sections.append((folder / PREFACE).read_text().strip())
-    sections.append(
-        f"The tables are rendered by `asyncvla report` from {sum(map(len, found.values()))} files."
-    )
+    sections = [
+        f"# {out.stem.replace('_', ' ').capitalize()}",
+        f"The tables are rendered by `asyncvla report` from {sum(map(len, found.values()))} files.",
+    ]
     for some, pictures in (
         _success_sections(found, evaluations, out),
         _late_sections(evaluations, out),

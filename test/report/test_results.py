@@ -47,10 +47,9 @@ def test_evaluations_become_tables_with_intervals_and_paired_differences(tmp_pat
     write_eval(tmp_path / "afm.json", [True] * 40)
     write_eval(tmp_path / "sfm.json", [False] * 6 + [True] * 34, mode="sfm", refining=0.0)
     write_eval(tmp_path / "blank.json", [False] * 40, blank_images=True)
-    (tmp_path / "preface.md").write_text("Refinement helps.\n")
-    written = report(tmp_path, tmp_path / "out" / "results.md")
+    written = report(tmp_path, tmp_path / "out" / "two_modes.md")
     text = written[0].read_text()
-    assert text.startswith("# Results\n\nRefinement helps.\n\nThe tables are rendered")
+    assert text.startswith("# Two modes\n\nThe tables are rendered by `asyncvla report` from 3 files.")
     assert "| afm | libero_object | - | afm | - | 40/40 | 100.0% (91.2% to 100.0%) | 40 / 80 | 4.2 |" in text
     assert "| blank | libero_object | - | afm | blank images | 0/40 |" in text
     assert "| sfm | 17/20 | 17/20 |" in text

@@ -92,7 +92,6 @@ def test_the_site_gets_pages_what_they_link_to_and_the_reference(tmp_path):
     docs.stage(ROOT, tmp_path)
     for file in ("README.md", "docs/demo.gif", "asyncvla_ros/serve/client.py", "reference/contracts.md"):
         assert (tmp_path / file).is_file(), file
-    assert not (tmp_path / "docs" / "results" / "preface.md").exists()
     assert "## ur5e.yaml" in (tmp_path / "reference" / "contracts.md").read_text()
     assert set(reference_pages(ROOT)) == {path.name for path in (tmp_path / "reference").iterdir()}
     listed = re.findall(r"(\S+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE)
