@@ -187,7 +187,9 @@ def _scores(
     # At the place the fingers may open above their surroundings, but objects must not fall from high up.
     let_go = scene.place_position(place)[:2] + (points - body)[:, :2]
     # (A tilted hand counts as an upright one.)
-    fall = free_height(let_go, yaws, obstacles) - (points[:, 2] - box.low[2]) - scene.support_height(place)
+    upright, of_way = np.unique(np.column_stack([let_go, yaws]), axis=0, return_inverse=True)
+    over = free_height(upright[:, :2], upright[:, 2], obstacles)[of_way]
+    fall = over - (points[:, 2] - box.low[2]) - scene.support_height(place)
     # Of a bowl that lies on its side only the upper rim can be held.
     sunk = points[:, 2].max() - points[:, 2]
     arm = np.array([scene.arm_length(point) for point in points + np.array([0.0, 0.0, _LIFT_M])])

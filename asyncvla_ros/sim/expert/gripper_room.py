@@ -48,22 +48,31 @@ def part_gaps(point: np.ndarray, yaw: ArrayLike, obstacles: Obstacles) -> np.nda
     Returns:
         (..., parts, n) [m].
     """
-    axes = closing_axes(yaw)
-    to_box = obstacles.center[..., :2] - point[..., None, :2]
-    box_edges = obstacles.edges[..., :2]
+    to_box = _xy(obstacles.center[..., :2] - point[..., None, :2])
+    edges = [_xy(obstacles.edges[..., number, :]) for number in range(3)]
+    axes = [_xy(closing_axes(yaw)[..., None, number, :]) for number in range(2)]
+    gaps = np.full((len(_HALF_M), *to_box[0].shape), -np.inf)
     # Both outlines are convex: they are apart if the normal of some edge separates them.
-    across = np.stack([-box_edges[..., 1], box_edges[..., 0]], axis=-1)
-    length = np.linalg.norm(across, axis=-1, keepdims=True)
-    # A vertical edge is a point in this projection, without a normal; use the closing direction instead.
-    along = axes[..., None, :1, :]
-    across = np.where(length > _VERTICAL_M, across / np.maximum(length, _VERTICAL_M), along)
-    own = np.broadcast_to(axes[..., None, :, :], (*across.shape[:-2], 2, 2))
-    normals = np.concatenate([own, across], axis=-2)
-    apart = np.abs((normals * to_box[..., None, :]).sum(axis=-1))
-    box_half = np.abs(normals @ np.swapaxes(box_edges, -1, -2)).sum(axis=-1)
-    part_half = np.abs(normals @ np.swapaxes(axes, -1, -2)[..., None, :, :]) @ _HALF_M.T
-    gaps = ((apart - box_half)[..., None] - part_half).max(axis=-2)
-    return np.asarray(np.swapaxes(gaps, -1, -2))
+    for x, y in (*axes, *((-y, x) for x, y in edges)):
+        length = np.hypot(x, y)
+        normal = x / np.maximum(length, _VERTICAL_M), y / np.maximum(length, _VERTICAL_M)
+        apart = np.abs(_dot(normal, to_box)) - sum(np.abs(_dot(normal, edge)) for edge in edges)
+        # A vertical edge is a point in this projection, without a normal.
+        apart = np.where(length > _VERTICAL_M, apart, -np.inf)
+        along, across = (np.abs(_dot(normal, axis)) for axis in axes)
+        for part, (half_along, half_across) in enumerate(_HALF_M):
+            np.maximum(gaps[part], apart - half_along * along - half_across * across, out=gaps[part])
+    return np.moveaxis(gaps, 0, -2)
+
+
+def _xy(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return x and y of vectors (..., 2) or (..., 3), each contiguous, for fast arithmetic."""
+    return np.ascontiguousarray(vectors[..., 0]), np.ascontiguousarray(vectors[..., 1])
+
+
+def _dot(one: tuple[np.ndarray, np.ndarray], other: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    """Return the dot products of vectors as of ``_xy``."""
+    return np.asarray(one[0] * other[0] + one[1] * other[1])
 
 
 def clearance(point: np.ndarray, yaw: ArrayLike, obstacles: Obstacles, tilt: ArrayLike = 0.0) -> np.ndarray:
@@ -81,10 +90,11 @@ def clearance(point: np.ndarray, yaw: ArrayLike, obstacles: Obstacles, tilt: Arr
     if np.any(tilt):
         # In the frame of the hand the boxes are turned.
         turn, at = tilt_rotation(yaw, tilt), point[..., None, :]
-        obstacles = Obstacles(at + (obstacles.center - at) @ turn, obstacles.edges @ turn[..., None, :, :])
+        edges = (obstacles.edges.reshape(-1, 3) @ turn).reshape(*turn.shape[:-2], -1, 3, 3)
+        obstacles = Obstacles(at + (obstacles.center - at) @ turn, edges)
     gaps = part_gaps(point, yaw, obstacles)
     undersides = point[..., 2, None] + _UNDERSIDE_M
-    reached = obstacles.high[..., None, :, 2] > undersides[..., None]
+    reached = obstacles.top[..., None, :] > undersides[..., None]
     return np.asarray(gaps.min(axis=(-2, -1), where=reached, initial=np.inf))
 
 
@@ -100,6 +110,6 @@ def free_height(xy: np.ndarray, yaw: ArrayLike, obstacles: Obstacles) -> np.ndar
         (...): minus infinity where there is none.
     """
     gaps = part_gaps(xy, yaw, obstacles)
-    tops = obstacles.high[..., None, :, 2] - _UNDERSIDE_M[:, None]
+    tops = obstacles.top[..., None, :] - _UNDERSIDE_M[:, None]
     tops = np.broadcast_to(tops, gaps.shape)
     return np.asarray(tops.max(axis=(-2, -1), where=gaps < _RELEASE_MARGIN_M, initial=-np.inf))

@@ -48,6 +48,11 @@ class Obstacles:
         """(..., n, 3) upper corners of the axis-aligned boxes around them."""
         return np.asarray(self.center + np.abs(self.edges).sum(axis=-2))
 
+    @property
+    def top(self) -> np.ndarray:
+        """(..., n) height of their highest points."""
+        return np.asarray(self.center[..., 2] + np.abs(self.edges[..., 2]).sum(axis=-1))
+
 
 def geom_boxes(model: Any, data: Any, geoms: np.ndarray) -> Obstacles:
     """Compute boxes around geoms, each aligned with its geom.
