@@ -7,7 +7,8 @@
 # STEPS (of training), RATER_STEPS, BATCH, WORKERS, TRAIN_OPTIONS.
 set -euo pipefail
 policy=$1 views=$2 out=$3
-suite=libero_spatial tasks=${TASKS:-all} episodes=${EPISODES:-30} workers=${WORKERS:-$(nproc)}
+suite=libero_spatial tasks=${TASKS:-all} episodes=${EPISODES:-30}
+workers=${WORKERS:-$(env -u OMP_NUM_THREADS nproc)}
 
 collect() { # NAME EPISODES SEED
   asyncvla collect --suite "$suite" --tasks "$tasks" --styles 2 --episodes-per-task "$2" --seed "$3" \

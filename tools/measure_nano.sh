@@ -6,7 +6,8 @@
 # A rerun skips what is measured. By environment: SUITES, TASKS, INITS (of every part; INITS=0 tries it), WORKERS.
 set -euo pipefail
 checkpoint=$1 out=$2
-suites=${SUITES:-libero_object libero_spatial libero_goal} tasks=${TASKS:-all} workers=${WORKERS:-$(nproc)}
+suites=${SUITES:-libero_object libero_spatial libero_goal} tasks=${TASKS:-all}
+workers=${WORKERS:-$(env -u OMP_NUM_THREADS nproc)}
 
 evaluate() { # NAME INITS OPTIONS...
   local suite file

@@ -12,7 +12,8 @@ set -euo pipefail
 out=$1
 suites=${SUITES:-libero_object libero_spatial libero_goal} tasks=${TASKS:-all}
 episodes=${EPISODES:-10} views=${VIEWS:-400} rounds=${ROUNDS:-3}
-steps=${STEPS:-8000} batch=${BATCH:-64} workers=${WORKERS:-$(nproc)} rendering=${RENDERING:-decimated}
+steps=${STEPS:-8000} batch=${BATCH:-64} rendering=${RENDERING:-decimated}
+workers=${WORKERS:-$(env -u OMP_NUM_THREADS nproc)}
 
 # With many cores collections run beside each other, so that none waits for the last part of another.
 finish() { # PROCESS
