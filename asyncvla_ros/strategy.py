@@ -46,7 +46,8 @@ class Strategy:
         choose: How several drafts become one:
 
             - ``rater``: the one with the highest mean confidence; needs a rater.
-            - ``mean``: their mean; the gripper's is that of the majority.
+            - ``mean``: their mean; the gripper's is that of the majority. Every second draft has the opposite
+              noise of the one before (antithetic variates).
             - ``medoid``: the one that is nearest to all others.
             - ``coherent``: the one that is nearest to the old plan (BID, arXiv 2408.17355).
         handover: How a chunk follows the plan in execution at its observation:

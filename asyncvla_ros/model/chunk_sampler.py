@@ -95,6 +95,9 @@ class ChunkSampler:
         assert strategy.rounds is not None and strategy.best_of is not None
         # One draw each, so that the first draft does not depend on the number of drafts.
         noise = torch.cat([self._noise() for _ in range(strategy.best_of)])
+        if strategy.choose == "mean":
+            # Antithetic pairs: what depends linearly on the noise cancels out.
+            noise[1::2] = -noise[: strategy.best_of - 1 : 2]
         context = self._context(prefix, plan, strategy, lap)
         draft = rated = self._draft(prefix, plan, context, noise, strategy=strategy, lap=lap)
         refined = torch.zeros_like(context.mask, dtype=torch.bool)

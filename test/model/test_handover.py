@@ -213,6 +213,21 @@ def test_the_draft_nearest_to_the_old_plan_is_coherent():
     assert spread is not None and spread[0, 0] == pytest.approx((9 + 49 + 100) / 3)
 
 
+def test_what_is_linear_in_the_noise_cancels_out_of_the_mean_of_a_pair():
+    class Noisy(Follower):
+        def sample(self, *given: Any, **more: Any) -> Tensor:
+            self.noises.append(given[3])
+            return 10 + given[3]
+
+    of_two, of_three, medoid = Noisy(), Noisy(), Noisy()
+    assert values(sample_chunk(of_two, best_of=2, choose="mean")) == pytest.approx([10.0] * 6)
+    third = values(sample_chunk(of_three, best_of=3, choose="mean"))
+    assert third == pytest.approx((10 + of_three.noises[0][2].flatten() / 3).tolist(), abs=1e-4)
+    assert (of_two.noises[0][0] == of_three.noises[0][0]).all(), "the first draft is the same"
+    sample_chunk(medoid, best_of=2, choose="medoid")
+    assert (medoid.noises[0][1] != of_two.noises[0][1]).all(), "drafts of which one is chosen are independent"
+
+
 def test_what_the_policy_cannot_do_is_said_before():
     with pytest.raises(ContractError, match="handover 'keep' has the rater judge the old plan"):
         sample_chunk(Follower(trust=[0.5] * 6, reads=("variance",)), handover="keep")
